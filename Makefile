@@ -1,0 +1,75 @@
+# TWIST in C. `make help` lists the targets.
+-include config.mk
+PREFIX ?= /usr/local
+CC ?= gcc
+OPT ?= -O3
+WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
+CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -g $(OPT) -ffp-contract=off $(WARN) $(WERROR) -Ilib -fPIC -MMD -MP $(CFLAGS)
+B ?= build
+BIN ?= bin
+
+# Two libraries: libtwist.a is what every program links; libtwist-cpu.so (oneDNN) is opened at run time by those that compute.
+LIB_DIRS = core stream source image nn train comm checkpoint eval report
+LIB_SRC = $(foreach d,$(LIB_DIRS),$(wildcard lib/$d/*.c))
+CPU_SRC = $(wildcard lib/cpu/*.c)
+PROGRAMS = $(patsubst src/%.c,$(BIN)/%,$(wildcard src/*.c))
+UNIT = $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*_test.c))
+LIB_OBJ = $(LIB_SRC:%.c=$B/%.o)
+CPU_OBJ = $(CPU_SRC:%.c=$B/%.o)
+LDLIBS = -lmsgpackc -ljpeg -lpng -lcjson -lpthread -ldl -lm
+DEBIAN = gcc make pkg-config libdnnl-dev libmsgpack-dev libjpeg62-turbo-dev libpng-dev libcjson-dev librandom123-dev \
+	bats bats-support bats-assert mandoc
+
+all: $(PROGRAMS) $(BIN)/libtwist-cpu.so ## all: programs and libraries, in bin/
+help: ## help: this list
+	@sed -n 's/^[a-z-]*:.*## //p' $(MAKEFILE_LIST)
+
+$B/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(if $(filter lib/cpu/%,$<),-fopenmp) -c $< -o $@
+$B/libtwist.a: $(LIB_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(BIN)/libtwist-cpu.so: $(CPU_OBJ) $B/libtwist.a
+	@mkdir -p $(@D)
+	$(CC) -shared $(CFLAGS) -o $@ $(CPU_OBJ) -Wl,--exclude-libs,ALL $B/libtwist.a -ldnnl -fopenmp -lm -lpthread
+$(BIN)/%: $B/src/%.o $B/libtwist.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $< $B/libtwist.a $(LDLIBS)
+$B/unit/%: $B/tests/unit/%.o $B/libtwist.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $< $B/libtwist.a $(LDLIBS)
+.SECONDARY:
+
+deps: ## deps: the Debian packages this needs (as root, or through sudo)
+	@set -e; s=; [ "$$(id -u)" = 0 ] || s=sudo; \
+	if ! dpkg -s $(DEBIAN) >/dev/null 2>&1; then \
+	  $$s apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq --no-install-recommends $(DEBIAN) >/dev/null; fi
+
+check: all $(UNIT) ## check: every test that needs no GPU; last line "N passed, N failed"
+	@B=$B BIN=$(BIN) tests/run
+demo: ## demo: the main job from pictures to a report under demo/ (DATA=folder: your own pictures)
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory -j all
+	@pipelines/demo $(if $(DATA),"$(DATA)")
+bench: all ## bench: speed against the peers in the same run, as ratios
+	@tests/bench/run
+golden: ## golden: make the golden vectors anew (Python from the package index)
+	@tests/golden/make
+install: all ## install: programs, pipelines and man pages under PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5
+	install $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	install $(BIN)/libtwist-cpu.so $(DESTDIR)$(PREFIX)/lib
+	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
+asan: ## asan: the tests under AddressSanitizer
+	$(MAKE) check B=build/asan BIN=build/asan/bin OPT=-O1 CFLAGS="-fsanitize=address -fno-omit-frame-pointer"
+ubsan: ## ubsan: the tests under UndefinedBehaviorSanitizer
+	$(MAKE) check B=build/ubsan BIN=build/ubsan/bin OPT=-O1 CFLAGS="-fsanitize=undefined -fno-sanitize-recover=all"
+lint: ## lint: warnings as errors, cppcheck, man pages
+	$(MAKE) all B=build/lint BIN=build/lint/bin WERROR=-Werror
+	mandoc -T lint -W warning man/*.1 man/*.5
+clean: ## clean: remove what was built
+	rm -rf build $(BIN)
+.PHONY: all help deps check demo bench golden install asan ubsan lint clean
+-include $(shell find $B -name '*.d' 2>/dev/null)

@@ -1,0 +1,44 @@
+#include "core/error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local char message[1024];
+
+static void record(const char *fmt, va_list ap, int err)
+{
+    char text[sizeof message]; /* the arguments may be the old message itself */
+    int n = vsnprintf(text, sizeof text, fmt, ap);
+    size_t len = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
+    text[len] = '\0';
+    if (err != 0)
+        snprintf(text + len, sizeof text - len, ": %s", strerror(err));
+    memcpy(message, text, sizeof text);
+}
+
+int tw_fail(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    record(fmt, ap, 0);
+    va_end(ap);
+    return -1;
+}
+
+int tw_fail_errno(const char *fmt, ...)
+{
+    const int err = errno;
+    va_list ap;
+    va_start(ap, fmt);
+    record(fmt, ap, err);
+    va_end(ap);
+    errno = err;
+    return -1;
+}
+
+const char *tw_error(void)
+{
+    return message;
+}

@@ -1,0 +1,21 @@
+/* Errors of the library: it never prints and never exits. A function that fails records one message for its thread and
+ * returns -1 (or NULL); the program prints it. Messages are lower case, operand first, cause last, no full stop. */
+#ifndef TW_CORE_ERROR_H
+#define TW_CORE_ERROR_H
+
+#if defined(__GNUC__)
+#define TW_PRINTF(a, b) __attribute__((format(printf, a, b)))
+#else
+#define TW_PRINTF(a, b)
+#endif
+
+/* Records the message (replacing the thread's last one; arguments may point into tw_error()). Returns -1. */
+int tw_fail(const char *fmt, ...) TW_PRINTF(1, 2);
+
+/* The same with ": " and strerror(errno) appended. Returns -1; errno is kept. */
+int tw_fail_errno(const char *fmt, ...) TW_PRINTF(1, 2);
+
+/* The calling thread's last message; "" if there is none. Borrowed until the thread's next tw_fail. */
+const char *tw_error(void);
+
+#endif

@@ -1,0 +1,183 @@
+#include "core/file.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct tw_file {
+    char *path, *temp; /* temp NULL: written in place */
+    FILE *stream;
+};
+
+/* PATH's folder part with its slash ("" if there is none) as a length. */
+static size_t folder_length(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? (size_t)(slash - path) + 1 : 0;
+}
+
+tw_file *tw_file_create(const char *path)
+{
+    struct stat st;
+    const bool special = stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+    tw_file *f = tw_calloc(1, sizeof *f);
+    if (f == NULL)
+        return NULL;
+    f->path = strdup(path);
+    const size_t room = strlen(path) + 32, n = folder_length(path);
+    f->temp = special ? NULL : malloc(room);
+    if (f->path == NULL || (f->temp == NULL && !special)) {
+        tw_fail("out of memory");
+        goto err;
+    }
+    if (!special)
+        snprintf(f->temp, room, "%.*s.%s.%ld.tmp", (int)n, path, path + n, (long)getpid());
+    f->stream = fopen(special ? path : f->temp, "w");
+    if (f->stream == NULL) {
+        tw_fail_errno("%s", path);
+        goto err;
+    }
+    return f;
+err:
+    free(f->temp);
+    free(f->path);
+    free(f);
+    return NULL;
+}
+
+FILE *tw_file_stream(tw_file *f)
+{
+    return f->stream;
+}
+
+static void sync_folder(const char *path)
+{
+    const size_t n = folder_length(path);
+    char *folder = n != 0 ? strndup(path, n) : strdup(".");
+    const int fd = folder != NULL ? open(folder, O_RDONLY | O_DIRECTORY) : -1;
+    if (fd >= 0) {
+        fsync(fd); /* some file systems cannot: the rename itself has been done */
+        close(fd);
+    }
+    free(folder);
+}
+
+int tw_file_commit(tw_file *f)
+{
+    bool ok = fflush(f->stream) == 0 && !ferror(f->stream);
+    if (ok && f->temp != NULL)
+        ok = fsync(fileno(f->stream)) == 0;
+    const int err = errno;
+    ok = fclose(f->stream) == 0 && ok;
+    if (!ok)
+        errno = err != 0 ? err : EIO;
+    if (ok && f->temp != NULL)
+        ok = rename(f->temp, f->path) == 0;
+    if (!ok)
+        tw_fail_errno("%s", f->path);
+    if (ok && f->temp != NULL)
+        sync_folder(f->path);
+    if (!ok && f->temp != NULL)
+        unlink(f->temp);
+    free(f->temp);
+    free(f->path);
+    free(f);
+    return ok ? 0 : -1;
+}
+
+void tw_file_abandon(tw_file *f)
+{
+    if (f == NULL)
+        return;
+    fclose(f->stream);
+    if (f->temp != NULL)
+        unlink(f->temp);
+    free(f->temp);
+    free(f->path);
+    free(f);
+}
+
+void *tw_file_read(const char *path, size_t *size, size_t limit)
+{
+    char *data = NULL;
+    size_t used = 0, cap = 0;
+    if (limit == 0)
+        limit = (size_t)1 << 30;
+    FILE *f = fopen(path, "r");
+    if (f == NULL) {
+        tw_fail_errno("%s", path);
+        return NULL;
+    }
+    for (;;) {
+        if (tw_grow(&data, &cap, used + 65536 + 1, 1) != 0)
+            goto err;
+        const size_t got = fread(data + used, 1, cap - used - 1, f);
+        if (got == 0)
+            break;
+        used += got;
+        if (used > limit) {
+            tw_fail("%s: larger than %zu bytes", path, limit);
+            goto err;
+        }
+    }
+    if (ferror(f)) {
+        tw_fail_errno("%s", path);
+        goto err;
+    }
+    fclose(f);
+    data[used] = '\0';
+    *size = used;
+    return data;
+err:
+    fclose(f);
+    free(data);
+    return NULL;
+}
+
+int tw_make_folder(const char *path)
+{
+    char *copy = strdup(path);
+    if (copy == NULL)
+        return tw_fail("out of memory");
+    for (char *p = copy + 1; copy[0] != '\0'; p++) {
+        const char c = *p;
+        if (c != '/' && c != '\0')
+            continue;
+        *p = '\0';
+        if (mkdir(copy, 0777) != 0 && errno != EEXIST) {
+            tw_fail_errno("%s", copy);
+            free(copy);
+            return -1;
+        }
+        *p = c;
+        if (c == '\0')
+            break;
+    }
+    free(copy);
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return tw_fail_errno("%s", path);
+    return S_ISDIR(st.st_mode) ? 0 : tw_fail("%s: not a folder", path);
+}
+
+int tw_write_all(int fd, const void *data, size_t n)
+{
+    const char *p = data;
+    while (n > 0) {
+        const ssize_t w = write(fd, p, n);
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w < 0)
+            return -1;
+        p += w;
+        n -= (size_t)w;
+    }
+    return 0;
+}

@@ -1,0 +1,30 @@
+/* Whole files: written so that a reader never sees half of one, read with a limit. */
+#ifndef TW_CORE_FILE_H
+#define TW_CORE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+typedef struct tw_file tw_file; /* being written beside its final name */
+
+/* Creates PATH's temporary sibling (".NAME.pid.tmp", same folder). NULL and tw_error(). A path that exists and is no
+ * regular file (/dev/full, /dev/stdout, a FIFO) is written in place. */
+tw_file *tw_file_create(const char *path);
+FILE *tw_file_stream(tw_file *f); /* buffered, for writing; borrowed */
+/* Flushes, syncs, renames, syncs the folder, frees f. 0, or -1 and tw_error() with the old file as it was. */
+int tw_file_commit(tw_file *f);
+/* Removes the temporary file, frees f. NULL is allowed. */
+void tw_file_abandon(tw_file *f);
+
+/* The whole file in one block (plus a NUL byte after it, not counted). At most limit bytes (0: 1 GiB). NULL and tw_error()
+ * naming the path. Free with free(). */
+void *tw_file_read(const char *path, size_t *size, size_t limit);
+
+/* mkdir -p. 0, or -1 and tw_error(). */
+int tw_make_folder(const char *path);
+
+/* Writes all n bytes to the descriptor, through partial writes and EINTR. 0, or -1 and errno. */
+int tw_write_all(int fd, const void *data, size_t n);
+
+#endif

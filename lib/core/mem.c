@@ -1,0 +1,54 @@
+#include "core/mem.h"
+
+#include "core/error.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool tw_mul(size_t *out, size_t a, size_t b)
+{
+    if (a != 0 && b > SIZE_MAX / a)
+        return false;
+    *out = a * b;
+    return true;
+}
+
+void *tw_calloc(size_t n, size_t size)
+{
+    void *p = calloc(n != 0 ? n : 1, size != 0 ? size : 1);
+    if (p == NULL)
+        tw_fail("out of memory for %zu x %zu bytes", n, size);
+    return p;
+}
+
+int tw_grow(void *block, size_t *cap, size_t n, size_t size)
+{
+    if (n <= *cap)
+        return 0;
+    size_t want = *cap < SIZE_MAX / 2 && 2 * *cap > n ? 2 * *cap : n, bytes;
+    if (want < 16)
+        want = 16;
+    if (!tw_mul(&bytes, want, size))
+        return tw_fail("out of memory for %zu x %zu bytes", want, size);
+    void *old, *p;
+    memcpy(&old, block, sizeof old);
+    p = realloc(old, bytes);
+    if (p == NULL)
+        return tw_fail("out of memory for %zu bytes", bytes);
+    memcpy(block, &p, sizeof p);
+    *cap = want;
+    return 0;
+}
+
+void *tw_alloc64(size_t bytes)
+{
+    if (bytes > SIZE_MAX - 64) {
+        tw_fail("out of memory for %zu bytes", bytes);
+        return NULL;
+    }
+    void *p = aligned_alloc(64, (bytes + 63 + (bytes == 0)) / 64 * 64);
+    if (p == NULL)
+        tw_fail("out of memory for %zu bytes", bytes);
+    return p;
+}

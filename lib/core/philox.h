@@ -1,0 +1,40 @@
+/* Counter-based random numbers (Philox4x32-10: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3",
+ * SC'11; the permutation itself is the Random123 package's). A number depends on the seed and on what it is for, never
+ * on threads, order or machines. */
+#ifndef TW_CORE_PHILOX_H
+#define TW_CORE_PHILOX_H
+
+#include <stdint.h>
+
+/* What a stream of numbers is for: one number a purpose, never reused, so that no two draws are ever the same number. */
+enum {
+    TW_USE_SHUFFLE = 1, /* the order of an epoch */
+    TW_USE_VIEW = 2,    /* the parameters of a view */
+    TW_USE_INIT = 3,    /* initial weights */
+    TW_USE_DROP = 4,    /* dropout and stochastic depth */
+    TW_USE_KMEANS = 5,
+    TW_USE_LINEAR = 6,
+    TW_USE_SYNTH = 7,
+};
+
+typedef struct {
+    uint32_t key[2];
+    uint32_t counter[4];
+    uint32_t block[4];
+    int left; /* words of block not yet handed out */
+} tw_rng;
+
+/* The stream of (seed, use, a, b, c): use < 2^16, c < 2^16 (view number), a < 2^40 (sample index), b < 2^24 (epoch). 2^32
+ * blocks of four words long. Two different tuples give independent streams. */
+void tw_rng_init(tw_rng *r, uint64_t seed, uint32_t use, uint64_t a, uint32_t b, uint32_t c);
+
+uint32_t tw_rng_u32(tw_rng *r);
+double tw_rng_uniform(tw_rng *r);                          /* [0, 1), 53 bits */
+double tw_rng_between(tw_rng *r, double low, double high); /* [low, high) */
+uint64_t tw_rng_below(tw_rng *r, uint64_t n);              /* 0 .. n-1, without bias; n >= 1 */
+double tw_rng_normal(tw_rng *r);                           /* mean 0, deviation 1 (Box-Muller, one of the pair) */
+
+/* A permutation of 0..n-1 (Fisher-Yates) into out. */
+void tw_rng_permutation(tw_rng *r, uint64_t *out, uint64_t n);
+
+#endif

@@ -1,0 +1,198 @@
+#include "core/program.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct {
+    const char *name;
+    char *command;
+    int argc;
+    char **argv;
+    bool quiet, progress, line_open;
+    int verbose;
+    double last_progress;
+} program = {.name = "twist"};
+
+static volatile sig_atomic_t stop_signal;
+
+double tw_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+bool tw_is_terminal(int fd)
+{
+    return isatty(fd) == 1;
+}
+
+/* Appends a shell word to the text at *to, quoted where the shell would change it. */
+static void append_word(char **to, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%";
+    const bool quote = word[0] == '\0' || word[strspn(word, plain)] != '\0';
+    char *p = *to;
+    if (quote)
+        *p++ = '\'';
+    for (; *word != '\0'; word++) {
+        if (*word == '\'') {
+            memcpy(p, "'\\''", 4);
+            p += 4;
+        } else {
+            *p++ = *word;
+        }
+    }
+    if (quote)
+        *p++ = '\'';
+    *to = p;
+}
+
+void tw_program_start(const char *name, int argc, char **argv)
+{
+    size_t room = strlen(name) + 1;
+    for (int i = 1; i < argc; i++)
+        room += 4 * strlen(argv[i]) + 3;
+    program.name = name;
+    program.argc = argc;
+    program.argv = argv;
+    program.command = malloc(room);
+    if (program.command == NULL)
+        tw_die("out of memory");
+    char *p = program.command;
+    append_word(&p, name);
+    for (int i = 1; i < argc; i++) {
+        *p++ = ' ';
+        append_word(&p, argv[i]);
+    }
+    *p = '\0';
+}
+
+const char *tw_program_command(void)
+{
+    return program.command;
+}
+
+static void say(const char *fmt, va_list ap)
+{
+    tw_progress_end();
+    flockfile(stderr);
+    fprintf(stderr, "%s: ", program.name);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    funlockfile(stderr);
+}
+
+void tw_die(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    say(fmt, ap);
+    va_end(ap);
+    exit(TW_EXIT_FAILED);
+}
+
+void tw_die_error(void)
+{
+    tw_die("%s", tw_error());
+}
+
+void tw_die_usage(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    say(fmt, ap);
+    va_end(ap);
+    fprintf(stderr, "try '%s -h'\n", program.name);
+    exit(TW_EXIT_USAGE);
+}
+
+void tw_warn(const char *fmt, ...)
+{
+    if (program.quiet)
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    say(fmt, ap);
+    va_end(ap);
+}
+
+void tw_note(int level, const char *fmt, ...)
+{
+    if (program.quiet || program.verbose < level)
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    say(fmt, ap);
+    va_end(ap);
+}
+
+bool tw_progress_due(void)
+{
+    return !program.quiet && (program.progress || tw_is_terminal(STDERR_FILENO)) && tw_now() - program.last_progress >= 0.2;
+}
+
+void tw_progress(const char *fmt, ...)
+{
+    if (!tw_progress_due())
+        return;
+    program.last_progress = tw_now();
+    va_list ap;
+    va_start(ap, fmt);
+    flockfile(stderr);
+    fprintf(stderr, "\r%s: ", program.name);
+    vfprintf(stderr, fmt, ap);
+    fputs("\033[K", stderr);
+    fflush(stderr);
+    funlockfile(stderr);
+    va_end(ap);
+    program.line_open = true;
+}
+
+void tw_progress_end(void)
+{
+    if (program.line_open)
+        fputc('\n', stderr);
+    program.line_open = false;
+}
+
+void tw_program_options(const tw_opt *table, int n, tw_common *common, tw_strings *operands, const char *usage)
+{
+    if (tw_opts_parse(program.argc, program.argv, table, n, common, operands) != 0)
+        tw_die_usage("%s", tw_error());
+    if (common->help || common->version) {
+        if (common->help)
+            fputs(usage, stdout);
+        else
+            printf("%s (TWIST in C) %s\n", program.name, TW_VERSION);
+        if (fflush(stdout) != 0 || ferror(stdout))
+            tw_die("standard output: cannot be written");
+        exit(TW_EXIT_OK);
+    }
+    program.quiet = common->quiet;
+    program.progress = common->progress;
+    program.verbose = common->verbose;
+}
+
+static void on_stop(int sig)
+{
+    stop_signal = sig;
+}
+
+void tw_catch_stops(void)
+{
+    struct sigaction a = {.sa_handler = on_stop}; /* no SA_RESTART: a read that waits for input returns at once */
+    sigemptyset(&a.sa_mask);
+    sigaction(SIGINT, &a, NULL);
+    sigaction(SIGTERM, &a, NULL);
+    sigaction(SIGUSR1, &a, NULL);
+}
+
+int tw_stop_signal(void)
+{
+    return stop_signal;
+}

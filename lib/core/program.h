@@ -1,0 +1,53 @@
+/* What every main() shares: its name, its messages on stderr, help and version, signals, the exit. Only programs call
+ * this; the library itself never prints. */
+#ifndef TW_CORE_PROGRAM_H
+#define TW_CORE_PROGRAM_H
+
+#include "core/error.h"
+#include "core/opts.h"
+
+#include <stdnoreturn.h>
+
+#define TW_VERSION "0.1.0"
+
+enum { TW_EXIT_OK = 0, TW_EXIT_FAILED = 1, TW_EXIT_USAGE = 2, TW_EXIT_AGAIN = 75 };
+
+/* Call first in main. name: "twist-decode". Keeps argv for tw_program_command(). */
+void tw_program_start(const char *name, int argc, char **argv);
+
+/* Parses as tw_opts_parse does; then -h prints usage on stdout and exits 0, -V the version; a mistake prints its one line
+ * and `try 'NAME -h'` on stderr and exits 2. usage: the static text, at most 24 lines, defaults in it. */
+void tw_program_options(const tw_opt *table, int n, tw_common *common, tw_strings *operands, const char *usage);
+
+/* "twist-decode --shuffle photos/": the command line as typed, quoted where the shell would need it; for the header's
+ * history. Borrowed, lives as long as the program. */
+const char *tw_program_command(void);
+
+/* "NAME: message" on stderr, then exit 1. die_error() prints tw_error(). */
+noreturn void tw_die(const char *fmt, ...) TW_PRINTF(1, 2);
+noreturn void tw_die_error(void);
+/* The same, exit 2: the command line is wrong in a way that the table cannot see. */
+noreturn void tw_die_usage(const char *fmt, ...) TW_PRINTF(1, 2);
+
+/* Warnings (silenced by -q) and, with level 1 and up, remarks shown under -v. */
+void tw_warn(const char *fmt, ...) TW_PRINTF(1, 2);
+void tw_note(int level, const char *fmt, ...) TW_PRINTF(2, 3);
+
+/* A progress line on stderr at most five times a second where stderr is a terminal or --progress was given, never under
+ * -q: "NAME: <text>". tw_progress_end() finishes the line. */
+void tw_progress(const char *fmt, ...) TW_PRINTF(1, 2);
+void tw_progress_end(void);
+/* Whether the next tw_progress would be shown (so that text need not be made in vain). */
+bool tw_progress_due(void);
+
+/* SIGINT, SIGTERM and SIGUSR1 set a flag instead of ending the program; tw_stop_signal() is that signal's number or 0. */
+void tw_catch_stops(void);
+int tw_stop_signal(void);
+
+/* Seconds of a monotonic clock. */
+double tw_now(void);
+
+/* Whether NAME=fd is a terminal: for refusing to write binary there. */
+bool tw_is_terminal(int fd);
+
+#endif

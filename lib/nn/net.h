@@ -1,0 +1,79 @@
+/* A network (backbone, and head where asked for) with its parameters, and plans that run it on views. */
+#ifndef TW_NN_NET_H
+#define TW_NN_NET_H
+
+#include "comm/comm.h"
+#include "core/tensor.h"
+
+#include <stdbool.h>
+
+typedef struct tw_net tw_net;
+typedef struct tw_plan tw_plan;
+
+typedef struct {
+    const char *backbone;   /* "resnet18", "resnet34", "resnet50" */
+    bool small_stem;        /* 3x3 stride 1, no max pool: for images of 64 px and less */
+    bool head;              /* projection head of twist-method.md 1 */
+    int hid_dim, dim;       /* 4096, 32768 in the paper */
+    const char *act;        /* "relu" or "gelu", in the head */
+    double drop;            /* dropout of the head, 0 .. 1 */
+    tw_dtype precision;     /* activations: TW_F32, TW_BF16 */
+    uint64_t seed;          /* initial weights, dropout */
+    int threads;            /* of the backend */
+    tw_comm *comm;          /* synchronises BatchNorm; NULL: tw_comm_single() */
+} tw_net_config;
+
+/* One tensor of the state dict, official name and shape ("backbone.conv1.weight" [64,3,7,7], OIHW as PyTorch). */
+typedef struct {
+    const char *name;
+    int rank;
+    int64_t dim[TW_MAX_RANK];
+    size_t n;               /* elements */
+    bool trained;           /* parameter; false: a buffer (running statistics, num_batches_tracked) */
+    bool decayed;           /* rank > 1 and no bias: weight decay and LARS adaptation (twist-method.md 4) */
+    tw_dtype dtype;         /* TW_F32; TW_I64 for num_batches_tracked */
+    void *value;            /* f32 [n] (i64 for num_batches_tracked), host memory, plain layout, owned by the net */
+    float *grad;            /* f32 [n], same layout; NULL for buffers */
+} tw_param;
+
+/* Builds and initialises as the official code does (twist-method.md 1, init). device "cpu": libtwist-cpu.so is opened at
+ * run time. NULL and tw_error(). */
+tw_net *tw_net_new(const char *device, const tw_net_config *c);
+void tw_net_free(tw_net *net);
+
+int tw_net_params(const tw_net *net);               /* number of tensors, in state-dict order */
+tw_param *tw_net_param(tw_net *net, int i);
+int tw_net_feature_dim(const tw_net *net);          /* 512 for resnet18/34, 2048 for resnet50 */
+/* Must be called after values were changed by anyone but the net (optimizer step, checkpoint): the plans refresh their own
+ * layouts before the next forward pass. */
+void tw_net_changed(tw_net *net);
+void tw_net_zero_grad(tw_net *net);
+
+/* Views of one size that go through the backbone together: n_views x B pictures of H x W. */
+typedef struct {
+    int n_views, H, W;
+} tw_view_group;
+
+/* A plan for B samples; all buffers are planned once. train: BatchNorm uses batch statistics and updates running ones,
+ * buffers for backward are kept. NULL and tw_error(). */
+tw_plan *tw_plan_new(tw_net *net, const tw_view_group *group, int n_groups, int B, bool train);
+void tw_plan_free(tw_plan *p);
+
+/* pictures[g]: u8 NHWC [n_views*B,H,W,3], view-major. Normalised inside by ImageNet's mean and deviation. Groups of the
+ * official order: one backbone pass per group, one head pass over all V*B rows. step numbers the dropout masks. In eval
+ * plans `rows` <= B samples may be given (n_views 1). 0, or -1 and tw_error(). */
+int tw_plan_forward(tw_plan *p, const uint8_t *const *pictures, int rows, int64_t step);
+
+/* Results of the last forward pass, host memory, borrowed until the next: f32 [V*B, D] and [V*B, K], view-major. logits:
+ * after the last BatchNorm; raw_logits: before it. NULL where the net has no head. */
+const float *tw_plan_features(const tw_plan *p);
+const float *tw_plan_logits(const tw_plan *p);
+const float *tw_plan_raw_logits(const tw_plan *p);
+
+/* dlogits: f32 [V*B, K]. Adds to every param's grad. 0, or -1 and tw_error(). */
+int tw_plan_backward(tw_plan *p, const float *dlogits);
+
+/* Bytes of memory the plan holds. */
+size_t tw_plan_bytes(const tw_plan *p);
+
+#endif

@@ -1,0 +1,42 @@
+/* Reading a stream from an endpoint: "-", a file, "pipe:COMMAND" (tcp:// and ipc:// are refused with a message where the
+ * build has no ZeroMQ). Each record is scanned (structure, lengths, limits) before it is decoded; its crc is checked where
+ * present. A stream that ends without its end record is an error. */
+#ifndef TW_STREAM_READER_H
+#define TW_STREAM_READER_H
+
+#include "stream/record.h"
+
+typedef struct tw_reader tw_reader;
+
+typedef struct {
+    int64_t record;  /* bytes of one record; default 1 GiB */
+    int keys, depth; /* default 64, 8 */
+} tw_limits;
+#define TW_LIMITS_DEFAULT {(int64_t)1 << 30, 64, 8}
+
+/* What replaces %r %n %e %s in pipe:COMMAND (rank, ranks, first epoch, samples of it to leave out). NULL: 0 1 0 0. */
+typedef struct {
+    int rank, ranks;
+    int64_t epoch, skip;
+} tw_place;
+
+/* Opens the endpoint and reads the header. NULL and tw_error(). limits NULL: the defaults. */
+tw_reader *tw_reader_open(const char *endpoint, const tw_limits *limits, const tw_place *place);
+
+const tw_header *tw_reader_header(const tw_reader *r); /* borrowed until close */
+
+/* Reads the next sample into s (initialised; its buffer is reused; its pointers live until the next read into s).
+ * 1: a sample; 0: the end record, then tw_reader_end() has it (for a command also: it exited 0); -1 and tw_error() with
+ * the endpoint, the record's number and byte offset. Errors are sticky. */
+int tw_reader_next(tw_reader *r, tw_sample *s);
+const tw_end *tw_reader_end(const tw_reader *r);
+
+/* Name of the endpoint for messages. */
+const char *tw_reader_name(const tw_reader *r);
+/* Seconds spent waiting for input so far. */
+double tw_reader_waited(const tw_reader *r);
+
+/* Closes; a command still running gets SIGPIPE/SIGTERM and is waited for. NULL is allowed. */
+void tw_reader_close(tw_reader *r);
+
+#endif

@@ -1,0 +1,27 @@
+/* Writing a stream to "-" or a file (a file appears under its name only when complete). Refuses a terminal. Pipes are
+ * enlarged to 1 MiB. */
+#ifndef TW_STREAM_WRITER_H
+#define TW_STREAM_WRITER_H
+
+#include "stream/record.h"
+
+typedef struct tw_writer tw_writer;
+
+/* Opens and writes the header. history: the program's command line (appended to a copy of h's history), or NULL. NULL and
+ * tw_error(). */
+tw_writer *tw_writer_open(const char *endpoint, const tw_header *h, const char *history);
+
+/* Each 0, or -1 and tw_error(); errors are sticky. A reader that has gone (EPIPE) ends the process quietly by SIGPIPE's
+ * default action. */
+int tw_writer_sample(tw_writer *w, const tw_sample *s);
+/* One record that is encoded already (tw_encode_sample, or a record read and unchanged); counted as a sample. */
+int tw_writer_encoded(tw_writer *w, const void *data, size_t size);
+
+double tw_writer_waited(const tw_writer *w); /* seconds spent waiting for the reader */
+
+/* Writes the end record with the counted samples and `skipped`, flushes, closes (a file: syncs and renames), frees. */
+int tw_writer_finish(tw_writer *w, int64_t skipped);
+/* Closes without an end record, so that the reader sees a failure; a file is removed. NULL is allowed. */
+void tw_writer_abandon(tw_writer *w);
+
+#endif
