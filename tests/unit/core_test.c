@@ -1,0 +1,146 @@
+/* Goal: the core library keeps its promises: options, numbers, Philox, the ordered pool, files written whole. */
+#include "test.h"
+
+#include "core/file.h"
+#include "core/mem.h"
+#include "core/opts.h"
+#include "core/philox.h"
+#include "core/pool.h"
+
+#include <unistd.h>
+
+static void options(void)
+{
+    static const char *const names[] = {"skip", "fail", NULL};
+    bool flag = false;
+    int count = 3, choice = 0;
+    int64_t size = 0;
+    double lr = 0.5;
+    tw_common common = {0};
+    tw_strings operands = {0};
+    const tw_opt table[] = {
+        {'f', "flag", TW_OPT_FLAG, &flag, 0, 0, NULL},       {'n', "hid-dim", TW_OPT_INT, &count, 1, 9999, NULL},
+        {0, "lr", TW_OPT_FLOAT, &lr, 0, 10, NULL},           {0, "on-error", TW_OPT_CHOICE, &choice, 0, 0, names},
+        {0, "limit", TW_OPT_SIZE, &size, 0, 0, NULL},
+    };
+    const int n = sizeof table / sizeof *table;
+    char *good[] = {"p", "--hid_dim=512", "a", "-f", "--lr", "0.1", "--on-error=fail", "--limit", "2MiB", "-vv", "--", "-x"};
+    CHECK(tw_opts_parse(12, good, table, n, &common, &operands) == 0);
+    CHECK(flag && count == 512 && choice == 1 && size == 2 << 20 && common.verbose == 2);
+    CHECK_NEAR(lr, 0.1, 0);
+    CHECK(operands.n == 2 && strcmp(operands.item[1], "-x") == 0);
+    CHECK(tw_opts_given("hid-dim") && !tw_opts_given("momentum"));
+    free(operands.item);
+    static char *bad[][2] = {{"--hid-dim=0", "hid-dim"}, {"--hid-dim=5x", "hid-dim"}, {"--lr=nan", "lr"},       {"--lr", "lr"},
+                             {"--nope", "nope"},         {"-z", "-z"},                {"--on-error=x", "skip"}, {"--flag=1", "flag"},
+                             {"--limit=5XB", "limit"},   {"--limit=99999999999GiB", "limit"}, {"operand", "operand"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char *argv[] = {"p", bad[i][0]};
+        CHECK(tw_opts_parse(2, argv, table, n, &common, NULL) == -1);
+        CHECK(strstr(tw_error(), bad[i][1]) != NULL); /* the message names the operand */
+    }
+}
+
+static void random_numbers(void)
+{
+    tw_rng a, b;
+    double sum = 0, square = 0;
+    tw_rng_init(&a, 1, TW_USE_VIEW, 5, 2, 0);
+    tw_rng_init(&b, 1, TW_USE_VIEW, 5, 2, 1);
+    int equal = 0;
+    for (int i = 0; i < 1000; i++)
+        equal += tw_rng_u32(&a) == tw_rng_u32(&b);
+    CHECK(equal < 3); /* streams of two views have nothing in common */
+    const int n = 100000;
+    for (int i = 0; i < n; i++) {
+        const double x = tw_rng_normal(&a);
+        sum += x;
+        square += x * x;
+    }
+    CHECK_NEAR(sum / n, 0, 0.016); /* five deviations of a mean of 1e5 normals */
+    CHECK_NEAR(square / n, 1, 0.023);
+    uint64_t p[100];
+    bool seen[100] = {false};
+    tw_rng_permutation(&a, p, 100);
+    for (int i = 0; i < 100; i++)
+        seen[p[i]] = true;
+    int all = 0;
+    for (int i = 0; i < 100; i++)
+        all += seen[i];
+    CHECK(all == 100);
+    /* the known answer of the Random123 package for key and counter zero */
+    tw_rng zero = {{0, 0}, {0, 0, 0, 0}, {0}, 0};
+    CHECK(tw_rng_u32(&zero) == 0x6627e8d5u);
+}
+
+static void square_job(void *job, int worker, void *context)
+{
+    (void)worker, (void)context;
+    int *x = job;
+    if (*x % 7 == 0)
+        usleep(300); /* so that jobs overtake each other */
+    *x *= *x;
+}
+
+static void pool(void)
+{
+    for (int threads = 1; threads <= 4; threads += 3) {
+        int job[500], next = 0, got = 0, wrong = 0;
+        tw_pool *p = tw_pool_new(threads, 0, square_job, NULL);
+        CHECK(p != NULL);
+        while (got < 500) {
+            while (next < 500 && !tw_pool_full(p)) {
+                job[next] = next;
+                tw_pool_submit(p, &job[next++]);
+            }
+            const int *x = tw_pool_take(p);
+            wrong += *x != got * got;
+            got++;
+        }
+        CHECK(wrong == 0);
+        CHECK(tw_pool_take(p) == NULL);
+        tw_pool_free(p);
+    }
+}
+
+static void files(void)
+{
+    char path[] = "/tmp/twist-core-XXXXXX";
+    CHECK(mkdtemp(path) != NULL);
+    char name[64];
+    size_t size;
+    snprintf(name, sizeof name, "%s/a/b", path);
+    CHECK(tw_make_folder(name) == 0);
+    snprintf(name, sizeof name, "%s/a/b/c", path);
+    tw_file *f = tw_file_create(name);
+    CHECK(f != NULL && access(name, F_OK) != 0); /* nothing under the name yet */
+    fputs("hello", tw_file_stream(f));
+    CHECK(tw_file_commit(f) == 0);
+    char *text = tw_file_read(name, &size, 0);
+    CHECK(text != NULL && size == 5 && strcmp(text, "hello") == 0);
+    free(text);
+    f = tw_file_create(name);
+    fputs("half", tw_file_stream(f));
+    tw_file_abandon(f);
+    text = tw_file_read(name, &size, 0);
+    CHECK(text != NULL && strcmp(text, "hello") == 0); /* the old file stands */
+    free(text);
+    CHECK(tw_file_read(name, &size, 3) == NULL && strstr(tw_error(), name) != NULL);
+    CHECK(tw_file_create("/nonexistent/x") == NULL && strstr(tw_error(), "/nonexistent/x") != NULL);
+    f = tw_file_create("/dev/full");
+    CHECK(f != NULL);
+    fputs("x", tw_file_stream(f));
+    CHECK(tw_file_commit(f) == -1);
+    char command[64];
+    snprintf(command, sizeof command, "rm -r %s", path);
+    CHECK(system(command) == 0);
+}
+
+int main(void)
+{
+    options();
+    random_numbers();
+    pool();
+    files();
+    return test_done();
+}
