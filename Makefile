@@ -1,6 +1,7 @@
 # TWIST in C. `make help` lists the targets.
 -include config.mk
 PREFIX ?= /usr/local
+DEST = $(DESTDIR)$(PREFIX)
 CC ?= gcc
 OPT ?= -O3
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
@@ -57,18 +58,18 @@ bench: all ## bench: speed against the peers in the same run, as ratios
 golden: ## golden: make the golden vectors anew (Python from the package index)
 	@tests/golden/make
 install: all ## install: programs, pipelines and man pages under PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5
-	install $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
-	install $(BIN)/libtwist-cpu.so $(DESTDIR)$(PREFIX)/lib
-	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m 644 man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -d $(DEST)/bin $(DEST)/lib $(DEST)/share/twist/pipelines $(foreach n,1 5 7,$(DEST)/share/man/man$n)
+	install $(PROGRAMS) $(DEST)/bin
+	install $(BIN)/libtwist-cpu.so $(DEST)/lib
+	install pipelines/* $(DEST)/share/twist/pipelines
+	$(foreach n,1 5 7,install -m 644 man/*.$n $(DEST)/share/man/man$n;)
 asan: ## asan: the tests under AddressSanitizer
 	$(MAKE) check B=build/asan BIN=build/asan/bin OPT=-O1 CFLAGS="-fsanitize=address -fno-omit-frame-pointer"
 ubsan: ## ubsan: the tests under UndefinedBehaviorSanitizer
 	$(MAKE) check B=build/ubsan BIN=build/ubsan/bin OPT=-O1 CFLAGS="-fsanitize=undefined -fno-sanitize-recover=all"
 lint: ## lint: warnings as errors, cppcheck, man pages
 	$(MAKE) all B=build/lint BIN=build/lint/bin WERROR=-Werror
-	mandoc -T lint -W warning man/*.1 man/*.5
+	mandoc -T lint -W warning man/*
 clean: ## clean: remove what was built
 	rm -rf build $(BIN)
 .PHONY: all help deps check demo bench golden install asan ubsan lint clean

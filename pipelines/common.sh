@@ -1,10 +1,8 @@
 # Shared by the pipelines: where the programs are, and running a pipe of commands so that one failure stops all and is named.
 here=$(cd "$(dirname "$0")" && pwd)
-if [ -x "$here/../bin/twist-decode" ]; then
-    PATH=$(cd "$here/../bin" && pwd):$PATH
-else
-    PATH=$here:$PATH
-fi
+for bin in "$here/../bin" "$here/../../../bin"; do # the tree it was built in, or where `make install` put it
+    [ -x "$bin/twist-decode" ] && PATH=$(cd "$bin" && pwd):$PATH && break
+done
 export PATH
 me=$(basename "$0")
 
