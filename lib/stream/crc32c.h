@@ -1,0 +1,15 @@
+/* CRC-32C (Castagnoli polynomial 0x1edc6f41, reflected; RFC 3720), the checksum of records. */
+#ifndef TW_STREAM_CRC32C_H
+#define TW_STREAM_CRC32C_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The checksum of what gave `crc` (0: nothing yet) followed by these n bytes. By the processor's instruction where it has
+ * one (SSE4.2), else by tables; the value is the same. Thread-safe. */
+uint32_t tw_crc32c(uint32_t crc, const void *data, size_t n);
+
+/* By tables on any machine: what the other is tested against. */
+uint32_t tw_crc32c_portable(uint32_t crc, const void *data, size_t n);
+
+#endif

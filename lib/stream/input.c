@@ -1,0 +1,175 @@
+#include "stream/input.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PIPE_SIZE = 1 << 20, SHOWN = 160 };
+
+int tw_endpoint_check(const char *endpoint)
+{
+    if (strncmp(endpoint, "tcp://", 6) == 0 || strncmp(endpoint, "ipc://", 6) == 0)
+        return tw_fail("%s: this build has no ZeroMQ", endpoint);
+    return 0;
+}
+
+/* The command with %r %n %e %s %% replaced. Free with free(). */
+static char *expand(const char *command, const tw_place *place)
+{
+    const long long value[] = {place->rank, place->ranks, place->epoch, place->skip};
+    char *text = malloc(strlen(command) * 21 / 2 + 32); /* at most 20 digits and a sign stand for two characters */
+    if (text == NULL) {
+        tw_fail("out of memory");
+        return NULL;
+    }
+    char *to = text;
+    for (const char *p = command; *p != '\0'; p++) {
+        static const char letter[] = "rnes";
+        const char *which = p[0] == '%' && p[1] != '\0' ? strchr(letter, p[1]) : NULL;
+        if (which != NULL) {
+            to += sprintf(to, "%lld", value[which - letter]);
+            p++;
+        } else {
+            *to++ = *p;
+            p += p[0] == '%' && p[1] == '%';
+        }
+    }
+    *to = '\0';
+    return text;
+}
+
+/* In the child: never returns. */
+static void run_shell(const char *command, int out)
+{
+    setpgid(0, 0);
+    signal(SIGPIPE, SIG_DFL);
+    const int null = open("/dev/null", O_RDONLY); /* a command must not eat the program's own standard input */
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0)
+        _exit(126);
+    execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+    _exit(127);
+}
+
+static int start_command(tw_input *in, const char *command, const tw_place *place)
+{
+    static const tw_place alone = {0, 1, 0, 0};
+    int fd[2];
+    char *text = expand(command, place != NULL ? place : &alone);
+    if (text == NULL)
+        return -1;
+    const size_t room = SHOWN + 16;
+    in->name = malloc(room);
+    if (in->name == NULL) {
+        tw_fail("out of memory");
+        goto err1;
+    }
+    snprintf(in->name, room, "pipe:%.*s%s", SHOWN, text, strlen(text) > SHOWN ? "..." : "");
+    if (pipe2(fd, O_CLOEXEC) != 0) {
+        tw_fail_errno("%s", in->name);
+        goto err1;
+    }
+    in->pid = fork();
+    if (in->pid == 0)
+        run_shell(text, fd[1]);
+    close(fd[1]);
+    if (in->pid < 0) {
+        tw_fail_errno("%s", in->name);
+        goto err0;
+    }
+    setpgid(in->pid, in->pid); /* here too, so that it is done whoever runs first */
+    free(text);
+    in->fd = fd[0];
+    return 0;
+err0:
+    close(fd[0]);
+err1:
+    free(in->name);
+    free(text);
+    return -1;
+}
+
+static int open_file(tw_input *in, const char *endpoint)
+{
+    const bool standard = strcmp(endpoint, "-") == 0;
+    in->name = strdup(standard ? "standard input" : endpoint);
+    if (in->name == NULL)
+        return tw_fail("out of memory");
+    in->fd = standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(endpoint, O_RDONLY | O_CLOEXEC);
+    if (in->fd < 0)
+        tw_fail_errno("%s", in->name);
+    else if (isatty(in->fd) == 1)
+        tw_fail("%s: a terminal, where a stream is wanted", in->name);
+    else
+        return 0;
+    if (in->fd >= 0)
+        close(in->fd);
+    free(in->name);
+    return -1;
+}
+
+int tw_input_open(tw_input *in, const char *endpoint, const tw_place *place)
+{
+    *in = (tw_input){.fd = -1};
+    if (tw_endpoint_check(endpoint) != 0)
+        return -1;
+    const int rc = strncmp(endpoint, "pipe:", 5) == 0 ? start_command(in, endpoint + 5, place) : open_file(in, endpoint);
+    if (rc != 0)
+        return -1;
+    fcntl(in->fd, F_SETPIPE_SZ, PIPE_SIZE); /* fails on what is no pipe, which is fine */
+    posix_fadvise(in->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    return 0;
+}
+
+int tw_input_end(tw_input *in)
+{
+    int status;
+    pid_t pid;
+    if (in->pid == 0)
+        return 0;
+    do
+        pid = waitpid(in->pid, &status, 0);
+    while (pid < 0 && errno == EINTR);
+    in->pid = 0;
+    if (pid < 0)
+        return tw_fail_errno("%s", in->name);
+    if (WIFSIGNALED(status))
+        return tw_fail("%s: the command was ended by signal %d (%s)", in->name, WTERMSIG(status), strsignal(WTERMSIG(status)));
+    if (WEXITSTATUS(status) != 0)
+        return tw_fail("%s: the command failed with status %d", in->name, WEXITSTATUS(status));
+    return 0;
+}
+
+static bool gone(pid_t pid)
+{
+    const struct timespec tick = {0, 10000000};
+    for (int i = 0; i < 200; i++) {
+        if (waitpid(pid, NULL, WNOHANG) != 0)
+            return true;
+        nanosleep(&tick, NULL);
+    }
+    return false;
+}
+
+void tw_input_close(tw_input *in)
+{
+    if (in->fd >= 0)
+        close(in->fd);
+    if (in->pid > 0) {
+        kill(-in->pid, SIGTERM);
+        if (!gone(in->pid)) {
+            kill(-in->pid, SIGKILL);
+            waitpid(in->pid, NULL, 0);
+        }
+    }
+    free(in->name);
+    *in = (tw_input){.fd = -1};
+}

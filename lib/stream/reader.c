@@ -1,0 +1,253 @@
+#include "stream/reader.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+#include "stream/decode.h"
+#include "stream/input.h"
+#include "stream/scan.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Bytes go straight into the sample's buffer as far as the scanner knows that they belong to the record; what a read brings
+ * beyond that waits in the carry. Beside a large read the carry is kept small, since what is in it is copied once more. */
+enum { CARRY = 65536, CARRY_BESIDE_LARGE = 4096, LARGE = 65536, FIRST_STEP = 1 << 20, HEADER_LIMIT = 64 << 20 };
+
+struct tw_reader {
+    tw_input in;
+    tw_limits limits;
+    tw_header header;
+    void *header_block;
+    tw_end end;
+    bool ended, failed;
+    int64_t record, offset; /* of the record in hand: number (the header is 0), place in the stream */
+    double waited;
+    size_t carry_at, carry_end;
+    char error[1024];
+    unsigned char carry[CARRY];
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Keeps the message for the calls to come. */
+static int fail(tw_reader *r)
+{
+    r->failed = true;
+    snprintf(r->error, sizeof r->error, "%s", tw_error());
+    return -1;
+}
+
+/* tw_error() with the endpoint, the record and where it begins. */
+static int fail_record(tw_reader *r)
+{
+    tw_fail("%s: record %lld at byte %lld: %s", r->in.name, (long long)r->record, (long long)r->offset, tw_error());
+    return fail(r);
+}
+
+/* The bytes ended where they must not. If a command failed, that is the cause. */
+static int fail_cut(tw_reader *r, size_t have)
+{
+    if (tw_input_end(&r->in) != 0)
+        return fail(r);
+    if (have > 0)
+        tw_fail("%s: cut at byte %lld, inside record %lld", r->in.name, (long long)r->offset + (long long)have, (long long)r->record);
+    else if (r->record == 0)
+        tw_fail("%s: empty: no header", r->in.name);
+    else
+        tw_fail("%s: ended at byte %lld without its end record, after %lld samples", r->in.name, (long long)r->offset,
+                (long long)r->record - 1);
+    return fail(r);
+}
+
+/* Reads: the first `room` bytes to `to`, what there is beyond them to the empty carry. Returns how many came to `to`, with
+ * *any whether a byte came at all (no: the end); -1 and tw_error(). */
+static ssize_t fill(tw_reader *r, unsigned char *to, size_t room, bool *any)
+{
+    const struct iovec v[2] = {{to, room}, {r->carry, room >= LARGE ? CARRY_BESIDE_LARGE : CARRY}};
+    const double start = now();
+    ssize_t got;
+    while ((got = readv(r->in.fd, v, 2)) < 0 && errno == EAGAIN) { /* someone made the pipe non-blocking */
+        struct pollfd p = {.fd = r->in.fd, .events = POLLIN};
+        poll(&p, 1, -1);
+    }
+    r->waited += now() - start;
+    if (got < 0)
+        return tw_fail_errno("%s", r->in.name); /* EINTR too: a program that catches signals wants to hear of them */
+    *any = got > 0;
+    r->carry_at = 0;
+    r->carry_end = (size_t)got > room ? (size_t)got - room : 0;
+    return got - (ssize_t)r->carry_end;
+}
+
+/* Makes room for what the record still needs, as far as the bytes that have come justify it. Returns the room. */
+static size_t make_room(void **buffer, size_t *cap, size_t have, size_t need)
+{
+    size_t step = have > FIRST_STEP ? have : FIRST_STEP;
+    if (*cap > have && step < *cap - have)
+        step = *cap - have;
+    if (step > need - have)
+        step = need - have;
+    return tw_grow(buffer, cap, have + step, 1) == 0 ? step : 0;
+}
+
+/* Reads one record into *buffer. 1; 0 at the end of the bytes, before a first one; -1, failed. */
+static int read_record(tw_reader *r, const tw_limits *limits, void **buffer, size_t *cap, size_t *size)
+{
+    tw_scan scan;
+    bool any = true;
+    size_t have;
+    tw_scan_init(&scan, limits);
+    if (r->carry_at == r->carry_end && fill(r, NULL, 0, &any) < 0)
+        return fail(r);
+    if (!any)
+        return 0;
+    /* as far as the carry has it, it is scanned there: small records are copied once and exactly */
+    have = r->carry_end - r->carry_at;
+    int rc = tw_scan_run(&scan, r->carry + r->carry_at, have);
+    if (rc == 1)
+        have = scan.at;
+    if (rc < 0)
+        return fail_record(r);
+    if (tw_grow(buffer, cap, have, 1) != 0)
+        return fail_record(r);
+    memcpy(*buffer, r->carry + r->carry_at, have);
+    r->carry_at += have;
+    while (rc == 0) {
+        const size_t room = make_room(buffer, cap, have, scan.need), kept = r->carry_end - r->carry_at;
+        if (room == 0)
+            return fail_record(r);
+        unsigned char *to = (unsigned char *)*buffer + have;
+        ssize_t got = (ssize_t)(kept < room ? kept : room);
+        if (got > 0) {
+            memcpy(to, r->carry + r->carry_at, (size_t)got);
+            r->carry_at += (size_t)got;
+        } else if ((got = fill(r, to, room, &any)) < 0) {
+            return fail(r);
+        }
+        if (!any)
+            return fail_cut(r, have);
+        have += (size_t)got;
+        rc = have < scan.need ? 0 : tw_scan_run(&scan, *buffer, have);
+    }
+    *size = have;
+    return rc < 0 || tw_check_crc(*buffer, have, scan.last_key) != 0 ? fail_record(r) : 1;
+}
+
+static int read_header(tw_reader *r)
+{
+    void *record = NULL;
+    size_t cap = 0, size = 0;
+    tw_limits limits = r->limits;
+    if (limits.record > HEADER_LIMIT)
+        limits.record = HEADER_LIMIT;
+    int rc = read_record(r, &limits, &record, &cap, &size);
+    if (rc == 0)
+        rc = fail_cut(r, 0);
+    else if (rc == 1)
+        rc = tw_decode_header(&r->header, &r->header_block, record, size) != 0 ? fail_record(r) : 0;
+    r->offset += (int64_t)size;
+    free(record);
+    return rc;
+}
+
+tw_reader *tw_reader_open(const char *endpoint, const tw_limits *limits, const tw_place *place)
+{
+    static const tw_limits usual = TW_LIMITS_DEFAULT;
+    tw_reader *r = tw_calloc(1, sizeof *r);
+    if (r == NULL)
+        return NULL;
+    r->limits = limits != NULL ? *limits : usual;
+    if (r->limits.record < 1 || r->limits.keys < 1 || r->limits.depth < 1 || r->limits.depth > TW_SCAN_DEPTH) {
+        tw_fail("%s: the stream's limits are out of range (nesting 1 to %d)", endpoint, TW_SCAN_DEPTH);
+        goto err;
+    }
+    if (tw_input_open(&r->in, endpoint, place) != 0)
+        goto err;
+    if (read_header(r) == 0)
+        return r;
+    tw_reader_close(r);
+    return NULL;
+err:
+    free(r);
+    return NULL;
+}
+
+const tw_header *tw_reader_header(const tw_reader *r)
+{
+    return &r->header;
+}
+
+/* The end record has come: nothing may follow it, its count must be right and a command must have done well. */
+static int finish(tw_reader *r)
+{
+    bool any = r->carry_at < r->carry_end;
+    if (!any && fill(r, NULL, 0, &any) < 0)
+        return fail(r);
+    if (any) {
+        tw_fail("%s: data after the end record, at byte %lld", r->in.name, (long long)r->offset);
+        return fail(r);
+    }
+    if (r->end.samples != r->record - 1) {
+        tw_fail("%s: the end record counts %lld samples, %lld have come", r->in.name, (long long)r->end.samples,
+                (long long)r->record - 1);
+        return fail(r);
+    }
+    if (tw_input_end(&r->in) != 0)
+        return fail(r);
+    r->ended = true;
+    return 0;
+}
+
+int tw_reader_next(tw_reader *r, tw_sample *s)
+{
+    if (r->failed)
+        return tw_fail("%s", r->error);
+    if (r->ended)
+        return 0;
+    r->record++;
+    int rc = read_record(r, &r->limits, &s->buffer, &s->buffer_cap, &s->record_size);
+    if (rc <= 0)
+        return rc == 0 ? fail_cut(r, 0) : -1;
+    rc = tw_decode_end(&r->end, s->buffer, s->record_size);
+    if (rc == 0 && tw_decode_sample(s, r->header.kind) != 0)
+        rc = -1;
+    if (rc < 0)
+        return fail_record(r);
+    r->offset += (int64_t)s->record_size;
+    return rc == 1 ? finish(r) : 1;
+}
+
+const tw_end *tw_reader_end(const tw_reader *r)
+{
+    return &r->end;
+}
+
+const char *tw_reader_name(const tw_reader *r)
+{
+    return r->in.name;
+}
+
+double tw_reader_waited(const tw_reader *r)
+{
+    return r->waited;
+}
+
+void tw_reader_close(tw_reader *r)
+{
+    if (r == NULL)
+        return;
+    tw_input_close(&r->in);
+    free(r->header_block);
+    free(r);
+}

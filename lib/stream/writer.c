@@ -1,0 +1,230 @@
+#include "stream/writer.h"
+
+#include "core/error.h"
+#include "core/file.h"
+#include "core/mem.h"
+#include "stream/encode.h"
+#include "stream/input.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Small records are gathered and written together: when HOLD bytes are there, or with the first record that comes HOLD_FOR
+ * seconds after the last write, so that a slow stream flows too. Large ones are written at once, from where they lie. */
+enum { HOLD = 65536, PIPE_SIZE = 1 << 20, AT_ONCE = 64 };
+#define HOLD_FOR 0.02
+
+struct tw_writer {
+    int fd;
+    tw_file *file; /* NULL: standard output */
+    char *name;
+    tw_bytes held;
+    tw_parts parts;
+    int64_t samples;
+    double waited, last; /* last: when something was written */
+    bool failed;
+    char error[1024];
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static int fail(tw_writer *w)
+{
+    w->failed = true;
+    snprintf(w->error, sizeof w->error, "%s", tw_error());
+    return -1;
+}
+
+/* Writes the pieces in order, changing v. */
+static int write_pieces(tw_writer *w, struct iovec *v, int n)
+{
+    const double start = now();
+    while (n > 0) {
+        ssize_t done = writev(w->fd, v, n < AT_ONCE ? n : AT_ONCE);
+        if (done < 0 && errno == EAGAIN) { /* someone made the pipe non-blocking */
+            struct pollfd p = {.fd = w->fd, .events = POLLOUT};
+            poll(&p, 1, -1);
+        }
+        if (done < 0 && (errno == EAGAIN || errno == EINTR))
+            continue;
+        if (done < 0) {
+            tw_fail_errno("%s", w->name);
+            return fail(w);
+        }
+        for (; n > 0 && (size_t)done >= v->iov_len; v++, n--)
+            done -= (ssize_t)v->iov_len;
+        if (n > 0) {
+            v->iov_base = (char *)v->iov_base + done;
+            v->iov_len -= (size_t)done;
+        }
+    }
+    w->last = now();
+    w->waited += w->last - start;
+    return 0;
+}
+
+/* Writes what is held, then these bytes. */
+static int write_with_held(tw_writer *w, const void *data, size_t size)
+{
+    struct iovec v[2] = {{w->held.data, w->held.size}, {(void *)data, size}};
+    w->held.size = 0;
+    return write_pieces(w, v, 2);
+}
+
+/* Writes what is held, then the record in w->parts, its large pieces from where they lie. */
+static int write_parts(tw_writer *w)
+{
+    const tw_parts *p = &w->parts;
+    size_t at = 0, n = 0;
+    struct iovec *v = tw_calloc(2 * p->n + 2, sizeof *v);
+    if (v == NULL)
+        return fail(w);
+    v[n++] = (struct iovec){w->held.data, w->held.size};
+    for (size_t i = 0; i < p->n; i++) {
+        v[n++] = (struct iovec){p->text.data + at, p->part[i].at - at};
+        v[n++] = (struct iovec){(void *)p->part[i].data, p->part[i].size};
+        at = p->part[i].at;
+    }
+    v[n++] = (struct iovec){p->text.data + at, p->text.size - at};
+    w->held.size = 0;
+    const int rc = write_pieces(w, v, (int)n);
+    free(v);
+    return rc;
+}
+
+static int write_record(tw_writer *w, const void *data, size_t size)
+{
+    if (size >= HOLD)
+        return write_with_held(w, data, size);
+    if (tw_grow(&w->held.data, &w->held.cap, w->held.size + size, 1) != 0)
+        return fail(w);
+    memcpy(w->held.data + w->held.size, data, size);
+    w->held.size += size;
+    return w->held.size >= HOLD || now() - w->last >= HOLD_FOR ? write_with_held(w, NULL, 0) : 0;
+}
+
+static int open_output(tw_writer *w, const char *endpoint)
+{
+    const bool standard = strcmp(endpoint, "-") == 0;
+    w->name = strdup(standard ? "standard output" : endpoint);
+    if (w->name == NULL)
+        return tw_fail("out of memory");
+    if (tw_endpoint_check(endpoint) != 0)
+        return -1;
+    if (strncmp(endpoint, "pipe:", 5) == 0)
+        return tw_fail("%s: a command can be read from, not written to", endpoint);
+    w->fd = standard ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3) : -1;
+    if (standard && w->fd < 0)
+        return tw_fail_errno("%s", w->name);
+    if (!standard) {
+        w->file = tw_file_create(endpoint);
+        if (w->file == NULL)
+            return -1;
+        w->fd = fileno(tw_file_stream(w->file));
+    }
+    if (isatty(w->fd) == 1)
+        return tw_fail("%s: a terminal: a stream is not written there", w->name);
+    fcntl(w->fd, F_SETPIPE_SZ, PIPE_SIZE); /* fails on what is no pipe, which is fine */
+    return 0;
+}
+
+static int write_header(tw_writer *w, const tw_header *h, const char *history)
+{
+    tw_header copy = *h;
+    if (history != NULL) {
+        const size_t n = (size_t)h->n_history;
+        copy.history = tw_calloc(n + 1, sizeof *copy.history);
+        if (copy.history == NULL)
+            return -1;
+        if (n > 0)
+            memcpy(copy.history, h->history, n * sizeof *copy.history);
+        copy.history[copy.n_history++] = history;
+    }
+    int rc = tw_encode_header(&w->held, &copy);
+    if (rc != 0)
+        tw_fail("%s: header: %s", w->name, tw_error());
+    if (history != NULL)
+        free(copy.history);
+    return rc != 0 ? -1 : write_with_held(w, NULL, 0); /* at once: the reader may prepare */
+}
+
+tw_writer *tw_writer_open(const char *endpoint, const tw_header *h, const char *history)
+{
+    tw_writer *w = tw_calloc(1, sizeof *w);
+    if (w == NULL)
+        return NULL;
+    w->fd = -1;
+    if (open_output(w, endpoint) == 0 && write_header(w, h, history) == 0)
+        return w;
+    tw_writer_abandon(w);
+    return NULL;
+}
+
+int tw_writer_sample(tw_writer *w, const tw_sample *s)
+{
+    if (w->failed)
+        return tw_fail("%s", w->error);
+    if (tw_parts_sample(&w->parts, s) != 0) {
+        tw_fail("%s: sample %lld: %s", w->name, (long long)w->samples, tw_error());
+        return fail(w);
+    }
+    w->samples++;
+    return w->parts.n > 0 ? write_parts(w) : write_record(w, w->parts.text.data, w->parts.text.size);
+}
+
+int tw_writer_encoded(tw_writer *w, const void *data, size_t size)
+{
+    if (w->failed)
+        return tw_fail("%s", w->error);
+    w->samples++;
+    return write_record(w, data, size);
+}
+
+double tw_writer_waited(const tw_writer *w)
+{
+    return w->waited;
+}
+
+/* Closes what is open and frees; ok: a file gets its name, else it is removed. */
+static int close_output(tw_writer *w, bool ok)
+{
+    int rc = ok ? 0 : -1;
+    if (w->file != NULL && ok)
+        rc = tw_file_commit(w->file);
+    else if (w->file != NULL)
+        tw_file_abandon(w->file);
+    else if (w->fd >= 0 && close(w->fd) != 0 && ok)
+        rc = tw_fail_errno("%s", w->name);
+    free(w->held.data);
+    free(w->name);
+    tw_parts_fini(&w->parts);
+    free(w);
+    return rc;
+}
+
+int tw_writer_finish(tw_writer *w, int64_t skipped)
+{
+    const tw_end end = {w->samples, skipped};
+    if (w->failed)
+        tw_fail("%s", w->error);
+    const bool ok = !w->failed && tw_encode_end(&w->held, &end) == 0 && write_with_held(w, NULL, 0) == 0;
+    return close_output(w, ok);
+}
+
+void tw_writer_abandon(tw_writer *w)
+{
+    if (w != NULL)
+        close_output(w, false);
+}
