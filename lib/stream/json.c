@@ -1,0 +1,189 @@
+#include "stream/json.h"
+
+#include "stream/fields.h"
+#include "stream/msg.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* Length of the UTF-8 character at p (n bytes left, n >= 1), 0 if there is none: no overlong forms, surrogates or values
+ * beyond 0x10ffff. */
+static size_t utf8(const unsigned char *p, size_t n)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    const size_t len = p[0] < 0x80 ? 1 : p[0] >> 5 == 6 ? 2 : p[0] >> 4 == 14 ? 3 : p[0] >> 3 == 30 ? 4 : 0;
+    if (len <= 1 || len > n)
+        return len <= 1 ? len : 0;
+    uint32_t c = p[0] & (0x7fu >> len);
+    for (size_t i = 1; i < len; i++) {
+        if (p[i] >> 6 != 2)
+            return 0;
+        c = c << 6 | (p[i] & 0x3f);
+    }
+    return c < least[len] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : len;
+}
+
+static void put_text(FILE *f, const unsigned char *p, size_t n)
+{
+    putc('"', f);
+    while (n > 0) {
+        const size_t len = utf8(p, n);
+        if (len == 0)
+            fprintf(f, "\\udc%02x", p[0]);
+        else if (p[0] == '"' || p[0] == '\\')
+            fprintf(f, "\\%c", p[0]);
+        else if (p[0] < 0x20 || p[0] == 0x7f)
+            fprintf(f, "\\u%04x", p[0]);
+        else
+            fwrite(p, 1, len, f);
+        p += len != 0 ? len : 1;
+        n -= len != 0 ? len : 1;
+    }
+    putc('"', f);
+}
+
+static void put_number(FILE *f, double v, int digits)
+{
+    if (isfinite(v))
+        fprintf(f, "%.*g", digits, v);
+    else
+        fputs("null", f);
+}
+
+static void put_floats(FILE *f, const tw_tensor *t)
+{
+    const unsigned char *p = t->data;
+    putc('[', f);
+    for (int64_t i = 0; i < t->dim[0]; i++, p += sizeof(float)) {
+        float v;
+        memcpy(&v, p, sizeof v); /* not aligned inside a record */
+        fputs(i != 0 ? ", " : "", f);
+        put_number(f, (double)v, 9);
+    }
+    putc(']', f);
+}
+
+/* Prints the map at *c if it is one of the two tensors of records, and steps over it. */
+static bool put_tensor(FILE *f, tw_cursor *c)
+{
+    tw_tensor t;
+    tw_cursor at = *c;
+    if (tw_field_tensor(&t, &at, "", TW_F32, 1) == 0) {
+        put_floats(f, &t);
+    } else {
+        at = *c;
+        if (tw_field_image(&t, &at, "") != 0)
+            return false;
+        fprintf(f, "{\"type\": \"|u1\", \"shape\": [%" PRId64 ", %" PRId64 ", 3]}", t.dim[0], t.dim[1]);
+    }
+    *c = at;
+    return true;
+}
+
+static int put_value(FILE *f, tw_cursor *c);
+
+static int put_list(FILE *f, tw_cursor *c, size_t n)
+{
+    putc('[', f);
+    for (size_t i = 0; i < n; i++) {
+        fputs(i != 0 ? ", " : "", f);
+        if (put_value(f, c) != 0)
+            return -1;
+    }
+    putc(']', f);
+    return 0;
+}
+
+static int put_key(FILE *f, tw_cursor *c)
+{
+    tw_msg m;
+    const unsigned char *payload;
+    if (tw_cursor_next(c, &m, &payload) != 0)
+        return -1;
+    if (m.type == TW_MSG_STR || m.type == TW_MSG_BIN)
+        put_text(f, payload, m.n);
+    else
+        fprintf(f, m.type == TW_MSG_UINT ? "\"%" PRIu64 "\"" : "\"%" PRId64 "\"", m.u);
+    return 0;
+}
+
+/* crc: whether a key of that name is shown. */
+static int put_map(FILE *f, tw_cursor *c, size_t n, bool crc)
+{
+    const char *comma = "";
+    putc('{', f);
+    for (size_t i = 0; i < n; i++) {
+        tw_msg m;
+        const unsigned char *payload;
+        tw_cursor ahead = *c;
+        if (!crc && tw_cursor_next(&ahead, &m, &payload) == 0 && tw_msg_is(&m, payload, "crc")) {
+            if (tw_cursor_skip(&ahead) != 0)
+                return -1;
+            *c = ahead;
+            continue;
+        }
+        fputs(comma, f);
+        comma = ", ";
+        if (put_key(f, c) != 0)
+            return -1;
+        fputs(": ", f);
+        if (put_value(f, c) != 0)
+            return -1;
+    }
+    putc('}', f);
+    return 0;
+}
+
+/* Calls itself no deeper than the scanner allowed. */
+static int put_value(FILE *f, tw_cursor *c)
+{
+    tw_msg m;
+    const unsigned char *payload;
+    const tw_cursor start = *c;
+    if (tw_cursor_next(c, &m, &payload) != 0)
+        return -1;
+    switch (m.type) {
+    case TW_MSG_NIL:
+        fputs("null", f);
+        return 0;
+    case TW_MSG_BOOL:
+        fputs(m.yes ? "true" : "false", f);
+        return 0;
+    case TW_MSG_INT:
+        fprintf(f, "%" PRId64, m.i);
+        return 0;
+    case TW_MSG_UINT:
+        fprintf(f, "%" PRIu64, m.u);
+        return 0;
+    case TW_MSG_FLOAT:
+        put_number(f, m.f, 17);
+        return 0;
+    case TW_MSG_STR:
+        put_text(f, payload, m.n);
+        return 0;
+    case TW_MSG_BIN:
+    case TW_MSG_EXT:
+        fprintf(f, "{\"bytes\": %zu}", m.n);
+        return 0;
+    case TW_MSG_ARRAY:
+        return put_list(f, c, m.n);
+    case TW_MSG_MAP:
+        break;
+    }
+    *c = start;
+    if (m.n >= 4 && put_tensor(f, c))
+        return 0;
+    *c = (tw_cursor){payload, start.end};
+    return put_map(f, c, m.n, true);
+}
+
+int tw_json_record(FILE *f, const void *record, size_t size)
+{
+    tw_msg m;
+    tw_cursor c = {record, (const unsigned char *)record + size};
+    if (tw_cursor_next(&c, &m, NULL) != 0 || put_map(f, &c, m.n, false) != 0)
+        return -1;
+    putc('\n', f);
+    return 0;
+}
