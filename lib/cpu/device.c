@@ -1,0 +1,98 @@
+#include "cpu/ops.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+#include "cpu/device.h"
+
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+int tw_dnnl_check(dnnl_status_t status, const char *call)
+{
+    static const char *const what[] = {"", "out of memory", "invalid arguments", "not implemented for this processor",
+                                       "no more implementations", "runtime error", "not required"};
+    if (status == dnnl_success)
+        return 0;
+    const int length = (int)strcspn(call, "(");
+    const bool known = (size_t)status < sizeof what / sizeof *what;
+    return tw_fail("oneDNN: %.*s: %s", length, call, known ? what[status] : "unknown error");
+}
+
+/* bf16 without the instructions would run, many times slower than f32; AMX implies AVX512-BF16. */
+static bool has_bf16(void)
+{
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx512bf16");
+#else
+    return false;
+#endif
+}
+
+tw_dev *tw_cpu_open(tw_dtype precision, int threads)
+{
+    if (precision != TW_F32 && precision != TW_BF16) {
+        tw_fail("the processor computes in fp32 and bf16, not in %s", tw_dtype_name(precision));
+        return NULL;
+    }
+    if (precision == TW_BF16 && !has_bf16()) {
+        tw_fail("this processor has no bf16: use --precision=fp32");
+        return NULL;
+    }
+    tw_dev *d = tw_calloc(1, sizeof *d);
+    if (d == NULL)
+        return NULL;
+    d->precision = precision;
+    d->threads = threads;
+    if (TW_DNNL(dnnl_engine_create(&d->engine, dnnl_cpu, 0)) == 0 &&
+        TW_DNNL(dnnl_stream_create(&d->stream, d->engine, dnnl_stream_default_flags)) == 0)
+        return d;
+    tw_cpu_close(d);
+    return NULL;
+}
+
+void tw_cpu_close(tw_dev *d)
+{
+    if (d == NULL)
+        return;
+    if (d->stream != NULL)
+        dnnl_stream_destroy(d->stream);
+    if (d->engine != NULL)
+        dnnl_engine_destroy(d->engine);
+    for (int i = 0; i < TW_SCRATCHES; i++)
+        free(d->scratch[i]);
+    free(d);
+}
+
+void tw_cpu_enter(tw_dev *d)
+{
+    omp_set_num_threads(d->threads);
+}
+
+void *tw_cpu_alloc(tw_dev *d, size_t bytes)
+{
+    (void)d;
+    void *p = tw_alloc64(bytes);
+    if (p != NULL)
+        memset(p, 0, bytes);
+    return p;
+}
+
+void tw_cpu_release(tw_dev *d, void *p)
+{
+    (void)d;
+    free(p);
+}
+
+void *tw_dev_scratch(tw_dev *d, tw_scratch purpose, size_t bytes)
+{
+    if (bytes <= d->scratch_bytes[purpose] && d->scratch[purpose] != NULL)
+        return d->scratch[purpose];
+    void *p = tw_alloc64(bytes);
+    if (p == NULL)
+        return NULL;
+    free(d->scratch[purpose]);
+    d->scratch[purpose] = p;
+    d->scratch_bytes[purpose] = bytes;
+    return p;
+}

@@ -1,0 +1,112 @@
+/* The part of oneDNN's C interface used here, the same for version 2 (Debian 12) and version 3, which changed it: memory
+ * descriptors became opaque, operation descriptors went away. The only file that knows which version it is. */
+#ifndef TW_CPU_DNNL_H
+#define TW_CPU_DNNL_H
+
+#include <oneapi/dnnl/dnnl.h>
+
+#include <stdlib.h>
+
+#if DNNL_VERSION_MAJOR >= 3
+typedef dnnl_memory_desc_t tw_md; /* owned: tw_md_free */
+typedef const_dnnl_memory_desc_t tw_const_md;
+#else
+typedef dnnl_memory_desc_t *tw_md;
+typedef const dnnl_memory_desc_t *tw_const_md;
+#endif
+
+/* strides in elements; NULL: whatever oneDNN finds best. NULL where it is refused. */
+static inline tw_md tw_md_new(int rank, const dnnl_dims_t dim, dnnl_data_type_t type, const dnnl_dims_t strides)
+{
+#if DNNL_VERSION_MAJOR >= 3
+    tw_md md = NULL;
+    if (strides != NULL)
+        dnnl_memory_desc_create_with_strides(&md, rank, dim, type, strides);
+    else
+        dnnl_memory_desc_create_with_tag(&md, rank, dim, type, dnnl_format_tag_any);
+    return md;
+#else
+    tw_md md = malloc(sizeof *md);
+    if (md == NULL)
+        return NULL;
+    const dnnl_status_t status = strides != NULL ? dnnl_memory_desc_init_by_strides(md, rank, dim, type, strides)
+                                                 : dnnl_memory_desc_init_by_tag(md, rank, dim, type, dnnl_format_tag_any);
+    if (status == dnnl_success)
+        return md;
+    free(md);
+    return NULL;
+#endif
+}
+
+static inline void tw_md_free(tw_md md)
+{
+#if DNNL_VERSION_MAJOR >= 3
+    if (md != NULL)
+        dnnl_memory_desc_destroy(md);
+#else
+    free(md);
+#endif
+}
+
+typedef struct {
+    tw_const_md src, weights, dst;
+    dnnl_dims_t strides, before, after; /* before, after: padding */
+} tw_conv_desc;
+
+typedef enum { TW_CONV_FORWARD, TW_CONV_INFERENCE, TW_CONV_BACKWARD_DATA, TW_CONV_BACKWARD_WEIGHTS } tw_conv_kind;
+
+/* A convolution by the direct method. hint: the forward one, for the backward kinds. */
+static inline dnnl_status_t tw_conv_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, tw_conv_kind kind, const tw_conv_desc *d,
+                                       const_dnnl_primitive_attr_t attr, const_dnnl_primitive_desc_t hint)
+{
+    const dnnl_alg_kind_t alg = dnnl_convolution_direct;
+    const dnnl_prop_kind_t prop = kind == TW_CONV_FORWARD ? dnnl_forward_training : dnnl_forward_inference;
+#if DNNL_VERSION_MAJOR >= 3
+    const dnnl_dims_t dilates = {0};
+    if (kind == TW_CONV_BACKWARD_DATA)
+        return dnnl_convolution_backward_data_primitive_desc_create(pd, engine, alg, d->src, d->weights, d->dst, d->strides, dilates,
+                                                                    d->before, d->after, hint, attr);
+    if (kind == TW_CONV_BACKWARD_WEIGHTS)
+        return dnnl_convolution_backward_weights_primitive_desc_create(pd, engine, alg, d->src, d->weights, NULL, d->dst, d->strides,
+                                                                       dilates, d->before, d->after, hint, attr);
+    return dnnl_convolution_forward_primitive_desc_create(pd, engine, prop, alg, d->src, d->weights, NULL, d->dst, d->strides,
+                                                          dilates, d->before, d->after, attr);
+#else
+    dnnl_convolution_desc_t desc;
+    dnnl_status_t status;
+    if (kind == TW_CONV_BACKWARD_DATA)
+        status = dnnl_convolution_backward_data_desc_init(&desc, alg, d->src, d->weights, d->dst, d->strides, d->before, d->after);
+    else if (kind == TW_CONV_BACKWARD_WEIGHTS)
+        status = dnnl_convolution_backward_weights_desc_init(&desc, alg, d->src, d->weights, NULL, d->dst, d->strides, d->before,
+                                                             d->after);
+    else
+        status = dnnl_convolution_forward_desc_init(&desc, prop, alg, d->src, d->weights, NULL, d->dst, d->strides, d->before,
+                                                    d->after);
+    return status != dnnl_success ? status : dnnl_primitive_desc_create(pd, &desc, attr, engine, hint);
+#endif
+}
+
+/* dst = src x weights (+ bias; NULL: none). */
+static inline dnnl_status_t tw_matmul_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, tw_const_md src, tw_const_md weights,
+                                         tw_const_md bias, tw_const_md dst, const_dnnl_primitive_attr_t attr)
+{
+#if DNNL_VERSION_MAJOR >= 3
+    return dnnl_matmul_primitive_desc_create(pd, engine, src, weights, bias, dst, attr);
+#else
+    dnnl_matmul_desc_t desc;
+    const dnnl_status_t status = dnnl_matmul_desc_init(&desc, src, weights, bias, dst);
+    return status != dnnl_success ? status : dnnl_primitive_desc_create(pd, &desc, attr, engine, NULL);
+#endif
+}
+
+/* The result is added to what is there already. */
+static inline dnnl_status_t tw_append_sum(dnnl_post_ops_t ops)
+{
+#if DNNL_VERSION_MAJOR >= 3
+    return dnnl_post_ops_append_sum(ops, 1, 0, dnnl_data_type_undef);
+#else
+    return dnnl_post_ops_append_sum(ops, 1);
+#endif
+}
+
+#endif

@@ -1,0 +1,156 @@
+/* Operations on single numbers: conversion, normalised pictures, sums, GELU, dropout. */
+#include "cpu/ops.h"
+
+#include "core/philox.h"
+#include "cpu/device.h"
+#include "cpu/vec.h"
+
+#include <math.h>
+
+enum { PIECE = 1 << 14 }; /* numbers of a thread at a time */
+
+/* Runs `body` on pieces [from, to) of n numbers. */
+#define FOR_PIECES(n, from, to, body)                                             \
+    do {                                                                          \
+        _Pragma("omp parallel for schedule(static)")                              \
+        for (size_t piece_ = 0; piece_ < ((n) + PIECE - 1) / PIECE; piece_++) {   \
+            const size_t from = piece_ * PIECE, left_ = (n) - from;               \
+            const size_t to = from + (left_ < PIECE ? left_ : PIECE);             \
+            body;                                                                 \
+        }                                                                         \
+    } while (0)
+
+TW_KERNEL void copy_any(void *restrict y, const float *restrict x, size_t from, size_t to, tw_dtype t)
+{
+    for (size_t i = from; i < to; i++)
+        tw_put(y, i, x[i], t);
+}
+
+TW_CLONES static void copy_piece(void *y, const float *x, size_t from, size_t to, tw_dtype t)
+{
+    TW_BY_TYPE(t, copy_any, y, x, from, to);
+}
+
+int tw_cpu_from_f32(tw_dev *d, void *y, const float *x, size_t n)
+{
+    FOR_PIECES(n, from, to, copy_piece(y, x, from, to, d->precision));
+    return 0;
+}
+
+TW_KERNEL void widen_any(float *restrict y, const void *restrict x, size_t from, size_t to, tw_dtype t)
+{
+    for (size_t i = from; i < to; i++)
+        y[i] = tw_get(x, i, t);
+}
+
+TW_CLONES static void widen_piece(float *y, const void *x, size_t from, size_t to, tw_dtype t)
+{
+    TW_BY_TYPE(t, widen_any, y, x, from, to);
+}
+
+int tw_cpu_to_f32(tw_dev *d, float *y, const void *x, size_t n)
+{
+    FOR_PIECES(n, from, to, widen_piece(y, x, from, to, d->precision));
+    return 0;
+}
+
+/* (v / 255 - mean) / std for the 256 levels of each colour. */
+static void picture_levels(float level[3][256])
+{
+    static const double mean[] = {0.485, 0.456, 0.406}, std[] = {0.229, 0.224, 0.225};
+    for (int c = 0; c < 3; c++)
+        for (int v = 0; v < 256; v++)
+            level[c][v] = (float)((v / 255.0 - mean[c]) / std[c]);
+}
+
+TW_KERNEL void pictures_any(void *restrict y, const uint8_t *restrict x, float level[3][256], size_t from, size_t to, tw_dtype t)
+{
+    for (size_t i = from; i < to; i++)
+        for (size_t c = 0; c < 3; c++)
+            tw_put(y, 3 * i + c, level[c][x[3 * i + c]], t);
+}
+
+TW_CLONES static void pictures_piece(void *y, const uint8_t *x, float level[3][256], size_t from, size_t to, tw_dtype t)
+{
+    TW_BY_TYPE(t, pictures_any, y, x, level, from, to);
+}
+
+int tw_cpu_pictures(tw_dev *d, void *y, const uint8_t *x, size_t pixels)
+{
+    float level[3][256];
+    picture_levels(level);
+    FOR_PIECES(pixels, from, to, pictures_piece(y, x, level, from, to, d->precision));
+    return 0;
+}
+
+TW_KERNEL void add_any(void *restrict y, const void *restrict x, size_t from, size_t to, tw_dtype t)
+{
+    for (size_t i = from; i < to; i++)
+        tw_put(y, i, tw_get(y, i, t) + tw_get(x, i, t), t);
+}
+
+TW_CLONES static void add_piece(void *y, const void *x, size_t from, size_t to, tw_dtype t)
+{
+    TW_BY_TYPE(t, add_any, y, x, from, to);
+}
+
+int tw_cpu_add(tw_dev *d, void *y, const void *x, size_t n)
+{
+    FOR_PIECES(n, from, to, add_piece(y, x, from, to, d->precision));
+    return 0;
+}
+
+static float normal_cdf(float x)
+{
+    return 0.5f * (1 + erff(x * 0.70710678f));
+}
+
+static void gelu_piece(void *y, const void *x, size_t from, size_t to, tw_dtype t)
+{
+    for (size_t i = from; i < to; i++) {
+        const float v = tw_get(x, i, t);
+        tw_put(y, i, v * normal_cdf(v), t);
+    }
+}
+
+int tw_cpu_gelu_forward(tw_dev *d, void *y, const void *x, size_t n)
+{
+    FOR_PIECES(n, from, to, gelu_piece(y, x, from, to, d->precision));
+    return 0;
+}
+
+/* Phi(x) + x phi(x) */
+static void gelu_backward_piece(void *dx, const void *dy, const void *x, size_t from, size_t to, tw_dtype t)
+{
+    for (size_t i = from; i < to; i++) {
+        const float v = tw_get(x, i, t), density = 0.39894228f * expf(-0.5f * v * v);
+        tw_put(dx, i, tw_get(dy, i, t) * (normal_cdf(v) + v * density), t);
+    }
+}
+
+int tw_cpu_gelu_backward(tw_dev *d, void *dx, const void *dy, const void *x, size_t n)
+{
+    FOR_PIECES(n, from, to, gelu_backward_piece(dx, dy, x, from, to, d->precision));
+    return 0;
+}
+
+static void drop_row(const tw_drop *drop, void *y, const void *x, int row, int C, tw_dtype t)
+{
+    const double limit = drop->p * 0x1p32;
+    const float scale = (float)(1 / (1 - drop->p));
+    tw_rng rng;
+    tw_rng_init(&rng, drop->seed, TW_USE_DROP, (uint64_t)drop->step, (uint32_t)(drop->row + row), (uint32_t)drop->layer);
+    for (int c = 0; c < C; c++) {
+        const size_t i = (size_t)row * (size_t)C + (size_t)c;
+        const bool keep = (double)tw_rng_u32(&rng) >= limit;
+        tw_put(y, i, keep ? tw_get(x, i, t) * scale : 0, t);
+    }
+}
+
+int tw_cpu_dropout(tw_dev *d, const tw_drop *drop, void *y, const void *x, int rows, int C)
+{
+#pragma omp parallel for schedule(static)
+    for (int row = 0; row < rows; row++)
+        drop_row(drop, y, x, row, C, d->precision);
+    return 0;
+}

@@ -1,0 +1,90 @@
+#include "cpu/prim.h"
+
+#include "core/error.h"
+
+dnnl_primitive_attr_t tw_prim_attr(bool add)
+{
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_post_ops_t ops = NULL;
+    int rc = TW_DNNL(dnnl_primitive_attr_create(&attr));
+    if (rc == 0)
+        rc = TW_DNNL(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user));
+    if (rc == 0 && add) {
+        rc = TW_DNNL(dnnl_post_ops_create(&ops));
+        if (rc == 0)
+            rc = TW_DNNL(tw_append_sum(ops));
+        if (rc == 0)
+            rc = TW_DNNL(dnnl_primitive_attr_set_post_ops(attr, ops));
+        if (ops != NULL)
+            dnnl_post_ops_destroy(ops);
+    }
+    if (rc == 0)
+        return attr;
+    if (attr != NULL)
+        dnnl_primitive_attr_destroy(attr);
+    return NULL;
+}
+
+tw_const_md tw_prim_md(const tw_prim *p, dnnl_query_t query)
+{
+    return dnnl_primitive_desc_query_md(p->pd, query, 0);
+}
+
+static int add_arg(tw_prim *p, tw_dev *d, int arg, tw_const_md md)
+{
+    p->arg[p->n].arg = arg;
+    return TW_DNNL(dnnl_memory_create(&p->arg[p->n++].memory, md, d->engine, DNNL_MEMORY_NONE));
+}
+
+/* The scratchpad's memory object is made last; its pointer is set at each run, since the device's scratch may have grown. */
+static int finish(tw_prim *p, tw_dev *d)
+{
+    tw_const_md scratch = tw_prim_md(p, dnnl_query_scratchpad_md);
+    p->scratch = dnnl_memory_desc_get_size(scratch);
+    if (tw_dev_scratch(d, TW_SCRATCH_PRIMITIVE, p->scratch) == NULL || add_arg(p, d, DNNL_ARG_SCRATCHPAD, scratch) != 0)
+        return -1;
+    return TW_DNNL(dnnl_primitive_create(&p->prim, p->pd));
+}
+
+int tw_prim_make(tw_prim *p, tw_dev *d, const tw_prim_arg *arg, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (add_arg(p, d, arg[i].arg, tw_prim_md(p, arg[i].query)) != 0)
+            return -1;
+    return finish(p, d);
+}
+
+int tw_prim_reorder(tw_prim *p, tw_dev *d, tw_const_md from, tw_const_md to, bool add)
+{
+    dnnl_primitive_attr_t attr = tw_prim_attr(add);
+    if (attr == NULL)
+        return -1;
+    const int rc = TW_DNNL(dnnl_reorder_primitive_desc_create(&p->pd, from, d->engine, to, d->engine, attr));
+    dnnl_primitive_attr_destroy(attr);
+    if (rc != 0 || add_arg(p, d, DNNL_ARG_FROM, from) != 0 || add_arg(p, d, DNNL_ARG_TO, to) != 0)
+        return -1;
+    return finish(p, d);
+}
+
+int tw_prim_run(tw_prim *p, tw_dev *d, void *const *data)
+{
+    for (int i = 0; i < p->n - 1; i++)
+        if (TW_DNNL(dnnl_memory_set_data_handle(p->arg[i].memory, data[i])) != 0)
+            return -1;
+    void *scratch = tw_dev_scratch(d, TW_SCRATCH_PRIMITIVE, p->scratch);
+    if (TW_DNNL(dnnl_memory_set_data_handle(p->arg[p->n - 1].memory, scratch)) != 0)
+        return -1;
+    return TW_DNNL(dnnl_primitive_execute(p->prim, d->stream, p->n, p->arg));
+}
+
+void tw_prim_fini(tw_prim *p)
+{
+    for (int i = 0; i < p->n; i++)
+        if (p->arg[i].memory != NULL)
+            dnnl_memory_destroy(p->arg[i].memory);
+    if (p->prim != NULL)
+        dnnl_primitive_destroy(p->prim);
+    if (p->pd != NULL)
+        dnnl_primitive_desc_destroy(p->pd);
+    *p = (tw_prim){0};
+}

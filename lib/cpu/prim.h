@@ -1,0 +1,41 @@
+/* One oneDNN primitive with its memory objects, ready to run on any pointers. */
+#ifndef TW_CPU_PRIM_H
+#define TW_CPU_PRIM_H
+
+#include "cpu/device.h"
+#include "cpu/dnnl.h"
+
+enum { TW_PRIM_ARGS = 4 };
+
+typedef struct {
+    dnnl_primitive_desc_t pd;
+    dnnl_primitive_t prim;
+    dnnl_exec_arg_t arg[TW_PRIM_ARGS + 1]; /* the last one in use is the scratchpad */
+    int n;
+    size_t scratch;
+} tw_prim;
+
+/* An argument: oneDNN's number for it (DNNL_ARG_SRC, ...) and the query that gives its layout in the descriptor. */
+typedef struct {
+    int arg;
+    dnnl_query_t query;
+} tw_prim_arg;
+
+/* Attributes of every primitive here: scratch memory comes from the device; add: the result is added to what is there.
+ * NULL and tw_error(). Free with dnnl_primitive_attr_destroy. */
+dnnl_primitive_attr_t tw_prim_attr(bool add);
+
+/* Makes the primitive that p->pd describes, with n arguments. 0, or -1 and tw_error(). */
+int tw_prim_make(tw_prim *p, tw_dev *d, const tw_prim_arg *arg, int n);
+
+/* A copy from one layout to another (and type), p zeroed before; add: adds instead. Arguments: from, to. */
+int tw_prim_reorder(tw_prim *p, tw_dev *d, tw_const_md from, tw_const_md to, bool add);
+
+/* Layout of an argument, and its bytes. */
+tw_const_md tw_prim_md(const tw_prim *p, dnnl_query_t query);
+
+/* data: one pointer per argument, in the order of make. */
+int tw_prim_run(tw_prim *p, tw_dev *d, void *const *data);
+void tw_prim_fini(tw_prim *p);
+
+#endif

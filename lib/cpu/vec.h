@@ -1,0 +1,63 @@
+/* What the kernels share: reading and writing activations of either type, dispatch to AVX2 at run time. A kernel is an
+ * always-inlined function with the type as its last argument and a cloned one that calls it with a constant: the compiler
+ * makes the four versions. No version uses fused multiply-add, so that all give the same bytes. */
+#ifndef TW_CPU_VEC_H
+#define TW_CPU_VEC_H
+
+#include "core/tensor.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__gnu_linux__)
+#define TW_CLONES __attribute__((target_clones("avx2", "default")))
+#else
+#define TW_CLONES
+#endif
+#define TW_KERNEL static inline __attribute__((always_inline))
+
+/* Element i as f32. */
+TW_KERNEL float tw_get(const void *p, size_t i, tw_dtype t)
+{
+    if (t == TW_F32)
+        return ((const float *)p)[i];
+    const uint32_t bits = (uint32_t)((const uint16_t *)p)[i] << 16;
+    float v;
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+
+/* Rounds to nearest even; NaN stays NaN. */
+TW_KERNEL void tw_put(void *p, size_t i, float v, tw_dtype t)
+{
+    if (t == TW_F32) {
+        ((float *)p)[i] = v;
+        return;
+    }
+    uint32_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    ((uint16_t *)p)[i] = (uint16_t)(v == v ? rounded : 0x7fc0);
+}
+
+/* The kernel for the type of the device: `name` is cloned from the inlined `name##_any`, whose last parameter is the type. */
+#define TW_BY_TYPE(type, call, ...)           \
+    do {                                      \
+        if ((type) == TW_F32)                 \
+            call(__VA_ARGS__, TW_F32);        \
+        else                                  \
+            call(__VA_ARGS__, TW_BF16);       \
+    } while (0)
+
+/* Work is cut into pieces of a fixed size, never by the number of threads. */
+static inline int64_t tw_pieces(int64_t n, int64_t size)
+{
+    return (n + size - 1) / size;
+}
+
+static inline int64_t tw_min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+#endif

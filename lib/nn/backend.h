@@ -1,0 +1,122 @@
+/* What a network runs on. A backend is one const table; the layers in lib/nn call nothing else, and nothing outside the
+ * backend's folder includes oneDNN or CUDA. Activations are NHWC of the device's precision, [rows,C] being N x 1 x 1 x C;
+ * parameters and their gradients are f32 in the plain layout of tw_param; "device memory" comes from the table's alloc.
+ * A function that fails returns -1 or NULL and error() tells why: a backend lives in a shared library and has a message
+ * slot of its own. A NULL entry means that the backend cannot do it. */
+#ifndef TW_NN_BACKEND_H
+#define TW_NN_BACKEND_H
+
+#include "core/tensor.h"
+
+#include <stdbool.h>
+
+typedef struct tw_dev tw_dev;
+typedef struct tw_conv tw_conv;     /* a convolution of one shape */
+typedef struct tw_linear tw_linear; /* y = x W^T + b for one number of rows */
+
+/* [N,H,W,C] -> [N,OH,OW,K]: square kernel, the same stride and padding both ways, no bias. */
+typedef struct {
+    int N, H, W, C, OH, OW, K;
+    int size, stride, pad;
+    bool train;         /* gradients will be asked for */
+    bool data_gradient; /* that of the input too */
+} tw_conv_shape;
+
+/* [N,H,W,C] -> [N,OH,OW,C] */
+typedef struct {
+    int N, H, W, C, OH, OW;
+    int size, stride, pad;
+} tw_pool_shape;
+
+/* One BatchNorm over rows = N*H*W of this rank; count: over all ranks. Pointers: device memory. */
+typedef struct {
+    int64_t rows, count;
+    int C;
+    bool relu;                            /* applied after the shortcut is added */
+    const float *gamma, *beta;            /* [C] or NULL (1 and 0) */
+    float *running_mean, *running_var;    /* [C] */
+    float *mean, *rstd;                   /* [C]: of the batch, from norm_statistics or norm_running */
+    double *sums;                         /* [2C]: what the ranks add up */
+} tw_norm;
+
+/* Dropout of row r, column c: decided by number c of the Philox stream (seed, TW_USE_DROP, step, row + r, layer). */
+typedef struct {
+    double p;
+    uint64_t seed;
+    int64_t step;
+    int64_t row; /* number of the first row among those of all ranks */
+    int layer;
+} tw_drop;
+
+typedef struct tw_backend {
+    int version; /* TW_BACKEND_VERSION */
+    const char *name;
+    const char *(*error)(void);
+
+    /* precision: TW_F32 or TW_BF16, refused where the processor lacks it. threads >= 1. */
+    tw_dev *(*open)(tw_dtype precision, int threads);
+    void (*close)(tw_dev *d);
+    /* Before each run of calls on a thread: the number of threads is the calling thread's setting. */
+    void (*enter)(tw_dev *d);
+    void *(*alloc)(tw_dev *d, size_t bytes); /* zeroed, aligned to 64 */
+    void (*release)(tw_dev *d, void *p);     /* NULL is allowed */
+
+    int (*from_f32)(tw_dev *d, void *y, const float *x, size_t n); /* host f32 -> activations */
+    int (*to_f32)(tw_dev *d, float *y, const void *x, size_t n);   /* activations -> host f32 */
+    /* u8 RGB of [0,255], host -> activations, by ImageNet's mean and deviation: (x / 255 - mean) / std */
+    int (*pictures)(tw_dev *d, void *y, const uint8_t *x, size_t pixels);
+    int (*add)(tw_dev *d, void *y, const void *x, size_t n); /* y += x */
+
+    tw_conv *(*conv_new)(tw_dev *d, const tw_conv_shape *s);
+    void (*conv_free)(tw_conv *c);
+    size_t (*conv_bytes)(const tw_conv *c);
+    int (*conv_weights)(tw_conv *c, const float *w); /* w [K,C,size,size]: takes the present values over */
+    int (*conv_forward)(tw_conv *c, void *y, const void *x);
+    int (*conv_backward_data)(tw_conv *c, void *dx, const void *dy);
+    int (*conv_backward_weights)(tw_conv *c, float *dw, const void *x, const void *dy); /* dw += */
+
+    tw_linear *(*linear_new)(tw_dev *d, int rows, int C, int K, bool train);
+    void (*linear_free)(tw_linear *l);
+    size_t (*linear_bytes)(const tw_linear *l);
+    int (*linear_weights)(tw_linear *l, const float *w, const float *b); /* w [K,C], b [K]: may be read until the next call */
+    int (*linear_forward)(tw_linear *l, void *y, const void *x);
+    int (*linear_backward_data)(tw_linear *l, void *dx, const void *dy);
+    int (*linear_backward_weights)(tw_linear *l, float *dw, float *db, const void *x, const void *dy); /* dw, db += */
+
+    /* sums = {sum x, sum x^2} per channel of this rank, in f64 in an order that depends on the shape only. */
+    int (*norm_sums)(tw_dev *d, const tw_norm *n, const void *x);
+    /* mean and rstd (eps 1e-5) from the sums over all ranks; running ones moved by 0.1, variance unbiased, as PyTorch does. */
+    int (*norm_statistics)(tw_dev *d, const tw_norm *n);
+    int (*norm_running)(tw_dev *d, const tw_norm *n); /* mean and rstd from the running ones */
+    /* y = relu((x - mean) rstd gamma + beta + shortcut); shortcut may be NULL. */
+    int (*norm_apply)(tw_dev *d, const tw_norm *n, void *y, const void *x, const void *shortcut);
+    /* dy = (dy + dy2) masked by y > 0 under relu, in place; sums = {sum dy, sum dy x}. dy2 may be NULL. */
+    int (*norm_backward_sums)(tw_dev *d, const tw_norm *n, void *dy, const void *dy2, const void *y, const void *x);
+    /* dgamma, dbeta [C] += this rank's part: called before the ranks add up the sums. */
+    int (*norm_backward_params)(tw_dev *d, const tw_norm *n, float *dgamma, float *dbeta);
+    int (*norm_backward_apply)(tw_dev *d, const tw_norm *n, void *dx, const void *dy, const void *x);
+
+    /* Maximum of each window, padding never wins; pick u8 [N,OH,OW,C]: the first largest tap, row by row. */
+    int (*max_forward)(tw_dev *d, const tw_pool_shape *s, void *y, uint8_t *pick, const void *x);
+    int (*max_backward)(tw_dev *d, const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy);
+    /* [N,H*W,C] -> [N,C] */
+    int (*mean_forward)(tw_dev *d, void *y, const void *x, int N, int HW, int C);
+    int (*mean_backward)(tw_dev *d, void *dx, const void *dy, int N, int HW, int C);
+
+    int (*gelu_forward)(tw_dev *d, void *y, const void *x, size_t n); /* x Phi(x), exact */
+    int (*gelu_backward)(tw_dev *d, void *dx, const void *dy, const void *x, size_t n);
+    /* y = x / (1 - p) where kept, else 0. The backward pass is the same function of dy. */
+    int (*dropout)(tw_dev *d, const tw_drop *drop, void *y, const void *x, int rows, int C);
+} tw_backend;
+
+enum { TW_BACKEND_VERSION = 1 };
+
+/* The table of libtwist-NAME.so: looked for beside the executable, in ../lib from there, then by the loader's own path. The
+ * library stays loaded. NULL and tw_error(). */
+const tw_backend *tw_backend_open(const char *name);
+
+/* In lib/nn: a failed call of the backend, its message made ours. */
+#define TW_BACKEND(be, call) ((call) == 0 ? 0 : tw_backend_failed(be))
+int tw_backend_failed(const tw_backend *be);
+
+#endif

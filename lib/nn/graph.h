@@ -1,0 +1,34 @@
+/* A network as a list of layers, free of sizes, in an order in which they can be computed. Value 0 is the input, layer i
+ * makes value i + 1; the last value is the result. A value is used by at most two layers. */
+#ifndef TW_NN_GRAPH_H
+#define TW_NN_GRAPH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct tw_op tw_op;
+
+typedef struct {
+    const tw_op *op;
+    int in, shortcut; /* values; shortcut -1: none */
+    int param;        /* its first tensor in the state dict; -1: it has none */
+    int C, K;         /* channels in and out */
+    int size, stride, pad;
+    bool relu, affine; /* of a norm */
+    double drop;
+} tw_layer;
+
+typedef struct {
+    tw_layer *layer;
+    int n;
+    size_t cap;
+    bool failed; /* sticky: out of memory; tw_error() tells */
+} tw_graph;
+
+/* Appends the layer and returns its value; param: see tw_layer. */
+int tw_graph_add(tw_graph *g, tw_layer layer);
+int tw_graph_conv(tw_graph *g, int in, int param, int C, int K, int size, int stride);
+int tw_graph_norm(tw_graph *g, int in, int param, int C, int shortcut, bool relu);
+void tw_graph_fini(tw_graph *g);
+
+#endif

@@ -1,0 +1,49 @@
+/* Inside lib/nn: the network itself. Its builders (resnet.c, head.c) first declare the tensors of a part in the official
+ * order, then add the layers that use them. */
+#ifndef TW_NN_MODEL_H
+#define TW_NN_MODEL_H
+
+#include "nn/backend.h"
+#include "nn/graph.h"
+#include "nn/net.h"
+
+typedef enum { TW_INIT_ZERO, TW_INIT_ONE, TW_INIT_NORMAL, TW_INIT_UNIFORM } tw_init;
+
+typedef struct {
+    tw_init kind;
+    double scale; /* deviation of NORMAL, bound of UNIFORM */
+} tw_init_rule;
+
+struct tw_net {
+    tw_net_config config; /* its strings are not kept */
+    tw_comm *comm;
+    const tw_backend *be;
+    tw_dev *dev;
+    tw_param *param;
+    tw_init_rule *rule; /* one per tensor */
+    int n_params;
+    size_t param_cap, rule_cap;
+    void *values;       /* one block each */
+    float *grads;
+    size_t grads_bytes;
+    tw_graph backbone, head;
+    int feature_dim;
+    uint64_t version;   /* counts tw_net_changed */
+    bool failed;        /* sticky while building */
+};
+
+/* Declare the tensors of a layer called name; the number of the first one is returned.
+ * conv: weight. norm: weight and bias if affine, running_mean, running_var, num_batches_tracked. linear: weight, bias. */
+int tw_declare_conv(tw_net *net, const char *name, int C, int K, int size);
+int tw_declare_norm(tw_net *net, const char *name, int C, bool affine);
+int tw_declare_linear(tw_net *net, const char *name, int C, int K);
+
+/* Fill net->backbone and feature_dim, net->head. 0, or -1 and tw_error(). */
+int tw_build_resnet(tw_net *net, const char *name, bool small_stem);
+int tw_build_head(tw_net *net, const char *act, int hid_dim, int dim, double drop);
+
+/* Allocates and fills the tensors once all are declared. */
+int tw_params_allocate(tw_net *net);
+void tw_params_free(tw_net *net);
+
+#endif

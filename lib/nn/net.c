@@ -1,0 +1,78 @@
+#include "nn/net.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+#include "nn/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int build(tw_net *net, const char *device, const tw_net_config *c)
+{
+    if (c->threads < 1)
+        return tw_fail("%d threads: want 1 or more", c->threads);
+    net->be = tw_backend_open(device);
+    if (net->be == NULL)
+        return -1;
+    net->dev = net->be->open(c->precision, c->threads);
+    if (net->dev == NULL)
+        return tw_backend_failed(net->be);
+    net->be->enter(net->dev);
+    if (tw_build_resnet(net, c->backbone, c->small_stem) != 0)
+        return -1;
+    if (c->head && tw_build_head(net, c->act, c->hid_dim, c->dim, c->drop) != 0)
+        return -1;
+    return tw_params_allocate(net);
+}
+
+tw_net *tw_net_new(const char *device, const tw_net_config *c)
+{
+    tw_net *net = tw_calloc(1, sizeof *net);
+    if (net == NULL)
+        return NULL;
+    net->config = *c;
+    net->config.backbone = net->config.act = NULL;
+    net->comm = c->comm != NULL ? c->comm : tw_comm_single();
+    net->version = 1;
+    if (build(net, device, c) == 0)
+        return net;
+    tw_net_free(net);
+    return NULL;
+}
+
+void tw_net_free(tw_net *net)
+{
+    if (net == NULL)
+        return;
+    tw_params_free(net);
+    tw_graph_fini(&net->backbone);
+    tw_graph_fini(&net->head);
+    if (net->dev != NULL)
+        net->be->close(net->dev);
+    free(net);
+}
+
+int tw_net_params(const tw_net *net)
+{
+    return net->n_params;
+}
+
+tw_param *tw_net_param(tw_net *net, int i)
+{
+    return &net->param[i];
+}
+
+int tw_net_feature_dim(const tw_net *net)
+{
+    return net->feature_dim;
+}
+
+void tw_net_changed(tw_net *net)
+{
+    net->version++;
+}
+
+void tw_net_zero_grad(tw_net *net)
+{
+    memset(net->grads, 0, net->grads_bytes);
+}

@@ -1,0 +1,64 @@
+/* A kind of layer: how it changes a shape, what it keeps, how it runs forward and backward. One file per kind, one row
+ * here; a node is a layer bound to sizes and memory inside a pass. */
+#ifndef TW_NN_OP_H
+#define TW_NN_OP_H
+
+#include "nn/backend.h"
+#include "nn/graph.h"
+#include "nn/model.h"
+
+typedef struct {
+    int N, H, W, C;
+} tw_shape;
+
+/* What all nodes of a pass share. */
+typedef struct {
+    tw_net *net;
+    const tw_backend *be;
+    tw_dev *dev;
+    bool train;
+    int64_t step; /* of the forward pass under way */
+} tw_context;
+
+typedef struct {
+    const tw_layer *layer;
+    int index; /* of the layer in its graph */
+    tw_context *ctx;
+    tw_shape in, out;
+    /* Activations, in device memory. shortcut NULL: none. */
+    const void *x, *shortcut;
+    void *y;
+    /* Gradients. dy, dy2: of y, one from each layer that uses it (dy2 NULL: one does; an op with sums_gradients false finds
+     * their sum in dy). dx NULL: not wanted. The shortcut's gradient is what the op leaves in dy. */
+    void *dy, *dx;
+    const void *dy2;
+    void *keep;      /* the op's own device memory, keep_bytes long (set by open) */
+    size_t keep_bytes;
+    void *state;     /* the op's own: a backend's conv or linear */
+} tw_node;
+
+struct tw_op {
+    const char *name;
+    bool sums_gradients;           /* backward adds dy2 itself */
+    int (*shape)(tw_node *n);      /* in -> out. NULL: the same with K channels */
+    int (*open)(tw_node *n);       /* NULL: nothing to do. Called once shapes are known */
+    void (*close)(tw_node *n);     /* NULL: nothing to do */
+    size_t (*bytes)(const tw_node *n); /* of state; NULL: 0 */
+    int (*weights)(tw_node *n);    /* the parameters have changed; NULL: nothing to do */
+    int (*forward)(tw_node *n);
+    int (*backward)(tw_node *n);
+};
+
+extern const tw_op tw_op_conv, tw_op_norm, tw_op_maxpool, tw_op_mean, tw_op_linear, tw_op_gelu, tw_op_dropout;
+
+static inline int64_t tw_shape_rows(const tw_shape *s)
+{
+    return (int64_t)s->N * s->H * s->W;
+}
+
+static inline size_t tw_shape_elements(const tw_shape *s)
+{
+    return (size_t)tw_shape_rows(s) * (size_t)s->C;
+}
+
+#endif

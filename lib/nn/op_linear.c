@@ -1,0 +1,41 @@
+/* y = x W^T + b on rows. */
+#include "nn/op.h"
+
+static int open(tw_node *n)
+{
+    n->state = n->ctx->be->linear_new(n->ctx->dev, n->in.N, n->layer->C, n->layer->K, n->ctx->train);
+    return n->state != NULL ? 0 : tw_backend_failed(n->ctx->be);
+}
+
+static void close(tw_node *n)
+{
+    n->ctx->be->linear_free(n->state);
+}
+
+static size_t bytes(const tw_node *n)
+{
+    return n->ctx->be->linear_bytes(n->state);
+}
+
+static int weights(tw_node *n)
+{
+    const tw_param *p = &n->ctx->net->param[n->layer->param];
+    return TW_BACKEND(n->ctx->be, n->ctx->be->linear_weights(n->state, p[0].value, p[1].value));
+}
+
+static int forward(tw_node *n)
+{
+    return TW_BACKEND(n->ctx->be, n->ctx->be->linear_forward(n->state, n->y, n->x));
+}
+
+static int backward(tw_node *n)
+{
+    const tw_backend *be = n->ctx->be;
+    const tw_param *p = &n->ctx->net->param[n->layer->param];
+    if (TW_BACKEND(be, be->linear_backward_weights(n->state, p[0].grad, p[1].grad, n->x, n->dy)) != 0)
+        return -1;
+    return n->dx == NULL ? 0 : TW_BACKEND(be, be->linear_backward_data(n->state, n->dx, n->dy));
+}
+
+const tw_op tw_op_linear = {.name = "linear", .open = open, .close = close, .bytes = bytes, .weights = weights, .forward = forward,
+                            .backward = backward};

@@ -1,0 +1,73 @@
+/* BatchNorm in three parts: sums of this rank, their total over all ranks, application together with the shortcut and the
+ * ReLU that follow it. The backward pass has the same three parts. */
+#include "nn/op.h"
+
+/* keep: sums f64 [2C], mean f32 [C], rstd f32 [C] */
+static int open(tw_node *n)
+{
+    n->keep_bytes = (size_t)n->layer->C * (2 * sizeof(double) + 2 * sizeof(float));
+    return 0;
+}
+
+static tw_norm describe(const tw_node *n)
+{
+    const tw_layer *l = n->layer;
+    const tw_param *p = &n->ctx->net->param[l->param];
+    double *sums = n->keep;
+    float *mean = (float *)(sums + 2 * l->C);
+    const tw_param *running = p + (l->affine ? 2 : 0);
+    return (tw_norm){
+        .rows = tw_shape_rows(&n->in),
+        .count = tw_shape_rows(&n->in) * n->ctx->net->comm->ranks,
+        .C = l->C,
+        .relu = l->relu,
+        .gamma = l->affine ? p[0].value : NULL,
+        .beta = l->affine ? p[1].value : NULL,
+        .running_mean = running[0].value,
+        .running_var = running[1].value,
+        .mean = mean,
+        .rstd = mean + l->C,
+        .sums = sums,
+    };
+}
+
+static int total(const tw_node *n, const tw_norm *norm)
+{
+    tw_comm *comm = n->ctx->net->comm;
+    return comm->ranks == 1 ? 0 : comm->sum_f64(comm, norm->sums, 2 * (size_t)norm->C);
+}
+
+static int statistics(tw_node *n, const tw_norm *norm)
+{
+    const tw_backend *be = n->ctx->be;
+    if (TW_BACKEND(be, be->norm_sums(n->ctx->dev, norm, n->x)) != 0 || total(n, norm) != 0)
+        return -1;
+    const tw_param *tracked = &n->ctx->net->param[n->layer->param + (n->layer->affine ? 4 : 2)];
+    ++*(int64_t *)tracked->value;
+    return TW_BACKEND(be, be->norm_statistics(n->ctx->dev, norm));
+}
+
+static int forward(tw_node *n)
+{
+    const tw_backend *be = n->ctx->be;
+    const tw_norm norm = describe(n);
+    if ((n->ctx->train ? statistics(n, &norm) : TW_BACKEND(be, be->norm_running(n->ctx->dev, &norm))) != 0)
+        return -1;
+    return TW_BACKEND(be, be->norm_apply(n->ctx->dev, &norm, n->y, n->x, n->shortcut));
+}
+
+static int backward(tw_node *n)
+{
+    const tw_backend *be = n->ctx->be;
+    const tw_norm norm = describe(n);
+    const tw_param *p = &n->ctx->net->param[n->layer->param];
+    if (TW_BACKEND(be, be->norm_backward_sums(n->ctx->dev, &norm, n->dy, n->dy2, n->y, n->x)) != 0)
+        return -1;
+    if (n->layer->affine && TW_BACKEND(be, be->norm_backward_params(n->ctx->dev, &norm, p[0].grad, p[1].grad)) != 0)
+        return -1;
+    if (total(n, &norm) != 0)
+        return -1;
+    return TW_BACKEND(be, be->norm_backward_apply(n->ctx->dev, &norm, n->dx, n->dy, n->x));
+}
+
+const tw_op tw_op_norm = {.name = "norm", .sums_gradients = true, .open = open, .forward = forward, .backward = backward};

@@ -1,0 +1,54 @@
+/* Max pooling and the mean over all pixels. */
+#include "nn/op.h"
+
+static int max_shape(tw_node *n)
+{
+    const tw_layer *l = n->layer;
+    const int H = (n->in.H + 2 * l->pad - l->size) / l->stride + 1, W = (n->in.W + 2 * l->pad - l->size) / l->stride + 1;
+    n->out = (tw_shape){n->in.N, H, W, l->C};
+    return 0;
+}
+
+static int max_open(tw_node *n)
+{
+    n->keep_bytes = tw_shape_elements(&n->out);
+    return 0;
+}
+
+static tw_pool_shape max_describe(const tw_node *n)
+{
+    return (tw_pool_shape){.N = n->in.N, .H = n->in.H, .W = n->in.W, .C = n->in.C, .OH = n->out.H, .OW = n->out.W,
+                           .size = n->layer->size, .stride = n->layer->stride, .pad = n->layer->pad};
+}
+
+static int max_forward(tw_node *n)
+{
+    const tw_pool_shape s = max_describe(n);
+    return TW_BACKEND(n->ctx->be, n->ctx->be->max_forward(n->ctx->dev, &s, n->y, n->keep, n->x));
+}
+
+static int max_backward(tw_node *n)
+{
+    const tw_pool_shape s = max_describe(n);
+    return TW_BACKEND(n->ctx->be, n->ctx->be->max_backward(n->ctx->dev, &s, n->dx, n->keep, n->dy));
+}
+
+static int mean_shape(tw_node *n)
+{
+    n->out = (tw_shape){n->in.N, 1, 1, n->in.C};
+    return 0;
+}
+
+static int mean_forward(tw_node *n)
+{
+    return TW_BACKEND(n->ctx->be, n->ctx->be->mean_forward(n->ctx->dev, n->y, n->x, n->in.N, n->in.H * n->in.W, n->in.C));
+}
+
+static int mean_backward(tw_node *n)
+{
+    return TW_BACKEND(n->ctx->be, n->ctx->be->mean_backward(n->ctx->dev, n->dx, n->dy, n->in.N, n->in.H * n->in.W, n->in.C));
+}
+
+const tw_op tw_op_maxpool = {.name = "max pool", .shape = max_shape, .open = max_open, .forward = max_forward,
+                             .backward = max_backward};
+const tw_op tw_op_mean = {.name = "mean", .shape = mean_shape, .forward = mean_forward, .backward = mean_backward};

@@ -1,0 +1,142 @@
+/* The tensors of the state dict: declared one by one while the network is built, then given memory (one block for the
+ * values, one for the gradients) and their first values. */
+#include "nn/model.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+#include "core/philox.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char *join(const char *name, const char *suffix)
+{
+    const size_t size = strlen(name) + strlen(suffix) + 2;
+    char *text = tw_calloc(size, 1);
+    if (text != NULL)
+        snprintf(text, size, "%s.%s", name, suffix);
+    return text;
+}
+
+/* Appends one tensor; errors are sticky. */
+static void declare(tw_net *net, const char *name, const char *suffix, tw_dtype dtype, bool trained, tw_init_rule rule, int rank,
+                    const int64_t *dim)
+{
+    if (net->failed)
+        return;
+    char *full = join(name, suffix);
+    if (full == NULL || tw_grow(&net->param, &net->param_cap, (size_t)net->n_params + 1, sizeof *net->param) != 0 ||
+        tw_grow(&net->rule, &net->rule_cap, (size_t)net->n_params + 1, sizeof *net->rule) != 0) {
+        free(full);
+        net->failed = true;
+        return;
+    }
+    tw_param p = {.name = full, .rank = rank, .n = 1, .trained = trained, .decayed = trained && rank > 1, .dtype = dtype};
+    for (int i = 0; i < rank; i++) {
+        p.dim[i] = dim[i];
+        p.n *= (size_t)dim[i];
+    }
+    net->rule[net->n_params] = rule;
+    net->param[net->n_params++] = p;
+}
+
+int tw_declare_conv(tw_net *net, const char *name, int C, int K, int size)
+{
+    const int first = net->n_params;
+    /* Kaiming, fan-out, gain of ReLU */
+    declare(net, name, "weight", TW_F32, true, (tw_init_rule){TW_INIT_NORMAL, sqrt(2.0 / ((double)K * size * size))}, 4,
+            (int64_t[]){K, C, size, size});
+    return first;
+}
+
+int tw_declare_norm(tw_net *net, const char *name, int C, bool affine)
+{
+    const int first = net->n_params;
+    const tw_init_rule zero = {TW_INIT_ZERO, 0}, one = {TW_INIT_ONE, 0};
+    const int64_t dim[] = {C};
+    if (affine) {
+        declare(net, name, "weight", TW_F32, true, one, 1, dim);
+        declare(net, name, "bias", TW_F32, true, zero, 1, dim);
+    }
+    declare(net, name, "running_mean", TW_F32, false, zero, 1, dim);
+    declare(net, name, "running_var", TW_F32, false, one, 1, dim);
+    declare(net, name, "num_batches_tracked", TW_I64, false, zero, 0, dim);
+    return first;
+}
+
+int tw_declare_linear(tw_net *net, const char *name, int C, int K)
+{
+    const int first = net->n_params;
+    const tw_init_rule uniform = {TW_INIT_UNIFORM, 1 / sqrt((double)C)};
+    declare(net, name, "weight", TW_F32, true, uniform, 2, (int64_t[]){K, C});
+    declare(net, name, "bias", TW_F32, true, uniform, 1, (int64_t[]){K});
+    return first;
+}
+
+/* A tensor's numbers depend on the seed and on its place in the state dict, not on what was drawn before it. */
+static void fill(const tw_net *net, int i)
+{
+    const tw_param *p = &net->param[i];
+    const tw_init_rule rule = net->rule[i];
+    tw_rng rng;
+    tw_rng_init(&rng, net->config.seed, TW_USE_INIT, (uint64_t)i, 0, 0);
+    if (p->dtype != TW_F32)
+        return; /* num_batches_tracked starts at 0 */
+    float *v = p->value;
+    for (size_t k = 0; k < p->n; k++)
+        switch (rule.kind) {
+        case TW_INIT_ZERO: v[k] = 0; break;
+        case TW_INIT_ONE: v[k] = 1; break;
+        case TW_INIT_NORMAL: v[k] = (float)(rule.scale * tw_rng_normal(&rng)); break;
+        case TW_INIT_UNIFORM: v[k] = (float)tw_rng_between(&rng, -rule.scale, rule.scale); break;
+        }
+}
+
+/* Every tensor starts on a cache line: kernels read them with whole vectors. */
+static size_t padded(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+int tw_params_allocate(tw_net *net)
+{
+    if (net->failed)
+        return -1;
+    size_t values = 0, grads = 0;
+    for (int i = 0; i < net->n_params; i++) {
+        const tw_param *p = &net->param[i];
+        values += padded(p->n * tw_dtype_size(p->dtype));
+        grads += p->trained ? padded(p->n * sizeof(float)) : 0;
+    }
+    net->values = net->be->alloc(net->dev, values);
+    net->grads = net->be->alloc(net->dev, grads);
+    if (net->values == NULL || net->grads == NULL)
+        return tw_backend_failed(net->be);
+    net->grads_bytes = grads;
+    char *value = net->values, *grad = (char *)net->grads;
+    for (int i = 0; i < net->n_params; i++) {
+        tw_param *p = &net->param[i];
+        p->value = value;
+        value += padded(p->n * tw_dtype_size(p->dtype));
+        if (p->trained) {
+            p->grad = (float *)(void *)grad;
+            grad += padded(p->n * sizeof(float));
+        }
+        fill(net, i);
+    }
+    return 0;
+}
+
+void tw_params_free(tw_net *net)
+{
+    for (int i = 0; i < net->n_params; i++)
+        free((char *)net->param[i].name);
+    if (net->dev != NULL) {
+        net->be->release(net->dev, net->values);
+        net->be->release(net->dev, net->grads);
+    }
+    free(net->param);
+    free(net->rule);
+}

@@ -1,0 +1,245 @@
+#include "nn/pass.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+#include "nn/arena.h"
+
+#include <stdlib.h>
+
+enum { GIVEN_DY = -1, GIVEN_DX = -2, NONE = -3 }; /* gradient blocks that are not in the arena */
+
+/* The gradient blocks of a value, one from each layer that uses it. */
+typedef struct {
+    int block[2], n;
+} users;
+
+struct tw_pass {
+    tw_context *ctx;
+    const tw_graph *graph;
+    tw_node *node;
+    int n;
+    tw_block *value;    /* value i + 1 at i: outputs of the layers; the last one is outside */
+    tw_block *grad;     /* at most one per layer: the gradient of its input */
+    int n_grads;
+    int *dx;            /* per layer: its dx block or NONE */
+    users *users;       /* per value */
+    size_t value_bytes, grad_bytes, keep_bytes;
+    char *memory, *keep;
+};
+
+static size_t element_size(const tw_context *ctx)
+{
+    return tw_dtype_size(ctx->net->config.precision);
+}
+
+static int infer_shapes(tw_pass *p, tw_shape in)
+{
+    for (int i = 0; i < p->n; i++) {
+        tw_node *n = &p->node[i];
+        const tw_layer *l = &p->graph->layer[i];
+        n->layer = l;
+        n->index = i;
+        n->ctx = p->ctx;
+        n->in = l->in == 0 ? in : p->node[l->in - 1].out;
+        n->out = n->in;
+        n->out.C = l->K;
+        if (l->op->shape != NULL && l->op->shape(n) != 0)
+            return -1;
+        if (n->out.H < 1 || n->out.W < 1)
+            return tw_fail("views of %d x %d pixels are too small for this network", in.H, in.W);
+    }
+    return 0;
+}
+
+/* In training every value lives on for the backward pass; else only until its last user has run. */
+static void place_values(tw_pass *p)
+{
+    for (int i = 0; i < p->n; i++) {
+        const size_t bytes = i < p->n - 1 ? tw_shape_elements(&p->node[i].out) * element_size(p->ctx) : 0;
+        p->value[i] = (tw_block){.bytes = bytes, .first = i, .last = p->ctx->train ? p->n : i};
+        const tw_layer *l = p->node[i].layer;
+        if (!p->ctx->train && l->in > 0)
+            p->value[l->in - 1].last = i;
+        if (!p->ctx->train && l->shortcut > 0)
+            p->value[l->shortcut - 1].last = i;
+    }
+    p->value_bytes = tw_arena_place(p->value, p->n);
+}
+
+static void add_user(users *u, int block)
+{
+    u->block[u->n++] = block;
+}
+
+/* Walks the layers backwards. A layer's dx is written when it runs and read when the maker of that value runs; a shortcut
+ * hands on the block that its own dy is in. */
+static void place_gradients(tw_pass *p, bool input_gradient)
+{
+    add_user(&p->users[p->n], GIVEN_DY);
+    for (int i = p->n - 1; i >= 0; i--) {
+        const tw_layer *l = p->node[i].layer;
+        const int now = p->n - 1 - i;
+        const users *own = &p->users[i + 1];
+        for (int k = 0; k < own->n; k++)
+            if (own->block[k] >= 0)
+                p->grad[own->block[k]].last = now;
+        p->dx[i] = l->in > 0 ? p->n_grads : input_gradient ? GIVEN_DX : NONE;
+        if (l->in > 0) {
+            const size_t bytes = tw_shape_elements(&p->node[i].in) * element_size(p->ctx);
+            p->grad[p->n_grads++] = (tw_block){.bytes = bytes, .first = now, .last = now};
+            add_user(&p->users[l->in], p->dx[i]);
+        }
+        if (l->shortcut > 0)
+            add_user(&p->users[l->shortcut], own->block[0]);
+    }
+    p->grad_bytes = tw_arena_place(p->grad, p->n_grads);
+}
+
+static int open_nodes(tw_pass *p)
+{
+    static char wanted; /* until bind(), dx only tells the op whether it will be asked for */
+    for (int i = 0; i < p->n; i++) {
+        tw_node *n = &p->node[i];
+        n->dx = p->dx[i] == NONE ? NULL : &wanted;
+        if (n->layer->op->open != NULL && n->layer->op->open(n) != 0)
+            return -1;
+        n->keep_bytes = (n->keep_bytes + 63) / 64 * 64;
+        p->keep_bytes += n->keep_bytes;
+    }
+    return 0;
+}
+
+static int allocate(tw_pass *p)
+{
+    const tw_backend *be = p->ctx->be;
+    p->memory = be->alloc(p->ctx->dev, p->value_bytes);
+    p->keep = be->alloc(p->ctx->dev, p->keep_bytes);
+    if (p->memory == NULL || p->keep == NULL)
+        return tw_backend_failed(be);
+    char *keep = p->keep;
+    for (int i = 0; i < p->n; i++) {
+        p->node[i].keep = keep;
+        keep += p->node[i].keep_bytes;
+    }
+    return 0;
+}
+
+tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, bool input_gradient)
+{
+    tw_pass *p = tw_calloc(1, sizeof *p);
+    if (p == NULL)
+        return NULL;
+    const size_t n = (size_t)g->n;
+    *p = (tw_pass){.ctx = ctx, .graph = g, .n = g->n};
+    p->node = tw_calloc(n, sizeof *p->node);
+    p->value = tw_calloc(n, sizeof *p->value);
+    p->grad = tw_calloc(n, sizeof *p->grad);
+    p->dx = tw_calloc(n, sizeof *p->dx);
+    p->users = tw_calloc(n + 1, sizeof *p->users);
+    if (p->node == NULL || p->value == NULL || p->grad == NULL || p->dx == NULL || p->users == NULL)
+        goto err;
+    if (infer_shapes(p, in) != 0)
+        goto err;
+    place_values(p);
+    for (int i = 0; i < p->n; i++)
+        p->dx[i] = NONE;
+    if (ctx->train)
+        place_gradients(p, input_gradient);
+    if (open_nodes(p) != 0 || allocate(p) != 0)
+        goto err;
+    return p;
+err:
+    tw_pass_free(p);
+    return NULL;
+}
+
+void tw_pass_free(tw_pass *p)
+{
+    if (p == NULL)
+        return;
+    for (int i = 0; p->node != NULL && i < p->n; i++)
+        if (p->node[i].state != NULL && p->node[i].layer->op->close != NULL)
+            p->node[i].layer->op->close(&p->node[i]);
+    p->ctx->be->release(p->ctx->dev, p->memory);
+    p->ctx->be->release(p->ctx->dev, p->keep);
+    free(p->node);
+    free(p->value);
+    free(p->grad);
+    free(p->dx);
+    free(p->users);
+    free(p);
+}
+
+tw_shape tw_pass_out(const tw_pass *p)
+{
+    return p->node[p->n - 1].out;
+}
+
+const void *tw_pass_last_input(const tw_pass *p)
+{
+    return p->node[p->n - 1].x;
+}
+
+size_t tw_pass_bytes(const tw_pass *p)
+{
+    size_t total = p->value_bytes + p->keep_bytes;
+    for (int i = 0; i < p->n; i++)
+        if (p->node[i].layer->op->bytes != NULL)
+            total += p->node[i].layer->op->bytes(&p->node[i]);
+    return total;
+}
+
+size_t tw_pass_gradient_bytes(const tw_pass *p)
+{
+    return p->grad_bytes;
+}
+
+void tw_pass_bind(tw_pass *p, const void *x, void *y, void *dy, void *dx, void *gradients)
+{
+    for (int i = 0; i < p->n; i++) {
+        tw_node *n = &p->node[i];
+        const tw_layer *l = n->layer;
+        n->x = l->in == 0 ? x : p->node[l->in - 1].y;
+        n->shortcut = l->shortcut < 0 ? NULL : p->node[l->shortcut - 1].y;
+        n->y = i == p->n - 1 ? y : p->memory + p->value[i].offset;
+        if (!p->ctx->train)
+            continue;
+        void *grad[2] = {NULL, NULL};
+        const users *u = &p->users[i + 1];
+        for (int k = 0; k < u->n; k++)
+            grad[k] = u->block[k] == GIVEN_DY ? dy : (char *)gradients + p->grad[u->block[k]].offset;
+        n->dy = grad[0];
+        n->dy2 = grad[1];
+        n->dx = p->dx[i] == NONE ? NULL : p->dx[i] == GIVEN_DX ? dx : (char *)gradients + p->grad[p->dx[i]].offset;
+    }
+}
+
+int tw_pass_weights(tw_pass *p)
+{
+    for (int i = 0; i < p->n; i++)
+        if (p->node[i].layer->op->weights != NULL && p->node[i].layer->op->weights(&p->node[i]) != 0)
+            return -1;
+    return 0;
+}
+
+int tw_pass_forward(tw_pass *p)
+{
+    for (int i = 0; i < p->n; i++)
+        if (p->node[i].layer->op->forward(&p->node[i]) != 0)
+            return -1;
+    return 0;
+}
+
+int tw_pass_backward(tw_pass *p)
+{
+    const tw_backend *be = p->ctx->be;
+    for (int i = p->n - 1; i >= 0; i--) {
+        tw_node *n = &p->node[i];
+        if (n->dy2 != NULL && !n->layer->op->sums_gradients &&
+            TW_BACKEND(be, be->add(p->ctx->dev, n->dy, n->dy2, tw_shape_elements(&n->out))) != 0)
+            return -1;
+        if (n->layer->op->backward(n) != 0)
+            return -1;
+    }
+    return 0;
+}

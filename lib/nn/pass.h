@@ -1,0 +1,29 @@
+/* A graph bound to one input shape: shapes, backend objects and memory are all made here, so that forward and backward are
+ * bare loops over nodes. */
+#ifndef TW_NN_PASS_H
+#define TW_NN_PASS_H
+
+#include "nn/op.h"
+
+typedef struct tw_pass tw_pass;
+
+/* ctx is kept. input_gradient: backward fills dx. NULL and tw_error(). */
+tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, bool input_gradient);
+void tw_pass_free(tw_pass *p);
+
+tw_shape tw_pass_out(const tw_pass *p);
+const void *tw_pass_last_input(const tw_pass *p); /* the last layer's; after bind */
+/* Bytes it holds itself, and those it needs during backward: passes that run one after the other share them. */
+size_t tw_pass_bytes(const tw_pass *p);
+size_t tw_pass_gradient_bytes(const tw_pass *p);
+
+/* The memory outside: input and result, their gradients (dx NULL unless input_gradient), room for the inner gradients.
+ * Call once, before anything is run. */
+void tw_pass_bind(tw_pass *p, const void *x, void *y, void *dy, void *dx, void *gradients);
+
+/* After the parameters changed. Each 0, or -1 and tw_error(). */
+int tw_pass_weights(tw_pass *p);
+int tw_pass_forward(tw_pass *p);
+int tw_pass_backward(tw_pass *p); /* the result's gradient may be changed by it */
+
+#endif

@@ -1,0 +1,262 @@
+/* A plan: one pass through the backbone per group of views, one through the head over all rows. */
+#include "nn/net.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+#include "nn/pass.h"
+
+#include <stdlib.h>
+
+typedef struct {
+    tw_shape shape;    /* of the pictures */
+    tw_pass *pass;
+    void *pictures;    /* normalised, in device memory */
+    size_t first_row;  /* among all V*B */
+} group;
+
+struct tw_plan {
+    tw_context ctx;
+    tw_net *net;
+    group *group;
+    int n_groups, B, V;
+    tw_pass *head;
+    void *features, *dfeatures, *logits, *dlogits; /* device memory, [V*B, D] and [V*B, K] */
+    void *gradients;
+    const void *raw;                               /* the head's value before its last norm, device memory */
+    float *host_features, *host_logits, *host_raw;
+    size_t rows;    /* V*B */
+    int K;
+    size_t bytes;   /* allocated by the plan itself */
+    uint64_t version; /* of the parameters that the passes have */
+    bool forwarded;
+};
+
+static void *device_memory(tw_plan *p, size_t bytes)
+{
+    void *block = p->ctx.be->alloc(p->ctx.dev, bytes);
+    if (block == NULL)
+        tw_backend_failed(p->ctx.be);
+    else
+        p->bytes += bytes;
+    return block;
+}
+
+static float *host_memory(tw_plan *p, size_t n)
+{
+    float *block = tw_alloc64(n * sizeof *block);
+    if (block != NULL)
+        p->bytes += n * sizeof *block;
+    return block;
+}
+
+static size_t element_size(const tw_plan *p)
+{
+    return tw_dtype_size(p->net->config.precision);
+}
+
+/* Sizes from the caller; the products of what passes here fit the backend's ints. */
+static int check(const tw_view_group *v, int n_groups, int B, bool train)
+{
+    if (n_groups < 1 || B < 1)
+        return tw_fail("plan of %d groups, batch %d: want 1 or more", n_groups, B);
+    for (int i = 0; i < n_groups; i++) {
+        if (v[i].n_views < 1 || v[i].H < 1 || v[i].W < 1 || v[i].H > 1 << 14 || v[i].W > 1 << 14)
+            return tw_fail("group %d: %d views of %d x %d pixels: want 1 view or more, sides of 1 to %d", i, v[i].n_views, v[i].H,
+                           v[i].W, 1 << 14);
+        const double rows = (double)v[i].n_views * B, values = rows * v[i].H * v[i].W * 64;
+        if (values > 1e11 || rows > 1 << 24)
+            return tw_fail("group %d: %d x %d views of %d x %d pixels are too many", i, v[i].n_views, B, v[i].H, v[i].W);
+        if (train && rows < 2)
+            return tw_fail("batch of %d: BatchNorm needs more than one view to train on", B);
+    }
+    return 0;
+}
+
+static int make_groups(tw_plan *p, const tw_view_group *v)
+{
+    for (int i = 0; i < p->n_groups; i++) {
+        group *g = &p->group[i];
+        g->shape = (tw_shape){v[i].n_views * p->B, v[i].H, v[i].W, 3};
+        g->first_row = p->rows;
+        p->rows += (size_t)g->shape.N;
+        p->V += v[i].n_views;
+        g->pictures = device_memory(p, tw_shape_elements(&g->shape) * element_size(p));
+        if (g->pictures == NULL)
+            return -1;
+        g->pass = tw_pass_new(&p->ctx, &p->net->backbone, g->shape, false);
+        if (g->pass == NULL)
+            return -1;
+    }
+    return 0;
+}
+
+static int make_head(tw_plan *p)
+{
+    const tw_graph *head = &p->net->head;
+    if (head->n == 0)
+        return 0;
+    p->head = tw_pass_new(&p->ctx, head, (tw_shape){(int)p->rows, 1, 1, p->net->feature_dim}, true);
+    if (p->head == NULL)
+        return -1;
+    p->K = tw_pass_out(p->head).C;
+    const size_t n = p->rows * (size_t)p->K;
+    p->logits = device_memory(p, n * element_size(p));
+    p->host_logits = host_memory(p, n);
+    p->host_raw = host_memory(p, n);
+    return p->logits != NULL && p->host_logits != NULL && p->host_raw != NULL ? 0 : -1;
+}
+
+static int make_gradients(tw_plan *p)
+{
+    if (!p->ctx.train)
+        return 0;
+    size_t most = p->head != NULL ? tw_pass_gradient_bytes(p->head) : 0;
+    for (int i = 0; i < p->n_groups; i++)
+        if (tw_pass_gradient_bytes(p->group[i].pass) > most)
+            most = tw_pass_gradient_bytes(p->group[i].pass);
+    p->gradients = device_memory(p, most);
+    p->dfeatures = device_memory(p, p->rows * (size_t)p->net->feature_dim * element_size(p));
+    p->dlogits = device_memory(p, p->rows * (size_t)p->K * element_size(p));
+    return p->gradients != NULL && p->dfeatures != NULL && p->dlogits != NULL ? 0 : -1;
+}
+
+static void bind(tw_plan *p)
+{
+    const size_t row = (size_t)p->net->feature_dim * element_size(p);
+    for (int i = 0; i < p->n_groups; i++) {
+        group *g = &p->group[i];
+        char *y = (char *)p->features + g->first_row * row;
+        char *dy = p->ctx.train ? (char *)p->dfeatures + g->first_row * row : NULL;
+        tw_pass_bind(g->pass, g->pictures, y, dy, NULL, p->gradients);
+    }
+    if (p->head == NULL)
+        return;
+    tw_pass_bind(p->head, p->features, p->logits, p->dlogits, p->dfeatures, p->gradients);
+    p->raw = tw_pass_last_input(p->head);
+}
+
+tw_plan *tw_plan_new(tw_net *net, const tw_view_group *v, int n_groups, int B, bool train)
+{
+    if (check(v, n_groups, B, train) != 0)
+        return NULL;
+    tw_plan *p = tw_calloc(1, sizeof *p);
+    if (p == NULL)
+        return NULL;
+    *p = (tw_plan){.ctx = {.net = net, .be = net->be, .dev = net->dev, .train = train}, .net = net, .n_groups = n_groups, .B = B};
+    net->be->enter(net->dev);
+    p->group = tw_calloc((size_t)n_groups, sizeof *p->group);
+    if (p->group == NULL || make_groups(p, v) != 0)
+        goto err;
+    const size_t features = p->rows * (size_t)net->feature_dim;
+    p->features = device_memory(p, features * element_size(p));
+    p->host_features = host_memory(p, features);
+    if (p->features == NULL || p->host_features == NULL || make_head(p) != 0 || make_gradients(p) != 0)
+        goto err;
+    bind(p);
+    return p;
+err:
+    tw_plan_free(p);
+    return NULL;
+}
+
+void tw_plan_free(tw_plan *p)
+{
+    if (p == NULL)
+        return;
+    const tw_backend *be = p->ctx.be;
+    for (int i = 0; p->group != NULL && i < p->n_groups; i++) {
+        tw_pass_free(p->group[i].pass);
+        be->release(p->ctx.dev, p->group[i].pictures);
+    }
+    tw_pass_free(p->head);
+    void *const block[] = {p->features, p->dfeatures, p->logits, p->dlogits, p->gradients};
+    for (size_t i = 0; i < sizeof block / sizeof *block; i++)
+        be->release(p->ctx.dev, block[i]);
+    free(p->host_features);
+    free(p->host_logits);
+    free(p->host_raw);
+    free(p->group);
+    free(p);
+}
+
+static int refresh(tw_plan *p)
+{
+    if (p->version == p->net->version)
+        return 0;
+    for (int i = 0; i < p->n_groups; i++)
+        if (tw_pass_weights(p->group[i].pass) != 0)
+            return -1;
+    if (p->head != NULL && tw_pass_weights(p->head) != 0)
+        return -1;
+    p->version = p->net->version;
+    return 0;
+}
+
+static int download(const tw_plan *p, float *to, const void *from, int columns)
+{
+    return TW_BACKEND(p->ctx.be, p->ctx.be->to_f32(p->ctx.dev, to, from, p->rows * (size_t)columns));
+}
+
+int tw_plan_forward(tw_plan *p, const uint8_t *const *pictures, int rows, int64_t step)
+{
+    const tw_backend *be = p->ctx.be;
+    if (rows != p->B && (p->ctx.train || p->V != 1 || rows < 1 || rows > p->B))
+        return tw_fail("batch of %d: the plan is for %d", rows, p->B);
+    be->enter(p->ctx.dev);
+    p->ctx.step = step;
+    if (refresh(p) != 0)
+        return -1;
+    for (int i = 0; i < p->n_groups; i++) {
+        group *g = &p->group[i];
+        const size_t pixels = (size_t)g->shape.N / (size_t)p->B * (size_t)rows * (size_t)g->shape.H * (size_t)g->shape.W;
+        if (TW_BACKEND(be, be->pictures(p->ctx.dev, g->pictures, pictures[i], pixels)) != 0 || tw_pass_forward(g->pass) != 0)
+            return -1;
+    }
+    p->forwarded = true;
+    if (download(p, p->host_features, p->features, p->net->feature_dim) != 0)
+        return -1;
+    if (p->head == NULL)
+        return 0;
+    if (tw_pass_forward(p->head) != 0 || download(p, p->host_logits, p->logits, p->K) != 0)
+        return -1;
+    return download(p, p->host_raw, p->raw, p->K);
+}
+
+const float *tw_plan_features(const tw_plan *p)
+{
+    return p->host_features;
+}
+
+const float *tw_plan_logits(const tw_plan *p)
+{
+    return p->host_logits;
+}
+
+const float *tw_plan_raw_logits(const tw_plan *p)
+{
+    return p->host_raw;
+}
+
+int tw_plan_backward(tw_plan *p, const float *dlogits)
+{
+    const tw_backend *be = p->ctx.be;
+    if (!p->ctx.train || p->head == NULL || !p->forwarded)
+        return tw_fail("backward: %s", !p->ctx.train ? "the plan is not for training" : p->head == NULL ? "the network has no head"
+                                                                                                        : "no forward pass yet");
+    be->enter(p->ctx.dev);
+    if (TW_BACKEND(be, be->from_f32(p->ctx.dev, p->dlogits, dlogits, p->rows * (size_t)p->K)) != 0 ||
+        tw_pass_backward(p->head) != 0)
+        return -1;
+    for (int i = p->n_groups - 1; i >= 0; i--)
+        if (tw_pass_backward(p->group[i].pass) != 0)
+            return -1;
+    return 0;
+}
+
+size_t tw_plan_bytes(const tw_plan *p)
+{
+    size_t total = p->bytes + (p->head != NULL ? tw_pass_bytes(p->head) : 0);
+    for (int i = 0; i < p->n_groups; i++)
+        total += tw_pass_bytes(p->group[i].pass);
+    return total;
+}

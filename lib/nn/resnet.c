@@ -1,0 +1,103 @@
+/* ResNet-18, 34 and 50 (He et al. 2015) as torchvision builds them: version 1.5, the stride in the bottleneck's 3x3. */
+#include "core/error.h"
+#include "nn/model.h"
+#include "nn/op.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct {
+    const char *name;
+    bool bottleneck;
+    int blocks[4];
+} variant;
+
+static const variant variants[] = {
+    {"resnet18", false, {2, 2, 2, 2}},
+    {"resnet34", false, {3, 4, 6, 3}},
+    {"resnet50", true, {3, 4, 6, 3}},
+};
+
+/* A tensor's full name: "backbone.layer1.0.conv1". Borrowed until the next call with the same text. */
+static const char *in_block(char text[64], const char *block, const char *part)
+{
+    snprintf(text, 64, "%s.%s", block, part);
+    return text;
+}
+
+typedef struct {
+    int conv, norm; /* first tensors */
+} pair;
+
+static pair declare_pair(tw_net *net, const char *block, const char *conv, const char *norm, int C, int K, int size)
+{
+    char text[64];
+    pair p;
+    p.conv = tw_declare_conv(net, in_block(text, block, conv), C, K, size);
+    p.norm = tw_declare_norm(net, in_block(text, block, norm), K, true);
+    return p;
+}
+
+static int add_pair(tw_graph *g, pair p, int in, int C, int K, int size, int stride, int shortcut, bool relu)
+{
+    return tw_graph_norm(g, tw_graph_conv(g, in, p.conv, C, K, size, stride), p.norm, K, shortcut, relu);
+}
+
+/* One residual block from value `in` of C channels; width: of its inner convolutions. The tensors are declared in
+ * torchvision's order (downsample last), the layers added in the order of use (downsample before the sum). */
+static int add_block(tw_net *net, const char *name, bool bottleneck, int in, int C, int width, int stride)
+{
+    tw_graph *g = &net->backbone;
+    const int K = bottleneck ? 4 * width : width;
+    const bool project = stride != 1 || C != K;
+    pair a, b, c = {0, 0}, down = {0, 0};
+    a = declare_pair(net, name, "conv1", "bn1", C, width, bottleneck ? 1 : 3);
+    b = declare_pair(net, name, "conv2", "bn2", width, width, 3);
+    if (bottleneck)
+        c = declare_pair(net, name, "conv3", "bn3", width, K, 1);
+    if (project)
+        down = declare_pair(net, name, "downsample.0", "downsample.1", C, K, 1);
+
+    const int shortcut = project ? add_pair(g, down, in, C, K, 1, stride, -1, false) : in;
+    if (!bottleneck) {
+        const int x = add_pair(g, a, in, C, width, 3, stride, -1, true);
+        return add_pair(g, b, x, width, width, 3, 1, shortcut, true);
+    }
+    int x = add_pair(g, a, in, C, width, 1, 1, -1, true);
+    x = add_pair(g, b, x, width, width, 3, stride, -1, true);
+    return add_pair(g, c, x, width, K, 1, 1, shortcut, true);
+}
+
+static const variant *find(const char *name)
+{
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
+        if (strcmp(name, variants[i].name) == 0)
+            return &variants[i];
+    return NULL;
+}
+
+int tw_build_resnet(tw_net *net, const char *name, bool small_stem)
+{
+    const variant *v = find(name);
+    if (v == NULL)
+        return tw_fail("%s: unknown backbone: there are resnet18, resnet34, resnet50", name);
+    tw_graph *g = &net->backbone;
+    const pair stem = declare_pair(net, "backbone", "conv1", "bn1", 3, 64, small_stem ? 3 : 7);
+    int x = add_pair(g, stem, 0, 3, 64, small_stem ? 3 : 7, small_stem ? 1 : 2, -1, true);
+    if (!small_stem)
+        x = tw_graph_add(g, (tw_layer){.op = &tw_op_maxpool, .in = x, .shortcut = -1, .param = -1, .C = 64, .K = 64, .size = 3,
+                                       .stride = 2, .pad = 1});
+    int C = 64;
+    for (int stage = 0; stage < 4; stage++) {
+        const int width = 64 << stage;
+        for (int i = 0; i < v->blocks[stage]; i++) {
+            char block[48];
+            snprintf(block, sizeof block, "backbone.layer%d.%d", stage + 1, i);
+            x = add_block(net, block, v->bottleneck, x, C, width, stage > 0 && i == 0 ? 2 : 1);
+            C = v->bottleneck ? 4 * width : width;
+        }
+    }
+    tw_graph_add(g, (tw_layer){.op = &tw_op_mean, .in = x, .shortcut = -1, .param = -1, .C = C, .K = C});
+    net->feature_dim = C;
+    return g->failed || net->failed ? -1 : 0;
+}
