@@ -37,9 +37,9 @@ $(BIN)/libtwist-cpu.so: $(CPU_OBJ) $B/libtwist.a
 $(BIN)/%: $B/src/%.o $B/libtwist.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $< $B/libtwist.a $(LDLIBS)
-$B/unit/%: $B/tests/unit/%.o $B/libtwist.a
+$B/unit/%: $B/tests/unit/%.o $B/libtwist.a | $(BIN)/libtwist-cpu.so
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -o $@ $< $B/libtwist.a $(LDLIBS)
+	$(CC) $(CFLAGS) -o $@ $< $B/libtwist.a $(LDLIBS) -Wl,-rpath,$(abspath $(BIN))
 .SECONDARY:
 
 deps: ## deps: the Debian packages this needs (as root, or through sudo)

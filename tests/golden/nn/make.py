@@ -1,0 +1,122 @@
+"""What PyTorch computes (in f64) for small networks whose weights and pictures both sides make by one formula: features,
+logits, gradients, running statistics, eval mode. Long tensors are written as their norm, a fixed projection and their
+first numbers.
+"""
+import os
+
+import numpy as np
+import torch
+import torchvision
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+
+
+def uniform(n, tensor):
+    """n numbers of [0, 1), number k of stream `tensor`: a hash of 32 bits, the upper 24 taken."""
+    x = np.arange(n, dtype=np.uint64) * 2654435761 + tensor * 40503 + 12345 & 0xFFFFFFFF
+    for shift, factor in ((15, 2246822519), (13, 3266489917)):
+        x = (x ^ x >> shift) * factor & 0xFFFFFFFF
+    return ((x ^ x >> 16) >> 8).astype(np.float64) / 2**24
+
+
+def fill(name, shape, number):
+    u = uniform(int(np.prod(shape)), number).reshape(shape)
+    if name.endswith("running_mean"):
+        v = 0.1 * (u - 0.5)
+    elif name.endswith("running_var"):
+        v = 0.5 + u
+    elif len(shape) == 4:
+        v = (2 * u - 1) * np.sqrt(6 / (shape[0] * shape[2] * shape[3]))
+    elif len(shape) == 2:
+        v = (2 * u - 1) / np.sqrt(shape[1])
+    elif name.endswith("weight"):
+        v = 0.75 + 0.5 * u
+    else:
+        v = 0.2 * (u - 0.5)
+    return torch.from_numpy(v.astype(np.float32).astype(np.float64))
+
+
+class Head(torch.nn.Module):
+    def __init__(self, feat, hid, dim, act):
+        super().__init__()
+        nn = torch.nn
+        self.projection_head = nn.Sequential(nn.Linear(feat, hid), nn.BatchNorm1d(hid), act(), nn.Dropout(0.0),
+                                             nn.Linear(hid, hid), nn.BatchNorm1d(hid), act())
+        self.last_linear = nn.Linear(hid, dim)
+        self.norm = nn.BatchNorm1d(dim, affine=False)
+
+    def forward(self, x):
+        raw = self.last_linear(self.projection_head(x))
+        return raw, self.norm(raw)
+
+
+class Net(torch.nn.Module):
+    def __init__(self, name, small_stem, hid, dim, act):
+        super().__init__()
+        self.backbone = getattr(torchvision.models, name)()
+        feat = self.backbone.fc.in_features
+        self.backbone.fc = torch.nn.Identity()
+        if small_stem:
+            self.backbone.conv1 = torch.nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+            self.backbone.maxpool = torch.nn.Identity()
+        self.projection_heads = Head(feat, hid, dim, act)
+
+    def forward(self, groups):
+        features = torch.cat([self.backbone(x) for x in groups])
+        return (features, *self.projection_heads(features))
+
+
+def line(f, kind, name, x):
+    x = x.detach().numpy().astype(np.float64).ravel()
+    numbers = [np.linalg.norm(x), (x * (2 * uniform(x.size, 999) - 1)).sum(), *x[:6]]
+    f.write(f"{kind} {name} {len(numbers)} " + " ".join(f"{v:.9g}" for v in numbers) + "\n")
+
+
+def picture(shape, number):
+    return torch.from_numpy(np.floor(256 * uniform(int(np.prod(shape)), number)).reshape(shape))
+
+
+def normalise(x):
+    x = (x / 255 - torch.tensor(MEAN).double()) / torch.tensor(STD).double()
+    return x.permute(0, 3, 1, 2)
+
+
+def case(file, name, small_stem, hid, dim, act, batch, groups):
+    net = Net(name, small_stem, hid, dim, act).double()
+    state = net.state_dict()
+    for i, (key, v) in enumerate(state.items()):
+        if v.dtype.is_floating_point:
+            v.copy_(fill(key, tuple(v.shape), i))
+    pictures = [normalise(picture((views * batch, h, w, 3), 2000 + i)) for i, (views, h, w) in enumerate(groups)]
+    with open(os.path.join(HERE, file), "w") as f:
+        net.train()
+        features, raw, logits = net(pictures)
+        dlogits = torch.from_numpy(0.02 * (uniform(logits.numel(), 3000) - 0.5)).reshape(logits.shape)
+        (logits * dlogits).sum().backward()
+        for kind, v in (("features", features), ("raw", raw), ("logits", logits)):
+            line(f, kind, "-", v)
+        for key, v in net.named_parameters():
+            line(f, "grad", key, v.grad)
+        for key, v in net.named_buffers():
+            line(f, "buffer", key, v)
+        net.eval()
+        features, raw, logits = net([p[:batch] for p in pictures[:1]])
+        for kind, v in (("eval_features", features), ("eval_raw", raw), ("eval_logits", logits)):
+            line(f, kind, "-", v)
+
+
+def names():
+    with open(os.path.join(HERE, "names.txt"), "w") as f:
+        for name in ("resnet18", "resnet34", "resnet50"):
+            for key, v in Net(name, False, 24, 10, torch.nn.ReLU).state_dict().items():
+                f.write(f"{name} {key} {' '.join(map(str, v.shape))}".rstrip() + "\n")
+
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    names()
+    # Sizes at which PyTorch's own f32 stays near its f64: a ReLU that goes the other way changes gradients by percents.
+    case("resnet18.txt", "resnet18", False, 40, 24, torch.nn.ReLU, 4, [(2, 32, 40), (3, 24, 16)])
+    case("resnet50.txt", "resnet50", False, 32, 12, torch.nn.GELU, 4, [(2, 32, 32)])
+    case("small-stem.txt", "resnet18", True, 32, 16, torch.nn.ReLU, 4, [(2, 16, 16)])
