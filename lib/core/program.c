@@ -111,6 +111,14 @@ void tw_die_usage(const char *fmt, ...)
     exit(TW_EXIT_USAGE);
 }
 
+void tw_complain(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    say(fmt, ap);
+    va_end(ap);
+}
+
 void tw_warn(const char *fmt, ...)
 {
     if (program.quiet)

@@ -29,6 +29,8 @@ noreturn void tw_die_error(void);
 /* The same, exit 2: the command line is wrong in a way that the table cannot see. */
 noreturn void tw_die_usage(const char *fmt, ...) TW_PRINTF(1, 2);
 
+/* A message about something that is lost though the program goes on; -q does not silence it. */
+void tw_complain(const char *fmt, ...) TW_PRINTF(1, 2);
 /* Warnings (silenced by -q) and, with level 1 and up, remarks shown under -v. */
 void tw_warn(const char *fmt, ...) TW_PRINTF(1, 2);
 void tw_note(int level, const char *fmt, ...) TW_PRINTF(2, 3);

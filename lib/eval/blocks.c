@@ -1,0 +1,68 @@
+#include "eval/blocks.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+#include "core/pool.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+/* One job a thread: it takes block after block until none is left, so that uneven blocks even out. */
+struct tw_blocks {
+    int threads, n;
+    atomic_int next;
+    tw_block_run *run;
+    void *context;
+    tw_pool *pool;
+};
+
+static void take_blocks(void *job, int worker, void *context)
+{
+    (void)worker;
+    (void)context;
+    tw_blocks *b = job;
+    for (int i; (i = atomic_fetch_add(&b->next, 1)) < b->n;)
+        b->run(b->context, i);
+}
+
+tw_blocks *tw_blocks_new(int threads)
+{
+    tw_blocks *b = tw_calloc(1, sizeof *b);
+    if (!b)
+        return NULL;
+    b->threads = threads;
+    if (threads > 1 && !(b->pool = tw_pool_new(threads, threads, take_blocks, NULL))) {
+        free(b);
+        return NULL;
+    }
+    return b;
+}
+
+void tw_blocks_each(tw_blocks *b, int n, tw_block_run *run, void *context)
+{
+    b->n = n;
+    b->run = run;
+    b->context = context;
+    atomic_store(&b->next, 0);
+    if (!b->pool || n <= 1) {
+        take_blocks(b, 0, NULL);
+        return;
+    }
+    for (int i = 0; i < b->threads && i < n; i++)
+        tw_pool_submit(b->pool, b);
+    while (tw_pool_take(b->pool))
+        ;
+}
+
+int tw_blocks_count(long long n, int size)
+{
+    return (int)((n + size - 1) / size);
+}
+
+void tw_blocks_free(tw_blocks *b)
+{
+    if (!b)
+        return;
+    tw_pool_free(b->pool);
+    free(b);
+}

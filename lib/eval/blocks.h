@@ -1,0 +1,20 @@
+/* A loop over numbered blocks on a fixed set of threads. A block's result must depend on its number only, so that nothing
+ * depends on how many threads there are. */
+#ifndef TW_EVAL_BLOCKS_H
+#define TW_EVAL_BLOCKS_H
+
+typedef struct tw_blocks tw_blocks;
+typedef void tw_block_run(void *context, int block);
+
+/* threads >= 1 (one: everything runs in the caller). NULL and tw_error(). */
+tw_blocks *tw_blocks_new(int threads);
+
+/* Runs run(context, 0) ... run(context, n-1) in any order and returns when all are done. */
+void tw_blocks_each(tw_blocks *b, int n, tw_block_run *run, void *context);
+
+/* How many blocks of `size` cover n elements. */
+int tw_blocks_count(long long n, int size);
+
+void tw_blocks_free(tw_blocks *b); /* NULL is allowed */
+
+#endif

@@ -1,0 +1,37 @@
+/* Who the samples of a features stream are: their keys, labels and the names of the classes, kept while the stream goes by. */
+#ifndef TW_EVAL_ROSTER_H
+#define TW_EVAL_ROSTER_H
+
+#include "stream/reader.h"
+
+typedef struct {
+    char *name;         /* of the endpoint, for messages */
+    int64_t n, labelled;
+    int32_t *label;     /* [n], -1: nil */
+    int n_classes;      /* as the header names them; where it does not, the largest label + 1 */
+    int named;          /* names in classes: n_classes, or 0 where the header has none */
+    char **classes;
+    tw_bytes text;      /* the keys, one after another */
+    size_t *key_end, label_cap, key_cap;
+} tw_roster;
+
+/* Starts with the reader's header; refuses streams of another kind than features. 0, or -1 and tw_error(). */
+int tw_roster_init(tw_roster *r, const tw_reader *reader);
+void tw_roster_fini(tw_roster *r);
+
+/* Appends the sample's key and label. 0, or -1 and tw_error(): a label beyond the classes. */
+int tw_roster_add(tw_roster *r, const tw_sample *s);
+
+/* The key of sample i, not NUL-terminated; borrowed until the next add. */
+const char *tw_roster_key(const tw_roster *r, int64_t i, size_t *size);
+
+/* 0 if every sample has a label (and there is one), else -1 and tw_error() naming the first without. */
+int tw_roster_labelled(const tw_roster *r);
+
+/* 0 if labels mean the same in both, else -1 and tw_error(): both have names of classes and they differ. */
+int tw_roster_same_classes(const tw_roster *a, const tw_roster *b);
+
+/* Records that something is wrong with sample i: "FILE: sample 3 (KEY): TEXT". Returns -1. */
+int tw_roster_fail(const tw_roster *r, const tw_sample *s, const char *text);
+
+#endif

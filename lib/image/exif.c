@@ -1,0 +1,74 @@
+/* The one Exif entry that matters here: tag 0x0112 of the first directory (Exif 2.3, 4.6.4). Every offset is checked. */
+#include "image/codec.h"
+
+#include <string.h>
+
+static uint32_t u16(const uint8_t *p, bool big)
+{
+    return big ? (uint32_t)(p[0] << 8 | p[1]) : (uint32_t)(p[1] << 8 | p[0]);
+}
+
+static uint32_t u32(const uint8_t *p, bool big)
+{
+    return big ? u16(p, big) << 16 | u16(p + 2, big) : u16(p + 2, big) << 16 | u16(p, big);
+}
+
+/* The TIFF block inside: byte order, offset of the first directory, entries of 12 bytes. */
+static int from_tiff(const uint8_t *t, size_t n)
+{
+    if (n < 8 || (memcmp(t, "II*\0", 4) != 0 && memcmp(t, "MM\0*", 4) != 0))
+        return 1;
+    const bool big = t[0] == 'M';
+    const size_t at = u32(t + 4, big);
+    if (at > n - 2)
+        return 1;
+    const size_t entries = u16(t + at, big);
+    for (size_t i = 0; i < entries && n - at - 2 >= 12 * (i + 1); i++) {
+        const uint8_t *e = t + at + 2 + 12 * i;
+        if (u16(e, big) != 0x0112)
+            continue;
+        const uint32_t value = u16(e + 8, big);
+        return u16(e + 2, big) == 3 && value >= 1 && value <= 8 ? (int)value : 1;
+    }
+    return 1;
+}
+
+static int from_jpeg(const uint8_t *b, size_t n)
+{
+    size_t at = 2;
+    while (n - at >= 4 && b[at] == 0xff) {
+        const uint8_t marker = b[at + 1];
+        const size_t size = u16(b + at + 2, true); /* of the segment from here on */
+        if (marker == 0xff) {                      /* a fill byte */
+            at++;
+            continue;
+        }
+        if (marker == 0xda || marker == 0xd9 || size < 2 || size > n - at - 2)
+            break;
+        if (marker == 0xe1 && size >= 8 && memcmp(b + at + 4, "Exif\0", 6) == 0)
+            return from_tiff(b + at + 10, size - 8);
+        at += 2 + size;
+    }
+    return 1;
+}
+
+static int from_png(const uint8_t *b, size_t n)
+{
+    size_t at = 8;
+    while (n - at >= 12) {
+        const size_t size = u32(b + at, true);
+        if (size > n - at - 12)
+            break;
+        if (memcmp(b + at + 4, "eXIf", 4) == 0)
+            return from_tiff(b + at + 8, size);
+        at += 12 + size;
+    }
+    return 1;
+}
+
+int tw_exif_orientation(const uint8_t *bytes, size_t n)
+{
+    if (n < 8)
+        return 1;
+    return bytes[0] == 0xff ? from_jpeg(bytes, n) : from_png(bytes, n);
+}

@@ -1,0 +1,140 @@
+/* JPEG through libjpeg-turbo with the settings that Pillow leaves as they are (JDCT_ISLOW, fancy upsampling). */
+#include "image/codec.h"
+
+#include "core/error.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdnoreturn.h>
+
+#include <jpeglib.h>
+
+enum { MAX_SCANS = 100, ROWS = 16 };
+static const long max_memory = 512L << 20;
+
+typedef struct {
+    struct jpeg_decompress_struct c;
+    struct jpeg_error_mgr errors;
+    struct jpeg_progress_mgr progress;
+    jmp_buf jump;
+    bool keep;
+} decoder;
+
+static void say(j_common_ptr c)
+{
+    char text[JMSG_LENGTH_MAX];
+    c->err->format_message(c, text);
+    tw_fail("bad JPEG: %s", text);
+}
+
+static noreturn void give_up(j_common_ptr c)
+{
+    longjmp(((decoder *)c->client_data)->jump, 1);
+}
+
+static noreturn void on_error(j_common_ptr c)
+{
+    say(c);
+    give_up(c);
+}
+
+/* A warning (level < 0) means damaged data: 80 % of what is wrong with a file shows as nothing else. */
+static void on_message(j_common_ptr c, int level)
+{
+    if (level < 0 && !((decoder *)c->client_data)->keep)
+        on_error(c);
+}
+
+/* Called between rows and scans: a file of thousands of scans would keep the decoder busy for minutes. */
+static void on_progress(j_common_ptr c)
+{
+    if (((j_decompress_ptr)c)->input_scan_number > MAX_SCANS) {
+        tw_fail("bad JPEG: more than %d scans", MAX_SCANS);
+        give_up(c);
+    }
+}
+
+/* One row of inverted ("Adobe") CMYK to RGB: Pillow's CMYK;I followed by its cmyk2rgb. */
+static void from_cmyk(uint8_t *rgb, const uint8_t *cmyk, int w)
+{
+    for (int x = 0; x < w; x++, cmyk += 4, rgb += 3) {
+        const int white = cmyk[3];
+        for (int i = 0; i < 3; i++) {
+            const int t = (255 - cmyk[i]) * white + 128;
+            rgb[i] = (uint8_t)(white - (((t >> 8) + t) >> 8));
+        }
+    }
+}
+
+static unsigned denominator(const decoder *d, int shrink_to)
+{
+    const unsigned w = d->c.image_width, h = d->c.image_height, side = w < h ? w : h;
+    unsigned denom = 1;
+    while (shrink_to > 0 && denom < 8 && (side + 2 * denom - 1) / (2 * denom) >= (unsigned)shrink_to)
+        denom *= 2;
+    return denom;
+}
+
+static void read_rows(decoder *d, tw_image *out)
+{
+    const size_t stride = (size_t)out->w * 3;
+    while (d->c.output_scanline < d->c.output_height) {
+        JSAMPROW rows[ROWS];
+        const unsigned left = d->c.output_height - d->c.output_scanline;
+        for (unsigned i = 0; i < ROWS && i < left; i++)
+            rows[i] = out->data + (d->c.output_scanline + i) * stride;
+        jpeg_read_scanlines(&d->c, rows, left < ROWS ? left : ROWS);
+    }
+}
+
+static void read_cmyk_rows(decoder *d, tw_image *out)
+{
+    JSAMPARRAY row = d->c.mem->alloc_sarray((j_common_ptr)&d->c, JPOOL_IMAGE, (JDIMENSION)out->w * 4, 1);
+    while (d->c.output_scanline < d->c.output_height) {
+        uint8_t *to = out->data + (size_t)d->c.output_scanline * (size_t)out->w * 3;
+        jpeg_read_scanlines(&d->c, row, 1);
+        from_cmyk(to, row[0], out->w);
+    }
+}
+
+/* Nothing here lives in a variable that longjmp could spoil: the state is the caller's. */
+static int decode(decoder *d, tw_image *out, const uint8_t *bytes, size_t n, const tw_decode_options *o)
+{
+    if (setjmp(d->jump) != 0)
+        return -1;
+    jpeg_create_decompress(&d->c);
+    d->c.progress = &d->progress;
+    d->c.mem->max_memory_to_use = max_memory;
+    jpeg_mem_src(&d->c, bytes, (unsigned long)n);
+    jpeg_read_header(&d->c, TRUE);
+    if (tw_image_check(d->c.image_width, d->c.image_height, o) != 0)
+        return -1;
+    const int components = d->c.num_components;
+    if (components != 1 && components != 3 && components != 4)
+        return tw_fail("JPEG of %d components; 1, 3 and 4 are read", components);
+    d->c.out_color_space = components == 4 ? JCS_CMYK : JCS_RGB;
+    d->c.scale_num = 1;
+    d->c.scale_denom = denominator(d, o->shrink_to);
+    jpeg_start_decompress(&d->c);
+    if (tw_image_resize(out, (int)d->c.output_width, (int)d->c.output_height) != 0)
+        return -1;
+    if (components == 4)
+        read_cmyk_rows(d, out);
+    else
+        read_rows(d, out);
+    jpeg_finish_decompress(&d->c);
+    return 0;
+}
+
+int tw_jpeg_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode_options *o)
+{
+    decoder d = {.keep = o->keep_truncated};
+    d.c.err = jpeg_std_error(&d.errors);
+    d.c.client_data = &d; /* jpeg_create_decompress keeps both */
+    d.errors.error_exit = on_error;
+    d.errors.emit_message = on_message;
+    d.progress.progress_monitor = on_progress;
+    const int rc = decode(&d, out, bytes, n, o);
+    jpeg_destroy_decompress(&d.c);
+    return rc;
+}

@@ -1,0 +1,240 @@
+# Goal: twist-cat copies, cuts, joins and converts streams, and never passes off a broken one as whole.
+
+setup() {
+    BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
+    PATH=$BIN:$PATH
+    FORMATS=$(cd "$BATS_TEST_DIRNAME/../formats" && pwd)
+    cd "$BATS_TEST_TMPDIR"
+}
+
+# keys of a stream's samples, in a line
+keys() {
+    twist-cat --json "$@" | sed -n 's/^{"key": "\([^"]*\)".*/\1/p' | tr '\n' ' '
+}
+
+# a stream of N samples made of the small ones
+long_stream() {
+    local files=() i
+    for ((i = 0; i < $1 / 3; i++)); do files+=("$FORMATS/views.tws"); done
+    twist-cat --no-history "${files[@]}" -o long.tws
+}
+
+@test "a copy has the same records byte for byte, through files and pipes" {
+    for kind in files images views features; do
+        twist-cat --no-history "$FORMATS/$kind.tws" > a.tws
+        twist-cat --no-history < "$FORMATS/$kind.tws" | twist-cat --no-history -i - -o b.tws
+        cmp a.tws b.tws
+        # the samples themselves are not encoded anew: only the header may differ in how it was written
+        n=$(twist-cat --check a.tws | sed 's/.*, \([0-9]*\) bytes.*/\1/')
+        cmp <(tail -c $((n + 31)) a.tws) <(tail -c $((n + 31)) "$FORMATS/$kind.tws")
+        [ "$(twist-cat --json "$FORMATS/$kind.tws")" = "$(twist-cat --json a.tws)" ]
+    done
+}
+
+@test "the history grows by the command as typed, unless told not to" {
+    twist-cat --head 1 "$FORMATS/files.tws" | twist-cat --header > out
+    grep -F '"twist-cat --head 1 ' out
+    twist-cat --no-history "$FORMATS/files.tws" | twist-cat --header > out
+    ! grep -F twist-cat out
+}
+
+@test "--head and --skip cut, also across joined streams, and the counts are right" {
+    [ "$(keys --skip 1 --head 1 "$FORMATS/files.tws")" = "pet-1.jpg " ]
+    [ "$(keys --skip 2 --head 2 "$FORMATS/files.tws" "$FORMATS/files.tws")" = "pet-2.jpg pet-0.jpg " ]
+    [ "$(keys --skip 9 "$FORMATS/files.tws")" = "" ]
+    twist-cat --head 2 "$FORMATS/files.tws" | twist-cat --json > out
+    grep -F '"samples": 2, "epochs": 1' out
+    grep -Fx '{"end": true, "samples": 2, "skipped": 0}' out
+    twist-cat "$FORMATS/files.tws" "$FORMATS/files.tws" | twist-cat --header | grep -F '"samples": 6'
+}
+
+@test "streams of different kinds or classes are not joined" {
+    run twist-cat -o x.tws "$FORMATS/files.tws" "$FORMATS/views.tws"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"views.tws: a stream of views"*"files.tws"* ]]
+    sed 's/dog/hog/' "$FORMATS/files.tws" > other.tws # its header's crc is wrong now: that is said first
+    run twist-cat -o x.tws "$FORMATS/files.tws" other.tws
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"other.tws: record 0 at byte 0: its crc says"* ]]
+    head=$'\x83\xa5twist\x01\xa4kind\xa5files\xa7classes\x91\xa3hog\x82\xa3end\xc3\xa7samples'
+    (printf %s "$head"; printf '\0') > other.tws
+    run twist-cat -o x.tws "$FORMATS/files.tws" other.tws
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"classes"* ]]
+    [ ! -e x.tws ]
+}
+
+@test "a stream cut at any byte is refused with a message, and what was written of it is no whole stream" {
+    size=$(stat -c %s "$FORMATS/images.tws")
+    for ((n = 0; n < size; n += n < 260 ? 13 : 29)); do
+        head -c "$n" "$FORMATS/images.tws" > cut.tws
+        run twist-cat cut.tws -o copy.tws
+        [ "$status" -eq 1 ]
+        [[ "$output" == "twist-cat: cut.tws: "* ]]
+        [ ! -e copy.tws ]
+        head -c "$n" "$FORMATS/images.tws" | { twist-cat 2> err || true; } > copy
+        grep -q 'standard input' err
+        run twist-cat --check copy
+        [ "$status" -eq 1 ]
+    done
+    [ -z "$(ls -A | grep tmp)" ] # no temporary file stays
+}
+
+@test "--check tells good from bad and goes through all" {
+    cp "$FORMATS/views.tws" good.tws
+    head -c 700 good.tws > bad.tws
+    run twist-cat --check good.tws bad.tws "$FORMATS/files.tws"
+    [ "$status" -eq 1 ]
+    [[ "${lines[0]}" == "good.tws: views: 3 samples (2 labelled), 0 skipped,"* || "$output" == *"good.tws: views: 3 samples (2 labelled), 0 skipped,"* ]]
+    [[ "$output" == *"bad.tws: cut at byte 700, inside record"* ]]
+    [[ "$output" == *"files.tws: files: 3 samples"* ]]
+    run twist-cat --check good.tws
+    [ "$status" -eq 0 ]
+}
+
+@test "giant lengths in a few bytes are refused in little memory" {
+    start=$'\x82\xa5twist\x01\xa4kind\xa5views'
+    for evil in '\x81\xa1x\xc6\x3f\xff\xff\xff' '\x81\xa1x\xdd\x3f\xff\xff\xff' '\xdf\xff\xff\xff\xff' '\x81\xa1x\xdb\x30\x00\x00\x00' \
+                '\x81\xa5views\xdd\x3f\x00\x00\x00' '\x81\xa1x\xc6\xff\xff\xff\xff'; do
+        (printf %s "$start"; printf "$evil"; head -c 3000000 /dev/zero) > evil.tws
+        run bash -c "ulimit -v 60000; twist-cat --check evil.tws"
+        [ "$status" -eq 1 ]
+        [[ "$output" == "twist-cat: evil.tws: "*"record 1"* ]]
+        [[ "$output" != *"memory"* ]]
+    done
+}
+
+@test "limits are options" {
+    run twist-cat --max-record 100 --check "$FORMATS/images.tws"
+    [ "$status" -eq 1 ]
+    run twist-cat --max-keys 5 --check "$FORMATS/images.tws"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"keys (limit 5)"* ]]
+    run twist-cat --max-depth 1 --check "$FORMATS/images.tws"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"deeper than 1"* ]]
+    run twist-cat --max-record 2KiB --max-keys 7 --max-depth 4 --check "$FORMATS/files.tws"
+    [ "$status" -eq 0 ] || { run twist-cat --max-record 2KiB --max-keys 9 --max-depth 4 --check "$FORMATS/files.tws"; [ "$status" -eq 0 ]; }
+    run twist-cat --max-depth 65 "$FORMATS/images.tws"
+    [ "$status" -eq 2 ]
+}
+
+@test "a full disk, a reader that leaves, a writer that is killed" {
+    run twist-cat "$FORMATS/files.tws" -o /dev/full
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"/dev/full: No space left"* ]]
+    run bash -c "twist-cat '$FORMATS/files.tws' > /dev/full"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"standard output: No space left"* ]]
+    run bash -c "twist-cat --json '$FORMATS/files.tws' > /dev/full"
+    [ "$status" -eq 1 ]
+    long_stream 900
+    run bash -c "while :; do cat long.tws; done | twist-cat | head -c 10000 > part; exit \${PIPESTATUS[1]}"
+    [ "$status" -ne 0 ]
+    run bash -c "yes long.tws | head -n 2000 | xargs twist-cat | head -c 10000 > part; echo \"\${PIPESTATUS[*]}\""
+    [[ "$output" != *"twist-cat:"* ]] # stops quietly
+    run twist-cat --check part
+    [ "$status" -eq 1 ]
+    run twist-cat --check "pipe:(head -c 20000 long.tws; kill -9 \$\$)"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"signal 9"* ]]
+}
+
+@test "a command as input: its failure is the stream's failure" {
+    twist-cat -i "pipe:cat $FORMATS/files.tws" | twist-cat --check
+    run twist-cat --check -i "pipe:cat $FORMATS/files.tws; exit 5"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"failed with status 5"* ]]
+    [ "$(keys "pipe:cat $FORMATS/files.tws" --head 1)" = "pet-0.jpg " ]
+}
+
+@test "data after the end record is an error; concatenated files are joined by naming them" {
+    cat "$FORMATS/files.tws" "$FORMATS/files.tws" > two.tws
+    run twist-cat --check two.tws
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"data after the end record, at byte $(stat -c %s "$FORMATS/files.tws")"* ]]
+}
+
+@test "--json shows every field, and is JSON" {
+    twist-cat --json "$FORMATS/views.tws" > out
+    [ "$(wc -l < out)" -eq 5 ]
+    grep -F '"views": [{"type": "|u1", "shape": [4, 4, 3]}, {"type": "|u1", "shape": [2, 3, 3]}], "note": {"unknown": [1, 2.5, null]}}' out
+    twist-cat --json "$FORMATS/features.tws" | grep -F '"label": null, "features": [1, -2, 0.5], "probs": [0.25, 0.75]}'
+    ! grep crc out
+    (printf '\x82\xa5twist\x01\xa4kind\xa5files\x83\xa3key\xa6a"\\\n\xff\xe9\xa5index\x00\xa5bytes\xc4\x00\x82\xa3end\xc3\xa7samples\x01') > odd.tws
+    twist-cat --json odd.tws | grep -F '{"key": "a\"\\\u000a\udcff\udce9", "index": 0, "bytes": {"bytes": 0}}'
+    if python3 -c '' 2> /dev/null; then twist-cat --json odd.tws | python3 -c 'import sys, json; [json.loads(l) for l in sys.stdin]'; fi
+}
+
+@test "--npy writes arrays as NumPy does" {
+    twist-cat --npy features=f.npy --npy label=l.npy "$FORMATS/features.tws"
+    head -c 256 f.npy | grep -aF "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 3,), }"
+    [ "$(stat -c %s f.npy)" -eq $((256 + 3 * 3 * 4)) ]
+    [ "$(tail -c +257 l.npy | od -An -t d8 | tr -s ' \n' ' ')" = " 0 1 -1 " ]
+    [ "$(tail -c +257 f.npy | od -An -t f4 | head -n 1 | tr -s ' ' ' ')" = " 1 -2 0.5 1" ]
+    twist-cat --npy image=i.npy "$FORMATS/images.tws"
+    head -c 256 i.npy | grep -aF "'|u1', 'fortran_order': False, 'shape': (3, 6, 8, 3,), }"
+    run twist-cat --npy views=v.npy "$FORMATS/views.tws"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"v.npy: the tensors of a row differ in shape (sample pet-0.jpg)"* ]]
+    [ ! -e v.npy ]
+    run twist-cat --npy logits=x.npy "$FORMATS/features.tws"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"no logits"* ]]
+    run twist-cat --npy label=/dev/full "$FORMATS/features.tws"
+    [ "$status" -eq 1 ]
+    run twist-cat --npy nothing=x.npy "$FORMATS/features.tws"
+    [ "$status" -eq 2 ]
+    if python3 -c 'import numpy' 2> /dev/null; then
+        python3 -c 'import numpy as n; a = n.load("f.npy"); assert a.shape == (3, 3) and a[1, 2] == 0.5; assert n.load("i.npy")[2, 5, 7, 1] == 175'
+    fi
+}
+
+@test "--sheet makes a PNG of views and of images, and says where there are none" {
+    twist-cat --sheet v.png "$FORMATS/views.tws"
+    [ "$(head -c 8 v.png | od -An -t x1)" = " 89 50 4e 47 0d 0a 1a 0a" ]
+    # 2 views side by side, 4 and 3 pixels wide, enlarged 32 and 42 times: 2 + 128 + 2 + 126 + 2; three rows of 128 and gaps of 2
+    [ "$(head -c 24 v.png | tail -c 8 | od -An -t u1 | tr -s ' ')" = " 0 0 1 4 0 0 1 136" ]
+    twist-cat --sheet i.png "$FORMATS/images.tws"
+    [ -s i.png ]
+    run twist-cat --sheet f.png "$FORMATS/features.tws"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"no pictures"* ]]
+    run twist-cat --sheet /dev/full "$FORMATS/views.tws"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"/dev/full"* ]]
+}
+
+@test "wrong command lines exit 2 and name the mistake" {
+    for args in "--json -o -" "--check --head 1" "--header --json" "-i a b" "--head -1" "--npy label" "--max-record 0" "--nope"; do
+        run twist-cat $args
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"try 'twist-cat -h'"* ]]
+    done
+    run twist-cat tcp://host:1
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"no ZeroMQ"* ]]
+}
+
+@test "--stats counts on standard error" {
+    twist-cat --stats "$FORMATS/views.tws" 2> err > copy.tws
+    grep -E '^twist-cat: 3 records, 0\.0 MB in [0-9.]+ s: [0-9]+ records/s' err
+    twist-cat --check copy.tws
+}
+
+@test "the page of Python reads what we write and writes what we read" {
+    python3 -c 'import msgpack, msgpack_numpy' 2> /dev/null || skip "no python3 with msgpack and msgpack-numpy"
+    for kind in files images views features; do
+        twist-cat "$FORMATS/$kind.tws" | PYTHONDONTWRITEBYTECODE=1 python3 "$FORMATS/stream.py" > out
+        [ "$(grep -c pet- out)" -ge 3 ]
+        head -c 300 "$FORMATS/$kind.tws" > cut.tws
+        run python3 -B "$FORMATS/stream.py" cut.tws
+        [ "$status" -ne 0 ]
+    done
+    mkdir made
+    python3 -B "$FORMATS/stream.py" --make made
+    twist-cat --check made/*.tws
+    sed 's/pet-1/pet-9/' made/views.tws > wrong.tws
+    run python3 -B "$FORMATS/stream.py" wrong.tws
+    [[ "$status" -ne 0 && "$output" == *"wrong crc"* ]]
+}

@@ -1,0 +1,148 @@
+"""Makes partition.txt, assignment.txt, knn.txt, linear.txt and the feature streams beside it.
+Needs numpy, scipy, scikit-learn, torch, msgpack, msgpack-numpy."""
+import os
+
+import msgpack
+import msgpack_numpy
+import numpy as np
+import sklearn.metrics as m
+import torch
+from scipy.optimize import linear_sum_assignment
+
+here = os.path.dirname(os.path.abspath(__file__))
+rng = np.random.default_rng(7)
+
+
+def row(f, values, form="%.17g"):
+    f.write(" ".join(form % v for v in values) + "\n")
+
+
+def purity(clusters, classes):
+    return m.cluster.contingency_matrix(clusters, classes).max(1).sum() / len(classes)
+
+
+def partitions():
+    def noisy(n, k, keep):
+        a = rng.integers(0, k, n)
+        return a, np.where(rng.random(n) < keep, a, rng.integers(0, k, n))
+
+    cases = [noisy(40, 3, 0.5), noisy(500, 10, 0.7), noisy(500, 10, 0.0), noisy(2000, 100, 0.9), noisy(1000, 400, 0.3),
+             (rng.integers(0, 7, 300), rng.integers(0, 31, 300)), (rng.integers(-5, 5, 100) * 1000003, rng.integers(0, 2, 100)),
+             (np.zeros(20, int), np.zeros(20, int)), (np.zeros(20, int), np.arange(20)), (np.arange(20), np.arange(20)),
+             (np.arange(20), np.zeros(20, int)), (np.arange(20), np.arange(20) // 2), (np.array([3]), np.array([9])),
+             (np.arange(20) % 4, (np.arange(20) + 1) % 4), (np.arange(2), np.arange(2)), (np.arange(20) % 2, np.arange(20) // 10)]
+    with open(os.path.join(here, "partition.txt"), "w") as f:
+        for a, b in cases:
+            row(f, [len(a)], "%d")
+            row(f, a, "%d")
+            row(f, b, "%d")
+            row(f, [m.normalized_mutual_info_score(b, a), m.adjusted_mutual_info_score(b, a), m.adjusted_rand_score(b, a),
+                    m.fowlkes_mallows_score(b, a), purity(a, b)])
+
+
+def assignments():
+    with open(os.path.join(here, "assignment.txt"), "w") as f:
+        for rows, cols, kind in [(1, 1, 0), (4, 4, 0), (10, 10, 1), (7, 12, 0), (12, 7, 1), (40, 40, 1), (3, 50, 1), (50, 3, 0), (60, 60, 0)]:
+            cost = rng.normal(size=(rows, cols)) if kind == 0 else -rng.integers(0, 6, (rows, cols)).astype(float)
+            i, j = linear_sum_assignment(cost)
+            row(f, [rows, cols], "%d")
+            for r in cost:
+                row(f, r)
+            row(f, [cost[i, j].sum()])
+
+
+def knn():
+    """As DINO's eval_knn.py."""
+    n, q, d, c, temperature = 120, 40, 12, 6, 0.07
+    centres = rng.normal(size=(c, d))
+    label, want = rng.integers(0, c, n), rng.integers(0, c, q)
+    x = (centres[label] + 1.3 * rng.normal(size=(n, d))).astype(np.float32)
+    y = (centres[want] + 1.3 * rng.normal(size=(q, d))).astype(np.float32)
+    tx, ty = (torch.nn.functional.normalize(torch.tensor(v), dim=1) for v in (x, y))
+    with open(os.path.join(here, "knn.txt"), "w") as f:
+        row(f, [n, q, d, c], "%d")
+        for lab, v in ((label, x), (want, y)):
+            row(f, lab, "%d")
+            for r in v:
+                row(f, r, "%.9g")
+        for k in (1, 5, 20, 100):
+            near, at = (ty @ tx.T).topk(k, largest=True, sorted=True)
+            votes = torch.zeros(q, c).scatter_add_(1, torch.tensor(label)[at], (near / temperature).exp())
+            order = votes.argsort(1, descending=True)
+            hit = order == torch.tensor(want)[:, None]
+            row(f, [k, hit[:, :1].any(1).float().mean(), hit[:, :3].any(1).float().mean()])
+
+
+def linear():
+    """Steps of SGD with momentum on all samples, cosine learning rate per epoch."""
+    n, d, c, epochs, lr, wd = 30, 10, 5, 8, 0.3, 0.01
+    x, y = rng.normal(size=(n, d)).astype(np.float32), rng.integers(0, c, n)
+    fc = torch.nn.Linear(d, c)
+    fc.weight.data.normal_(0, 0.01, generator=torch.Generator().manual_seed(1))
+    fc.bias.data.zero_()
+    start = fc.weight.data.clone()
+    opt = torch.optim.SGD(fc.parameters(), lr, momentum=0.9, weight_decay=wd)
+    sched = torch.optim.lr_scheduler.CosineAnnealingLR(opt, epochs, eta_min=0)
+    for _ in range(epochs):
+        loss = torch.nn.functional.cross_entropy(fc(torch.tensor(x)), torch.tensor(y))
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        sched.step()
+    with open(os.path.join(here, "linear.txt"), "w") as f:
+        row(f, [n, d, c, epochs, lr, wd])
+        row(f, y, "%d")
+        for block in (x, start.numpy(), fc.weight.data.numpy(), fc.bias.data.numpy()[None]):
+            for r in block:
+                row(f, r, "%.9g")
+        row(f, [loss.item()])
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def pack(record):
+    """A record with its crc: over the bytes before that key, the map's count included as it will be read."""
+    body = msgpack.packb({**record, "crc": 0}, default=msgpack_numpy.encode)[:-1 - 4]
+    assert body[0] & 0xF0 == 0x80
+    return body + b"\xa3crc" + b"\xce" + crc32c(body).to_bytes(4, "big")
+
+
+def stream(name, n, d, c, seed, labels=True, nan=False, end=True, odd=False):
+    r = np.random.default_rng(seed)
+    centres = np.random.default_rng(1).normal(size=(c, d)) * 2
+    with open(os.path.join(here, name), "wb") as f:
+        f.write(pack({"twist": 1, "kind": "features", "samples": n, "epochs": 1, "first_epoch": 0, "seed": 0,
+                      "classes": ["class %d" % i for i in range(c)] if labels else None, "history": []}))
+        for i in range(n):
+            y = int(r.integers(c))
+            x = (centres[y] + r.normal(size=d)).astype(np.float32)
+            near = -((x[None] - centres) ** 2).sum(1)
+            logits = near[(np.arange(c) + 2) % c].astype(np.float32)
+            if nan and i == 3:
+                x[1] = np.nan
+            if odd and i == 3:
+                x = x[:-1]
+            f.write(pack({"key": "class %d/%03d.png" % (y, i), "index": i, "epoch": 0, "pos": i, "label": y if labels else None,
+                          "features": x, "logits": logits}))
+        if end:
+            f.write(pack({"end": True, "samples": n, "skipped": 0}))
+
+
+partitions()
+assignments()
+knn()
+linear()
+stream("train.tws", 80, 8, 4, 11)
+stream("val.tws", 40, 8, 4, 12)
+stream("wide.tws", 10, 9, 4, 13)
+stream("unlabelled.tws", 10, 8, 4, 14, labels=False)
+stream("nan.tws", 10, 8, 4, 15, nan=True)
+stream("odd.tws", 10, 8, 4, 16, odd=True)
+stream("cut.tws", 10, 8, 4, 17, end=False)

@@ -1,0 +1,389 @@
+/* Goal: each operation of the CPU backend is what its definition says, written down here as the plainest loops in f64, at
+ * shapes that hit every edge: channels that fill no vector, one pixel, strides that skip, views that are not square. */
+#include "test.h"
+
+#include "core/mem.h"
+#include "core/philox.h"
+#include "nn/backend.h"
+
+#include <math.h>
+
+static const tw_backend *be;
+static tw_dev *dev;
+static tw_rng rng;
+
+static float *numbers(size_t n)
+{
+    float *x = tw_alloc64(n * sizeof *x);
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)tw_rng_between(&rng, -1, 1);
+    return x;
+}
+
+/* Largest difference in units of the largest wanted number. */
+static double off(const float *got, const double *want, size_t n)
+{
+    double worst = 0, size = 1e-30;
+    for (size_t i = 0; i < n; i++) {
+        worst = fmax(worst, isfinite(got[i]) ? fabs((double)got[i] - want[i]) : INFINITY);
+        size = fmax(size, fabs(want[i]));
+    }
+    return worst / size;
+}
+
+/* The three passes of a convolution in one walk over all (output, tap) pairs. */
+static void plain_conv(const tw_conv_shape *s, const float *x, const float *w, const float *dy, double *y, double *dx, double *dw)
+{
+    for (int n = 0; n < s->N; n++)
+        for (int o = 0; o < s->OH * s->OW; o++)
+            for (int t = 0; t < s->size * s->size; t++) {
+                const int h = o / s->OW * s->stride - s->pad + t / s->size, v = o % s->OW * s->stride - s->pad + t % s->size;
+                if (h < 0 || h >= s->H || v < 0 || v >= s->W)
+                    continue;
+                for (int k = 0; k < s->K; k++)
+                    for (int c = 0; c < s->C; c++) {
+                        const size_t in = (size_t)((n * s->H + h) * s->W + v) * (size_t)s->C + (size_t)c;
+                        const size_t out = (size_t)(n * s->OH * s->OW + o) * (size_t)s->K + (size_t)k;
+                        const size_t at = (size_t)(k * s->C + c) * (size_t)(s->size * s->size) + (size_t)t;
+                        y[out] += (double)x[in] * w[at];
+                        dx[in] += (double)dy[out] * w[at];
+                        dw[at] += (double)dy[out] * x[in];
+                    }
+            }
+}
+
+static void conv(int N, int H, int W, int C, int K, int size, int stride)
+{
+    const int pad = size / 2;
+    const tw_conv_shape s = {.N = N, .H = H, .W = W, .C = C, .OH = (H + 2 * pad - size) / stride + 1,
+                             .OW = (W + 2 * pad - size) / stride + 1, .K = K, .size = size, .stride = stride, .pad = pad,
+                             .train = true, .data_gradient = true};
+    const size_t nx = (size_t)N * (size_t)(H * W * C), ny = (size_t)N * (size_t)(s.OH * s.OW * K), nw = (size_t)(K * C * size * size);
+    float *x = numbers(nx), *w = numbers(nw), *dy = numbers(ny), *y = numbers(ny), *dx = numbers(nx), *dw = numbers(nw);
+    double *y0 = tw_calloc(ny, sizeof *y0), *dx0 = tw_calloc(nx, sizeof *dx0), *dw0 = tw_calloc(nw, sizeof *dw0);
+    for (size_t i = 0; i < nw; i++)
+        dw0[i] = dw[i]; /* the gradient is added to what is there */
+    plain_conv(&s, x, w, dy, y0, dx0, dw0);
+    tw_conv *c = be->conv_new(dev, &s);
+    CHECK(c != NULL);
+    CHECK(be->conv_weights(c, w) == 0 && be->conv_forward(c, y, x) == 0);
+    CHECK(be->conv_backward_data(c, dx, dy) == 0 && be->conv_backward_weights(c, dw, x, dy) == 0);
+    /* f32 sums of up to 5,000 products of both signs */
+    const double a = off(y, y0, ny), b = off(dx, dx0, nx), d = off(dw, dw0, nw);
+    if (!(a < 1e-5 && b < 1e-5 && d < 1e-5))
+        printf("conv %dx%dx%dx%d -> %d size %d stride %d: %.2g %.2g %.2g\n", N, H, W, C, K, size, stride, a, b, d);
+    CHECK(a < 1e-5);
+    CHECK(b < 1e-5);
+    CHECK(d < 1e-5);
+    be->conv_free(c);
+    free(x), free(w), free(dy), free(y), free(dx), free(dw), free(y0), free(dx0), free(dw0);
+}
+
+static void convolutions(void)
+{
+    conv(2, 11, 9, 3, 64, 7, 2);
+    conv(3, 8, 8, 3, 64, 3, 1);
+    conv(13, 8, 8, 16, 32, 3, 1);
+    conv(7, 7, 5, 16, 24, 3, 2);
+    conv(6, 4, 4, 32, 48, 3, 1);
+    conv(19, 4, 4, 16, 32, 3, 2);
+    conv(17, 2, 2, 64, 64, 3, 1);
+    conv(12, 2, 2, 32, 64, 3, 2);
+    conv(11, 1, 1, 64, 32, 3, 1);
+    conv(5, 1, 2, 32, 32, 3, 1);
+    conv(5, 3, 1, 32, 32, 3, 2);
+    conv(9, 6, 6, 32, 16, 1, 1);
+    conv(9, 6, 6, 32, 64, 1, 2);
+    conv(9, 1, 1, 64, 128, 1, 1);
+    conv(130, 2, 2, 16, 16, 1, 2);
+}
+
+static void linear(int rows, int C, int K)
+{
+    const size_t nx = (size_t)(rows * C), ny = (size_t)(rows * K), nw = (size_t)(K * C);
+    float *x = numbers(nx), *w = numbers(nw), *b = numbers((size_t)K), *dy = numbers(ny), *y = numbers(ny), *dx = numbers(nx);
+    float *dw = numbers(nw), *db = numbers((size_t)K);
+    double *y0 = tw_calloc(ny, sizeof *y0), *dx0 = tw_calloc(nx, sizeof *dx0), *dw0 = tw_calloc(nw, sizeof *dw0);
+    double *db0 = tw_calloc((size_t)K, sizeof *db0);
+    for (size_t i = 0; i < nw; i++)
+        dw0[i] = dw[i];
+    for (int k = 0; k < K; k++)
+        db0[k] = db[k];
+    for (int r = 0; r < rows; r++)
+        for (int k = 0; k < K; k++) {
+            const size_t out = (size_t)(r * K + k);
+            y0[out] = b[k];
+            db0[k] += dy[out];
+            for (int c = 0; c < C; c++) {
+                y0[out] += (double)x[r * C + c] * w[k * C + c];
+                dx0[r * C + c] += (double)dy[out] * w[k * C + c];
+                dw0[k * C + c] += (double)dy[out] * x[r * C + c];
+            }
+        }
+    tw_linear *l = be->linear_new(dev, rows, C, K, true);
+    CHECK(l != NULL);
+    CHECK(be->linear_weights(l, w, b) == 0 && be->linear_forward(l, y, x) == 0);
+    CHECK(be->linear_backward_data(l, dx, dy) == 0 && be->linear_backward_weights(l, dw, db, x, dy) == 0);
+    CHECK(off(y, y0, ny) < 1e-5);
+    CHECK(off(dx, dx0, nx) < 1e-5);
+    CHECK(off(dw, dw0, nw) < 1e-5);
+    CHECK(off(db, db0, (size_t)K) < 1e-5);
+    be->linear_free(l);
+    free(x), free(w), free(b), free(dy), free(y), free(dx), free(dw), free(db), free(y0), free(dx0), free(dw0), free(db0);
+}
+
+/* One BatchNorm with everything it needs. */
+typedef struct {
+    tw_norm n;
+    float *gamma, *beta, *mean, *var, *batch;
+    double *sums;
+} norm;
+
+static norm norm_new(int rows, int C, bool relu, bool affine)
+{
+    norm m = {.gamma = numbers((size_t)C), .beta = numbers((size_t)C), .mean = numbers((size_t)C), .var = numbers((size_t)C),
+              .batch = numbers(2 * (size_t)C), .sums = tw_calloc(2 * (size_t)C, sizeof(double))};
+    for (int c = 0; c < C; c++)
+        m.var[c] = fabsf(m.var[c]) + 0.1f;
+    m.n = (tw_norm){.rows = rows, .count = rows, .C = C, .relu = relu, .gamma = affine ? m.gamma : NULL,
+                    .beta = affine ? m.beta : NULL, .running_mean = m.mean, .running_var = m.var, .mean = m.batch,
+                    .rstd = m.batch + C, .sums = m.sums};
+    return m;
+}
+
+static void norm_free(norm *m)
+{
+    free(m->gamma), free(m->beta), free(m->mean), free(m->var), free(m->batch), free(m->sums);
+}
+
+/* y in f64; x may be changed at one place. */
+static void plain_norm(double *y, const norm *m, const double *x, const float *shortcut)
+{
+    const int rows = (int)m->n.rows, C = m->n.C;
+    for (int c = 0; c < C; c++) {
+        double mean = 0, var = 0;
+        for (int r = 0; r < rows; r++)
+            mean += x[r * C + c] / rows;
+        for (int r = 0; r < rows; r++)
+            var += (x[r * C + c] - mean) * (x[r * C + c] - mean) / rows;
+        for (int r = 0; r < rows; r++) {
+            double v = (x[r * C + c] - mean) / sqrt(var + 1e-5);
+            if (m->n.gamma != NULL)
+                v = v * m->gamma[c] + m->beta[c];
+            v += shortcut != NULL ? (double)shortcut[r * C + c] : 0;
+            y[r * C + c] = m->n.relu && v < 0 ? 0 : v;
+        }
+    }
+}
+
+/* sum of y dy, whose derivatives the backward pass gives. */
+static double loss(const norm *m, const double *x, const float *shortcut, const float *dy, const float *dy2, double *y)
+{
+    double total = 0;
+    plain_norm(y, m, x, shortcut);
+    for (size_t i = 0; i < (size_t)m->n.rows * (size_t)m->n.C; i++)
+        total += y[i] * ((double)dy[i] + (dy2 != NULL ? (double)dy2[i] : 0));
+    return total;
+}
+
+static void norms(int rows, int C, bool relu, bool affine, bool residual, bool two)
+{
+    const size_t n = (size_t)rows * (size_t)C;
+    norm m = norm_new(rows, C, relu, affine);
+    float *x = numbers(n), *shortcut = residual ? numbers(n) : NULL, *y = numbers(n), *dy = numbers(n), *dx = numbers(n);
+    float *dy2 = two ? numbers(n) : NULL, *g = numbers(n), *dgamma = tw_calloc((size_t)C, 4), *dbeta = tw_calloc((size_t)C, 4);
+    double *xd = tw_calloc(n, sizeof *xd), *want = tw_calloc(n, sizeof *want), *scratch = tw_calloc(n, sizeof *scratch);
+    for (size_t i = 0; i < n; i++)
+        xd[i] = x[i] = 3 * x[i] + 5; /* a mean well away from 0 */
+    memcpy(g, dy, n * sizeof *g);
+    CHECK(be->norm_sums(dev, &m.n, x) == 0 && be->norm_statistics(dev, &m.n) == 0);
+    CHECK(be->norm_apply(dev, &m.n, y, x, shortcut) == 0);
+    plain_norm(want, &m, xd, shortcut);
+    CHECK(off(y, want, n) < 3e-6);
+    CHECK(be->norm_backward_sums(dev, &m.n, g, dy2, y, x) == 0);
+    CHECK(be->norm_backward_params(dev, &m.n, dgamma, dbeta) == 0);
+    CHECK(be->norm_backward_apply(dev, &m.n, dx, g, x) == 0);
+    double worst = 0, step = 1e-5;
+    for (size_t i = 0; i < n; i += n / 20 + 1) { /* central differences in f64; a ReLU's kink is 1e-5 wide */
+        const double keep = xd[i];
+        xd[i] = keep + step;
+        const double up = loss(&m, xd, shortcut, dy, dy2, scratch);
+        xd[i] = keep - step;
+        const double down = loss(&m, xd, shortcut, dy, dy2, scratch);
+        xd[i] = keep;
+        worst = fmax(worst, fabs((up - down) / (2 * step) - dx[i]));
+        const double mask = relu && want[i] <= 0 ? 0 : 1; /* the shortcut's gradient is left in dy */
+        worst = fmax(worst, fabs((double)g[i] - mask * (dy[i] + (two ? (double)dy2[i] : 0))));
+    }
+    CHECK(worst < 2e-5);
+    for (int c = 0; affine && c < C; c += C / 3 + 1) {
+        const float keep = m.gamma[c];
+        m.gamma[c] = keep + 0.01f; /* linear in gamma but for the ReLU's kink: a small step, a loose bound */
+        const double up = loss(&m, xd, shortcut, dy, dy2, scratch), da = (double)m.gamma[c];
+        m.gamma[c] = keep - 0.01f;
+        const double down = loss(&m, xd, shortcut, dy, dy2, scratch), db = (double)m.gamma[c];
+        m.gamma[c] = keep;
+        CHECK_NEAR(dgamma[c], (up - down) / (da - db), relu ? 0.02 * sqrt(rows) : 1e-4);
+    }
+    norm_free(&m);
+    free(x), free(shortcut), free(y), free(dy), free(dy2), free(g), free(dx), free(dgamma), free(dbeta);
+    free(xd), free(want), free(scratch);
+}
+
+/* Running statistics and eval mode, by PyTorch's rules. */
+static void running(void)
+{
+    const int rows = 40, C = 5;
+    norm m = norm_new(rows, C, false, true);
+    float *x = numbers((size_t)(rows * C)), *y = numbers((size_t)(rows * C)), mean0[5], var0[5];
+    memcpy(mean0, m.mean, sizeof mean0);
+    memcpy(var0, m.var, sizeof var0);
+    CHECK(be->norm_sums(dev, &m.n, x) == 0 && be->norm_statistics(dev, &m.n) == 0);
+    for (int c = 0; c < C; c++) {
+        double mean = 0, var = 0;
+        for (int r = 0; r < rows; r++)
+            mean += (double)x[r * C + c] / rows;
+        for (int r = 0; r < rows; r++)
+            var += (x[r * C + c] - mean) * (x[r * C + c] - mean) / (rows - 1);
+        CHECK_NEAR(m.mean[c], 0.9 * mean0[c] + 0.1 * mean, 1e-6);
+        CHECK_NEAR(m.var[c], 0.9 * var0[c] + 0.1 * var, 1e-6);
+    }
+    CHECK(be->norm_running(dev, &m.n) == 0 && be->norm_apply(dev, &m.n, y, x, NULL) == 0);
+    for (int i = 0; i < rows * C; i += 7)
+        CHECK_NEAR(y[i], (x[i] - m.mean[i % C]) / sqrt(m.var[i % C] + 1e-5) * m.gamma[i % C] + m.beta[i % C], 2e-6);
+    norm_free(&m);
+    free(x), free(y);
+}
+
+/* Ties go to the first tap; the gradient goes where the maximum came from. */
+static void pooling(int N, int H, int W, int C)
+{
+    const tw_pool_shape s = {.N = N, .H = H, .W = W, .C = C, .OH = (H - 1) / 2 + 1, .OW = (W - 1) / 2 + 1, .size = 3, .stride = 2,
+                             .pad = 1};
+    const size_t nx = (size_t)(N * H * W * C), ny = (size_t)(N * s.OH * s.OW * C);
+    float *x = numbers(nx), *y = numbers(ny), *dy = numbers(ny), *dx = numbers(nx);
+    double *y0 = tw_calloc(ny, sizeof *y0), *dx0 = tw_calloc(nx, sizeof *dx0);
+    uint8_t *pick = tw_calloc(ny, 1);
+    for (size_t i = 0; i < nx; i++)
+        x[i] = floorf(x[i] * 3); /* many ties */
+    for (size_t o = 0; o < ny; o++) {
+        const int c = (int)o % C, w = (int)o / C % s.OW, h = (int)o / C / s.OW % s.OH, n = (int)o / C / s.OW / s.OH;
+        size_t from = 0;
+        double best = -INFINITY;
+        for (int t = 0; t < 9; t++) {
+            const int a = 2 * h - 1 + t / 3, b = 2 * w - 1 + t % 3;
+            if (a < 0 || b < 0 || a >= H || b >= W)
+                continue;
+            const size_t i = (size_t)(((n * H + a) * W + b) * C + c);
+            if (x[i] > best)
+                best = x[from = i];
+        }
+        y0[o] = best;
+        dx0[from] += dy[o];
+    }
+    CHECK(be->max_forward(dev, &s, y, pick, x) == 0 && be->max_backward(dev, &s, dx, pick, dy) == 0);
+    CHECK(off(y, y0, ny) == 0);
+    CHECK(off(dx, dx0, nx) < 1e-6);
+    free(x), free(y), free(dy), free(dx), free(y0), free(dx0), free(pick);
+}
+
+static void mean(void)
+{
+    enum { N = 3, HW = 6, C = 70 };
+    float *x = numbers(N * HW * C), *y = numbers(N * C), *dx = numbers(N * HW * C);
+    CHECK(be->mean_forward(dev, y, x, N, HW, C) == 0 && be->mean_backward(dev, dx, y, N, HW, C) == 0);
+    for (int i = 0; i < N * C; i += 11) {
+        double want = 0;
+        for (int k = 0; k < HW; k++)
+            want += (double)x[(i / C * HW + k) * C + i % C] / HW;
+        CHECK_NEAR(y[i], want, 1e-6);
+        CHECK_NEAR(dx[(i / C * HW + 2) * C + i % C], y[i] / HW, 1e-7);
+    }
+    free(x), free(y), free(dx);
+}
+
+static void elementwise(void)
+{
+    enum { N = 40000 }; /* more than one piece */
+    float *x = numbers(N), *y = numbers(N), *dx = numbers(N), *dy = numbers(N);
+    CHECK(be->gelu_forward(dev, y, x, N) == 0 && be->gelu_backward(dev, dx, dy, x, N) == 0);
+    for (int i = 0; i < N; i += 997) {
+        const double v = x[i], cdf = 0.5 * erfc(-v / sqrt(2)), pdf = exp(-v * v / 2) / sqrt(2 * acos(-1));
+        CHECK_NEAR(y[i], v * cdf, 2e-7);
+        CHECK_NEAR(dx[i], dy[i] * (cdf + v * pdf), 3e-7);
+    }
+    const float before = y[N - 1];
+    CHECK(be->add(dev, y, x, N) == 0);
+    CHECK_NEAR(y[N - 1], before + x[N - 1], 0);
+    const uint8_t pixel[] = {0, 128, 255, 7, 9, 11};
+    CHECK(be->pictures(dev, y, pixel, 2) == 0);
+    CHECK_NEAR(y[0], (0 - 0.485) / 0.229, 1e-6);
+    CHECK_NEAR(y[4], (9 / 255.0 - 0.456) / 0.224, 1e-6);
+    CHECK_NEAR(y[2], (1 - 0.406) / 0.225, 1e-6);
+    free(x), free(y), free(dx), free(dy);
+}
+
+/* The share that is dropped, the scale of the rest, the same mask again, another one at the next step and for other rows. */
+static void dropout(void)
+{
+    enum { ROWS = 64, C = 300 };
+    tw_drop d = {.p = 0.25, .seed = 5, .step = 9, .row = 128, .layer = 3};
+    float *x = numbers(ROWS * C), *y = numbers(ROWS * C), *z = numbers(ROWS * C);
+    for (int i = 0; i < ROWS * C; i++)
+        x[i] = 1;
+    CHECK(be->dropout(dev, &d, y, x, ROWS, C) == 0 && be->dropout(dev, &d, z, x, ROWS, C) == 0);
+    int zeros = 0, odd = 0, differ = 0;
+    for (int i = 0; i < ROWS * C; i++) {
+        zeros += y[i] == 0;
+        odd += y[i] != 0 && fabsf(y[i] - 4 / 3.0f) > 1e-6f;
+    }
+    CHECK(odd == 0 && memcmp(y, z, ROWS * C * sizeof *y) == 0);
+    CHECK_NEAR(zeros / (double)(ROWS * C), 0.25, 5 * sqrt(0.25 * 0.75 / (ROWS * C)));
+    d.row = 129; /* rows move up by one */
+    CHECK(be->dropout(dev, &d, z, x, ROWS, C) == 0);
+    CHECK(memcmp(y + C, z, (ROWS - 1) * C * sizeof *y) == 0);
+    d.step = 10;
+    CHECK(be->dropout(dev, &d, z, x, ROWS, C) == 0);
+    for (int i = C; i < ROWS * C; i++)
+        differ += (y[i] == 0) != (z[i - C] == 0);
+    CHECK_NEAR(differ / (double)(ROWS * C - C), 2 * 0.25 * 0.75, 0.02);
+    free(x), free(y), free(z);
+}
+
+static void refusals(void)
+{
+    CHECK(tw_backend_open("nowhere") == NULL && strstr(tw_error(), "nowhere") != NULL);
+    CHECK(tw_backend_open("../x") == NULL && strstr(tw_error(), "../x") != NULL);
+    CHECK(be->open(TW_F16, 1) == NULL && strstr(be->error(), "f16") != NULL);
+    tw_dev *bf16 = be->open(TW_BF16, 1); /* where the processor has it */
+    CHECK(bf16 != NULL || strstr(be->error(), "--precision=fp32") != NULL);
+    be->close(bf16);
+}
+
+int main(void)
+{
+    be = tw_backend_open("cpu");
+    CHECK(be != NULL);
+    if (be == NULL)
+        return test_done();
+    tw_rng_init(&rng, 1, TW_USE_INIT, 0, 0, 0);
+    for (int threads = 1; threads <= 2; threads++) {
+        dev = be->open(TW_F32, threads);
+        CHECK(dev != NULL);
+        be->enter(dev);
+        convolutions();
+        linear(7, 20, 13);
+        linear(64, 130, 70);
+        for (int k = 0; k < 16; k++)
+            norms(k % 3 == 0 ? 300 : 9, k % 5 == 0 ? 530 : 12, k & 1, k & 2, k & 4, k & 8);
+        running();
+        pooling(3, 8, 6, 10);
+        pooling(2, 7, 1, 64);
+        mean();
+        elementwise();
+        dropout();
+        be->close(dev);
+    }
+    refusals();
+    return test_done();
+}
