@@ -1,9 +1,12 @@
-/* safetensors files: 8-byte little-endian header length, JSON header, tensor data. Hostile files (lying lengths, overlaps,
- * holes, unknown types) are refused with a message naming the file and the tensor. */
+/* safetensors files (format of huggingface/safetensors 0.4 and later): 8 bytes of little-endian header length, a JSON header of at
+ * most 100 MB, the tensors' bytes without holes or overlaps. Types U8, I32, I64, F16, BF16, F32, F64. Hostile files (lying lengths,
+ * overlaps, holes, unknown types, names that stand twice) are refused with a message naming the file and the tensor. */
 #ifndef TW_CHECKPOINT_SAFETENSORS_H
 #define TW_CHECKPOINT_SAFETENSORS_H
 
 #include "core/tensor.h"
+
+#include <stdbool.h>
 
 typedef struct tw_safetensors tw_safetensors;
 
@@ -12,16 +15,22 @@ typedef struct {
     tw_tensor tensor;
 } tw_named_tensor;
 
-/* Writes the tensors in the given order and the metadata (pairs key, value; n_meta pairs), temp + sync + rename. */
+/* Writes the tensors and the metadata (pairs key, value; n_meta pairs), temp + sync + rename. The header lists the tensors in the
+ * given order; their bytes lie in order of falling element size, as the Python package wants them (PyTorch refuses a view of
+ * 8-byte numbers that begin off a multiple of 8). 0, or -1 and tw_error() with the old file as it was. */
 int tw_safetensors_write(const char *path, const tw_named_tensor *t, int n, const char *const (*meta)[2], int n_meta);
 
-/* Maps the file for reading. NULL and tw_error(). Tensors are borrowed until close. */
+/* Maps a regular file for reading. NULL and tw_error(). Tensors, names and metadata are borrowed until close; a tensor's data may
+ * be unaligned. at() numbers the tensors in the header's order. */
 tw_safetensors *tw_safetensors_open(const char *path);
+const char *tw_safetensors_path(const tw_safetensors *s);
 int tw_safetensors_count(const tw_safetensors *s);
 const tw_named_tensor *tw_safetensors_at(const tw_safetensors *s, int i);
 /* By name; NULL where there is none (no error recorded). */
 const tw_tensor *tw_safetensors_find(const tw_safetensors *s, const char *name);
 const char *tw_safetensors_meta(const tw_safetensors *s, const char *key); /* NULL: absent */
-void tw_safetensors_close(tw_safetensors *s);
+/* Pair i of the metadata in the file's order; false: there are no more. */
+bool tw_safetensors_meta_at(const tw_safetensors *s, int i, const char **key, const char **value);
+void tw_safetensors_close(tw_safetensors *s); /* NULL is allowed */
 
 #endif

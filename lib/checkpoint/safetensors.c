@@ -1,0 +1,286 @@
+#include "checkpoint/safetensors.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+
+#include <cjson/cJSON.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "checkpoint/safetensors_types.h"
+
+struct tw_safetensors {
+    char *path;
+    unsigned char *map;
+    size_t size;
+    cJSON *header; /* owns the names and the metadata */
+    const cJSON *meta;
+    tw_named_tensor *tensor;
+    int n;
+    const tw_named_tensor **by_name; /* sorted */
+};
+
+/* A whole number of the header within [0, 2^53], else -1. */
+static int64_t whole(const cJSON *v)
+{
+    const double d = cJSON_IsNumber(v) ? v->valuedouble : -1;
+    return d >= 0 && d <= 0x1p53 && d == (double)(int64_t)d ? (int64_t)d : -1;
+}
+
+static int find_dtype(tw_dtype *out, const char *name)
+{
+    for (int t = 0; t < TW_SAFETENSORS_TYPES; t++)
+        if (strcmp(name, tw_safetensors_types[t]) == 0) {
+            *out = (tw_dtype)t;
+            return 0;
+        }
+    return -1;
+}
+
+static int read_shape(tw_tensor *t, const cJSON *shape)
+{
+    const cJSON *dim;
+    t->rank = 0;
+    cJSON_ArrayForEach(dim, shape)
+    {
+        if (t->rank == TW_MAX_RANK)
+            return tw_fail("more than %d dimensions", TW_MAX_RANK);
+        t->dim[t->rank] = whole(dim);
+        if (t->dim[t->rank++] < 0)
+            return tw_fail("a dimension that is no whole number");
+    }
+    return 0;
+}
+
+/* {"dtype": "F32", "shape": [..], "data_offsets": [begin, end]}; data: the bytes behind the header. */
+static int read_tensor(tw_named_tensor *t, const cJSON *info, const unsigned char *data, size_t size)
+{
+    const cJSON *dtype = NULL, *shape = NULL, *offsets = NULL, *field;
+    cJSON_ArrayForEach(field, info)
+    {
+        const cJSON **to = strcmp(field->string, "dtype") == 0          ? &dtype
+                           : strcmp(field->string, "shape") == 0        ? &shape
+                           : strcmp(field->string, "data_offsets") == 0 ? &offsets
+                                                                        : NULL;
+        if (to != NULL && *to != NULL)
+            return tw_fail("%s stands twice", field->string);
+        if (to != NULL)
+            *to = field;
+    }
+    if (!cJSON_IsObject(info) || !cJSON_IsString(dtype) || !cJSON_IsArray(shape) || !cJSON_IsArray(offsets) ||
+        cJSON_GetArraySize(offsets) != 2)
+        return tw_fail("want dtype, shape and two data_offsets");
+    if (find_dtype(&t->tensor.dtype, dtype->valuestring) != 0)
+        return tw_fail("type %.32s is not supported", dtype->valuestring);
+    if (read_shape(&t->tensor, shape) != 0)
+        return -1;
+    const int64_t begin = whole(cJSON_GetArrayItem(offsets, 0)), end = whole(cJSON_GetArrayItem(offsets, 1));
+    const int64_t want = tw_tensor_bytes(&t->tensor);
+    if (want < 0)
+        return -1;
+    if (begin < 0 || end < begin || (uint64_t)end > size)
+        return tw_fail("its bytes are said to be at %lld to %lld, of %zu that there are", (long long)begin, (long long)end, size);
+    if (end - begin != want)
+        return tw_fail("its shape needs %lld bytes, its data_offsets give %lld", (long long)want, (long long)(end - begin));
+    t->tensor.data = data + begin;
+    return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(const tw_named_tensor *const *)a)->name, (*(const tw_named_tensor *const *)b)->name);
+}
+
+static int64_t bytes_of(const tw_named_tensor *t)
+{
+    return tw_tensor_bytes(&t->tensor);
+}
+
+/* In order of place; an empty tensor before the one that begins at the same byte. */
+static int by_place(const void *a, const void *b)
+{
+    const tw_named_tensor *x = *(const tw_named_tensor *const *)a, *y = *(const tw_named_tensor *const *)b;
+    const unsigned char *p = x->tensor.data, *q = y->tensor.data;
+    return p != q ? (p > q) - (p < q) : (bytes_of(x) > bytes_of(y)) - (bytes_of(x) < bytes_of(y));
+}
+
+/* The tensors must cover the data exactly. Leaves s->by_name sorted by place. */
+static int check_places(tw_safetensors *s, const unsigned char *data, size_t size)
+{
+    const unsigned char *at = data;
+    qsort(s->by_name, (size_t)s->n, sizeof *s->by_name, by_place);
+    for (int i = 0; i < s->n; i++) {
+        const tw_named_tensor *t = s->by_name[i];
+        if (t->tensor.data != at)
+            return tw_fail("tensor %.200s: its bytes %s", t->name,
+                           (const unsigned char *)t->tensor.data < at ? "overlap those of another tensor" : "leave a hole before them");
+        at += bytes_of(t);
+    }
+    if (at != data + size)
+        return tw_fail("%zu bytes belong to no tensor", (size_t)(data + size - at));
+    return 0;
+}
+
+static int check_names(tw_safetensors *s)
+{
+    qsort(s->by_name, (size_t)s->n, sizeof *s->by_name, by_name);
+    for (int i = 1; i < s->n; i++)
+        if (strcmp(s->by_name[i - 1]->name, s->by_name[i]->name) == 0)
+            return tw_fail("tensor %.200s stands twice", s->by_name[i]->name);
+    return 0;
+}
+
+static int read_meta(tw_safetensors *s, const cJSON *meta)
+{
+    const cJSON *value;
+    if (s->meta != NULL || !cJSON_IsObject(meta))
+        return tw_fail(s->meta != NULL ? "__metadata__ stands twice" : "__metadata__ is no map");
+    s->meta = meta;
+    cJSON_ArrayForEach(value, meta) if (!cJSON_IsString(value))
+        return tw_fail("__metadata__: %.200s is no string", value->string);
+    return 0;
+}
+
+static int read_entries(tw_safetensors *s, const unsigned char *data, size_t size)
+{
+    const size_t n = (size_t)cJSON_GetArraySize(s->header);
+    const cJSON *entry;
+    s->tensor = tw_calloc(n, sizeof *s->tensor);
+    s->by_name = tw_calloc(n, sizeof *s->by_name);
+    if (s->tensor == NULL || s->by_name == NULL)
+        return -1;
+    cJSON_ArrayForEach(entry, s->header)
+    {
+        if (strcmp(entry->string, "__metadata__") == 0) {
+            if (read_meta(s, entry) != 0)
+                return -1;
+            continue;
+        }
+        tw_named_tensor *t = &s->tensor[s->n];
+        t->name = entry->string;
+        if (read_tensor(t, entry, data, size) != 0)
+            return tw_fail("tensor %.200s: %s", t->name, tw_error());
+        s->by_name[s->n++] = t;
+    }
+    return check_places(s, data, size) != 0 ? -1 : check_names(s);
+}
+
+static int parse(tw_safetensors *s)
+{
+    uint64_t n = 0;
+    if (s->size < 8)
+        return tw_fail("no safetensors file: %zu bytes", s->size);
+    memcpy(&n, s->map, sizeof n);
+    if (n > TW_SAFETENSORS_HEADER_LIMIT)
+        return tw_fail("no safetensors file: its first 8 bytes give a header of %llu bytes", (unsigned long long)n);
+    if (n > s->size - 8)
+        return tw_fail("cut: a header of %llu bytes in a file of %zu", (unsigned long long)n, s->size);
+    const char *text = (const char *)s->map + 8, *end = NULL;
+    if (n < 2 || text[0] != '{')
+        return tw_fail("no safetensors file: no JSON after the header's length");
+    s->header = cJSON_ParseWithLengthOpts(text, (size_t)n, &end, false);
+    while (s->header != NULL && end < text + n && strchr(" \t\r\n", *end) != NULL && *end != '\0')
+        end++;
+    if (s->header == NULL || end != text + n)
+        return tw_fail("the header is no JSON: wrong at byte %zu", end != NULL ? (size_t)(end - text) + 8 : 8);
+    return read_entries(s, s->map + 8 + n, s->size - 8 - (size_t)n);
+}
+
+static int map_file(tw_safetensors *s)
+{
+    struct stat st;
+    const int fd = open(s->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return tw_fail_errno("%s", s->path);
+    int rc = fstat(fd, &st) != 0 ? tw_fail_errno("%s", s->path) : 0;
+    if (rc == 0 && !S_ISREG(st.st_mode))
+        rc = tw_fail("%s: no regular file", s->path);
+    if (rc == 0 && st.st_size > 0) {
+        void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (map == MAP_FAILED)
+            rc = tw_fail_errno("%s", s->path);
+        else {
+            s->map = map;
+            s->size = (size_t)st.st_size;
+        }
+    }
+    close(fd);
+    return rc;
+}
+
+tw_safetensors *tw_safetensors_open(const char *path)
+{
+    tw_safetensors *s = tw_calloc(1, sizeof *s);
+    if (s == NULL)
+        return NULL;
+    s->path = strdup(path);
+    if (s->path == NULL) {
+        tw_fail("out of memory");
+        goto err;
+    }
+    if (map_file(s) != 0)
+        goto err;
+    if (parse(s) != 0) {
+        tw_fail("%s: %s", path, tw_error());
+        goto err;
+    }
+    return s;
+err:
+    tw_safetensors_close(s);
+    return NULL;
+}
+
+const char *tw_safetensors_path(const tw_safetensors *s)
+{
+    return s->path;
+}
+
+int tw_safetensors_count(const tw_safetensors *s)
+{
+    return s->n;
+}
+
+const tw_named_tensor *tw_safetensors_at(const tw_safetensors *s, int i)
+{
+    return &s->tensor[i];
+}
+
+const tw_tensor *tw_safetensors_find(const tw_safetensors *s, const char *name)
+{
+    const tw_named_tensor wanted = {.name = name}, *key = &wanted;
+    const tw_named_tensor **t = bsearch(&key, s->by_name, (size_t)s->n, sizeof *s->by_name, by_name);
+    return t != NULL ? &(*t)->tensor : NULL;
+}
+
+const char *tw_safetensors_meta(const tw_safetensors *s, const char *key)
+{
+    const cJSON *value = cJSON_GetObjectItemCaseSensitive(s->meta, key);
+    return value != NULL ? value->valuestring : NULL;
+}
+
+bool tw_safetensors_meta_at(const tw_safetensors *s, int i, const char **key, const char **value)
+{
+    const cJSON *item = cJSON_GetArrayItem(s->meta, i);
+    if (item == NULL)
+        return false;
+    *key = item->string;
+    *value = item->valuestring;
+    return true;
+}
+
+void tw_safetensors_close(tw_safetensors *s)
+{
+    if (s == NULL)
+        return;
+    if (s->map != NULL)
+        munmap(s->map, s->size);
+    cJSON_Delete(s->header);
+    free(s->tensor);
+    free(s->by_name);
+    free(s->path);
+    free(s);
+}
