@@ -1,0 +1,182 @@
+#include "checkpoint/network.h"
+
+#include "checkpoint/identify.h"
+#include "core/error.h"
+#include "core/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char backbone_prefix[] = "backbone.";
+
+static bool starts(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+static unsigned part_of(const char *name)
+{
+    return starts(name, backbone_prefix) ? TW_NETWORK_BACKBONE : TW_NETWORK_HEAD;
+}
+
+int tw_network_tensors(tw_named_tensor *t, tw_net *net, unsigned parts)
+{
+    int n = 0;
+    for (int i = 0; i < tw_net_params(net); i++) {
+        const tw_param *p = tw_net_param(net, i);
+        if ((part_of(p->name) & parts) == 0)
+            continue;
+        tw_named_tensor *to = &t[n++];
+        to->name = p->name + (parts == TW_NETWORK_BACKBONE ? strlen(backbone_prefix) : 0);
+        to->tensor = (tw_tensor){.dtype = p->dtype, .rank = p->rank, .data = p->value};
+        memcpy(to->tensor.dim, p->dim, sizeof p->dim);
+    }
+    return n;
+}
+
+void tw_network_describe(tw_network_description *d, const tw_net_config *c)
+{
+    snprintf(d->hid_dim, sizeof d->hid_dim, "%d", c->hid_dim);
+    snprintf(d->dim, sizeof d->dim, "%d", c->dim);
+    snprintf(d->drop, sizeof d->drop, "%.17g", c->drop);
+    const char *const pair[TW_NETWORK_PAIRS][2] = {
+        {"backbone", c->backbone}, {"small_stem", c->small_stem ? "1" : "0"}, {"hid_dim", d->hid_dim}, {"dim", d->dim},
+        {"act", c->act},           {"drop", d->drop},
+    };
+    memcpy(d->pair, pair, sizeof pair);
+    d->n = c->head ? TW_NETWORK_PAIRS : 2;
+}
+
+static int identify_file(tw_identity *id, const tw_checkpoint *f)
+{
+    const int n = tw_checkpoint_count(f);
+    if (n > 0 && tw_identify(id, tw_checkpoint_at(f, 0), n) == 0)
+        return 0;
+    return tw_fail("%s: %s", tw_checkpoint_path(f), n > 0 ? tw_error() : "no tensor in it");
+}
+
+static const char *known_act(const char *text)
+{
+    static const char *const acts[] = {"relu", "gelu"};
+    for (size_t i = 0; i < sizeof acts / sizeof *acts; i++)
+        if (strcmp(text, acts[i]) == 0)
+            return acts[i];
+    return NULL;
+}
+
+static int read_act(tw_net_config *c, const tw_checkpoint *f)
+{
+    const char *act = tw_checkpoint_meta(f, "act"), *drop = tw_checkpoint_meta(f, "drop");
+    c->act = known_act(act != NULL ? act : "relu");
+    c->drop = 0;
+    if (c->act == NULL)
+        return tw_fail("%s: unknown activation '%.32s'", tw_checkpoint_path(f), act);
+    if (drop == NULL)
+        return 0;
+    char *end;
+    c->drop = strtod(drop, &end);
+    if (end == drop || *end != '\0' || !(c->drop >= 0 && c->drop < 1))
+        return tw_fail("%s: metadata drop=%.32s: want 0 or more and less than 1", tw_checkpoint_path(f), drop);
+    return 0;
+}
+
+int tw_network_config(tw_net_config *c, const tw_checkpoint *f)
+{
+    tw_identity id;
+    tw_network_description d;
+    if (identify_file(&id, f) != 0)
+        return -1;
+    if (!id.known)
+        return tw_fail("%s: %s, which this version cannot run", tw_checkpoint_path(f), id.text);
+    c->backbone = id.backbone;
+    c->small_stem = id.small_stem;
+    c->head = id.head;
+    c->hid_dim = id.hid_dim;
+    c->dim = id.dim;
+    if (read_act(c, f) != 0)
+        return -1;
+    tw_network_describe(&d, c);
+    for (int i = 0; i < d.n; i++) {
+        const char *said = tw_checkpoint_meta(f, d.pair[i][0]);
+        const bool told_by_tensors = strcmp(d.pair[i][0], "drop") != 0;
+        if (said != NULL && told_by_tensors && strcmp(said, d.pair[i][1]) != 0)
+            return tw_fail("%s: its metadata says %s=%.64s, its tensors are those of %s", tw_checkpoint_path(f), d.pair[i][0], said, id.text);
+    }
+    return 0;
+}
+
+static int load_tensor(tw_param *p, const tw_tensor *t)
+{
+    bool same = t->rank == p->rank;
+    for (int i = 0; same && i < p->rank; i++)
+        same = t->dim[i] == p->dim[i];
+    if (!same) {
+        char have[128], want[128];
+        tw_tensor wanted = {.dtype = p->dtype, .rank = p->rank};
+        memcpy(wanted.dim, p->dim, sizeof p->dim);
+        return tw_fail("it is %s, want %s", tw_tensor_describe(have, sizeof have, t), tw_tensor_describe(want, sizeof want, &wanted));
+    }
+    if (p->dtype == TW_F32)
+        return tw_tensor_to_f32(p->value, t);
+    if (t->dtype != p->dtype)
+        return tw_fail("of type %s, want %s", tw_dtype_name(t->dtype), tw_dtype_name(p->dtype));
+    memcpy(p->value, t->data, p->n * tw_dtype_size(p->dtype));
+    return 0;
+}
+
+static bool ends(const char *name, const char *with)
+{
+    const size_t n = strlen(name), m = strlen(with);
+    return n >= m && strcmp(name + n - m, with) == 0;
+}
+
+/* The parameter's name in the file: its part's prefix there, and what follows "backbone." or "projection_heads.". */
+static int load_param(tw_param *p, const tw_checkpoint *f, const tw_identity *id)
+{
+    char name[256];
+    const bool head = part_of(p->name) == TW_NETWORK_HEAD;
+    snprintf(name, sizeof name, "%s%s", head ? id->head_prefix : id->prefix, strchr(p->name, '.') + 1);
+    const tw_tensor *t = tw_checkpoint_find(f, name);
+    if (t == NULL && ends(name, ".num_batches_tracked"))
+        return 0;
+    if (t == NULL)
+        return tw_fail("%s: tensor %s is missing; it looks like %s", tw_checkpoint_path(f), name, id->text);
+    if (load_tensor(p, t) != 0)
+        return tw_fail("%s: tensor %s: %s", tw_checkpoint_path(f), name, tw_error());
+    return 0;
+}
+
+/* Whether the file's network is the net's, in those parts. */
+static int compare(const tw_identity *id, tw_net *net, const tw_checkpoint *f, unsigned parts)
+{
+    tw_identity own;
+    tw_named_tensor *t = tw_calloc((size_t)tw_net_params(net), sizeof *t);
+    if (t == NULL)
+        return -1;
+    const int rc = tw_identify(&own, t, tw_network_tensors(t, net, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD));
+    free(t);
+    if (rc != 0)
+        return -1;
+    if ((parts & TW_NETWORK_HEAD) != 0 && !id->head)
+        return tw_fail("%s: a backbone without a head (%s)", tw_checkpoint_path(f), id->text);
+    const bool backbone = !id->known || strcmp(id->backbone, own.backbone) != 0 || id->small_stem != own.small_stem;
+    const bool head = (parts & TW_NETWORK_HEAD) != 0 && (id->hid_dim != own.hid_dim || id->dim != own.dim);
+    if (backbone || head)
+        return tw_fail("%s: a checkpoint of another network: %s, where %s is wanted", tw_checkpoint_path(f), id->text, own.text);
+    return 0;
+}
+
+int tw_network_load(tw_net *net, const tw_checkpoint *f, unsigned parts)
+{
+    tw_identity id;
+    if (identify_file(&id, f) != 0 || compare(&id, net, f, parts) != 0)
+        return -1;
+    for (int i = 0; i < tw_net_params(net); i++) {
+        tw_param *p = tw_net_param(net, i);
+        if ((part_of(p->name) & parts) != 0 && load_param(p, f, &id) != 0)
+            return -1;
+    }
+    tw_net_changed(net);
+    return 0;
+}

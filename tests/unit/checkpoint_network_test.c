@@ -1,0 +1,233 @@
+/* Goal: a network written to a file is found again in it, by metadata and by shapes, and loaded to the bit, under every naming; a
+ * checkpoint of another network, missing tensors, wrong shapes and NaN are refused by name. */
+#include "checkpoint/network.h"
+#include "core/mem.h"
+#include "test.h"
+
+#include <unistd.h>
+
+static char folder[] = "/tmp/tw-network-XXXXXX";
+static char path[64];
+
+static tw_net_config config(const char *backbone, bool small_stem, bool head, uint64_t seed)
+{
+    return (tw_net_config){.backbone = backbone, .small_stem = small_stem, .head = head, .hid_dim = 24, .dim = 10, .act = "relu",
+                           .precision = TW_F32, .seed = seed, .threads = 1};
+}
+
+static tw_net *new_net(tw_net_config c)
+{
+    tw_net *net = tw_net_new("cpu", &c);
+    if (net == NULL)
+        printf("%s\n", tw_error());
+    return net;
+}
+
+static bool same_weights(tw_net *a, tw_net *b, const char *part)
+{
+    bool same = true;
+    for (int i = 0; i < tw_net_params(b); i++) {
+        const tw_param *p = tw_net_param(a, i), *q = tw_net_param(b, i);
+        if (strncmp(q->name, part, strlen(part)) == 0)
+            same = same && memcmp(p->value, q->value, p->n * tw_dtype_size(p->dtype)) == 0;
+    }
+    return same;
+}
+
+static void full_round_trip(void)
+{
+    const tw_net_config c = config("resnet18", true, true, 1);
+    tw_net *net = new_net(c), *other = new_net(config("resnet18", true, true, 2));
+    tw_named_tensor *t = tw_calloc((size_t)tw_net_params(net), sizeof *t);
+    tw_network_description d;
+    for (int i = 0; i < tw_net_params(net); i++)
+        if (tw_net_param(net, i)->dtype == TW_I64)
+            *(int64_t *)tw_net_param(net, i)->value = 7;
+    const int n = tw_network_tensors(t, net, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD);
+    CHECK(n == tw_net_params(net) && strcmp(t[0].name, "backbone.conv1.weight") == 0);
+    tw_net_config said = c;
+    said.act = "gelu";
+    said.drop = 0.1;
+    tw_network_describe(&d, &said);
+    CHECK(tw_safetensors_write(path, t, n, (const char *const(*)[2])d.pair, d.n) == 0);
+    tw_checkpoint *f = tw_checkpoint_open(path);
+    tw_net_config found = {.threads = 5};
+    CHECK(f != NULL && tw_network_config(&found, f) == 0);
+    CHECK(strcmp(found.backbone, "resnet18") == 0 && found.small_stem && found.head && found.hid_dim == 24 && found.dim == 10 &&
+          strcmp(found.act, "gelu") == 0 && found.drop == 0.1 && found.threads == 5);
+    CHECK(!same_weights(net, other, ""));
+    CHECK(tw_network_load(other, f, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD) == 0);
+    CHECK(same_weights(net, other, ""));
+    /* the backbone alone, into a net with another head */
+    tw_net_config small = config("resnet18", true, true, 3);
+    small.dim = 11;
+    tw_net *third = new_net(small);
+    CHECK(tw_network_load(third, f, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD) != 0);
+    CHECK(strstr(tw_error(), "a checkpoint of another network: resnet18 (small stem) with a head of 24 and 10 units, where resnet18 "
+                             "(small stem) with a head of 24 and 11 units is wanted") != NULL);
+    CHECK(tw_network_load(third, f, TW_NETWORK_BACKBONE) == 0 && same_weights(net, third, "backbone."));
+    tw_checkpoint_close(f);
+    tw_net_free(net);
+    tw_net_free(other);
+    tw_net_free(third);
+    free(t);
+}
+
+/* torchvision's names, its classifier with them, behind a prefix or not; elements of other types. */
+static void names_and_types(tw_net *net, tw_net *other, const char *prefix)
+{
+    enum { EXTRA = 2 };
+    static const float fc[10 * 512];
+    tw_named_tensor *t = tw_calloc((size_t)tw_net_params(net) + EXTRA, sizeof *t);
+    char (*name)[96] = tw_calloc((size_t)tw_net_params(net), sizeof *name);
+    const int n = tw_network_tensors(t, net, TW_NETWORK_BACKBONE);
+    CHECK(strcmp(t[0].name, "conv1.weight") == 0);
+    int m = 0;
+    for (int i = 0; i < n; i++) {
+        if (t[i].tensor.dtype == TW_I64)
+            continue; /* num_batches_tracked is optional */
+        snprintf(name[m], sizeof name[m], "%s%s", prefix, t[i].name);
+        t[m] = t[i];
+        t[m].name = name[m];
+        m++;
+    }
+    /* bn1.weight (64 ones) as f16, its bias as bf16, the running mean as f64 */
+    uint16_t one[64], zero[64] = {0};
+    double mean[64] = {0};
+    for (int i = 0; i < 64; i++)
+        one[i] = 0x3c00;
+    mean[3] = 0.1;
+    t[1].tensor.dtype = TW_F16, t[1].tensor.data = one;
+    t[2].tensor.dtype = TW_BF16, t[2].tensor.data = zero;
+    t[3].tensor.dtype = TW_F64, t[3].tensor.data = mean;
+    t[m++] = (tw_named_tensor){"fc.weight", {TW_F32, 2, {10, 512}, fc}};
+    t[m++] = (tw_named_tensor){"fc.bias", {TW_F32, 1, {10}, fc}};
+    CHECK(tw_safetensors_write(path, t, m, NULL, 0) == 0);
+    tw_checkpoint *f = tw_checkpoint_open(path);
+    tw_net_config found = {0};
+    CHECK(f != NULL && tw_network_config(&found, f) == 0);
+    CHECK(strcmp(found.backbone, "resnet18") == 0 && !found.small_stem && !found.head && strcmp(found.act, "relu") == 0);
+    memset(tw_net_param(other, 0)->value, 0, tw_net_param(other, 0)->n * sizeof(float));
+    CHECK(tw_network_load(other, f, TW_NETWORK_BACKBONE) == 0);
+    CHECK(((const float *)tw_net_param(other, 3)->value)[3] == 0.1f);
+    ((float *)tw_net_param(net, 3)->value)[3] = 0.1f;
+    CHECK(same_weights(net, other, ""));
+    CHECK(tw_network_load(other, f, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD) != 0 && strstr(tw_error(), "a backbone without a head") != NULL);
+    tw_checkpoint_close(f);
+    free(t);
+    free(name);
+}
+
+/* Files of few and small tensors: enough to be taken for a network. */
+typedef struct {
+    tw_named_tensor t[64];
+    char name[64][64];
+    int n;
+} sketch;
+
+static const float numbers[64 * 3 * 7 * 7];
+
+static void add(sketch *s, const char *name, int64_t d0, int64_t d1, int64_t d2, int64_t d3)
+{
+    snprintf(s->name[s->n], sizeof s->name[0], "%s", name);
+    s->t[s->n] = (tw_named_tensor){s->name[s->n], {TW_F32, d1 != 0 ? 4 : 1, {d0, d1, d2, d3}, numbers}};
+    s->n++;
+}
+
+static void add_blocks(sketch *s, const char *part, const int *blocks)
+{
+    char name[64];
+    for (int layer = 1; layer <= 4; layer++)
+        for (int i = 0; i < blocks[layer - 1]; i++) {
+            snprintf(name, sizeof name, "backbone.layer%d.%d.%s", layer, i, part);
+            add(s, name, 1, 0, 0, 0);
+        }
+}
+
+static tw_checkpoint *open_sketch(const sketch *s, const char *key, const char *value)
+{
+    const char *const meta[][2] = {{key, value}};
+    CHECK(tw_safetensors_write(path, s->t, s->n, meta, key != NULL) == 0);
+    return tw_checkpoint_open(path);
+}
+
+static bool says(const char *text)
+{
+    const bool good = strstr(tw_error(), path) == tw_error() && strstr(tw_error(), text) != NULL;
+    if (!good)
+        printf("wanted '%s'\n", text);
+    return good;
+}
+
+static void load_fails(tw_net *net, const sketch *s, const char *message)
+{
+    tw_checkpoint *f = open_sketch(s, NULL, NULL);
+    CHECK(f != NULL && tw_network_load(net, f, TW_NETWORK_BACKBONE) != 0 && says(message));
+    tw_checkpoint_close(f);
+}
+
+static void config_fails(const sketch *s, const char *key, const char *value, const char *message)
+{
+    tw_net_config c = {0};
+    tw_checkpoint *f = open_sketch(s, key, value);
+    CHECK(f != NULL && tw_network_config(&c, f) != 0 && says(message));
+    tw_checkpoint_close(f);
+}
+
+static void refusals(tw_net *net)
+{
+    static const int r18[] = {2, 2, 2, 2}, r34[] = {3, 4, 6, 3}, r200[] = {3, 3, 3, 3};
+    sketch s = {.n = 0}, other = {.n = 0}, deep = {.n = 0}, vit = {.n = 0}, none = {.n = 0}, wide = {.n = 0};
+    add(&s, "backbone.conv1.weight", 64, 3, 7, 7);
+    add_blocks(&s, "conv1.weight", r18);
+    load_fails(net, &s, "tensor backbone.bn1.weight is missing; it looks like resnet18");
+    add(&s, "backbone.bn1.weight", 63, 0, 0, 0);
+    load_fails(net, &s, "tensor backbone.bn1.weight: it is f32 [63], want f32 [64]");
+    float bad[64] = {0};
+    s.t[s.n - 1].tensor.dim[0] = 64;
+    s.t[s.n - 1].tensor.data = bad;
+    bad[9] = NAN;
+    load_fails(net, &s, "tensor backbone.bn1.weight: element 9 is NaN");
+    bad[9] = 0, bad[63] = -INFINITY;
+    load_fails(net, &s, "tensor backbone.bn1.weight: element 63 is infinite");
+    s.t[s.n - 1].tensor = (tw_tensor){TW_U8, 1, {64}, bad};
+    load_fails(net, &s, "tensor backbone.bn1.weight: of type u8, where floating-point numbers are wanted");
+    config_fails(&s, "backbone", "resnet50", "its metadata says backbone=resnet50, its tensors are those of resnet18");
+    config_fails(&s, "act", "swish", "unknown activation 'swish'");
+    config_fails(&s, "drop", "2", "metadata drop=2");
+
+    add(&other, "backbone.conv1.weight", 64, 3, 3, 3);
+    add_blocks(&other, "conv1.weight", r34);
+    load_fails(net, &other, "a checkpoint of another network: resnet34 (small stem), where resnet18 is wanted");
+    add(&deep, "backbone.conv1.weight", 64, 3, 7, 7);
+    add_blocks(&deep, "conv3.weight", r200);
+    config_fails(&deep, NULL, NULL, "a ResNet of 3, 3, 3, 3 bottleneck blocks, 64 channels wide, which this version cannot run");
+    add(&wide, "backbone.conv1.weight", 128, 3, 3, 3);
+    add_blocks(&wide, "conv3.weight", r34);
+    config_fails(&wide, NULL, NULL, "a ResNet of 3, 4, 6, 3 bottleneck blocks, 128 channels wide");
+    load_fails(net, &wide, "where resnet18 is wanted");
+    add(&vit, "patch_embed.proj.weight", 6, 3, 2, 2);
+    add(&vit, "blocks.0.norm1.weight", 6, 0, 0, 0);
+    config_fails(&vit, NULL, NULL, "a vision transformer of 1 blocks, 6 channels wide, which this version cannot run");
+    add(&none, "embedding.weight", 6, 0, 0, 0);
+    config_fails(&none, NULL, NULL, "no network known here");
+    none.n = 0;
+    config_fails(&none, NULL, NULL, "no tensor in it");
+}
+
+int main(void)
+{
+    if (mkdtemp(folder) == NULL)
+        return 1;
+    snprintf(path, sizeof path, "%s/weights.safetensors", folder);
+    full_round_trip();
+    tw_net *net = new_net(config("resnet18", false, false, 4)), *other = new_net(config("resnet18", false, false, 5));
+    names_and_types(net, other, "");
+    names_and_types(net, other, "module.backbone.");
+    refusals(net);
+    tw_net_free(net);
+    tw_net_free(other);
+    unlink(path);
+    rmdir(folder);
+    return test_done();
+}
