@@ -18,11 +18,10 @@ struct tw_blocks {
 
 static void take_blocks(void *job, int worker, void *context)
 {
-    (void)worker;
     (void)context;
     tw_blocks *b = job;
     for (int i; (i = atomic_fetch_add(&b->next, 1)) < b->n;)
-        b->run(b->context, i);
+        b->run(b->context, i, worker);
 }
 
 tw_blocks *tw_blocks_new(int threads)
@@ -36,6 +35,11 @@ tw_blocks *tw_blocks_new(int threads)
         return NULL;
     }
     return b;
+}
+
+int tw_blocks_threads(const tw_blocks *b)
+{
+    return b->threads;
 }
 
 void tw_blocks_each(tw_blocks *b, int n, tw_block_run *run, void *context)

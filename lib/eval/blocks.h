@@ -4,12 +4,14 @@
 #define TW_EVAL_BLOCKS_H
 
 typedef struct tw_blocks tw_blocks;
-typedef void tw_block_run(void *context, int block);
+/* worker: 0 .. threads-1, for scratch memory of its own. */
+typedef void tw_block_run(void *context, int block, int worker);
 
 /* threads >= 1 (one: everything runs in the caller). NULL and tw_error(). */
 tw_blocks *tw_blocks_new(int threads);
+int tw_blocks_threads(const tw_blocks *b);
 
-/* Runs run(context, 0) ... run(context, n-1) in any order and returns when all are done. */
+/* Runs run(context, 0, .) ... run(context, n-1, .) in any order and returns when all are done. */
 void tw_blocks_each(tw_blocks *b, int n, tw_block_run *run, void *context);
 
 /* How many blocks of `size` cover n elements. */

@@ -1,6 +1,7 @@
 #include "eval/knn.h"
 
 #include "core/error.h"
+#include "core/mem.h"
 #include "eval/matrix.h"
 
 #include <limits.h>
@@ -9,16 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A block of queries against a chunk of the training rows at a time: the queries stay in the second-level cache while the
- * training set streams by once per block. */
-enum { QUERIES = 64, CHUNK = 256 };
-
-typedef struct {
-    tw_neighbour *near;
-    const float *x, *query;
-    int64_t n, nq;
+struct tw_knn {
+    tw_neighbour *near; /* [nq,k]: a heap for each query, the farthest on top, until it is finished */
+    const float *query;
+    int64_t nq, rows;
     int k, D;
-} search;
+    tw_panels chunk;
+    float *product; /* [threads, TW_MATRIX_ROWS, TW_KNN_CHUNK] */
+    tw_blocks *threads;
+};
 
 /* Whether a is farther than b. */
 static inline bool farther(tw_neighbour a, tw_neighbour b)
@@ -58,34 +58,80 @@ static int nearest_first(const void *a, const void *b)
     return farther(p, q) - farther(q, p);
 }
 
-static void search_block(void *context, int block)
+tw_knn *tw_knn_new(const float *query, int64_t nq, int D, int k, tw_blocks *threads)
 {
-    const search *s = context;
-    const int64_t first = (int64_t)block * QUERIES;
-    const int nq = (int)(s->nq - first < QUERIES ? s->nq - first : QUERIES);
-    tw_neighbour *near = s->near + first * s->k;
-    float product[QUERIES * CHUNK];
-    for (int64_t i = 0; i < (int64_t)nq * s->k; i++)
-        near[i] = (tw_neighbour){INT32_MAX, -INFINITY};
-    for (int64_t at = 0; at < s->n; at += CHUNK) {
-        const int m = (int)(s->n - at < CHUNK ? s->n - at : CHUNK);
-        tw_dot_rows(product, CHUNK, s->query + first * s->D, nq, s->x + at * s->D, m, s->D);
-        for (int q = 0; q < nq; q++)
-            offer(near + (int64_t)q * s->k, s->k, product + q * CHUNK, m, at);
+    size_t size;
+    tw_knn *s = tw_calloc(1, sizeof *s);
+    if (s == NULL)
+        return NULL;
+    *s = (tw_knn){.query = query, .nq = nq, .k = k, .D = D, .threads = threads};
+    s->product = tw_alloc64((size_t)tw_blocks_threads(threads) * TW_MATRIX_ROWS * TW_KNN_CHUNK * sizeof *s->product);
+    if (s->product == NULL || tw_panels_init(&s->chunk, TW_KNN_CHUNK, D, NULL) != 0)
+        goto err;
+    if (!tw_mul(&size, (size_t)nq, (size_t)k)) {
+        tw_fail("%d neighbours of %lld queries are too many", k, (long long)nq);
+        goto err;
     }
-    for (int q = 0; q < nq; q++)
-        qsort(near + (int64_t)q * s->k, (size_t)s->k, sizeof *near, nearest_first);
+    if ((s->near = tw_calloc(size, sizeof *s->near)) == NULL)
+        goto err;
+    for (size_t i = 0; i < size; i++)
+        s->near[i] = (tw_neighbour){INT32_MAX, -INFINITY};
+    return s;
+err:
+    tw_knn_free(s);
+    return NULL;
 }
 
-int tw_knn_search(tw_neighbour *near, int k, const float *x, int64_t n, const float *query, int64_t nq, int D, tw_blocks *threads)
+struct adding {
+    tw_knn *s;
+    int n;
+};
+
+static void add_block(void *context, int block, int worker)
 {
-    if (k < 1 || k > n)
-        return tw_fail("%d neighbours of %lld rows", k, (long long)n);
-    if (n >= INT32_MAX || nq >= INT32_MAX)
-        return tw_fail("%lld rows are too many", (long long)(n > nq ? n : nq));
-    search s = {near, x, query, n, nq, k, D};
-    tw_blocks_each(threads, tw_blocks_count(nq, QUERIES), search_block, &s);
+    const struct adding *a = context;
+    tw_knn *s = a->s;
+    float *product = s->product + (size_t)worker * TW_MATRIX_ROWS * TW_KNN_CHUNK;
+    const int64_t first = (int64_t)block * TW_MATRIX_ROWS;
+    const int m = (int)(s->nq - first < TW_MATRIX_ROWS ? s->nq - first : TW_MATRIX_ROWS);
+    tw_product(product, TW_KNN_CHUNK, s->query + (size_t)first * s->D, (size_t)s->D, 1, m, &s->chunk, false);
+    for (int q = 0; q < m; q++)
+        offer(s->near + (first + q) * s->k, s->k, product + (size_t)q * TW_KNN_CHUNK, a->n, s->rows);
+}
+
+int tw_knn_add(tw_knn *s, const float *x, int n)
+{
+    struct adding a = {s, n};
+    if (s->rows + n >= INT32_MAX)
+        return tw_fail("more than %d training rows", INT32_MAX - 1);
+    tw_panels_set(&s->chunk, x, (size_t)s->D, 1, n, s->D, s->threads);
+    tw_blocks_each(s->threads, tw_blocks_count(s->nq, TW_MATRIX_ROWS), add_block, &a);
+    s->rows += n;
     return 0;
+}
+
+static void sort_block(void *context, int block, int worker)
+{
+    (void)worker;
+    const tw_knn *s = context;
+    for (int64_t q = (int64_t)block * TW_MATRIX_ROWS; q < s->nq && q < (int64_t)(block + 1) * TW_MATRIX_ROWS; q++)
+        qsort(s->near + q * s->k, (size_t)s->k, sizeof *s->near, nearest_first);
+}
+
+const tw_neighbour *tw_knn_finish(tw_knn *s)
+{
+    tw_blocks_each(s->threads, tw_blocks_count(s->nq, TW_MATRIX_ROWS), sort_block, s);
+    return s->near;
+}
+
+void tw_knn_free(tw_knn *s)
+{
+    if (s == NULL)
+        return;
+    tw_panels_fini(&s->chunk);
+    free(s->product);
+    free(s->near);
+    free(s);
 }
 
 void tw_knn_vote(double *vote, int C, const tw_neighbour *near, int k, const int32_t *label, double temperature)

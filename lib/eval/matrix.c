@@ -1,100 +1,144 @@
 #include "eval/matrix.h"
 
+#include "core/error.h"
+#include "core/mem.h"
+#include "eval/matrix_kernels.h"
+
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* Eight lanes whatever the processor: where AVX is missing the compiler splits them, and the sums stay the same. Products
- * are not fused (-ffp-contract=off), so the clones below agree to the last bit. */
-typedef float lanes __attribute__((vector_size(32), aligned(4), may_alias));
-enum { L = 8, TA = 4, TB = 3 };
+/* A stretch of DEPTH elements of the inner dimension at a time: TW_MATRIX_ROWS x DEPTH of the left operand stay in the
+ * second-level cache, DEPTH x nr of the right one in the first. */
+enum { DEPTH = 256, LANES = 8 };
 
+const tw_matrix_kernel *tw_matrix_kernel_at(int i)
+{
+    const tw_matrix_kernel *found[3];
+    int n = 0;
 #if defined(__x86_64__)
-#define CLONES __attribute__((target_clones("avx2", "default")))
-#else
-#define CLONES
+    if (__builtin_cpu_supports("avx512f"))
+        found[n++] = &tw_matrix_avx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        found[n++] = &tw_matrix_avx2;
 #endif
-
-static inline __attribute__((always_inline)) float lane_sum(const lanes *v)
-{
-    const float *s = (const float *)v;
-    return ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));
+    found[n++] = &tw_matrix_portable;
+    return i < n ? found[i] : NULL;
 }
 
-/* One tile of na <= TA by nb <= TB sums; the constants let the compiler keep them in registers. */
-static inline __attribute__((always_inline)) void dot_tile(float *out, size_t stride, const float *a, const float *b, int D,
-                                                           const int na, const int nb)
+/* to[d*width + i] = from[i*row + d*col] for i < n, d < k; zero for n <= i < width. */
+static void lay_out(float *to, int width, const float *from, size_t row, size_t col, int n, int k)
 {
-    lanes sum[TA][TB];
-    memset(sum, 0, sizeof sum);
-    int d = 0;
-    for (; d + L <= D; d += L)
-        for (int i = 0; i < na; i++) {
-            const lanes x = *(const lanes *)(a + (size_t)i * D + d);
-            for (int j = 0; j < nb; j++)
-                sum[i][j] += x * *(const lanes *)(b + (size_t)j * D + d);
-        }
-    for (int i = 0; i < na; i++)
-        for (int j = 0; j < nb; j++) {
-            float s = lane_sum(&sum[i][j]);
-            for (int e = d; e < D; e++)
-                s += a[(size_t)i * D + e] * b[(size_t)j * D + e];
-            out[i * stride + j] = s;
-        }
+    if (row == 1) {
+        for (int d = 0; d < k; d++)
+            for (int i = 0; i < n; i++)
+                to[(size_t)d * width + i] = from[d * col + i];
+    } else {
+        for (int at = 0; at < k; at += DEPTH) /* so that what is written stays in the first-level cache */
+            for (int i = 0; i < n; i++)
+                for (int d = at; d < k && d < at + DEPTH; d++)
+                    to[(size_t)d * width + i] = from[i * row + d * col];
+    }
+    for (int d = 0; d < k && n < width; d++)
+        memset(to + (size_t)d * width + n, 0, (size_t)(width - n) * sizeof *to);
 }
 
-CLONES void tw_dot_rows(float *out, size_t stride, const float *a, int na, const float *b, int nb, int D)
+int tw_panels_init(tw_panels *p, int n, int k, const tw_matrix_kernel *kernel)
 {
-    for (int j = 0; j < nb; j += TB) {
-        const float *bj = b + (size_t)j * D;
-        const int width = nb - j < TB ? nb - j : TB;
-        int i = 0;
-        for (; width == TB && i + TA <= na; i += TA)
-            dot_tile(out + i * stride + j, stride, a + (size_t)i * D, bj, D, TA, TB);
-        for (; i < na; i++)
-            for (int k = 0; k < width; k++)
-                dot_tile(out + i * stride + j + k, stride, a + (size_t)i * D, bj + (size_t)k * D, D, 1, 1);
+    *p = (tw_panels){.kernel = kernel != NULL ? kernel : tw_matrix_kernel_at(0), .n_most = n, .k_most = k};
+    const int nr = p->kernel->nr;
+    size_t size;
+    if (!tw_mul(&size, ((size_t)n + nr - 1) / nr * nr * sizeof *p->data, (size_t)k))
+        return tw_fail("a matrix of %d x %d is too large", n, k);
+    p->data = tw_alloc64(size > 0 ? size : 1);
+    return p->data != NULL ? 0 : -1;
+}
+
+void tw_panels_fini(tw_panels *p)
+{
+    free(p->data);
+    *p = (tw_panels){0};
+}
+
+struct setting {
+    tw_panels *p;
+    const float *b;
+    size_t row, col;
+};
+
+static void set_panel(void *context, int block, int worker)
+{
+    (void)worker;
+    const struct setting *s = context;
+    const int nr = s->p->kernel->nr, first = block * nr, left = s->p->n - first;
+    lay_out(s->p->data + (size_t)first * s->p->k, nr, s->b + (size_t)first * s->row, s->row, s->col, left < nr ? left : nr, s->p->k);
+}
+
+void tw_panels_set(tw_panels *p, const float *b, size_t row, size_t col, int n, int k, tw_blocks *threads)
+{
+    struct setting s = {p, b, row, col};
+    p->n = n;
+    p->k = k;
+    tw_blocks_each(threads, tw_blocks_count(n, p->kernel->nr), set_panel, &s);
+}
+
+/* A tile of which only m x n are wanted. */
+static void edge_tile(const tw_matrix_kernel *kernel, float *c, size_t stride, const float *a, const float *b, int k, bool zero, int m,
+                      int n)
+{
+    _Alignas(64) float part[TW_MATRIX_MOST_MR * TW_MATRIX_MOST_NR] = {0};
+    for (int i = 0; i < m && !zero; i++)
+        memcpy(part + i * kernel->nr, c + (size_t)i * stride, (size_t)n * sizeof *c);
+    kernel->tile(part, (size_t)kernel->nr, a, b, k, false);
+    for (int i = 0; i < m; i++)
+        memcpy(c + (size_t)i * stride, part + i * kernel->nr, (size_t)n * sizeof *c);
+}
+
+/* m <= TW_MATRIX_ROWS rows, laid out in `left`, by all columns, over k elements from `at` on. */
+static void multiply(float *c, size_t stride, const float *left, int m, const tw_panels *b, int at, int k, bool zero)
+{
+    const tw_matrix_kernel *kernel = b->kernel;
+    const int mr = kernel->mr, nr = kernel->nr;
+    for (int j = 0; j < b->n; j += nr) {
+        const float *right = b->data + (size_t)j * b->k + (size_t)at * nr;
+        for (int i = 0; i < m; i += mr) {
+            float *to = c + (size_t)i * stride + j;
+            if (i + mr <= m && j + nr <= b->n)
+                kernel->tile(to, stride, left + (size_t)i * k, right, k, zero);
+            else
+                edge_tile(kernel, to, stride, left + (size_t)i * k, right, k, zero, m - i < mr ? m - i : mr,
+                          b->n - j < nr ? b->n - j : nr);
+        }
     }
 }
 
-static inline __attribute__((always_inline)) void outer_tile(float *out, const float *w, size_t stride, const float *x, int n,
-                                                             int D, const int m)
+void tw_product(float *c, size_t stride, const float *a, size_t row, size_t col, int m, const tw_panels *b, bool add)
 {
-    lanes sum[TA][TB];
-    for (int i = 0; i < m; i++)
-        for (int j = 0; j < TB; j++)
-            sum[i][j] = *(const lanes *)(out + (size_t)i * D + j * L);
-    for (int r = 0; r < n; r++)
-        for (int i = 0; i < m; i++) {
-            const float f = w[r * stride + i];
-            for (int j = 0; j < TB; j++)
-                sum[i][j] += f * *(const lanes *)(x + (size_t)r * D + j * L);
+    _Alignas(64) float left[TW_MATRIX_ROWS * DEPTH];
+    const int mr = b->kernel->mr;
+    for (int first = 0; first < m; first += TW_MATRIX_ROWS) {
+        const int rows = m - first < TW_MATRIX_ROWS ? m - first : TW_MATRIX_ROWS;
+        for (int at = 0; at < b->k; at += DEPTH) {
+            const int k = b->k - at < DEPTH ? b->k - at : DEPTH;
+            for (int i = 0; i < rows; i += mr)
+                lay_out(left + (size_t)i * k, mr, a + (size_t)(first + i) * row + (size_t)at * col, row, col,
+                        rows - i < mr ? rows - i : mr, k);
+            multiply(c + (size_t)first * stride, stride, left, rows, b, at, k, at == 0 && !add);
         }
-    for (int i = 0; i < m; i++)
-        for (int j = 0; j < TB; j++)
-            *(lanes *)(out + (size_t)i * D + j * L) = sum[i][j];
-}
-
-CLONES void tw_add_outer(float *out, int m, const float *w, size_t stride, const float *x, int n, int D)
-{
-    int d = 0;
-    for (; d + TB * L <= D; d += TB * L) {
-        int i = 0;
-        for (; i + TA <= m; i += TA)
-            outer_tile(out + (size_t)i * D + d, w + i, stride, x + d, n, D, TA);
-        for (; i < m; i++)
-            outer_tile(out + (size_t)i * D + d, w + i, stride, x + d, n, D, 1);
     }
-    for (int i = 0; i < m && d < D; i++)
-        for (int r = 0; r < n; r++)
-            for (int e = d; e < D; e++)
-                out[(size_t)i * D + e] += w[r * stride + i] * x[(size_t)r * D + e];
 }
 
 double tw_sum_squares(const float *x, int D)
 {
-    double s = 0;
-    for (int d = 0; d < D; d++)
+    double lane[LANES] = {0}, s = 0;
+    int d = 0;
+    for (; d + LANES <= D; d += LANES)
+        for (int i = 0; i < LANES; i++)
+            lane[i] += (double)x[d + i] * x[d + i];
+    for (; d < D; d++)
         s += (double)x[d] * x[d];
+    for (int i = 0; i < LANES; i++)
+        s += lane[i];
     return s;
 }
 
@@ -102,8 +146,8 @@ void tw_unit_rows(float *x, size_t n, int D)
 {
     for (size_t i = 0; i < n; i++) {
         float *row = x + i * D;
-        const double s = sqrt(tw_sum_squares(row, D));
-        for (int d = 0; s > 0 && d < D; d++)
-            row[d] = (float)(row[d] / s);
+        const double s = tw_sum_squares(row, D), scale = s > 0 ? 1 / sqrt(s) : 0;
+        for (int d = 0; d < D; d++)
+            row[d] = (float)(row[d] * scale);
     }
 }

@@ -1,17 +1,47 @@
-/* Two products of f32 matrices, row-major, for blocks that fit the caches. The order of every sum is fixed by D (or n)
- * alone: results are the same bits on every processor and for every way of cutting the rows into blocks. */
+/* Products of f32 matrices for the evaluation programs, which link no BLAS. Every element is one chain of fused multiply-adds
+ * in the order of the inner dimension, so results are the same bits on every processor, for every kernel below and for
+ * every way of cutting the rows into blocks. */
 #ifndef TW_EVAL_MATRIX_H
 #define TW_EVAL_MATRIX_H
 
+#include "eval/blocks.h"
+
+#include <stdbool.h>
 #include <stddef.h>
 
-/* out[i*stride + j] = <a[i], b[j]>; a: [na,D], b: [nb,D], contiguous. */
-void tw_dot_rows(float *out, size_t stride, const float *a, int na, const float *b, int nb, int D);
+enum { TW_MATRIX_ROWS = 96 }; /* rows of the left operand that are worked on at a time: a good multiple for a job */
 
-/* out[i,:] += sum over r of w[r*stride + i] * x[r,:]; out: [m,D], x: [n,D], w: n rows of at least m. */
-void tw_add_outer(float *out, int m, const float *w, size_t stride, const float *x, int n, int D);
+/* How one processor does it: a tile of mr x nr sums. */
+typedef struct {
+    const char *name;
+    int mr, nr;
+    /* c[i*stride + j] = (zero ? 0 : itself) + sum over d < k of a[d*mr + i] * b[d*nr + j], in order, fused. */
+    void (*tile)(float *c, size_t stride, const float *a, const float *b, int k, bool zero);
+} tw_matrix_kernel;
 
-/* Sum of squares of x[D], in double. */
+/* The i-th kernel that this processor can run, the fastest first, the portable one last; NULL beyond. */
+const tw_matrix_kernel *tw_matrix_kernel_at(int i);
+
+/* The right operand b of a product: n rows of k elements, laid out for a kernel. */
+typedef struct {
+    const tw_matrix_kernel *kernel;
+    float *data;
+    int n, k;
+    int n_most, k_most;
+} tw_panels;
+
+/* Room for an operand of up to n x k. kernel NULL: the fastest. 0, or -1 and tw_error(). */
+int tw_panels_init(tw_panels *p, int n, int k, const tw_matrix_kernel *kernel);
+void tw_panels_fini(tw_panels *p);
+
+/* Lays out b: element d of row j at b[j*row + d*col]; n and k within the room. */
+void tw_panels_set(tw_panels *p, const float *b, size_t row, size_t col, int n, int k, tw_blocks *threads);
+
+/* c[i*stride + j] = (add ? itself : 0) + sum over d of a[i,d] * b[j,d] for i < m, j < b->n; a[i,d] at a[i*row + d*col].
+ * Called by several threads at once for different rows of c. */
+void tw_product(float *c, size_t stride, const float *a, size_t row, size_t col, int m, const tw_panels *b, bool add);
+
+/* Sum of squares of x[D], in double and in a fixed order. */
 double tw_sum_squares(const float *x, int D);
 
 /* Scales each of n rows of x [n,D] to length 1; rows of zeros stay. */

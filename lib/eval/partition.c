@@ -35,10 +35,13 @@ static int by_number(const void *x, const void *y)
     return (p > q) - (p < q);
 }
 
-/* Renumbers labels 0, 1, ... in their order; returns how many there are. order: scratch [n]. */
-static int renumber(int *out, const int32_t *label, size_t n, tagged *order)
+/* Labels far apart: sorted. Returns how many there are, -1 without memory. */
+static int renumber_sorted(int *out, const int32_t *label, size_t n)
 {
+    tagged *order = tw_calloc(n, sizeof *order);
     int groups = 0;
+    if (order == NULL)
+        return -1;
     for (size_t i = 0; i < n; i++)
         order[i] = (tagged){label[i], i};
     qsort(order, n, sizeof *order, by_label);
@@ -47,7 +50,50 @@ static int renumber(int *out, const int32_t *label, size_t n, tagged *order)
             groups++;
         out[order[i].sample] = groups - 1;
     }
+    free(order);
     return groups;
+}
+
+/* Renumbers labels 0, 1, ... in their order; returns how many there are, -1 and tw_error() without memory. */
+static int renumber(int *out, const int32_t *label, size_t n)
+{
+    int32_t low = n > 0 ? label[0] : 0, high = low;
+    int groups = 0;
+    for (size_t i = 0; i < n; i++) {
+        low = label[i] < low ? label[i] : low;
+        high = label[i] > high ? label[i] : high;
+    }
+    const size_t range = (size_t)((int64_t)high - low) + 1;
+    if (range > 4 * n + 65536)
+        return renumber_sorted(out, label, n);
+    int *number = tw_calloc(range, sizeof *number);
+    if (number == NULL)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        number[label[i] - (int64_t)low] = 1;
+    for (size_t v = 0; v < range; v++)
+        if (number[v] != 0)
+            number[v] = groups++;
+    for (size_t i = 0; i < n; i++)
+        out[i] = number[label[i] - (int64_t)low];
+    free(number);
+    return groups;
+}
+
+/* to[n] = from (NULL: 0, 1, ...) in the order of key[from[.]], stable. sums[groups]: how often each key occurs. */
+static int sort_by_key(size_t *to, const size_t *from, const int *key, size_t n, const int64_t *sums, int groups)
+{
+    size_t *start = tw_calloc((size_t)groups + 1, sizeof *start);
+    if (start == NULL)
+        return -1;
+    for (int g = 0; g < groups; g++)
+        start[g + 1] = start[g] + (size_t)sums[g];
+    for (size_t i = 0; i < n; i++) {
+        const size_t sample = from != NULL ? from[i] : i;
+        to[start[key[sample]]++] = sample;
+    }
+    free(start);
+    return 0;
 }
 
 static void table_fini(table *t)
@@ -59,34 +105,42 @@ static void table_fini(table *t)
     free(t->col_sum);
 }
 
+/* Counts the cells: samples sorted by column, then by row, stand together cell by cell. */
+static int count_cells(table *t, const int *row, const int *col)
+{
+    size_t *by_col = tw_calloc(t->n, sizeof *by_col), *order = tw_calloc(t->n, sizeof *order);
+    const bool ok = by_col && order && sort_by_key(by_col, NULL, col, t->n, t->col_sum, t->cols) == 0 &&
+                    sort_by_key(order, by_col, row, t->n, t->row_sum, t->rows) == 0;
+    for (size_t i = 0; ok && i < t->n; i++) {
+        const int r = row[order[i]], c = col[order[i]];
+        if (i == 0 || r != t->row[t->n_cells - 1] || c != t->col[t->n_cells - 1])
+            t->n_cells++;
+        t->row[t->n_cells - 1] = r;
+        t->col[t->n_cells - 1] = c;
+        t->count[t->n_cells - 1]++;
+    }
+    free(by_col);
+    free(order);
+    return ok ? 0 : -1;
+}
+
 static int table_init(table *t, const int32_t *a, const int32_t *b, size_t n)
 {
-    *t = (table){.n = n, .row = tw_calloc(n, sizeof(int)), .col = tw_calloc(n, sizeof(int)),
-                 .count = tw_calloc(n, sizeof(int64_t)), .row_sum = tw_calloc(n, sizeof(int64_t)),
-                 .col_sum = tw_calloc(n, sizeof(int64_t))};
-    tagged *order = tw_calloc(n, sizeof *order);
-    int64_t *cell = tw_calloc(n, sizeof *cell);
-    const bool ok = t->row && t->col && t->count && t->row_sum && t->col_sum && order && cell;
+    *t = (table){.n = n, .row = tw_calloc(n, sizeof(int)), .col = tw_calloc(n, sizeof(int)), .count = tw_calloc(n, sizeof(int64_t))};
+    int *row = tw_calloc(n, sizeof *row), *col = tw_calloc(n, sizeof *col);
+    bool ok = t->row && t->col && t->count && row && col && (t->rows = renumber(row, a, n)) >= 0 && (t->cols = renumber(col, b, n)) >= 0;
     if (ok) {
-        t->rows = renumber(t->row, a, n, order);
-        t->cols = renumber(t->col, b, n, order);
-        for (size_t i = 0; i < n; i++) {
-            cell[i] = (int64_t)t->row[i] * t->cols + t->col[i];
-            t->row_sum[t->row[i]]++;
-            t->col_sum[t->col[i]]++;
-        }
-        qsort(cell, n, sizeof *cell, by_number);
-        for (size_t i = 0; i < n; i++) {
-            if (i == 0 || cell[i] != cell[i - 1])
-                t->n_cells++;
-            const size_t c = t->n_cells - 1;
-            t->row[c] = (int)(cell[i] / t->cols);
-            t->col[c] = (int)(cell[i] % t->cols);
-            t->count[c]++;
-        }
+        t->row_sum = tw_calloc((size_t)t->rows, sizeof *t->row_sum);
+        t->col_sum = tw_calloc((size_t)t->cols, sizeof *t->col_sum);
+        ok = t->row_sum && t->col_sum;
     }
-    free(order);
-    free(cell);
+    for (size_t i = 0; ok && i < n; i++) {
+        t->row_sum[row[i]]++;
+        t->col_sum[col[i]]++;
+    }
+    ok = ok && count_cells(t, row, col) == 0;
+    free(row);
+    free(col);
     if (!ok)
         table_fini(t);
     return ok ? 0 : -1;
@@ -137,37 +191,54 @@ static int tally(int64_t *value, int64_t *times, const int64_t *sums, int groups
     return n;
 }
 
-/* Expected mutual information of two random partitions with these group sizes (Vinh, Epps and Bailey, 2010, eq. 24a):
- * hypergeometric in each cell. Cells with equal group sizes share one sum. NaN and tw_error() without memory. */
+/* sum over c of P(c) c (log(n c) - log(a b)), where c is hypergeometric: how many of b draws without replacement from n samples
+ * are among a marked ones. P comes from the ratios of neighbouring terms, from the mode outwards until nothing is left that
+ * a double would notice, and is normalised by its own sum: no factorial is needed. log_of[c]: log(c). */
+static double expected_cell(int64_t a, int64_t b, int64_t n, const double *log_of, double log_n)
+{
+    const int64_t low = a + b - n > 0 ? a + b - n : 0, high = a < b ? a : b;
+    const int64_t mode = (int64_t)(((double)a + 1) * ((double)b + 1) / ((double)n + 2));
+    const int64_t start = mode < low ? low : mode > high ? high : mode;
+    const double rest = (double)(n - a - b), fixed = log_n - log_of[a] - log_of[b];
+    double mass = 0, sum = 0, p = 1;
+    for (int64_t c = start; c <= high && p > 1e-25; c++) {
+        mass += p;
+        sum += c > 0 ? p * (double)c * (fixed + log_of[c]) : 0;
+        p *= (double)(a - c) * (double)(b - c) / (((double)c + 1) * (rest + (double)c + 1));
+    }
+    p = 1;
+    for (int64_t c = start; c > low;) {
+        p *= (double)c * (rest + (double)c) / ((double)(a - c + 1) * (double)(b - c + 1));
+        if (p <= 1e-25)
+            break;
+        c--;
+        mass += p;
+        sum += c > 0 ? p * (double)c * (fixed + log_of[c]) : 0;
+    }
+    return sum / mass;
+}
+
+/* Expected mutual information of two random partitions with these group sizes (Vinh, Epps and Bailey, 2010, eq. 24a). Cells
+ * with equal group sizes share one sum. NaN and tw_error() without memory. */
 static double expected_information(const table *t)
 {
-    double *log_fact = tw_calloc(t->n + 1, sizeof *log_fact);
+    double *log_of = tw_calloc(t->n + 1, sizeof *log_of);
     int64_t *block = tw_calloc(2 * ((size_t)t->rows + (size_t)t->cols), sizeof *block);
     double emi = NAN;
-    if (log_fact && block) {
+    if (log_of && block) {
         int64_t *a = block, *na = a + t->rows, *b = na + t->rows, *nb = b + t->cols;
         const int ra = tally(a, na, t->row_sum, t->rows), rb = tally(b, nb, t->col_sum, t->cols);
-        const int64_t n = (int64_t)t->n;
+        const int64_t n = (int64_t)t->n, most = a[ra - 1] > b[rb - 1] ? a[ra - 1] : b[rb - 1];
         const double log_n = log((double)n);
-        int sign;
-        for (int64_t i = 0; i <= n; i++)
-            log_fact[i] = lgamma_r((double)i + 1, &sign);
+        for (int64_t i = 1; i <= most; i++)
+            log_of[i] = log((double)i);
         emi = 0;
         for (int i = 0; i < ra; i++)
-            for (int j = 0; j < rb; j++) {
-                const int64_t low = a[i] + b[j] - n > 1 ? a[i] + b[j] - n : 1, high = a[i] < b[j] ? a[i] : b[j];
-                const double fixed = log_fact[a[i]] + log_fact[b[j]] + log_fact[n - a[i]] + log_fact[n - b[j]] - log_fact[n];
-                const double log_ab = log((double)a[i]) + log((double)b[j]);
-                double cell = 0;
-                for (int64_t c = low; c <= high; c++) {
-                    const double log_p =
-                        fixed - log_fact[c] - log_fact[a[i] - c] - log_fact[b[j] - c] - log_fact[n - a[i] - b[j] + c];
-                    cell += (double)c / (double)n * (log_n + log((double)c) - log_ab) * exp(log_p);
-                }
-                emi += cell * (double)na[i] * (double)nb[j];
-            }
+            for (int j = 0; j < rb; j++)
+                emi += expected_cell(a[i], b[j], n, log_of, log_n) * (double)na[i] * (double)nb[j];
+        emi /= (double)n;
     }
-    free(log_fact);
+    free(log_of);
     free(block);
     return emi;
 }

@@ -1,0 +1,51 @@
+#include "eval/matrix_kernels.h"
+
+#include <stdint.h>
+#include <string.h>
+
+/* The product is exact in double. The sum is rounded to odd (the last bit set where anything was cut off), after which the
+ * rounding to float is that of the exact value (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
+ * No branches: the compiler makes vectors of it. */
+static inline float fused(float a, float b, float c)
+{
+    const double p = (double)a * b, s = p + c, t = s - p;
+    const double lost = (p - (s - t)) + (c - t); /* NaN beside infinities and NaN, which stay */
+    uint64_t bits, sign;
+    memcpy(&bits, &s, sizeof bits);
+    memcpy(&sign, &lost, sizeof sign);
+    const uint64_t step = (uint64_t)((lost < 0) | (lost > 0)) & ~bits & 1;
+    bits += step - 2 * (step & (sign ^ bits) >> 63);
+    double odd;
+    memcpy(&odd, &bits, sizeof odd);
+    return (float)odd;
+}
+
+float tw_matrix_fused(float a, float b, float c)
+{
+    return fused(a, b, c);
+}
+
+#if defined(__FP_FAST_FMAF) /* an instruction */
+#define FUSED __builtin_fmaf
+#else
+#define FUSED fused
+#endif
+
+enum { MR = 4, NR = 8 };
+
+static void tile(float *c, size_t stride, const float *a, const float *b, int k, bool zero)
+{
+    float s[MR][NR];
+    for (int i = 0; i < MR; i++)
+        for (int j = 0; j < NR; j++)
+            s[i][j] = zero ? 0 : c[(size_t)i * stride + j];
+    for (int d = 0; d < k; d++, a += MR, b += NR)
+        for (int i = 0; i < MR; i++)
+            for (int j = 0; j < NR; j++)
+                s[i][j] = FUSED(a[i], b[j], s[i][j]);
+    for (int i = 0; i < MR; i++)
+        for (int j = 0; j < NR; j++)
+            c[(size_t)i * stride + j] = s[i][j];
+}
+
+const tw_matrix_kernel tw_matrix_portable = {"portable", MR, NR, tile};

@@ -1,0 +1,228 @@
+/* twist-knn: k-NN classification and nearest-neighbour search on features. */
+#include "core/mem.h"
+#include "core/pool.h"
+#include "core/program.h"
+#include "eval/features.h"
+#include "eval/knn.h"
+#include "eval/matrix.h"
+#include "eval/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: twist-knn --train ENDPOINT --val ENDPOINT [options]\n"
+    "Classifies the records of one features stream by their nearest neighbours (cosine) in another, each neighbour voting\n"
+    "with exp(cosine / temperature): accuracies as JSON on standard output.\n"
+    "      --train ENDPOINT   the records with known labels: -, a file, pipe:COMMAND; read once, not kept\n"
+    "      --val ENDPOINT     the records to classify\n"
+    "  -k LIST                numbers of neighbours (default 10,20,100,200)\n"
+    "      --temperature T    of the votes (default 0.07)\n"
+    "      --neighbours N     instead of accuracies, a line for each record of --val: its key and the keys of its N\n"
+    "                         nearest records in --train, the nearest first, separated by tabs\n"
+    "  -j, --jobs N           threads (default: the processors this process may use)\n"
+    "      --progress         progress line even where standard error is no terminal\n"
+    "  -q, --quiet            errors only        -v, --verbose  say more\n"
+    "  -h, --help             this text          -V, --version  version\n";
+
+enum { MOST_K = 100000, MOST_KS = 64 };
+
+struct opts {
+    const char *train, *val, *ks;
+    double temperature;
+    int neighbours, jobs;
+    int k[MOST_KS], n_k, k_most;
+    tw_common common;
+};
+
+struct run {
+    struct opts o;
+    tw_blocks *threads;
+    tw_features val;
+    tw_roster train;
+    tw_knn *search;
+    const tw_neighbour *near; /* [val, k_most] */
+};
+
+static void read_val(struct run *r)
+{
+    if (tw_features_read(&r->val, r->o.val) != 0 || (r->o.neighbours == 0 && tw_roster_labelled(&r->val.who) != 0))
+        tw_die_error();
+    tw_unit_rows(r->val.x, (size_t)r->val.who.n, r->val.D);
+    tw_note(1, "%s: %lld records of %d features", r->val.who.name, (long long)r->val.who.n, r->val.D);
+}
+
+/* Passes the chunk's n rows on. 0, or -1. */
+static int add_chunk(struct run *r, float *chunk, int n)
+{
+    tw_unit_rows(chunk, (size_t)n, r->val.D);
+    if (tw_progress_due())
+        tw_progress("%lld training records", (long long)r->train.n);
+    return tw_knn_add(r->search, chunk, n);
+}
+
+/* Lets the training stream go by. 0, or -1. */
+static int stream_train(struct run *r, tw_reader *reader, float *chunk)
+{
+    tw_sample s;
+    int rc, n = 0, D = r->val.D;
+    tw_sample_init(&s);
+    while ((rc = tw_reader_next(reader, &s)) == 1) {
+        rc = -1;
+        if (tw_vector_check(&D, &r->train, &s, &s.features, "features") != 0 ||
+            tw_vector_copy(chunk + (size_t)n * D, &r->train, &s, &s.features, "features") != 0 || tw_roster_add(&r->train, &s) != 0)
+            break;
+        if (++n == TW_KNN_CHUNK) {
+            if (add_chunk(r, chunk, n) != 0)
+                break;
+            n = 0;
+        }
+    }
+    if (rc == 0 && n > 0)
+        rc = add_chunk(r, chunk, n);
+    tw_sample_fini(&s);
+    return rc;
+}
+
+static void search_train(struct run *r)
+{
+    size_t size;
+    float *chunk = tw_mul(&size, TW_KNN_CHUNK * sizeof *chunk, (size_t)r->val.D) ? tw_alloc64(size) : NULL;
+    tw_reader *reader = tw_reader_open(r->o.train, NULL, NULL);
+    r->search = tw_knn_new(r->val.x, r->val.who.n, r->val.D, r->o.k_most, r->threads);
+    const bool good = chunk != NULL && reader != NULL && r->search != NULL && tw_roster_init(&r->train, reader) == 0 &&
+                      (r->o.neighbours > 0 || tw_roster_same_classes(&r->train, &r->val.who) == 0) &&
+                      stream_train(r, reader, chunk) == 0 && (r->o.neighbours > 0 || tw_roster_labelled(&r->train) == 0);
+    tw_progress_end();
+    tw_reader_close(reader);
+    free(chunk);
+    if (!good)
+        tw_die_error();
+    if (r->train.n == 0)
+        tw_die("%s: no samples", r->train.name);
+    r->near = tw_knn_finish(r->search);
+}
+
+/* Numbers of neighbours beyond the training set: the default ones are left out, those asked for are a mistake. */
+static void check_ks(struct run *r)
+{
+    struct opts *o = &r->o;
+    int kept = 0;
+    for (int i = 0; i < o->n_k; i++) {
+        if (o->k[i] <= r->train.n)
+            o->k[kept++] = o->k[i];
+        else if (tw_opts_given("k"))
+            tw_die("-k: %d neighbours, where %s has %lld samples", o->k[i], r->train.name, (long long)r->train.n);
+        else
+            tw_warn("%s has only %lld samples: k = %d is left out", r->train.name, (long long)r->train.n, o->k[i]);
+    }
+    o->n_k = kept;
+}
+
+/* Prints the shares of records whose label is the best, and is among the best five, of the votes of k neighbours. */
+static void print_k(const struct run *r, int k, double *vote, int C)
+{
+    int64_t first = 0, five = 0;
+    for (int64_t i = 0; i < r->val.who.n; i++) {
+        tw_knn_vote(vote, C, r->near + i * r->o.k_most, k, r->train.label, r->o.temperature);
+        const int rank = tw_knn_rank(vote, C, r->val.who.label[i]);
+        first += rank == 0;
+        five += rank < 5 && rank < C;
+    }
+    const double n = (double)r->val.who.n;
+    printf("\"k%d\": %.9g, \"k%d_top5\": %.9g, ", k, (double)first / n, k, (double)five / n);
+}
+
+static void print_metrics(struct run *r)
+{
+    const int C = r->train.n_classes;
+    double *vote = tw_calloc((size_t)C, sizeof *vote);
+    if (vote == NULL)
+        tw_die_error();
+    check_ks(r);
+    printf("{");
+    for (int i = 0; i < r->o.n_k; i++)
+        print_k(r, r->o.k[i], vote, C);
+    printf("\"temperature\": %.9g, \"train\": %lld, \"val\": %lld}\n", r->o.temperature, (long long)r->train.n, (long long)r->val.who.n);
+    free(vote);
+}
+
+static void print_key(const tw_roster *who, int64_t i)
+{
+    size_t size;
+    const char *key = tw_roster_key(who, i, &size);
+    tw_text_tsv(stdout, key, size);
+}
+
+static void print_neighbours(const struct run *r)
+{
+    if (r->o.neighbours > r->train.n)
+        tw_die("--neighbours=%d: %s has %lld samples", r->o.neighbours, r->train.name, (long long)r->train.n);
+    for (int64_t i = 0; i < r->val.who.n; i++) {
+        print_key(&r->val.who, i);
+        for (int k = 0; k < r->o.neighbours; k++) {
+            putchar('\t');
+            print_key(&r->train, r->near[i * r->o.k_most + k].row);
+        }
+        putchar('\n');
+    }
+}
+
+/* The numbers in a list like 10,20. */
+static void parse_ks(struct opts *o)
+{
+    char *text = strdup(o->ks), *rest = text, *item;
+    while (text != NULL && (item = strsep(&rest, ",")) != NULL) {
+        int64_t k;
+        if (tw_parse_i64(&k, item, 1, MOST_K, "-k") != 0)
+            tw_die_usage("%s", tw_error());
+        if (o->n_k == MOST_KS)
+            tw_die_usage("-k: more than %d numbers", MOST_KS);
+        o->k[o->n_k++] = (int)k;
+        o->k_most = k > o->k_most ? (int)k : o->k_most;
+    }
+    free(text);
+}
+
+static void parse(struct opts *o)
+{
+    const tw_opt table[] = {
+        {0, "train", TW_OPT_STRING, &o->train, 0, 0, NULL},
+        {0, "val", TW_OPT_STRING, &o->val, 0, 0, NULL},
+        {'k', "k", TW_OPT_STRING, &o->ks, 0, 0, NULL},
+        {0, "temperature", TW_OPT_FLOAT, &o->temperature, 1e-6, 1e6, NULL},
+        {0, "neighbours", TW_OPT_INT, &o->neighbours, 1, MOST_K, NULL},
+        {'j', "jobs", TW_OPT_INT, &o->jobs, 1, 4096, NULL},
+    };
+    tw_program_options(table, sizeof table / sizeof *table, &o->common, NULL, usage);
+    if (o->train == NULL || o->val == NULL)
+        tw_die_usage("--%s is missing", o->train == NULL ? "train" : "val");
+    if (strcmp(o->train, "-") == 0 && strcmp(o->val, "-") == 0)
+        tw_die_usage("--train and --val cannot both be standard input");
+    parse_ks(o);
+    if (o->neighbours > 0)
+        o->k_most = o->neighbours;
+}
+
+int main(int argc, char **argv)
+{
+    static struct run r = {.o = {.ks = "10,20,100,200", .temperature = 0.07}};
+    tw_program_start("twist-knn", argc, argv);
+    r.o.jobs = tw_processors();
+    parse(&r.o);
+    if ((r.threads = tw_blocks_new(r.o.jobs)) == NULL)
+        tw_die_error();
+    read_val(&r);
+    search_train(&r);
+    if (r.o.neighbours > 0)
+        print_neighbours(&r);
+    else
+        print_metrics(&r);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        tw_die("standard output: cannot be written");
+    tw_knn_free(r.search);
+    tw_roster_fini(&r.train);
+    tw_features_fini(&r.val);
+    tw_blocks_free(r.threads);
+    return TW_EXIT_OK;
+}

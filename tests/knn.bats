@@ -1,0 +1,98 @@
+# Goal: twist-knn classifies by DINO's weighted vote, lists neighbours, and refuses what it cannot measure.
+
+setup() {
+    BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
+    PATH=$BIN:$PATH
+    EVAL=$(cd "$BATS_TEST_DIRNAME/golden/eval" && pwd)
+    cd "$BATS_TEST_TMPDIR"
+}
+
+number() { sed -n "s/.*\"$1\": *\([0-9.]*\).*/\1/p" <<< "$output"; }
+
+@test "accuracies are JSON, near what the classes allow, and the same for any -j and any endpoint" {
+    run twist-knn --train "$EVAL/train.tws" --val "$EVAL/val.tws" -k 5,20
+    [ "$status" -eq 0 ]
+    [ "${#lines[@]}" -eq 1 ]
+    [[ "$output" == '{"k5": '*', "k5_top5": '*', "k20": '*'"temperature": 0.07, "train": 80, "val": 40}' ]]
+    awk -v k="$(number k5)" -v five="$(number k20_top5)" 'BEGIN {exit !(k >= 0.9 && k <= 1 && five == 1)}' # 4 classes, far apart
+    first=$output
+    for j in 1 3 8; do
+        [ "$(twist-knn --train "pipe:cat $EVAL/train.tws" --val - -k 5,20 -j "$j" < "$EVAL/val.tws")" = "$first" ]
+    done
+}
+
+@test "the golden figures of DINO's evaluation come out of the program" {
+    run twist-knn --train "$EVAL/train.tws" --val "$EVAL/val.tws" -k 1,10,50 --temperature 0.07
+    [ "$status" -eq 0 ]
+    for k in 1 10 50; do
+        awk -v got="$(number k$k)" -v want="$(sed -n "s/^$k \(.*\)/\1/p" "$EVAL/knn-stream.txt")" 'BEGIN {exit !(got - want < 1e-6 && want - got < 1e-6)}'
+    done
+}
+
+@test "--neighbours prints each key and its neighbours' keys, itself first where it is there" {
+    run twist-knn --train "$EVAL/train.tws" --val "$EVAL/train.tws" --neighbours 3
+    [ "$status" -eq 0 ]
+    [ "${#lines[@]}" -eq 80 ]
+    awk -F '\t' 'NF != 4 || $1 != $2 || $3 == $1 {exit 1}' <<< "$output"
+    # most neighbours are of the same class, which the key names
+    [ "$(awk -F '[\t/]' '{n += $1 == $5} END {print (n > 70)}' <<< "$output")" -eq 1 ]
+    # no labels are wanted
+    twist-knn --train "$EVAL/unlabelled.tws" --val "$EVAL/train.tws" --neighbours 10 -j 2 | awk -F '\t' 'NF != 11 {exit 1}'
+}
+
+@test "more neighbours than there are records: the defaults are left out, those asked for refused" {
+    run twist-knn -q --train "$EVAL/train.tws" --val "$EVAL/val.tws"
+    [ "$status" -eq 0 ]
+    [[ "$output" == '{"k10": '*'"k20": '* && "$output" != *k100* ]]
+    run twist-knn --train "$EVAL/train.tws" --val "$EVAL/val.tws"
+    [[ "$output" == *"train.tws has only 80 samples: k = 100 is left out"* ]]
+    for args in "-k 81" "--neighbours 81"; do
+        run twist-knn --train "$EVAL/train.tws" --val "$EVAL/val.tws" $args
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"81"*"has"*"80 samples"* ]]
+    done
+}
+
+@test "bad streams exit 1 with one line that names file and cause" {
+    good=$EVAL/train.tws
+    for bad in "nan.tws=NaN" "odd.tws=7 features, where the first sample has 8" "cut.tws=end" "unlabelled.tws=no label" \
+        "wide.tws=9 features"; do
+        file=$EVAL/${bad%%=*}
+        run twist-knn --train "$file" --val "$good" -k 1
+        echo "$output"
+        [ "$status" -eq 1 ]
+        [ "${#lines[@]}" -eq 1 ]
+        [[ "$output" == "twist-knn: "*"${bad%%=*}"*"${bad#*=}"* ]]
+        [ "${bad%%=*}" = wide.tws ] && continue
+        run twist-knn --train "$good" --val "$file" -k 1
+        [ "$status" -eq 1 ]
+        [[ "$output" == "twist-knn: "*"${bad%%=*}"*"${bad#*=}"* ]]
+    done
+    run twist-knn --train "$EVAL/../../../formats/views.tws" --val "$good" -k 1
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"views.tws: a stream of views: want features"* ]]
+    run twist-knn --train "pipe:cat $good; exit 3" --val "$good" -k 1
+    [ "$status" -eq 1 ]
+    run twist-knn --train nowhere.tws --val "$good"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"nowhere.tws"* ]]
+}
+
+@test "empty streams, full disks and wrong command lines" {
+    twist-cat --head 0 "$EVAL/val.tws" -o empty.tws
+    run twist-knn --train empty.tws --val "$EVAL/val.tws" -k 1
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"empty.tws: no samples"* ]]
+    run twist-knn --train "$EVAL/val.tws" --val empty.tws -k 1
+    [ "$status" -eq 1 ]
+    for args in "-k 1" "--neighbours 30"; do
+        run bash -c "twist-knn --train '$EVAL/train.tws' --val '$EVAL/val.tws' $args > /dev/full"
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"standard output"* ]]
+    done
+    for args in "" "--train a" "--train - --val -" "--train a --val b -k 0" "--train a --val b -k 1,x" "--train a --val b --temperature 0" "a"; do
+        run twist-knn $args
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"try 'twist-knn -h'"* ]]
+    done
+}
