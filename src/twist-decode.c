@@ -36,6 +36,7 @@ static const char usage[] =
     "  -h, --help   this text     -V, --version  version\n";
 
 enum { SKIP, FAIL, SUBSTITUTE };
+static const size_t MAX_FILE = (size_t)1 << 30;
 static const char *const on_error_names[] = {"skip", "fail", "substitute", NULL};
 static const char *const truncated_names[] = {"bad", "keep", NULL};
 
@@ -54,7 +55,9 @@ struct job {
     int64_t epoch;
     tw_sample sample;  /* of a files stream: as read */
     tw_image image;
-    tw_bytes record;
+    void *file;        /* what was read of a file */
+    size_t file_cap;
+    tw_parts record;   /* refers to the image */
     bool bad;
     char message[600]; /* what was wrong with the sample (also where another took its place) */
 };
@@ -120,21 +123,15 @@ static int decode_file(struct run *r, struct job *j, uint64_t index)
 {
     const char *path = tw_source_path(r->source, index);
     size_t size;
-    void *bytes = tw_file_read(path, &size, 0);
-    if (bytes == NULL)
+    if (tw_file_load(path, &j->file, &j->file_cap, &size, MAX_FILE) != 0)
         return -1;
-    int rc = tw_image_decode(&j->image, bytes, size, &r->how);
-    if (rc != 0)
-        tw_fail("%s: %s", path, tw_error());
-    free(bytes);
-    return rc;
+    return tw_image_decode(&j->image, j->file, size, &r->how) == 0 ? 0 : tw_fail("%s: %s", path, tw_error());
 }
 
 static void encode(struct job *j, tw_sample *s)
 {
     s->image = (tw_tensor){TW_U8, 3, {j->image.h, j->image.w, 3}, j->image.data};
-    j->record.size = 0;
-    j->bad = tw_encode_sample(&j->record, s) != 0;
+    j->bad = tw_parts_sample(&j->record, s) != 0;
     if (j->bad)
         snprintf(j->message, sizeof j->message, "%s", tw_error());
 }
@@ -216,7 +213,7 @@ static void write_out(struct run *r, struct job *j)
         tw_complain("%s; %s", j->message, j->bad ? "skipped" : "the next good image takes its place");
     if (j->bad)
         r->skipped++;
-    else if (tw_writer_encoded(r->writer, j->record.data, j->record.size) != 0)
+    else if (tw_writer_parts(r->writer, &j->record) != 0)
         give_up(r);
     else
         r->written++;
@@ -291,9 +288,10 @@ static void open_sources(struct run *r, const tw_strings *operands, tw_header *h
     const int64_t count = (int64_t)tw_order_count(&r->order);
     if (o->skip > count)
         tw_die("--skip=%lld: an epoch has only %lld samples", (long long)o->skip, (long long)count);
-    *h = (tw_header){.kind = TW_IMAGES, .samples = count, .epochs = o->epochs, .first_epoch = o->start_epoch,
+    const int64_t epochs = o->epochs > o->start_epoch ? o->epochs - o->start_epoch : 0;
+    *h = (tw_header){.kind = TW_IMAGES, .samples = count, .epochs = epochs, .first_epoch = o->start_epoch,
                      .seed = (uint64_t)o->seed, .n_classes = tw_source_n_classes(r->source), .classes = tw_source_classes(r->source)};
-    r->in_all = o->epochs > o->start_epoch ? (o->epochs - o->start_epoch) * count - o->skip : 0;
+    r->in_all = epochs > 0 ? epochs * count - o->skip : 0;
     tw_note(1, "%llu pictures, %d classes", (unsigned long long)n, h->n_classes < 0 ? 0 : h->n_classes);
 }
 
@@ -306,7 +304,7 @@ static void open_stream(struct run *r, tw_header *h)
     if (h->kind != TW_FILES)
         tw_die("%s: a stream of %s; a files stream is wanted", tw_reader_name(r->reader), tw_kind_names[h->kind]);
     h->kind = TW_IMAGES;
-    r->in_all = h->samples > 0 ? h->samples * (h->epochs - h->first_epoch) : 0;
+    r->in_all = h->samples > 0 && h->epochs > 0 ? h->samples * h->epochs : 0;
 }
 
 static void start_pool(struct run *r)
@@ -346,6 +344,10 @@ int main(int argc, char **argv)
     else
         records(&r);
     tw_progress_end();
+    if (r.written == 0 && r.skipped > 0) {
+        tw_fail("no good image among %lld", (long long)r.skipped);
+        give_up(&r);
+    }
     if (r.skipped > 0)
         tw_warn("%lld bad images left out", (long long)r.skipped);
     if (tw_writer_finish(r.writer, r.skipped) != 0)
@@ -354,7 +356,8 @@ int main(int argc, char **argv)
     for (int i = 0; i <= r.n_jobs; i++) {
         tw_sample_fini(&r.job[i].sample);
         tw_image_fini(&r.job[i].image);
-        free(r.job[i].record.data);
+        tw_parts_fini(&r.job[i].record);
+        free(r.job[i].file);
     }
     free(r.job);
     free(r.idle);

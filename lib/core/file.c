@@ -141,6 +141,38 @@ err:
     return NULL;
 }
 
+int tw_file_load(const char *path, void **block, size_t *cap, size_t *size, size_t limit)
+{
+    struct stat st;
+    ssize_t got;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return tw_fail_errno("%s", path);
+    int rc = fstat(fd, &st) != 0 ? tw_fail_errno("%s", path) : 0;
+    if (rc == 0 && !S_ISREG(st.st_mode))
+        rc = tw_fail("%s: not a regular file", path);
+    if (rc == 0 && (uint64_t)st.st_size > limit)
+        rc = tw_fail("%s: larger than %zu bytes", path, limit);
+    *size = 0;
+    if (rc == 0)
+        rc = tw_grow(block, cap, (size_t)st.st_size + 1, 1); /* one more, so that the read at the end asks for something */
+    while (rc == 0) {
+        if ((got = read(fd, (char *)*block + *size, *cap - *size)) < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            rc = tw_fail_errno("%s", path);
+        if (got <= 0)
+            break;
+        *size += (size_t)got;
+        if (*size > limit) /* it grew meanwhile */
+            rc = tw_fail("%s: larger than %zu bytes", path, limit);
+        else
+            rc = tw_grow(block, cap, *size + 1, 1);
+    }
+    close(fd);
+    return rc;
+}
+
 int tw_make_folder(const char *path)
 {
     char *copy = strdup(path);

@@ -21,6 +21,10 @@ void tw_file_abandon(tw_file *f);
  * naming the path. Free with free(). */
 void *tw_file_read(const char *path, size_t *size, size_t limit);
 
+/* Reads a regular file into *block, which grows as needed (capacity *cap, bytes read *size); anything else (a folder, a FIFO that
+ * would block) and files of more than limit bytes are refused before they are read. 0, or -1 and tw_error() naming the path. */
+int tw_file_load(const char *path, void **block, size_t *cap, size_t *size, size_t limit);
+
 /* mkdir -p. 0, or -1 and tw_error(). */
 int tw_make_folder(const char *path);
 

@@ -53,14 +53,14 @@ static bool set_transforms(decoder *d)
     return false;
 }
 
-/* 16-bit grey (big-endian, two bytes a pixel, at the front of each row of the image) to RGB, in place from the end: the
- * value is the high byte, as in Pillow's conversion of I;16. */
+/* 16-bit grey (big-endian, two bytes a pixel, at the front of each row of the image) to RGB, in place from the end: what is
+ * above 255 is white, as in Pillow's conversion of I;16. */
 static void widen_grey(tw_image *m)
 {
     for (int y = 0; y < m->h; y++) {
         uint8_t *row = m->data + (size_t)y * (size_t)m->w * 3;
         for (int x = m->w - 1; x >= 0; x--)
-            memset(row + 3 * x, row[2 * x], 3);
+            memset(row + 3 * x, row[2 * x] != 0 ? 255 : row[2 * x + 1], 3);
     }
 }
 
@@ -70,6 +70,9 @@ static int decode(decoder *d, tw_image *out, const tw_decode_options *o)
         return -1;
     png_set_read_fn(d->png, d, on_read);
     png_set_user_limits(d->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
+    png_set_keep_unknown_chunks(d->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1); /* texts and profiles: nothing is unpacked for them */
+    if (o->keep_truncated)
+        png_set_compression_buffer_size(d->png, 64); /* it asks for so much at a time: the last bytes of a cut file count too */
     png_read_info(d->png, d->info);
     const png_uint_32 w = png_get_image_width(d->png, d->info), h = png_get_image_height(d->png, d->info);
     if (tw_image_check(w, h, o) != 0 || tw_image_resize(out, (int)w, (int)h) != 0)

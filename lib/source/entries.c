@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,16 +21,55 @@ int tw_entries_add(tw_entries *e, const char *path, int32_t label)
     return 0;
 }
 
+/* The slot of a class name, or the free one where it belongs. There are always free ones. */
+static int32_t *find_slot(const tw_entries *e, const char *name)
+{
+    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
+    for (const char *p = name; *p != '\0'; p++)
+        h = (h ^ (unsigned char)*p) * 0x100000001b3u;
+    for (size_t i = (size_t)(h ^ h >> 32) & (e->slots - 1);; i = (i + 1) & (e->slots - 1))
+        if (e->slot[i] < 0 || strcmp(e->name[e->slot[i]], name) == 0)
+            return &e->slot[i];
+}
+
+/* Numbers the slots anew for the names there are, with room for one more. */
+static int make_slots(tw_entries *e)
+{
+    const size_t wanted = 2 * ((size_t)e->names + 1);
+    if (e->slots < wanted) {
+        size_t n = 64;
+        while (n < 2 * wanted)
+            n *= 2;
+        int32_t *slot = malloc(n * sizeof *slot);
+        if (slot == NULL)
+            return tw_fail("out of memory");
+        free(e->slot);
+        e->slot = slot;
+        e->slots = n;
+    } else if (e->hashed == e->names) {
+        return 0;
+    }
+    memset(e->slot, 0xff, e->slots * sizeof *e->slot);
+    for (int i = 0; i < e->names; i++)
+        *find_slot(e, e->name[i]) = i;
+    e->hashed = e->names;
+    return 0;
+}
+
 int32_t tw_entries_class(tw_entries *e, const char *name)
 {
-    /* class after class comes from a folder: the last one is the likeliest */
-    for (int i = e->names - 1; i >= 0; i--)
-        if (strcmp(e->name[i], name) == 0)
-            return i;
+    if (make_slots(e) != 0)
+        return -1;
+    int32_t *slot = find_slot(e, name);
+    if (*slot >= 0)
+        return *slot;
     if (tw_grow(&e->name, &e->names_cap, (size_t)e->names + 1, sizeof *e->name) != 0)
         return -1;
-    e->name[e->names] = strdup(name);
-    return e->name[e->names] != NULL ? e->names++ : tw_fail("out of memory");
+    if ((e->name[e->names] = strdup(name)) == NULL)
+        return tw_fail("out of memory");
+    *slot = e->hashed = e->names;
+    e->hashed++;
+    return e->names++;
 }
 
 const char *tw_entries_path(const tw_entries *e, size_t i)
@@ -37,33 +77,38 @@ const char *tw_entries_path(const tw_entries *e, size_t i)
     return e->block + e->entry[i].at;
 }
 
-static int by_folder_then_name(const void *a, const void *b, void *block)
+/* Compares the first n and m bytes as Python compares strings: byte by byte, the shorter one first. */
+static int compare(const char *p, size_t n, const char *q, size_t m)
 {
+    const int c = memcmp(p, q, n < m ? n : m);
+    return c != 0 ? c : (n > m) - (n < m);
+}
+
+/* Without its slash at the end: "a" < "a-b" < "a/b", which "a/" would change. */
+static size_t folder_size(const tw_entry *e)
+{
+    return e->file > 0 ? e->file - 1 : 0;
+}
+
+static int by_place(const void *a, const void *b, void *entries)
+{
+    const tw_entries *e = entries;
     const tw_entry *x = a, *y = b;
-    const char *p = (const char *)block + x->at, *q = (const char *)block + y->at;
-    const uint32_t shorter = x->file < y->file ? x->file : y->file;
-    const int folder = memcmp(p, q, shorter);
-    if (folder != 0)
-        return folder;
-    if (x->file != y->file)
-        return x->file < y->file ? -1 : 1;
-    return strcmp(p + x->file, q + y->file);
+    const char *p = e->block + x->at, *q = e->block + y->at;
+    if (x->label != y->label && x->label >= 0 && y->label >= 0)
+        return strcmp(e->name[x->label], e->name[y->label]);
+    const int folder = compare(p, folder_size(x), q, folder_size(y));
+    return folder != 0 ? folder : strcmp(p + x->file, q + y->file);
 }
 
 void tw_entries_sort(tw_entries *e, size_t from)
 {
-    qsort_r(e->entry + from, e->n - from, sizeof *e->entry, by_folder_then_name, e->block);
+    qsort_r(e->entry + from, e->n - from, sizeof *e->entry, by_place, e);
 }
 
 static int by_name(const void *a, const void *b)
 {
     return strcmp(**(char **const *)a, **(char **const *)b);
-}
-
-static int by_number(const void *a, const void *b)
-{
-    const long long x = strtoll(**(char **const *)a, NULL, 10), y = strtoll(**(char **const *)b, NULL, 10);
-    return x != y ? (x > y) - (x < y) : by_name(a, b);
 }
 
 int tw_entries_sort_classes(tw_entries *e)
@@ -75,12 +120,9 @@ int tw_entries_sort_classes(tw_entries *e)
         free(order), free(sorted), free(to);
         return -1;
     }
-    size_t numbers = 0;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         order[i] = &e->name[i];
-        numbers += e->name[i][strspn(e->name[i], "0123456789")] == '\0' && strlen(e->name[i]) <= 9;
-    }
-    qsort(order, n, sizeof *order, numbers == n ? by_number : by_name);
+    qsort(order, n, sizeof *order, by_name);
     for (size_t i = 0; i < n; i++) {
         to[order[i] - e->name] = (int32_t)i;
         sorted[i] = *order[i];
@@ -89,15 +131,54 @@ int tw_entries_sort_classes(tw_entries *e)
         if (e->entry[i].label >= 0)
             e->entry[i].label = to[e->entry[i].label];
     memcpy(e->name, sorted, n * sizeof *sorted);
+    e->hashed = -1;
     free(order), free(sorted), free(to);
     return 0;
 }
 
-void tw_entries_fini(tw_entries *e)
+/* The number that a name is, -1 where it is none or too large. */
+static int32_t number(const char *name)
+{
+    const size_t digits = strspn(name, "0123456789");
+    const long v = digits > 0 && digits <= 7 && name[digits] == '\0' ? strtol(name, NULL, 10) : -1;
+    return v <= TW_MAX_NUMBER ? (int32_t)v : -1;
+}
+
+int tw_entries_number_classes(tw_entries *e)
+{
+    int32_t most = -1;
+    for (int i = 0; i < e->names; i++) {
+        const int32_t v = number(e->name[i]);
+        if (v < 0)
+            return 0;
+        most = v > most ? v : most;
+    }
+    for (size_t i = 0; i < e->n; i++)
+        if (e->entry[i].label >= 0)
+            e->entry[i].label = number(e->name[e->entry[i].label]);
+    tw_entries_forget_classes(e);
+    for (int32_t v = 0; v <= most; v++) {
+        char name[16];
+        snprintf(name, sizeof name, "%d", v);
+        if (tw_entries_class(e, name) < 0)
+            return -1;
+    }
+    return 1;
+}
+
+void tw_entries_forget_classes(tw_entries *e)
 {
     for (int i = 0; i < e->names; i++)
         free(e->name[i]);
+    e->names = 0;
+    e->hashed = -1;
+}
+
+void tw_entries_fini(tw_entries *e)
+{
+    tw_entries_forget_classes(e);
     free(e->name);
+    free(e->slot);
     free(e->entry);
     free(e->block);
     *e = (tw_entries){0};

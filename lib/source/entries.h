@@ -19,6 +19,9 @@ typedef struct {
     char **name; /* class names in the order of their first use; entries refer to them by number */
     int names;
     size_t names_cap;
+    int32_t *slot; /* a hash table of the names: numbers, -1 where free */
+    size_t slots;  /* a power of two */
+    int hashed;    /* names that the table knows; -1: it must be made anew */
 } tw_entries;
 
 /* Each 0, or -1 and tw_error(). */
@@ -27,10 +30,17 @@ int tw_entries_add(tw_entries *e, const char *path, int32_t label);
 int32_t tw_entries_class(tw_entries *e, const char *name);
 
 const char *tw_entries_path(const tw_entries *e, size_t i);
-/* Sorts the entries from the i-th on by folder, then file name, byte by byte. */
+/* Sorts the entries from the i-th on by the class's name, then the folder, then the file's name, byte by byte. */
 void tw_entries_sort(tw_entries *e, size_t from);
-/* Numbers the classes anew in the order of their names (as numbers where all are). */
+
+enum { TW_MAX_NUMBER = 1 << 20 };
+/* Numbers the classes anew in the order of their names, byte by byte. */
 int tw_entries_sort_classes(tw_entries *e);
+/* Where all names are whole numbers up to TW_MAX_NUMBER: these are the labels, and the classes are 0, 1, ... up to the largest. 1: done;
+ * 0: they are not all; -1 and tw_error(). */
+int tw_entries_number_classes(tw_entries *e);
+/* Drops the class names; the entries' labels mean nothing until they are set anew. */
+void tw_entries_forget_classes(tw_entries *e);
 void tw_entries_fini(tw_entries *e);
 
 /* Appends the pictures of a folder as tw_source_open describes. 0, or -1 and tw_error(). */

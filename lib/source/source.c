@@ -94,12 +94,17 @@ static int table_read(table *t, const char *file, tw_entries *e)
     return rc;
 }
 
+/* The row whose name is the entry's path, or what follows one of its slashes: the longest such name. */
 static const row *table_find(const table *t, const tw_entries *e, size_t i)
 {
-    const char *path = tw_entries_path(e, i);
-    row whole = {(char *)path, 0}, file = {(char *)path + e->entry[i].file, 0};
-    const row *found = t->n > 0 ? bsearch(&file, t->row, t->n, sizeof *t->row, by_name) : NULL;
-    return found != NULL || t->n == 0 ? found : bsearch(&whole, t->row, t->n, sizeof *t->row, by_name);
+    const row *found = NULL;
+    for (const char *name = tw_entries_path(e, i); t->n > 0 && found == NULL && name != NULL;) {
+        const row key = {(char *)name, 0};
+        const char *slash = strchr(name, '/');
+        found = bsearch(&key, t->row, t->n, sizeof *t->row, by_name);
+        name = slash != NULL ? slash + 1 : NULL;
+    }
+    return found;
 }
 
 static int keep_subset(tw_entries *e, const char *file)
@@ -118,9 +123,7 @@ static int keep_subset(tw_entries *e, const char *file)
 static int set_labels(tw_entries *e, const char *file)
 {
     table t;
-    for (int i = 0; i < e->names; i++)
-        free(e->name[i]);
-    e->names = 0;
+    tw_entries_forget_classes(e);
     int rc = table_read(&t, file, e);
     for (size_t i = 0; rc == 0 && i < e->n; i++) {
         const row *r = table_find(&t, e, i);
@@ -136,13 +139,16 @@ static int fill(tw_source *s, const tw_source_options *o)
     for (int i = 0; i < o->n_operands; i++)
         if (add_operand(e, o->operand[i]) != 0)
             return -1;
+    const bool folders = e->names > 0;
     if (o->list != NULL && add_list(e, o->list) != 0)
         return -1;
     if (o->subset != NULL && keep_subset(e, o->subset) != 0)
         return -1;
     if (o->labels != NULL && set_labels(e, o->labels) != 0)
         return -1;
-    if (tw_entries_sort_classes(e) != 0)
+    /* numbers are labels as they stand, but names of folders are names, as torchvision has it */
+    const int numbered = folders && o->labels == NULL ? 0 : tw_entries_number_classes(e);
+    if (numbered < 0 || (numbered == 0 && tw_entries_sort_classes(e) != 0))
         return -1;
     s->labelled = e->n > 0;
     for (size_t i = 0; i < e->n && s->labelled; i++)

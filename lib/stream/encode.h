@@ -19,7 +19,7 @@ typedef struct {
 } tw_parts;
 
 /* Replaces what p holds by the sample's record; payloads of 16 KiB and more become parts that point into s. 0, or -1 and
- * tw_error(). Zero-initialise p before the first use; free with tw_parts_fini. */
+ * tw_error(). Zero-initialise p before the first use; free with tw_parts_fini. Thread-safe for different p. */
 int tw_parts_sample(tw_parts *p, const tw_sample *s);
 void tw_parts_fini(tw_parts *p);
 

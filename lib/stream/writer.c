@@ -3,7 +3,6 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/mem.h"
-#include "stream/encode.h"
 #include "stream/input.h"
 
 #include <errno.h>
@@ -83,10 +82,9 @@ static int write_with_held(tw_writer *w, const void *data, size_t size)
     return write_pieces(w, v, 2);
 }
 
-/* Writes what is held, then the record in w->parts, its large pieces from where they lie. */
-static int write_parts(tw_writer *w)
+/* Writes what is held, then the record, its large pieces from where they lie. */
+static int write_parts(tw_writer *w, const tw_parts *p)
 {
-    const tw_parts *p = &w->parts;
     size_t at = 0, n = 0;
     struct iovec *v = tw_calloc(2 * p->n + 2, sizeof *v);
     if (v == NULL)
@@ -180,8 +178,15 @@ int tw_writer_sample(tw_writer *w, const tw_sample *s)
         tw_fail("%s: sample %lld: %s", w->name, (long long)w->samples, tw_error());
         return fail(w);
     }
+    return tw_writer_parts(w, &w->parts);
+}
+
+int tw_writer_parts(tw_writer *w, const tw_parts *p)
+{
+    if (w->failed)
+        return tw_fail("%s", w->error);
     w->samples++;
-    return w->parts.n > 0 ? write_parts(w) : write_record(w, w->parts.text.data, w->parts.text.size);
+    return p->n > 0 ? write_parts(w, p) : write_record(w, p->text.data, p->text.size);
 }
 
 int tw_writer_encoded(tw_writer *w, const void *data, size_t size)

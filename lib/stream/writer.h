@@ -3,7 +3,7 @@
 #ifndef TW_STREAM_WRITER_H
 #define TW_STREAM_WRITER_H
 
-#include "stream/record.h"
+#include "stream/encode.h"
 
 typedef struct tw_writer tw_writer;
 
@@ -16,6 +16,8 @@ tw_writer *tw_writer_open(const char *endpoint, const tw_header *h, const char *
 int tw_writer_sample(tw_writer *w, const tw_sample *s);
 /* One record that is encoded already (tw_encode_sample, or a record read and unchanged); counted as a sample. */
 int tw_writer_encoded(tw_writer *w, const void *data, size_t size);
+/* One record in pieces (tw_parts_sample), which must live until the call returns; counted as a sample. */
+int tw_writer_parts(tw_writer *w, const tw_parts *p);
 
 double tw_writer_waited(const tw_writer *w); /* seconds spent waiting for the reader */
 

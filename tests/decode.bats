@@ -1,0 +1,310 @@
+# Goal: twist-decode finds every picture, in the same order for any number of threads, shards and restarts, and no bad file kills a run
+# or goes unnoticed.
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+    BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
+    PATH=$BIN:$PATH
+    GOLDEN=$(cd "$BATS_TEST_DIRNAME/golden/decode" && pwd)
+    FORMATS=$(cd "$BATS_TEST_DIRNAME/../formats" && pwd)
+    cd "$BATS_TEST_TMPDIR"
+    export XDG_CACHE_HOME=$BATS_TEST_TMPDIR/cache
+}
+
+# photos/: three classes, 12 pictures
+photos() {
+    local class k=0 name
+    mkdir -p photos/ant photos/bee/small photos/cow
+    for name in s444.jpg s420.jpg grey.jpg cmyk.jpg progressive.jpg rgb8.png palette4.png grey1.png rgb-alpha8.png s422.jpg restart.jpg rgb16.png; do
+        class=(ant bee/small cow)
+        cp "$GOLDEN/$name" "photos/${class[k++ % 3]}/$name"
+    done
+}
+
+# "key label" of each sample of the stream on standard input
+samples() {
+    twist-cat --json | sed -n 's/^{"key": "\([^"]*\)".*"label": \([a-z0-9]*\).*/\1 \2/p'
+}
+
+# the samples' records as JSON, without header and end
+records() {
+    twist-cat --json "$@" | sed '1d;$d'
+}
+
+@test "class folders: keys, labels and classes, sorted; pixels are the golden ones" {
+    photos
+    twist-decode photos > out.tws
+    diff - <(samples < out.tws) <<'END'
+photos/ant/cmyk.jpg 0
+photos/ant/palette4.png 0
+photos/ant/s422.jpg 0
+photos/ant/s444.jpg 0
+photos/bee/small/grey1.png 1
+photos/bee/small/progressive.jpg 1
+photos/bee/small/restart.jpg 1
+photos/bee/small/s420.jpg 1
+photos/cow/grey.jpg 2
+photos/cow/rgb-alpha8.png 2
+photos/cow/rgb16.png 2
+photos/cow/rgb8.png 2
+END
+    twist-cat --header out.tws > header
+    grep -F '"kind": "images", "samples": 12, "epochs": 1, "first_epoch": 0, "seed": 0, "classes": ["ant", "bee", "cow"], "history": ["twist-decode photos"]' header
+    twist-cat --npy image=a.npy out.tws
+    for name in ant/cmyk.jpg ant/palette4.png; do
+        tail -c $((23 * 17 * 3)) "$GOLDEN/${name#*/}.ppm"
+    done | cmp - <(tail -c +257 a.npy | head -c $((2 * 23 * 17 * 3)))
+}
+
+@test "the bytes do not depend on -j, with bad pictures among them and in any order" {
+    photos
+    head -c 300 "$GOLDEN/s444.jpg" > photos/bee/cut.jpg
+    echo no picture > photos/cow/z.png
+    for how in "" "--shuffle --seed=9 --epochs=3" "--shuffle --on-error=substitute --epochs=2 --shard=1/3"; do
+        twist-decode --no-history -j1 $how photos > one.tws 2> one.err
+        twist-decode --no-history -j8 $how photos > eight.tws 2> eight.err
+        cmp one.tws eight.tws
+        cmp one.err eight.err
+        twist-cat --check one.tws
+    done
+}
+
+@test "each epoch has an order of its own, a function of seed and epoch; a restart at any sample gives the same tail" {
+    photos
+    twist-decode --shuffle --seed=3 --epochs=3 photos > all.tws
+    records all.tws > all
+    [ "$(wc -l < all)" -eq 36 ]
+    [ "$(sed -n 's/.*"index": \([0-9]*\).*"epoch": 0.*/\1/p' all | sort -n | tr '\n' ' ')" = "0 1 2 3 4 5 6 7 8 9 10 11 " ]
+    for e in 0 1 2; do sed -n "s/.*\"index\": \([0-9]*\), \"epoch\": $e.*/\1/p" all | tr '\n' ' ' > "order$e"; done
+    ! cmp -s order0 order1 && ! cmp -s order1 order2 && ! cmp -s order0 order2
+    for at in 0/0 0/1 0/11 0/12 1/0 1/5 2/11 2/12 3/0; do
+        epoch=${at%/*} skip=${at#*/}
+        twist-decode --shuffle --seed=3 --epochs=3 --start-epoch="$epoch" --skip="$skip" photos > part.tws
+        cmp <(tail -n +$((epoch * 12 + skip + 1)) all) <(records part.tws)
+    done
+    twist-decode --shuffle --seed=4 --epochs=1 photos > other.tws
+    ! cmp -s <(head -n 12 all) <(records other.tws)
+    twist-decode --epochs=3 --start-epoch=1 photos | twist-cat --header | grep -F '"samples": 12, "epochs": 2, "first_epoch": 1'
+    run twist-decode --skip=13 -o x.tws photos
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"--skip=13: an epoch has only 12 samples"* ]]
+}
+
+@test "shards share out an epoch: place by place, nothing twice" {
+    photos
+    twist-decode --shuffle --seed=5 --epochs=2 photos | records > all
+    for w in 1 2 5 12 20; do
+        for ((r = 0; r < w; r++)); do
+            twist-decode --shuffle --seed=5 --epochs=2 --shard=$r/$w photos > part.tws
+            records part.tws
+        done | sort > parts
+        cmp <(sort all) parts
+    done
+    [ "$(twist-decode --shard=1/5 photos | samples | cut -d' ' -f1 | xargs -n1 basename | tr '\n' ' ')" = "palette4.png restart.jpg rgb8.png " ]
+    twist-decode --shard=1/5 photos | twist-cat --header | grep -F '"samples": 3,'
+}
+
+@test "lists, several sources, single files, subsets and labels" {
+    photos
+    printf 'photos/cow/grey.jpg\tgrey\nphotos/ant/s444.jpg\tcolour\n' > list
+    [ "$(twist-decode --list list | samples)" = $'photos/cow/grey.jpg 1\nphotos/ant/s444.jpg 0' ]
+    [ "$(twist-decode --list - < list | samples)" = $'photos/cow/grey.jpg 1\nphotos/ant/s444.jpg 0' ]
+    [ "$(twist-decode photos/cow/grey.jpg photos/ant | samples | wc -l)" -eq 5 ]
+    [ "$(twist-decode "$GOLDEN/grey.jpg" | samples)" = "$GOLDEN/grey.jpg null" ]
+    printf 'grey.jpg\nant/s422.jpg\nnone.jpg\n' > keep
+    [ "$(twist-decode --subset keep photos | samples)" = $'photos/ant/s422.jpg 0\nphotos/cow/grey.jpg 2' ]
+    printf 'grey.jpg\t7\nant/s422.jpg\t3\n' > labels
+    [ "$(twist-decode --subset keep --labels labels photos | samples)" = $'photos/ant/s422.jpg 3\nphotos/cow/grey.jpg 7' ]
+    [ "$(twist-decode --limit=2 photos | samples | wc -l)" -eq 2 ]
+}
+
+@test "bad pictures are left out by name, counted, and shift nothing" {
+    photos
+    twist-decode photos | records > good
+    head -c 300 "$GOLDEN/s444.jpg" > photos/ant/cut.jpg
+    head -c 300 "$GOLDEN/rgb16.png" > photos/ant/cut.png
+    : > photos/bee/empty.jpg
+    echo '<html>404 Not Found</html>' > photos/bee/page.jpg
+    mkfifo photos/cow/fifo.jpg
+    ln -s nowhere photos/cow/link.jpg
+    mkdir photos/cow/folder.jpg
+    printf 'II*\0 a TIFF' > photos/cow/t.tif
+    run --separate-stderr twist-decode -o out.tws photos
+    [ "$status" -eq 0 ]
+    for why in "ant/cut.jpg: bad JPEG: Premature end of JPEG file; skipped" "ant/cut.png: bad PNG: the file is truncated; skipped" \
+               "bee/empty.jpg: empty file; skipped" "bee/page.jpg: neither" "cow/fifo.jpg: not a regular file; skipped" \
+               "cow/link.jpg: No such file or directory; skipped" "cow/t.tif: TIFF"; do
+        [[ "$stderr" == *"twist-decode: photos/$why"* ]]
+    done
+    [[ "$stderr" == *"7 bad images left out"* ]]
+    twist-cat --json out.tws | tail -n 1 | grep -Fx '{"end": true, "samples": 12, "skipped": 7}'
+    cut='s/"index": [0-9]*, //;s/"pos": [0-9]*, //'
+    diff <(sed "$cut" good) <(records out.tws | sed "$cut")
+    # the names and labels are still the pictures' own
+    records out.tws | grep -F '"key": "photos/cow/rgb8.png", "index": 17, "epoch": 0, "pos": 17, "label": 2'
+}
+
+@test "--on-error=fail stops at the first bad picture, without an end record" {
+    photos
+    head -c 300 "$GOLDEN/s444.jpg" > photos/bee/cut.jpg
+    run --separate-stderr bash -c "twist-decode --on-error=fail photos > out.tws"
+    [ "$status" -eq 1 ]
+    [ "$stderr" = "twist-decode: photos/bee/cut.jpg: bad JPEG: Premature end of JPEG file" ]
+    run twist-cat --check out.tws
+    [ "$status" -eq 1 ]
+    run twist-decode --on-error=fail -o file.tws photos
+    [ "$status" -eq 1 ]
+    [ ! -e file.tws ]
+}
+
+@test "--on-error=substitute keeps the count: the next good picture of the order, marked" {
+    photos
+    head -c 300 "$GOLDEN/s444.jpg" > photos/ant/a.jpg
+    : > photos/ant/b.jpg
+    : > photos/cow/z.jpg
+    twist-decode --on-error=substitute photos > out.tws 2> err
+    [ "$(grep -c 'the next good image takes its place' err)" -eq 3 ]
+    records out.tws > out
+    [ "$(wc -l < out)" -eq 15 ]
+    sed -n 1p out | grep -F '"key": "photos/ant/cmyk.jpg", "index": 2, "epoch": 0, "pos": 0, "label": 0, "sub": 0,'
+    sed -n 2p out | grep -F '"key": "photos/ant/cmyk.jpg", "index": 2, "epoch": 0, "pos": 1, "label": 0, "sub": 1,'
+    sed -n 3p out | grep -F '"index": 2, "epoch": 0, "pos": 2, "label": 0, "image"'
+    sed -n 15p out | grep -F '"index": 2, "epoch": 0, "pos": 14, "label": 0, "sub": 14,' # after the last comes the first
+}
+
+@test "where no picture is good, there is no stream" {
+    mkdir -p bad/a
+    : > bad/a/1.jpg
+    : > bad/a/2.jpg
+    for how in skip substitute; do
+        run twist-decode --on-error=$how -o out.tws bad
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"bad/a/1.jpg: empty file"* ]]
+        [[ "$output" == *"no good image"* ]]
+        [ ! -e out.tws ]
+    done
+}
+
+@test "empty folders, missing and unreadable sources are refused by name" {
+    mkdir empty
+    run twist-decode empty
+    [ "$status" -eq 1 ]
+    [ "$output" = "twist-decode: empty: no pictures in this folder" ]
+    run twist-decode nowhere
+    [ "$status" -eq 1 ]
+    [ "$output" = "twist-decode: nowhere: No such file or directory" ]
+    run twist-decode --list nowhere
+    [ "$status" -eq 1 ]
+    [ "$output" = "twist-decode: nowhere: No such file or directory" ]
+    if [ "$(id -u)" -ne 0 ]; then
+        mkdir closed
+        chmod 000 closed
+        run twist-decode closed
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"closed: Permission denied"* ]]
+    fi
+}
+
+@test "giant pictures and bombs are refused before memory is spent on them" {
+    mkdir big
+    # 65,500 x 65,500: in a JPEG's frame header, and in a PNG's
+    at=$(LC_ALL=C grep -obUaP '\xff\xc0' "$GOLDEN/s444.jpg" | head -n 1 | cut -d: -f1)
+    (head -c $((at + 5)) "$GOLDEN/s444.jpg"; printf '\xff\xdc\xff\xdc'; tail -c +$((at + 10)) "$GOLDEN/s444.jpg") > big/a.jpg
+    printf 'IHDR\0\0\xff\xdc\0\0\xff\xdc\x08\x02\0\0\0' > head
+    crc=$(gzip -c head | tail -c 8 | od -An -N4 -t x4 | tr -d ' ') # of gzip's trailer, the same polynomial
+    (head -c 12 "$GOLDEN/rgb8.png"; cat head; printf "\x${crc:0:2}\x${crc:2:2}\x${crc:4:2}\x${crc:6:2}"; tail -c +34 "$GOLDEN/rgb8.png") > big/b.png
+    run twist-decode -o out.tws big
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"a.jpg: 65500 x 65500 pixels, the limit is 178956970 in all"* ]]
+    [[ "$output" == *"b.png: 65500 x 65500 pixels, the limit is 178956970 in all"* ]]
+    run twist-decode --max-pixels=390 -o out.tws "$GOLDEN/grey.jpg"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"grey.jpg: 23 x 17 pixels, the limit is 390 in all"* ]]
+    twist-decode --max-pixels=391 "$GOLDEN/grey.jpg" | twist-cat --check
+}
+
+@test "--truncated=keep takes what decoded of a damaged picture" {
+    mkdir cut
+    head -c -150 "$GOLDEN/s444.jpg" > cut/a.jpg
+    size=$(stat -c %s "$GOLDEN/rgb16.png")
+    head -c $((size - 300)) "$GOLDEN/rgb16.png" > cut/b.png
+    twist-decode --truncated=keep cut > out.tws
+    twist-cat --check out.tws | grep -F ' 2 samples'
+    twist-cat --npy image=a.npy out.tws
+    # the first rows are the whole picture's
+    cmp <(tail -c $((23 * 17 * 3)) "$GOLDEN/rgb16.png.ppm" | head -c 69) <(tail -c +257 a.npy | tail -c $((23 * 17 * 3)) | head -c 69)
+}
+
+@test "--exif-rotate turns upright; without it the pixels stay as they are" {
+    twist-decode "$GOLDEN/orientation6.jpg" | records | grep -F '"shape": [17, 23, 3]'
+    twist-decode --exif-rotate "$GOLDEN/orientation6.jpg" | records | grep -F '"shape": [23, 17, 3]'
+}
+
+@test "--shrink-to halves JPEGs as long as the short side stays large enough" {
+    for want in 17:17,23 9:9,12 8:9,12 5:5,6 3:3,3; do
+        shape=${want#*:}
+        twist-decode --shrink-to="${want%:*}" "$GOLDEN/s420.jpg" | records | grep -F "\"shape\": [${shape%,*}, ${shape#*,}, 3]"
+    done
+    twist-decode --shrink-to=5 "$GOLDEN/rgb8.png" | records | grep -F '"shape": [17, 23, 3]'
+}
+
+@test "a files stream is decoded as it comes" {
+    photos
+    # a files stream made of an images stream's own text: written here by hand, with two pictures
+    map() { printf '\x84\xa3key%b%s\xa5index%b\xa5label\x01\xa5bytes\xc5' "\\x$(printf %x $((160 + ${#1})))" "$1" "\\x0$2"; printf "\\x$(printf %02x $(($3 >> 8)))\\x$(printf %02x $(($3 & 255)))"; }
+    (printf '\x83\xa5twist\x01\xa4kind\xa5files\xa7classes\x92\xa1a\xa1b'
+     size=$(stat -c %s "$GOLDEN/grey.jpg"); map g.jpg 5 "$size"; cat "$GOLDEN/grey.jpg"
+     map bad.jpg 6 3; printf abc
+     size=$(stat -c %s "$GOLDEN/rgb8.png"); map c.png 7 "$size"; cat "$GOLDEN/rgb8.png"
+     printf '\x83\xa3end\xc3\xa7samples\x03\xa7skipped\x02') > in.tws
+    run --separate-stderr twist-decode -i in.tws -o out.tws
+    [ "$status" -eq 0 ]
+    [[ "$stderr" == *"bad.jpg: "* ]]
+    [ "$(samples < out.tws)" = $'g.jpg 1\nc.png 1' ]
+    twist-cat --json out.tws | tail -n 1 | grep -F '"skipped": 3' # one here, two before
+    twist-cat --header out.tws | grep -F '"classes": ["a", "b"]'
+    head -c 900 in.tws | twist-decode -i - > cut.tws 2> err && return 1
+    grep -F 'twist-decode: standard input: cut at byte 900' err
+    run twist-decode -i "pipe:cat in.tws; exit 3" -o x.tws
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"status 3"* ]]
+    [ ! -e x.tws ]
+    run twist-decode -i "$FORMATS/views.tws" -o x.tws
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"a files stream is wanted"* ]]
+}
+
+@test "odd names: spaces, newline, bytes that are no UTF-8, a leading dash" {
+    mkdir -p odd/$'c\n1'
+    cp "$GOLDEN/grey.jpg" odd/$'c\n1'/$'\xff \x01.jpg'
+    cp "$GOLDEN/grey.jpg" odd/$'c\n1'/-o.jpg
+    twist-decode odd > out.tws
+    twist-cat --json out.tws | grep -F '"key": "odd/c\u000a1/\udcff \u0001.jpg"'
+    [ "$(records out.tws | wc -l)" -eq 2 ]
+    cd odd/$'c\n1'
+    twist-decode -- -o.jpg | twist-cat --check
+}
+
+@test "a full disk, a reader that leaves" {
+    photos
+    run twist-decode -o /dev/full photos
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"/dev/full: No space left"* ]]
+    run bash -c "twist-decode photos > /dev/full"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"standard output: No space left"* ]]
+    run bash -c "twist-decode --epochs=10000 photos | head -c 5000 > part; echo \${PIPESTATUS[0]}"
+    [ "$output" = 141 ] # ended by SIGPIPE, quietly
+    run twist-cat --check part
+    [ "$status" -eq 1 ]
+}
+
+@test "wrong command lines exit 2 and name the mistake" {
+    for args in "" "--shard=3/3 photos" "--shard=1 photos" "--on-error=perhaps photos" "-j0 photos" "--epochs=-1 photos" "-i x photos" \
+                "-i x --shuffle" "--nope photos" "--truncated=half photos"; do
+        run twist-decode $args
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"try 'twist-decode -h'"* ]]
+    done
+}
