@@ -17,8 +17,8 @@ PROGRAMS = $(patsubst src/%.c,$(BIN)/%,$(wildcard src/*.c))
 UNIT = $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*_test.c))
 LIB_OBJ = $(LIB_SRC:%.c=$B/%.o)
 CPU_OBJ = $(CPU_SRC:%.c=$B/%.o)
-LDLIBS = -lmsgpackc -ljpeg -lpng -lcjson -lpthread -ldl -lm
-DEBIAN = gcc make pkg-config libdnnl-dev libmsgpack-dev libjpeg62-turbo-dev libpng-dev libcjson-dev librandom123-dev \
+LDLIBS = -lmsgpackc -ljpeg -lpng -lwebpdemux -lwebp -lgif -lzstd -lz -lcjson -lpthread -ldl -lm
+DEBIAN = gcc make pkg-config libdnnl-dev libmsgpack-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev libzstd-dev zlib1g-dev libcjson-dev librandom123-dev \
 	bats bats-support bats-assert mandoc
 
 all: $(PROGRAMS) $(BIN)/libtwist-cpu.so ## all: programs and libraries, in bin/

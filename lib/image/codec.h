@@ -7,13 +7,17 @@
 /* Each as tw_image_decode, for bytes that begin with the format's signature. */
 int tw_jpeg_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode_options *o);
 int tw_png_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode_options *o);
+int tw_webp_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode_options *o);
+int tw_gif_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode_options *o);
+int tw_bmp_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode_options *o);
+int tw_pnm_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode_options *o);
 
 /* Refuses w x h over max_pixels. 0, or -1 and tw_error(). */
 int tw_image_check(int64_t w, int64_t h, const tw_decode_options *o);
 /* Makes room for w x h pixels and sets the size. 0, or -1 and tw_error(). */
 int tw_image_resize(tw_image *m, int w, int h);
 
-/* The Exif orientation 1..8 of a JPEG or PNG file; 1 where there is none or it is damaged. */
+/* The Exif orientation 1..8 of a JPEG, PNG or WebP file; 1 where there is none or it is damaged. */
 int tw_exif_orientation(const uint8_t *bytes, size_t n);
 
 #endif

@@ -51,39 +51,49 @@ static int orient(tw_image *m, int orientation)
     return 0;
 }
 
-/* Formats that are known by their first bytes and not decoded here: a better message than "unknown". */
-static const char *foreign(const uint8_t *b, size_t n)
+/* Formats by their first bytes. decode NULL: known, so that it can be said, but not read here. */
+static const struct format {
+    const char *magic;
+    size_t size, offset;
+    const char *name;
+    int (*decode)(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode_options *o);
+} formats[] = {
+    {"\xff\xd8\xff", 3, 0, "JPEG", tw_jpeg_decode},
+    {"\x89PNG\r\n\x1a\n", 8, 0, "PNG", tw_png_decode},
+    {"WEBP", 4, 8, "WebP", tw_webp_decode},
+    {"GIF87a", 6, 0, "GIF", tw_gif_decode},
+    {"GIF89a", 6, 0, "GIF", tw_gif_decode},
+    {"BM", 2, 0, "BMP", tw_bmp_decode},
+    {"II*\0", 4, 0, "TIFF", NULL},
+    {"MM\0*", 4, 0, "TIFF", NULL},
+    {"ftyp", 4, 4, "AVIF, HEIC or video", NULL},
+    {"\0\0\0\14jP", 6, 0, "JPEG 2000", NULL},
+    {"\xff\x0a", 2, 0, "JPEG XL", NULL},
+};
+static const struct format pnm = {"P", 1, 0, "PNM", tw_pnm_decode};
+
+static const struct format *find_format(const uint8_t *b, size_t n)
 {
-    static const struct {
-        const char *magic, *name;
-        size_t offset, size;
-    } known[] = {
-        {"WEBP", "WebP", 8, 4}, {"GIF8", "GIF", 0, 4},      {"BM", "BMP", 0, 2},      {"II*\0", "TIFF", 0, 4},
-        {"MM\0*", "TIFF", 0, 4}, {"ftyp", "AVIF, HEIC or video", 4, 4}, {"\0\0\0\14jP", "JPEG 2000", 0, 6},
-    };
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (n >= known[i].offset + known[i].size && memcmp(b + known[i].offset, known[i].magic, known[i].size) == 0)
-            return known[i].name;
+    if (n >= 3 && b[0] == 'P' && b[1] >= '1' && b[1] <= '6' && (b[2] == '#' || strchr(" \t\n\v\f\r", b[2]) != NULL) && b[2] != '\0')
+        return &pnm;
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (n >= formats[i].offset + formats[i].size && memcmp(b + formats[i].offset, formats[i].magic, formats[i].size) == 0)
+            return &formats[i];
     return NULL;
 }
 
 int tw_image_decode(tw_image *out, const void *bytes, size_t n, const tw_decode_options *o)
 {
-    const uint8_t *b = bytes;
-    int rc;
+    const struct format *f = find_format(bytes, n);
     if (n == 0)
         return tw_fail("empty file");
-    if (n >= 3 && memcmp(b, "\xff\xd8\xff", 3) == 0)
-        rc = tw_jpeg_decode(out, b, n, o);
-    else if (n >= 8 && memcmp(b, "\x89PNG\r\n\x1a\n", 8) == 0)
-        rc = tw_png_decode(out, b, n, o);
-    else if (foreign(b, n) != NULL)
-        return tw_fail("%s, which is not read; JPEG and PNG are", foreign(b, n));
-    else
-        return tw_fail("neither JPEG nor PNG");
-    if (rc != 0 || !o->exif_rotate)
-        return rc;
-    const int orientation = tw_exif_orientation(b, n);
+    if (f == NULL)
+        return tw_fail("no picture: none of JPEG, PNG, WebP, GIF, BMP, PNM");
+    if (f->decode == NULL)
+        return tw_fail("%s, which is not read; JPEG, PNG, WebP, GIF, BMP and PNM are", f->name);
+    if (f->decode(out, bytes, n, o) != 0)
+        return -1;
+    const int orientation = o->exif_rotate ? tw_exif_orientation(bytes, n) : 1;
     return orientation > 1 ? orient(out, orientation) : 0;
 }
 

@@ -1,4 +1,5 @@
-/* Undecoded files to pixels, by content and not by name: JPEG and PNG, always 8-bit RGB as Pillow's convert("RGB") gives. */
+/* Undecoded files to pixels, by content and not by name: JPEG, PNG, WebP, GIF (the first frame), BMP, PBM, PGM and PPM, always 8-bit RGB
+ * as Pillow's convert("RGB") gives. */
 #ifndef TW_IMAGE_DECODE_H
 #define TW_IMAGE_DECODE_H
 

@@ -66,9 +66,27 @@ static int from_png(const uint8_t *b, size_t n)
     return 1;
 }
 
+static int from_webp(const uint8_t *b, size_t n)
+{
+    size_t at = 12;
+    while (n - at >= 8) {
+        const size_t size = u32(b + at + 4, false), padded = size + size % 2;
+        if (size > n - at - 8)
+            break;
+        if (memcmp(b + at, "EXIF", 4) == 0) {
+            const bool prefixed = size >= 6 && memcmp(b + at + 8, "Exif\0", 6) == 0;
+            return prefixed ? from_tiff(b + at + 14, size - 6) : from_tiff(b + at + 8, size);
+        }
+        at += 8 + (padded < n - at - 8 ? padded : n - at - 8);
+    }
+    return 1;
+}
+
 int tw_exif_orientation(const uint8_t *bytes, size_t n)
 {
-    if (n < 8)
+    if (n < 12)
         return 1;
-    return bytes[0] == 0xff ? from_jpeg(bytes, n) : from_png(bytes, n);
+    if (memcmp(bytes + 8, "WEBP", 4) == 0)
+        return from_webp(bytes, n);
+    return bytes[0] == 0xff ? from_jpeg(bytes, n) : bytes[0] == 0x89 ? from_png(bytes, n) : 1;
 }

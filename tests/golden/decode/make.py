@@ -1,5 +1,5 @@
 """Small pictures of every kind that twist-decode reads, and beside each NAME.EXT its pixels as Pillow gives them:
-NAME.EXT.ppm is convert("RGB") of the opened file, NAME.EXT.upright.ppm of ImageOps.exif_transpose of it."""
+NAME.EXT.want is convert("RGB") of the opened file as PPM, NAME.EXT.upright of ImageOps.exif_transpose of it."""
 import glob
 import io
 import os
@@ -102,20 +102,118 @@ def make_jpeg():
             save("orientation6.png", encoded(rgb, "PNG", exif=exif))
 
 
+def make_webp():
+    rgb, rgba = Image.fromarray(picture(3)), Image.fromarray(picture(4), "RGBA")
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    save("lossy.webp", encoded(rgb, "WEBP", quality=60))
+    save("lossless.webp", encoded(rgb, "WEBP", lossless=True))
+    save("lossy-alpha.webp", encoded(rgba, "WEBP", quality=80, exact=True))
+    save("lossless-alpha.webp", encoded(rgba, "WEBP", lossless=True, exact=True))
+    save("animated.webp", encoded(rgba, "WEBP", save_all=True, append_images=[rgb.rotate(180)], lossless=True, exact=True))
+    save("orientation8.webp", encoded(rgb, "WEBP", lossless=True, exif=exif))
+
+
+def make_gif():
+    grey, rgb = Image.fromarray(picture(1)[..., 0]), Image.fromarray(picture(3))
+    few = rgb.quantize(20, method=Image.Quantize.FASTOCTREE)
+    save("grey.gif", encoded(grey, "GIF"))
+    save("palette.gif", encoded(few, "GIF", interlace=0))
+    save("interlaced.gif", encoded(few, "GIF", interlace=1))
+    save("transparent.gif", encoded(few, "GIF", transparency=3))
+    save("animated.gif", encoded(few, "GIF", save_all=True, append_images=[rgb.rotate(180)]))
+    # the frame of palette.gif on a larger screen, without and with a transparent colour; beyond the screen; cut short of it
+    data = bytearray(encoded(few, "GIF", interlace=0))
+    at = data.index(b"," + bytes(4) + struct.pack("<HH", W, H))
+    for name, screen, place, control in [("offset", (40, 30), (5, 9), b""), ("offset-transparent", (40, 30), (5, 9), b"!\xf9\4\1\0\0\2\0"),
+                                         ("beyond", (10, 10), (2, 1), b"")]:
+        new = data[:6] + struct.pack("<HH", *screen) + data[10:13 + (3 << (data[10] & 7) + 1)] + control
+        save(name + ".gif", new + b"," + struct.pack("<HH", *place) + data[at + 5:])
+
+
+def bmp(bits, rows, palette=b"", compression=0, masks=b"", size=40, height=H):
+    """Pixels given as the bytes of the file; the header of `size` bytes."""
+    if size == 12:
+        head = struct.pack("<IHHHH", 12, W, H, 1, bits)
+    else:
+        head = struct.pack("<IIiHHIIIIII", size, W, height, 1, bits, compression, len(rows), 0, 0, 0, 0)
+        head += masks + bytes(size - 40 - len(masks) if size > 40 else 0)
+    at = 14 + len(head) + len(palette)
+    return b"BM" + struct.pack("<IHHI", at + len(rows), 0, 0, at) + head + palette + rows
+
+
+def bmp_rows(values, bits):
+    out = b""
+    for row in values:
+        text = "".join(format(int(v), f"0{bits}b") for v in row) if bits < 8 else None
+        data = int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(-(-len(text) // 8), "big") if text else row.tobytes()
+        out += data + bytes(-len(data) % 4)
+    return out
+
+
+def make_bmp():
+    rgb, grey = Image.fromarray(picture(3)), Image.fromarray(picture(1)[..., 0])
+    palette = (np.arange(1024) * 37 % 256).astype(np.uint8).tobytes()
+    few = picture(1, 15)[..., 0]
+    save("rgb24.bmp", encoded(rgb, "BMP"))
+    save("grey8.bmp", encoded(grey, "BMP"))
+    save("bit1.bmp", encoded(grey.convert("1"), "BMP"))
+    save("rgba32.bmp", encoded(Image.fromarray(picture(4), "RGBA"), "BMP"))
+    save("palette4.bmp", bmp(4, bmp_rows(few, 4), palette[:64]))
+    save("palette8.bmp", bmp(8, bmp_rows(few * 16, 8), palette))
+    save("palette1.bmp", bmp(1, bmp_rows(few // 8, 1), palette[:8]))
+    save("short-palette.bmp", bmp(8, bmp_rows(few * 16, 8), palette).replace(struct.pack("<IIII", 0, 0, 0, 0), struct.pack("<IIII", 0, 0, 256, 0), 1))
+    save("os2.bmp", bmp(8, bmp_rows(few * 16, 8), palette[:768], size=12))
+    save("top-down.bmp", bmp(8, bmp_rows(few * 16, 8), palette, height=-H))
+    wide = picture(1, 65535)[..., 0].astype("<u2")
+    save("rgb15.bmp", bmp(16, bmp_rows(wide, 16)))
+    save("rgb16.bmp", bmp(16, bmp_rows(wide, 16), compression=3, masks=struct.pack("<III", 0xF800, 0x7E0, 0x1F)))
+    save("rgb32.bmp", bmp(32, bmp_rows(picture(4).view("<u4")[..., 0], 32)))
+    save("masks32.bmp", bmp(32, bmp_rows(picture(4).view("<u4")[..., 0], 32), compression=3, size=56,
+                            masks=struct.pack("<IIII", 0xFF000000, 0xFF0000, 0xFF00, 0xFF)))
+    # run lengths: a run, pixels as they are (odd in number), an end of line early, a step right and up, the rest in runs
+    coded = b"\5\1" + b"\0\3abc\0" + b"\7\2" + b"\0\0" + b"\0\2\3\1" + b"\4\5" + b"\0\0" + b"".join(bytes([W, i]) + b"\0\0" for i in range(H)) + b"\0\1"
+    save("rle8.bmp", bmp(8, coded, palette, compression=1))
+    coded = b"\5\x12" + b"\0\5\x12\x34\x50\0" + b"\7\x98" + b"\0\0" + b"\0\2\3\1" + b"\4\x56" + b"\0\0" + b"".join(bytes([W, 17 * (i % 15) + 1]) + b"\0\0" for i in range(H)) + b"\0\1"
+    save("rle4.bmp", bmp(4, coded, palette[:64], compression=2))
+
+
+def make_pnm():
+    def head(kind, top=None):
+        return b"P%d # a comment\n%d\n# another\n %d\n" % (kind, W, H) + (b"%d\n" % top if top else b"")
+
+    def plain(values):
+        return b"# and one more\n" + b"\n".join(b" ".join(b"%d" % v for v in row.ravel()) for row in values) + b"\n"
+
+    bits = picture(1, 1)[..., 0]
+    save("plain.pbm", head(1) + b"\n".join(b"".join(b"%d" % v for v in row) for row in bits) + b"\n")
+    save("binary.pbm", head(4) + np.packbits(bits, axis=1).tobytes())
+    for top in 255, 15, 100, 1000, 65535:
+        for kind, channels, ending in (5, 1, "pgm"), (6, 3, "ppm"):
+            values = picture(channels, top)
+            data = values.astype(">u2" if top > 255 else "u1").tobytes()
+            save(f"plain{top}.{ending}", head(kind - 3, top) + plain(values))
+            save(f"binary{top}.{ending}", head(kind, top) + data)
+
+
 def main():
     for old in glob.glob(os.path.join(here, "*.*")):
         if not old.endswith(".py"):
             os.remove(old)
     make_png()
     make_jpeg()
+    make_webp()
+    make_gif()
+    make_bmp()
+    make_pnm()
     for path in sorted(glob.glob(os.path.join(here, "*.*"))):
         if path.endswith(".py"):
             continue
         with Image.open(path) as image:
-            image.convert("RGB").save(path + ".ppm")
+            image.convert("RGB").save(path + ".want", "PPM")
         if "orientation" in path:
             with Image.open(path) as image:
-                ImageOps.exif_transpose(image).convert("RGB").save(path + ".upright.ppm")
+                ImageOps.exif_transpose(image).convert("RGB").save(path + ".upright", "PPM")
 
 
 if __name__ == "__main__":
