@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/mem.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,8 +27,11 @@ int tw_vector_check(int *D, const tw_roster *r, const tw_sample *s, const tw_ten
 int tw_vector_copy(float *out, const tw_roster *r, const tw_sample *s, const tw_tensor *t, const char *what)
 {
     const int D = (int)t->dim[0];
+    bool finite = true;
     memcpy(out, t->data, (size_t)D * sizeof *out);
-    for (int d = 0; d < D; d++) {
+    for (int d = 0; d < D; d++)
+        finite &= fabsf(out[d]) <= FLT_MAX;
+    for (int d = 0; d < D && !finite; d++) {
         if (isfinite(out[d]))
             continue;
         char text[120];
@@ -50,14 +54,13 @@ static int add(tw_features *f, const tw_sample *s)
     return tw_roster_add(&f->who, s);
 }
 
-int tw_features_read(tw_features *f, const char *endpoint)
+int tw_features_take(tw_features *f, tw_reader *r)
 {
     tw_sample s;
     int rc = -1;
     *f = (tw_features){0};
     tw_sample_init(&s);
-    tw_reader *r = tw_reader_open(endpoint, NULL, NULL);
-    if (r != NULL && tw_roster_init(&f->who, r) == 0)
+    if (tw_roster_init(&f->who, r) == 0)
         while ((rc = tw_reader_next(r, &s)) == 1)
             if (add(f, &s) != 0) {
                 rc = -1;
@@ -65,10 +68,18 @@ int tw_features_read(tw_features *f, const char *endpoint)
             }
     if (rc == 0 && f->who.n == 0)
         rc = tw_fail("%s: no samples", f->who.name);
-    tw_reader_close(r);
     tw_sample_fini(&s);
     if (rc != 0)
         tw_features_fini(f);
+    return rc;
+}
+
+int tw_features_read(tw_features *f, const char *endpoint)
+{
+    *f = (tw_features){0};
+    tw_reader *r = tw_reader_open(endpoint, NULL, NULL);
+    const int rc = r != NULL ? tw_features_take(f, r) : -1;
+    tw_reader_close(r);
     return rc;
 }
 

@@ -14,6 +14,8 @@ typedef struct {
 /* Reads the whole stream's `features`: memory is n * (4 D + 16 bytes) and the keys. Refused, naming the sample: a sample without
  * features, of another length than the first, with a value that is not finite. 0, or -1 and tw_error() with f empty. */
 int tw_features_read(tw_features *f, const char *endpoint);
+/* The same from a reader that is open, up to its end record. */
+int tw_features_take(tw_features *f, tw_reader *r);
 void tw_features_fini(tw_features *f);
 
 /* Checks a vector against D (0: the first one settles it) and for values that are not finite, and copies it to out (which

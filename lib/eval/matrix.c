@@ -82,6 +82,11 @@ void tw_panels_set(tw_panels *p, const float *b, size_t row, size_t col, int n, 
     tw_blocks_each(threads, tw_blocks_count(n, p->kernel->nr), set_panel, &s);
 }
 
+tw_panels tw_panels_part(const tw_panels *p, int first, int n)
+{
+    return (tw_panels){p->kernel, p->data + (size_t)first * p->k, n, p->k, n, p->k};
+}
+
 /* A tile of which only m x n are wanted. */
 static void edge_tile(const tw_matrix_kernel *kernel, float *c, size_t stride, const float *a, const float *b, int k, bool zero, int m,
                       int n)

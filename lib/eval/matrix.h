@@ -37,6 +37,9 @@ void tw_panels_fini(tw_panels *p);
 /* Lays out b: element d of row j at b[j*row + d*col]; n and k within the room. */
 void tw_panels_set(tw_panels *p, const float *b, size_t row, size_t col, int n, int k, tw_blocks *threads);
 
+/* Rows first .. first+n-1 of what was laid out, as an operand that borrows from p; first: a multiple of 32. */
+tw_panels tw_panels_part(const tw_panels *p, int first, int n);
+
 /* c[i*stride + j] = (add ? itself : 0) + sum over d of a[i,d] * b[j,d] for i < m, j < b->n; a[i,d] at a[i*row + d*col].
  * Called by several threads at once for different rows of c. */
 void tw_product(float *c, size_t stride, const float *a, size_t row, size_t col, int m, const tw_panels *b, bool add);

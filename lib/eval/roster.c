@@ -53,14 +53,29 @@ int tw_roster_fail(const tw_roster *r, const tw_sample *s, const char *text)
     return tw_fail("%s: sample %lld (%.*s): %s", r->name, (long long)r->n, shown, s->key, text);
 }
 
+static int check_label(const tw_roster *r, const tw_sample *s)
+{
+    const int classes = r->named > 0 ? r->named : MOST_CLASSES;
+    char text[80];
+    if (s->label < classes)
+        return 0;
+    snprintf(text, sizeof text, "label %lld: there are %d classes", (long long)s->label, classes);
+    return tw_roster_fail(r, s, text);
+}
+
+int tw_roster_pass(tw_roster *r, const tw_sample *s)
+{
+    if (check_label(r, s) != 0)
+        return -1;
+    r->n++;
+    return 0;
+}
+
 int tw_roster_add(tw_roster *r, const tw_sample *s)
 {
     const size_t n = (size_t)r->n + 1, end = r->text.size + s->key_size;
-    if (s->label >= (r->named > 0 ? r->named : MOST_CLASSES)) {
-        char text[80];
-        snprintf(text, sizeof text, "label %lld: there are %d classes", (long long)s->label, r->named > 0 ? r->named : MOST_CLASSES);
-        return tw_roster_fail(r, s, text);
-    }
+    if (check_label(r, s) != 0)
+        return -1;
     if (tw_grow(&r->label, &r->label_cap, n, sizeof *r->label) != 0 || tw_grow(&r->key_end, &r->key_cap, n, sizeof *r->key_end) != 0 ||
         tw_grow(&r->text.data, &r->text.cap, end, 1) != 0)
         return -1;

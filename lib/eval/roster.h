@@ -22,6 +22,10 @@ void tw_roster_fini(tw_roster *r);
 /* Appends the sample's key and label. 0, or -1 and tw_error(): a label beyond the classes. */
 int tw_roster_add(tw_roster *r, const tw_sample *s);
 
+/* Counts the sample in n only, for streams that go by without being kept: the same check of its label, but neither that nor
+ * its key can be asked for. */
+int tw_roster_pass(tw_roster *r, const tw_sample *s);
+
 /* The key of sample i, not NUL-terminated; borrowed until the next add. */
 const char *tw_roster_key(const tw_roster *r, int64_t i, size_t *size);
 
@@ -31,7 +35,7 @@ int tw_roster_labelled(const tw_roster *r);
 /* 0 if labels mean the same in both, else -1 and tw_error(): both have names of classes and they differ. */
 int tw_roster_same_classes(const tw_roster *a, const tw_roster *b);
 
-/* Records that something is wrong with sample i: "FILE: sample 3 (KEY): TEXT". Returns -1. */
+/* Records that something is wrong with s, which comes after the n samples so far: "FILE: sample 3 (KEY): TEXT". Returns -1. */
 int tw_roster_fail(const tw_roster *r, const tw_sample *s, const char *text);
 
 #endif

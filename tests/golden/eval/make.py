@@ -92,28 +92,39 @@ def knn_stream():
 
 
 def linear():
-    """Steps of SGD with momentum on all samples, cosine learning rate per epoch."""
-    n, d, c, epochs, lr, wd = 30, 10, 5, 8, 0.3, 0.01
-    x, y = rng.normal(size=(n, d)).astype(np.float32), rng.integers(0, c, n)
+    """SGD with momentum and weight decay on batches of 8 in given orders, the last of an epoch smaller; cosine learning rate per epoch."""
+    n, d, c, epochs, batch, lr, wd = 30, 10, 5, 8, 8, 0.3, 0.01
+    x, y = torch.tensor(rng.normal(size=(n, d)).astype(np.float32)), torch.tensor(rng.integers(0, c, n))
+    order = np.stack([rng.permutation(n) for _ in range(epochs)])
     fc = torch.nn.Linear(d, c)
     fc.weight.data.normal_(0, 0.01, generator=torch.Generator().manual_seed(1))
     fc.bias.data.zero_()
     start = fc.weight.data.clone()
     opt = torch.optim.SGD(fc.parameters(), lr, momentum=0.9, weight_decay=wd)
     sched = torch.optim.lr_scheduler.CosineAnnealingLR(opt, epochs, eta_min=0)
-    for _ in range(epochs):
-        loss = torch.nn.functional.cross_entropy(fc(torch.tensor(x)), torch.tensor(y))
-        opt.zero_grad()
-        loss.backward()
-        opt.step()
+    losses = []
+    for o in order:
+        total = 0
+        for at in torch.tensor(o).split(batch):
+            loss = torch.nn.functional.cross_entropy(fc(x[at]), y[at])
+            total += loss.item() * len(at)
+            opt.zero_grad()
+            loss.backward()
+            opt.step()
+        losses.append(total / n)
         sched.step()
+    rank = fc(x).argsort(1, descending=True)
+    hit = rank == y[:, None]
     with open(os.path.join(here, "linear.txt"), "w") as f:
-        row(f, [n, d, c, epochs, lr, wd])
+        row(f, [n, d, c, epochs, batch, lr, wd])
         row(f, y, "%d")
-        for block in (x, start.numpy(), fc.weight.data.numpy(), fc.bias.data.numpy()[None]):
+        for r in order:
+            row(f, r, "%d")
+        for block in (x.numpy(), start.numpy(), fc.weight.data.numpy(), fc.bias.data.numpy()[None]):
             for r in block:
                 row(f, r, "%.9g")
-        row(f, [loss.item()])
+        row(f, losses)
+        row(f, [hit[:, 0].sum()], "%d")
 
 
 def crc32c(data):
@@ -132,13 +143,14 @@ def pack(record):
     return body + b"\xa3crc" + b"\xce" + crc32c(body).to_bytes(4, "big")
 
 
-def stream(name, n, d, c, seed, labels=True, nan=False, end=True, odd=False):
-    r = np.random.default_rng(seed)
+def stream(name, n, d, c, seed, labels=True, nan=False, end=True, odd=False, epochs=1):
     centres = np.random.default_rng(1).normal(size=(c, d)) * 2
     with open(os.path.join(here, name), "wb") as f:
-        f.write(pack({"twist": 1, "kind": "features", "samples": n, "epochs": 1, "first_epoch": 0, "seed": 0,
+        f.write(pack({"twist": 1, "kind": "features", "samples": n, "epochs": epochs, "first_epoch": 0, "seed": 0,
                       "classes": ["class %d" % i for i in range(c)] if labels else None, "history": []}))
-        for i in range(n):
+        for e, i in [(e, i) for e in range(epochs) for i in range(n)]:
+            if i == 0:
+                r = np.random.default_rng(seed)  # every epoch the same
             y = int(r.integers(c))
             x = (centres[y] + r.normal(size=d)).astype(np.float32)
             near = -((x[None] - centres) ** 2).sum(1)
@@ -147,10 +159,10 @@ def stream(name, n, d, c, seed, labels=True, nan=False, end=True, odd=False):
                 x[1] = np.nan
             if odd and i == 3:
                 x = x[:-1]
-            f.write(pack({"key": "class %d/%03d.png" % (y, i), "index": i, "epoch": 0, "pos": i, "label": y if labels else None,
+            f.write(pack({"key": "class %d/%03d.png" % (y, i), "index": i, "epoch": e, "pos": i, "label": y if labels else None,
                           "features": x, "logits": logits}))
         if end:
-            f.write(pack({"end": True, "samples": n, "skipped": 0}))
+            f.write(pack({"end": True, "samples": n * epochs, "skipped": 0}))
 
 
 partitions()
@@ -164,4 +176,6 @@ stream("unlabelled.tws", 10, 8, 4, 14, labels=False)
 stream("nan.tws", 10, 8, 4, 15, nan=True)
 stream("odd.tws", 10, 8, 4, 16, odd=True)
 stream("cut.tws", 10, 8, 4, 17, end=False)
+stream("epochs.tws", 20, 8, 4, 18, epochs=3)
+stream("epoch.tws", 20, 8, 4, 18)
 knn_stream()

@@ -1,0 +1,14 @@
+/* The file of a linear classifier: safetensors with fc.weight f32 [C,D] and fc.bias f32 [C], for features as twist-embed gives them.
+ * Metadata: format "twist linear classifier", classes (JSON list of names, where there are any), and what the caller adds. */
+#ifndef TW_EVAL_CLASSIFIER_H
+#define TW_EVAL_CLASSIFIER_H
+
+/* Folds the standardisation of the features, x' = (x - mean) / std, into the weights [C,D] and bias [C] that were trained on x', so
+ * that they apply to x. mean, std: [D]. */
+void tw_classifier_fold(float *weight, float *bias, int C, int D, const float *mean, const float *std);
+
+/* Writes the file. classes: C names, or NULL; meta: n pairs of key and value. 0, or -1 and tw_error(). */
+int tw_classifier_write(const char *path, const float *weight, const float *bias, int C, int D, char *const *classes,
+                        const char *const (*meta)[2], int n);
+
+#endif

@@ -1,0 +1,122 @@
+# Goal: twist-linear trains and measures as the official evaluation, the same for any -j, and refuses what it cannot measure.
+
+setup() {
+    BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
+    PATH=$BIN:$PATH
+    EVAL=$(cd "$BATS_TEST_DIRNAME/golden/eval" && pwd)
+    cd "$BATS_TEST_TMPDIR"
+}
+
+number() { sed -n "s/.*\"$1\": *\([0-9.e-]*\).*/\1/p" <<< "$output"; }
+
+@test "it learns; one line of JSON; classifier and log, with the same bytes for any -j" {
+    run twist-linear --train "$EVAL/train.tws" --val "$EVAL/val.tws" --epochs 20 --batch-size 16 -o c.safetensors --log log.jsonl -j 1
+    [ "$status" -eq 0 ]
+    [ "${#lines[@]}" -eq 1 ]
+    [[ "$output" == '{"acc1": '*', "acc5": 1, "epoch": '*', "acc1_last": '*', "acc5_last": 1, "loss_last": '*', "epochs": 20, "classes": 4, "val": 40}' ]]
+    awk -v a="$(number acc1)" -v l="$(number acc1_last)" 'BEGIN {exit !(a > 0.9 && a <= 1 && l > 0.9 && l <= a)}' # 4 classes, far apart
+    [ "$(wc -l < log.jsonl)" -eq 20 ]
+    head -n 1 log.jsonl | grep -E '^\{"epoch": 1, "lr": 0.2, "loss": [0-9.]+, "acc1": [0-9.]+, "acc5": 1, "seconds": [0-9.]+\}$'
+    # the best epoch of the log is the one reported, the first of equals
+    best=$(sed 's/.*"epoch": \([0-9]*\),.*"acc1": \([0-9.]*\),.*/\2 \1/' log.jsonl | sort -k1,1gr -k2,2n | head -n 1)
+    [ "$best" = "$(number acc1) $(number epoch)" ]
+    # lr halves in the middle of the cosine
+    sed -n 11p log.jsonl | grep -F '"lr": 0.1,'
+    grep -aq '"fc.weight":{[^}]*"shape":\[4,8\]' c.safetensors
+    grep -aqF 'class 3' c.safetensors
+    first=$output
+    for j in 2 5; do
+        run twist-linear --train "pipe:cat $EVAL/train.tws" --val - --epochs 20 --batch-size 16 -o d.safetensors --no-history -j $j < "$EVAL/val.tws"
+        [ "$output" = "$first" ]
+        cmp <(tail -c 144 c.safetensors) <(tail -c 144 d.safetensors) # (4 x 8 + 4) numbers
+    done
+    run twist-linear --train "$EVAL/train.tws" --val "$EVAL/val.tws" --epochs 20 --batch-size 16 --seed 1
+    [ "$output" != "$first" ]
+}
+
+@test "the seed's spelling works, --normalize copes with badly scaled features" {
+    run twist-linear --train "$EVAL/train.tws" --val "$EVAL/val.tws" --lr_classifier 0.1 --weight-decay 0.001 --batch_size 32 --epochs 5 --log log --momentum 0
+    [ "$status" -eq 0 ]
+    head -n 1 log | grep -F '"lr": 0.1,'
+    run twist-linear --train "$EVAL/train.tws" --val "$EVAL/val.tws" --normalize --epochs 30 -o n.safetensors
+    [ "$status" -eq 0 ]
+    awk -v a="$(number acc1)" 'BEGIN {exit !(a > 0.9)}'
+}
+
+@test "a training stream of several epochs is taken as it comes, one epoch after another" {
+    # full batches, so that the order plays no part: the same epochs from a kept stream differ only by rounding
+    twist-linear --train "$EVAL/epochs.tws" --val "$EVAL/val.tws" --log a > out
+    grep -F '"epochs": 3,' out
+    twist-linear --train "$EVAL/epoch.tws" --val "$EVAL/val.tws" --log b --epochs 3
+    for e in 1 2 3; do
+        awk -v a="$(sed -n "${e}s/.*\"loss\": \([0-9.]*\).*/\1/p" a)" -v b="$(sed -n "${e}s/.*\"loss\": \([0-9.]*\).*/\1/p" b)" \
+            'BEGIN {exit !(a > 0 && a - b < 1e-5 && b - a < 1e-5)}'
+    done
+    # batches of 8, 8, 4: an epoch ends within the stream
+    run twist-linear --train "$EVAL/epochs.tws" --val "$EVAL/val.tws" --batch-size 8 -j 3
+    [ "$status" -eq 0 ]
+    twist-cat --head 25 "$EVAL/epochs.tws" -o short.tws
+    run twist-linear --train short.tws --val "$EVAL/val.tws"
+    [ "$status" -eq 1 ]
+    [[ "$output" == "twist-linear: short.tws: ends after 2 of its 3 epochs" ]]
+    for args in "--epochs 2" "--normalize"; do
+        run twist-linear --train "$EVAL/epochs.tws" --val "$EVAL/val.tws" $args
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"epochs.tws"*"epochs"* ]]
+    done
+}
+
+@test "bad streams exit 1 with one line that names file and cause, and leave no classifier" {
+    good=$EVAL/train.tws
+    for bad in "nan.tws=NaN" "odd.tws=7 features, where the first sample has 8" "cut.tws=end" "unlabelled.tws=no label" "wide.tws=9"; do
+        file=$EVAL/${bad%%=*}
+        for pair in "$file $good" "$good $file"; do
+            set -- $pair
+            run twist-linear --train "$1" --val "$2" --epochs 2 -o c.safetensors
+            echo "$output"
+            [ "$status" -eq 1 ]
+            [ "${#lines[@]}" -eq 1 ]
+            [[ "$output" == "twist-linear: "*"${bad%%=*}"*"${bad#*=}"* ]]
+            [ ! -e c.safetensors ]
+        done
+    done
+    run twist-linear --train "$EVAL/../../../formats/images.tws" --val "$good"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"images.tws: a stream of images: want features"* ]]
+    run twist-linear --train "pipe:cat $good; exit 3" --val "$good"
+    [ "$status" -eq 1 ]
+    twist-cat --head 0 "$good" -o empty.tws
+    run twist-linear --train empty.tws --val "$good"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"empty.tws: no samples"* ]]
+    [ -z "$(ls -A | grep tmp)" ]
+}
+
+@test "a loss that explodes is said, not reported as a result" {
+    run twist-linear --train "$EVAL/train.tws" --val "$EVAL/val.tws" --lr 1e6 --weight-decay 1e6 -o c.safetensors
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"epoch "*": the loss is not finite"* ]]
+    [ ! -e c.safetensors ]
+}
+
+@test "full disks and missing folders are found out before the work, wrong command lines exit 2" {
+    in="--train $EVAL/train.tws --val $EVAL/val.tws --epochs 1"
+    run twist-linear $in --log /dev/full
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"/dev/full"* ]]
+    run twist-linear $in -o /dev/full
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"/dev/full"* ]]
+    run bash -c "twist-linear $in > /dev/full"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"standard output"* ]]
+    run twist-linear $in -o nowhere/c.safetensors
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"nowhere"* && "$output" != *acc1* ]]
+    for args in "" "--train a" "--train - --val -" "--train a --val b --epochs 0" "--train a --val b --lr -1" "--train a --val b --lr nan" \
+        "--train a --val b --batch-size 0" "--train a --val b c"; do
+        run twist-linear $args
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"try 'twist-linear -h'"* ]]
+    done
+}
