@@ -1,4 +1,5 @@
-/* Linear layers: three matrix products on the plain weights, which the gradient's one adds to in place. */
+/* Linear layers. In training: three matrix products on the plain weights, which the gradient's one adds to in place. In evaluation a
+ * 1x1 convolution: its bits depend neither on the number of rows nor on the threads, a matrix product's do. */
 #include "cpu/ops.h"
 
 #include "core/error.h"
@@ -11,6 +12,7 @@
 struct tw_linear {
     tw_dev *dev;
     int rows, C, K;
+    tw_conv *conv;      /* of evaluation; NULL in training */
     tw_prim forward, data, weights;
     const float *w, *b; /* borrowed */
     tw_prim to_bf16;
@@ -69,12 +71,16 @@ tw_linear *tw_cpu_linear_new(tw_dev *d, int rows, int C, int K, bool train)
         return NULL;
     *l = (tw_linear){.dev = d, .rows = rows, .C = C, .K = K};
     const dnnl_data_type_t t = tw_dnnl_type(d->precision);
-    if (narrow_weights(l) != 0 ||
-        product(&l->forward, l, matrix(rows, C, false, t), matrix(C, K, true, t), NULL, matrix(rows, K, false, t), false) != 0)
-        goto err;
-    if (!train)
+    if (!train) {
+        l->conv = tw_cpu_conv_new(d, &(tw_conv_shape){.N = rows, .H = 1, .W = 1, .C = C, .OH = 1, .OW = 1, .K = K, .size = 1, .stride = 1});
+        if (l->conv == NULL)
+            goto err;
+        l->bytes = tw_cpu_conv_bytes(l->conv);
         return l;
-    if (product(&l->data, l, matrix(rows, K, false, t), matrix(K, C, false, t), NULL, matrix(rows, C, false, t), false) != 0 ||
+    }
+    if (narrow_weights(l) != 0 ||
+        product(&l->forward, l, matrix(rows, C, false, t), matrix(C, K, true, t), NULL, matrix(rows, K, false, t), false) != 0 ||
+        product(&l->data, l, matrix(rows, K, false, t), matrix(K, C, false, t), NULL, matrix(rows, C, false, t), false) != 0 ||
         product(&l->weights, l, matrix(K, rows, true, t), matrix(rows, C, false, t), NULL, matrix(K, C, false, dnnl_f32), true) != 0)
         goto err;
     return l;
@@ -87,6 +93,7 @@ void tw_cpu_linear_free(tw_linear *l)
 {
     if (l == NULL)
         return;
+    tw_cpu_conv_free(l->conv);
     tw_prim_fini(&l->forward);
     tw_prim_fini(&l->data);
     tw_prim_fini(&l->weights);
@@ -104,6 +111,8 @@ int tw_cpu_linear_weights(tw_linear *l, const float *w, const float *b)
 {
     l->w = w;
     l->b = b;
+    if (l->conv != NULL)
+        return tw_cpu_conv_weights(l->conv, w);
     return l->narrow == NULL ? 0 : tw_prim_run(&l->to_bf16, l->dev, (void *[]){(void *)w, l->narrow});
 }
 
@@ -125,7 +134,8 @@ TW_CLONES static void bias_row(void *y, const float *b, size_t row, size_t K, tw
 
 int tw_cpu_linear_forward(tw_linear *l, void *y, const void *x)
 {
-    if (tw_prim_run(&l->forward, l->dev, (void *[]){y, (void *)x, weights_of(l)}) != 0)
+    if ((l->conv != NULL ? tw_cpu_conv_forward(l->conv, y, x)
+                         : tw_prim_run(&l->forward, l->dev, (void *[]){y, (void *)x, weights_of(l)})) != 0)
         return -1;
 #pragma omp parallel for schedule(static)
     for (int row = 0; row < l->rows; row++)

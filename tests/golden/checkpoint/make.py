@@ -1,8 +1,12 @@
 """types.safetensors: every element type, ranks 0 to 4, an empty tensor, metadata, as the Python package writes them.
-written.safetensors: byte by byte what our writer is to make of its own list; that the package reads it is checked here."""
+written.safetensors: byte by byte what our writer is to make of its own list; that the package reads it is checked here.
+views.tws: one view each of two sizes; features.tws: what PyTorch (f64) gives for them by the formula weights of ../nn/make.py, a
+resnet18 in eval mode with a head of 40 and 24 units."""
+import importlib.util
 import json
 import os
 import struct
+import sys
 
 import numpy as np
 import torch
@@ -10,6 +14,16 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def module(name, path):
+    spec = importlib.util.spec_from_file_location(name, os.path.join(HERE, path))
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+stream, nets = module("stream", "../../../formats/stream.py"), module("nets", "../nn/make.py")
 
 
 def types():
@@ -55,6 +69,26 @@ def written():
         assert f.metadata() == header["__metadata__"]
 
 
+def features():
+    net = nets.Net("resnet18", False, 40, 24, torch.nn.ReLU).double().eval()
+    for i, (key, v) in enumerate(net.state_dict().items()):
+        if v.dtype.is_floating_point:
+            v.copy_(nets.fill(key, tuple(v.shape), i))
+    header = {"samples": 5, "epochs": 1, "first_epoch": 0, "seed": 3, "classes": ["cat", "dog"]}
+    views, out = [stream.Writer(open(os.path.join(HERE, name), "wb"), {"kind": kind, **header, "history": []})
+                  for name, kind in (("views.tws", "views"), ("features.tws", "features"))]
+    with views, out, torch.no_grad():
+        for i, (h, w) in enumerate([(32, 40), (32, 40), (24, 24), (32, 40), (24, 24)]):
+            picture = nets.picture((1, h, w, 3), 4000 + i)
+            found, _, logits = net([nets.normalise(picture)])
+            sample = {"key": f"picture-{i}.jpg", "index": 9 - i, "epoch": 0, "pos": i, "label": i % 2 if i < 4 else None, "note": [i]}
+            views.sample({**sample, "views": [picture[0].numpy().astype(np.uint8)]})
+            rows = {"features": found, "logits": logits, "probs": torch.softmax(logits, 1)}
+            out.sample({**sample, **{k: v[0].numpy().astype(np.float32) for k, v in rows.items()}})
+
+
 if __name__ == "__main__":
+    sys.argv = ["make.py"]  # what the streams' history says
     types()
     written()
+    features()

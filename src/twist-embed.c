@@ -1,0 +1,461 @@
+/* twist-embed: features, class logits or probabilities of a network for a stream of views. */
+#include "checkpoint/network.h"
+#include "core/mem.h"
+#include "core/pool.h"
+#include "core/program.h"
+#include "stream/reader.h"
+#include "stream/writer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: twist-embed [options] CHECKPOINT\n"
+    "Reads a stream of views, one of each picture (twist-augment --aug=eval), writes one of features.\n"
+    "      --output LIST       features, logits, probs: several with commas (default features)\n"
+    "  -i, --input ENDPOINT    where the views come from: -, a file, pipe:COMMAND (default -)\n"
+    "  -o, --out ENDPOINT      where the features go: -, a file (default -)\n"
+    "      --random-init NET   without CHECKPOINT: an untrained resnet18, resnet34 or resnet50\n"
+    "      --small-stem        of --random-init: for views of 64 px and less\n"
+    "      --seed N            of --random-init (default 0)\n"
+    "      --pixels            without CHECKPOINT: the views themselves, values / 255\n"
+    "      --batch-size N      views computed together (default 32)\n"
+    "      --device NAME       auto, cpu or cuda (default auto)\n"
+    "      --precision NAME    auto, fp32 or bf16 (default auto: fp32 on the CPU)\n"
+    "      --n-last-blocks N   of vision transformers only\n"
+    "      --avgpool-patchtokens  of vision transformers only\n"
+    "  -j, --threads N         threads that compute (default: the processors)\n"
+    "      --no-history        leave this command out of the header's history\n"
+    "      --progress          progress line even where standard error is no terminal\n"
+    "  -q, --quiet             errors only        -v, --verbose  say more\n"
+    "  -h, --help              this text          -V, --version  version\n";
+
+enum { AUTO, CPU, CUDA };
+enum { PRECISION_AUTO, FP32, BF16 };
+enum { BATCHES = 2, PLANS = 4 };
+
+struct opts {
+    const char *input, *output, *checkpoint, *random_init;
+    tw_strings outputs;
+    bool features, logits, probs, small_stem, pixels, avgpool;
+    int64_t seed;
+    int batch_size, device, precision, threads, last_blocks;
+    tw_common common;
+};
+
+/* Views of one size; the reading thread fills one batch while the other is computed. */
+struct batch {
+    tw_sample *sample; /* [batch_size]; of the first n, pixels has the views */
+    int n, H, W;
+    uint8_t *pixels;   /* [n,H,W,3] */
+    size_t cap;
+    int rc;            /* 1: more follows; 0: the stream has ended; -1: it failed, see error */
+    char error[1024];
+};
+
+/* What the reading thread works on. */
+struct feed {
+    tw_reader *reader;
+    int batch_size;
+    bool is_held, ended;
+    tw_sample held; /* a view of another size than those before it: the next batch begins with it */
+    int64_t n;
+};
+
+struct slot {
+    int H, W, B;
+    int64_t used;
+    tw_plan *plan;
+};
+
+struct run {
+    struct opts o;
+    tw_net *net;
+    int K, D; /* pixels: D of the first view */
+    struct slot slot[PLANS];
+    tw_writer *writer;
+    float *row; /* [D] pixels or [K] probabilities */
+    int64_t batches, done;
+};
+
+static int check_view(const tw_sample *s, const struct feed *f)
+{
+    if (s->n_views != 1)
+        return tw_fail("%s: sample %lld (%.*s): %d views, want one of each picture", tw_reader_name(f->reader), (long long)f->n,
+                       (int)(s->key_size < 200 ? s->key_size : 200), s->key, s->n_views);
+    return 0;
+}
+
+/* The next sample into *s, the held one first. As tw_reader_next. */
+static int next(struct feed *f, tw_sample *s)
+{
+    if (f->is_held) {
+        const tw_sample other = *s;
+        *s = f->held;
+        f->held = other;
+        f->is_held = false;
+        return 1;
+    }
+    const int rc = tw_reader_next(f->reader, s);
+    if (rc != 1)
+        return rc;
+    f->n++;
+    return check_view(s, f) == 0 ? 1 : -1;
+}
+
+static int add(struct batch *b, const tw_sample *s, int batch_size)
+{
+    const tw_tensor *v = &s->views[0];
+    const size_t bytes = (size_t)tw_tensor_bytes(v);
+    if (b->n == 0) {
+        size_t all;
+        b->H = (int)v->dim[0];
+        b->W = (int)v->dim[1];
+        if (!tw_mul(&all, bytes, (size_t)batch_size))
+            return tw_fail("views of %d x %d pixels are too large", b->H, b->W);
+        if (tw_grow(&b->pixels, &b->cap, all, 1) != 0)
+            return -1;
+    }
+    memcpy(b->pixels + (size_t)b->n++ * bytes, v->data, bytes);
+    return 0;
+}
+
+static int fill(struct feed *f, struct batch *b)
+{
+    while (b->n < f->batch_size) {
+        tw_sample *s = &b->sample[b->n];
+        const int rc = next(f, s);
+        if (rc != 1)
+            return rc;
+        if (b->n > 0 && (s->views[0].dim[0] != b->H || s->views[0].dim[1] != b->W)) {
+            const tw_sample other = f->held;
+            f->held = *s;
+            *s = other;
+            f->is_held = true;
+            return 1;
+        }
+        if (add(b, s, f->batch_size) != 0)
+            return -1;
+    }
+    return 1;
+}
+
+static void read_batch(void *job, int worker, void *context)
+{
+    struct batch *b = job;
+    struct feed *f = context;
+    (void)worker;
+    b->n = 0;
+    b->rc = f->ended ? 0 : fill(f, b);
+    f->ended = b->rc != 1;
+    if (b->rc < 0)
+        snprintf(b->error, sizeof b->error, "%s", tw_error());
+}
+
+/* The plan for that many views of that size: of the batch size, or of its halves so that a short batch costs at most twice its
+ * share. The least recently used one makes room. */
+static tw_plan *plan_for(struct run *r, int H, int W, int n)
+{
+    int B = r->o.batch_size;
+    while (B > 1 && (B + 1) / 2 >= n)
+        B = (B + 1) / 2;
+    struct slot *s = &r->slot[0];
+    for (int i = 0; i < PLANS; i++) {
+        struct slot *c = &r->slot[i];
+        if (c->plan != NULL && c->H == H && c->W == W && c->B == B) {
+            c->used = r->batches;
+            return c->plan;
+        }
+        if (c->used < s->used)
+            s = c;
+    }
+    const tw_view_group group = {1, H, W};
+    tw_plan_free(s->plan);
+    *s = (struct slot){H, W, B, r->batches, tw_plan_new(r->net, &group, 1, B, false)};
+    if (s->plan != NULL)
+        tw_note(1, "plan for %d views of %d x %d pixels: %.1f MB", B, H, W, (double)tw_plan_bytes(s->plan) * 1e-6);
+    return s->plan;
+}
+
+/* p [K] = softmax(x) */
+static void softmax(float *p, const float *x, int K)
+{
+    float max = x[0];
+    double sum = 0;
+    for (int k = 1; k < K; k++)
+        max = x[k] > max ? x[k] : max;
+    for (int k = 0; k < K; k++) {
+        p[k] = expf(x[k] - max);
+        sum += (double)p[k];
+    }
+    for (int k = 0; k < K; k++)
+        p[k] = (float)((double)p[k] / sum);
+}
+
+static tw_tensor vector(const float *data, int n)
+{
+    return (tw_tensor){.dtype = TW_F32, .rank = 1, .dim = {n}, .data = data};
+}
+
+static bool finite_all(const float *x, int n)
+{
+    float sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += x[i] * 0; /* 0, or NaN for NaN and infinities */
+    return sum == 0;
+}
+
+/* The sample read, with these results (logits NULL: none) in the place of its views. */
+static int put(struct run *r, const tw_sample *read, const float *features, const float *logits)
+{
+    tw_sample s = *read;
+    s.n_views = 0;
+    s.views = NULL;
+    if (!finite_all(features, r->D) || (logits != NULL && !finite_all(logits, r->K)))
+        return tw_fail("%s: sample %lld (%.*s): the results are not finite", r->o.checkpoint, (long long)r->done + 1,
+                       (int)(s.key_size < 200 ? s.key_size : 200), s.key);
+    s.features = s.logits = s.probs = (tw_tensor){.data = NULL};
+    if (r->o.features)
+        s.features = vector(features, r->D);
+    if (r->o.logits)
+        s.logits = vector(logits, r->K);
+    if (r->o.probs) {
+        softmax(r->row, logits, r->K);
+        s.probs = vector(r->row, r->K);
+    }
+    r->done++;
+    return tw_writer_sample(r->writer, &s);
+}
+
+static int put_pixels(struct run *r, const struct batch *b)
+{
+    const size_t n = (size_t)b->H * (size_t)b->W * 3;
+    if (n > 1 << 30)
+        return tw_fail("views of %d x %d pixels are too large", b->H, b->W);
+    if (r->row == NULL) {
+        r->D = (int)n;
+        r->row = tw_calloc(n, sizeof *r->row);
+        if (r->row == NULL)
+            return -1;
+    }
+    for (int i = 0; i < b->n; i++) {
+        if ((int)n != r->D)
+            return tw_fail("sample %lld (%.*s): %d x %d pixels, of another size than the views before it", (long long)r->done + 1,
+                           (int)(b->sample[i].key_size < 200 ? b->sample[i].key_size : 200), b->sample[i].key, b->H, b->W);
+        for (size_t k = 0; k < n; k++)
+            r->row[k] = (float)b->pixels[(size_t)i * n + k] / 255;
+        if (put(r, &b->sample[i], r->row, NULL) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int compute(struct run *r, const struct batch *b)
+{
+    r->batches++;
+    if (b->n == 0)
+        return 0;
+    if (r->o.pixels)
+        return put_pixels(r, b);
+    tw_plan *plan = plan_for(r, b->H, b->W, b->n);
+    const uint8_t *pictures[] = {b->pixels};
+    if (plan == NULL || tw_plan_forward(plan, pictures, b->n, 0) != 0)
+        return -1;
+    const float *features = tw_plan_features(plan), *logits = tw_plan_logits(plan);
+    for (int i = 0; i < b->n; i++)
+        if (put(r, &b->sample[i], features + (size_t)i * (size_t)r->D, logits != NULL ? logits + (size_t)i * (size_t)r->K : NULL) != 0)
+            return -1;
+    return 0;
+}
+
+static int load(struct run *r, tw_net_config *c)
+{
+    tw_checkpoint *f = tw_checkpoint_open(r->o.checkpoint);
+    if (f == NULL || tw_network_config(c, f) != 0)
+        goto err;
+    if (c->head && !r->o.logits && !r->o.probs)
+        c->head = false;
+    if (!c->head && (r->o.logits || r->o.probs)) {
+        tw_fail("%s: a backbone without a head has no logits or probs", r->o.checkpoint);
+        goto err;
+    }
+    if (r->o.last_blocks > 0 || r->o.avgpool)
+        tw_die_usage("--n-last-blocks and --avgpool-patchtokens are for vision transformers: %s holds a %s", r->o.checkpoint, c->backbone);
+    r->net = tw_net_new("cpu", c);
+    if (r->net == NULL || tw_network_load(r->net, f, TW_NETWORK_BACKBONE | (c->head ? TW_NETWORK_HEAD : 0)) != 0)
+        goto err;
+    r->K = c->dim;
+    tw_checkpoint_close(f);
+    return 0;
+err:
+    tw_checkpoint_close(f);
+    return -1;
+}
+
+static int open_network(struct run *r)
+{
+    tw_net_config c = {.precision = r->o.precision == BF16 ? TW_BF16 : TW_F32, .threads = r->o.threads, .seed = (uint64_t)r->o.seed};
+    if (r->o.pixels)
+        return 0;
+    if (r->o.random_init != NULL) {
+        c.backbone = r->o.random_init;
+        c.small_stem = r->o.small_stem;
+        r->net = tw_net_new("cpu", &c);
+    } else if (load(r, &c) != 0) {
+        return -1;
+    }
+    if (r->net == NULL)
+        return -1;
+    r->D = tw_net_feature_dim(r->net);
+    r->row = tw_calloc((size_t)r->K, sizeof *r->row);
+    return r->row != NULL ? 0 : -1;
+}
+
+static void show_progress(const struct run *r, const tw_header *h, double start)
+{
+    if (!tw_progress_due())
+        return;
+    const double rate = (double)r->done / (tw_now() - start);
+    const double all = h->samples >= 0 ? (double)h->samples * (double)h->epochs : -1;
+    if (all > 0)
+        tw_progress("%lld of %.0f views, %.1f/s, %.0f s left", (long long)r->done, all, rate, (all - (double)r->done) / rate);
+    else
+        tw_progress("%lld views, %.1f/s", (long long)r->done, rate);
+}
+
+/* Ends the program with tw_error(); the writer's reader sees no end record. */
+static noreturn void give_up(struct run *r)
+{
+    tw_writer_abandon(r->writer);
+    tw_die_error();
+}
+
+/* All batches, in order. What came before a failure of the stream is computed and written. */
+static int pump(struct run *r, struct feed *f, struct batch *batch)
+{
+    const double start = tw_now();
+    tw_pool *pool = tw_pool_new(1, BATCHES, read_batch, f);
+    if (pool == NULL)
+        return -1;
+    for (int i = 0; i < BATCHES; i++)
+        tw_pool_submit(pool, &batch[i]);
+    for (struct batch *b; (b = tw_pool_take(pool)) != NULL;) {
+        if (compute(r, b) != 0)
+            give_up(r); /* the reading thread may be waiting for input: the exit ends it */
+        show_progress(r, tw_reader_header(f->reader), start);
+        if (b->rc < 0)
+            tw_fail("%s", b->error);
+        if (b->rc < 0)
+            return -1;
+        if (b->rc == 1)
+            tw_pool_submit(pool, b);
+    }
+    tw_pool_free(pool);
+    tw_progress_end();
+    tw_note(1, "%lld views in %.1f s, %.1f s of it waiting for input", (long long)r->done, tw_now() - start, tw_reader_waited(f->reader));
+    return 0;
+}
+
+static void embed(struct run *r)
+{
+    struct feed f = {.batch_size = r->o.batch_size};
+    struct batch batch[BATCHES] = {{.n = 0}};
+    if (open_network(r) != 0 || (f.reader = tw_reader_open(r->o.input, NULL, NULL)) == NULL)
+        give_up(r);
+    tw_header h = *tw_reader_header(f.reader);
+    if (h.kind != TW_VIEWS)
+        tw_die("%s: a stream of %s, want views (twist-augment --aug=eval makes them)", tw_reader_name(f.reader), tw_kind_names[h.kind]);
+    h.kind = TW_FEATURES;
+    r->writer = tw_writer_open(r->o.output, &h, r->o.common.no_history ? NULL : tw_program_command());
+    if (r->writer == NULL)
+        give_up(r);
+    tw_sample_init(&f.held);
+    for (int i = 0; i < BATCHES; i++) {
+        batch[i].sample = tw_calloc((size_t)f.batch_size, sizeof *batch[i].sample);
+        if (batch[i].sample == NULL)
+            give_up(r);
+        for (int k = 0; k < f.batch_size; k++)
+            tw_sample_init(&batch[i].sample[k]);
+    }
+    if (pump(r, &f, batch) != 0)
+        give_up(r);
+    const int64_t skipped = tw_reader_end(f.reader)->skipped;
+    tw_reader_close(f.reader);
+    if (tw_writer_finish(r->writer, skipped) != 0)
+        tw_die_error();
+    for (int i = 0; i < BATCHES; i++) {
+        for (int k = 0; k < f.batch_size; k++)
+            tw_sample_fini(&batch[i].sample[k]);
+        free(batch[i].sample);
+        free(batch[i].pixels);
+    }
+    tw_sample_fini(&f.held);
+}
+
+static void choose_outputs(struct opts *o)
+{
+    static const char *const name[] = {"features", "logits", "probs"};
+    bool *const to[] = {&o->features, &o->logits, &o->probs};
+    o->features = o->outputs.n == 0;
+    for (int i = 0; i < o->outputs.n; i++)
+        for (const char *p = o->outputs.item[i], *end; p != NULL; p = *end != '\0' ? end + 1 : NULL) {
+            end = strchrnul(p, ',');
+            int k = 0;
+            while (k < 3 && (strlen(name[k]) != (size_t)(end - p) || strncmp(name[k], p, (size_t)(end - p)) != 0))
+                k++;
+            if (k == 3)
+                tw_die_usage("--output: '%.*s' is none of features, logits, probs", (int)(end - p), p);
+            *to[k] = true;
+        }
+}
+
+static void parse(struct opts *o)
+{
+    static const char *const devices[] = {"auto", "cpu", "cuda", NULL}, *const precisions[] = {"auto", "fp32", "bf16", NULL};
+    tw_strings operands = {0};
+    const tw_opt table[] = {
+        {'i', "input", TW_OPT_STRING, &o->input, 0, 0, NULL},
+        {'o', "out", TW_OPT_STRING, &o->output, 0, 0, NULL},
+        {0, "output", TW_OPT_LIST, &o->outputs, 0, 0, NULL},
+        {0, "random-init", TW_OPT_STRING, &o->random_init, 0, 0, NULL},
+        {0, "small-stem", TW_OPT_FLAG, &o->small_stem, 0, 0, NULL},
+        {0, "seed", TW_OPT_I64, &o->seed, 0, 9e18, NULL},
+        {0, "pixels", TW_OPT_FLAG, &o->pixels, 0, 0, NULL},
+        {0, "batch-size", TW_OPT_INT, &o->batch_size, 1, 65536, NULL},
+        {0, "device", TW_OPT_CHOICE, &o->device, 0, 0, devices},
+        {0, "precision", TW_OPT_CHOICE, &o->precision, 0, 0, precisions},
+        {0, "n-last-blocks", TW_OPT_INT, &o->last_blocks, 1, 64, NULL},
+        {0, "avgpool-patchtokens", TW_OPT_FLAG, &o->avgpool, 0, 0, NULL},
+        {'j', "threads", TW_OPT_INT, &o->threads, 1, 1024, NULL},
+    };
+    tw_program_options(table, sizeof table / sizeof *table, &o->common, &operands, usage);
+    const int sources = operands.n + (o->random_init != NULL) + o->pixels;
+    if (sources != 1)
+        tw_die_usage(sources == 0 ? "no CHECKPOINT" : "one CHECKPOINT, --random-init or --pixels: only one of them");
+    o->checkpoint = operands.n > 0 ? operands.item[0] : o->pixels ? "--pixels" : o->random_init;
+    free(operands.item);
+    choose_outputs(o);
+    if (o->random_init == NULL && (o->small_stem || tw_opts_given("seed")))
+        tw_die_usage("--small-stem and --seed go with --random-init");
+    if (operands.n == 0 && (o->logits || o->probs))
+        tw_die_usage("--output: %s has features only", o->random_init != NULL ? "--random-init" : "--pixels");
+    if (operands.n == 0 && (o->last_blocks > 0 || o->avgpool))
+        tw_die_usage("--n-last-blocks and --avgpool-patchtokens are for vision transformers");
+    if (o->device == CUDA)
+        tw_die("--device=cuda: this build has no CUDA");
+}
+
+int main(int argc, char **argv)
+{
+    struct run r = {.o = {.input = "-", .output = "-", .batch_size = 32, .threads = tw_processors()}};
+    tw_program_start("twist-embed", argc, argv);
+    parse(&r.o);
+    embed(&r);
+    for (int i = 0; i < PLANS; i++)
+        tw_plan_free(r.slot[i].plan);
+    tw_net_free(r.net);
+    free(r.row);
+    free(r.o.outputs.item);
+    return TW_EXIT_OK;
+}
