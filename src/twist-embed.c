@@ -263,9 +263,12 @@ static int compute(struct run *r, const struct batch *b)
     if (plan == NULL || tw_plan_forward(plan, pictures, b->n, 0) != 0)
         return -1;
     const float *features = tw_plan_features(plan), *logits = tw_plan_logits(plan);
-    for (int i = 0; i < b->n; i++)
-        if (put(r, &b->sample[i], features + (size_t)i * (size_t)r->D, logits != NULL ? logits + (size_t)i * (size_t)r->K : NULL) != 0)
+    for (int i = 0; i < b->n; i++) {
+        if (put(r, &b->sample[i], features, logits) != 0)
             return -1;
+        features += r->D;
+        logits = logits != NULL ? logits + r->K : NULL;
+    }
     return 0;
 }
 
@@ -281,7 +284,9 @@ static int load(struct run *r, tw_net_config *c)
         goto err;
     }
     if (r->o.last_blocks > 0 || r->o.avgpool)
-        tw_die_usage("--n-last-blocks and --avgpool-patchtokens are for vision transformers: %s holds a %s", r->o.checkpoint, c->backbone);
+        tw_die_usage("--n-last-blocks and --avgpool-patchtokens are for vision transformers: %s holds a %s", r->o.checkpoint,
+                     c->backbone);
+    c->blank = true;
     r->net = tw_net_new("cpu", c);
     if (r->net == NULL || tw_network_load(r->net, f, TW_NETWORK_BACKBONE | (c->head ? TW_NETWORK_HEAD : 0)) != 0)
         goto err;
@@ -295,12 +300,13 @@ err:
 
 static int open_network(struct run *r)
 {
-    tw_net_config c = {.precision = r->o.precision == BF16 ? TW_BF16 : TW_F32, .threads = r->o.threads, .seed = (uint64_t)r->o.seed};
+    tw_net_config c = {.precision = r->o.precision == BF16 ? TW_BF16 : TW_F32, .threads = r->o.threads};
     if (r->o.pixels)
         return 0;
     if (r->o.random_init != NULL) {
         c.backbone = r->o.random_init;
         c.small_stem = r->o.small_stem;
+        c.seed = (uint64_t)r->o.seed;
         r->net = tw_net_new("cpu", &c);
     } else if (load(r, &c) != 0) {
         return -1;
@@ -353,7 +359,8 @@ static int pump(struct run *r, struct feed *f, struct batch *batch)
     }
     tw_pool_free(pool);
     tw_progress_end();
-    tw_note(1, "%lld views in %.1f s, %.1f s of it waiting for input", (long long)r->done, tw_now() - start, tw_reader_waited(f->reader));
+    tw_note(1, "%lld views in %.1f s, %.1f s of it waiting for input", (long long)r->done, tw_now() - start,
+            tw_reader_waited(f->reader));
     return 0;
 }
 
@@ -365,7 +372,8 @@ static void embed(struct run *r)
         give_up(r);
     tw_header h = *tw_reader_header(f.reader);
     if (h.kind != TW_VIEWS)
-        tw_die("%s: a stream of %s, want views (twist-augment --aug=eval makes them)", tw_reader_name(f.reader), tw_kind_names[h.kind]);
+        tw_die("%s: a stream of %s, want views (twist-augment --aug=eval makes them)", tw_reader_name(f.reader),
+               tw_kind_names[h.kind]);
     h.kind = TW_FEATURES;
     r->writer = tw_writer_open(r->o.output, &h, r->o.common.no_history ? NULL : tw_program_command());
     if (r->writer == NULL)

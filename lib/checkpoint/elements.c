@@ -17,8 +17,9 @@ static float from_bits(uint32_t bits)
 static float from_f16(uint16_t h)
 {
     const int exponent = h >> 10 & 31, mantissa = h & 1023;
-    const float v = exponent == 31 ? (mantissa != 0 ? NAN : INFINITY)
-                                   : ldexpf((float)(exponent != 0 ? 1024 + mantissa : mantissa), exponent != 0 ? exponent - 25 : -24);
+    float v = exponent != 0 ? ldexpf((float)(1024 + mantissa), exponent - 25) : ldexpf((float)mantissa, -24);
+    if (exponent == 31)
+        v = mantissa != 0 ? NAN : INFINITY;
     return h >> 15 != 0 ? -v : v;
 }
 

@@ -59,7 +59,8 @@ static size_t identify_resnet(tw_identity *id, const list *l)
 {
     const tw_tensor *stem = find(l, "conv1.weight");
     const bool bottleneck = any(l, "layer1.0.conv3.");
-    const int count[4] = {count_blocks(l, "layer1"), count_blocks(l, "layer2"), count_blocks(l, "layer3"), count_blocks(l, "layer4")};
+    const int count[4] = {count_blocks(l, "layer1"), count_blocks(l, "layer2"), count_blocks(l, "layer3"),
+                          count_blocks(l, "layer4")};
     const int64_t width = stem->rank == 4 ? stem->dim[0] : 0;
     id->small_stem = stem->rank == 4 && stem->dim[2] == 3;
     for (size_t i = 0; i < sizeof resnets / sizeof *resnets; i++)
@@ -70,8 +71,8 @@ static size_t identify_resnet(tw_identity *id, const list *l)
     if (id->known)
         n = snprintf(id->text, sizeof id->text, "%s", id->backbone);
     else
-        n = snprintf(id->text, sizeof id->text, "a ResNet of %d, %d, %d, %d %s blocks, %lld channels wide", count[0], count[1], count[2],
-                     count[3], bottleneck ? "bottleneck" : "basic", (long long)width);
+        n = snprintf(id->text, sizeof id->text, "a ResNet of %d, %d, %d, %d %s blocks, %lld channels wide", count[0], count[1],
+                     count[2], count[3], bottleneck ? "bottleneck" : "basic", (long long)width);
     if (id->small_stem)
         n += snprintf(id->text + n, sizeof id->text - (size_t)n, " (small stem)");
     return (size_t)n;
@@ -108,7 +109,8 @@ int tw_identify(tw_identity *id, const tw_named_tensor *t, int n)
             used = identify_vit(id, &l);
     }
     if (used == 0)
-        return tw_fail("no network known here: neither conv1.weight nor patch_embed.proj.weight among its tensors (the first is %.64s)",
+        return tw_fail("no network known here: neither conv1.weight nor patch_embed.proj.weight among its tensors (the first is "
+                       "%.64s)",
                        t[0].name);
     for (size_t i = 0; !id->head && i < sizeof heads / sizeof *heads; i++) {
         const list l = {t, n, heads[i]};

@@ -101,7 +101,8 @@ int tw_network_config(tw_net_config *c, const tw_checkpoint *f)
         const char *said = tw_checkpoint_meta(f, d.pair[i][0]);
         const bool told_by_tensors = strcmp(d.pair[i][0], "drop") != 0;
         if (said != NULL && told_by_tensors && strcmp(said, d.pair[i][1]) != 0)
-            return tw_fail("%s: its metadata says %s=%.64s, its tensors are those of %s", tw_checkpoint_path(f), d.pair[i][0], said, id.text);
+            return tw_fail("%s: its metadata says %s=%.64s, its tensors are those of %s", tw_checkpoint_path(f), d.pair[i][0], said,
+                           id.text);
     }
     return 0;
 }
@@ -115,7 +116,8 @@ static int load_tensor(tw_param *p, const tw_tensor *t)
         char have[128], want[128];
         tw_tensor wanted = {.dtype = p->dtype, .rank = p->rank};
         memcpy(wanted.dim, p->dim, sizeof p->dim);
-        return tw_fail("it is %s, want %s", tw_tensor_describe(have, sizeof have, t), tw_tensor_describe(want, sizeof want, &wanted));
+        return tw_fail("it is %s, want %s", tw_tensor_describe(have, sizeof have, t),
+                       tw_tensor_describe(want, sizeof want, &wanted));
     }
     if (p->dtype == TW_F32)
         return tw_tensor_to_f32(p->value, t);

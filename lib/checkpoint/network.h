@@ -11,14 +11,14 @@
 
 enum { TW_NETWORK_BACKBONE = 1, TW_NETWORK_HEAD = 2 }; /* parts, to be or-ed */
 
-/* Finds out which network the file holds and fills backbone, small_stem, head (whether there is one), hid_dim, dim, act, drop; the
- * other members of *c are left alone. Names and shapes of the tensors tell all but act and drop, which are taken from the
+/* Finds out which network the file holds and fills backbone, small_stem, head (whether there is one), hid_dim, dim, act, drop;
+ * the other members of *c are left alone. Names and shapes of the tensors tell all but act and drop, which are taken from the
  * metadata ("relu" and 0 where it lacks them). Metadata that contradicts the tensors is an error, as is a network that this
  * version cannot run: the message says what it is. 0, or -1 and tw_error(). Strings are static. */
 int tw_network_config(tw_net_config *c, const tw_checkpoint *f);
 
-/* What tw_network_config reads back, as metadata for tw_safetensors_write: backbone, small_stem (0 or 1) and, with a head, hid_dim, dim,
- * act, drop. pair[0 .. n-1] point into *d and *c. */
+/* What tw_network_config reads back, as metadata for tw_safetensors_write: backbone, small_stem (0 or 1) and, with a head,
+ * hid_dim, dim, act, drop. pair[0 .. n-1] point into *d and *c. */
 enum { TW_NETWORK_PAIRS = 6 };
 typedef struct {
     const char *pair[TW_NETWORK_PAIRS][2];
@@ -28,13 +28,13 @@ typedef struct {
 void tw_network_describe(tw_network_description *d, const tw_net_config *c);
 
 /* The file's weights into the parts of net, which the file must hold as exactly that network: every tensor there with the right
- * shape, no layer too many, all elements finite (f16, bf16 and f64 are converted; num_batches_tracked may lack). Calls tw_net_changed.
- * 0, or -1 and tw_error() naming the file, the tensor, and for a checkpoint of another network which one that is; the net's weights are
- * undefined then. */
+ * shape, no layer too many, all elements finite (f16, bf16 and f64 are converted; num_batches_tracked may lack). Calls
+ * tw_net_changed. 0, or -1 and tw_error() naming the file, the tensor, and for a checkpoint of another network which one that
+ * is; the net's weights are undefined then. */
 int tw_network_load(tw_net *net, const tw_checkpoint *f, unsigned parts);
 
-/* The tensors of those parts in state-dict order, borrowed from net, into t (room for tw_net_params(net)). Returns their number. Both
- * parts have the official names; a backbone alone has torchvision's, without "backbone.". */
+/* The tensors of those parts in state-dict order, borrowed from net, into t (room for tw_net_params(net)). Returns their number.
+ * Both parts have the official names; a backbone alone has torchvision's, without "backbone.". */
 int tw_network_tensors(tw_named_tensor *t, tw_net *net, unsigned parts);
 
 #endif

@@ -116,8 +116,9 @@ static int check_places(tw_safetensors *s, const unsigned char *data, size_t siz
     for (int i = 0; i < s->n; i++) {
         const tw_named_tensor *t = s->by_name[i];
         if (t->tensor.data != at)
-            return tw_fail("tensor %.200s: its bytes %s", t->name,
-                           (const unsigned char *)t->tensor.data < at ? "overlap those of another tensor" : "leave a hole before them");
+            return tw_fail("tensor %.200s: its bytes %s", t->name, (const unsigned char *)t->tensor.data < at
+                                                                       ? "overlap those of another tensor"
+                                                                       : "leave a hole before them");
         at += bytes_of(t);
     }
     if (at != data + size)

@@ -1,5 +1,5 @@
-/* Linear layers. In training: three matrix products on the plain weights, which the gradient's one adds to in place. In evaluation a
- * 1x1 convolution: its bits depend neither on the number of rows nor on the threads, a matrix product's do. */
+/* Linear layers. In training: three matrix products on the plain weights, which the gradient's one adds to in place. In
+ * evaluation a 1x1 convolution: its bits depend neither on the number of rows nor on the threads, a matrix product's do. */
 #include "cpu/ops.h"
 
 #include "core/error.h"
@@ -72,7 +72,8 @@ tw_linear *tw_cpu_linear_new(tw_dev *d, int rows, int C, int K, bool train)
     *l = (tw_linear){.dev = d, .rows = rows, .C = C, .K = K};
     const dnnl_data_type_t t = tw_dnnl_type(d->precision);
     if (!train) {
-        l->conv = tw_cpu_conv_new(d, &(tw_conv_shape){.N = rows, .H = 1, .W = 1, .C = C, .OH = 1, .OW = 1, .K = K, .size = 1, .stride = 1});
+        const tw_conv_shape s = {.N = rows, .H = 1, .W = 1, .C = C, .OH = 1, .OW = 1, .K = K, .size = 1, .stride = 1};
+        l->conv = tw_cpu_conv_new(d, &s);
         if (l->conv == NULL)
             goto err;
         l->bytes = tw_cpu_conv_bytes(l->conv);
@@ -81,7 +82,8 @@ tw_linear *tw_cpu_linear_new(tw_dev *d, int rows, int C, int K, bool train)
     if (narrow_weights(l) != 0 ||
         product(&l->forward, l, matrix(rows, C, false, t), matrix(C, K, true, t), NULL, matrix(rows, K, false, t), false) != 0 ||
         product(&l->data, l, matrix(rows, K, false, t), matrix(K, C, false, t), NULL, matrix(rows, C, false, t), false) != 0 ||
-        product(&l->weights, l, matrix(K, rows, true, t), matrix(rows, C, false, t), NULL, matrix(K, C, false, dnnl_f32), true) != 0)
+        product(&l->weights, l, matrix(K, rows, true, t), matrix(rows, C, false, t), NULL, matrix(K, C, false, dnnl_f32), true) !=
+            0)
         goto err;
     return l;
 err:

@@ -19,6 +19,7 @@ typedef struct {
     double drop;            /* dropout of the head, 0 .. 1 */
     tw_dtype precision;     /* activations: TW_F32, TW_BF16 */
     uint64_t seed;          /* initial weights, dropout */
+    bool blank;             /* weights that a checkpoint will fill are not drawn: zeros */
     int threads;            /* of the backend */
     tw_comm *comm;          /* synchronises BatchNorm; NULL: tw_comm_single() */
 } tw_net_config;

@@ -81,9 +81,9 @@ static void fill(const tw_net *net, int i)
     const tw_param *p = &net->param[i];
     const tw_init_rule rule = net->rule[i];
     tw_rng rng;
-    tw_rng_init(&rng, net->config.seed, TW_USE_INIT, (uint64_t)i, 0, 0);
-    if (p->dtype != TW_F32)
+    if (net->config.blank || p->dtype != TW_F32)
         return; /* num_batches_tracked starts at 0 */
+    tw_rng_init(&rng, net->config.seed, TW_USE_INIT, (uint64_t)i, 0, 0);
     float *v = p->value;
     for (size_t k = 0; k < p->n; k++)
         switch (rule.kind) {

@@ -10,10 +10,12 @@
 
 #include <unistd.h>
 
+#define GOLDEN "tests/golden/checkpoint"
+
 static bool make_checkpoint(const char *path)
 {
     const tw_net_config c = {.backbone = "resnet18", .head = true, .hid_dim = 40, .dim = 24, .act = "relu", .precision = TW_F32,
-                             .threads = 1};
+                             .blank = true, .threads = 1};
     tw_net *net = tw_net_new("cpu", &c);
     if (net == NULL)
         return false;
@@ -46,8 +48,9 @@ static double distance(const tw_tensor *a, const tw_tensor *want)
 
 static bool same_place(const tw_sample *a, const tw_sample *b)
 {
-    return a->key_size == b->key_size && memcmp(a->key, b->key, a->key_size) == 0 && a->index == b->index && a->epoch == b->epoch &&
-           a->pos == b->pos && a->label == b->label && a->extra_size == b->extra_size && memcmp(a->extra, b->extra, a->extra_size) == 0;
+    return a->key_size == b->key_size && memcmp(a->key, b->key, a->key_size) == 0 && a->index == b->index &&
+           a->epoch == b->epoch && a->pos == b->pos && a->label == b->label && a->extra_size == b->extra_size &&
+           memcmp(a->extra, b->extra, a->extra_size) == 0;
 }
 
 /* precision: an option; tolerances of features, logits, probabilities. */
@@ -57,9 +60,9 @@ static void compare(const char *checkpoint, const char *options, double toleranc
     tw_sample s, want;
     double worst[3] = {0};
     int n = 0;
-    snprintf(command, sizeof command, "pipe:%s/twist-embed -q --output=features,logits,probs %s %s < tests/golden/checkpoint/views.tws",
-             getenv("BIN") != NULL ? getenv("BIN") : "bin", options, checkpoint);
-    tw_reader *r = tw_reader_open(command, NULL, NULL), *golden = tw_reader_open("tests/golden/checkpoint/features.tws", NULL, NULL);
+    snprintf(command, sizeof command, "pipe:%s/twist-embed -q -i %s/views.tws --output=features,logits,probs %s %s",
+             getenv("BIN") != NULL ? getenv("BIN") : "bin", GOLDEN, options, checkpoint);
+    tw_reader *r = tw_reader_open(command, NULL, NULL), *golden = tw_reader_open(GOLDEN "/features.tws", NULL, NULL);
     CHECK(r != NULL && golden != NULL);
     if (r == NULL || golden == NULL)
         return;

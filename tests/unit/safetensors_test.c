@@ -167,7 +167,8 @@ static void no_such_file(void)
     CHECK(tw_safetensors_open(folder) == NULL && strstr(tw_error(), "no regular file") != NULL);
     CHECK(tw_safetensors_open("/dev/null") == NULL && strstr(tw_error(), "/dev/null: no regular file") != NULL);
     put_file(in_folder("jpeg"), "\xff\xd8\xff\xe0\0\x10JFIF\0", 11);
-    CHECK(tw_safetensors_open(in_folder("jpeg")) == NULL && strstr(tw_error(), "jpeg: no safetensors file: its first 8 bytes") != NULL);
+    CHECK(tw_safetensors_open(in_folder("jpeg")) == NULL);
+    CHECK(strstr(tw_error(), "jpeg: no safetensors file: its first 8 bytes") != NULL);
 }
 
 /* Every shorter file is refused; the fuzz target holds on mutations. */

@@ -1,0 +1,132 @@
+# Goal: twist-embed gives each picture its features, the same bits for any batch size and any -j, and names what is wrong with a
+# checkpoint or a stream. (That the numbers are PyTorch's is the matter of unit/checkpoint_embed_test.)
+
+setup_file() {
+    local tests=$BATS_TEST_DIRNAME
+    export WEIGHTS=$BATS_FILE_TMPDIR/weights.safetensors VIEWS=$BATS_FILE_TMPDIR/views.tws ONE=$tests/golden/checkpoint/views.tws
+    (cd "$tests/.." && "${B:-build}/unit/checkpoint_embed_test" --make "$WEIGHTS")
+    "${BIN:-$tests/../bin}/twist-cat" --no-history "$ONE" "$ONE" "$ONE" -o "$VIEWS" # 15 samples of two sizes
+}
+
+setup() {
+    PATH=${BIN:-$BATS_TEST_DIRNAME/../bin}:$PATH
+    FORMATS=$(cd "$BATS_TEST_DIRNAME/../formats" && pwd)
+    GOLDEN=$(cd "$BATS_TEST_DIRNAME/golden/checkpoint" && pwd)
+    cd "$BATS_TEST_TMPDIR"
+}
+
+@test "the same bytes for any batch size, any -j and any cut of the stream" {
+    local options="--no-history --output=features,logits --output=probs"
+    twist-embed $options -i "$VIEWS" "$WEIGHTS" -o want.emb
+    for more in "--batch-size=1 -j1" "--batch-size=2 -j2" "--batch-size=7 -j1" "--batch-size=64 -j2"; do
+        twist-embed $options $more "$WEIGHTS" < "$VIEWS" > out.emb
+        cmp want.emb out.emb
+    done
+    twist-cat --no-history --skip 4 --head 3 want.emb -o want-part.emb
+    twist-cat --no-history --skip 4 --head 3 "$VIEWS" | twist-embed $options "$WEIGHTS" -o part.emb
+    cmp <(twist-cat --json want-part.emb | grep key) <(twist-cat --json part.emb | grep key)
+}
+
+@test "samples keep their order and places, the header its classes; only what was asked for is written" {
+    twist-embed "$WEIGHTS" -i "$VIEWS" -o out.emb
+    for stream in out.emb "$VIEWS"; do
+        twist-cat --json "$stream" | sed -n 's/^\({"key".*"label": [a-z0-9]*\).*\("note": \[[0-9]*\]\).*/\1 \2/p' > "places.$(basename "$stream")"
+    done
+    mv places.out.emb got
+    mv places.views.tws want
+    diff want got
+    [ "$(wc -l < got)" -eq 15 ]
+    twist-cat --header out.emb | grep -F '"kind": "features"' | grep -F '"classes": ["cat", "dog"]' | grep -F "twist-embed $WEIGHTS"
+    ! twist-cat --json out.emb | grep -q '"logits"\|"probs"\|"views"'
+    twist-embed --output=probs "$WEIGHTS" -i "$VIEWS" | twist-cat --json > json
+    ! grep -q '"features": \|"logits"' json
+    # probabilities add up to 1
+    sed -n 's/.*"probs": \[\([^]]*\)\].*/\1/p' json | awk -F', ' '{s = 0; for (i = 1; i <= NF; i++) s += $i; if (NF != 24 || s < 0.99999 || s > 1.00001) exit 1}'
+}
+
+@test "--pixels are the values / 255; --random-init is a network that depends on its seed" {
+    twist-embed --pixels -i "$ONE" -o x.emb 2> err || true
+    grep -F 'sample 3 (picture-2.jpg): 24 x 24 pixels, of another size than the views before it' err
+    [ ! -e x.emb ]
+    twist-cat --head 2 "$ONE" | twist-embed --pixels | twist-cat --npy features=x.npy
+    twist-cat --head 2 "$ONE" | twist-cat --npy views=v.npy
+    tail -c $((2 * 32 * 40 * 3)) v.npy | od -An -v -tu1 -w1 | awk '{print $1 / 255}' > want
+    tail -c $((2 * 32 * 40 * 3 * 4)) x.npy | od -An -v -tf4 -w4 | paste - want | awk '{d = $1 - $2; if (d < -1e-6 || d > 1e-6) exit 1; n++} END {exit n != 2 * 32 * 40 * 3}'
+    for i in 1 2; do twist-embed --no-history --random-init=resnet18 --small-stem --seed=5 -i "$ONE" -o "r$i.emb"; done
+    cmp r1.emb r2.emb
+    twist-embed --no-history --random-init=resnet18 --small-stem --seed=6 -i "$ONE" -o r3.emb
+    ! cmp -s r1.emb r3.emb
+    [ "$(twist-cat --json --head 1 r1.emb | sed -n 's/.*"features": \[\([^]]*\)\].*/\1/p' | tr , '\n' | wc -l)" -eq 512 ]
+}
+
+refused() { # MESSAGE ARGUMENT...
+    local message=$1
+    shift
+    run twist-embed -o out.emb "$@"
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [ "${#lines[@]}" -eq 1 ]
+    [[ "$output" == "twist-embed: $message"* ]]
+    [ ! -e out.emb ]
+}
+
+@test "a checkpoint that is missing, cut, of another network, or not finite is refused by name" {
+    refused "absent.safetensors: No such file" -i "$ONE" absent.safetensors
+    head -c 10000000 "$WEIGHTS" > cut.safetensors
+    refused "cut.safetensors: tensor " -i "$ONE" cut.safetensors
+    head -c 3000 "$WEIGHTS" > header.safetensors
+    refused "header.safetensors: cut: a header of " -i "$ONE" header.safetensors
+    refused "$GOLDEN/types.safetensors: no network known here" -i "$ONE" "$GOLDEN/types.safetensors"
+    cp "$WEIGHTS" nan.safetensors
+    printf '\0\0\300\177' | dd of=nan.safetensors bs=1 seek=$(($(wc -c < nan.safetensors) - 4)) conv=notrunc 2> err
+    refused "nan.safetensors: tensor projection_heads.norm.running_var: element 23 is NaN" -i "$ONE" --output=probs nan.safetensors
+    twist-embed -i "$ONE" nan.safetensors > features.emb # the head is not used
+    sed 's/"resnet18"/"resnet34"/' "$WEIGHTS" > lying.safetensors
+    refused "lying.safetensors: its metadata says backbone=resnet34, its tensors are those of resnet18" -i "$ONE" lying.safetensors
+}
+
+@test "a stream of another kind, of several views, cut, or empty is refused by name" {
+    refused "$FORMATS/images.tws: a stream of images, want views" -i "$FORMATS/images.tws" "$WEIGHTS"
+    refused "$FORMATS/views.tws: sample 1 (pet-0.jpg): 2 views, want one of each picture" -i "$FORMATS/views.tws" "$WEIGHTS"
+    head -c 9000 "$ONE" > cut.tws
+    refused "cut.tws: cut at byte 9000, inside record" -i cut.tws "$WEIGHTS"
+    refused "/dev/null: empty: no header" -i /dev/null "$WEIGHTS"
+    # what came before the cut is there, without an end record
+    run bash -c "twist-embed '$WEIGHTS' < cut.tws > part.emb"
+    [ "$status" -eq 1 ]
+    run twist-cat --check part.emb
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"without its end record, after "[12]" samples"* ]]
+    run bash -c "twist-embed '$WEIGHTS' -i 'pipe:head -c 9000 $ONE; exit 3' > part.emb"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"exit"*3* ]]
+}
+
+@test "an empty stream gives an empty stream; a full disk and a reader that leaves" {
+    twist-cat --skip 5 "$ONE" | twist-embed "$WEIGHTS" | twist-cat --json > out
+    grep -Fx '{"end": true, "samples": 0, "skipped": 0}' out
+    run bash -c "twist-embed '$WEIGHTS' < '$VIEWS' > /dev/full"
+    [ "$status" -eq 1 ]
+    [[ "$output" == "twist-embed: "*"No space left"* ]]
+    run twist-embed "$WEIGHTS" -i "$VIEWS" -o /dev/full
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"/dev/full: No space left"* ]]
+    run bash -c "set -o pipefail; cat '$VIEWS' '$VIEWS' | twist-embed -j1 --pixels 2>&1 | head -c 100 > start"
+    [ "$status" -ne 0 ]
+}
+
+@test "usage: exit 2 for what does not go together, 1 for a device that is not there" {
+    for wrong in "" "$WEIGHTS more" "--pixels $WEIGHTS" "--random-init=resnet18 --pixels" "--output=feature $WEIGHTS" "--output=probs --pixels" \
+        "--small-stem $WEIGHTS" "--output= $WEIGHTS" "--precision=fp8 $WEIGHTS" "--n-last-blocks=4 $WEIGHTS" "--avgpool-patchtokens --pixels"; do
+        run bash -c "twist-embed $wrong < '$ONE' > out.emb"
+        echo "$wrong: $output"
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"try 'twist-embed -h'"* ]]
+    done
+    run twist-embed --device=cuda "$WEIGHTS"
+    [ "$status" -eq 1 ]
+    [[ "$output" == "twist-embed: --device=cuda: this build has no CUDA" ]]
+    run twist-embed --random-init=resnet19 -i "$ONE" -o out.emb
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"resnet19: unknown backbone"* ]]
+}
