@@ -6,6 +6,7 @@ import msgpack
 import msgpack_numpy
 import numpy as np
 import sklearn.metrics as m
+from sklearn.cluster import KMeans
 import torch
 from scipy.optimize import linear_sum_assignment
 
@@ -73,6 +74,21 @@ def knn():
             row(f, [k, hit[:, :1].any(1).float().mean(), hit[:, :3].any(1).float().mean()])
 
 
+def kmeans():
+    """Lloyd's algorithm to convergence from given centres, one of them so far away that it starts empty."""
+    n, d, k = 150, 5, 6
+    x = (rng.normal(size=(k, d))[rng.integers(0, k, n)] * 2 + rng.normal(size=(n, d))).astype(np.float32)
+    start = x[:k].copy()
+    start[3] += 1000
+    with open(os.path.join(here, "kmeans.txt"), "w") as f:
+        row(f, [n, d, k], "%d")
+        for r in np.concatenate([x, start]):
+            row(f, r, "%.9g")
+        fit = KMeans(k, init=start, n_init=1, tol=0, algorithm="lloyd").fit(x)
+        row(f, fit.labels_, "%d")
+        row(f, [fit.inertia_])
+
+
 def read(name):
     with open(os.path.join(here, name), "rb") as f:
         records = [r for r in msgpack.Unpacker(f, object_hook=msgpack_numpy.decode) if "key" in r]
@@ -89,6 +105,22 @@ def knn_stream():
             cosine, at = near.topk(k)
             votes = torch.zeros(len(y), 4).scatter_add_(1, label[at], (cosine / 0.07).exp())
             row(f, [k, (votes.argmax(1) == want).float().mean()], "%.9g")
+
+
+def cluster_stream():
+    """The scores of the logits' argmax in val.tws."""
+    with open(os.path.join(here, "val.tws"), "rb") as f:
+        records = [r for r in msgpack.Unpacker(f, object_hook=msgpack_numpy.decode) if "key" in r]
+    z, y = np.stack([r["logits"] for r in records]), np.array([r["label"] for r in records])
+    own, k = z.argmax(1), z.shape[1]
+    table = np.zeros((k, k), int)
+    np.add.at(table, (own, y), 1)
+    to = linear_sum_assignment(-table)[1]
+    with open(os.path.join(here, "cluster-stream.txt"), "w") as f:
+        for name, value in [("nmi", m.normalized_mutual_info_score(y, own)), ("ami", m.adjusted_mutual_info_score(y, own)),
+                            ("ari", m.adjusted_rand_score(y, own)), ("fmi", m.fowlkes_mallows_score(y, own)),
+                            ("acc", (to[own] == y).mean()), ("acc5", 1.0), ("purity", purity(own, y))]:
+            f.write("%s %.17g\n" % (name, value))
 
 
 def linear():
@@ -143,7 +175,8 @@ def pack(record):
     return body + b"\xa3crc" + b"\xce" + crc32c(body).to_bytes(4, "big")
 
 
-def stream(name, n, d, c, seed, labels=True, nan=False, end=True, odd=False, epochs=1):
+def stream(name, n, d, c, seed, labels=True, nan="", end=True, odd="", epochs=1, fields=("features", "logits")):
+    """nan, odd: the field that has a NaN, is one short, in sample 3.""" 
     centres = np.random.default_rng(1).normal(size=(c, d)) * 2
     with open(os.path.join(here, name), "wb") as f:
         f.write(pack({"twist": 1, "kind": "features", "samples": n, "epochs": epochs, "first_epoch": 0, "seed": 0,
@@ -155,12 +188,13 @@ def stream(name, n, d, c, seed, labels=True, nan=False, end=True, odd=False, epo
             x = (centres[y] + r.normal(size=d)).astype(np.float32)
             near = -((x[None] - centres) ** 2).sum(1)
             logits = near[(np.arange(c) + 2) % c].astype(np.float32)
+            value = {"features": x, "logits": logits}
             if nan and i == 3:
-                x[1] = np.nan
+                value[nan][1] = np.nan
             if odd and i == 3:
-                x = x[:-1]
+                value[odd] = value[odd][:-1]
             f.write(pack({"key": "class %d/%03d.png" % (y, i), "index": i, "epoch": e, "pos": i, "label": y if labels else None,
-                          "features": x, "logits": logits}))
+                          **{k: value[k] for k in fields}}))
         if end:
             f.write(pack({"end": True, "samples": n * epochs, "skipped": 0}))
 
@@ -169,13 +203,22 @@ partitions()
 assignments()
 knn()
 linear()
+kmeans()
 stream("train.tws", 80, 8, 4, 11)
 stream("val.tws", 40, 8, 4, 12)
 stream("wide.tws", 10, 9, 4, 13)
 stream("unlabelled.tws", 10, 8, 4, 14, labels=False)
-stream("nan.tws", 10, 8, 4, 15, nan=True)
-stream("odd.tws", 10, 8, 4, 16, odd=True)
+stream("nan.tws", 10, 8, 4, 15, nan="features")
+stream("odd.tws", 10, 8, 4, 16, odd="features")
 stream("cut.tws", 10, 8, 4, 17, end=False)
+with open(os.path.join(here, "names.tws"), "wb") as out:  # a class and a key that tables and pages must not be broken by
+    for record in ({"twist": 1, "kind": "features", "classes": ['<b>"&\t</b>']},
+                   {"key": 'a\t<i>\n\\b"', "index": 0, "label": 0, "logits": np.array([1, 2], np.float32)}, {"end": True, "samples": 1}):
+        out.write(pack(record))
+stream("nan-logits.tws", 10, 8, 4, 15, nan="logits")
+stream("odd-logits.tws", 10, 8, 4, 16, odd="logits")
+stream("features-only.tws", 10, 8, 4, 19, fields=("features",))
 stream("epochs.tws", 20, 8, 4, 18, epochs=3)
 stream("epoch.tws", 20, 8, 4, 18)
 knn_stream()
+cluster_stream()

@@ -1,0 +1,45 @@
+/* k-means: Lloyd's algorithm from k-means++ seeds, the best of several restarts. */
+#ifndef TW_EVAL_KMEANS_H
+#define TW_EVAL_KMEANS_H
+
+#include "eval/blocks.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    int K, restarts, iterations; /* clusters; runs; most iterations of each */
+    bool spherical;              /* rows have unit length (tw_unit_rows): centres are scaled to unit length too */
+    uint64_t seed;
+    void (*tell)(int restart, int iteration, int64_t moved); /* called after each assignment of rows (from 0); NULL: nobody is */
+} tw_kmeans_options;
+
+typedef struct {
+    int32_t *cluster; /* [n] */
+    float *centre;    /* [K,D] */
+    double inertia;   /* sum of squared distances of the rows to their centres */
+    int iterations;   /* of the run that was best */
+    bool converged;   /* its last iteration changed nothing */
+} tw_kmeans;
+
+/* Clusters the rows of x [n,D], K <= n; memory beside that: 20 n + 12 K D bytes, for the seeds a copy of min(n, max(16384,
+ * 64 K)) rows, 400 KiB a thread. Centred columns lose the least to rounding. The same bits for any number of threads. 0, or -1
+ * and tw_error(). Free with tw_kmeans_fini. */
+int tw_kmeans_run(tw_kmeans *out, const float *x, int64_t n, int D, const tw_kmeans_options *o, tw_blocks *threads);
+
+/* One run from given centres [K,D] (o->restarts and o->seed are not used). A cluster that loses its last row takes the row that is
+ * farthest from its centre, as scikit-learn does. */
+int tw_kmeans_from(tw_kmeans *out, const float *centre, const float *x, int64_t n, int D, const tw_kmeans_options *o,
+                   tw_blocks *threads);
+void tw_kmeans_fini(tw_kmeans *k);
+
+/* near[n,m]: the m nearest of K centres to each row, the nearest first, of equal ones the lower; -1 beyond K. m <= 16. 0, or -1
+ * and tw_error(). */
+int tw_kmeans_nearest(int32_t *near, int m, const float *x, int64_t n, int D, const float *centre, int K, bool spherical,
+                      tw_blocks *threads);
+
+/* Seeds: K rows of x [n,D] by greedy k-means++ (Arthur and Vassilvitskii, 2007; of 2 + ln K candidates the one that lowers the sum of
+ * squared distances most), drawn from a random sample of x where that is large. Numbers from (seed, TW_USE_KMEANS, restart). */
+int tw_kmeans_seed(float *centre, const float *x, int64_t n, int D, int K, uint64_t seed, int restart, tw_blocks *threads);
+
+#endif

@@ -1,0 +1,165 @@
+# Goal: twist-cluster measures a class head or k-means against labels, writes what was asked for, and refuses bad input by name.
+
+setup() {
+    BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
+    PATH=$BIN:$PATH
+    EVAL=$(cd "$BATS_TEST_DIRNAME/golden/eval" && pwd)
+    cd "$BATS_TEST_TMPDIR"
+}
+
+number() { sed -n "s/.*\"$1\": *\([0-9.e-]*\).*/\1/p" <<< "$output"; }
+near() { awk -v a="$1" -v b="$2" 'BEGIN {exit !(a - b < 1e-8 && b - a < 1e-8)}'; }
+
+@test "the metrics of a class head are scikit-learn's and SciPy's, from files, pipes and standard input" {
+    run twist-cluster "$EVAL/val.tws"
+    [ "$status" -eq 0 ]
+    [ "${#lines[@]}" -eq 1 ]
+    [[ "$output" == '{"nmi": '*', "ami": '*', "ari": '*', "fmi": '*', "acc": '*', "acc5": '*', "purity": '*', "clusters": 4, "samples": 40, "labelled": 40}' ]]
+    while read -r name value; do near "$(number "$name")" "$value"; done < "$EVAL/cluster-stream.txt"
+    [ "$(wc -l < "$EVAL/cluster-stream.txt")" -eq 7 ]
+    [ "$(twist-cluster < "$EVAL/val.tws")" = "$output" ]
+    [ "$(twist-cluster -i "pipe:cat $EVAL/val.tws")" = "$output" ]
+}
+
+@test "k-means finds the classes, with the same result for any -j" {
+    for extra in "" --spherical; do
+        run twist-cluster --kmeans 4 -j 1 $extra --assignments a.tsv "$EVAL/train.tws"
+        [ "$status" -eq 0 ]
+        awk -v n="$(number nmi)" 'BEGIN {exit !(n > 0.75)}' # four clouds, hardly overlapping
+        [[ "$output" == *'"clusters": 4, "inertia": '*', "iterations": '* ]]
+        first=$output
+        for j in 2 7; do
+            [ "$(twist-cluster --kmeans 4 -j $j $extra --assignments b.tsv "$EVAL/train.tws")" = "$first" ]
+            cmp a.tsv b.tsv
+        done
+        sed -n 2p a.tsv | grep -E $'^class [0-3]/000.png\t[0-3]\t\tclass [0-3]\tclass [0-3]$'
+    done
+    twist-cluster --kmeans 4 --progress "$EVAL/train.tws" 2>&1 > out | tr '\r' '\n' | grep -F 'k-means, run 1 of 3, iteration 1: 80 records moved'
+    # more clusters than classes: some stand for no class
+    run twist-cluster --kmeans 9 --restarts 1 --seed 3 "$EVAL/train.tws"
+    [ "$(number clusters)" -eq 9 ]
+    run twist-cluster -q --kmeans 81 "$EVAL/train.tws"
+    [ "$status" -eq 1 ]
+    [[ "$output" == "twist-cluster: --kmeans=81: "*"train.tws has 80 samples" ]]
+}
+
+@test "--assignments lists every record; keys keep their tabs apart" {
+    twist-cluster "$EVAL/val.tws" --assignments a.tsv
+    [ "$(wc -l < a.tsv)" -eq 41 ]
+    [ "$(head -n 1 a.tsv)" = $'key\tcluster\tprobability\tlabel\tclass' ]
+    awk -F '\t' 'NF != 5 || (NR > 1 && ($3 <= 0.25 || $3 > 1)) {exit 1}' a.tsv
+    right=$(awk -F '\t' 'NR > 1 && $4 == $5 {n++} END {print n / 40}' a.tsv)
+    run twist-cluster "$EVAL/val.tws"
+    near "$(number acc)" "$right"
+}
+
+@test "--match is written where it is not there, and used where it is, on labelled and unlabelled data" {
+    run twist-cluster "$EVAL/val.tws" --match m.json
+    [ "$status" -eq 0 ]
+    [ "$(cat m.json)" = '{"clusters":4,"classes":["class 0","class 1","class 2","class 3"],"n_classes":4,"match":[2,3,0,1]}' ]
+    first=$output
+    [ "$(twist-cluster "$EVAL/val.tws" --match m.json)" = "$first" ]
+    twist-cluster "$EVAL/unlabelled.tws" --match m.json --assignments a.tsv
+    awk -F '\t' 'NR > 1 && ($4 != "" || $5 !~ /^class [0-3]$/) {exit 1}' a.tsv
+    # a match that somebody wrote by hand counts, not the best one
+    sed 's/\[2,3,0,1\]/[0,null,0,0]/' m.json > hand.json
+    cp hand.json same.json
+    run twist-cluster "$EVAL/val.tws" --match hand.json
+    awk -v a="$(number acc)" 'BEGIN {exit !(a < 0.5)}'
+    near "$(number nmi)" "$(sed 's/.*"nmi": \([0-9.]*\).*/\1/' <<< "$first")"
+    cmp hand.json same.json
+    echo '{}' > bad.json
+    run twist-cluster "$EVAL/val.tws" --match bad.json
+    [ "$status" -eq 1 ]
+    [[ "$output" == "twist-cluster: bad.json: not a match of clusters and classes" ]]
+}
+
+@test "without labels the metrics are null, and a match cannot be found" {
+    run twist-cluster "$EVAL/unlabelled.tws" --report r --assignments a.tsv
+    [ "$status" -eq 0 ]
+    [[ "$output" == '{"nmi": null, "ami": null, "ari": null, "fmi": null, "acc": null, "acc5": null, "purity": null, "clusters": '*', "samples": 10, "labelled": 0}' ]]
+    awk -F '\t' 'NR > 1 && ($4 != "" || $5 != "") {exit 1}' a.tsv
+    [ "$(grep -c Confusion r/report.html)" -eq 0 ]
+    run twist-cluster "$EVAL/unlabelled.tws" --match m.json
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"m.json: no such file, and "*"unlabelled.tws has no labels"* ]]
+    [ ! -e m.json ]
+}
+
+@test "--report is a page of its own with metrics, confusion matrix and pictures found from where it lies" {
+    mkdir -p "class 2" "class 1" there/deep
+    printf x > "class 2/000.png"
+    printf x > "class 1/001.png"
+    run twist-cluster "$EVAL/val.tws" --report there/deep/report
+    [ "$status" -eq 0 ]
+    page=there/deep/report/report.html
+    grep -qF "<th>NMI</th><td>$(printf %.4f "$(number nmi)")</td>" $page
+    [ "$(grep -c '<figure>' $page)" -eq 40 ]
+    [ "$(grep -o '<img' $page | wc -l)" -eq 2 ]
+    grep -qF 'src="../../../class%202/000.png"' $page
+    # the cells of the confusion matrix add up to the samples
+    [ "$(grep -o 'text-anchor="middle">[0-9]*' $page | awk -F '>' '{n += $2} END {print n}')" -eq 40 ]
+    [ "$(grep -cE '(src|href)="?https?:|<script' $page)" -eq 0 ]
+    [ "$(grep -o '<svg' $page | wc -l)" -eq "$(grep -o '</svg>' $page | wc -l)" ]
+    twist-cluster "$EVAL/val.tws" --kmeans 5 --report . > out
+    grep -qF 'src="class%201/001.png"' report.html
+    for tag in table tr th td figure figcaption div svg g h1 h2 p style code text; do # every element is closed
+        [ "$(grep -oE "<$tag[ >]" $page | wc -l)" -eq "$(grep -o "</$tag>" $page | wc -l)" ] || { echo "$tag"; return 1; }
+    done
+}
+
+@test "names of classes and keys cannot break the page or the table" {
+    twist-cluster "$EVAL/names.tws" --assignments a.tsv --report r
+    [ "$(wc -l < a.tsv)" -eq 2 ]
+    [ "$(sed -n 2p a.tsv)" = $'a\\t<i>\\n\\\\b"\t1\t0.731059\t<b>"&\\t</b>\t<b>"&\\t</b>' ]
+    [ "$(grep -c '<i>\|<b>' r/report.html)" -eq 0 ]
+}
+
+@test "bad streams exit 1 with one line that names file and cause, and leave no file" {
+    for bad in "cut.tws=without its end record" "odd-logits.tws=3 logits, where the first sample has 4" "nan-logits.tws=logits: value 1 is NaN"; do
+        run twist-cluster "$EVAL/${bad%%=*}" --assignments a.tsv --match m.json --report r
+        echo "$output"
+        [ "$status" -eq 1 ]
+        [ "${#lines[@]}" -eq 1 ]
+        [[ "$output" == "twist-cluster: "*"${bad%%=*}"*"${bad#*=}"* ]]
+        [ ! -e a.tsv ]
+        [ ! -e m.json ]
+        [ ! -e r/report.html ]
+    done
+    for bad in "nan.tws=NaN" "odd.tws=7 features, where the first sample has 8"; do
+        run twist-cluster --kmeans 2 "$EVAL/${bad%%=*}"
+        [ "$status" -eq 1 ]
+        [[ "$output" == "twist-cluster: "*"${bad%%=*}"*"${bad#*=}"* ]]
+    done
+    twist-cat --head 0 "$EVAL/val.tws" -o empty.tws
+    for args in "" "--kmeans 2"; do
+        run twist-cluster empty.tws $args
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"empty.tws: no samples"* ]]
+    done
+    run twist-cluster "$EVAL/features-only.tws"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"neither probs nor logits"*"--kmeans"* ]]
+    run twist-cluster "$EVAL/../../../formats/views.tws"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"want features"* ]]
+}
+
+@test "full disks, missing folders and wrong command lines" {
+    run bash -c "twist-cluster '$EVAL/val.tws' > /dev/full"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"standard output"* ]]
+    run twist-cluster "$EVAL/val.tws" --assignments /dev/full
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"/dev/full"* ]]
+    for option in --assignments --match --report; do
+        run twist-cluster "$EVAL/val.tws" $option /dev/null/x
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"/dev/null"* ]]
+    done
+    for args in "a b" "-i a b" "--kmeans 0" "--spherical a" "--restarts 2 a" "--seed 1 a" "--kmeans x a"; do
+        run twist-cluster $args
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"try 'twist-cluster -h'"* ]]
+    done
+}
