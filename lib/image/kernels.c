@@ -1,0 +1,24 @@
+#include "image/kernels.h"
+
+const tw_kernels *tw_kernels_at(int i)
+{
+    const tw_kernels *have[3];
+    int n = 0;
+    have[n++] = &tw_kernels_plain;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2"))
+        have[n++] = &tw_kernels_avx2;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"))
+        have[n++] = &tw_kernels_avx512;
+#endif
+    return i >= 0 && i < n ? have[i] : NULL;
+}
+
+const tw_kernels *tw_kernels_best(void)
+{
+    const tw_kernels *best = NULL;
+    for (int i = 0; tw_kernels_at(i) != NULL; i++)
+        best = tw_kernels_at(i);
+    return best;
+}

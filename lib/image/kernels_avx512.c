@@ -1,0 +1,155 @@
+/* The kernels on vectors of 64 bytes. */
+#if defined(__x86_64__)
+#include "image/kernels.h"
+
+#include <string.h>
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw"))), apply_to = function)
+#else
+#pragma GCC target("avx512f,avx512bw")
+#endif
+#include <immintrin.h>
+
+enum { LANE = 64 };
+
+typedef __m512i vi; /* whole numbers of any width */
+typedef __m512 vf;
+typedef __mmask16 vm;
+
+static inline vi vload(const void *p)
+{
+    return _mm512_loadu_si512(p);
+}
+
+static inline void vstore(void *p, vi v)
+{
+    _mm512_storeu_si512(p, v);
+}
+
+/* The part-th 16 bytes. */
+static inline void vstore_part(uint8_t *p, vi v, int part)
+{
+    __m128i x = _mm512_castsi512_si128(v);
+    if (part == 1)
+        x = _mm512_extracti32x4_epi32(v, 1);
+    else if (part == 2)
+        x = _mm512_extracti32x4_epi32(v, 2);
+    else if (part == 3)
+        x = _mm512_extracti32x4_epi32(v, 3);
+    _mm_storeu_si128((__m128i *)(void *)p, x);
+}
+
+static inline vi vzero(void)
+{
+    return _mm512_setzero_si512();
+}
+
+static inline vi vset32(uint32_t x)
+{
+    return _mm512_set1_epi32((int)x);
+}
+
+#define vunlo8 _mm512_unpacklo_epi8
+#define vunhi8 _mm512_unpackhi_epi8
+#define vunlo16 _mm512_unpacklo_epi16
+#define vunhi16 _mm512_unpackhi_epi16
+#define vmadd16 _mm512_madd_epi16
+#define vadd16 _mm512_add_epi16
+#define vsub16 _mm512_sub_epi16
+#define vadd32 _mm512_add_epi32
+#define vsll32 _mm512_slli_epi32
+#define vsrl32 _mm512_srli_epi32
+#define vsra32 _mm512_srai_epi32
+#define vpack32 _mm512_packs_epi32
+#define vpack16 _mm512_packus_epi16
+#define vfset _mm512_set1_ps
+#define vfmin _mm512_min_ps
+#define vfmax _mm512_max_ps
+#define vfabs _mm512_abs_ps
+#define vfint _mm512_cvttps_epi32
+
+/* Sixteen bytes to floats. */
+static inline vf vfload(const uint8_t *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+}
+
+/* Whole floats of 0..255 to bytes. */
+static inline void vfstore(uint8_t *p, vf a, vf b)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(a)));
+    _mm_storeu_si128((__m128i *)(void *)(p + 16), _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(b)));
+}
+
+static inline vf vfsel(vm m, vf a, vf b)
+{
+    return _mm512_mask_blend_ps(m, b, a);
+}
+
+static inline vm vfless(vf a, vf b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
+}
+
+static inline vm vfequal(vf a, vf b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ);
+}
+
+/* a with its sign turned where s is negative */
+static inline vf vfturn(vf a, vf s)
+{
+    const vi sign = _mm512_and_si512(_mm512_castps_si512(s), _mm512_set1_epi32((int)0x80000000u));
+    return _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(a), sign));
+}
+
+static inline vf vftrunc(vf a)
+{
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+}
+
+static inline uint64_t vsum32(vi a)
+{
+    uint32_t x[16];
+    uint64_t sum = 0;
+    vstore(x, a);
+    for (int i = 0; i < 16; i++)
+        sum += x[i];
+    return sum;
+}
+
+static inline vi vsolarize(vi a)
+{
+    return _mm512_xor_si512(a, _mm512_movm_epi8(_mm512_movepi8_mask(a)));
+}
+
+/* 64 pixels of three planes to 192 bytes. */
+static inline void vinterleave(uint8_t *to, vi r, vi g, vi b)
+{
+#define ALL(...) _mm512_broadcast_i32x4(_mm_setr_epi8(__VA_ARGS__))
+    const vi r0 = _mm512_shuffle_epi8(r, ALL(0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1, -1, 5));
+    const vi g0 = _mm512_shuffle_epi8(g, ALL(-1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1, -1));
+    const vi b0 = _mm512_shuffle_epi8(b, ALL(-1, -1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1));
+    const vi r1 = _mm512_shuffle_epi8(r, ALL(-1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1, 10, -1));
+    const vi g1 = _mm512_shuffle_epi8(g, ALL(5, -1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1, 10));
+    const vi b1 = _mm512_shuffle_epi8(b, ALL(-1, 5, -1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1));
+    const vi r2 = _mm512_shuffle_epi8(r, ALL(-1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15, -1, -1));
+    const vi g2 = _mm512_shuffle_epi8(g, ALL(-1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15, -1));
+    const vi b2 = _mm512_shuffle_epi8(b, ALL(10, -1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15));
+#undef ALL
+    const vi out[3] = {_mm512_or_si512(_mm512_or_si512(r0, g0), b0), _mm512_or_si512(_mm512_or_si512(r1, g1), b1),
+                       _mm512_or_si512(_mm512_or_si512(r2, g2), b2)};
+    for (int part = 0; part < 4; part++)
+        for (int i = 0; i < 3; i++)
+            vstore_part(to + 48 * part + 16 * i, out[i], part);
+}
+
+#define KERNELS tw_kernels_avx512
+#define KERNELS_NAME "avx512"
+#include "image/kernels_body.h"
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#else
+typedef int tw_kernels_avx512_unused;
+#endif

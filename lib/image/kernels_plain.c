@@ -1,0 +1,206 @@
+/* The kernels on any processor: vectors of 16 bytes in the compilers' own vector types (SSE2, NEON, or plain registers). */
+#include "image/kernels.h"
+
+#include <string.h>
+
+enum { LANE = 16 };
+
+typedef uint8_t vi __attribute__((vector_size(16))); /* whole numbers of any width */
+typedef int16_t v16 __attribute__((vector_size(16)));
+typedef int32_t v32 __attribute__((vector_size(16)));
+typedef uint32_t vu32 __attribute__((vector_size(16)));
+typedef float vf __attribute__((vector_size(16)));
+typedef v32 vm; /* a mask for floats */
+
+static inline vi vload(const void *p)
+{
+    vi v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline void vstore(void *p, vi v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
+static inline void vstore_part(uint8_t *p, vi v, int part)
+{
+    (void)part;
+    vstore(p, v);
+}
+
+static inline vi vzero(void)
+{
+    return (vi){0};
+}
+
+static inline vi vset32(uint32_t x)
+{
+    return (vi)(vu32){x, x, x, x};
+}
+
+static inline vi vunlo8(vi a, vi b)
+{
+    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+
+static inline vi vunhi8(vi a, vi b)
+{
+    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+
+static inline vi vunlo16(vi a, vi b)
+{
+    return (vi)__builtin_shufflevector((v16)a, (v16)b, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+
+static inline vi vunhi16(vi a, vi b)
+{
+    return (vi)__builtin_shufflevector((v16)a, (v16)b, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+
+/* Sums of the products of neighbouring 16-bit numbers. */
+static inline vi vmadd16(vi a, vi b)
+{
+    const v32 x = (v32)a, y = (v32)b;
+    return (vi)((vu32)((v32)((vu32)x << 16) >> 16) * (vu32)((v32)((vu32)y << 16) >> 16) + (vu32)(x >> 16) * (vu32)(y >> 16));
+}
+
+static inline vi vadd16(vi a, vi b)
+{
+    return (vi)((v16)a + (v16)b);
+}
+
+static inline vi vsub16(vi a, vi b)
+{
+    return (vi)((v16)a - (v16)b);
+}
+
+static inline vi vadd32(vi a, vi b)
+{
+    return (vi)((vu32)a + (vu32)b);
+}
+
+static inline vi vsll32(vi a, int n)
+{
+    return (vi)((vu32)a << n);
+}
+
+static inline vi vsrl32(vi a, int n)
+{
+    return (vi)((vu32)a >> n);
+}
+
+static inline vi vsra32(vi a, int n)
+{
+    return (vi)((v32)a >> n);
+}
+
+/* 32-bit to 16-bit numbers; those used here fit. */
+static inline vi vpack32(vi a, vi b)
+{
+    return (vi)__builtin_shufflevector((v16)a, (v16)b, 0, 2, 4, 6, 8, 10, 12, 14);
+}
+
+/* 16-bit numbers to bytes, clipped to 0..255. */
+static inline vi vpack16(vi a, vi b)
+{
+    v16 x = (v16)a, y = (v16)b;
+    x &= x > 0;
+    y &= y > 0;
+    x = (x & ~(x > 255)) | (255 & (x > 255));
+    y = (y & ~(y > 255)) | (255 & (y > 255));
+    return __builtin_shufflevector((vi)x, (vi)y, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+}
+
+static inline vf vfset(float x)
+{
+    return (vf){x, x, x, x};
+}
+
+/* Four bytes to floats. */
+static inline vf vfload(const uint8_t *p)
+{
+    return (vf){(float)p[0], (float)p[1], (float)p[2], (float)p[3]};
+}
+
+/* Whole floats of 0..255 to bytes. */
+static inline void vfstore(uint8_t *p, vf a, vf b)
+{
+    for (int i = 0; i < 4; i++) {
+        p[i] = (uint8_t)a[i];
+        p[4 + i] = (uint8_t)b[i];
+    }
+}
+
+static inline vf vfsel(vm m, vf a, vf b)
+{
+    return (vf)(((v32)a & m) | ((v32)b & ~m));
+}
+
+static inline vm vfless(vf a, vf b)
+{
+    return a < b;
+}
+
+static inline vm vfequal(vf a, vf b)
+{
+    return a == b;
+}
+
+static inline vf vfmin(vf a, vf b)
+{
+    return vfsel(a < b, a, b);
+}
+
+static inline vf vfmax(vf a, vf b)
+{
+    return vfsel(a > b, a, b);
+}
+
+static inline vf vfabs(vf a)
+{
+    return (vf)((v32)a & 0x7fffffff);
+}
+
+/* a with its sign turned where s is negative */
+static inline vf vfturn(vf a, vf s)
+{
+    return (vf)((v32)a ^ ((v32)s & (int32_t)0x80000000));
+}
+
+static inline vf vftrunc(vf a)
+{
+    return __builtin_convertvector(__builtin_convertvector(a, v32), vf);
+}
+
+static inline vi vfint(vf a)
+{
+    return (vi)__builtin_convertvector(a, v32);
+}
+
+static inline uint64_t vsum32(vi a)
+{
+    const vu32 x = (vu32)a;
+    return (uint64_t)x[0] + x[1] + x[2] + x[3];
+}
+
+static inline void vinterleave(uint8_t *to, vi r, vi g, vi b)
+{
+    for (int i = 0; i < LANE; i++) {
+        to[3 * i] = r[i];
+        to[3 * i + 1] = g[i];
+        to[3 * i + 2] = b[i];
+    }
+}
+
+static inline vi vsolarize(vi a)
+{
+    typedef int8_t s8 __attribute__((vector_size(16)));
+    return a ^ (vi)((s8)a < 0);
+}
+
+#define KERNELS tw_kernels_plain
+#define KERNELS_NAME "plain"
+#include "image/kernels_body.h"

@@ -1,0 +1,200 @@
+#include "image/resample.h"
+
+#include "core/mem.h"
+
+#include <math.h>
+#include <string.h>
+
+static double triangle(double x)
+{
+    x = fabs(x);
+    return x < 1 ? 1 - x : 0;
+}
+
+static double cubic(double x) /* a = -0.5 */
+{
+    x = fabs(x);
+    if (x < 1)
+        return ((-0.5 + 2) * x - (-0.5 + 3)) * x * x + 1;
+    return x < 2 ? (((x - 5) * x + 8) * x - 4) * -0.5 : 0;
+}
+
+/* Weight in 2^-22 as the kernels want it: two parts, so that 16-bit products add up to it. */
+static void set_weight(tw_weight *to, int tap, double w)
+{
+    const int32_t k = (int32_t)(w * (1 << 22) + (w < 0 ? -0.5 : 0.5));
+    const int shift = tap % 2 * 16;
+    to[tap / 2].high |= ((uint32_t)(k >> 11) & 0xffff) << shift;
+    to[tap / 2].low |= ((uint32_t)k & 2047) << shift;
+}
+
+/* The taps of outputs from .. from + n - 1 of `size` pixels that become `to`; first counts from the first pixel of all. */
+static int make_taps(tw_workspace *ws, tw_taps *t, tw_room *room, int size, int to, int from, int n, tw_filter filter)
+{
+    const double scale = (double)(float)size / to, widen = scale < 1 ? 1 : scale, narrow = 1 / widen;
+    const double support = (filter == TW_BICUBIC ? 2 : 1) * widen;
+    const int most = (int)ceil(support) * 2 + 1;
+    t->n = n;
+    t->room = most / 2 + 1;
+    const size_t weights = (size_t)n * (size_t)t->room * sizeof(tw_weight);
+    t->weight = tw_room_reserve(room, weights + 2 * (size_t)n * sizeof(int));
+    double *w = tw_room_reserve(&ws->weights, (size_t)most * sizeof *w);
+    if (t->weight == NULL || w == NULL)
+        return -1;
+    t->first = (int *)((char *)t->weight + weights);
+    t->pairs = t->first + n;
+    memset(t->weight, 0, weights);
+    for (int i = 0; i < n; i++) {
+        const double centre = (from + i + 0.5) * scale;
+        int first = (int)(centre - support + 0.5), last = (int)(centre + support + 0.5);
+        double sum = 0;
+        first = first < 0 ? 0 : first;
+        last = last > size ? size : last;
+        for (int x = first; x < last; x++) {
+            const double d = (x - centre + 0.5) * narrow;
+            sum += w[x - first] = filter == TW_BICUBIC ? cubic(d) : triangle(d);
+        }
+        for (int x = 0; x < last - first; x++)
+            set_weight(t->weight + (size_t)i * (size_t)t->room, x, sum != 0 ? w[x] / sum : w[x]);
+        t->first[i] = first;
+        t->pairs[i] = (last - first + 1) / 2;
+    }
+    return 0;
+}
+
+/* The inputs [*from, *to) of `size` that all taps together touch; makes first count from *from. */
+static void extent(tw_taps *t, int *from, int *to, int size)
+{
+    *from = t->first[0];
+    *to = 0;
+    for (int i = 0; i < t->n; i++) {
+        const int end = t->first[i] + 2 * t->pairs[i];
+        *to = end > *to ? end : *to;
+        t->first[i] -= *from;
+    }
+    if (*to > size)
+        *to = size; /* the partner of an odd last tap, with weight 0 */
+}
+
+/* Rows of RGB pixels, `columns` of them used in each; nothing may be read at or beyond `end`. */
+typedef struct {
+    const uint8_t *data, *end;
+    size_t pitch;
+    int rows, columns;
+} lines;
+
+/* The rows from y on as the kernels may read them, as many as a strip has: rows beyond the last are the last one again, and
+ * those that would be read beyond the end are copied. */
+static int strip_rows(tw_workspace *ws, const uint8_t **row, const lines *from, int y)
+{
+    const size_t bytes = 3 * (size_t)from->columns, read = tw_round_up(bytes, (size_t)ws->k->lane);
+    uint8_t *copy = NULL;
+    for (int i = 0; i < ws->k->lane; i++) {
+        row[i] = from->data + (size_t)(y + i < from->rows ? y + i : from->rows - 1) * from->pitch;
+        if ((size_t)(from->end - row[i]) >= read)
+            continue;
+        if (copy == NULL && (copy = tw_room_reserve(&ws->edge, read * (size_t)ws->k->lane)) == NULL)
+            return -1;
+        row[i] = memcpy(copy + (size_t)i * read, row[i], bytes);
+    }
+    return 0;
+}
+
+/* Along x by ws->x, rows of pixels to planes, which have rows up to a multiple of lane. */
+static int across(tw_workspace *ws, const tw_planes *to, const lines *from, bool flip)
+{
+    const tw_kernels *k = ws->k;
+    const size_t lane = (size_t)k->lane, bytes = 3 * (size_t)from->columns, room = tw_round_up((size_t)to->w, TW_TURN);
+    uint8_t *tile = tw_room_reserve(&ws->tile, (tw_round_up(bytes, lane) + 3) * lane); /* 3: an odd last tap's partner */
+    uint8_t *strip = tw_room_reserve(&ws->strip, 3 * room * lane);
+    const uint8_t *row[TW_MAX_LANE];
+    if (tile == NULL || strip == NULL)
+        return -1;
+    for (int y = 0; y < from->rows; y += k->lane) {
+        if (strip_rows(ws, row, from, y) != 0)
+            return -1;
+        k->turn_in(tile, row, bytes);
+        k->across(strip, room, tile, &ws->x, 0, to->w, flip);
+        for (size_t c = 0; c < 3; c++)
+            k->turn_out(to->plane[c] + (size_t)y * to->pitch, to->pitch, strip + c * room * lane, room);
+    }
+    return 0;
+}
+
+/* Along y by ws->y, rows of `bytes` bytes that may be read up to a multiple of lane, and a partner row after the last. */
+static void down(const tw_workspace *ws, uint8_t *to, size_t to_pitch, const uint8_t *from, size_t pitch, size_t bytes)
+{
+    const tw_taps *t = &ws->y;
+    for (int y = 0; y < t->n; y++)
+        ws->k->down(to + (size_t)y * to_pitch, from + (size_t)t->first[y] * pitch, pitch, t->weight + (size_t)y * (size_t)t->room,
+                    t->pairs[y], bytes);
+}
+
+/* The same out of lines of pixels that end where they end: the last outputs' rows are copied first. */
+static int down_lines(tw_workspace *ws, uint8_t *to, size_t to_pitch, const lines *from)
+{
+    const tw_taps *t = &ws->y;
+    const size_t bytes = 3 * (size_t)from->columns, read = tw_round_up(bytes, (size_t)ws->k->lane);
+    const size_t have = (size_t)(from->end - from->data);
+    size_t pitch = from->pitch, copied = 0; /* rows before the first copied one */
+    const uint8_t *rows = from->data;
+    for (int y = 0; y < t->n; y++) {
+        const size_t first = (size_t)t->first[y], last = first + 2 * (size_t)t->pairs[y] - 1;
+        if (rows == from->data && last * pitch + read > have) {
+            const size_t n = (size_t)from->rows - first;
+            uint8_t *copy = tw_room_reserve(&ws->edge, (n + 1) * read);
+            if (copy == NULL)
+                return -1;
+            for (size_t i = 0; i < n; i++)
+                memcpy(copy + i * read, from->data + (first + i) * from->pitch, bytes);
+            copied = first;
+            rows = copy;
+            pitch = read;
+        }
+        ws->k->down(to + (size_t)y * to_pitch, rows + (first - copied) * pitch, pitch, t->weight + (size_t)y * (size_t)t->room,
+                    t->pairs[y], bytes);
+    }
+    return 0;
+}
+
+/* First along x, then along y. */
+static int across_down(tw_workspace *ws, const lines *from, bool flip)
+{
+    const tw_planes *view = &ws->view;
+    const size_t rows = tw_round_up((size_t)from->rows + 1, (size_t)ws->k->lane), plane = rows * view->pitch;
+    uint8_t *m = tw_room_reserve(&ws->middle, 3 * plane);
+    const tw_planes middle = {{m, m + plane, m + 2 * plane}, view->pitch, view->w, from->rows};
+    if (m == NULL || across(ws, &middle, from, flip) != 0)
+        return -1;
+    for (int c = 0; c < 3; c++)
+        down(ws, view->plane[c], view->pitch, middle.plane[c], middle.pitch, (size_t)view->w);
+    return 0;
+}
+
+static int down_across(tw_workspace *ws, const lines *from, bool flip)
+{
+    const size_t pitch = tw_round_up(3 * (size_t)from->columns, (size_t)ws->k->lane), rows = (size_t)ws->view.h;
+    uint8_t *m = tw_room_reserve(&ws->middle, rows * pitch);
+    const lines middle = {m, m + rows * pitch, pitch, ws->view.h, from->columns};
+    if (m == NULL || down_lines(ws, m, pitch, from) != 0)
+        return -1;
+    return across(ws, &ws->view, &middle, flip);
+}
+
+int tw_resize(tw_workspace *ws, const tw_rgb *image, const tw_area *crop, int w, int h, const tw_area *part, tw_filter filter,
+              bool flip)
+{
+    const size_t pitch = 3 * (size_t)image->w;
+    int left, right, top, bottom;
+    if (tw_workspace_view(ws, part->width, part->height) != 0 ||
+        make_taps(ws, &ws->x, &ws->x_room, crop->width, w, part->left, part->width, filter) != 0 ||
+        make_taps(ws, &ws->y, &ws->y_room, crop->height, h, part->top, part->height, filter) != 0)
+        return -1;
+    extent(&ws->x, &left, &right, crop->width);
+    extent(&ws->y, &top, &bottom, crop->height);
+    const lines from = {image->data + (size_t)(crop->top + top) * pitch + 3 * (size_t)(crop->left + left),
+                        image->data + (size_t)image->h * pitch, pitch, bottom - top, right - left};
+    /* Pillow 13 begins with the direction that shrinks more, with a preference for x */
+    const int less_x = crop->width > w ? crop->width - w : 0, less_y = crop->height - h;
+    return less_y > 2 * less_x ? down_across(ws, &from, flip) : across_down(ws, &from, flip);
+}

@@ -1,0 +1,310 @@
+/* twist-augment: random or evaluation views of each picture. */
+#include "core/mem.h"
+#include "core/pool.h"
+#include "core/program.h"
+#include "image/blur.h"
+#include "image/view.h"
+#include "stream/reader.h"
+#include "stream/writer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: twist-augment [options]\n"
+    "Reads an images stream, writes a views stream: each picture's random (or evaluation) crops, as Pillow makes them.\n"
+    "  -i, --input ENDPOINT     -, a file, pipe:COMMAND (default -)     -o, --output ENDPOINT  -, a file (default -)\n"
+    "      --aug NAME           barlow, multicrop, moco, linear or eval (default multicrop)\n"
+    "      --size PX            of the views (default 224)    --local-size PX  of local crops (default 96)\n"
+    "      --local-crops-number N  local crops of multicrop (default 12)\n"
+    "      --min1, --max1 F     crop area relative to the picture's (default: of the policy)\n"
+    "      --min2, --max2 F     the same of local crops (default 0.05, 0.4)\n"
+    "      --interpolation WHAT bilinear or bicubic (default bicubic; eval, linear: bilinear)\n"
+    "      --resize PX          eval: short side before the middle is cut out (default 256/224 of --size)\n"
+    "      --mme-epochs N       multicrop has harder crops from epoch N on (default 800)\n"
+    "      --blur-p, --solarize-p, --jitter-p, --grey-p P  probability, for all views (default: of the policy)\n"
+    "      --seed N             of the views (default: the stream's)\n"
+    "      --trace              write what was drawn for each view into the records\n"
+    "      --log FILE           append JSON lines: samples, seconds, seconds waited for input and for output\n"
+    "  -j, --jobs N             threads (default: the processors); the output does not depend on it\n"
+    "      --no-history         leave this command out of the header's history\n"
+    "  -q, --quiet  errors only   -v, --verbose  say more   --progress  even where stderr is no terminal\n"
+    "  -h, --help   this text     -V, --version  version\n";
+
+static const char *const filter_names[] = {"bilinear", "bicubic", NULL};
+
+/* Records that are being worked on may hold so much together (one more is being read): a bound for large pictures. */
+enum { IN_FLIGHT = 48 << 20, KEEP = 8 << 20 };
+
+struct opts {
+    const char *input, *output, *log;
+    tw_policy_options policy;
+    int aug, jobs;
+    int64_t seed;
+    bool trace;
+    tw_common common;
+};
+
+/* One sample on its way: as read, then its views. */
+struct job {
+    tw_sample sample;
+    uint8_t *pixels; /* of all views */
+    tw_tensor *views;
+    tw_view *drawn;
+    tw_trace trace;
+    bool failed;
+    char message[256];
+};
+
+struct run {
+    struct opts o;
+    tw_policy policy;
+    uint64_t seed;
+    tw_reader *reader;
+    tw_writer *writer;
+    tw_pool *pool;
+    tw_workspace *workspace; /* one a worker */
+    struct job *job, **idle;
+    int n_jobs, n_idle;
+    size_t in_flight;
+    int64_t written, in_all;
+    double start;
+    FILE *log;
+};
+
+static void parse(struct opts *o, int argc, char **argv)
+{
+    tw_policy_options *p = &o->policy;
+    const tw_opt table[] = {
+        {'i', "input", TW_OPT_STRING, &o->input, 0, 0, NULL},
+        {'o', "output", TW_OPT_STRING, &o->output, 0, 0, NULL},
+        {0, "aug", TW_OPT_CHOICE, &o->aug, 0, 0, tw_policy_names},
+        {0, "size", TW_OPT_INT, &p->size, 1, 8192, NULL},
+        {0, "local-size", TW_OPT_INT, &p->local_size, 1, 8192, NULL},
+        {0, "local-crops-number", TW_OPT_INT, &p->locals, 0, 1000, NULL},
+        {0, "min1", TW_OPT_FLOAT, &p->min1, 0, 1, NULL},
+        {0, "max1", TW_OPT_FLOAT, &p->max1, 0, 1, NULL},
+        {0, "min2", TW_OPT_FLOAT, &p->min2, 0, 1, NULL},
+        {0, "max2", TW_OPT_FLOAT, &p->max2, 0, 1, NULL},
+        {0, "interpolation", TW_OPT_CHOICE, &p->filter, 0, 0, filter_names},
+        {0, "resize", TW_OPT_INT, &p->resize, 1, 16384, NULL},
+        {0, "mme-epochs", TW_OPT_I64, &p->late_epoch, 0, 1 << 24, NULL},
+        {0, "blur-p", TW_OPT_FLOAT, &p->blur_p, 0, 1, NULL},
+        {0, "solarize-p", TW_OPT_FLOAT, &p->solarize_p, 0, 1, NULL},
+        {0, "jitter-p", TW_OPT_FLOAT, &p->jitter_p, 0, 1, NULL},
+        {0, "grey-p", TW_OPT_FLOAT, &p->grey_p, 0, 1, NULL},
+        {0, "seed", TW_OPT_I64, &o->seed, 0, 9e18, NULL},
+        {0, "trace", TW_OPT_FLAG, &o->trace, 0, 0, NULL},
+        {0, "log", TW_OPT_STRING, &o->log, 0, 0, NULL},
+        {'j', "jobs", TW_OPT_INT, &o->jobs, 1, 1024, NULL},
+    };
+    tw_program_start("twist-augment", argc, argv);
+    tw_program_options(table, sizeof table / sizeof *table, &o->common, NULL, usage);
+    p->name = (tw_policy_name)o->aug;
+    if (o->aug != TW_EVAL && tw_opts_given("resize"))
+        tw_die_usage("--resize: for --aug=eval only");
+}
+
+/* Makes the views of one sample; the record's pixels are not needed after it. */
+static void work(void *job, int worker, void *context)
+{
+    struct run *r = context;
+    struct job *j = job;
+    const tw_sample *s = &j->sample;
+    const tw_rgb image = {s->image.data, (int)s->image.dim[1], (int)s->image.dim[0]};
+    uint8_t *to = j->pixels;
+    j->failed = false;
+    for (int i = 0; i < r->policy.n && !j->failed; i++) {
+        const tw_view_kind *k = &r->policy.kind[i];
+        tw_view_draw(&j->drawn[i], &r->policy, i, image.w, image.h, r->seed, s->index, s->epoch);
+        j->failed = tw_view_make(&r->workspace[worker], to, &image, k, &j->drawn[i]) != 0;
+        j->views[i] = (tw_tensor){TW_U8, 3, {k->size, k->size, 3}, to};
+        to += 3 * (size_t)k->size * (size_t)k->size;
+    }
+    if (!j->failed && r->o.trace)
+        j->failed = tw_trace_views(&j->trace, j->drawn, r->policy.n) != 0;
+    if (j->failed)
+        snprintf(j->message, sizeof j->message, "%.*s: %s", s->key_size < 128 ? (int)s->key_size : 128, s->key, tw_error());
+}
+
+static noreturn void give_up(struct run *r)
+{
+    tw_writer_abandon(r->writer);
+    tw_reader_close(r->reader);
+    tw_die_error();
+}
+
+static void report(struct run *r)
+{
+    const double seconds = tw_now() - r->start, in = tw_reader_waited(r->reader), out = tw_writer_waited(r->writer);
+    tw_note(1, "%lld samples in %.1f s, of which it waited %.1f s for input and %.1f s for output", (long long)r->written, seconds,
+            in, out);
+    if (r->log != NULL)
+        fprintf(r->log, "{\"samples\": %lld, \"seconds\": %.3f, \"waited_input\": %.3f, \"waited_output\": %.3f}\n",
+                (long long)r->written, seconds, in, out);
+}
+
+static void write_out(struct run *r, struct job *j)
+{
+    tw_sample s = j->sample;
+    if (j->failed)
+        tw_fail("%s", j->message);
+    s.image.data = NULL;
+    s.views = j->views;
+    s.n_views = r->policy.n;
+    s.trace = r->o.trace ? j->trace.data : NULL;
+    s.trace_size = j->trace.size;
+    if (j->failed || tw_writer_sample(r->writer, &s) != 0)
+        give_up(r);
+    r->written++;
+    r->in_flight -= j->sample.record_size;
+    if (j->sample.buffer_cap > KEEP) { /* a large picture among small ones */
+        tw_sample_fini(&j->sample);
+        tw_sample_init(&j->sample);
+    }
+    r->idle[r->n_idle++] = j;
+    if (r->written % 1000 == 0)
+        report(r);
+    if (!tw_progress_due())
+        return;
+    const double rate = (double)r->written / (tw_now() - r->start);
+    if (r->in_all > 0)
+        tw_progress("%lld of %lld samples, %.0f/s", (long long)r->written, (long long)r->in_all, rate);
+    else
+        tw_progress("%lld samples, %.0f/s", (long long)r->written, rate);
+}
+
+/* A job to read into; where all are under way, or too much memory is, the oldest is written first. */
+static struct job *next_job(struct run *r)
+{
+    while (r->n_idle == 0 || tw_pool_full(r->pool) || r->in_flight > IN_FLIGHT)
+        write_out(r, tw_pool_take(r->pool));
+    for (struct job *j; (j = tw_pool_take_ready(r->pool)) != NULL;)
+        write_out(r, j);
+    return r->idle[--r->n_idle];
+}
+
+static void check(const struct run *r, const tw_sample *s)
+{
+    if (s->index >= INT64_C(1) << 40 || s->epoch >= 1 << 24)
+        tw_fail("%s: %.*s: index %lld or epoch %lld is too large (2^40, 2^24)", tw_reader_name(r->reader), (int)s->key_size, s->key,
+                (long long)s->index, (long long)s->epoch);
+    else if (s->image.dim[0] > 1 << 20 || s->image.dim[1] > 1 << 20)
+        tw_fail("%s: %.*s: an image of %lld x %lld pixels; a side may have 2^20", tw_reader_name(r->reader), (int)s->key_size, s->key,
+                (long long)s->image.dim[1], (long long)s->image.dim[0]);
+    else
+        return;
+    give_up((struct run *)r);
+}
+
+static void samples(struct run *r)
+{
+    int rc;
+    for (;;) {
+        struct job *j = next_job(r);
+        if ((rc = tw_reader_next(r->reader, &j->sample)) != 1)
+            break;
+        check(r, &j->sample);
+        r->in_flight += j->sample.record_size;
+        tw_pool_submit(r->pool, j);
+    }
+    if (rc < 0)
+        give_up(r);
+    for (struct job *j; (j = tw_pool_take(r->pool)) != NULL;)
+        write_out(r, j);
+}
+
+static void open_streams(struct run *r)
+{
+    r->reader = tw_reader_open(r->o.input, NULL, NULL);
+    if (r->reader == NULL)
+        tw_die_error();
+    tw_header h = *tw_reader_header(r->reader);
+    if (h.kind != TW_IMAGES)
+        tw_die("%s: a stream of %s; an images stream is wanted", tw_reader_name(r->reader), tw_kind_names[h.kind]);
+    h.kind = TW_VIEWS;
+    if (tw_opts_given("seed"))
+        h.seed = (uint64_t)r->o.seed;
+    r->seed = h.seed;
+    r->in_all = h.samples > 0 && h.epochs > h.first_epoch ? h.samples * (h.epochs - h.first_epoch) : 0;
+    r->writer = tw_writer_open(r->o.output, &h, r->o.common.no_history ? NULL : tw_program_command());
+    if (r->writer == NULL)
+        tw_die_error();
+    if (r->o.log != NULL && (r->log = fopen(r->o.log, "ae")) == NULL) {
+        tw_fail_errno("%s", r->o.log);
+        give_up(r);
+    }
+}
+
+static void plan(struct run *r)
+{
+    size_t pixels = 0;
+    const size_t n = (size_t)r->policy.n;
+    for (size_t i = 0; i < n; i++)
+        pixels += 3 * (size_t)r->policy.kind[i].size * (size_t)r->policy.kind[i].size;
+    r->n_jobs = 2 * r->o.jobs + 2;
+    r->job = tw_calloc((size_t)r->n_jobs + 1, sizeof *r->job);
+    r->idle = tw_calloc((size_t)r->n_jobs + 1, sizeof *r->idle);
+    r->workspace = tw_calloc((size_t)r->o.jobs, sizeof *r->workspace);
+    if (r->job == NULL || r->idle == NULL || r->workspace == NULL)
+        give_up(r);
+    for (int i = 0; i < r->o.jobs; i++)
+        tw_workspace_init(&r->workspace[i], NULL);
+    while (r->n_idle <= r->n_jobs) { /* one more than fit in the pool: it is being filled meanwhile */
+        struct job *j = r->idle[r->n_idle] = &r->job[r->n_idle];
+        tw_sample_init(&j->sample);
+        j->pixels = tw_alloc64(pixels);
+        j->views = tw_calloc(n, sizeof *j->views);
+        j->drawn = tw_calloc(n, sizeof *j->drawn);
+        if (j->pixels == NULL || j->views == NULL || j->drawn == NULL)
+            give_up(r);
+        r->n_idle++;
+    }
+    r->pool = tw_pool_new(r->o.jobs, r->n_jobs, work, r);
+    if (r->pool == NULL)
+        give_up(r);
+}
+
+static void finish(struct run *r)
+{
+    tw_progress_end();
+    report(r);
+    if (r->log != NULL && fclose(r->log) != 0) {
+        tw_fail_errno("%s", r->o.log);
+        give_up(r);
+    }
+    if (tw_writer_finish(r->writer, tw_reader_end(r->reader)->skipped) != 0)
+        tw_die_error();
+    tw_pool_free(r->pool);
+    for (int i = 0; i <= r->n_jobs; i++) {
+        tw_sample_fini(&r->job[i].sample);
+        free(r->job[i].pixels);
+        free(r->job[i].views);
+        free(r->job[i].drawn);
+        free(r->job[i].trace.data);
+    }
+    for (int i = 0; i < r->o.jobs; i++)
+        tw_workspace_fini(&r->workspace[i]);
+    free(r->job);
+    free(r->idle);
+    free(r->workspace);
+    tw_policy_fini(&r->policy);
+    tw_reader_close(r->reader);
+}
+
+int main(int argc, char **argv)
+{
+    static struct run r = {.o = {.input = "-", .output = "-", .aug = TW_MULTICROP,
+                                 .policy = {.locals = -1, .filter = -1, .min1 = -1, .max1 = -1, .min2 = -1, .max2 = -1, .blur_p = -1,
+                                            .solarize_p = -1, .jitter_p = -1, .grey_p = -1, .late_epoch = 800}}};
+    r.o.jobs = tw_processors();
+    parse(&r.o, argc, argv);
+    if (tw_policy_init(&r.policy, &r.o.policy) != 0)
+        tw_die_usage("%s", tw_error());
+    open_streams(&r);
+    plan(&r);
+    r.start = tw_now();
+    samples(&r);
+    finish(&r);
+    return TW_EXIT_OK;
+}

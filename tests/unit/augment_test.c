@@ -1,0 +1,163 @@
+/* Goal: views are Pillow's and torchvision's, bit for bit (tests/golden/augment/make.py), by each kernel that this processor
+ * runs; the hue's arithmetic is Pillow's for colours of all kinds. */
+#include "image/view.h"
+
+#include "test.h"
+
+/* Noise and gradients in squares of 8 x 8, as make.py's picture(). Exactly as many bytes as it has: a sanitizer sees a read
+ * beyond. */
+static uint8_t *picture(int w, int h)
+{
+    uint8_t *p = malloc((size_t)w * (size_t)h * 3), *to = p;
+    for (uint32_t y = 0; y < (uint32_t)h; y++)
+        for (uint32_t x = 0; x < (uint32_t)w; x++)
+            for (uint32_t c = 0; c < 3; c++) {
+                uint32_t n = x * 374761393u + y * 668265263u + c * 2246822519u;
+                n = (n ^ n >> 13) * 1274126177u;
+                *to++ = (uint8_t)(((x >> 3) + (y >> 3)) & 1 ? n >> 16 : x * 3 + y * 2 + c * 40);
+            }
+    return p;
+}
+
+static uint64_t fnv(const uint8_t *p, size_t n)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ p[i]) * 0x100000001b3u;
+    return h;
+}
+
+/* One line of views.txt: the number of pixels of the picture, 0 at the end. */
+static int read_case(FILE *f, int *w, int *h, tw_view_kind *k, tw_view *v, uint64_t *want)
+{
+    char filter[16], op[16];
+    int flip, grey, solarize;
+    unsigned long long sum;
+    *v = (tw_view){0};
+    *k = (tw_view_kind){0};
+    if (fscanf(f, "%d %d %d %d %d %d %d %d %d %15s %d %d", w, h, &v->resize_w, &v->resize_h, &v->crop.top, &v->crop.left,
+               &v->crop.height, &v->crop.width, &k->size, filter, &flip, &v->n_jitter) != 12)
+        return 0;
+    for (int i = 0; i < v->n_jitter; i++) {
+        if (fscanf(f, "%15s %lf", op, &v->jitter[i].value) != 2)
+            return 0;
+        while (strcmp(tw_jitter_names[v->jitter[i].what], op) != 0)
+            v->jitter[i].what++;
+    }
+    if (fscanf(f, "%d %lf %d %llx", &grey, &v->sigma, &solarize, &sum) != 4)
+        return 0;
+    v->flip = flip;
+    v->grey = grey;
+    v->solarize = solarize;
+    *want = sum;
+    k->filter = strcmp(filter, "bicubic") == 0 ? TW_BICUBIC : TW_BILINEAR;
+    return *w * *h;
+}
+
+static void golden(const tw_kernels *kernels)
+{
+    FILE *f = fopen("tests/golden/augment/views.txt", "r");
+    tw_workspace ws;
+    tw_view_kind k;
+    tw_view v;
+    uint64_t want;
+    int w, h, n = 0;
+    CHECK(f != NULL);
+    if (f == NULL)
+        return;
+    tw_workspace_init(&ws, kernels);
+    for (; read_case(f, &w, &h, &k, &v, &want) > 0; n++) {
+        uint8_t *p = picture(w, h), *to = malloc(3 * (size_t)k.size * (size_t)k.size);
+        const tw_rgb image = {p, w, h};
+        const bool ok = tw_view_make(&ws, to, &image, &k, &v) == 0 && fnv(to, 3 * (size_t)k.size * (size_t)k.size) == want;
+        if (!ok)
+            printf("%s: line %d of views.txt\n", kernels->name, n + 1);
+        CHECK(ok);
+        free(p);
+        free(to);
+    }
+    CHECK(n > 250);
+    tw_workspace_fini(&ws);
+    fclose(f);
+}
+
+/* Pillow's rgb2hsv and hsv2rgb, with its mixture of float and double, around a turn of the hue. */
+static void turn_hue(uint8_t *p, int shift)
+{
+    const uint8_t r = p[0], g = p[1], b = p[2];
+    const uint8_t max = r > g ? (r > b ? r : b) : g > b ? g : b, min = r < g ? (r < b ? r : b) : g < b ? g : b;
+    uint8_t h8 = 0, s8 = 0;
+    if (min != max) {
+        const float range = (float)(max - min), s = range / (float)max, rc = (float)(max - r) / range,
+                    gc = (float)(max - g) / range, bc = (float)(max - b) / range;
+        float h = r == max ? bc - gc : g == max ? (float)(2.0 + (double)rc - (double)bc) : (float)(4.0 + (double)gc - (double)rc);
+        h = (float)fmod((double)h / 6.0 + 1.0, 1.0);
+        h8 = (uint8_t)(int)((double)h * 255.0);
+        s8 = (uint8_t)(int)((double)s * 255.0);
+    }
+    h8 = (uint8_t)(h8 + shift);
+    p[0] = p[1] = p[2] = max;
+    if (s8 == 0)
+        return;
+    const double turned = (double)(float)h8 * 6.0 / 255.0;
+    const int i = (int)floor(turned);
+    const float f = (float)(turned - (double)(float)i), fs = (float)((double)(float)s8 / 255.0);
+    const uint8_t a = (uint8_t)round((double)max * (1.0 - (double)fs)), q = (uint8_t)round((double)max * (1.0 - (double)(fs * f))),
+                  t = (uint8_t)round((double)max * (1.0 - (double)fs * (1.0 - (double)f)));
+    const uint8_t of[6][3] = {{max, t, a}, {q, max, a}, {a, max, t}, {a, q, max}, {t, a, max}, {max, a, q}};
+    memcpy(p, of[i % 6], 3);
+}
+
+static void hue(const tw_kernels *k)
+{
+    enum { N = 1 << 16 };
+    static uint8_t plane[3][N], want[N][3];
+    uint8_t *const planes[3] = {plane[0], plane[1], plane[2]};
+    int wrong = 0;
+    for (int high = 0; high < 256; high += 5) /* red; all greens and blues */
+        for (int shift = 0; shift < 256; shift += high % 3 == 0 ? 231 : 255) {
+            for (int i = 0; i < N; i++) {
+                want[i][0] = plane[0][i] = (uint8_t)high;
+                want[i][1] = plane[1][i] = (uint8_t)(i >> 8);
+                want[i][2] = plane[2][i] = (uint8_t)i;
+                turn_hue(want[i], shift);
+            }
+            const tw_colour_op op = {TW_SHIFT_HUE, (float)shift, 0};
+            k->colour(planes, N, &op, 1, false);
+            for (int i = 0; i < N; i++)
+                for (int c = 0; c < 3; c++)
+                    wrong += plane[c][i] != want[i][c];
+        }
+    if (wrong > 0)
+        printf("%s: %d values\n", k->name, wrong);
+    CHECK(wrong == 0);
+}
+
+/* The sum of greys counts the pixels that there are and no more, and is that of Pillow's formula. */
+static void sums(const tw_kernels *k)
+{
+    enum { N = 1000 };
+    uint8_t plane[3][N + 64];
+    uint8_t *const planes[3] = {plane[0], plane[1], plane[2]};
+    for (int n = 1; n < N; n += 37) {
+        uint64_t want = 0;
+        for (int i = 0; i < n + 64; i++)
+            for (int c = 0; c < 3; c++)
+                plane[c][i] = (uint8_t)((i + 7) * (31 + 8 * c));
+        for (int i = 0; i < n; i++)
+            want += (uint64_t)((plane[0][i] * 19595 + plane[1][i] * 38470 + plane[2][i] * 7471 + 0x8000) >> 16);
+        CHECK(k->colour(planes, (size_t)n, NULL, 0, true) == want);
+    }
+}
+
+int main(void)
+{
+    const tw_kernels *k;
+    for (int i = 0; (k = tw_kernels_at(i)) != NULL; i++) {
+        golden(k);
+        hue(k);
+        sums(k);
+    }
+    CHECK(strcmp(tw_kernels_at(0)->name, "plain") == 0 && tw_kernels_best() != NULL);
+    return test_done();
+}
