@@ -70,11 +70,9 @@ static int prepare(tw_features *f, bool spherical)
     return good ? 0 : -1;
 }
 
-static int restarts;
-
-static void show_progress(int restart, int iteration, int64_t moved)
+static void show_progress(const tw_kmeans_options *o, int restart, int iteration, int64_t moved)
 {
-    tw_progress("k-means, run %d of %d, iteration %d: %lld records moved", restart + 1, restarts, iteration + 1, (long long)moved);
+    tw_progress("k-means, run %d of %d, iteration %d: %lld records moved", restart + 1, o->restarts, iteration + 1, (long long)moved);
 }
 
 static void cluster_features(struct run *r)
@@ -246,7 +244,6 @@ static void parse(struct opts *o)
             tw_die_usage("--%s goes with --kmeans", only_kmeans[i]);
     o->kmeans.seed = (uint64_t)o->seed;
     o->kmeans.tell = show_progress;
-    restarts = o->kmeans.restarts;
 }
 
 int main(int argc, char **argv)

@@ -262,7 +262,7 @@ static int iterate(lloyd *l, const tw_kmeans_options *o, int restart)
         for (int64_t i = 0; i < l->near.n; i++)
             moved += it == 0 || l->found[i] != l->cluster[i];
         if (o->tell != NULL)
-            o->tell(restart, it, moved);
+            o->tell(o, restart, it, moved);
         if (moved == 0)
             return it;
         memcpy(l->cluster, l->found, (size_t)l->near.n * sizeof *l->cluster);

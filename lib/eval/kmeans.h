@@ -7,11 +7,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef struct {
+typedef struct tw_kmeans_options {
     int K, restarts, iterations; /* clusters; runs; most iterations of each */
     bool spherical;              /* rows have unit length (tw_unit_rows): centres are scaled to unit length too */
     uint64_t seed;
-    void (*tell)(int restart, int iteration, int64_t moved); /* called after each assignment of rows (from 0); NULL: nobody is */
+    void (*tell)(const struct tw_kmeans_options *o, int restart, int iteration, int64_t moved); /* called after each
+                                * assignment of the rows, counted from 0; NULL: nobody is */
 } tw_kmeans_options;
 
 typedef struct {

@@ -1,6 +1,5 @@
 #include "eval/matrix.h"
 
-#include "core/error.h"
 #include "core/mem.h"
 #include "eval/matrix_kernels.h"
 
@@ -46,11 +45,8 @@ static void lay_out(float *to, int width, const float *from, size_t row, size_t 
 int tw_panels_init(tw_panels *p, int n, int k, const tw_matrix_kernel *kernel)
 {
     *p = (tw_panels){.kernel = kernel != NULL ? kernel : tw_matrix_kernel_at(0), .n_most = n, .k_most = k};
-    const int nr = p->kernel->nr;
-    size_t size;
-    if (!tw_mul(&size, ((size_t)n + nr - 1) / nr * nr * sizeof *p->data, (size_t)k))
-        return tw_fail("a matrix of %d x %d is too large", n, k);
-    p->data = tw_alloc64(size > 0 ? size : 1);
+    const size_t nr = (size_t)p->kernel->nr, rows = ((size_t)n + nr - 1) / nr * nr;
+    p->data = tw_alloc64(rows * (size_t)k * sizeof *p->data); /* two ints and a 4: no overflow */
     return p->data != NULL ? 0 : -1;
 }
 

@@ -107,7 +107,5 @@ int main(void)
     products();
     fused();
     lengths();
-    tw_panels p;
-    CHECK(tw_panels_init(&p, 1 << 30, 1 << 30, NULL) == -1);
     return test_done();
 }
