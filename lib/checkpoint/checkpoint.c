@@ -26,6 +26,12 @@ const char *tw_checkpoint_path(const tw_checkpoint *c)
     return tw_safetensors_path(c->safetensors);
 }
 
+const char *tw_checkpoint_format(const tw_checkpoint *c)
+{
+    (void)c;
+    return "safetensors";
+}
+
 int tw_checkpoint_count(const tw_checkpoint *c)
 {
     return tw_safetensors_count(c->safetensors);

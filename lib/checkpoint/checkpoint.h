@@ -10,6 +10,7 @@ typedef struct tw_checkpoint tw_checkpoint;
  * return is borrowed until close; a tensor's data may be unaligned. */
 tw_checkpoint *tw_checkpoint_open(const char *path);
 const char *tw_checkpoint_path(const tw_checkpoint *c);
+const char *tw_checkpoint_format(const tw_checkpoint *c); /* "safetensors" */
 int tw_checkpoint_count(const tw_checkpoint *c);
 const tw_named_tensor *tw_checkpoint_at(const tw_checkpoint *c, int i); /* in the file's order; they lie in one array */
 const tw_tensor *tw_checkpoint_find(const tw_checkpoint *c, const char *name); /* NULL: absent */
@@ -21,6 +22,9 @@ void tw_checkpoint_close(tw_checkpoint *c); /* NULL is allowed */
 /* The tensor's elements as f32 into out: any floating-point type. 0, or -1 and tw_error() for another type or where an element is
  * NaN or infinite (none is either by rounding: f64 beyond f32's range is refused too). */
 int tw_tensor_to_f32(float *out, const tw_tensor *t);
+
+/* Element i of the tensor, of any type. */
+double tw_tensor_element(const tw_tensor *t, int64_t i);
 
 /* "f32 [64, 3, 7, 7]" into text, cut to size. Returns text. */
 const char *tw_tensor_describe(char *text, size_t size, const tw_tensor *t);

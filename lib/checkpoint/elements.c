@@ -23,25 +23,28 @@ static float from_f16(uint16_t h)
     return h >> 15 != 0 ? -v : v;
 }
 
-static float element(const unsigned char *data, tw_dtype dtype, int64_t i)
+double tw_tensor_element(const tw_tensor *t, int64_t i)
 {
-    uint16_t half;
-    double d;
-    float f;
-    switch (dtype) {
-    case TW_F16:
-        memcpy(&half, data + 2 * i, sizeof half);
-        return from_f16(half);
-    case TW_BF16:
-        memcpy(&half, data + 2 * i, sizeof half);
-        return from_bits((uint32_t)half << 16);
-    case TW_F64:
-        memcpy(&d, data + 8 * i, sizeof d);
-        return (float)d;
-    default:
-        memcpy(&f, data + 4 * i, sizeof f);
-        return f;
+    const unsigned char *at = (const unsigned char *)t->data + (size_t)i * tw_dtype_size(t->dtype);
+    union {
+        uint8_t u8;
+        uint16_t u16;
+        int32_t i32;
+        int64_t i64;
+        float f32;
+        double f64;
+    } v;
+    memcpy(&v, at, tw_dtype_size(t->dtype));
+    switch (t->dtype) {
+    case TW_U8: return v.u8;
+    case TW_I32: return v.i32;
+    case TW_I64: return (double)v.i64;
+    case TW_F16: return (double)from_f16(v.u16);
+    case TW_BF16: return (double)from_bits((uint32_t)v.u16 << 16);
+    case TW_F32: return (double)v.f32;
+    case TW_F64: return v.f64;
     }
+    return 0;
 }
 
 int tw_tensor_to_f32(float *out, const tw_tensor *t)
@@ -49,11 +52,14 @@ int tw_tensor_to_f32(float *out, const tw_tensor *t)
     const int64_t n = tw_tensor_elements(t);
     if (t->dtype != TW_F16 && t->dtype != TW_BF16 && t->dtype != TW_F32 && t->dtype != TW_F64)
         return tw_fail("of type %s, where floating-point numbers are wanted", tw_dtype_name(t->dtype));
-    for (int64_t i = 0; i < n; i++) {
-        out[i] = element(t->data, t->dtype, i);
+    if (t->dtype == TW_F32)
+        memcpy(out, t->data, (size_t)n * sizeof *out);
+    else
+        for (int64_t i = 0; i < n; i++)
+            out[i] = (float)tw_tensor_element(t, i);
+    for (int64_t i = 0; i < n; i++)
         if (!isfinite(out[i]))
             return tw_fail("element %lld is %s", (long long)i, isnan(out[i]) ? "NaN" : "infinite");
-    }
     return 0;
 }
 

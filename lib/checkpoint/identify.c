@@ -94,15 +94,15 @@ static void identify_head(tw_identity *id, const list *l, size_t used)
     snprintf(id->text + used, sizeof id->text - used, " with a head of %d and %d units", id->hid_dim, id->dim);
 }
 
-int tw_identify(tw_identity *id, const tw_named_tensor *t, int n)
+int tw_identify(tw_identity *id, const tw_named_tensor *t, int n, const char *root)
 {
     static const char *const backbones[] = {"backbone.", "module.backbone.", "", "module."};
     static const char *const heads[] = {"projection_heads.", "module.projection_heads."};
     size_t used = 0;
     *id = (tw_identity){.known = false};
     for (size_t i = 0; used == 0 && i < sizeof backbones / sizeof *backbones; i++) {
-        const list l = {t, n, backbones[i]};
-        snprintf(id->prefix, sizeof id->prefix, "%s", l.prefix);
+        snprintf(id->prefix, sizeof id->prefix, "%s%s", root, backbones[i]);
+        const list l = {t, n, id->prefix};
         if (find(&l, "conv1.weight") != NULL)
             used = identify_resnet(id, &l);
         else if (find(&l, "patch_embed.proj.weight") != NULL)
@@ -113,8 +113,8 @@ int tw_identify(tw_identity *id, const tw_named_tensor *t, int n)
                        "%.64s)",
                        t[0].name);
     for (size_t i = 0; !id->head && i < sizeof heads / sizeof *heads; i++) {
-        const list l = {t, n, heads[i]};
-        snprintf(id->head_prefix, sizeof id->head_prefix, "%s", l.prefix);
+        snprintf(id->head_prefix, sizeof id->head_prefix, "%s%s", root, heads[i]);
+        const list l = {t, n, id->head_prefix};
         if (any(&l, ""))
             identify_head(id, &l, used);
     }

@@ -13,7 +13,8 @@ typedef struct {
     char text[160];                   /* for people: "resnet18 (small stem) with a head of 512 and 40 units" */
 } tw_identity;
 
-/* 0, or -1 and tw_error() where no backbone is found. */
-int tw_identify(tw_identity *id, const tw_named_tensor *t, int n);
+/* Looks at the tensors whose names begin with root ("" or "teacher."), which the prefixes then include. 0, or -1 and tw_error()
+ * where no backbone is found. */
+int tw_identify(tw_identity *id, const tw_named_tensor *t, int n, const char *root);
 
 #endif

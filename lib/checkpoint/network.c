@@ -51,9 +51,18 @@ void tw_network_describe(tw_network_description *d, const tw_net_config *c)
 static int identify_file(tw_identity *id, const tw_checkpoint *f)
 {
     const int n = tw_checkpoint_count(f);
-    if (n > 0 && tw_identify(id, tw_checkpoint_at(f, 0), n) == 0)
+    if (n > 0 && tw_identify(id, tw_checkpoint_at(f, 0), n, "") == 0)
         return 0;
     return tw_fail("%s: %s", tw_checkpoint_path(f), n > 0 ? tw_error() : "no tensor in it");
+}
+
+int tw_network_text(char *text, size_t size, const tw_checkpoint *f)
+{
+    tw_identity id;
+    if (identify_file(&id, f) != 0)
+        return -1;
+    snprintf(text, size, "%s", id.text);
+    return 0;
 }
 
 static const char *known_act(const char *text)
@@ -156,7 +165,7 @@ static int compare(const tw_identity *id, tw_net *net, const tw_checkpoint *f, u
     tw_named_tensor *t = tw_calloc((size_t)tw_net_params(net), sizeof *t);
     if (t == NULL)
         return -1;
-    const int rc = tw_identify(&own, t, tw_network_tensors(t, net, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD));
+    const int rc = tw_identify(&own, t, tw_network_tensors(t, net, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD), "");
     free(t);
     if (rc != 0)
         return -1;

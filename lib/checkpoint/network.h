@@ -17,6 +17,10 @@ enum { TW_NETWORK_BACKBONE = 1, TW_NETWORK_HEAD = 2 }; /* parts, to be or-ed */
  * version cannot run: the message says what it is. 0, or -1 and tw_error(). Strings are static. */
 int tw_network_config(tw_net_config *c, const tw_checkpoint *f);
 
+/* In words what the file's network looks like ("resnet18 with a head of 512 and 40 units"), cut to size. 0, or -1 and tw_error()
+ * where there is none. */
+int tw_network_text(char *text, size_t size, const tw_checkpoint *f);
+
 /* What tw_network_config reads back, as metadata for tw_safetensors_write: backbone, small_stem (0 or 1) and, with a head,
  * hid_dim, dim, act, drop. pair[0 .. n-1] point into *d and *c. */
 enum { TW_NETWORK_PAIRS = 6 };

@@ -1,0 +1,196 @@
+/* twist-ckpt: look into checkpoints, and convert them. */
+#include "checkpoint/layout.h"
+#include "checkpoint/network.h"
+#include "core/mem.h"
+#include "core/program.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: twist-ckpt [options] FILE\n"
+    "Lists what a checkpoint holds: its network, its metadata, its tensors (name, type, shape).\n"
+    "      --stats         with minimum, maximum, mean and deviation of each tensor\n"
+    "      --position      print only --start-epoch=E --skip=S, for twist-decode, of a training checkpoint\n"
+    "      --to FILE       write the tensors to FILE: .safetensors\n"
+    "      --part PART     only the model (backbone and head), the backbone, or the teacher\n"
+    "      --keys NAMING   name the tensors as official, torchvision or detectron2 does (default: as they are; of the\n"
+    "                      model and the teacher official, of the backbone torchvision)\n"
+    "  -q, --quiet         errors only        -v, --verbose  say more\n"
+    "  -h, --help          this text          -V, --version  version\n";
+
+struct opts {
+    const char *file, *to;
+    bool stats, position;
+    int part, keys; /* tw_part, tw_keys */
+    tw_common common;
+};
+
+struct stats {
+    double min, max, mean, deviation;
+    bool finite;
+};
+
+static int64_t read_count(const tw_checkpoint *f, const char *key)
+{
+    int64_t v;
+    const char *text = tw_checkpoint_meta(f, key);
+    if (text == NULL)
+        tw_die("%s: no position in it: '%s' is not in its metadata", tw_checkpoint_path(f), key);
+    if (tw_parse_i64(&v, text, 0, INT64_MAX, key) != 0)
+        tw_die("%s: %s", tw_checkpoint_path(f), tw_error());
+    return v;
+}
+
+static void print_position(const tw_checkpoint *f)
+{
+    const int64_t epoch = read_count(f, "epoch"), sample = read_count(f, "sample");
+    printf("--start-epoch=%lld --skip=%lld\n", (long long)epoch, (long long)sample);
+}
+
+/* A line's worth of text: control characters as ?, so that a file cannot play with the terminal. */
+static void print_text(const char *text)
+{
+    for (; *text != '\0'; text++)
+        putchar((unsigned char)*text < 32 || *text == 127 ? '?' : *text);
+}
+
+static struct stats measure(const tw_tensor *t)
+{
+    const int64_t n = tw_tensor_elements(t);
+    struct stats s = {.min = INFINITY, .max = -INFINITY, .finite = true};
+    double square = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const double v = tw_tensor_element(t, i);
+        s.finite = s.finite && isfinite(v);
+        s.min = fmin(s.min, v);
+        s.max = fmax(s.max, v);
+        s.mean += v / (double)n;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const double d = tw_tensor_element(t, i) - s.mean;
+        square += d * d / (double)n;
+    }
+    s.deviation = sqrt(square);
+    return s;
+}
+
+static void print_tensor(const tw_named_tensor *t, bool with_stats)
+{
+    char text[160];
+    print_text(t->name);
+    printf("\t%s", tw_tensor_describe(text, sizeof text, &t->tensor));
+    if (with_stats && tw_tensor_elements(&t->tensor) > 0) {
+        const struct stats s = measure(&t->tensor);
+        printf("\tmin %.6g max %.6g mean %.6g deviation %.6g%s", s.min, s.max, s.mean, s.deviation, s.finite ? "" : " NOT FINITE");
+    }
+    putchar('\n');
+}
+
+static void list(const tw_checkpoint *f, const tw_selection *s, bool with_stats)
+{
+    char text[160];
+    int64_t numbers = 0, bytes = 0;
+    const char *key, *value;
+    for (int i = 0; i < s->n; i++) {
+        numbers += tw_tensor_elements(&s->t[i].tensor);
+        bytes += tw_tensor_bytes(&s->t[i].tensor);
+    }
+    printf("%s: %s, %d tensors, %lld numbers, %lld bytes\n", tw_checkpoint_path(f), tw_checkpoint_format(f), s->n,
+           (long long)numbers, (long long)bytes);
+    printf("network: %s\n", tw_network_text(text, sizeof text, f) == 0 ? text : "none known here");
+    for (int i = 0; tw_checkpoint_meta_at(f, i, &key, &value); i++) {
+        print_text(key);
+        fputs(" = ", stdout);
+        print_text(value);
+        putchar('\n');
+    }
+    for (int i = 0; i < s->n; i++)
+        print_tensor(&s->t[i], with_stats);
+}
+
+static const struct format {
+    const char *extension;
+    int (*write)(const char *path, const tw_named_tensor *t, int n, const char *const (*meta)[2], int n_meta);
+} formats[] = {
+    {".safetensors", tw_safetensors_write},
+};
+
+static const struct format *format_of(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    for (size_t i = 0; dot != NULL && i < sizeof formats / sizeof *formats; i++)
+        if (strcmp(dot, formats[i].extension) == 0)
+            return &formats[i];
+    return NULL;
+}
+
+static int convert(const tw_checkpoint *f, const tw_selection *s, const char *to)
+{
+    int n = 0;
+    const char *key, *value;
+    while (tw_checkpoint_meta_at(f, n, &key, &value))
+        n++;
+    const char *(*meta)[2] = tw_calloc((size_t)n, sizeof *meta);
+    if (meta == NULL)
+        return -1;
+    for (int i = 0; i < n; i++)
+        tw_checkpoint_meta_at(f, i, &meta[i][0], &meta[i][1]);
+    const int rc = format_of(to)->write(to, s->t, s->n, (const char *const(*)[2])meta, n);
+    free(meta);
+    if (rc == 0)
+        tw_note(1, "%s: %d tensors", to, s->n);
+    return rc;
+}
+
+static void parse(struct opts *o)
+{
+    static const char *const parts[] = {"all", "model", "backbone", "teacher", NULL};
+    static const char *const keys[] = {"keep", "official", "torchvision", "detectron2", NULL};
+    tw_strings operands = {0};
+    const tw_opt table[] = {
+        {0, "stats", TW_OPT_FLAG, &o->stats, 0, 0, NULL},
+        {0, "position", TW_OPT_FLAG, &o->position, 0, 0, NULL},
+        {0, "to", TW_OPT_STRING, &o->to, 0, 0, NULL},
+        {0, "part", TW_OPT_CHOICE, &o->part, 0, 0, parts},
+        {0, "keys", TW_OPT_CHOICE, &o->keys, 0, 0, keys},
+    };
+    tw_program_options(table, sizeof table / sizeof *table, &o->common, &operands, usage);
+    if (operands.n != 1)
+        tw_die_usage(operands.n == 0 ? "no FILE" : "one FILE");
+    o->file = operands.item[0];
+    free(operands.item);
+    if (o->position && (o->stats || o->to != NULL || o->part != TW_PART_ALL || o->keys != TW_KEYS_KEEP))
+        tw_die_usage("--position stands alone");
+    if (o->to != NULL && o->stats)
+        tw_die_usage("--stats belongs to the list, which --to does not print");
+    if (o->to != NULL && format_of(o->to) == NULL)
+        tw_die_usage("--to %s: the name must end in .safetensors", o->to);
+    if (o->part == TW_PART_ALL && o->keys != TW_KEYS_KEEP)
+        o->part = o->keys == TW_KEYS_OFFICIAL ? TW_PART_MODEL : TW_PART_BACKBONE;
+    if (o->part != TW_PART_ALL && o->keys == TW_KEYS_KEEP)
+        o->keys = o->part == TW_PART_BACKBONE ? TW_KEYS_TORCHVISION : TW_KEYS_OFFICIAL;
+}
+
+int main(int argc, char **argv)
+{
+    struct opts o = {.part = TW_PART_ALL};
+    tw_selection s;
+    tw_program_start("twist-ckpt", argc, argv);
+    parse(&o);
+    tw_checkpoint *f = tw_checkpoint_open(o.file);
+    if (f == NULL || tw_select(&s, f, (tw_part)o.part, (tw_keys)o.keys) != 0)
+        tw_die_error();
+    if (o.position)
+        print_position(f);
+    else if (o.to == NULL)
+        list(f, &s, o.stats);
+    else if (convert(f, &s, o.to) != 0)
+        tw_die_error();
+    if (fflush(stdout) != 0 || ferror(stdout))
+        tw_die("standard output: cannot be written");
+    tw_selection_fini(&s);
+    tw_checkpoint_close(f);
+    return TW_EXIT_OK;
+}

@@ -1,0 +1,114 @@
+# Goal: twist-ckpt shows what a checkpoint holds, says where training goes on, and converts without changing a bit.
+
+setup_file() {
+    export WEIGHTS=$BATS_FILE_TMPDIR/weights.safetensors
+    (cd "$BATS_TEST_DIRNAME/.." && "${B:-build}/unit/checkpoint_embed_test" --make "$WEIGHTS")
+}
+
+setup() {
+    PATH=${BIN:-$BATS_TEST_DIRNAME/../bin}:$PATH
+    GOLDEN=$(cd "$BATS_TEST_DIRNAME/golden/checkpoint" && pwd)
+    cd "$BATS_TEST_TMPDIR"
+}
+
+# safetensors JSON DATA: such a file on standard output
+safetensors() {
+    local n=${#1}
+    printf "\\$(printf %o $((n % 256)))\\$(printf %o $((n / 256)))\\0\\0\\0\\0\\0\\0"
+    printf '%s%s' "$1" "$2"
+}
+
+refused() { # STATUS MESSAGE ARGUMENT...
+    local want=$1 message=$2
+    shift 2
+    run twist-ckpt "$@"
+    echo "$output"
+    [ "$status" -eq "$want" ]
+    [[ "${lines[0]}" == "twist-ckpt: $message"* ]]
+}
+
+@test "the list has every tensor, the metadata, the network and the sizes" {
+    twist-ckpt "$GOLDEN/types.safetensors" > out
+    head -n 1 out | grep -F "types.safetensors: safetensors, 10 tensors, 44 numbers, 186 bytes"
+    sed -n 2p out | grep -Fx 'network: none known here'
+    grep -Fx 'backbone = resnet18' out
+    grep -Fx 'quote = a "b" \ é?' out # the line break of the value does not break the line
+    grep -Fx $'bf16\tbf16 [1, 2, 1, 3]' out
+    grep -Fx $'scalar\ti64 []' out
+    grep -Fx $'empty\tf32 [0, 4]' out
+    twist-ckpt "$WEIGHTS" > out
+    sed -n 2p out | grep -Fx 'network: resnet18 with a head of 40 and 24 units'
+    [ "$(grep -c $'\t' out)" -eq 139 ]
+    grep -Fx $'backbone.layer4.0.downsample.0.weight\tf32 [512, 256, 1, 1]' out
+}
+
+@test "--stats are right for every type, and NaN is pointed out" {
+    twist-ckpt --stats "$GOLDEN/types.safetensors" > out
+    grep -Fx $'u8\tu8 [6]\tmin 0 max 5 mean 2.5 deviation 1.70783' out
+    grep -Fx $'i32\ti32 [2, 3]\tmin -3 max 2 mean -0.5 deviation 1.70783' out
+    for type in 'f16 [6]' 'bf16 [1, 2, 1, 3]' 'f32 [3, 2]' 'f64 [6]'; do
+        grep -Fx "${type%% *}"$'\t'"$type"$'\tmin -0.5 max 0.75 mean 0.125 deviation 0.426956' out
+    done
+    safetensors '{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}' "" > nan.safetensors
+    printf '\0\0\300\177' >> nan.safetensors
+    twist-ckpt --stats nan.safetensors | grep -F 'NOT FINITE'
+}
+
+@test "--position is twist-decode's options, and only training checkpoints have one" {
+    safetensors '{"__metadata__":{"epoch":"12","sample":"3456"}}' "" > run.safetensors
+    [ "$(twist-ckpt --position run.safetensors)" = "--start-epoch=12 --skip=3456" ]
+    refused 1 "$WEIGHTS: no position in it: 'epoch' is not in its metadata" --position "$WEIGHTS"
+    safetensors '{"__metadata__":{"epoch":"12"}}' "" > half.safetensors
+    refused 1 "half.safetensors: no position in it: 'sample' is" --position half.safetensors
+    safetensors '{"__metadata__":{"epoch":"-1; rm","sample":"0"}}' "" > bad.safetensors
+    refused 1 "bad.safetensors: epoch: '-1; rm' is not a whole number" --position bad.safetensors
+}
+
+@test "parts and names: official, torchvision, detectron2" {
+    twist-ckpt --part=model "$WEIGHTS" | grep $'\t' > model
+    twist-ckpt "$WEIGHTS" | grep $'\t' > all
+    cmp model all
+    twist-ckpt --part=backbone "$WEIGHTS" | grep $'\t' > backbone
+    diff backbone <(grep '^backbone\.' all | sed 's/^backbone\.//')
+    twist-ckpt --keys=torchvision "$WEIGHTS" | grep $'\t' | cmp - backbone
+    # the official conversion, as sed
+    twist-ckpt --keys=detectron2 "$WEIGHTS" | grep $'\t' > detectron2
+    sed -e '/^layer/!s/^/stem./' -e 's/^layer4/res5/;s/^layer3/res4/;s/^layer2/res3/;s/^layer1/res2/' \
+        -e 's/bn\([123]\)/conv\1.norm/' -e 's/downsample\.0/shortcut/;s/downsample\.1/shortcut.norm/' backbone | diff - detectron2
+    # a file of a teacher, a classifier and an optimizer, its names behind "module."
+    tensor() { printf '"%s":{"dtype":"U8","shape":[1],"data_offsets":[%d,%d]}' "$1" "$2" $(($2 + 1)); }
+    local json="" i=0
+    for name in module.backbone.conv1.weight module.backbone.layer1.0.bn1.weight module.backbone.fc.weight optimizer.mu.conv1.weight \
+        teacher.backbone.conv1.weight teacher.projection_heads.last_linear.bias; do
+        json=$json${json:+,}$(tensor "$name" "$i")
+        i=$((i + 1))
+    done
+    safetensors "{$json}" abcdef > mixed.safetensors
+    [ "$(twist-ckpt --part=model mixed.safetensors | grep $'\t' | cut -f 1 | tr '\n' ' ')" = "backbone.conv1.weight backbone.layer1.0.bn1.weight " ]
+    [ "$(twist-ckpt --part=teacher mixed.safetensors | grep $'\t' | cut -f 1 | tr '\n' ' ')" = "backbone.conv1.weight projection_heads.last_linear.bias " ]
+    twist-ckpt --part=teacher --to teacher.safetensors mixed.safetensors
+    [ "$(tail -c 2 teacher.safetensors)" = ef ]
+    refused 1 "$WEIGHTS: no network known here" --part=teacher "$WEIGHTS"
+}
+
+@test "conversion to safetensors keeps tensors and metadata to the bit; the old file stays where it fails" {
+    twist-ckpt --to copy.safetensors "$WEIGHTS"
+    cmp copy.safetensors "$WEIGHTS"
+    twist-ckpt --to types.safetensors "$GOLDEN/types.safetensors"
+    diff <(twist-ckpt --stats "$GOLDEN/types.safetensors" | sed 1d) <(twist-ckpt --stats types.safetensors | sed 1d)
+    refused 1 "absent.safetensors: No such file" --to copy.safetensors absent.safetensors
+    cmp copy.safetensors "$WEIGHTS"
+    refused 1 "nowhere/x.safetensors: No such file" --to nowhere/x.safetensors "$WEIGHTS"
+    run bash -c "twist-ckpt '$WEIGHTS' > /dev/full"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"standard output: cannot be written"* ]]
+}
+
+@test "usage errors" {
+    refused 2 "no FILE"
+    refused 2 "one FILE" a b
+    refused 2 "--to x.tar: the name must end in" --to x.tar "$WEIGHTS"
+    refused 2 "--part: 'head' is none of" --part=head "$WEIGHTS"
+    refused 2 "--position stands alone" --position --stats "$WEIGHTS"
+    refused 1 "$BATS_TEST_TMPDIR: no regular file" "$BATS_TEST_TMPDIR"
+}
