@@ -1,77 +1,96 @@
 /* twist-decode: finds, orders, shards and decodes pictures. */
-#include "core/file.h"
+#include "core/budget.h"
 #include "core/mem.h"
 #include "core/pool.h"
 #include "core/program.h"
 #include "image/decode.h"
 #include "source/order.h"
+#include "source/rejects.h"
+#include "source/sequence.h"
 #include "source/source.h"
 #include "stream/reader.h"
 #include "stream/writer.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char usage[] =
     "usage: twist-decode [options] SOURCE...\n"
-    "Decodes pictures into an images stream. A SOURCE is a folder (class = first-level subfolder) or an image file.\n"
-    "      --list FILE          also the pictures of `path[TAB label]` lines (-: standard input)\n"
-    "      --subset FILE        keep only the pictures whose names are in FILE\n"
-    "      --labels FILE        labels from `name TAB label` lines instead of the folders\n"
-    "  -i, --input ENDPOINT     decode a files stream instead of SOURCEs\n"
-    "  -o, --output ENDPOINT    -, a file (default -)\n"
-    "      --shuffle            a new order each epoch (default: sorted)    --seed N  of the order (default 0)\n"
-    "      --epochs N           epochs in all (default 1)    --start-epoch N  the first one to make (default 0)\n"
-    "      --skip N             leave out the first N samples of the first epoch (default 0)\n"
-    "      --limit N            only the first N places of each epoch's order (default 0: all)\n"
-    "      --shard R/W          every W-th place from the R-th on (default 0/1)\n"
-    "      --shrink-to PX       JPEG: decode at 1/2, 1/4, 1/8 size, short side never below PX (default 0: off)\n"
-    "      --max-pixels N       larger images are bad (default 178956970)\n"
-    "      --exif-rotate        turn upright as the Exif orientation says\n"
-    "      --truncated WHAT     bad, or keep: what decoded of a damaged image counts (default bad)\n"
-    "      --on-error WHAT      bad images: skip, fail, or substitute the next good one (default skip)\n"
-    "  -j, --jobs N             threads (default: the processors); the output does not depend on it\n"
-    "      --no-history         leave this command out of the header's history\n"
+    "Decodes pictures into an images stream. A SOURCE is a folder (class = first-level subfolder), a .tar shard, an image file, or, read from\n"
+    "first to last, a .tar.gz or .tar.zst file or - (a tar on standard input).\n"
+    "      --list FILE        also the pictures of `path[TAB label]` lines (-: standard input)   -0, --null  ended by NUL, no labels\n"
+    "      --labels FILE      labels from `name TAB label` lines, .csv, .tsv or .jsonl, instead of the sources' own\n"
+    "      --subset FILE      keep only the pictures named in FILE        --every N  keep only each N-th of them (default 1)\n"
+    "  -i, --input ENDPOINT   decode a files stream instead of SOURCEs    -o, --output ENDPOINT  -, a file (default -)\n"
+    "      --shuffle          a new order each epoch (default: sorted)    --seed N   of the order (default 0)\n"
+    "      --epochs N         epochs in all (default 1)                   --start-epoch N  the first one to make (default 0)\n"
+    "      --skip N           leave out the first N samples of the first epoch (default 0)\n"
+    "      --limit N          only the first N places of each epoch's order (default 0: all)\n"
+    "      --shard R/W        every W-th place from the R-th on (default 0/1)\n"
+    "      --shrink-to PX     JPEG: decode at 1/2, 1/4, 1/8 size, short side never below PX (default 0: off)\n"
+    "      --max-pixels N     larger images are bad (default 178956970)   --exif-rotate  turn upright as the Exif orientation says\n"
+    "      --truncated WHAT   bad, or keep: what decoded of a damaged image or archive counts (default bad)\n"
+    "      --on-error WHAT    bad images: skip, fail, or substitute the next good one (default skip)\n"
+    "      --max-errors N|R%  fail with more bad images than this (default: any number)\n"
+    "      --rejects FILE     write path, TAB, cause of each bad image\n"
+    "  -j, --jobs N           threads (default: the processors); the output does not depend on it\n"
+    "      --log FILE         append what went through and how long it waited, as a line of JSON\n"
+    "      --no-history       leave this command out of the header's history\n"
     "  -q, --quiet  errors only   -v, --verbose  say more   --progress  even where stderr is no terminal\n"
     "  -h, --help   this text     -V, --version  version\n";
 
 enum { SKIP, FAIL, SUBSTITUTE };
-static const size_t MAX_FILE = (size_t)1 << 30;
 static const char *const on_error_names[] = {"skip", "fail", "substitute", NULL};
 static const char *const truncated_names[] = {"bad", "keep", NULL};
 
+enum { KEEP_IMAGE = 4 << 20, KEEP_FILE = 1 << 20 }; /* larger blocks are given back after each picture */
+static const size_t BUDGET = 56u << 20;             /* a thread, for what pictures of any size take */
+
 struct opts {
-    const char *list, *subset, *labels, *input, *output, *shard;
-    bool shuffle;
+    tw_source_options from;
+    const char *input, *output, *shard, *max_errors, *rejects, *log;
+    bool shuffle, nuls;
     int64_t seed, epochs, start_epoch, skip, limit, max_pixels;
     int shrink_to, truncated, on_error, jobs, rank, ranks;
     bool exif_rotate;
     tw_common common;
 };
 
+struct run;
+
 /* One sample on its way: what it is, then its record or what is wrong with it. */
 struct job {
-    uint64_t i;        /* place within the shard's epoch; of a files stream: not used */
+    struct run *run;
+    uint64_t number;    /* in the order of submission */
+    uint64_t i;         /* place within the shard's epoch */
     int64_t epoch;
-    tw_sample sample;  /* of a files stream: as read */
+    tw_sample sample;   /* of a files stream: as read; of an archive in sequence: all but the image */
+    tw_picture member;  /* of an archive in sequence */
     tw_image image;
-    void *file;        /* what was read of a file */
-    size_t file_cap;
-    tw_parts record;   /* refers to the image */
+    void *file;         /* what was read of a file */
+    size_t file_cap, claimed;
+    tw_parts record;    /* refers to the image */
     bool bad;
-    char message[600]; /* what was wrong with the sample (also where another took its place) */
+    char path[1024], cause[600]; /* what was wrong with which (also where another took its place); cause "": nothing */
+    size_t path_size;
 };
 
 struct run {
     struct opts o;
     tw_decode_options how;
-    tw_source *source; /* NULL: a files stream */
+    tw_source *source;     /* one of these three */
+    tw_sequence *sequence;
     tw_reader *reader;
     tw_order order;
+    tw_rejects rejects;
     tw_writer *writer;
     tw_pool *pool;
+    tw_budget *budget;
     struct job *job, **idle;
     int n_jobs, n_idle;
+    uint64_t submitted;
+    double *reading;       /* seconds, by worker */
     int64_t written, skipped, in_all;
     double start;
 };
@@ -79,9 +98,11 @@ struct run {
 static void parse(struct opts *o, tw_strings *operands, int argc, char **argv)
 {
     const tw_opt table[] = {
-        {0, "list", TW_OPT_STRING, &o->list, 0, 0, NULL},
-        {0, "subset", TW_OPT_STRING, &o->subset, 0, 0, NULL},
-        {0, "labels", TW_OPT_STRING, &o->labels, 0, 0, NULL},
+        {0, "list", TW_OPT_STRING, &o->from.list, 0, 0, NULL},
+        {'0', "null", TW_OPT_FLAG, &o->from.nuls, 0, 0, NULL},
+        {0, "subset", TW_OPT_STRING, &o->from.subset, 0, 0, NULL},
+        {0, "labels", TW_OPT_STRING, &o->from.labels, 0, 0, NULL},
+        {0, "every", TW_OPT_I64, &o->from.every, 1, 1e15, NULL},
         {'i', "input", TW_OPT_STRING, &o->input, 0, 0, NULL},
         {'o', "output", TW_OPT_STRING, &o->output, 0, 0, NULL},
         {0, "shuffle", TW_OPT_FLAG, &o->shuffle, 0, 0, NULL},
@@ -96,36 +117,74 @@ static void parse(struct opts *o, tw_strings *operands, int argc, char **argv)
         {0, "exif-rotate", TW_OPT_FLAG, &o->exif_rotate, 0, 0, NULL},
         {0, "truncated", TW_OPT_CHOICE, &o->truncated, 0, 0, truncated_names},
         {0, "on-error", TW_OPT_CHOICE, &o->on_error, 0, 0, on_error_names},
+        {0, "max-errors", TW_OPT_STRING, &o->max_errors, 0, 0, NULL},
+        {0, "rejects", TW_OPT_STRING, &o->rejects, 0, 0, NULL},
         {'j', "jobs", TW_OPT_INT, &o->jobs, 1, 1024, NULL},
+        {0, "log", TW_OPT_STRING, &o->log, 0, 0, NULL},
     };
     tw_program_start("twist-decode", argc, argv);
     tw_program_options(table, sizeof table / sizeof *table, &o->common, operands, usage);
-    if (o->shard != NULL) {
-        char end;
-        if (sscanf(o->shard, "%d/%d%c", &o->rank, &o->ranks, &end) != 2 || o->ranks < 1 || o->rank < 0 || o->rank >= o->ranks)
-            tw_die_usage("--shard: '%s' is not R/W with 0 <= R < W", o->shard);
-    }
-    if (o->input == NULL && operands->n == 0 && o->list == NULL)
-        tw_die_usage("no SOURCE: a folder, image files, --list or -i");
-    if (o->input == NULL)
-        return;
-    if (operands->n > 0)
-        tw_die_usage("%s: sources and -i exclude each other", operands->item[0]);
-    static const char *const by_order[] = {"list",        "subset", "labels", "shuffle", "seed",  "epochs",
-                                           "start-epoch", "skip",   "limit",  "shard",   "on-error"};
-    for (size_t i = 0; i < sizeof by_order / sizeof *by_order; i++)
-        if (tw_opts_given(by_order[i]) && !(strcmp(by_order[i], "on-error") == 0 && o->on_error != SUBSTITUTE))
-            tw_die_usage("--%s: the order of a files stream is its own", by_order[i]);
+    char end;
+    if (o->shard != NULL && (sscanf(o->shard, "%d/%d%c", &o->rank, &o->ranks, &end) != 2 || o->ranks < 1 || o->rank < 0 || o->rank >= o->ranks))
+        tw_die_usage("--shard: '%s' is not R/W with 0 <= R < W", o->shard);
+    if (o->from.nuls && o->from.list == NULL)
+        tw_die_usage("--null: there is no --list");
+    o->from.operand = operands->item;
+    o->from.n_operands = operands->n;
+    o->from.keep_cut = o->truncated == 1;
 }
 
-/* Reads and decodes the picture of that number. */
-static int decode_file(struct run *r, struct job *j, uint64_t index)
+/* Options that want a data set read at random: none may be given for a stream or an archive in sequence. */
+static void refuse(const char *const *names, size_t n, const struct opts *o, const char *why)
 {
-    const char *path = tw_source_path(r->source, index);
-    size_t size;
-    if (tw_file_load(path, &j->file, &j->file_cap, &size, MAX_FILE) != 0)
-        return -1;
-    return tw_image_decode(&j->image, j->file, size, &r->how) == 0 ? 0 : tw_fail("%s: %s", path, tw_error());
+    for (size_t i = 0; i < n; i++)
+        if (tw_opts_given(names[i]) && !(strcmp(names[i], "on-error") == 0 && o->on_error != SUBSTITUTE))
+            tw_die_usage("--%s: %s", names[i], why);
+}
+
+static bool check_sources(const struct opts *o)
+{
+    static const char *const order[] = {"shuffle", "seed", "epochs", "start-epoch", "on-error", "list"};
+    static const char *const stream[] = {"subset", "labels", "every", "skip", "limit", "shard"};
+    int sequences = 0;
+    for (int i = 0; i < o->from.n_operands; i++)
+        sequences += tw_is_sequence(o->from.operand[i]);
+    if (o->input != NULL) {
+        if (o->from.n_operands > 0)
+            tw_die_usage("%s: sources and -i exclude each other", o->from.operand[0]);
+        refuse(order, sizeof order / sizeof *order, o, "the order of a files stream is its own");
+        refuse(stream, sizeof stream / sizeof *stream, o, "the samples of a files stream are its own");
+    } else if (sequences > 0) {
+        if (sequences != o->from.n_operands)
+            tw_die_usage("archives that are read from first to last go with no other sources");
+        refuse(order, sizeof order / sizeof *order, o, "an archive that is read from first to last has one pass in its own order");
+    } else if (o->from.n_operands == 0 && o->from.list == NULL) {
+        tw_die_usage("no SOURCE: a folder, archives, image files, --list or -i");
+    }
+    return sequences > 0;
+}
+
+/* What the decoder is about to take. */
+static void claim(void *context, size_t bytes)
+{
+    struct job *j = context;
+    tw_budget_take(j->run->budget, j->number, bytes);
+    j->claimed += bytes;
+}
+
+static int decode(struct job *j, const void *bytes, size_t size)
+{
+    tw_decode_options how = j->run->how;
+    how.claim = claim;
+    how.context = j;
+    return tw_image_decode(&j->image, bytes, size, &how);
+}
+
+static void set_bad(struct job *j, const char *path, size_t size)
+{
+    j->path_size = size < sizeof j->path ? size : sizeof j->path;
+    memcpy(j->path, path, j->path_size);
+    snprintf(j->cause, sizeof j->cause, "%s", tw_error());
 }
 
 static void encode(struct job *j, tw_sample *s)
@@ -133,24 +192,34 @@ static void encode(struct job *j, tw_sample *s)
     s->image = (tw_tensor){TW_U8, 3, {j->image.h, j->image.w, 3}, j->image.data};
     j->bad = tw_parts_sample(&j->record, s) != 0;
     if (j->bad)
-        snprintf(j->message, sizeof j->message, "%s", tw_error());
+        set_bad(j, s->key, s->key_size);
+}
+
+static int read_and_decode(struct job *j, uint64_t index, int worker)
+{
+    const double start = tw_now();
+    size_t size;
+    const int rc = tw_source_read(j->run->source, index, &j->file, &j->file_cap, &size);
+    j->run->reading[worker] += tw_now() - start;
+    return rc == 0 ? decode(j, j->file, size) : -1;
 }
 
 /* A sample of the data set: itself or, with --on-error=substitute, the next good one in the order of the shard. */
-static void run_place(struct run *r, struct job *j)
+static void run_place(struct run *r, struct job *j, int worker)
 {
     const uint64_t n = tw_order_count(&r->order);
     const uint64_t tries = r->o.on_error == SUBSTITUTE ? n : 1, wanted = tw_order_index(&r->order, j->i);
     for (uint64_t t = 0; t < tries; t++) {
         const uint64_t index = tw_order_index(&r->order, (j->i + t) % n);
-        if (decode_file(r, j, index) != 0) {
+        const char *path = tw_source_path(r->source, index);
+        if (read_and_decode(j, index, worker) != 0) {
             if (t == 0)
-                snprintf(j->message, sizeof j->message, "%s", tw_error());
+                set_bad(j, path, strlen(path));
             continue;
         }
         tw_sample s;
         tw_sample_init(&s);
-        s.key = tw_source_path(r->source, index);
+        s.key = path;
         s.key_size = strlen(s.key);
         s.index = (int64_t)index;
         s.epoch = j->epoch;
@@ -163,33 +232,29 @@ static void run_place(struct run *r, struct job *j)
     j->bad = true;
 }
 
-/* A sample of a files stream. */
-static void run_record(struct run *r, struct job *j)
+/* A sample that came with its bytes. */
+static void run_bytes(struct job *j)
 {
     tw_sample *s = &j->sample;
-    if (s->bytes == NULL) {
+    if (decode(j, s->bytes, s->bytes_size) != 0) {
+        set_bad(j, s->key, s->key_size);
         j->bad = true;
-        snprintf(j->message, sizeof j->message, "%.*s: no bytes in this record", (int)s->key_size, s->key);
-    } else if (tw_image_decode(&j->image, s->bytes, s->bytes_size, &r->how) != 0) {
-        j->bad = true;
-        snprintf(j->message, sizeof j->message, "%.*s: %s", (int)s->key_size, s->key, tw_error());
-    } else {
-        s->bytes = NULL;
-        encode(j, s);
+        return;
     }
+    s->bytes = NULL;
+    encode(j, s);
 }
 
 static void work(void *job, int worker, void *context)
 {
     struct job *j = job;
     struct run *r = context;
-    (void)worker;
     j->bad = false;
-    j->message[0] = '\0';
+    j->cause[0] = '\0';
     if (r->source != NULL)
-        run_place(r, j);
+        run_place(r, j, worker);
     else
-        run_record(r, j);
+        run_bytes(j);
 }
 
 static noreturn void give_up(struct run *r)
@@ -199,25 +264,52 @@ static noreturn void give_up(struct run *r)
     tw_die_error();
 }
 
-static void write_out(struct run *r, struct job *j)
+static void handle_bad(struct run *r, const struct job *j)
 {
-    if (j->message[0] != '\0' && r->o.on_error == FAIL) {
-        tw_fail("%s", j->message);
+    const int all = (int)j->path_size;
+    if (r->o.on_error == FAIL) {
+        tw_rejects_add(&r->rejects, j->path, j->path_size, j->cause, r->in_all);
+        tw_fail("%.*s: %s", all, j->path, j->cause);
         give_up(r);
     }
     if (j->bad && r->o.on_error == SUBSTITUTE) {
-        tw_fail("%s; and there is no good image to take its place", j->message);
+        tw_fail("%.*s: %s; and there is no good image to take its place", all, j->path, j->cause);
         give_up(r);
     }
-    if (j->message[0] != '\0')
-        tw_complain("%s; %s", j->message, j->bad ? "skipped" : "the next good image takes its place");
+    tw_complain("%.*s: %s; %s", all, j->path, j->cause, j->bad ? "skipped" : "the next good image takes its place");
+    if (tw_rejects_add(&r->rejects, j->path, j->path_size, j->cause, r->in_all) != 0)
+        give_up(r);
+}
+
+/* Ready for the next sample: large blocks are not kept. */
+static void release(struct run *r, struct job *j)
+{
+    if (j->image.cap > KEEP_IMAGE || j->image.spare_cap > KEEP_IMAGE)
+        tw_image_fini(&j->image);
+    if (j->file_cap > KEEP_FILE) {
+        free(j->file);
+        j->file = NULL;
+        j->file_cap = 0;
+    }
+    free(j->member.name);
+    free(j->member.bytes);
+    j->member = (tw_picture){0};
+    tw_budget_done(r->budget, j->number, j->claimed);
+    j->claimed = 0;
+    r->idle[r->n_idle++] = j;
+}
+
+static void write_out(struct run *r, struct job *j)
+{
+    if (j->cause[0] != '\0')
+        handle_bad(r, j);
     if (j->bad)
         r->skipped++;
     else if (tw_writer_parts(r->writer, &j->record) != 0)
         give_up(r);
     else
         r->written++;
-    r->idle[r->n_idle++] = j;
+    release(r, j);
     if (tw_progress_due()) {
         const double rate = (double)r->written / (tw_now() - r->start);
         if (r->in_all > 0)
@@ -237,6 +329,12 @@ static struct job *next_job(struct run *r)
     return r->idle[--r->n_idle];
 }
 
+static void submit(struct run *r, struct job *j)
+{
+    j->number = r->submitted++;
+    tw_pool_submit(r->pool, j);
+}
+
 static void drain(struct run *r)
 {
     for (struct job *j; (j = tw_pool_take(r->pool)) != NULL;)
@@ -253,13 +351,14 @@ static void epochs(struct run *r)
             struct job *j = next_job(r);
             j->i = i;
             j->epoch = e;
-            tw_pool_submit(r->pool, j);
+            submit(r, j);
         }
         tw_note(1, "epoch %lld: %lld written, %lld skipped", (long long)e, (long long)r->written, (long long)r->skipped);
     }
     drain(r);
 }
 
+/* A files stream. */
 static void records(struct run *r)
 {
     int rc;
@@ -267,7 +366,7 @@ static void records(struct run *r)
         struct job *j = next_job(r);
         if ((rc = tw_reader_next(r->reader, &j->sample)) != 1)
             break;
-        tw_pool_submit(r->pool, j);
+        submit(r, j);
     }
     if (rc < 0)
         give_up(r);
@@ -275,11 +374,44 @@ static void records(struct run *r)
     r->skipped += tw_reader_end(r->reader)->skipped;
 }
 
-static void open_sources(struct run *r, const tw_strings *operands, tw_header *h)
+/* Archives from first to last: the places of this shard among the pictures that come. */
+static void members(struct run *r)
 {
     const struct opts *o = &r->o;
-    const tw_source_options so = {operands->item, operands->n, o->list, o->subset, o->labels};
-    r->source = tw_source_open(&so);
+    int64_t pos = 0, label, mine = 0;
+    tw_picture p;
+    int rc = 1;
+    for (; (o->limit == 0 || pos < o->limit) && (rc = tw_sequence_next(r->sequence, &p, &label)) == 1; pos++) {
+        if (pos % o->ranks != o->rank || mine++ < o->skip) {
+            free(p.name);
+            free(p.bytes);
+            continue;
+        }
+        struct job *j = next_job(r);
+        tw_sample_init(&j->sample);
+        j->member = p;
+        j->sample.key = p.name;
+        j->sample.key_size = strlen(p.name);
+        j->sample.index = j->sample.pos = pos;
+        j->sample.label = label;
+        j->sample.bytes = p.bytes;
+        j->sample.bytes_size = (size_t)p.size;
+        submit(r, j);
+    }
+    if (rc < 0) {
+        char cause[600];
+        snprintf(cause, sizeof cause, "%s", tw_error());
+        drain(r); /* what came before the damage is written, though the stream has no end */
+        tw_fail("%s", cause);
+        give_up(r);
+    }
+    drain(r);
+}
+
+static void open_source(struct run *r, tw_header *h)
+{
+    const struct opts *o = &r->o;
+    r->source = tw_source_open(&o->from);
     if (r->source == NULL)
         tw_die_error();
     const uint64_t n = tw_source_count(r->source);
@@ -289,10 +421,20 @@ static void open_sources(struct run *r, const tw_strings *operands, tw_header *h
     if (o->skip > count)
         tw_die("--skip=%lld: an epoch has only %lld samples", (long long)o->skip, (long long)count);
     const int64_t epochs = o->epochs > o->start_epoch ? o->epochs - o->start_epoch : 0;
-    *h = (tw_header){.kind = TW_IMAGES, .samples = count, .epochs = epochs, .first_epoch = o->start_epoch,
-                     .seed = (uint64_t)o->seed, .n_classes = tw_source_n_classes(r->source), .classes = tw_source_classes(r->source)};
+    *h = (tw_header){.kind = TW_IMAGES, .samples = count, .epochs = epochs, .first_epoch = o->start_epoch, .seed = (uint64_t)o->seed,
+                     .n_classes = tw_source_n_classes(r->source), .classes = tw_source_classes(r->source)};
     r->in_all = epochs > 0 ? epochs * count - o->skip : 0;
-    tw_note(1, "%llu pictures, %d classes", (unsigned long long)n, h->n_classes < 0 ? 0 : h->n_classes);
+    tw_note(1, "%llu pictures, %d classes, found in %.2f s", (unsigned long long)n, h->n_classes < 0 ? 0 : h->n_classes, tw_now() - r->start);
+}
+
+static void open_sequence(struct run *r, tw_header *h)
+{
+    r->sequence = tw_sequence_open(&r->o.from);
+    if (r->sequence == NULL)
+        tw_die_error();
+    *h = (tw_header){.kind = TW_IMAGES, .samples = -1, .epochs = 1, .n_classes = tw_sequence_n_classes(r->sequence),
+                     .classes = tw_sequence_classes(r->sequence)};
+    r->in_all = -1;
 }
 
 static void open_stream(struct run *r, tw_header *h)
@@ -304,22 +446,71 @@ static void open_stream(struct run *r, tw_header *h)
     if (h->kind != TW_FILES)
         tw_die("%s: a stream of %s; a files stream is wanted", tw_reader_name(r->reader), tw_kind_names[h->kind]);
     h->kind = TW_IMAGES;
-    r->in_all = h->samples > 0 && h->epochs > 0 ? h->samples * h->epochs : 0;
+    r->in_all = h->samples > 0 && h->epochs > 0 ? h->samples * h->epochs : -1;
 }
 
 static void start_pool(struct run *r)
 {
-    r->n_jobs = 2 * r->o.jobs + 2;
+    const int jobs = r->o.jobs;
+    r->n_jobs = 2 * jobs + 2;
     r->job = tw_calloc((size_t)r->n_jobs + 1, sizeof *r->job);
     r->idle = tw_calloc((size_t)r->n_jobs + 1, sizeof *r->idle);
-    r->pool = tw_pool_new(r->o.jobs, r->n_jobs, work, r);
-    if (r->job == NULL || r->idle == NULL || r->pool == NULL)
+    r->reading = tw_calloc((size_t)jobs, sizeof *r->reading);
+    r->budget = tw_budget_new(BUDGET * (size_t)jobs);
+    r->pool = tw_pool_new(jobs > 1 ? jobs : 0, r->n_jobs, work, r);
+    if (r->job == NULL || r->idle == NULL || r->reading == NULL || r->budget == NULL || r->pool == NULL)
         tw_die_error();
     while (r->n_idle <= r->n_jobs) { /* one more than fit in the pool: it is being filled meanwhile */
-        tw_sample_init(&r->job[r->n_idle].sample);
-        r->idle[r->n_idle] = &r->job[r->n_idle];
-        r->n_idle++;
+        struct job *j = &r->job[r->n_idle];
+        tw_sample_init(&j->sample);
+        j->run = r;
+        r->idle[r->n_idle++] = j;
     }
+}
+
+/* The ends that can still fail. */
+static void finish(struct run *r)
+{
+    tw_waits w = {.samples = r->written, .output = tw_writer_waited(r->writer)};
+    const int64_t all = r->written + r->skipped;
+    if (r->written == 0 && r->skipped > 0) {
+        tw_fail("no good image among %lld", (long long)r->skipped);
+        give_up(r);
+    }
+    if (tw_rejects_close(&r->rejects, all) != 0)
+        give_up(r);
+    if (r->skipped > 0)
+        tw_warn("%lld bad images left out", (long long)r->skipped);
+    if (tw_writer_finish(r->writer, r->skipped) != 0)
+        tw_die_error();
+    for (int i = 0; i < r->o.jobs; i++)
+        w.input += r->reading[i] / r->o.jobs;
+    if (r->reader != NULL)
+        w.input = tw_reader_waited(r->reader);
+    if (r->sequence != NULL)
+        w.input = tw_sequence_waited(r->sequence);
+    w.seconds = tw_now() - r->start;
+    if (tw_program_waits(r->o.log, &w) != 0)
+        tw_die_error();
+}
+
+static void free_all(struct run *r)
+{
+    tw_pool_free(r->pool);
+    for (int i = 0; i <= r->n_jobs; i++) {
+        tw_sample_fini(&r->job[i].sample);
+        tw_image_fini(&r->job[i].image);
+        tw_parts_fini(&r->job[i].record);
+        free(r->job[i].file);
+    }
+    free(r->job);
+    free(r->idle);
+    free(r->reading);
+    tw_budget_free(r->budget);
+    tw_order_fini(&r->order);
+    tw_source_close(r->source);
+    tw_sequence_close(r->sequence);
+    tw_reader_close(r->reader);
 }
 
 int main(int argc, char **argv)
@@ -327,43 +518,35 @@ int main(int argc, char **argv)
     static struct run r = {.o = {.output = "-", .epochs = 1, .max_pixels = 178956970, .ranks = 1}};
     tw_strings operands = {0};
     tw_header h;
+    mallopt(M_MMAP_THRESHOLD, KEEP_IMAGE); /* what is given back goes back to the system */
+    r.start = tw_now();
     r.o.jobs = tw_processors();
     parse(&r.o, &operands, argc, argv);
-    r.how = (tw_decode_options){r.o.max_pixels, r.o.shrink_to, r.o.exif_rotate, r.o.truncated == 1};
-    if (r.o.input == NULL)
-        open_sources(&r, &operands, &h);
-    else
+    if (tw_rejects_init(&r.rejects, r.o.max_errors) != 0)
+        tw_die_usage("%s", tw_error());
+    const bool in_sequence = check_sources(&r.o);
+    r.how = (tw_decode_options){r.o.max_pixels, r.o.shrink_to, r.o.exif_rotate, r.o.truncated == 1, NULL, NULL};
+    if (r.o.input != NULL)
         open_stream(&r, &h);
+    else if (in_sequence)
+        open_sequence(&r, &h);
+    else
+        open_source(&r, &h);
+    if (tw_rejects_open(&r.rejects, r.o.rejects) != 0)
+        tw_die_error();
     r.writer = tw_writer_open(r.o.output, &h, r.o.common.no_history ? NULL : tw_program_command());
     if (r.writer == NULL)
         tw_die_error();
     start_pool(&r);
-    r.start = tw_now();
     if (r.source != NULL)
         epochs(&r);
+    else if (r.sequence != NULL)
+        members(&r);
     else
         records(&r);
     tw_progress_end();
-    if (r.written == 0 && r.skipped > 0) {
-        tw_fail("no good image among %lld", (long long)r.skipped);
-        give_up(&r);
-    }
-    if (r.skipped > 0)
-        tw_warn("%lld bad images left out", (long long)r.skipped);
-    if (tw_writer_finish(r.writer, r.skipped) != 0)
-        tw_die_error();
-    tw_pool_free(r.pool);
-    for (int i = 0; i <= r.n_jobs; i++) {
-        tw_sample_fini(&r.job[i].sample);
-        tw_image_fini(&r.job[i].image);
-        tw_parts_fini(&r.job[i].record);
-        free(r.job[i].file);
-    }
-    free(r.job);
-    free(r.idle);
-    tw_order_fini(&r.order);
-    tw_source_close(r.source);
-    tw_reader_close(r.reader);
+    finish(&r);
+    free_all(&r);
     free(operands.item);
     return TW_EXIT_OK;
 }

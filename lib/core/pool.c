@@ -99,8 +99,10 @@ bool tw_pool_full(const tw_pool *p)
 
 void tw_pool_submit(tw_pool *p, void *job)
 {
+    if (p->threads == 0)
+        p->run(job, 0, p->context);
     pthread_mutex_lock(&p->lock);
-    p->ring[p->submitted++ % (unsigned long)p->depth] = (slot){job, false};
+    p->ring[p->submitted++ % (unsigned long)p->depth] = (slot){job, p->threads == 0};
     pthread_cond_signal(&p->work);
     pthread_mutex_unlock(&p->lock);
 }

@@ -10,8 +10,9 @@ typedef struct tw_pool tw_pool;
 /* Runs one job on a worker; worker is 0..threads-1, for scratch memory of its own. Failures travel inside the job. */
 typedef void tw_pool_run(void *job, int worker, void *context);
 
-/* threads >= 1 workers, at most `depth` jobs between submit and take (depth >= threads; 0: 2 * threads + 2). NULL and
- * tw_error() where threads cannot be started. */
+/* threads workers, at most `depth` jobs between submit and take (depth >= threads; 0: 2 * threads + 2). Without workers (threads 0)
+ * tw_pool_submit runs the job itself, as worker 0, which on a single processor saves the way through the caches and the scheduler.
+ * NULL and tw_error() where threads cannot be started. */
 tw_pool *tw_pool_new(int threads, int depth, tw_pool_run *run, void *context);
 
 /* Whether depth jobs are under way, so that one must be taken before the next is submitted. */

@@ -186,6 +186,19 @@ void tw_program_options(const tw_opt *table, int n, tw_common *common, tw_string
     program.verbose = common->verbose;
 }
 
+int tw_program_waits(const char *log, const tw_waits *w)
+{
+    tw_note(1, "%lld samples in %.2f s: waited %.2f s for input, %.2f s for output", (long long)w->samples, w->seconds, w->input, w->output);
+    if (log == NULL)
+        return 0;
+    FILE *f = fopen(log, "ae"); /* one write for the line: several programs may share the file */
+    if (f == NULL)
+        return tw_fail_errno("%s", log);
+    fprintf(f, "{\"program\": \"%s\", \"samples\": %lld, \"seconds\": %.3f, \"input_wait\": %.3f, \"output_wait\": %.3f}\n", program.name,
+            (long long)w->samples, w->seconds, w->input, w->output);
+    return fclose(f) == 0 ? 0 : tw_fail_errno("%s", log);
+}
+
 static void on_stop(int sig)
 {
     stop_signal = sig;

@@ -46,6 +46,16 @@ bool tw_progress_due(void);
 void tw_catch_stops(void);
 int tw_stop_signal(void);
 
+/* What a program of a pipeline did with its time, so that the slow one is plain: the one that waits for neither side. */
+typedef struct {
+    int64_t samples;       /* written, or read where nothing is */
+    double seconds;        /* in all */
+    double input, output;  /* of these spent waiting for input, for the reader of the output */
+} tw_waits;
+
+/* At the end of a program: says so under -v, and appends it to the file `log` (NULL: none) as a line of JSON. 0, or -1 and tw_error(). */
+int tw_program_waits(const char *log, const tw_waits *w);
+
 /* Seconds of a monotonic clock. */
 double tw_now(void);
 

@@ -223,7 +223,7 @@ int tw_bmp_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode
     const bool coded = m.compression == RLE8 || m.compression == RLE4;
     if (coded && m.bits != (m.compression == RLE8 ? 8 : 4))
         return tw_fail("bad BMP: run lengths of %d bits", m.bits);
-    if (tw_image_resize(out, (int)m.w, (int)m.h) != 0)
+    if (tw_image_resize(out, m.w, m.h, 0, o) != 0)
         return -1;
     memset(out->data, 0, (size_t)m.w * (size_t)m.h * 3);
     const int64_t rows = coded ? read_runs(out, &m, bytes) : read_rows(out, &m);

@@ -14,8 +14,9 @@ int tw_pnm_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode
 
 /* Refuses w x h over max_pixels. 0, or -1 and tw_error(). */
 int tw_image_check(int64_t w, int64_t h, const tw_decode_options *o);
-/* Makes room for w x h pixels and sets the size. 0, or -1 and tw_error(). */
-int tw_image_resize(tw_image *m, int w, int h);
+/* Claims and makes room for w x h pixels and sets the size; more: bytes a pixel that the decoder needs besides. 0, or -1 and
+ * tw_error(). */
+int tw_image_resize(tw_image *m, int64_t w, int64_t h, int more, const tw_decode_options *o);
 
 /* The Exif orientation 1..8 of a JPEG, PNG or WebP file; 1 where there is none or it is damaged. */
 int tw_exif_orientation(const uint8_t *bytes, size_t n);

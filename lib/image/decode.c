@@ -4,12 +4,13 @@
 #include "core/mem.h"
 #include "image/codec.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 int tw_image_check(int64_t w, int64_t h, const tw_decode_options *o)
 {
-    if (w < 1 || h < 1 || h > o->max_pixels / w)
+    if (w < 1 || h < 1 || w > INT_MAX / 3 || h > INT_MAX || h > o->max_pixels / w)
         return tw_fail("%lld x %lld pixels, the limit is %lld in all", (long long)w, (long long)h, (long long)o->max_pixels);
     return 0;
 }
@@ -22,12 +23,15 @@ static int reserve(uint8_t **data, size_t *cap, int w, int h)
     return tw_grow(data, cap, size, 1);
 }
 
-int tw_image_resize(tw_image *m, int w, int h)
+int tw_image_resize(tw_image *m, int64_t w, int64_t h, int more, const tw_decode_options *o)
 {
-    if (reserve(&m->data, &m->cap, w, h) != 0)
+    const int each = 3 + (o->exif_rotate ? 3 : 0) + more;
+    if (o->claim != NULL)
+        o->claim(o->context, (size_t)w * (size_t)h * (size_t)each);
+    if (reserve(&m->data, &m->cap, (int)w, (int)h) != 0)
         return -1;
-    m->w = w;
-    m->h = h;
+    m->w = (int)w;
+    m->h = (int)h;
     return 0;
 }
 

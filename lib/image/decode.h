@@ -21,8 +21,10 @@ typedef struct {
     int shrink_to;       /* JPEG only: scale by 1/2, 1/4 or 1/8 while the short side stays at least this; 0: never */
     bool exif_rotate;    /* turn upright as the Exif orientation says */
     bool keep_truncated; /* what could be decoded of a damaged file counts, instead of being an error */
+    void (*claim)(void *context, size_t bytes); /* told how much memory a picture will take before any is; may wait. NULL: nobody is */
+    void *context;
 } tw_decode_options;
-#define TW_DECODE_DEFAULT {178956970, 0, false, false}
+#define TW_DECODE_DEFAULT {178956970, 0, false, false, NULL, NULL}
 
 /* Decodes one file of n bytes into out. 0, or -1 and tw_error() (without the file's name; out's pixels undefined).
  * Limits besides max_pixels: 512 MiB of decoder memory, 100 scans of a progressive JPEG. Thread-safe for different out. */

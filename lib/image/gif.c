@@ -98,7 +98,7 @@ static int decode(GifFileType *g, tw_image *out, const tw_decode_options *o)
     const int h = f->Top + f->Height > g->SHeight ? f->Top + f->Height : g->SHeight;
     if (f->Width < 1 || f->Height < 1 || f->Left < 0 || f->Top < 0)
         return tw_fail("bad GIF: an empty picture");
-    if (tw_image_check(w, h, o) != 0 || tw_image_resize(out, w, h) != 0)
+    if (tw_image_check(w, h, o) != 0 || tw_image_resize(out, w, h, 0, o) != 0)
         return -1;
     make_palette(palette, f->ColorMap != NULL ? f->ColorMap : g->SColorMap);
     const uint8_t *around = palette[transparent >= 0 ? transparent : 0];

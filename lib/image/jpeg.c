@@ -75,6 +75,18 @@ static unsigned denominator(const decoder *d, int shrink_to)
     return denom;
 }
 
+/* Bytes of coefficients for a pixel put out: a file of several scans is held whole, two bytes for each, before it is transformed. */
+static int coefficients(const struct jpeg_decompress_struct *c)
+{
+    if (!jpeg_has_multiple_scans((j_decompress_ptr)c))
+        return 0;
+    int64_t blocks = 0; /* of 64 coefficients */
+    for (int i = 0; i < c->num_components; i++)
+        blocks += (int64_t)c->comp_info[i].width_in_blocks * c->comp_info[i].height_in_blocks;
+    const int64_t pixels = (int64_t)c->output_width * c->output_height;
+    return (int)((128 * blocks + pixels - 1) / pixels);
+}
+
 static void read_rows(decoder *d, tw_image *out)
 {
     const size_t stride = (size_t)out->w * 3;
@@ -115,9 +127,10 @@ static int decode(decoder *d, tw_image *out, const uint8_t *bytes, size_t n, con
     d->c.out_color_space = components == 4 ? JCS_CMYK : JCS_RGB;
     d->c.scale_num = 1;
     d->c.scale_denom = denominator(d, o->shrink_to);
-    jpeg_start_decompress(&d->c);
-    if (tw_image_resize(out, (int)d->c.output_width, (int)d->c.output_height) != 0)
+    jpeg_calc_output_dimensions(&d->c);
+    if (tw_image_resize(out, d->c.output_width, d->c.output_height, coefficients(&d->c), o) != 0)
         return -1;
+    jpeg_start_decompress(&d->c);
     if (components == 4)
         read_cmyk_rows(d, out);
     else

@@ -56,7 +56,8 @@ int tw_webp_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decod
     const VP8StatusCode code = WebPGetFeatures(bytes, n, &f);
     if (code != VP8_STATUS_OK)
         return tw_fail("bad WebP: %s", code == VP8_STATUS_NOT_ENOUGH_DATA ? "the file is truncated" : "its header is damaged");
-    if (tw_image_check(f.width, f.height, o) != 0 || tw_image_resize(out, f.width, f.height) != 0)
+    const int more = f.has_animation ? 8 : f.format == 2 ? 4 : 0; /* two RGBA canvases; a lossless picture is unpacked whole */
+    if (tw_image_check(f.width, f.height, o) != 0 || tw_image_resize(out, f.width, f.height, more, o) != 0)
         return -1;
     return f.has_animation ? decode_animation(out, bytes, n) : decode_still(out, bytes, n);
 }

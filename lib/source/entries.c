@@ -7,18 +7,38 @@
 #include <stdlib.h>
 #include <string.h>
 
-int tw_entries_add(tw_entries *e, const char *path, int32_t label)
+static int add(tw_entries *e, const char *path, int32_t label, const tw_span *span)
 {
-    const size_t size = strlen(path) + 1;
-    if (size > UINT32_MAX)
+    const size_t size = strlen(path) + 1, before = span != NULL ? sizeof *span : 0;
+    if (size > INT32_MAX)
         return tw_fail("a path of %zu bytes", size);
-    if (tw_grow(&e->block, &e->block_cap, e->used + size, 1) != 0 || tw_grow(&e->entry, &e->cap, e->n + 1, sizeof *e->entry) != 0)
+    if (tw_grow(&e->block, &e->block_cap, e->used + before + size, 1) != 0 || tw_grow(&e->entry, &e->cap, e->n + 1, sizeof *e->entry) != 0)
         return -1;
     const char *slash = strrchr(path, '/');
-    e->entry[e->n++] = (tw_entry){e->used, slash == NULL ? 0 : (uint32_t)(slash + 1 - path), label};
+    if (span != NULL)
+        memcpy(e->block + e->used, span, before);
+    e->used += before;
+    e->entry[e->n++] = (tw_entry){e->used, slash == NULL ? 0 : (uint32_t)(slash + 1 - path) & INT32_MAX, span != NULL, label};
     memcpy(e->block + e->used, path, size);
     e->used += size;
     return 0;
+}
+
+int tw_entries_add(tw_entries *e, const char *path, int32_t label)
+{
+    return add(e, path, label, NULL);
+}
+
+int tw_entries_add_member(tw_entries *e, const char *name, int32_t label, const tw_span *span)
+{
+    return add(e, name, label, span);
+}
+
+bool tw_entries_span(const tw_entries *e, size_t i, tw_span *span)
+{
+    if (e->entry[i].in_tar)
+        memcpy(span, e->block + e->entry[i].at - sizeof *span, sizeof *span);
+    return e->entry[i].in_tar;
 }
 
 /* The slot of a class name, or the free one where it belongs. There are always free ones. */
@@ -122,7 +142,8 @@ int tw_entries_sort_classes(tw_entries *e)
     }
     for (size_t i = 0; i < n; i++)
         order[i] = &e->name[i];
-    qsort(order, n, sizeof *order, by_name);
+    if (n > 1)
+        qsort(order, n, sizeof *order, by_name);
     for (size_t i = 0; i < n; i++) {
         to[order[i] - e->name] = (int32_t)i;
         sorted[i] = *order[i];
@@ -130,7 +151,8 @@ int tw_entries_sort_classes(tw_entries *e)
     for (size_t i = 0; i < e->n; i++)
         if (e->entry[i].label >= 0)
             e->entry[i].label = to[e->entry[i].label];
-    memcpy(e->name, sorted, n * sizeof *sorted);
+    if (n > 0)
+        memcpy(e->name, sorted, n * sizeof *sorted);
     e->hashed = -1;
     free(order), free(sorted), free(to);
     return 0;

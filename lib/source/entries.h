@@ -1,15 +1,24 @@
-/* A growing list of paths with the name of a class each, compact enough for tens of millions: 16 bytes and the path. */
+/* A growing list of paths with the name of a class each, compact enough for tens of millions: 16 bytes and the path, 24 more for a
+ * member of a tar. */
 #ifndef TW_SOURCE_ENTRIES_H
 #define TW_SOURCE_ENTRIES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 typedef struct {
-    size_t at;      /* of the path in the block */
-    uint32_t file;  /* where the file's name begins in it */
-    int32_t label;  /* number of the class name, -1: none */
+    size_t at;           /* of the path in the block */
+    uint32_t file : 31;  /* where the file's name begins in it */
+    uint32_t in_tar : 1; /* its tw_span stands before the path */
+    int32_t label;       /* number of the class name, -1: none */
 } tw_entry;
+
+/* Where a member of a tar is. */
+typedef struct {
+    int64_t at, size;
+    int32_t shard;
+} tw_span;
 
 typedef struct {
     tw_entry *entry;
@@ -26,10 +35,13 @@ typedef struct {
 
 /* Each 0, or -1 and tw_error(). */
 int tw_entries_add(tw_entries *e, const char *path, int32_t label);
+int tw_entries_add_member(tw_entries *e, const char *name, int32_t label, const tw_span *span);
 /* The number of a class name, which is added if it is new: -1 where memory runs out. */
 int32_t tw_entries_class(tw_entries *e, const char *name);
 
 const char *tw_entries_path(const tw_entries *e, size_t i);
+/* Whether the i-th is a member of a tar, and then where. */
+bool tw_entries_span(const tw_entries *e, size_t i, tw_span *span);
 /* Sorts the entries from the i-th on by the class's name, then the folder, then the file's name, byte by byte. */
 void tw_entries_sort(tw_entries *e, size_t from);
 

@@ -1,156 +1,171 @@
 #include "source/source.h"
 
 #include "core/error.h"
+#include "core/file.h"
 #include "core/mem.h"
 #include "source/entries.h"
-#include "source/lines.h"
+#include "source/rows.h"
+#include "source/shard.h"
+#include "source/table.h"
 
-#include <stdbool.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+static const size_t MAX_PICTURE = (size_t)1 << 30; /* bytes of a file or member */
+
+typedef struct {
+    char *path;
+    int fd;
+} shard;
 
 struct tw_source {
     tw_entries all;
+    shard *shard;
+    size_t shards, shards_cap;
     bool labelled; /* every sample has a label */
 };
 
-static int add_operand(tw_entries *e, const char *path)
+/* Thousands of shards stay open: as many files as the system lets this process have. */
+static void allow_files(void)
 {
-    struct stat st;
-    const size_t n = strlen(path);
-    if (strcmp(path, "-") == 0 || (n > 4 && strcmp(path + n - 4, ".tar") == 0))
-        return tw_fail("%s: tar archives are not read by this version: unpack it, or give a list", path);
-    if (stat(path, &st) != 0)
-        return tw_fail_errno("%s", path);
-    return S_ISDIR(st.st_mode) ? tw_entries_folder(e, path) : tw_entries_add(e, path, -1);
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+        l.rlim_cur = l.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &l);
+    }
 }
 
-static int add_list(tw_entries *e, const char *file)
+static int add_shard(tw_source *s, const char *path, bool keep_cut, bool *folders)
 {
-    tw_lines l;
-    char *path, *label;
+    if (s->shards == 100)
+        allow_files();
+    if (tw_grow(&s->shard, &s->shards_cap, s->shards + 1, sizeof *s->shard) != 0)
+        return -1;
+    shard new = {strdup(path), open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    if (new.path == NULL || new.fd < 0) {
+        tw_fail_errno("%s", path);
+        free(new.path);
+        return -1;
+    }
+    const int32_t number = (int32_t)s->shards;
+    const size_t from = s->all.n;
+    s->shard[s->shards++] = new;
+    if (tw_shard_add(&s->all, path, new.fd, number, keep_cut, folders) != 0)
+        return -1;
+    return s->all.n > from ? 0 : tw_fail("%s: no pictures in this archive", path);
+}
+
+static bool ends_in(const char *path, const char *ending)
+{
+    const size_t n = strlen(path), m = strlen(ending);
+    return n > m && strcmp(path + n - m, ending) == 0;
+}
+
+static int add_operand(tw_source *s, const char *path, const tw_source_options *o, bool *folders, bool *in_shards)
+{
+    struct stat st;
+    const int names = s->all.names;
+    if (stat(path, &st) != 0)
+        return tw_fail_errno("%s", path);
+    if (S_ISDIR(st.st_mode)) {
+        if (tw_entries_folder(&s->all, path) != 0)
+            return -1;
+        *folders = *folders || s->all.names > names;
+        return 0;
+    }
+    return ends_in(path, ".tar") ? add_shard(s, path, o->keep_cut, in_shards) : tw_entries_add(&s->all, path, -1);
+}
+
+static int add_list(tw_entries *e, const char *file, bool nuls)
+{
+    tw_rows r;
+    const char *path, *label;
     const size_t from = e->n;
-    if (tw_lines_open(&l, file) != 0)
+    if (tw_rows_open(&r, file, nuls ? TW_ROWS_NULS : TW_ROWS_LINES) != 0)
         return -1;
     int rc;
-    while ((rc = tw_lines_next(&l, &path, &label)) == 1) {
+    while ((rc = tw_rows_next(&r, &path, &label)) == 1) {
         const int32_t class = label != NULL ? tw_entries_class(e, label) : -1;
         if ((label != NULL && class < 0) || tw_entries_add(e, path, class) != 0) {
             rc = -1;
             break;
         }
     }
-    tw_lines_close(&l);
+    tw_rows_close(&r);
     return rc == 0 && e->n == from ? tw_fail("%s: an empty list", file) : rc;
-}
-
-/* A sorted table of names, each with a label. */
-typedef struct {
-    char *name;
-    int32_t label;
-} row;
-
-typedef struct {
-    row *row;
-    size_t n, cap;
-} table;
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const row *)a)->name, ((const row *)b)->name);
-}
-
-static void table_fini(table *t)
-{
-    for (size_t i = 0; i < t->n; i++)
-        free(t->row[i].name);
-    free(t->row);
-}
-
-/* Reads a file of names, with labels where `e` is given to hold their classes. */
-static int table_read(table *t, const char *file, tw_entries *e)
-{
-    tw_lines l;
-    char *name, *label;
-    int rc;
-    *t = (table){0};
-    if (tw_lines_open(&l, file) != 0)
-        return -1;
-    while ((rc = tw_lines_next(&l, &name, &label)) == 1) {
-        row r = {NULL, -1};
-        if (e != NULL && label == NULL)
-            rc = tw_fail("%s: line %lld: no TAB and label after '%s'", file, (long long)l.number, name);
-        else if (e != NULL && (r.label = tw_entries_class(e, label)) < 0)
-            rc = -1;
-        else if (tw_grow(&t->row, &t->cap, t->n + 1, sizeof r) != 0 || (r.name = strdup(name)) == NULL)
-            rc = tw_fail("%s: out of memory", file);
-        if (rc < 0)
-            break;
-        t->row[t->n++] = r;
-    }
-    tw_lines_close(&l);
-    qsort(t->row, t->n, sizeof *t->row, by_name);
-    return rc;
-}
-
-/* The row whose name is the entry's path, or what follows one of its slashes: the longest such name. */
-static const row *table_find(const table *t, const tw_entries *e, size_t i)
-{
-    const row *found = NULL;
-    for (const char *name = tw_entries_path(e, i); t->n > 0 && found == NULL && name != NULL;) {
-        const row key = {(char *)name, 0};
-        const char *slash = strchr(name, '/');
-        found = bsearch(&key, t->row, t->n, sizeof *t->row, by_name);
-        name = slash != NULL ? slash + 1 : NULL;
-    }
-    return found;
 }
 
 static int keep_subset(tw_entries *e, const char *file)
 {
-    table t;
+    tw_table t;
     size_t kept = 0;
-    const int rc = table_read(&t, file, NULL);
+    const int rc = tw_table_read(&t, file, NULL);
     for (size_t i = 0; rc == 0 && i < e->n; i++)
-        if (table_find(&t, e, i) != NULL)
+        if (tw_table_find(&t, tw_entries_path(e, i)) != NULL)
             e->entry[kept++] = e->entry[i];
     e->n = kept;
-    table_fini(&t);
+    tw_table_fini(&t);
     return rc == 0 && kept == 0 ? tw_fail("%s: none of its names is in the data", file) : rc;
 }
 
 static int set_labels(tw_entries *e, const char *file)
 {
-    table t;
+    tw_table t;
     tw_entries_forget_classes(e);
-    int rc = table_read(&t, file, e);
+    const int rc = tw_table_read(&t, file, e);
     for (size_t i = 0; rc == 0 && i < e->n; i++) {
-        const row *r = table_find(&t, e, i);
+        const tw_row *r = tw_table_find(&t, tw_entries_path(e, i));
         e->entry[i].label = r != NULL ? r->label : -1;
     }
-    table_fini(&t);
+    tw_table_fini(&t);
     return rc;
+}
+
+static void keep_every(tw_entries *e, int64_t every)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < e->n; i += (size_t)every)
+        e->entry[kept++] = e->entry[i];
+    e->n = kept;
+}
+
+/* One folder in all shards is no class. */
+static void forget_lone_folder(tw_entries *e)
+{
+    if (e->names != 1)
+        return;
+    for (size_t i = 0; i < e->n; i++)
+        e->entry[i].label = -1;
+    tw_entries_forget_classes(e);
 }
 
 static int fill(tw_source *s, const tw_source_options *o)
 {
     tw_entries *e = &s->all;
+    bool folders = false, in_shards = false; /* what has given classes */
     for (int i = 0; i < o->n_operands; i++)
-        if (add_operand(e, o->operand[i]) != 0)
+        if (add_operand(s, o->operand[i], o, &folders, &in_shards) != 0)
             return -1;
-    const bool folders = e->names > 0;
-    if (o->list != NULL && add_list(e, o->list) != 0)
+    if (in_shards && !folders)
+        forget_lone_folder(e);
+    if (o->list != NULL && add_list(e, o->list, o->nuls) != 0)
         return -1;
     if (o->subset != NULL && keep_subset(e, o->subset) != 0)
         return -1;
     if (o->labels != NULL && set_labels(e, o->labels) != 0)
         return -1;
+    if (o->every > 1)
+        keep_every(e, o->every);
     /* numbers are labels as they stand, but names of folders are names, as torchvision has it */
-    const int numbered = folders && o->labels == NULL ? 0 : tw_entries_number_classes(e);
+    const int numbered = (folders || in_shards) && o->labels == NULL ? 0 : tw_entries_number_classes(e);
     if (numbered < 0 || (numbered == 0 && tw_entries_sort_classes(e) != 0))
         return -1;
-    s->labelled = e->n > 0;
+    s->labelled = e->n > 0 && e->names > 0;
     for (size_t i = 0; i < e->n && s->labelled; i++)
         s->labelled = e->entry[i].label >= 0;
     return 0;
@@ -167,8 +182,14 @@ tw_source *tw_source_open(const tw_source_options *o)
 
 void tw_source_close(tw_source *s)
 {
-    if (s != NULL)
-        tw_entries_fini(&s->all);
+    if (s == NULL)
+        return;
+    for (size_t i = 0; i < s->shards; i++) {
+        close(s->shard[i].fd);
+        free(s->shard[i].path);
+    }
+    free(s->shard);
+    tw_entries_fini(&s->all);
     free(s);
 }
 
@@ -195,4 +216,34 @@ int tw_source_n_classes(const tw_source *s)
 const char **tw_source_classes(const tw_source *s)
 {
     return (const char **)s->all.name;
+}
+
+static int read_file(const char *path, void **block, size_t *cap, size_t *size)
+{
+    const size_t n = strlen(path);
+    if (tw_file_load(path, block, cap, size, MAX_PICTURE) == 0)
+        return 0;
+    const char *e = tw_error();
+    return tw_fail("%s", strncmp(e, path, n) == 0 && strncmp(e + n, ": ", 2) == 0 ? e + n + 2 : e);
+}
+
+int tw_source_read(const tw_source *s, uint64_t i, void **block, size_t *cap, size_t *size)
+{
+    tw_span span;
+    if (!tw_entries_span(&s->all, i, &span))
+        return read_file(tw_entries_path(&s->all, i), block, cap, size);
+    const shard *from = &s->shard[span.shard];
+    if ((uint64_t)span.size > MAX_PICTURE)
+        return tw_fail("larger than %zu bytes (in %s)", MAX_PICTURE, from->path);
+    if (tw_grow(block, cap, (size_t)span.size + 1, 1) != 0)
+        return -1;
+    for (*size = 0; *size < (size_t)span.size;) {
+        const ssize_t got = pread(from->fd, (char *)*block + *size, (size_t)span.size - *size, span.at + (int64_t)*size);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got < 0 ? tw_fail_errno("in %s", from->path) : tw_fail("cut (in %s)", from->path);
+        *size += (size_t)got;
+    }
+    return 0;
 }

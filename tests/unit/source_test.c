@@ -135,7 +135,7 @@ static void lists(void)
     put("none.txt", "\n\n");
     CHECK(refused(open_one(NULL, in("none.txt"), NULL, NULL), in("none.txt"), "empty"));
     put("tab.txt", "a\tx\n\tx\n");
-    CHECK(refused(open_one(NULL, in("tab.txt"), NULL, NULL), in("tab.txt"), "line 2: the path"));
+    CHECK(refused(open_one(NULL, in("tab.txt"), NULL, NULL), in("tab.txt"), "line 2: no path"));
     CHECK(refused(open_one(NULL, in("missing.txt"), NULL, NULL), in("missing.txt"), "No such file"));
     CHECK(refused(open_one(NULL, folder, NULL, NULL), folder, "Is a directory"));
 }

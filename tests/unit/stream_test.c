@@ -221,10 +221,10 @@ static void as_others_see_it(void)
     CHECK(image.ptr[4].val.type == MSGPACK_OBJECT_BIN && image.ptr[4].val.via.bin.size == 30);
     CHECK(m.ptr[m.size - 1].val.via.u64 == tw_crc32c_portable(0, b.data, b.size - 9));
     msgpack_unpacked_destroy(&u);
-    free(b.data);
     tw_sample bad = s;
     bad.index = -1;
     CHECK(tw_encode_sample(&b, &bad) == -1 && says("index"));
+    free(b.data);
 }
 
 /* Every prefix of a stream is refused; so is every changed byte, unless it means the same (a letter of the key "crc" itself

@@ -1,0 +1,51 @@
+#include "core/budget.h"
+
+#include "core/mem.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+struct tw_budget {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    size_t size, used;
+    uint64_t oldest; /* the first job that is not done */
+};
+
+tw_budget *tw_budget_new(size_t bytes)
+{
+    tw_budget *b = tw_calloc(1, sizeof *b);
+    if (b == NULL)
+        return NULL;
+    b->size = bytes;
+    pthread_mutex_init(&b->lock, NULL);
+    pthread_cond_init(&b->changed, NULL);
+    return b;
+}
+
+void tw_budget_free(tw_budget *b)
+{
+    if (b == NULL)
+        return;
+    pthread_cond_destroy(&b->changed);
+    pthread_mutex_destroy(&b->lock);
+    free(b);
+}
+
+void tw_budget_take(tw_budget *b, uint64_t job, size_t bytes)
+{
+    pthread_mutex_lock(&b->lock);
+    while (job != b->oldest && (b->used > b->size || bytes > b->size - b->used))
+        pthread_cond_wait(&b->changed, &b->lock);
+    b->used += bytes;
+    pthread_mutex_unlock(&b->lock);
+}
+
+void tw_budget_done(tw_budget *b, uint64_t job, size_t bytes)
+{
+    pthread_mutex_lock(&b->lock);
+    b->used -= bytes;
+    b->oldest = job + 1;
+    pthread_cond_broadcast(&b->changed);
+    pthread_mutex_unlock(&b->lock);
+}

@@ -1,0 +1,188 @@
+#include "source/members.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* A group is handed out early when it is as large as this: names that differ after their first dot only are no group. */
+enum { MANY = 64, LARGE = 64 << 20, MAX_MEMBER = 1 << 30 };
+
+void tw_members_init(tw_members *m, tw_tar_source *source, void *context, bool keep)
+{
+    *m = (tw_members){.keep = keep};
+    tw_tar_init(&m->tar, source, context);
+}
+
+static void forget(tw_members *m)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        free(m->picture[i].name);
+        free(m->picture[i].bytes);
+    }
+    free(m->key);
+    m->key = NULL;
+    m->n = m->given = 0;
+    m->label[0] = '\0';
+    m->described = m->done = false;
+}
+
+void tw_members_fini(tw_members *m)
+{
+    forget(m);
+    free(m->picture);
+    tw_tar_fini(&m->tar);
+}
+
+const char *tw_member_folder(const char *name, size_t *n)
+{
+    const char *end = strrchr(name, '/');
+    if (end == NULL)
+        return NULL;
+    const char *start = end;
+    while (start > name && start[-1] != '/')
+        start--;
+    *n = (size_t)(end - start);
+    const bool dots = (*n == 1 && start[0] == '.') || (*n == 2 && start[0] == '.' && start[1] == '.');
+    return *n == 0 || dots ? NULL : start;
+}
+
+static const char *base(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+    return slash != NULL ? slash + 1 : name;
+}
+
+/* Where the endings begin: the first dot of the file's name that is not its first letter; its end if there is none. */
+static const char *endings(const char *name)
+{
+    const char *b = base(name);
+    const char *dot = b[0] != '\0' ? strchr(b + 1, '.') : NULL;
+    return dot != NULL ? dot : b + strlen(b);
+}
+
+static bool is_picture(const char *name)
+{
+    static const char *const ending[] = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff"};
+    const char *b = base(name), *dot = strrchr(b, '.');
+    for (size_t i = 0; b[0] != '.' && dot != NULL && i < sizeof ending / sizeof *ending; i++)
+        if (strcasecmp(dot, ending[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool has_two_endings(const char *name)
+{
+    const char *first = endings(name);
+    return *first != '\0' && strchr(first + 1, '.') != NULL;
+}
+
+static int read_label(tw_members *m, int64_t size)
+{
+    if (size >= (int64_t)sizeof m->label)
+        return tw_fail("a label of %lld bytes", (long long)size);
+    char text[sizeof m->label];
+    if (tw_tar_read(&m->tar, text, size) != 0)
+        return -1;
+    text[size] = '\0';
+    const char *start = text + strspn(text, " \t\r\n"); /* a NUL byte ends it */
+    size_t n = strlen(start);
+    while (n > 0 && strchr(" \t\r\n", start[n - 1]) != NULL)
+        n--;
+    memcpy(m->label, start, n);
+    m->label[n] = '\0';
+    return 0;
+}
+
+static int add_picture(tw_members *m, const tw_tar_member *member)
+{
+    if (tw_grow(&m->picture, &m->cap, m->n + 1, sizeof *m->picture) != 0)
+        return -1;
+    if (m->keep && member->size > MAX_MEMBER)
+        return tw_fail("larger than %d bytes", MAX_MEMBER);
+    tw_picture p = {strdup(member->name), member->at, member->size, NULL};
+    if (m->keep)
+        p.bytes = malloc((size_t)member->size + 1);
+    m->picture[m->n++] = p;
+    if (p.name == NULL || (m->keep && p.bytes == NULL))
+        return tw_fail("out of memory");
+    return m->keep ? tw_tar_read(&m->tar, p.bytes, p.size) : 0;
+}
+
+/* Takes a member into the group in hand. */
+static int add(tw_members *m, const tw_tar_member *member)
+{
+    const char *ending = endings(member->name);
+    if (m->key == NULL && (m->key = strndup(member->name, (size_t)(ending - member->name))) == NULL)
+        return tw_fail("out of memory");
+    int rc = 0;
+    if (is_picture(member->name))
+        rc = add_picture(m, member);
+    else
+        m->described = true;
+    if (rc == 0 && strcasecmp(ending, ".cls") == 0)
+        rc = read_label(m, member->size);
+    return rc == 0 ? 0 : tw_fail("%s: %s", member->name, tw_error());
+}
+
+static bool belongs(const tw_members *m, const tw_tar_member *member)
+{
+    const size_t n = (size_t)(endings(member->name) - member->name);
+    return m->key == NULL || (strlen(m->key) == n && memcmp(m->key, member->name, n) == 0);
+}
+
+static bool is_large(const tw_members *m)
+{
+    int64_t bytes = 0;
+    for (size_t i = 0; m->keep && i < m->n; i++)
+        bytes += m->picture[i].size;
+    return m->n >= MANY || bytes >= LARGE;
+}
+
+/* Reads members until the group in hand is whole. */
+static int fill(tw_members *m)
+{
+    while (!m->done) {
+        const int rc = tw_tar_next(&m->tar, &m->next);
+        if (rc < 0)
+            return -1;
+        m->ended = rc == 0;
+        m->done = m->ended || !belongs(m, &m->next);
+        if (!m->done) {
+            if (add(m, &m->next) != 0)
+                return -1;
+            if (is_large(m))
+                return 0;
+        }
+    }
+    return 0;
+}
+
+static bool has_sample(const tw_members *m)
+{
+    for (size_t i = 0; m->described && i < m->n; i++)
+        if (!has_two_endings(m->picture[i].name))
+            return true;
+    return false;
+}
+
+int tw_members_next(tw_members *m, tw_picture **p, const char **label)
+{
+    for (;;) {
+        while (m->given < m->n) {
+            *p = &m->picture[m->given++];
+            *label = m->label[0] != '\0' ? m->label : NULL;
+            if (!m->sample || !has_two_endings((*p)->name))
+                return 1;
+        }
+        const bool next = m->done && !m->ended;
+        if (m->ended)
+            return 0;
+        forget(m);
+        if ((next && add(m, &m->next) != 0) || fill(m) != 0)
+            return -1;
+        m->sample = has_sample(m);
+    }
+}

@@ -1,0 +1,67 @@
+#include "source/rejects.h"
+
+#include "core/error.h"
+#include "core/opts.h"
+
+#include <string.h>
+
+int tw_rejects_init(tw_rejects *r, const char *most)
+{
+    char number[32];
+    const size_t n = most != NULL ? strlen(most) : 0;
+    *r = (tw_rejects){.most = -1, .percent = -1};
+    if (most == NULL)
+        return 0;
+    if (n == 0 || n >= sizeof number)
+        return tw_fail("--max-errors: '%s' is neither a number nor a percentage", most);
+    memcpy(number, most, n + 1);
+    if (number[n - 1] != '%')
+        return tw_parse_i64(&r->most, most, 0, INT64_MAX, "--max-errors");
+    number[n - 1] = '\0';
+    return tw_parse_double(&r->percent, number, 0, 100, "--max-errors");
+}
+
+int tw_rejects_open(tw_rejects *r, const char *path)
+{
+    r->path = path;
+    r->file = path != NULL ? fopen(path, "we") : NULL;
+    return path == NULL || r->file != NULL ? 0 : tw_fail_errno("%s", path);
+}
+
+/* all -1: only what needs no total. */
+static int check(const tw_rejects *r, int64_t all)
+{
+    if (r->most >= 0 && r->count > r->most)
+        return tw_fail("more than %lld bad images", (long long)r->most);
+    if (r->percent >= 0 && all >= 0 && (double)r->count > r->percent / 100 * (double)all)
+        return tw_fail("%lld bad images of %lld, more than %g %%", (long long)r->count, (long long)all, r->percent);
+    return 0;
+}
+
+int tw_rejects_add(tw_rejects *r, const char *path, size_t size, const char *cause, int64_t all)
+{
+    r->count++;
+    if (r->file == NULL)
+        return check(r, all);
+    for (size_t i = 0; i < size; i++) {
+        static const char special[] = "\\\t\r\n", letter[] = "\\trn";
+        const char *which = path[i] != '\0' ? strchr(special, path[i]) : NULL;
+        if (which != NULL)
+            fprintf(r->file, "\\%c", letter[which - special]);
+        else
+            fputc(path[i], r->file);
+    }
+    fprintf(r->file, "\t%s\n", cause);
+    if (fflush(r->file) != 0)
+        return tw_fail_errno("%s", r->path);
+    return check(r, all);
+}
+
+int tw_rejects_close(tw_rejects *r, int64_t all)
+{
+    FILE *f = r->file;
+    r->file = NULL;
+    if (f != NULL && fclose(f) != 0)
+        return tw_fail_errno("%s", r->path);
+    return check(r, all);
+}

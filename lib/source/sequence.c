@@ -1,0 +1,165 @@
+#include "source/sequence.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+#include "source/table.h"
+#include "source/unpack.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct tw_sequence {
+    const tw_source_options *o;
+    tw_table labels, subset;
+    tw_entries classes; /* its names only */
+    int operand;        /* the one in hand */
+    tw_unpack *unpack;  /* NULL: none is open */
+    tw_members members;
+    int64_t seen;       /* pictures that --subset lets pass */
+    double waited;
+};
+
+bool tw_is_sequence(const char *operand)
+{
+    static const char *const ending[] = {".tar.gz", ".tgz", ".tar.zst", ".tzst"};
+    const size_t n = strlen(operand);
+    for (size_t i = 0; i < sizeof ending / sizeof *ending; i++) {
+        const size_t m = strlen(ending[i]);
+        if (n > m && strcmp(operand + n - m, ending[i]) == 0)
+            return true;
+    }
+    return strcmp(operand, "-") == 0;
+}
+
+/* Classes as tw_source makes them: by giving each row of the table an entry, since it is entries that are numbered anew. */
+static int read_labels(tw_sequence *q, const char *file)
+{
+    tw_entries *e = &q->classes;
+    if (tw_table_read(&q->labels, file, e) != 0)
+        return -1;
+    for (size_t i = 0; i < q->labels.n; i++)
+        if (tw_entries_add(e, "", q->labels.row[i].label) != 0)
+            return -1;
+    const int numbered = tw_entries_number_classes(e);
+    if (numbered < 0 || (numbered == 0 && tw_entries_sort_classes(e) != 0))
+        return -1;
+    for (size_t i = 0; i < q->labels.n; i++)
+        q->labels.row[i].label = e->entry[i].label;
+    return 0;
+}
+
+tw_sequence *tw_sequence_open(const tw_source_options *o)
+{
+    tw_sequence *q = tw_calloc(1, sizeof *q);
+    if (q == NULL)
+        return NULL;
+    q->o = o;
+    if ((o->labels == NULL || read_labels(q, o->labels) == 0) && (o->subset == NULL || tw_table_read(&q->subset, o->subset, NULL) == 0))
+        return q;
+    tw_sequence_close(q);
+    return NULL;
+}
+
+static void close_archive(tw_sequence *q)
+{
+    if (q->unpack == NULL)
+        return;
+    q->waited += tw_unpack_waited(q->unpack);
+    tw_members_fini(&q->members);
+    tw_unpack_close(q->unpack);
+    q->unpack = NULL;
+}
+
+void tw_sequence_close(tw_sequence *q)
+{
+    if (q == NULL)
+        return;
+    close_archive(q);
+    tw_table_fini(&q->labels);
+    tw_table_fini(&q->subset);
+    tw_entries_fini(&q->classes);
+    free(q);
+}
+
+int tw_sequence_n_classes(const tw_sequence *q)
+{
+    return q->o->labels != NULL ? q->classes.names : -1;
+}
+
+const char **tw_sequence_classes(const tw_sequence *q)
+{
+    return (const char **)q->classes.name;
+}
+
+/* After the last picture: the rest is read too, which checks the sums of packed data and lets the writer of a pipe end well. */
+static int finish(tw_sequence *q)
+{
+    int64_t got;
+    while ((got = tw_unpack_read(q->unpack, NULL, 1 << 20)) > 0)
+        ;
+    return got < 0 ? -1 : 0;
+}
+
+static const char *name_of(const tw_sequence *q)
+{
+    const char *operand = q->o->operand[q->operand];
+    return strcmp(operand, "-") == 0 ? "standard input" : operand;
+}
+
+/* The next picture of any archive, as tw_members_next. */
+static int next_member(tw_sequence *q, tw_picture **p, const char **label)
+{
+    for (; q->operand < q->o->n_operands; q->operand++) {
+        if (q->unpack == NULL) {
+            if ((q->unpack = tw_unpack_open(q->o->operand[q->operand])) == NULL)
+                return -1;
+            tw_members_init(&q->members, tw_unpack_read, q->unpack, true);
+        }
+        int rc = tw_members_next(&q->members, p, label);
+        if (rc == 1)
+            return 1;
+        if (rc == 0)
+            rc = finish(q);
+        if (rc != 0 && !q->o->keep_cut)
+            return tw_fail("%s: %s", name_of(q), tw_error());
+        close_archive(q);
+    }
+    return 0;
+}
+
+static int64_t label_of(const tw_sequence *q, const char *name, const char *text)
+{
+    char *end;
+    if (q->o->labels != NULL) {
+        const tw_row *r = tw_table_find(&q->labels, name);
+        return r != NULL ? r->label : -1;
+    }
+    if (text == NULL || text[strspn(text, "0123456789")] != '\0')
+        return -1;
+    const long long v = strtoll(text, &end, 10);
+    return v <= TW_MAX_NUMBER ? v : -1;
+}
+
+int tw_sequence_next(tw_sequence *q, tw_picture *p, int64_t *label)
+{
+    tw_picture *m;
+    const char *text;
+    int rc;
+    while ((rc = next_member(q, &m, &text)) == 1) {
+        if (q->o->subset != NULL && tw_table_find(&q->subset, m->name) == NULL)
+            continue;
+        if (q->seen++ % (q->o->every > 1 ? q->o->every : 1) != 0)
+            continue;
+        *p = *m;
+        *label = label_of(q, m->name, text);
+        m->name = NULL;
+        m->bytes = NULL;
+        return 1;
+    }
+    return rc;
+}
+
+double tw_sequence_waited(const tw_sequence *q)
+{
+    return q->waited + (q->unpack != NULL ? tw_unpack_waited(q->unpack) : 0);
+}

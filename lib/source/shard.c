@@ -1,0 +1,267 @@
+/* The index is text: a first line "twist-index 1 SIZE SECONDS.NANOSECONDS ROWS" of the shard, then a row "AT SIZE LABEL NAME" for each
+ * picture; in labels ("-": none) and names, bytes up to space, '%', '-' alone and DEL are written %XX. */
+#include "source/shard.h"
+
+#include "core/error.h"
+#include "core/file.h"
+#include "source/members.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char version[] = "twist-index 1";
+static const size_t MAX_INDEX = (size_t)1 << 34;
+
+/* What is being filled. */
+typedef struct {
+    tw_entries *e;
+    int32_t shard;
+    bool *folders;
+} target;
+
+static int add_entry(const target *t, const char *name, const char *label, int64_t at, int64_t size)
+{
+    const tw_span span = {at, size, t->shard};
+    char text[256];
+    int32_t class = -1;
+    size_t n = 0;
+    const char *folder = label == NULL ? tw_member_folder(name, &n) : NULL;
+    if (folder != NULL && n < sizeof text) {
+        snprintf(text, sizeof text, "%.*s", (int)n, folder);
+        label = text;
+        *t->folders = true;
+    }
+    if (label != NULL && (class = tw_entries_class(t->e, label)) < 0)
+        return -1;
+    return tw_entries_add_member(t->e, name, class, &span);
+}
+
+/* The file as the tar reader wants it: a place in it, and a block of what is ahead, since most reads are of 512 bytes. */
+typedef struct {
+    int fd;
+    int64_t place, size;
+    int64_t from, have; /* what ahead holds */
+    unsigned char ahead[4096];
+} cursor;
+
+static int64_t read_at(void *context, void *to, int64_t n)
+{
+    cursor *c = context;
+    int64_t done = 0;
+    if (n > c->size - c->place)
+        n = c->size - c->place;
+    while (to != NULL && done < n) {
+        if (c->place + done < c->from || c->place + done >= c->from + c->have) {
+            const ssize_t got = pread(c->fd, c->ahead, sizeof c->ahead, c->place + done);
+            if (got <= 0)
+                return got == 0 ? done : tw_fail_errno("cannot be read");
+            c->from = c->place + done;
+            c->have = got;
+        }
+        const int64_t at = c->place + done - c->from, left = c->have - at, some = left < n - done ? left : n - done;
+        memcpy((char *)to + done, c->ahead + at, (size_t)some);
+        done += some;
+    }
+    c->place += n;
+    return n;
+}
+
+static void put_word(FILE *f, const char *word)
+{
+    if (strcmp(word, "-") == 0)
+        fputs("%2D", f);
+    else
+        for (const unsigned char *p = (const unsigned char *)word; *p != '\0'; p++)
+            fprintf(f, *p <= ' ' || *p == '%' || *p == 0x7f ? "%%%02X" : "%c", *p);
+}
+
+/* Walks through the shard. index: where rows go (NULL: nowhere). 0, or -1 and tw_error(). */
+static int walk(const target *t, int fd, const struct stat *st, bool keep_cut, FILE *index)
+{
+    cursor c = {.fd = fd, .size = st->st_size};
+    tw_members m;
+    tw_picture *p;
+    const char *label;
+    int rc;
+    tw_members_init(&m, read_at, &c, false);
+    while ((rc = tw_members_next(&m, &p, &label)) == 1) {
+        if (add_entry(t, p->name, label, p->at, p->size) != 0)
+            break;
+        if (index == NULL)
+            continue;
+        fprintf(index, "%" PRId64 " %" PRId64 " ", p->at, p->size);
+        label != NULL ? put_word(index, label) : (void)fputs("-", index);
+        fputc(' ', index);
+        put_word(index, p->name);
+        fputc('\n', index);
+    }
+    tw_members_fini(&m);
+    return rc == 0 || (rc < 0 && keep_cut) ? 0 : -1;
+}
+
+/* Undoes put_word up to `end`, in place if it is to be stored. False if it is damaged or empty. */
+static bool get_word(char *from, const char *end, bool store)
+{
+    char *to = from;
+    for (const char *p = from; p < end; p++) {
+        unsigned v = (unsigned char)*p;
+        if (v == '%') {
+            char hex[3] = "";
+            if (end - p < 3)
+                return false;
+            memcpy(hex, p + 1, 2);
+            char *stop;
+            v = (unsigned)strtoul(hex, &stop, 16);
+            if (stop != hex + 2 || v == 0)
+                return false;
+            p += 2;
+        }
+        if (store)
+            *to++ = (char)v;
+    }
+    if (store)
+        *to = '\0';
+    return from < end;
+}
+
+/* One row of the text at *p, which is then behind it. 1, or 0 where it is damaged; -1 and tw_error(). t NULL: only looks. */
+static int read_row(char **p, char *end, int64_t size, const target *t)
+{
+    char *line = *p, *stop = memchr(line, '\n', (size_t)(end - line)), *field;
+    if (stop == NULL)
+        return 0;
+    *p = stop + 1;
+    const int64_t at = strtoll(line, &field, 10);
+    const int64_t n = *field == ' ' ? strtoll(field + 1, &field, 10) : -1;
+    if (at < 0 || n < 0 || at > size || n > size - at || field >= stop || *field != ' ')
+        return 0;
+    char *label = field + 1, *gap = memchr(label, ' ', (size_t)(stop - label));
+    const bool labelled = label[0] != '-' || label[1] != ' ';
+    if (gap == NULL || !get_word(label, gap, t != NULL) || !get_word(gap + 1, stop, t != NULL))
+        return 0;
+    if (t == NULL)
+        return 1;
+    return add_entry(t, gap + 1, labelled ? label : NULL, at, n) == 0 ? 1 : -1;
+}
+
+/* 1: all read from the index; 0: it is not there, not this shard's, or damaged; -1 and tw_error(). */
+static int load(const char *path, const struct stat *st, const target *t)
+{
+    char first[128];
+    size_t size;
+    int64_t rows = 0;
+    char *text = access(path, R_OK) == 0 ? tw_file_read(path, &size, MAX_INDEX) : NULL;
+    if (text == NULL)
+        return 0;
+    snprintf(first, sizeof first, "%s %" PRId64 " %" PRId64 ".%09ld ", version, (int64_t)st->st_size, (int64_t)st->st_mtim.tv_sec,
+             st->st_mtim.tv_nsec);
+    char *p = text, *end = text + size, *rest;
+    int rc = strncmp(text, first, strlen(first)) == 0;
+    if (rc == 1) {
+        rows = strtoll(text + strlen(first), &rest, 10);
+        rc = *rest == '\n';
+        p = rest + 1;
+    }
+    for (int pass = 0; pass < 2 && rc == 1; pass++) { /* all of it is looked at before any of it is taken */
+        char *row = p;
+        for (int64_t i = 0; i < rows && rc == 1; i++)
+            rc = read_row(&row, end, st->st_size, pass == 0 ? NULL : t);
+        if (rc == 1 && row != end)
+            rc = 0;
+    }
+    free(text);
+    return rc;
+}
+
+/* NAME-HASH.index in the user's cache. NULL: there is no place for it. Free with free(). */
+static char *cache_path(const char *path)
+{
+    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    char *whole = realpath(path, NULL), *folder = NULL, *index = NULL;
+    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a of the whole path */
+    for (const char *p = whole; p != NULL && *p != '\0'; p++)
+        h = (h ^ (unsigned char)*p) * 0x100000001b3u;
+    if (base != NULL && base[0] == '/')
+        folder = asprintf(&folder, "%s/twist", base) < 0 ? NULL : folder;
+    else if (home != NULL && home[0] == '/')
+        folder = asprintf(&folder, "%s/.cache/twist", home) < 0 ? NULL : folder;
+    if (whole != NULL && folder != NULL && tw_make_folder(folder) == 0)
+        index = asprintf(&index, "%s/%s-%016" PRIx64 ".index", folder, strrchr(whole, '/') + 1, h) < 0 ? NULL : index;
+    free(whole);
+    free(folder);
+    return index;
+}
+
+/* Whether the folder of the shard says that it may be written to: root, who may write anywhere, keeps out of the others too. */
+static bool is_open_folder(const char *path)
+{
+    struct stat st;
+    const char *slash = strrchr(path, '/');
+    char *folder = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
+    const bool open = folder != NULL && stat(folder, &st) == 0 && (st.st_mode & 0222) != 0 && access(folder, W_OK) == 0;
+    free(folder);
+    return open;
+}
+
+/* Puts first line and rows together under the index's name. Not being able to is no error: the shard is walked again next time. */
+static bool save(const char *path, const struct stat *st, int64_t rows, const char *text, size_t size)
+{
+    tw_file *f = tw_file_create(path);
+    if (f == NULL)
+        return false;
+    fprintf(tw_file_stream(f), "%s %" PRId64 " %" PRId64 ".%09ld %" PRId64 "\n", version, (int64_t)st->st_size,
+            (int64_t)st->st_mtim.tv_sec, st->st_mtim.tv_nsec, rows);
+    fwrite(text, 1, size, tw_file_stream(f));
+    return tw_file_commit(f) == 0;
+}
+
+/* Walks through the shard and saves what is found. */
+static int build(const target *t, int fd, const struct stat *st, bool keep_cut, const char *beside, const char *cached)
+{
+    char *text = NULL;
+    size_t size = 0;
+    struct stat after;
+    const size_t from = t->e->n;
+    FILE *index = open_memstream(&text, &size);
+    if (index == NULL)
+        return tw_fail("out of memory");
+    int rc = walk(t, fd, st, keep_cut, index);
+    const bool whole = rc == 0 && fclose(index) == 0;
+    if (rc != 0)
+        fclose(index);
+    if (rc == 0 && fstat(fd, &after) == 0 && (after.st_size != st->st_size || after.st_mtim.tv_nsec != st->st_mtim.tv_nsec ||
+                                              after.st_mtim.tv_sec != st->st_mtim.tv_sec))
+        rc = tw_fail("changes while it is read");
+    const int64_t rows = (int64_t)(t->e->n - from);
+    if (rc == 0 && whole && !keep_cut && !(is_open_folder(beside) && save(beside, st, rows, text, size)) && cached != NULL)
+        save(cached, st, rows, text, size);
+    free(text);
+    return rc;
+}
+
+int tw_shard_add(tw_entries *e, const char *path, int fd, int32_t shard, bool keep_cut, bool *folders)
+{
+    struct stat st;
+    const target t = {e, shard, folders};
+    char *beside = NULL;
+    if (fstat(fd, &st) != 0)
+        return tw_fail_errno("%s", path);
+    if (!S_ISREG(st.st_mode))
+        return tw_fail("%s: not a regular file: give it as - on standard input", path);
+    if (asprintf(&beside, "%s.index", path) < 0)
+        return tw_fail("out of memory");
+    char *cached = cache_path(path);
+    int rc = load(beside, &st, &t);
+    if (rc == 0 && cached != NULL)
+        rc = load(cached, &st, &t);
+    if (rc == 0 && build(&t, fd, &st, keep_cut, beside, cached) != 0)
+        rc = tw_fail("%s: %s", path, tw_error());
+    free(beside);
+    free(cached);
+    return rc < 0 ? -1 : 0;
+}

@@ -1,0 +1,227 @@
+#include "source/tar.h"
+
+#include "core/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK = 512, MAX_EXTENSION = 1 << 20 };
+
+/* Places in a header block (POSIX.1-2017, pax, "ustar Interchange Format"). */
+enum { NAME = 0, SIZE = 124, CHECKSUM = 148, TYPE = 156, MAGIC = 257, PREFIX = 345 };
+
+void tw_tar_init(tw_tar *t, tw_tar_source *source, void *context)
+{
+    *t = (tw_tar){.source = source, .context = context, .pax_size = -1};
+}
+
+void tw_tar_fini(tw_tar *t)
+{
+    free(t->name);
+    free(t->long_name);
+    t->name = t->long_name = NULL;
+}
+
+static int cut(const tw_tar *t)
+{
+    return tw_fail("cut at byte %lld", (long long)t->at);
+}
+
+/* Exactly n bytes, read or (to NULL) stepped over. */
+static int take(tw_tar *t, void *to, int64_t n)
+{
+    if (n == 0)
+        return 0;
+    const int64_t got = t->source(t->context, to, n);
+    if (got < 0)
+        return -1;
+    t->at += got;
+    return got == n ? 0 : cut(t);
+}
+
+/* Digits of base 8 between spaces and a NUL or space; or, where the first bit is set, GNU's binary number. -1: neither, or too large. */
+static int64_t number(const unsigned char *p, int n)
+{
+    int64_t v = 0;
+    int i = 0;
+    if (p[0] & 0x80) {
+        if (p[0] != 0x80)
+            return -1; /* negative, or of more than 88 bits */
+        for (i = 1; i < n; i++) {
+            if (v >> 54 != 0)
+                return -1;
+            v = v << 8 | p[i];
+        }
+        return v;
+    }
+    while (i < n && p[i] == ' ')
+        i++;
+    for (; i < n && p[i] >= '0' && p[i] <= '7'; i++)
+        v = v << 3 | (p[i] - '0');
+    return i == n || p[i] == '\0' || p[i] == ' ' ? v : -1;
+}
+
+/* The sum of the header's bytes, its own field taken as spaces; some old writers added them as signed. */
+static bool sum_is_right(const unsigned char *h)
+{
+    int64_t plain = 0, with_sign = 0;
+    for (int i = 0; i < BLOCK; i++) {
+        const unsigned char c = i >= CHECKSUM && i < CHECKSUM + 8 ? ' ' : h[i];
+        plain += c;
+        with_sign += (signed char)c;
+    }
+    const int64_t said = number(h + CHECKSUM, 8);
+    return said == plain || said == with_sign;
+}
+
+static bool is_zero(const unsigned char *h)
+{
+    for (int i = 0; i < BLOCK; i++)
+        if (h[i] != 0)
+            return false;
+    return true;
+}
+
+/* The name in the header itself. */
+static char *short_name(const unsigned char *h)
+{
+    const size_t n = strnlen((const char *)h + NAME, 100);
+    const bool posix = memcmp(h + MAGIC, "ustar\0", 6) == 0; /* "ustar  " is GNU's, which keeps other things there */
+    const size_t p = posix ? strnlen((const char *)h + PREFIX, 155) : 0;
+    char *name = malloc(p + n + 2);
+    if (name == NULL)
+        return NULL;
+    memcpy(name, h + PREFIX, p);
+    if (p > 0)
+        name[p] = '/';
+    memcpy(name + p + (p > 0), h + NAME, n);
+    name[p + (p > 0) + n] = '\0';
+    return name;
+}
+
+/* One "LENGTH KEY=VALUE\n" of a pax header, at most n bytes. Its length, or 0 if it is none. */
+static size_t pax_record(tw_tar *t, const char *p, size_t n)
+{
+    size_t length = 0, i = 0;
+    for (; i < n && i < 8 && p[i] >= '0' && p[i] <= '9'; i++)
+        length = length * 10 + (size_t)(p[i] - '0');
+    if (i == 0 || i == n || p[i] != ' ' || length > n || length < i + 3 || p[length - 1] != '\n')
+        return 0;
+    const char *key = p + i + 1, *end = p + length - 1, *eq = memchr(key, '=', (size_t)(end - key));
+    if (eq == NULL)
+        return 0;
+    const size_t size = (size_t)(end - eq - 1);
+    if (eq - key == 4 && memcmp(key, "path", 4) == 0) {
+        free(t->long_name);
+        t->long_name = strndup(eq + 1, size); /* a NUL in it ends it */
+    } else if (eq - key == 4 && memcmp(key, "size", 4) == 0) {
+        int64_t v = 0;
+        for (const char *d = eq + 1; d < end; d++) {
+            if (*d < '0' || *d > '9' || v > INT64_MAX / 16)
+                return 0;
+            v = v * 10 + (*d - '0');
+        }
+        t->pax_size = v;
+    } else if (eq - key > 10 && memcmp(key, "GNU.sparse", 10) == 0) {
+        return 0;
+    }
+    return length;
+}
+
+static int read_pax(tw_tar *t, const char *text, size_t n)
+{
+    for (size_t at = 0; at < n;) {
+        const size_t length = pax_record(t, text + at, n - at);
+        if (length == 0)
+            return tw_fail("byte %lld: a damaged or sparse pax header", (long long)t->at);
+        at += length;
+    }
+    return 0;
+}
+
+/* An extension header: the next member's name or more about it. */
+static int read_extension(tw_tar *t, char type, int64_t size)
+{
+    if (size > MAX_EXTENSION)
+        return tw_fail("byte %lld: an extension header of %lld bytes", (long long)t->at, (long long)size);
+    char *text = malloc((size_t)size + 1);
+    if (text == NULL)
+        return tw_fail("out of memory");
+    int rc = take(t, text, size);
+    text[size] = '\0';
+    if (rc == 0)
+        rc = take(t, NULL, -size & (BLOCK - 1));
+    if (rc == 0 && type == 'L') {
+        free(t->long_name);
+        t->long_name = text;
+        return 0;
+    }
+    if (rc == 0)
+        rc = read_pax(t, text, (size_t)size);
+    free(text);
+    return rc;
+}
+
+/* The member's name and size, whatever they were said by. */
+static int describe(tw_tar *t, const unsigned char *h, tw_tar_member *m)
+{
+    m->size = t->pax_size >= 0 ? t->pax_size : number(h + SIZE, 12);
+    if (m->size < 0 || m->size > INT64_MAX / 2)
+        return tw_fail("byte %lld: a member of an absurd size", (long long)t->at - BLOCK);
+    free(t->name);
+    t->name = t->long_name != NULL ? t->long_name : short_name(h);
+    t->long_name = NULL;
+    t->pax_size = -1;
+    if (t->name == NULL)
+        return tw_fail("out of memory");
+    m->name = t->name;
+    while (m->name[0] == '.' && m->name[1] == '/')
+        m->name += 2;
+    m->at = t->at;
+    return 0;
+}
+
+int tw_tar_next(tw_tar *t, tw_tar_member *m)
+{
+    unsigned char h[BLOCK];
+    for (;;) {
+        if (take(t, NULL, t->left) != 0)
+            return -1;
+        t->left = 0;
+        if (take(t, h, BLOCK) != 0)
+            return -1;
+        if (is_zero(h))
+            return 0;
+        if (!sum_is_right(h))
+            return tw_fail("byte %lld: no tar header", (long long)t->at - BLOCK);
+        const char type = (char)h[TYPE];
+        if (type == 'L' || type == 'x' || type == 'K' || type == 'g') {
+            const int64_t size = number(h + SIZE, 12);
+            if (size < 0)
+                return tw_fail("byte %lld: a member of an absurd size", (long long)t->at - BLOCK);
+            if (type == 'K' || type == 'g') /* the name of a link; what holds for all members, which is never a name or size */
+                t->left = size + (-size & (BLOCK - 1));
+            else if (read_extension(t, type, size) != 0)
+                return -1;
+            continue;
+        }
+        if (describe(t, h, m) != 0)
+            return -1;
+        if (type == 'S')
+            return tw_fail("%s: a sparse member, which is not read", m->name);
+        const bool empty = type >= '1' && type <= '6'; /* links, devices, folders: no content, whatever the size says */
+        t->left = empty ? 0 : m->size + (-m->size & (BLOCK - 1));
+        const size_t length = strlen(m->name);
+        const bool folder = length == 0 || m->name[length - 1] == '/'; /* of the old format */
+        if ((type == '\0' || type == '0' || type == '7') && !folder)
+            return 1;
+    }
+}
+
+int tw_tar_read(tw_tar *t, void *to, int64_t size)
+{
+    if (take(t, to, size) != 0)
+        return -1;
+    t->left -= size;
+    return 0;
+}

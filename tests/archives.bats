@@ -1,0 +1,338 @@
+# Goal: tar shards give the pictures that the same files in a folder give, read at random or from first to last, whatever wrote them; label
+# files of every format; the policy for bad pictures.
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+    BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
+    PATH=$BIN:$PATH
+    GOLDEN=$(cd "$BATS_TEST_DIRNAME/golden/decode" && pwd)
+    cd "$BATS_TEST_TMPDIR"
+    export XDG_CACHE_HOME=$BATS_TEST_TMPDIR/cache
+}
+
+# photos/: three classes, 9 pictures
+photos() {
+    local class=(ant bee cow) k=0 name
+    mkdir -p photos/ant photos/bee photos/cow
+    for name in s444.jpg s420.jpg grey.jpg cmyk.jpg lossy.webp rgb8.png palette.gif rgb24.bmp binary255.ppm; do
+        cp "$GOLDEN/$name" "photos/${class[k++ % 3]}/${name/.gif/.png}" # a GIF by its content
+    done
+}
+
+# tar_of ARCHIVE [OPTION]...: photos/ in sorted order, as CLASS/NAME
+tar_of() {
+    local archive=$1
+    shift
+    tar -C photos -cf "$archive" --sort=name "$@" ant bee cow
+}
+
+# "key label" of each sample of the stream on standard input
+samples() {
+    twist-cat --json | sed -n 's/^{"key": "\([^"]*\)".*"label": \([a-z0-9]*\).*/\1 \2/p'
+}
+
+# the records without header and end, as JSON
+records() {
+    twist-cat --json "$@" | sed '1d;$d'
+}
+
+pixels() { twist-cat --npy image="$1"; }
+
+@test "a shard gives what its folder gives, for every format of tar" {
+    photos
+    twist-decode photos > folder.tws
+    sed 's/photos\///' < <(records folder.tws) > want
+    for format in v7 ustar gnu pax; do
+        tar_of "$format.tar" --format="$format"
+        twist-decode "$format.tar" > shard.tws
+        diff want <(records shard.tws)
+        cmp <(pixels a.npy < folder.tws; cat a.npy) <(pixels b.npy < shard.tws; cat b.npy)
+        twist-cat --header shard.tws | grep -F '"samples": 9, "epochs": 1, "first_epoch": 0, "seed": 0, "classes": ["ant", "bee", "cow"]'
+    done
+}
+
+@test "long and odd names, dots and folders in front" {
+    photos
+    long=$(printf 'x%.0s' {1..90})
+    mkdir -p "t/$long/$long/$long" t/'né w'
+    cp photos/ant/s444.jpg "t/$long/$long/$long/$long.jpg"
+    cp photos/ant/s444.jpg t/'né w'/$'a\nb %2D.jpg'
+    cp photos/ant/s444.jpg t/top.jpg
+    for format in gnu pax; do
+        tar -C t -cf odd.tar --sort=name --format="$format" .
+        for pass in walked indexed; do
+            twist-decode odd.tar | records > got
+            grep -F "\"key\": \"$long/$long/$long/$long.jpg\"" got
+            grep -F '"key": "né w/a\u000ab %2D.jpg"' got
+            grep -F '"key": "top.jpg"' got
+            [ "$(wc -l < got)" -eq 3 ]
+            [ -e odd.tar.index ]
+        done
+    done
+    tar -C photos/ant -cf - --transform 's,^,../../etc/,' s444.jpg > up.tar
+    [ "$(twist-decode up.tar | samples)" = "../../etc/s444.jpg null" ] # a name, nothing else; one folder is no class
+}
+
+@test "WebDataset shards: KEY.jpg with KEY.cls, numbers or names; masks and texts beside them are no pictures" {
+    mkdir w
+    k=0
+    for label in 7 0 3; do
+        cp "$GOLDEN/grey.jpg" w/00$k.jpg
+        cp "$GOLDEN/grey8.png" w/00$k.seg.png
+        echo "$label" > w/00$k.cls
+        echo '{"caption": 1}' > w/00$k.json
+        k=$((k + 1))
+    done
+    tar -C w -cf n.tar --sort=name 000.cls 000.jpg 000.json 000.seg.png 001.jpg 001.cls 002.jpg 002.cls 002.seg.png
+    [ "$(twist-decode n.tar | samples)" = $'000.jpg 7\n001.jpg 0\n002.jpg 3' ]
+    twist-decode n.tar | twist-cat --header | grep -F '"classes": ["0", "1", "2", "3", "4", "5", "6", "7"]'
+    [ "$(twist-decode - < n.tar | samples)" = $'000.jpg 7\n001.jpg 0\n002.jpg 3' ]
+    printf ' dog ' > w/000.cls
+    printf cat > w/001.cls
+    printf 'dog\n' > w/002.cls
+    tar -C w -cf names.tar --sort=name .
+    [ "$(twist-decode names.tar | samples)" = $'000.jpg 1\n001.jpg 0\n002.jpg 1' ]
+    [ "$(twist-decode names.tar | samples)" = $'000.jpg 1\n001.jpg 0\n002.jpg 1' ] # from the index
+    mkdir p # without anything else beside them, several dots are just names
+    for name in a.jpg a.1.jpg a.2.jpg; do cp "$GOLDEN/grey.jpg" "p/$name"; done
+    tar -C p -cf p.tar --sort=name a.1.jpg a.2.jpg a.jpg
+    [ "$(twist-decode p.tar | samples | wc -l)" -eq 3 ]
+}
+
+@test "the index: kept, used, made anew when the shard changed or the index is damaged" {
+    photos
+    tar_of a.tar
+    twist-decode a.tar | records > want
+    [ -s a.tar.index ]
+    # used: an index that names something else is believed as long as the shard is the one it says
+    sed -i 's,ant/s444,bee/s444,' a.tar.index
+    twist-decode a.tar | records | grep -F '"key": "bee/s444.jpg"'
+    touch -d '2001-02-03' a.tar
+    cmp want <(twist-decode a.tar | records)
+    head -c -40 a.tar.index > cut && cp cut a.tar.index
+    cmp want <(twist-decode a.tar | records)
+    for damage in 's/ ant/ %zz/' 's/^1024/9999999/' 's/ - / /' '2s/.*//' '1s/9$/10/' '1s/.*/twist-index 2/' 's/^\([0-9]*\) [0-9]*/\1 -5/'; do
+        sed -i "$damage" a.tar.index
+        cmp want <(twist-decode a.tar | records)
+    done
+    # a folder that is not written to: in the cache
+    mkdir closed
+    cp a.tar closed/
+    chmod 555 closed
+    cmp want <(twist-decode closed/a.tar | records)
+    [ "$(ls closed)" = a.tar ]
+    ls cache/twist/a.tar-*.index
+    sed -i 's,ant/s444,bee/s444,' cache/twist/a.tar-*.index
+    twist-decode closed/a.tar | records | grep -F '"key": "bee/s444.jpg"'
+    chmod 755 closed
+}
+
+@test "many shards are one data set: numbered in their order, shuffled as a whole, the same for any -j and restart" {
+    photos
+    for i in {1..9}; do tar -C photos -cf "s$i.tar" --sort=name ant bee cow; done
+    twist-decode s?.tar | records > all
+    [ "$(wc -l < all)" -eq 81 ]
+    [ "$(sed -n 's/.*"index": \([0-9]*\).*/\1/p' all | tr '\n' ' ')" = "$(seq -s' ' 0 80) " ]
+    twist-decode --shuffle --seed=2 --no-history -j1 s?.tar > one.tws
+    twist-decode --shuffle --seed=2 --no-history -j8 s?.tar > eight.tws
+    cmp one.tws eight.tws
+    records one.tws > shuffled
+    [ "$(sed -n 's/.*"index": \([0-9]*\).*/\1/p' shuffled | sort -n | tr '\n' ' ')" = "$(seq -s' ' 0 80) " ]
+    ! cmp -s all shuffled
+    cmp <(tail -n +31 shuffled) <(twist-decode --shuffle --seed=2 --skip=30 s?.tar | records)
+    # beside a folder: equal class names are one class
+    [ "$(twist-decode s1.tar photos | samples | cut -d' ' -f2 | sort | uniq -c | tr -s ' ' | tr '\n' ',')" = " 6 0, 6 1, 6 2," ]
+}
+
+@test "archives on standard input: plain, gzip, zstd, in their own order" {
+    photos
+    tar_of a.tar
+    gzip -k a.tar
+    twist-decode a.tar > random.tws
+    sed 's/"label": [a-z0-9]*/"label": null/' < <(records random.tws) > want
+    pixels want.npy < random.tws
+    command -v zstd > /dev/null && zstd -q a.tar -o a.tar.zst || cp a.tar.gz a.tar.zst # by content, not by name
+    for how in "cat a.tar" "cat a.tar.gz" "cat a.tar.zst" "cat a.tar.gz /dev/zero | head -c 20000"; do
+        sh -c "$how" | twist-decode - > seq.tws
+        diff want <(records seq.tws)
+        pixels got.npy < seq.tws
+        cmp want.npy got.npy
+        twist-cat --header seq.tws | grep -F '"samples": null, "epochs": 1, "first_epoch": 0, "seed": 0, "classes": null'
+    done
+    [ "$(twist-decode a.tar.gz a.tar.zst | records | wc -l)" -eq 18 ]
+    twist-decode --no-history -j1 a.tar.gz > one.tws
+    twist-decode --no-history -j8 a.tar.gz > eight.tws
+    cmp one.tws eight.tws
+    # the samples of a shard, a limit, a start and every other one are those that the archive read at random has
+    for how in "--shard=1/3" "--limit=5" "--skip=4" "--every=2" "--every=3 --shard=1/2" "--limit=7 --shard=0/2 --skip=1"; do
+        diff <(twist-decode $how a.tar | records | sed 's/"label": [a-z0-9]*/"label": null/') <(twist-decode $how - < a.tar | records)
+    done
+    printf 'name,label\nant/s444.jpg,wing\nrgb8,hoof\n' > l.csv
+    printf 's444.jpg\nrgb8.png\n' > keep
+    [ "$(twist-decode --labels l.csv --subset keep - < a.tar | samples)" = $'ant/s444.jpg 1\ncow/rgb8.png 0' ]
+    twist-decode --labels l.csv - < a.tar | twist-cat --header | grep -F '"classes": ["hoof", "wing"]'
+    for how in "--shuffle" "--epochs=2" "--on-error=substitute" "--list=keep"; do
+        run twist-decode $how - < a.tar
+        [ "$status" -eq 2 ]
+    done
+    run twist-decode - photos < a.tar
+    [ "$status" -eq 2 ]
+}
+
+@test "an archive cut anywhere is refused by name, in the middle of what packed it too" {
+    photos
+    tar_of a.tar
+    gzip -k a.tar
+    size=$(stat -c %s a.tar)
+    end=$((size - 1024))
+    while [ "$(tail -c +$((end - 511)) a.tar | tr -d '\0' | wc -c)" -eq 0 ]; do end=$((end - 512)); done # where the end mark begins
+    for n in 0 1 511 512 700 1024 1536 $((size / 2)) $((end - 512)) $((end - 1)) "$end"; do
+        head -c "$n" a.tar > cut.tar
+        run twist-decode -o x.tws cut.tar
+        [ "$status" -eq 1 ]
+        [[ "$output" == "twist-decode: cut.tar: "* ]]
+        [ ! -e cut.tar.index ]
+        run bash -c "head -c $n a.tar | twist-decode - > part.tws"
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"standard input: "* ]]
+        run twist-cat --check part.tws
+        [ "$status" -eq 1 ]
+    done
+    size=$(stat -c %s a.tar.gz)
+    for n in 1 2 100 $((size / 2)) $((size - 8)) $((size - 1)); do
+        head -c "$n" a.tar.gz > cut.tar.gz
+        run twist-decode -o x.tws cut.tar.gz
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"cut.tar.gz: "* ]]
+    done
+    # what is there, if asked for
+    head -c 9000 a.tar > cut.tar
+    twist-decode --truncated=keep cut.tar > some.tws
+    diff <(records some.tws) <(twist-decode --limit="$(records some.tws | wc -l)" a.tar | records)
+    [ ! -e cut.tar.index ]
+}
+
+@test "damaged archives, absurd sizes, what is no archive: a message with the name, no crash" {
+    photos
+    tar_of a.tar
+    echo hello > text.tar
+    run twist-decode -o x.tws text.tar
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"text.tar: "* ]]
+    mkfifo fifo.tar
+    run twist-decode -o x.tws fifo.tar
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"fifo.tar: not a regular file"* ]]
+    tar -cf none.tar text.tar
+    run twist-decode -o x.tws none.tar
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"none.tar: no pictures in this archive"* ]]
+    # header fields overwritten, with the checksum put right
+    first=$(twist-decode a.tar 2> /dev/null | samples | head -n 1 | cut -d' ' -f1)
+    at=$(LC_ALL=C grep -obUaF "$first" a.tar | head -n 1 | cut -d: -f1)
+    for field in '124:77777777777' '124:\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff' '124:\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff' '124:00000x00000' '156:S' '156:x'; do
+        cp a.tar b.tar
+        printf "${field#*:}" | dd of=b.tar bs=1 seek=$((at + ${field%%:*})) conv=notrunc status=none
+        printf '        ' | dd of=b.tar bs=1 seek=$((at + 148)) conv=notrunc status=none
+        sum=$(tail -c +$((at + 1)) b.tar | head -c 512 | od -An -v -t u1 | tr -s ' ' '\n' | awk '{s += $1} END {printf "%06o", s}')
+        printf "$sum\\0 " | dd of=b.tar bs=1 seek=$((at + 148)) conv=notrunc status=none
+        run twist-decode -o x.tws b.tar
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"b.tar: "* ]]
+        run twist-decode -o x.tws - < b.tar
+        [ "$status" -eq 1 ]
+    done
+    # a bad picture inside is a bad picture, no more
+    head -c 200 "$GOLDEN/s444.jpg" > photos/bee/a.jpg
+    tar_of c.tar
+    for source in c.tar "- "; do
+        twist-decode $source < c.tar > out.tws 2> err
+        grep -F 'twist-decode: bee/a.jpg: bad JPEG: ' err
+        twist-cat --json out.tws | tail -n 1 | grep -Fx '{"end": true, "samples": 9, "skipped": 1}'
+    done
+}
+
+@test "labels as csv, tsv and jsonl; lists ended by NUL bytes" {
+    photos
+    cd photos/ant
+    cp s444.jpg 'a, "b".jpg'
+    printf '"a, ""b"".jpg",x\r\ncmyk.jpg,y\r\ns444,x\r\npalette.png,"z\nz"\r\n' > l.csv
+    twist-decode --labels l.csv . > out.tws
+    twist-cat --header out.tws | grep -F '"classes": ["x", "y", "z\u000az"]'
+    records out.tws > out
+    sed -n 1p out | grep -F '"key": "./a, \"b\".jpg", "index": 0, "epoch": 0, "pos": 0, "label": 0'
+    sed -n 3p out | grep -F '"key": "./palette.png", "index": 2, "epoch": 0, "pos": 2, "label": 2'
+    sed -n 4p out | grep -F '"key": "./s444.jpg", "index": 3, "epoch": 0, "pos": 3, "label": 0'
+    rm 'a, "b".jpg' palette.png
+    printf 'id,size,label\ncmyk,9,3\ns444,8,1\n' > l.csv
+    printf 'file_name\tx\tclass\ncmyk.jpg\t9\t3\ns444.jpg\t8\t1\n' > l.tsv
+    printf 'cmyk.jpg\t3\ns444.jpg\t1\n' > plain.tsv
+    printf '{"path": "cmyk.jpg", "label": 3}\n\n{"file": "s444.jpg", "other": [1], "class": "1"}\n' > l.jsonl
+    for file in l.csv l.tsv plain.tsv l.jsonl; do
+        [ "$(twist-decode --labels $file . | samples)" = $'./cmyk.jpg 3\n./s444.jpg 1' ]
+    done
+    printf 'cmyk.jpg,\n' > bad1.csv
+    printf '"cmyk.jpg,3\n' > bad2.csv
+    printf '{"path": "cmyk.jpg", "label": 3.5}\n' > bad3.jsonl
+    printf 'cmyk.jpg\n' > bad4.tsv
+    printf '[1]\n' > bad5.jsonl
+    printf 'cmyk.jpg\ta\ncmyk.jpg\tb\n' > bad6.tsv
+    for file in bad?.*; do
+        run twist-decode --labels "$file" -o x.tws .
+        [ "$status" -eq 1 ]
+        [[ "$output" == "twist-decode: $file: "* ]]
+    done
+    cd ../..
+    find photos -name '*.jpg' -print0 | sort -z > list
+    [ "$(twist-decode -0 --list list | samples | wc -l)" -eq 4 ]
+    printf 'photos/ant/s444.jpg\0' | twist-decode --null --list - | twist-cat --check
+    [ "$(twist-decode --every=4 photos | samples)" = "$(twist-decode photos | samples | sed -n '1p;5p;9p')" ]
+}
+
+@test "--max-errors and --rejects: how many bad pictures are too many, and which they were" {
+    photos
+    : > photos/ant/empty.jpg
+    : > photos/bee/$'tab\tline\n\\.jpg'
+    head -c 200 "$GOLDEN/s444.jpg" > photos/cow/cut.jpg
+    twist-decode --max-errors=3 --rejects=bad -o a.tws photos 2> err
+    [ "$(wc -l < bad)" -eq 3 ]
+    sed -n 1p bad | grep -Fx $'photos/ant/empty.jpg\tempty file'
+    sed -n 2p bad | grep -Fx $'photos/bee/tab\\tline\\n\\\\.jpg\tempty file'
+    grep $'^photos/cow/cut.jpg\tbad JPEG: ' bad
+    twist-decode --max-errors=25% -o b.tws photos 2> err
+    cmp <(twist-cat --no-history a.tws | tail -c 300) <(twist-cat --no-history b.tws | tail -c 300)
+    for most in 2 0 24% 0%; do
+        for how in skip substitute; do
+            run twist-decode --on-error=$how --max-errors=$most --rejects=bad -o c.tws photos
+            [ "$status" -eq 1 ]
+            [[ "$output" == *"bad images"*"more than"* || "$output" == *"more than"*"bad images"* ]]
+            [ ! -e c.tws ]
+            [ -s bad ] # those met so far
+        done
+    done
+    tar_of t.tar # read from first to last: a share is known at the end only
+    run twist-decode --max-errors=24% -o c.tws - < t.tar
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"3 bad images of 12, more than 24 %"* ]]
+    run twist-decode --rejects=/dev/full -o c.tws photos
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"/dev/full: No space left"* ]]
+    for most in x -1 101% % ""; do
+        run twist-decode --max-errors="$most" photos
+        [ "$status" -eq 2 ]
+    done
+}
+
+@test "-v and --log say how long was waited for input and for output" {
+    photos
+    tar_of a.tar
+    (sleep 0.6; cat a.tar) | twist-decode -v --log log - 2> err | (sleep 0.7; cat > /dev/null)
+    grep -E '^twist-decode: 9 samples in [0-9.]+ s: waited 0\.[1-9][0-9]* s for input, [0-9.]+ s for output$' err
+    twist-decode --log log --epochs=600 photos | (sleep 1; cat > /dev/null) # more than the pipe holds
+    [ "$(grep -c '^{"program": "twist-decode", "samples": [0-9]*, "seconds": [0-9.]*, "input_wait": [0-9.]*, "output_wait": [0-9.]*}$' log)" -eq 2 ]
+    awk -F'[ ,}]+' 'NR == 2 && $(NF - 1) < 0.1 {exit 1}' log
+    run twist-decode --log /nowhere/log -o x.tws photos
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"/nowhere/log"* ]]
+}
