@@ -10,7 +10,7 @@ B ?= build
 BIN ?= bin
 
 # Two libraries: libtwist.a is what every program links; libtwist-cpu.so (oneDNN) is opened at run time by those that compute.
-LIB_DIRS = core stream source image nn train comm checkpoint eval report
+LIB_DIRS = core stream source image synth nn train comm checkpoint eval report
 LIB_SRC = $(foreach d,$(LIB_DIRS),$(wildcard lib/$d/*.c))
 CPU_SRC = $(wildcard lib/cpu/*.c)
 PROGRAMS = $(patsubst src/%.c,$(BIN)/%,$(wildcard src/*.c))
