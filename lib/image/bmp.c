@@ -223,6 +223,9 @@ int tw_bmp_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode
     const bool coded = m.compression == RLE8 || m.compression == RLE4;
     if (coded && m.bits != (m.compression == RLE8 ? 8 : 4))
         return tw_fail("bad BMP: run lengths of %d bits", m.bits);
+    const uint64_t wanted = (uint64_t)(m.h - 1) * (((uint64_t)m.w * (uint64_t)m.bits + 31) / 32 * 4);
+    if (!coded && !o->keep_truncated && wanted > (uint64_t)(m.end - m.at))
+        return tw_fail("bad BMP: the file is truncated");
     if (tw_image_resize(out, m.w, m.h, 0, o) != 0)
         return -1;
     memset(out->data, 0, (size_t)m.w * (size_t)m.h * 3);

@@ -119,9 +119,13 @@ int tw_pnm_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode
     const int64_t w = number(&t), h = number(&t), top = bitmap ? 1 : number(&t);
     if (w < 0 || h < 0 || top < 1 || top > 65535)
         return tw_fail("bad PNM: width, height and largest value are not in its header");
-    if (tw_image_check(w, h, o) != 0 || tw_image_resize(out, w, h, 0, o) != 0)
+    if (tw_image_check(w, h, o) != 0)
         return -1;
     const size_t pixels = (size_t)w * (size_t)h;
+    if (!o->keep_truncated && pixels / 8 > n) /* nothing has more than eight pixels a byte */
+        return tw_fail("bad PNM: the file is truncated");
+    if (tw_image_resize(out, w, h, 0, o) != 0)
+        return -1;
     memset(out->data, 0, 3 * pixels);
     size_t got;
     t.at += kind > 3 && t.at < t.end; /* the one white space before binary data */

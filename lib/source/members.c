@@ -8,7 +8,7 @@
 #include <strings.h>
 
 /* A group is handed out early when it is as large as this: names that differ after their first dot only are no group. */
-enum { MANY = 64, LARGE = 64 << 20, MAX_MEMBER = 1 << 30 };
+enum { MANY = 64, LARGE = 64 << 20, MAX_MEMBER = 1 << 30, STEP = 1 << 22 };
 
 void tw_members_init(tw_members *m, tw_tar_source *source, void *context, bool keep)
 {
@@ -96,19 +96,31 @@ static int read_label(tw_members *m, int64_t size)
     return 0;
 }
 
+/* Reads the content, with memory that grows by what has come and not by the word of the header. */
+static int read_content(tw_members *m, tw_picture *p)
+{
+    size_t cap = 0;
+    int64_t have = 0;
+    if (p->size > MAX_MEMBER)
+        return tw_fail("larger than %d bytes", MAX_MEMBER);
+    do {
+        const int64_t left = p->size - have, most = have < STEP ? STEP : have, some = left < most ? left : most;
+        if (tw_grow(&p->bytes, &cap, (size_t)(have + some), 1) != 0 || tw_tar_read(&m->tar, (char *)p->bytes + have, some) != 0)
+            return -1;
+        have += some;
+    } while (have < p->size);
+    return 0;
+}
+
 static int add_picture(tw_members *m, const tw_tar_member *member)
 {
     if (tw_grow(&m->picture, &m->cap, m->n + 1, sizeof *m->picture) != 0)
         return -1;
-    if (m->keep && member->size > MAX_MEMBER)
-        return tw_fail("larger than %d bytes", MAX_MEMBER);
-    tw_picture p = {strdup(member->name), member->at, member->size, NULL};
-    if (m->keep)
-        p.bytes = malloc((size_t)member->size + 1);
-    m->picture[m->n++] = p;
-    if (p.name == NULL || (m->keep && p.bytes == NULL))
+    tw_picture *p = &m->picture[m->n++];
+    *p = (tw_picture){strdup(member->name), member->at, member->size, NULL};
+    if (p->name == NULL)
         return tw_fail("out of memory");
-    return m->keep ? tw_tar_read(&m->tar, p.bytes, p.size) : 0;
+    return m->keep ? read_content(m, p) : 0;
 }
 
 /* Takes a member into the group in hand. */

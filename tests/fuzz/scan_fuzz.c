@@ -1,8 +1,5 @@
 /* Goal: whatever bytes arrive, the scanner never reads beyond them, says the same whether they come at once or one by one, agrees
- * with msgpack-c on where a record ends, and what it lets through the decoders and the JSON printer survive.
- *
- * With clang: clang -fsanitize=fuzzer,address -Ilib tests/fuzz/scan_fuzz.c lib/stream/[!rw]*.c lib/stream/record.c lib/core/[!p]*.c
- * -lmsgpackc -lm -lpthread; tests/unit/fuzz_test.c runs it on mutated streams with any compiler. */
+ * with msgpack-c on where a record ends, and what it lets through the decoders and the JSON printer survive. */
 #include "core/error.h"
 #include "stream/decode.h"
 #include "stream/json.h"

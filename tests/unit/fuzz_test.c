@@ -2,42 +2,10 @@
 #include "../fuzz/scan_fuzz.c"
 
 #include "core/file.h"
-#include "core/philox.h"
+#include "mutate.h"
 #include "test.h"
 
 enum { ROUNDS = 800 };
-
-/* Values that tend to break parsers: heads of every kind, large lengths. */
-static const unsigned char nasty[] = {0x00, 0x7f, 0x80, 0x8f, 0x9f, 0xbf, 0xc0, 0xc1, 0xc4, 0xc6, 0xc9, 0xca, 0xcf,
-                                      0xd3, 0xd8, 0xd9, 0xdb, 0xdc, 0xdd, 0xde, 0xdf, 0xe0, 0xff};
-
-static size_t mutate(unsigned char *d, size_t n, size_t cap, tw_rng *r)
-{
-    for (uint64_t k = 1 + tw_rng_below(r, 4); k > 0 && n > 0; k--) {
-        const size_t at = tw_rng_below(r, n), len = tw_rng_below(r, n - at < 16 ? n - at + 1 : 17);
-        switch (tw_rng_below(r, 5)) {
-        case 0:
-            d[at] ^= (unsigned char)(1u << tw_rng_below(r, 8));
-            break;
-        case 1:
-            d[at] = nasty[tw_rng_below(r, sizeof nasty)];
-            break;
-        case 2: /* cut out */
-            memmove(d + at, d + at + len, n - at - len);
-            n -= len;
-            break;
-        case 3: /* double */
-            if (n + len <= cap) {
-                memmove(d + at + len, d + at, n - at);
-                n += len;
-            }
-            break;
-        default:
-            n = tw_rng_below(r, 8) == 0 ? at : n;
-        }
-    }
-    return n;
-}
 
 static void fuzz_record(const unsigned char *record, size_t size, tw_rng *r)
 {
