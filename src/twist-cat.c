@@ -1,8 +1,10 @@
 /* twist-cat: look at, cut, join, copy and convert streams. */
+#include "core/file.h"
 #include "core/mem.h"
 #include "core/program.h"
-#include "report/npy.h"
+#include "report/columns.h"
 #include "report/sheet.h"
+#include "report/stats.h"
 #include "stream/json.h"
 #include "stream/reader.h"
 #include "stream/scan.h"
@@ -10,6 +12,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char usage[] =
     "usage: twist-cat [options] [FILE...]\n"
@@ -24,7 +27,8 @@ static const char usage[] =
     "      --sheet FILE.png   contact sheet of the first 64 rows: a row for a sample's views, or of images\n"
     "      --head N           only the first N samples (after --skip)\n"
     "      --skip N           without the first N samples (default 0)\n"
-    "      --stats            records/s and MB/s on standard error at the end\n"
+    "      --stats            at the end, on standard error: rates, mean and deviation of the pixels, how often each label\n"
+    "      --log FILE         append what went through and how long it waited, as a line of JSON\n"
     "      --max-record SIZE  refuse larger records (default 1GiB)\n"
     "      --max-keys N       refuse maps of more keys (default 64)\n"
     "      --max-depth N      refuse deeper nesting (default 8; at most 64)\n"
@@ -34,7 +38,7 @@ static const char usage[] =
     "  -h, --help             this text          -V, --version  version\n";
 
 struct opts {
-    const char *input, *output, *sheet;
+    const char *input, *output, *sheet, *log;
     tw_strings npy;
     bool json, header, check, stats;
     int64_t head, skip;
@@ -42,14 +46,7 @@ struct opts {
     tw_common common;
 };
 
-/* A field on its way into a .npy file. */
-struct column {
-    const char *field, *path; /* field: length bytes */
-    size_t length;
-    tw_npy *file;
-};
-
-enum { IMAGES_PER_ROW = 12 };
+enum { IMAGES_PER_ROW = 12, FEW_LABELS = 32 };
 
 /* All that a run holds open. */
 struct run {
@@ -57,8 +54,9 @@ struct run {
     tw_reader **reader;
     int n_readers;
     tw_writer *writer;
-    struct column *column;
+    tw_columns *columns;
     tw_sheet *sheet;
+    tw_stats stats;
     int64_t seen, taken, skipped, bytes;
 };
 
@@ -66,8 +64,7 @@ struct run {
 static noreturn void give_up(struct run *r)
 {
     tw_writer_abandon(r->writer);
-    for (int i = 0; r->column != NULL && i < r->o.npy.n; i++)
-        tw_npy_abandon(r->column[i].file);
+    tw_columns_abandon(r->columns);
     for (int i = 0; i < r->n_readers; i++)
         tw_reader_close(r->reader[i]);
     tw_die_error();
@@ -99,9 +96,11 @@ static int joined_header(tw_header *joined, const struct run *r)
     return 0;
 }
 
-/* Where the stream itself is asked for: with -o, or with nothing else to do. */
+/* Where the stream itself is asked for: with -o, or with nothing else to do (a terminal with --stats only wants the numbers). */
 static bool copies(const struct opts *o)
 {
+    if (o->output == NULL && o->stats && tw_is_terminal(STDOUT_FILENO))
+        return false;
     return o->output != NULL || (!o->json && o->npy.n == 0 && o->sheet == NULL);
 }
 
@@ -124,50 +123,6 @@ static int print_end(const tw_end *e)
 static int flush_text(void)
 {
     return fflush(stdout) == 0 && !ferror(stdout) ? 0 : tw_fail("standard output: cannot be written");
-}
-
-static int open_columns(struct run *r)
-{
-    r->column = tw_calloc((size_t)r->o.npy.n, sizeof *r->column);
-    if (r->column == NULL)
-        return -1;
-    for (int i = 0; i < r->o.npy.n; i++) {
-        struct column *c = &r->column[i];
-        c->path = strchr(r->o.npy.item[i], '=') + 1;
-        c->field = r->o.npy.item[i];
-        c->length = (size_t)(c->path - c->field) - 1;
-        c->file = tw_npy_create(c->path);
-        if (c->file == NULL)
-            return -1;
-    }
-    return 0;
-}
-
-static bool is(const struct column *c, const char *field)
-{
-    return strlen(field) == c->length && memcmp(c->field, field, c->length) == 0;
-}
-
-static int put_number(struct column *c, int64_t v)
-{
-    const tw_tensor t = {.dtype = TW_I64, .rank = 0, .data = &v};
-    return tw_npy_row(c->file, &t, 1, false);
-}
-
-static int put_column(struct column *c, const tw_sample *s)
-{
-    const struct { const char *name; int64_t value; } number[] = {
-        {"index", s->index}, {"epoch", s->epoch}, {"pos", s->pos}, {"label", s->label}};
-    const struct { const char *name; const tw_tensor *value; } tensor[] = {
-        {"image", &s->image}, {"features", &s->features}, {"logits", &s->logits}, {"probs", &s->probs}};
-    for (size_t i = 0; i < sizeof number / sizeof *number; i++)
-        if (is(c, number[i].name))
-            return put_number(c, number[i].value);
-    for (size_t i = 0; i < sizeof tensor / sizeof *tensor; i++)
-        if (is(c, tensor[i].name))
-            return tensor[i].value->data != NULL ? tw_npy_row(c->file, tensor[i].value, 1, false)
-                                                 : tw_fail("%s: the sample has no %s", c->path, tensor[i].name);
-    return s->n_views > 0 ? tw_npy_row(c->file, s->views, s->n_views, true) : tw_fail("%s: the sample has no views", c->path);
 }
 
 /* A row of its views, or the next place in a row of images. */
@@ -193,9 +148,8 @@ static int put_sample(struct run *r, const tw_sample *s)
         return -1;
     if (r->o.json && tw_json_record(stdout, s->buffer, s->record_size) != 0)
         return -1;
-    for (int i = 0; i < r->o.npy.n; i++)
-        if (put_column(&r->column[i], s) != 0)
-            return tw_fail("%s (sample %.*s)", tw_error(), (int)(s->key_size < 200 ? s->key_size : 200), s->key);
+    if ((r->columns != NULL && tw_columns_add(r->columns, s) != 0) || (r->o.stats && tw_stats_add(&r->stats, s) != 0))
+        return -1;
     return r->sheet != NULL ? put_on_sheet(r->sheet, s) : 0;
 }
 
@@ -228,9 +182,9 @@ static int close_outputs(struct run *r)
 {
     const tw_end end = {r->taken, r->skipped};
     int rc = r->o.json && (print_end(&end) != 0 || flush_text() != 0) ? -1 : 0;
-    for (int i = 0; rc == 0 && i < r->o.npy.n; i++) {
-        rc = tw_npy_finish(r->column[i].file);
-        r->column[i].file = NULL;
+    if (rc == 0 && r->columns != NULL) {
+        rc = tw_columns_finish(r->columns);
+        r->columns = NULL;
     }
     if (rc == 0 && r->sheet != NULL)
         rc = tw_sheet_write(r->sheet, r->o.sheet);
@@ -241,11 +195,33 @@ static int close_outputs(struct run *r)
     return rc;
 }
 
-static void print_stats(const struct run *r, double seconds, double in, double out)
+static void print_labels(const tw_stats *s, const tw_header *h, bool all)
 {
-    const double rate = seconds > 0 ? 1 / seconds : 0;
+    int64_t least = INT64_MAX, most = 0;
+    for (size_t i = 0; i < s->labels; i++) {
+        least = s->count[i] < least ? s->count[i] : least;
+        most = s->count[i] > most ? s->count[i] : most;
+    }
+    if (s->labels == 0)
+        return;
+    fprintf(stderr, "labels: 0 to %zu, each %lld to %lld times; %lld samples without\n", s->labels - 1, (long long)least, (long long)most,
+            (long long)s->unlabelled);
+    for (size_t i = 0; i < s->labels && (all || s->labels <= FEW_LABELS); i++)
+        fprintf(stderr, "%8zu %8lld  %s\n", i, (long long)s->count[i], (int64_t)i < h->n_classes ? h->classes[i] : "");
+}
+
+static void print_stats(const struct run *r, const tw_header *h, const tw_waits *w)
+{
+    const double rate = w->seconds > 0 ? 1 / w->seconds : 0, mb = (double)r->bytes * 1e-6;
+    double mean[3], deviation[3];
     fprintf(stderr, "twist-cat: %lld records, %.1f MB in %.3f s: %.0f records/s, %.0f MB/s; %.3f s in reading, %.3f s in writing\n",
-            (long long)r->seen, (double)r->bytes * 1e-6, seconds, (double)r->seen * rate, (double)r->bytes * 1e-6 * rate, in, out);
+            (long long)r->seen, mb, w->seconds, (double)r->seen * rate, mb * rate, w->input, w->output);
+    for (int c = 0; c < 3; c++)
+        tw_stats_channel(&r->stats, c, &mean[c], &deviation[c]);
+    if (r->stats.pixels > 0)
+        fprintf(stderr, "pixels: %llu; red, green, blue: mean %.3f %.3f %.3f, deviation %.3f %.3f %.3f\n", (unsigned long long)r->stats.pixels,
+                mean[0], mean[1], mean[2], deviation[0], deviation[1], deviation[2]);
+    print_labels(&r->stats, h, r->o.common.verbose > 0);
 }
 
 static int open_inputs(struct run *r, const tw_strings *inputs)
@@ -253,6 +229,7 @@ static int open_inputs(struct run *r, const tw_strings *inputs)
     r->reader = tw_calloc((size_t)inputs->n, sizeof *r->reader);
     if (r->reader == NULL)
         return -1;
+    tw_allow_files((size_t)inputs->n);
     for (; r->n_readers < inputs->n; r->n_readers++)
         if ((r->reader[r->n_readers] = tw_reader_open(inputs->item[r->n_readers], &r->o.limits, NULL)) == NULL)
             return -1;
@@ -266,7 +243,9 @@ static int open_outputs(struct run *r, const tw_header *h)
         return tw_fail("%s: a stream of %s has no pictures for a sheet", tw_reader_name(r->reader[0]), tw_kind_names[h->kind]);
     if (r->o.sheet != NULL && (r->sheet = tw_sheet_new()) == NULL)
         return -1;
-    if (open_columns(r) != 0 || (r->o.json && print_header(h) != 0))
+    if (r->o.npy.n > 0 && (r->columns = tw_columns_create(r->o.npy.item, r->o.npy.n)) == NULL)
+        return -1;
+    if (r->o.json && print_header(h) != 0)
         return -1;
     if (copies(&r->o) && (r->writer = tw_writer_open(r->o.output != NULL ? r->o.output : "-", h, command)) == NULL)
         return -1;
@@ -276,7 +255,7 @@ static int open_outputs(struct run *r, const tw_header *h)
 static void copy(struct run *r, const tw_strings *inputs)
 {
     const double start = tw_now();
-    double in = 0;
+    tw_waits w = {0};
     tw_header h;
     tw_sample s;
     tw_sample_init(&s);
@@ -291,19 +270,23 @@ static void copy(struct run *r, const tw_strings *inputs)
         for (int i = 0; i < r->n_readers; i++) {
             if (pass(r, r->reader[i], &s) != 0)
                 give_up(r);
-            in += tw_reader_waited(r->reader[i]);
+            w.input += tw_reader_waited(r->reader[i]);
         }
-        const double out = r->writer != NULL ? tw_writer_waited(r->writer) : 0;
+        w.output = r->writer != NULL ? tw_writer_waited(r->writer) : 0;
         if (close_outputs(r) != 0)
             give_up(r);
         tw_progress_end();
+        w.samples = r->taken;
+        w.seconds = tw_now() - start;
         if (r->o.stats)
-            print_stats(r, tw_now() - start, in, out);
+            print_stats(r, &h, &w);
+        if (tw_program_waits(r->o.log, &w) != 0)
+            give_up(r);
     }
     for (int i = 0; i < r->n_readers; i++)
         tw_reader_close(r->reader[i]);
     free(r->reader);
-    free(r->column);
+    tw_stats_fini(&r->stats);
     tw_sheet_free(r->sheet);
     tw_sample_fini(&s);
 }
@@ -345,7 +328,6 @@ static int check_all(const struct opts *o, const tw_strings *inputs)
 
 static void parse(struct opts *o, tw_strings *inputs)
 {
-    static const char *const fields[] = {"index", "epoch", "pos", "label", "image", "views", "features", "logits", "probs"};
     const tw_opt table[] = {
         {'i', "input", TW_OPT_STRING, &o->input, 0, 0, NULL},
         {'o', "output", TW_OPT_STRING, &o->output, 0, 0, NULL},
@@ -357,19 +339,15 @@ static void parse(struct opts *o, tw_strings *inputs)
         {0, "head", TW_OPT_I64, &o->head, 0, 9e15, NULL},
         {0, "skip", TW_OPT_I64, &o->skip, 0, 9e15, NULL},
         {0, "stats", TW_OPT_FLAG, &o->stats, 0, 0, NULL},
+        {0, "log", TW_OPT_STRING, &o->log, 0, 0, NULL},
         {0, "max-record", TW_OPT_SIZE, &o->limits.record, 1, 0x1p50, NULL},
         {0, "max-keys", TW_OPT_INT, &o->limits.keys, 1, 1 << 30, NULL},
         {0, "max-depth", TW_OPT_INT, &o->limits.depth, 1, TW_SCAN_DEPTH, NULL},
     };
     tw_program_options(table, sizeof table / sizeof *table, &o->common, inputs, usage);
-    for (int i = 0; i < o->npy.n; i++) {
-        const char *text = o->npy.item[i], *eq = strchr(text, '=');
-        bool known = false;
-        for (size_t k = 0; eq != NULL && eq[1] != '\0' && k < sizeof fields / sizeof *fields; k++)
-            known = known || (strlen(fields[k]) == (size_t)(eq - text) && strncmp(fields[k], text, (size_t)(eq - text)) == 0);
-        if (!known)
-            tw_die_usage("--npy: '%s' is not FIELD=FILE with one of the fields", text);
-    }
+    for (int i = 0; i < o->npy.n; i++)
+        if (!tw_is_column(o->npy.item[i]))
+            tw_die_usage("--npy: '%s' is not FIELD=FILE with one of the fields", o->npy.item[i]);
     if (o->check && (o->json || o->header || o->npy.n > 0 || o->sheet != NULL || o->output != NULL || o->head >= 0 || o->skip > 0))
         tw_die_usage("--check stands alone");
     if (o->header && (o->json || o->npy.n > 0 || o->sheet != NULL || o->output != NULL))

@@ -218,10 +218,26 @@ long_stream() {
     [[ "$output" == *"no ZeroMQ"* ]]
 }
 
-@test "--stats counts on standard error" {
+@test "--stats: rates, pixels, labels; -v and --log: who waited for whom" {
     twist-cat --stats "$FORMATS/views.tws" 2> err > copy.tws
     grep -E '^twist-cat: 3 records, 0\.0 MB in [0-9.]+ s: [0-9]+ records/s' err
+    # 16 + 6 pixels in each of 3 samples; the mean is worked out by hand from formats/stream.py's ramp
+    grep -Fx 'pixels: 66; red, green, blue: mean 49.091 54.091 59.091, deviation 23.337 23.337 23.337' err
+    grep -Fx 'labels: 0 to 1, each 1 to 1 times; 1 samples without' err
+    grep -E '^ +1 +1  dog$' err
     twist-cat --check copy.tws
+    (sleep 0.4; cat "$FORMATS/views.tws") | twist-cat -v --log log 2> err > /dev/null
+    grep -E '^twist-cat: 3 samples in [0-9.]+ s: waited 0\.[1-9][0-9]* s for input, 0\.00 s for output$' err
+    twist-cat --log log "$FORMATS/files.tws" > /dev/null
+    [ "$(grep -c '^{"program": "twist-cat", "samples": 3, "seconds": [0-9.]*, "input_wait": [0-9.]*, "output_wait": [0-9.]*}$' log)" -eq 2 ]
+}
+
+@test "more streams than a process may open at first are joined" {
+    files=()
+    for i in {1..150}; do files+=("$FORMATS/files.tws"); done
+    run bash -c "ulimit -S -n 64; twist-cat ${files[*]} | twist-cat --check"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"files: 450 samples"* ]]
 }
 
 @test "the page of Python reads what we write and writes what we read" {

@@ -28,6 +28,9 @@ int tw_file_load(const char *path, void **block, size_t *cap, size_t *size, size
 /* mkdir -p. 0, or -1 and tw_error(). */
 int tw_make_folder(const char *path);
 
+/* Where n files, which are to be open at once, are many: lets the process have as many as the system grants it. */
+void tw_allow_files(size_t n);
+
 /* Writes all n bytes to the descriptor, through partial writes and EINTR. 0, or -1 and errno. */
 int tw_write_all(int fd, const void *data, size_t n);
 

@@ -12,7 +12,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,20 +29,8 @@ struct tw_source {
     bool labelled; /* every sample has a label */
 };
 
-/* Thousands of shards stay open: as many files as the system lets this process have. */
-static void allow_files(void)
-{
-    struct rlimit l;
-    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
-        l.rlim_cur = l.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &l);
-    }
-}
-
 static int add_shard(tw_source *s, const char *path, bool keep_cut, bool *folders)
 {
-    if (s->shards == 100)
-        allow_files();
     if (tw_grow(&s->shard, &s->shards_cap, s->shards + 1, sizeof *s->shard) != 0)
         return -1;
     shard new = {strdup(path), open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
@@ -148,6 +135,7 @@ static int fill(tw_source *s, const tw_source_options *o)
 {
     tw_entries *e = &s->all;
     bool folders = false, in_shards = false; /* what has given classes */
+    tw_allow_files((size_t)o->n_operands);   /* shards stay open */
     for (int i = 0; i < o->n_operands; i++)
         if (add_operand(s, o->operand[i], o, &folders, &in_shards) != 0)
             return -1;
