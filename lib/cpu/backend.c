@@ -46,4 +46,7 @@ const tw_backend tw_backend_cpu = {
     .gelu_forward = tw_cpu_gelu_forward,
     .gelu_backward = tw_cpu_gelu_backward,
     .dropout = tw_cpu_dropout,
+    .sum_squares = tw_cpu_sum_squares,
+    .step_momentum = tw_cpu_step_momentum,
+    .step_adamw = tw_cpu_step_adamw,
 };

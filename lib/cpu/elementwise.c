@@ -7,19 +7,6 @@
 
 #include <math.h>
 
-enum { PIECE = 1 << 14 }; /* numbers of a thread at a time */
-
-/* Runs `body` on pieces [from, to) of n numbers. */
-#define FOR_PIECES(n, from, to, body)                                             \
-    do {                                                                          \
-        _Pragma("omp parallel for schedule(static)")                              \
-        for (size_t piece_ = 0; piece_ < ((n) + PIECE - 1) / PIECE; piece_++) {   \
-            const size_t from = piece_ * PIECE, left_ = (n) - from;               \
-            const size_t to = from + (left_ < PIECE ? left_ : PIECE);             \
-            body;                                                                 \
-        }                                                                         \
-    } while (0)
-
 TW_KERNEL void copy_any(void *restrict y, const float *restrict x, size_t from, size_t to, tw_dtype t)
 {
     for (size_t i = from; i < to; i++)
@@ -33,7 +20,7 @@ TW_CLONES static void copy_piece(void *y, const float *x, size_t from, size_t to
 
 int tw_cpu_from_f32(tw_dev *d, void *y, const float *x, size_t n)
 {
-    FOR_PIECES(n, from, to, copy_piece(y, x, from, to, d->precision));
+    TW_FOR_PIECES(n, from, to, copy_piece(y, x, from, to, d->precision));
     return 0;
 }
 
@@ -50,7 +37,7 @@ TW_CLONES static void widen_piece(float *y, const void *x, size_t from, size_t t
 
 int tw_cpu_to_f32(tw_dev *d, float *y, const void *x, size_t n)
 {
-    FOR_PIECES(n, from, to, widen_piece(y, x, from, to, d->precision));
+    TW_FOR_PIECES(n, from, to, widen_piece(y, x, from, to, d->precision));
     return 0;
 }
 
@@ -79,7 +66,7 @@ int tw_cpu_pictures(tw_dev *d, void *y, const uint8_t *x, size_t pixels)
 {
     float level[3][256];
     picture_levels(level);
-    FOR_PIECES(pixels, from, to, pictures_piece(y, x, level, from, to, d->precision));
+    TW_FOR_PIECES(pixels, from, to, pictures_piece(y, x, level, from, to, d->precision));
     return 0;
 }
 
@@ -96,7 +83,7 @@ TW_CLONES static void add_piece(void *y, const void *x, size_t from, size_t to, 
 
 int tw_cpu_add(tw_dev *d, void *y, const void *x, size_t n)
 {
-    FOR_PIECES(n, from, to, add_piece(y, x, from, to, d->precision));
+    TW_FOR_PIECES(n, from, to, add_piece(y, x, from, to, d->precision));
     return 0;
 }
 
@@ -115,7 +102,7 @@ static void gelu_piece(void *y, const void *x, size_t from, size_t to, tw_dtype 
 
 int tw_cpu_gelu_forward(tw_dev *d, void *y, const void *x, size_t n)
 {
-    FOR_PIECES(n, from, to, gelu_piece(y, x, from, to, d->precision));
+    TW_FOR_PIECES(n, from, to, gelu_piece(y, x, from, to, d->precision));
     return 0;
 }
 
@@ -130,7 +117,7 @@ static void gelu_backward_piece(void *dx, const void *dy, const void *x, size_t 
 
 int tw_cpu_gelu_backward(tw_dev *d, void *dx, const void *dy, const void *x, size_t n)
 {
-    FOR_PIECES(n, from, to, gelu_backward_piece(dx, dy, x, from, to, d->precision));
+    TW_FOR_PIECES(n, from, to, gelu_backward_piece(dx, dy, x, from, to, d->precision));
     return 0;
 }
 

@@ -48,4 +48,8 @@ int tw_cpu_gelu_forward(tw_dev *d, void *y, const void *x, size_t n);
 int tw_cpu_gelu_backward(tw_dev *d, void *dx, const void *dy, const void *x, size_t n);
 int tw_cpu_dropout(tw_dev *d, const tw_drop *drop, void *y, const void *x, int rows, int C);
 
+int tw_cpu_sum_squares(tw_dev *d, double *sum, const float *x, size_t n);
+int tw_cpu_step_momentum(tw_dev *d, float *w, float *v, const float *g, size_t n, const tw_momentum *k);
+int tw_cpu_step_adamw(tw_dev *d, float *w, float *m, float *v, const float *g, size_t n, const tw_adamw *k);
+
 #endif

@@ -49,7 +49,20 @@ TW_KERNEL void tw_put(void *p, size_t i, float v, tw_dtype t)
             call(__VA_ARGS__, TW_BF16);       \
     } while (0)
 
-/* Work is cut into pieces of a fixed size, never by the number of threads. */
+/* Work is cut into pieces of a fixed size, never by the number of threads. Numbers of a piece of a flat array: */
+enum { TW_PIECE = 1 << 14 };
+
+/* Runs `body` on pieces [from, to) of n numbers. */
+#define TW_FOR_PIECES(n, from, to, body)                                            \
+    do {                                                                            \
+        _Pragma("omp parallel for schedule(static)")                                \
+        for (size_t piece_ = 0; piece_ < ((n) + TW_PIECE - 1) / TW_PIECE; piece_++) { \
+            const size_t from = piece_ * TW_PIECE, left_ = (n) - from;              \
+            const size_t to = from + (left_ < TW_PIECE ? left_ : TW_PIECE);         \
+            body;                                                                   \
+        }                                                                           \
+    } while (0)
+
 static inline int64_t tw_pieces(int64_t n, int64_t size)
 {
     return (n + size - 1) / size;

@@ -48,6 +48,22 @@ typedef struct {
     int layer;
 } tw_drop;
 
+/* One tensor's step with momentum: v = momentum v + into (grad g + decay w), w -= out v. */
+typedef struct {
+    float grad;          /* of clipping */
+    float decay;         /* weight decay */
+    float momentum;
+    float into, out;     /* SGD (PyTorch): 1, lr; LARS: lr times the local rate, 1 */
+} tw_momentum;
+
+/* One tensor's AdamW step (PyTorch's): w *= 1 - lr decay; m += (1 - beta1)(grad g - m); v = beta2 v + (1 - beta2)(grad g)^2;
+ * w -= rate m / (sqrt(v) / root + eps). */
+typedef struct {
+    float grad, decay_factor, beta1, beta2, eps;
+    float rate;          /* lr / (1 - beta1^t) */
+    float root;          /* sqrt(1 - beta2^t) */
+} tw_adamw;
+
 typedef struct tw_backend {
     int version; /* TW_BACKEND_VERSION */
     const char *name;
@@ -107,6 +123,11 @@ typedef struct tw_backend {
     int (*gelu_backward)(tw_dev *d, void *dx, const void *dy, const void *x, size_t n);
     /* y = x / (1 - p) where kept, else 0. The backward pass is the same function of dy. */
     int (*dropout)(tw_dev *d, const tw_drop *drop, void *y, const void *x, int rows, int C);
+
+    /* Steps of the optimizers over one tensor, all f32. sum_squares: in f64, in an order that depends on n only. */
+    int (*sum_squares)(tw_dev *d, double *sum, const float *x, size_t n);
+    int (*step_momentum)(tw_dev *d, float *w, float *v, const float *g, size_t n, const tw_momentum *k);
+    int (*step_adamw)(tw_dev *d, float *w, float *m, float *v, const float *g, size_t n, const tw_adamw *k);
 } tw_backend;
 
 enum { TW_BACKEND_VERSION = 1 };

@@ -76,3 +76,13 @@ void tw_net_zero_grad(tw_net *net)
 {
     memset(net->grads, 0, net->grads_bytes);
 }
+
+const tw_backend *tw_net_backend(const tw_net *net)
+{
+    return net->be;
+}
+
+tw_dev *tw_net_device(const tw_net *net)
+{
+    return net->dev;
+}

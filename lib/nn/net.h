@@ -4,6 +4,7 @@
 
 #include "comm/comm.h"
 #include "core/tensor.h"
+#include "nn/backend.h"
 
 #include <stdbool.h>
 
@@ -49,6 +50,9 @@ int tw_net_feature_dim(const tw_net *net);          /* 512 for resnet18/34, 2048
  * layouts before the next forward pass. */
 void tw_net_changed(tw_net *net);
 void tw_net_zero_grad(tw_net *net);
+/* What it runs on; borrowed. For the optimizers, whose steps are the backend's. */
+const tw_backend *tw_net_backend(const tw_net *net);
+tw_dev *tw_net_device(const tw_net *net);
 
 /* Views of one size that go through the backbone together: n_views x B pictures of H x W. */
 typedef struct {

@@ -1,0 +1,242 @@
+#include "train/batches.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+#include "core/pool.h"
+#include "core/program.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { AHEAD = 2 }; /* batches being filled or waiting; one more is in the caller's hands */
+
+typedef struct {
+    tw_batch batch;
+    int rc;             /* of filling it: 1, 0 at the stream's end, -1 */
+    char message[512];  /* where rc is -1: errors are a thread's own */
+} job;
+
+struct tw_batches {
+    tw_batches_options o;
+    tw_reader *reader;
+    tw_pool *pool;
+    job job[AHEAD + 1];
+    job *taken;         /* the caller's; NULL: none yet */
+    double waited;
+    _Atomic int64_t passed;
+    /* The reading thread's: */
+    tw_sample sample;
+    bool held;          /* sample is the first of the next batch */
+    bool ended, begun;
+    tw_position at;     /* place of the sample read last, plus one */
+};
+
+static bool same_size(const tw_tensor *a, int H, int W)
+{
+    return a->dim[0] == H && a->dim[1] == W;
+}
+
+/* Allocates the batch for views like the sample's. */
+static int shape(tw_batch *t, const tw_sample *s, int B)
+{
+    t->B = B;
+    t->V = s->n_views;
+    t->group = tw_calloc((size_t)s->n_views, sizeof *t->group);
+    t->pictures = tw_calloc((size_t)s->n_views, sizeof *t->pictures);
+    t->label = tw_calloc((size_t)B, sizeof *t->label);
+    if (t->group == NULL || t->pictures == NULL || t->label == NULL)
+        return -1;
+    for (int v = 0; v < s->n_views; v++) {
+        tw_view_group *g = &t->group[t->n_groups > 0 ? t->n_groups - 1 : 0];
+        if (t->n_groups > 0 && same_size(&s->views[v], g->H, g->W)) {
+            g->n_views++;
+            continue;
+        }
+        if (s->views[v].dim[0] > 1 << 14 || s->views[v].dim[1] > 1 << 14)
+            return tw_fail("%.*s: view %d of %lld x %lld pixels is too large", (int)s->key_size, s->key, v,
+                           (long long)s->views[v].dim[1], (long long)s->views[v].dim[0]);
+        t->group[t->n_groups++] = (tw_view_group){1, (int)s->views[v].dim[0], (int)s->views[v].dim[1]};
+    }
+    for (int i = 0; i < t->n_groups; i++) {
+        const tw_view_group *g = &t->group[i];
+        size_t bytes;
+        if (!tw_mul(&bytes, (size_t)g->n_views * (size_t)B, (size_t)g->H * (size_t)g->W * 3))
+            return tw_fail("batch of %d: does not fit the memory", B);
+        t->pictures[i] = tw_alloc64(bytes);
+        if (t->pictures[i] == NULL)
+            return -1;
+    }
+    return 0;
+}
+
+/* Copies the sample's views to their places in the batch. */
+static int put(tw_batch *t, const tw_sample *s, int row)
+{
+    int v = 0;
+    if (s->n_views != t->V)
+        return tw_fail("%.*s: %d views, where the first sample has %d", (int)s->key_size, s->key, s->n_views, t->V);
+    for (int i = 0; i < t->n_groups; i++) {
+        const tw_view_group *g = &t->group[i];
+        const size_t bytes = (size_t)g->H * (size_t)g->W * 3;
+        for (int k = 0; k < g->n_views; k++, v++) {
+            if (!same_size(&s->views[v], g->H, g->W))
+                return tw_fail("%.*s: view %d is %lld x %lld, where the first sample's is %d x %d", (int)s->key_size, s->key, v,
+                               (long long)s->views[v].dim[1], (long long)s->views[v].dim[0], g->W, g->H);
+            memcpy(t->pictures[i] + ((size_t)k * (size_t)t->B + (size_t)row) * bytes, s->views[v].data, bytes);
+        }
+    }
+    t->label[row] = s->label > INT32_MAX ? -1 : (int32_t)s->label;
+    return 0;
+}
+
+/* Reads the next sample that counts into b->sample. 1, 0 at the end, -1. */
+static int read_on(tw_batches *b)
+{
+    const tw_position *start = &b->o.start;
+    for (;;) {
+        const int rc = tw_reader_next(b->reader, &b->sample);
+        if (rc != 1)
+            return rc;
+        const tw_sample *s = &b->sample;
+        const tw_position p = {s->epoch, s->pos / b->o.ranks};
+        if (p.epoch < start->epoch || (p.epoch == start->epoch && p.sample < start->sample)) {
+            b->passed++;
+            continue;
+        }
+        const bool from_start = b->passed > 0 || b->o.exact;
+        if (!b->begun && !from_start && (p.epoch > start->epoch || p.sample > start->sample))
+            return tw_fail("%s: begins at epoch %lld, sample %lld, which is after epoch %lld, sample %lld, where training goes on",
+                           tw_reader_name(b->reader), (long long)p.epoch, (long long)p.sample, (long long)start->epoch,
+                           (long long)start->sample);
+        if (b->begun && (p.epoch < b->at.epoch || (p.epoch == b->at.epoch && p.sample < b->at.sample)))
+            return tw_fail("%s: %.*s: epoch %lld, sample %lld comes after a later one", tw_reader_name(b->reader), (int)s->key_size,
+                           s->key, (long long)p.epoch, (long long)p.sample);
+        b->begun = true;
+        b->at = (tw_position){p.epoch, p.sample + 1};
+        return 1;
+    }
+}
+
+/* Fills the batch: 1, 0 where the stream ends first, -1. */
+static int fill(tw_batches *b, tw_batch *t)
+{
+    for (int row = 0; row < b->o.B;) {
+        if (!b->held) {
+            const int rc = b->ended ? 0 : read_on(b);
+            if (rc != 1) {
+                b->ended = true;
+                return rc;
+            }
+        }
+        b->held = false;
+        if (t->group == NULL && shape(t, &b->sample, b->o.B) != 0)
+            return -1;
+        if (row > 0 && b->sample.epoch != t->epoch) {
+            b->held = true; /* the rest of an epoch is dropped */
+            row = 0;
+            continue;
+        }
+        t->epoch = b->sample.epoch;
+        t->next = b->at;
+        if (put(t, &b->sample, row++) != 0)
+            return -1;
+    }
+    return 1;
+}
+
+static void run(void *job_, int worker, void *context)
+{
+    job *j = job_;
+    (void)worker;
+    j->rc = fill(context, &j->batch);
+    if (j->rc < 0)
+        snprintf(j->message, sizeof j->message, "%s", tw_error());
+}
+
+tw_batches *tw_batches_open(const char *endpoint, const tw_batches_options *o)
+{
+    const tw_place place = {o->rank, o->ranks, o->start.epoch, o->start.sample};
+    tw_batches *b = tw_calloc(1, sizeof *b);
+    if (b == NULL)
+        return NULL;
+    b->o = *o;
+    tw_sample_init(&b->sample);
+    b->reader = tw_reader_open(endpoint, NULL, &place);
+    if (b->reader == NULL)
+        goto err;
+    const tw_header *h = tw_reader_header(b->reader);
+    if (h->kind != TW_VIEWS) {
+        tw_fail("%s: a stream of %s; views are wanted (twist-augment makes them)", tw_reader_name(b->reader), tw_kind_names[h->kind]);
+        goto err;
+    }
+    b->pool = tw_pool_new(1, AHEAD + 1, run, b);
+    if (b->pool == NULL)
+        goto err;
+    for (int i = 0; i < AHEAD; i++)
+        tw_pool_submit(b->pool, &b->job[i]);
+    b->taken = &b->job[AHEAD]; /* as if it had been handed out and come back */
+    return b;
+err:
+    tw_batches_close(b);
+    return NULL;
+}
+
+const tw_header *tw_batches_header(const tw_batches *b)
+{
+    return tw_reader_header(b->reader);
+}
+
+const char *tw_batches_name(const tw_batches *b)
+{
+    return tw_reader_name(b->reader);
+}
+
+int tw_batches_next(tw_batches *b, const tw_batch **out, int (*stop)(void))
+{
+    static const struct timespec nap = {0, 500000};
+    if (b->taken != NULL)
+        tw_pool_submit(b->pool, b->taken);
+    b->taken = tw_pool_take_ready(b->pool);
+    if (b->taken == NULL) {
+        const double since = tw_now();
+        while ((b->taken = tw_pool_take_ready(b->pool)) == NULL && !stop())
+            nanosleep(&nap, NULL);
+        b->waited += tw_now() - since;
+    }
+    if (b->taken == NULL)
+        return 2;
+    if (b->taken->rc < 0)
+        return tw_fail("%s", b->taken->message);
+    *out = &b->taken->batch;
+    return b->taken->rc;
+}
+
+int64_t tw_batches_passed(const tw_batches *b)
+{
+    return b->passed;
+}
+
+double tw_batches_waited(const tw_batches *b)
+{
+    return b->waited;
+}
+
+void tw_batches_close(tw_batches *b)
+{
+    if (b == NULL)
+        return;
+    tw_pool_free(b->pool);
+    tw_reader_close(b->reader);
+    tw_sample_fini(&b->sample);
+    for (int i = 0; i <= AHEAD; i++) {
+        tw_batch *t = &b->job[i].batch;
+        for (int k = 0; k < t->n_groups; k++)
+            free(t->pictures[k]);
+        free(t->group);
+        free(t->pictures);
+        free(t->label);
+    }
+    free(b);
+}

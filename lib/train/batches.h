@@ -1,0 +1,47 @@
+/* Batches from a views stream, read ahead by a thread of its own so that the step does not wait where the stream is fast
+ * enough. */
+#ifndef TW_TRAIN_BATCHES_H
+#define TW_TRAIN_BATCHES_H
+
+#include "nn/net.h"
+#include "stream/reader.h"
+
+/* A place in the data: of this rank's epoch, how many places of its order have been used. */
+typedef struct {
+    int64_t epoch, sample;
+} tw_position;
+
+typedef struct {
+    int B, V, n_groups;
+    tw_view_group *group;    /* runs of equal sizes, as in the stream's views */
+    uint8_t **pictures;      /* per group: u8 [n_views*B,H,W,3], view-major: as tw_plan_forward takes them */
+    int32_t *label;          /* [B], -1: nil */
+    int64_t epoch;
+    tw_position next;        /* after this batch */
+} tw_batch;
+
+typedef struct {
+    int B, rank, ranks;
+    tw_position start;       /* where to begin: samples before it are read and dropped */
+    bool exact;              /* the stream was asked to begin there: a hole at its start is a bad image, no gap */
+} tw_batches_options;
+
+typedef struct tw_batches tw_batches;
+
+/* Opens the endpoint (%r %n %e %s of pipe:COMMAND filled in). Refuses streams of another kind than views. NULL and tw_error(). */
+tw_batches *tw_batches_open(const char *endpoint, const tw_batches_options *o);
+const tw_header *tw_batches_header(const tw_batches *b); /* borrowed */
+const char *tw_batches_name(const tw_batches *b);
+
+/* The next full batch of samples of one epoch, borrowed until the next call; what is left of an epoch is dropped, as the official
+ * code does. 1; 0 after the stream's end; 2 where stop() became true while waiting; -1 and tw_error(): the stream's failures, a
+ * sample whose views are not of the first sample's sizes, a stream that begins after `start`, samples out of order. */
+int tw_batches_next(tw_batches *b, const tw_batch **out, int (*stop)(void));
+
+int64_t tw_batches_passed(const tw_batches *b); /* samples before `start` that have been read and dropped */
+double tw_batches_waited(const tw_batches *b);  /* seconds that tw_batches_next has waited */
+
+/* Closes the stream (after the batch being read is complete) and frees. NULL is allowed. */
+void tw_batches_close(tw_batches *b);
+
+#endif

@@ -1,0 +1,242 @@
+/* With p_v the probabilities of view v of one sample, L = log(p + eps), P = 2V - 3 pairs: view v = 0, 1 meets all others, every
+ * other view meets 0 and 1. For one pair KL(p, q) + KL(q, p) = sum (p - q)(log p - log q), whose derivative by p is
+ * (Lp - Lq) + (p - q) / (p + eps); over the partners of a view these add up to sums over all views, so that the gradient
+ * costs O(V), not O(V^2). */
+#include "train/loss.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const float EPS = 1e-5f;
+
+struct tw_loss {
+    tw_loss_weights w;
+    int V, B, K;
+    tw_comm *comm;
+    float *p, *s;    /* softmax(f), softmax(f / tau): [V*B,K]; one array where tau is 1 */
+    double *mean;    /* of s over the global batch: [V,K] */
+    float *dmean;    /* what he adds to the derivative by s: [V,K] */
+    float *log_p;    /* of one sample: [V,K] */
+    float *sum, *sum_log; /* over the views of one sample: [K] */
+    float *g;        /* of one row: [K] */
+};
+
+tw_loss *tw_loss_new(const tw_loss_weights *w, int V, int B, int K, tw_comm *comm)
+{
+    if (V < 2 || B < 1 || K < 1) {
+        tw_fail("loss of %d views, batch %d, %d classes: want two views and at least one of the others", V, B, K);
+        return NULL;
+    }
+    tw_loss *l = tw_calloc(1, sizeof *l);
+    if (l == NULL)
+        return NULL;
+    *l = (tw_loss){.w = *w, .V = V, .B = B, .K = K, .comm = comm};
+    const size_t views = (size_t)V * (size_t)K, all = views * (size_t)B;
+    l->p = tw_alloc64(all * sizeof *l->p);
+    l->s = w->tau == 1 ? l->p : tw_alloc64(all * sizeof *l->s);
+    l->mean = tw_alloc64(views * sizeof *l->mean);
+    l->dmean = tw_alloc64(views * sizeof *l->dmean);
+    l->log_p = tw_alloc64(views * sizeof *l->log_p);
+    l->sum = tw_alloc64((size_t)K * sizeof *l->sum);
+    l->sum_log = tw_alloc64((size_t)K * sizeof *l->sum_log);
+    l->g = tw_alloc64((size_t)K * sizeof *l->g);
+    if (l->p != NULL && l->s != NULL && l->mean != NULL && l->dmean != NULL && l->log_p != NULL && l->sum != NULL &&
+        l->sum_log != NULL && l->g != NULL)
+        return l;
+    tw_loss_free(l);
+    return NULL;
+}
+
+void tw_loss_free(tw_loss *l)
+{
+    if (l == NULL)
+        return;
+    if (l->s != l->p)
+        free(l->s);
+    free(l->p);
+    free(l->mean);
+    free(l->dmean);
+    free(l->log_p);
+    free(l->sum);
+    free(l->sum_log);
+    free(l->g);
+    free(l);
+}
+
+const float *tw_loss_probs(const tw_loss *l)
+{
+    return l->p;
+}
+
+static void softmax(float *restrict p, const float *restrict f, int K, float scale)
+{
+    float most = f[0];
+    double total = 0;
+    for (int k = 1; k < K; k++)
+        most = f[k] > most ? f[k] : most;
+    for (int k = 0; k < K; k++) {
+        p[k] = expf((f[k] - most) * scale);
+        total += (double)p[k];
+    }
+    const float factor = (float)(1 / total);
+    for (int k = 0; k < K; k++)
+        p[k] *= factor;
+}
+
+static float *row(float *x, const tw_loss *l, int v, int b)
+{
+    return x + ((size_t)v * (size_t)l->B + (size_t)b) * (size_t)l->K;
+}
+
+/* Share of view v in the means over pairs: pairs it is in, over 2 P. */
+static double weight(const tw_loss *l, int v)
+{
+    return (v < 2 ? l->V - 1 : 2) / (2.0 * (2 * l->V - 3));
+}
+
+static int probabilities(tw_loss *l, const float *logits)
+{
+    const size_t views = (size_t)l->V * (size_t)l->K;
+    memset(l->mean, 0, views * sizeof *l->mean);
+    for (int v = 0; v < l->V; v++)
+        for (int b = 0; b < l->B; b++) {
+            const float *f = logits + (row(l->p, l, v, b) - l->p);
+            softmax(row(l->p, l, v, b), f, l->K, 1);
+            float *s = row(l->s, l, v, b);
+            if (l->s != l->p)
+                softmax(s, f, l->K, (float)(1 / l->w.tau));
+            double *m = l->mean + (size_t)v * (size_t)l->K;
+            for (int k = 0; k < l->K; k++)
+                m[k] += (double)s[k];
+        }
+    if (l->comm->sum_f64(l->comm, l->mean, views) != 0)
+        return -1;
+    const double global = (double)l->B * l->comm->ranks;
+    for (size_t i = 0; i < views; i++)
+        l->mean[i] /= global;
+    return 0;
+}
+
+/* he, and its part of the derivative by s. */
+static double diversity(tw_loss *l)
+{
+    const double global = (double)l->B * l->comm->ranks, eps = (double)EPS;
+    double he = 0;
+    for (int v = 0; v < l->V; v++)
+        for (int k = 0; k < l->K; k++) {
+            const size_t i = (size_t)v * (size_t)l->K + (size_t)k;
+            const double m = l->mean[i], log_m = log(m + eps);
+            he -= weight(l, v) * m * log_m;
+            l->dmean[i] = (float)(l->w.lam2 * weight(l, v) / global * (log_m + m / (m + eps)));
+        }
+    return he;
+}
+
+/* kl of sample b summed over the pairs, twice; fills log_p, sum and sum_log. */
+static double consistency(tw_loss *l, int b)
+{
+    const int K = l->K;
+    double total = 0;
+    memset(l->sum, 0, (size_t)K * sizeof *l->sum);
+    memset(l->sum_log, 0, (size_t)K * sizeof *l->sum_log);
+    for (int v = 0; v < l->V; v++) {
+        const float *p = row(l->p, l, v, b);
+        float *log_p = l->log_p + (size_t)v * (size_t)K;
+        for (int k = 0; k < K; k++) {
+            log_p[k] = logf(p[k] + EPS);
+            l->sum[k] += p[k];
+            l->sum_log[k] += log_p[k];
+        }
+        for (int a = 0; a < 2 && a < v; a++) {
+            const float *pa = row(l->p, l, a, b), *log_a = l->log_p + (size_t)a * (size_t)K;
+            for (int k = 0; k < K; k++)
+                total += (double)((pa[k] - p[k]) * (log_a[k] - log_p[k]));
+        }
+    }
+    return total;
+}
+
+/* The derivative by p of view v of the pairs it is in, times `scale`. */
+static void consistency_gradient(const tw_loss *l, float *restrict g, const float *p, int v, int b, float scale)
+{
+    const int K = l->K;
+    const float *log_p = l->log_p + (size_t)v * (size_t)K;
+    if (v < 2) {
+        const float n = (float)l->V;
+        for (int k = 0; k < K; k++)
+            g[k] = scale * ((n * log_p[k] - l->sum_log[k]) + (n * p[k] - l->sum[k]) / (p[k] + EPS));
+        return;
+    }
+    const float *p0 = row(l->p, l, 0, b), *p1 = row(l->p, l, 1, b), *log_0 = l->log_p, *log_1 = l->log_p + K;
+    for (int k = 0; k < K; k++)
+        g[k] = scale * ((2 * log_p[k] - log_0[k] - log_1[k]) + (2 * p[k] - p0[k] - p1[k]) / (p[k] + EPS));
+}
+
+/* Adds the derivatives of eh and he by s to g; returns the entropy. log_s: log(s + eps), or NULL: to be taken. */
+static double entropy_gradient(float *restrict g, const float *s, const float *log_s, const float *dmean, int K, float scale)
+{
+    double entropy = 0;
+    for (int k = 0; k < K; k++) {
+        const float log_k = log_s != NULL ? log_s[k] : logf(s[k] + EPS);
+        entropy -= (double)(s[k] * log_k);
+        g[k] += dmean[k] - scale * (log_k + s[k] / (s[k] + EPS));
+    }
+    return entropy;
+}
+
+/* d += through the softmax p: p (g - <p, g>) / tau */
+static void through_softmax(float *restrict d, const float *p, const float *g, int K, float scale)
+{
+    double dot = 0;
+    for (int k = 0; k < K; k++)
+        dot += (double)(p[k] * g[k]);
+    for (int k = 0; k < K; k++)
+        d[k] += scale * p[k] * (g[k] - (float)dot);
+}
+
+/* Sets the rows of sample b of dlogits; returns its eh, weighted over the views. */
+static double sample(tw_loss *l, float *dlogits, int b)
+{
+    const int K = l->K;
+    const double global = (double)l->B * l->comm->ranks;
+    const float kl_scale = (float)(1 / (2.0 * (2 * l->V - 3) * global));
+    double eh = 0;
+    for (int v = 0; v < l->V; v++) {
+        const size_t at = (size_t)v * (size_t)K;
+        const float *p = row(l->p, l, v, b), *s = row(l->s, l, v, b);
+        const float eh_scale = (float)(weight(l, v) * (1 + l->w.lam1) / global);
+        float *d = row(dlogits, l, v, b), *g = l->g;
+        memset(d, 0, (size_t)K * sizeof *d);
+        consistency_gradient(l, g, p, v, b, kl_scale);
+        if (s != p) {
+            through_softmax(d, p, g, K, 1);
+            memset(g, 0, (size_t)K * sizeof *g);
+        }
+        eh += weight(l, v) * entropy_gradient(g, s, s == p ? l->log_p + at : NULL, l->dmean + at, K, eh_scale);
+        through_softmax(d, s, g, K, (float)(1 / l->w.tau));
+    }
+    return eh;
+}
+
+int tw_loss_twist(tw_loss *l, tw_loss_terms *terms, float *dlogits, const float *logits)
+{
+    if (probabilities(l, logits) != 0)
+        return -1;
+    double sum[2] = {0, 0}; /* kl and eh */
+    terms->he = diversity(l);
+    for (int b = 0; b < l->B; b++) {
+        sum[0] += consistency(l, b);
+        sum[1] += sample(l, dlogits, b);
+    }
+    if (l->comm->sum_f64(l->comm, sum, 2) != 0)
+        return -1;
+    const double global = (double)l->B * l->comm->ranks;
+    terms->kl = sum[0] / (2.0 * (2 * l->V - 3) * global);
+    terms->eh = sum[1] / global;
+    terms->loss = terms->kl + (1 + l->w.lam1) * terms->eh - l->w.lam2 * terms->he;
+    return 0;
+}

@@ -1,0 +1,185 @@
+#include "train/optim.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+const char *const tw_optim_names[] = {"lars", "sgd", "admw", NULL};
+
+enum { MOST_STATES = 2 };
+static const double ETA = 0.001, MOMENTUM = 0.9, BETA1 = 0.9, BETA2 = 0.999, EPS = 1e-8;
+
+struct tw_optim {
+    tw_net *net;
+    const tw_backend *be;
+    tw_dev *dev;
+    tw_optim_kind kind;
+    double lr_wbr;
+    int64_t steps;
+    float *block;                /* all states, in device memory */
+    struct slot {
+        tw_param *param;
+        float *state[MOST_STATES];
+    } *slot;                     /* one per trained tensor */
+    int n;
+};
+
+static int states_each(const tw_optim *o)
+{
+    return o->kind == TW_ADAMW ? 2 : 1;
+}
+
+static size_t padded(size_t n)
+{
+    return (n + 15) / 16 * 16;
+}
+
+tw_optim *tw_optim_new(tw_net *net, tw_optim_kind kind, double lr_wbr)
+{
+    tw_optim *o = tw_calloc(1, sizeof *o);
+    if (o == NULL)
+        return NULL;
+    *o = (tw_optim){.net = net, .be = tw_net_backend(net), .dev = tw_net_device(net), .kind = kind, .lr_wbr = lr_wbr};
+    o->slot = tw_calloc((size_t)tw_net_params(net), sizeof *o->slot);
+    if (o->slot == NULL)
+        goto err;
+    size_t floats = 0;
+    for (int i = 0; i < tw_net_params(net); i++) {
+        tw_param *p = tw_net_param(net, i);
+        if (!p->trained)
+            continue;
+        o->slot[o->n++].param = p;
+        floats += padded(p->n) * (size_t)states_each(o);
+    }
+    o->block = o->be->alloc(o->dev, floats * sizeof *o->block);
+    if (o->block == NULL) {
+        tw_backend_failed(o->be);
+        goto err;
+    }
+    float *next = o->block;
+    for (int i = 0; i < o->n; i++)
+        for (int k = 0; k < states_each(o); k++) {
+            o->slot[i].state[k] = next;
+            next += padded(o->slot[i].param->n);
+        }
+    return o;
+err:
+    tw_optim_free(o);
+    return NULL;
+}
+
+void tw_optim_free(tw_optim *o)
+{
+    if (o == NULL)
+        return;
+    o->be->release(o->dev, o->block);
+    free(o->slot);
+    free(o);
+}
+
+static int norm_of(tw_optim *o, double *norm, const float *x, size_t n)
+{
+    double square;
+    if (TW_BACKEND(o->be, o->be->sum_squares(o->dev, &square, x, n)) != 0)
+        return -1;
+    *norm = sqrt(square);
+    return 0;
+}
+
+int tw_optim_gradient_norm(double *norm, tw_optim *o)
+{
+    double total = 0, one;
+    o->be->enter(o->dev);
+    for (int i = 0; i < o->n; i++) {
+        if (norm_of(o, &one, o->slot[i].param->grad, o->slot[i].param->n) != 0)
+            return -1;
+        total += one * one;
+    }
+    *norm = sqrt(total);
+    return 0;
+}
+
+double tw_clip(double norm, double max)
+{
+    const double factor = max / (norm + 1e-6);
+    return max > 0 && factor < 1 ? factor : 1;
+}
+
+static int step_adamw(tw_optim *o, struct slot *s, double lr, double decay, double clip)
+{
+    const double t = (double)o->steps;
+    const tw_adamw k = {.grad = (float)clip, .decay_factor = (float)(1 - lr * decay), .beta1 = (float)BETA1, .beta2 = (float)BETA2,
+                        .eps = (float)EPS, .rate = (float)(lr / (1 - pow(BETA1, t))), .root = (float)sqrt(1 - pow(BETA2, t))};
+    tw_param *p = s->param;
+    return TW_BACKEND(o->be, o->be->step_adamw(o->dev, p->value, s->state[0], s->state[1], p->grad, p->n, &k));
+}
+
+/* LARS's local rate: eta ||w|| / (||g|| + decay ||w||). */
+static int local_rate(tw_optim *o, const tw_param *p, double *decay, double clip, double *local)
+{
+    double w, g;
+    if (norm_of(o, &w, p->value, p->n) != 0 || norm_of(o, &g, p->grad, p->n) != 0)
+        return -1;
+    g *= clip;
+    if (w > 0 && g > 0) {
+        *local = ETA * w / (g + *decay * w);
+    } else {
+        *local = 1;
+        *decay = 0;
+    }
+    return 0;
+}
+
+static int step_momentum(tw_optim *o, struct slot *s, double lr, double decay, double clip)
+{
+    tw_param *p = s->param;
+    double into = 1, out = lr;
+    if (o->kind == TW_LARS) {
+        double local = 1;
+        if (p->decayed && local_rate(o, p, &decay, clip, &local) != 0)
+            return -1;
+        into = lr * local;
+        out = 1;
+    }
+    const tw_momentum k = {(float)clip, (float)decay, (float)MOMENTUM, (float)into, (float)out};
+    return TW_BACKEND(o->be, o->be->step_momentum(o->dev, p->value, s->state[0], p->grad, p->n, &k));
+}
+
+int tw_optim_step(tw_optim *o, double lr, double weight_decay, double clip)
+{
+    o->be->enter(o->dev);
+    o->steps++;
+    for (int i = 0; i < o->n; i++) {
+        struct slot *s = &o->slot[i];
+        const double rate = s->param->decayed ? lr : lr / o->lr_wbr, decay = s->param->decayed ? weight_decay : 0;
+        if ((o->kind == TW_ADAMW ? step_adamw : step_momentum)(o, s, rate, decay, clip) != 0)
+            return -1;
+    }
+    tw_net_changed(o->net);
+    return 0;
+}
+
+int tw_optim_states(const tw_optim *o)
+{
+    return o->n * states_each(o);
+}
+
+tw_optim_state tw_optim_state_at(const tw_optim *o, int i)
+{
+    static const char *const adam[] = {"exp_avg", "exp_avg_sq"};
+    const int each = states_each(o), k = i % each;
+    const struct slot *s = &o->slot[i / each];
+    return (tw_optim_state){each == 2 ? adam[k] : "momentum", s->param, s->state[k]};
+}
+
+int64_t tw_optim_steps(const tw_optim *o)
+{
+    return o->steps;
+}
+
+void tw_optim_set_steps(tw_optim *o, int64_t steps)
+{
+    o->steps = steps;
+}

@@ -1,0 +1,25 @@
+/* Learning rate and weight decay of every step (twist-method.md 4). */
+#ifndef TW_TRAIN_SCHEDULE_H
+#define TW_TRAIN_SCHEDULE_H
+
+#include <stdint.h>
+
+typedef struct {
+    double lr, lr_sl;               /* scaled already: lr x batch x ranks / 256 */
+    double weight_decay, weight_decay_end;
+    int64_t epochs, mme_epochs;     /* self-labeling from epoch mme_epochs on */
+    int64_t warmup_epochs, sl_warmup_epochs;
+    int64_t steps_per_epoch;
+} tw_schedule;
+
+/* Warm-up epochs of a run of that many epochs: 3 up to 20, 5 up to 50, 10 above. */
+int64_t tw_schedule_warmup(int64_t epochs);
+
+/* Of step `it` (from 0) of an epoch. Before mme_epochs: linear from 0 to lr over the warm-up, then cosine to 0.001 lr at
+ * mme_epochs; then the same from 0 to lr_sl over sl_warmup_epochs and to 0.001 lr_sl at the last epoch's end. */
+double tw_schedule_lr(const tw_schedule *s, int64_t epoch, int64_t it);
+
+/* Cosine from weight_decay to weight_decay_end over all epochs. */
+double tw_schedule_weight_decay(const tw_schedule *s, int64_t epoch, int64_t it);
+
+#endif
