@@ -67,6 +67,16 @@ int tw_net_feature_dim(const tw_net *net)
     return net->feature_dim;
 }
 
+int tw_net_classes(const tw_net *net)
+{
+    return net->config.head ? net->config.dim : 0;
+}
+
+tw_comm *tw_net_comm(const tw_net *net)
+{
+    return net->comm;
+}
+
 void tw_net_changed(tw_net *net)
 {
     net->version++;

@@ -46,10 +46,12 @@ void tw_net_free(tw_net *net);
 int tw_net_params(const tw_net *net);               /* number of tensors, in state-dict order */
 tw_param *tw_net_param(tw_net *net, int i);
 int tw_net_feature_dim(const tw_net *net);          /* 512 for resnet18/34, 2048 for resnet50 */
+int tw_net_classes(const tw_net *net);              /* K of the head; 0 without one */
 /* Must be called after values were changed by anyone but the net (optimizer step, checkpoint): the plans refresh their own
  * layouts before the next forward pass. */
 void tw_net_changed(tw_net *net);
 void tw_net_zero_grad(tw_net *net);
+tw_comm *tw_net_comm(const tw_net *net); /* borrowed */
 /* What it runs on; borrowed. For the optimizers, whose steps are the backend's. */
 const tw_backend *tw_net_backend(const tw_net *net);
 tw_dev *tw_net_device(const tw_net *net);

@@ -91,6 +91,17 @@ static int put(tw_batch *t, const tw_sample *s, int row)
     return 0;
 }
 
+/* Whether the stream may begin there: at the start asked for; behind it where that is known for a hole; or with the next epoch
+ * where less than a batch is left of this one. */
+static bool may_begin(const tw_batches *b, const tw_position *p)
+{
+    const tw_position *start = &b->o.start;
+    const int64_t n = tw_reader_header(b->reader)->samples;
+    if (b->passed > 0 || b->o.exact || (p->epoch == start->epoch && p->sample == start->sample))
+        return true;
+    return p->epoch == start->epoch + 1 && p->sample == 0 && n >= 0 && n - start->sample < b->o.B;
+}
+
 /* Reads the next sample that counts into b->sample. 1, 0 at the end, -1. */
 static int read_on(tw_batches *b)
 {
@@ -105,8 +116,7 @@ static int read_on(tw_batches *b)
             b->passed++;
             continue;
         }
-        const bool from_start = b->passed > 0 || b->o.exact;
-        if (!b->begun && !from_start && (p.epoch > start->epoch || p.sample > start->sample))
+        if (!b->begun && !may_begin(b, &p))
             return tw_fail("%s: begins at epoch %lld, sample %lld, which is after epoch %lld, sample %lld, where training goes on",
                            tw_reader_name(b->reader), (long long)p.epoch, (long long)p.sample, (long long)start->epoch,
                            (long long)start->sample);

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "train/softmax.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -72,21 +73,6 @@ const float *tw_loss_probs(const tw_loss *l)
     return l->p;
 }
 
-static void softmax(float *restrict p, const float *restrict f, int K, float scale)
-{
-    float most = f[0];
-    double total = 0;
-    for (int k = 1; k < K; k++)
-        most = f[k] > most ? f[k] : most;
-    for (int k = 0; k < K; k++) {
-        p[k] = expf((f[k] - most) * scale);
-        total += (double)p[k];
-    }
-    const float factor = (float)(1 / total);
-    for (int k = 0; k < K; k++)
-        p[k] *= factor;
-}
-
 static float *row(float *x, const tw_loss *l, int v, int b)
 {
     return x + ((size_t)v * (size_t)l->B + (size_t)b) * (size_t)l->K;
@@ -105,10 +91,10 @@ static int probabilities(tw_loss *l, const float *logits)
     for (int v = 0; v < l->V; v++)
         for (int b = 0; b < l->B; b++) {
             const float *f = logits + (row(l->p, l, v, b) - l->p);
-            softmax(row(l->p, l, v, b), f, l->K, 1);
+            tw_softmax(row(l->p, l, v, b), f, l->K, 1);
             float *s = row(l->s, l, v, b);
             if (l->s != l->p)
-                softmax(s, f, l->K, (float)(1 / l->w.tau));
+                tw_softmax(s, f, l->K, (float)(1 / l->w.tau));
             double *m = l->mean + (size_t)v * (size_t)l->K;
             for (int k = 0; k < l->K; k++)
                 m[k] += (double)s[k];

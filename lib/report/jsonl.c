@@ -1,0 +1,108 @@
+#include "report/jsonl.h"
+
+#include "core/error.h"
+#include "core/file.h"
+#include "core/mem.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct tw_jsonl {
+    FILE *f;
+    char *path;
+    cJSON *line;
+};
+
+static bool wanted(const char *line, size_t size, int64_t keep)
+{
+    cJSON *object = cJSON_ParseWithLength(line, size);
+    const cJSON *step = cJSON_GetObjectItemCaseSensitive(object, "step");
+    const bool yes = cJSON_IsObject(object) && (!cJSON_IsNumber(step) || step->valuedouble <= (double)keep);
+    cJSON_Delete(object);
+    return yes;
+}
+
+/* Writes the log anew with the lines that stay. */
+static int trim(const char *path, int64_t keep)
+{
+    size_t size;
+    if (keep >= 0 && access(path, F_OK) != 0)
+        keep = -1;
+    char *text = keep < 0 ? NULL : tw_file_read(path, &size, 0);
+    tw_file *out = keep >= 0 && text == NULL ? NULL : tw_file_create(path);
+    if (out == NULL) {
+        free(text);
+        return -1;
+    }
+    for (const char *at = text, *end; text != NULL && (end = strchr(at, '\n')) != NULL; at = end + 1)
+        if (wanted(at, (size_t)(end - at), keep))
+            fwrite(at, 1, (size_t)(end - at) + 1, tw_file_stream(out));
+    free(text);
+    return tw_file_commit(out);
+}
+
+tw_jsonl *tw_jsonl_open(const char *path, int64_t keep)
+{
+    tw_jsonl *l = tw_calloc(1, sizeof *l);
+    if (l == NULL || trim(path, keep) != 0)
+        goto err;
+    l->path = strdup(path);
+    l->f = fopen(path, "a");
+    if (l->path != NULL && l->f != NULL)
+        return l;
+    tw_fail_errno("%s", path);
+    free(l->path);
+err:
+    free(l);
+    return NULL;
+}
+
+void tw_jsonl_begin(tw_jsonl *l)
+{
+    l->line = cJSON_CreateObject();
+}
+
+void tw_jsonl_int(tw_jsonl *l, const char *name, int64_t v)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%lld", (long long)v);
+    cJSON_AddRawToObject(l->line, name, text);
+}
+
+void tw_jsonl_number(tw_jsonl *l, const char *name, double v)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.7g", v);
+    cJSON_AddRawToObject(l->line, name, isfinite(v) ? text : "null");
+}
+
+void tw_jsonl_string(tw_jsonl *l, const char *name, const char *v)
+{
+    cJSON_AddStringToObject(l->line, name, v);
+}
+
+int tw_jsonl_end(tw_jsonl *l)
+{
+    char *text = cJSON_PrintUnformatted(l->line);
+    cJSON_Delete(l->line);
+    l->line = NULL;
+    if (text == NULL)
+        return tw_fail("%s: no memory for a line", l->path);
+    const bool ok = fprintf(l->f, "%s\n", text) >= 0 && fflush(l->f) == 0;
+    free(text);
+    return ok ? 0 : tw_fail_errno("%s", l->path);
+}
+
+int tw_jsonl_close(tw_jsonl *l)
+{
+    if (l == NULL)
+        return 0;
+    const int rc = fclose(l->f) == 0 ? 0 : tw_fail_errno("%s", l->path);
+    free(l->path);
+    free(l);
+    return rc;
+}

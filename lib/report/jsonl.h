@@ -1,0 +1,22 @@
+/* A log of JSON lines: one object a line, flushed whole, so that a reader (or a crash) sees complete lines only. */
+#ifndef TW_REPORT_JSONL_H
+#define TW_REPORT_JSONL_H
+
+#include <stdint.h>
+
+typedef struct tw_jsonl tw_jsonl;
+
+/* Opens the file for appending. Lines whose number "step" is above keep are removed first, and a line that was cut; keep -1: the
+ * log starts anew. NULL and tw_error(). */
+tw_jsonl *tw_jsonl_open(const char *path, int64_t keep);
+
+/* One line: begin, members, end. Numbers that are not finite are written as null. */
+void tw_jsonl_begin(tw_jsonl *l);
+void tw_jsonl_int(tw_jsonl *l, const char *name, int64_t v);
+void tw_jsonl_number(tw_jsonl *l, const char *name, double v);
+void tw_jsonl_string(tw_jsonl *l, const char *name, const char *v);
+int tw_jsonl_end(tw_jsonl *l); /* 0, or -1 and tw_error() */
+
+int tw_jsonl_close(tw_jsonl *l); /* 0, or -1 and tw_error(). NULL is allowed */
+
+#endif

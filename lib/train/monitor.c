@@ -1,0 +1,134 @@
+#include "train/monitor.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+#include "eval/partition.h"
+#include "train/softmax.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct tw_monitor {
+    int V, B, K;
+    tw_epoch_summary sum;   /* sums over the steps */
+    int64_t agreed, seen;
+    int32_t *cluster, *label; /* of the samples with a label */
+    size_t n, cluster_cap, label_cap;
+    unsigned char *used;    /* [K] */
+    double *column;         /* [2K]: sums and squares */
+};
+
+tw_monitor *tw_monitor_new(int V, int B, int K)
+{
+    tw_monitor *m = tw_calloc(1, sizeof *m);
+    if (m == NULL)
+        return NULL;
+    *m = (tw_monitor){.V = V, .B = B, .K = K};
+    m->used = tw_calloc((size_t)K, 1);
+    m->column = tw_calloc((size_t)K, 2 * sizeof *m->column);
+    if (m->used != NULL && m->column != NULL)
+        return m;
+    tw_monitor_free(m);
+    return NULL;
+}
+
+void tw_monitor_free(tw_monitor *m)
+{
+    if (m == NULL)
+        return;
+    free(m->cluster);
+    free(m->label);
+    free(m->used);
+    free(m->column);
+    free(m);
+}
+
+static double deviation(double sum, double squares, double n)
+{
+    const double mean = sum / n, var = squares / n - mean * mean;
+    return var > 0 ? sqrt(var) : var == var ? 0 : var;
+}
+
+/* Adds the mean deviations of columns and rows. */
+static void spread(tw_monitor *m, double *column, double *row, const float *x)
+{
+    const int K = m->K;
+    const int64_t rows = (int64_t)m->V * m->B;
+    double *sum = m->column, *square = sum + K, of_rows = 0, of_columns = 0;
+    memset(sum, 0, 2 * (size_t)K * sizeof *sum);
+    for (int64_t r = 0; r < rows; r++) {
+        double s = 0, q = 0;
+        for (int k = 0; k < K; k++) {
+            const double v = x[r * K + k];
+            s += v;
+            q += v * v;
+            sum[k] += v;
+            square[k] += v * v;
+        }
+        of_rows += deviation(s, q, K);
+    }
+    for (int k = 0; k < K; k++)
+        of_columns += deviation(sum[k], square[k], (double)rows);
+    *column += of_columns / K;
+    *row += of_rows / (double)rows;
+}
+
+int tw_monitor_step(tw_monitor *m, const tw_loss_terms *terms, const float *logits, const float *raw, const int32_t *label)
+{
+    m->sum.steps++;
+    m->sum.mean.loss += terms->loss;
+    m->sum.mean.kl += terms->kl;
+    m->sum.mean.eh += terms->eh;
+    m->sum.mean.he += terms->he;
+    spread(m, &m->sum.raw_column_std, &m->sum.raw_row_std, raw);
+    spread(m, &m->sum.column_std, &m->sum.row_std, logits);
+    if (tw_grow(&m->cluster, &m->cluster_cap, m->n + (size_t)m->B, sizeof *m->cluster) != 0 ||
+        tw_grow(&m->label, &m->label_cap, m->n + (size_t)m->B, sizeof *m->label) != 0)
+        return -1;
+    for (int b = 0; b < m->B; b++) {
+        const int first = tw_argmax(logits + (size_t)b * (size_t)m->K, m->K);
+        const int second = tw_argmax(logits + (size_t)(m->B + b) * (size_t)m->K, m->K);
+        m->used[first] = 1;
+        m->agreed += first == second;
+        m->seen++;
+        if (label[b] < 0)
+            continue;
+        m->cluster[m->n] = first;
+        m->label[m->n++] = label[b];
+    }
+    return 0;
+}
+
+int tw_monitor_epoch(tw_epoch_summary *out, tw_monitor *m)
+{
+    const double n = (double)m->sum.steps;
+    const tw_epoch_summary *s = &m->sum;
+    *out = (tw_epoch_summary){
+        .steps = s->steps,
+        .mean = {s->mean.loss / n, s->mean.kl / n, s->mean.eh / n, s->mean.he / n},
+        .agreement = (double)m->agreed / (double)m->seen,
+        .raw_column_std = s->raw_column_std / n,
+        .raw_row_std = s->raw_row_std / n,
+        .column_std = s->column_std / n,
+        .row_std = s->row_std / n,
+        .nmi = NAN,
+        .ami = NAN,
+        .ari = NAN,
+    };
+    for (int k = 0; k < m->K; k++)
+        out->classes += m->used[k];
+    tw_agreement a;
+    if (m->n > 0) {
+        if (tw_agree(&a, m->cluster, m->label, m->n) != 0)
+            return -1;
+        out->nmi = a.nmi;
+        out->ami = a.ami;
+        out->ari = a.ari;
+    }
+    memset(m->used, 0, (size_t)m->K);
+    m->sum = (tw_epoch_summary){0};
+    m->agreed = m->seen = 0;
+    m->n = 0;
+    return 0;
+}

@@ -1,0 +1,42 @@
+/* One step of training: forward, loss, backward, clipping, the optimizer; nothing changes where a number is not finite. */
+#ifndef TW_TRAIN_STEP_H
+#define TW_TRAIN_STEP_H
+
+#include "train/loss.h"
+#include "train/optim.h"
+#include "train/selflabel.h"
+
+typedef struct {
+    tw_loss_weights loss;
+    double clip_norm; /* 0: off */
+} tw_step_options;
+
+/* What a step is given beside the pictures. */
+typedef struct {
+    double lr, weight_decay;
+    bool self_label;      /* with `confidence`, instead of the TWIST loss */
+    tw_confidence confidence;
+    int64_t number;       /* of all steps of the run: numbers the dropout masks */
+} tw_step_plan;
+
+typedef struct {
+    tw_loss_terms terms;  /* self-labeling: loss only, the others NaN */
+    tw_selflabel_terms selflabel;
+    double gradient_norm; /* before clipping */
+} tw_step_result;
+
+typedef struct tw_step tw_step;
+
+/* For batches of that shape; net and optim are kept. NULL and tw_error(). */
+tw_step *tw_step_new(tw_net *net, tw_optim *optim, const tw_view_group *group, int n_groups, int B, const tw_step_options *o);
+void tw_step_free(tw_step *s); /* NULL is allowed */
+
+/* pictures: as tw_plan_forward takes them. 1: done; 0: the loss or the gradient is not finite (r says what they are), and weights,
+ * running statistics and optimizer are as they were before; -1 and tw_error(). */
+int tw_step_run(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_plan *p);
+
+/* The plan, for its logits after a step. */
+const tw_plan *tw_step_plan_of(const tw_step *s);
+int tw_step_views(const tw_step *s); /* V */
+
+#endif
