@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,9 +40,18 @@ static void *open_library(const char *name)
     return library;
 }
 
+/* OpenMP's threads sleep between kernels instead of spinning: in a pipeline the other programs need the processors, and a spinning
+ * thread whose partner is not running costs a time slice at every barrier. libgomp reads this when it is loaded. */
+static void be_patient(void)
+{
+    if (getenv("GOMP_SPINCOUNT") == NULL && getenv("OMP_WAIT_POLICY") == NULL)
+        setenv("OMP_WAIT_POLICY", "passive", 0);
+}
+
 const tw_backend *tw_backend_open(const char *name)
 {
     char symbol[64];
+    be_patient();
     if (strlen(name) > 16 || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789") != strlen(name)) {
         tw_fail("device %s: no such device", name);
         return NULL;

@@ -19,6 +19,9 @@ int64_t tw_schedule_warmup(int64_t epochs);
  * mme_epochs; then the same from 0 to lr_sl over sl_warmup_epochs and to 0.001 lr_sl at the last epoch's end. */
 double tw_schedule_lr(const tw_schedule *s, int64_t epoch, int64_t it);
 
+/* The quantile of self-labeling's confidences: cosine from q to q_end over the epochs from mme_epochs on; q before them. */
+double tw_schedule_quantile(const tw_schedule *s, double q, double q_end, int64_t epoch, int64_t it);
+
 /* Cosine from weight_decay to weight_decay_end over all epochs. */
 double tw_schedule_weight_decay(const tw_schedule *s, int64_t epoch, int64_t it);
 

@@ -1,7 +1,7 @@
 /* Batches from a views stream, read ahead by a thread of its own so that the step does not wait where the stream is fast
  * enough. */
-#ifndef TW_TRAIN_BATCHES_H
-#define TW_TRAIN_BATCHES_H
+#ifndef TW_TRAIN_LOADER_H
+#define TW_TRAIN_LOADER_H
 
 #include "nn/net.h"
 #include "stream/reader.h"
@@ -24,24 +24,24 @@ typedef struct {
     int B, rank, ranks;
     tw_position start;       /* where to begin: samples before it are read and dropped */
     bool exact;              /* the stream was asked to begin there: a hole at its start is a bad image, no gap */
-} tw_batches_options;
+} tw_loader_options;
 
-typedef struct tw_batches tw_batches;
+typedef struct tw_loader tw_loader;
 
 /* Opens the endpoint (%r %n %e %s of pipe:COMMAND filled in). Refuses streams of another kind than views. NULL and tw_error(). */
-tw_batches *tw_batches_open(const char *endpoint, const tw_batches_options *o);
-const tw_header *tw_batches_header(const tw_batches *b); /* borrowed */
-const char *tw_batches_name(const tw_batches *b);
+tw_loader *tw_loader_open(const char *endpoint, const tw_loader_options *o);
+const tw_header *tw_loader_header(const tw_loader *b); /* borrowed */
+const char *tw_loader_name(const tw_loader *b);
 
 /* The next full batch of samples of one epoch, borrowed until the next call; what is left of an epoch is dropped, as the official
  * code does. 1; 0 after the stream's end; 2 where stop() became true while waiting; -1 and tw_error(): the stream's failures, a
  * sample whose views are not of the first sample's sizes, a stream that begins after `start`, samples out of order. */
-int tw_batches_next(tw_batches *b, const tw_batch **out, int (*stop)(void));
+int tw_loader_next(tw_loader *b, const tw_batch **out, int (*stop)(void));
 
-int64_t tw_batches_passed(const tw_batches *b); /* samples before `start` that have been read and dropped */
-double tw_batches_waited(const tw_batches *b);  /* seconds that tw_batches_next has waited */
+int64_t tw_loader_passed(const tw_loader *b); /* samples before `start` that have been read and dropped */
+double tw_loader_waited(const tw_loader *b);  /* seconds that tw_loader_next has waited */
 
 /* Closes the stream (after the batch being read is complete) and frees. NULL is allowed. */
-void tw_batches_close(tw_batches *b);
+void tw_loader_close(tw_loader *b);
 
 #endif

@@ -1,4 +1,4 @@
-#include "train/batches.h"
+#include "train/loader.h"
 
 #include "core/error.h"
 #include "core/mem.h"
@@ -18,8 +18,8 @@ typedef struct {
     char message[512];  /* where rc is -1: errors are a thread's own */
 } job;
 
-struct tw_batches {
-    tw_batches_options o;
+struct tw_loader {
+    tw_loader_options o;
     tw_reader *reader;
     tw_pool *pool;
     job job[AHEAD + 1];
@@ -93,7 +93,7 @@ static int put(tw_batch *t, const tw_sample *s, int row)
 
 /* Whether the stream may begin there: at the start asked for; behind it where that is known for a hole; or with the next epoch
  * where less than a batch is left of this one. */
-static bool may_begin(const tw_batches *b, const tw_position *p)
+static bool may_begin(const tw_loader *b, const tw_position *p)
 {
     const tw_position *start = &b->o.start;
     const int64_t n = tw_reader_header(b->reader)->samples;
@@ -103,7 +103,7 @@ static bool may_begin(const tw_batches *b, const tw_position *p)
 }
 
 /* Reads the next sample that counts into b->sample. 1, 0 at the end, -1. */
-static int read_on(tw_batches *b)
+static int read_on(tw_loader *b)
 {
     const tw_position *start = &b->o.start;
     for (;;) {
@@ -130,7 +130,7 @@ static int read_on(tw_batches *b)
 }
 
 /* Fills the batch: 1, 0 where the stream ends first, -1. */
-static int fill(tw_batches *b, tw_batch *t)
+static int fill(tw_loader *b, tw_batch *t)
 {
     for (int row = 0; row < b->o.B;) {
         if (!b->held) {
@@ -165,10 +165,10 @@ static void run(void *job_, int worker, void *context)
         snprintf(j->message, sizeof j->message, "%s", tw_error());
 }
 
-tw_batches *tw_batches_open(const char *endpoint, const tw_batches_options *o)
+tw_loader *tw_loader_open(const char *endpoint, const tw_loader_options *o)
 {
     const tw_place place = {o->rank, o->ranks, o->start.epoch, o->start.sample};
-    tw_batches *b = tw_calloc(1, sizeof *b);
+    tw_loader *b = tw_calloc(1, sizeof *b);
     if (b == NULL)
         return NULL;
     b->o = *o;
@@ -189,21 +189,21 @@ tw_batches *tw_batches_open(const char *endpoint, const tw_batches_options *o)
     b->taken = &b->job[AHEAD]; /* as if it had been handed out and come back */
     return b;
 err:
-    tw_batches_close(b);
+    tw_loader_close(b);
     return NULL;
 }
 
-const tw_header *tw_batches_header(const tw_batches *b)
+const tw_header *tw_loader_header(const tw_loader *b)
 {
     return tw_reader_header(b->reader);
 }
 
-const char *tw_batches_name(const tw_batches *b)
+const char *tw_loader_name(const tw_loader *b)
 {
     return tw_reader_name(b->reader);
 }
 
-int tw_batches_next(tw_batches *b, const tw_batch **out, int (*stop)(void))
+int tw_loader_next(tw_loader *b, const tw_batch **out, int (*stop)(void))
 {
     static const struct timespec nap = {0, 500000};
     if (b->taken != NULL)
@@ -223,17 +223,17 @@ int tw_batches_next(tw_batches *b, const tw_batch **out, int (*stop)(void))
     return b->taken->rc;
 }
 
-int64_t tw_batches_passed(const tw_batches *b)
+int64_t tw_loader_passed(const tw_loader *b)
 {
     return b->passed;
 }
 
-double tw_batches_waited(const tw_batches *b)
+double tw_loader_waited(const tw_loader *b)
 {
     return b->waited;
 }
 
-void tw_batches_close(tw_batches *b)
+void tw_loader_close(tw_loader *b)
 {
     if (b == NULL)
         return;

@@ -1,0 +1,10 @@
+/* The options of a run as one JSON text, for args.json and the checkpoint. */
+#ifndef TW_TRAIN_ARGS_H
+#define TW_TRAIN_ARGS_H
+
+#include "core/opts.h"
+
+/* {"lr": 0.5, ...}: every row of the table with its present value, '-' in names as '_'. NULL and tw_error(). Free with free(). */
+char *tw_args_json(const tw_opt *table, int n);
+
+#endif

@@ -1,0 +1,141 @@
+#include "train/state.h"
+
+#include "checkpoint/network.h"
+#include "core/error.h"
+#include "core/mem.h"
+#include "core/opts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COUNTS = 7, MOST_PAIRS = TW_NETWORK_PAIRS + COUNTS + 2, NAME = 192 };
+
+/* The numbers of a checkpoint, by the keys they have in its metadata. */
+static const char *const count_key[COUNTS] = {"epoch", "sample", "iteration", "step", "batch_size", "ranks", "optim_steps"};
+
+static void state_name(char text[NAME], const tw_optim_state *s)
+{
+    snprintf(text, NAME, "optimizer.%s.%s", s->name, s->of->name);
+}
+
+static tw_tensor tensor_like(const tw_param *p, const void *data)
+{
+    tw_tensor t = {.dtype = TW_F32, .rank = p->rank, .data = data};
+    memcpy(t.dim, p->dim, sizeof t.dim);
+    return t;
+}
+
+int tw_state_save(const char *path, tw_net *net, const tw_net_config *c, const tw_optim *o, const tw_train_state *s, const char *args)
+{
+    const int states = tw_optim_states(o), most = tw_net_params(net) + states;
+    tw_named_tensor *t = tw_calloc((size_t)most, sizeof *t);
+    char(*name)[NAME] = tw_calloc((size_t)states, sizeof *name);
+    int rc = -1;
+    if (t == NULL || name == NULL)
+        goto done;
+    int n = tw_network_tensors(t, net, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD);
+    for (int i = 0; i < states; i++) {
+        const tw_optim_state state = tw_optim_state_at(o, i);
+        state_name(name[i], &state);
+        t[n++] = (tw_named_tensor){name[i], tensor_like(state.of, state.value)};
+    }
+    const int64_t count[COUNTS] = {s->at.epoch, s->at.sample, s->iteration, s->step, s->B, s->ranks, tw_optim_steps(o)};
+    char text[COUNTS][24];
+    const char *pair[MOST_PAIRS][2];
+    tw_network_description d;
+    int pairs = 0;
+    tw_network_describe(&d, c);
+    for (; pairs < d.n; pairs++)
+        memcpy(pair[pairs], d.pair[pairs], sizeof pair[pairs]);
+    for (int i = 0; i < COUNTS; i++, pairs++) {
+        snprintf(text[i], sizeof text[i], "%lld", (long long)count[i]);
+        pair[pairs][0] = count_key[i];
+        pair[pairs][1] = text[i];
+    }
+    pair[pairs][0] = "optim";
+    pair[pairs++][1] = tw_optim_names[s->optim];
+    pair[pairs][0] = "args";
+    pair[pairs++][1] = args;
+    rc = tw_safetensors_write(path, t, n, (const char *const(*)[2])pair, pairs);
+done:
+    free(t);
+    free(name);
+    return rc;
+}
+
+int tw_state_save_backbone(const char *path, tw_net *net, const tw_net_config *c)
+{
+    tw_named_tensor *t = tw_calloc((size_t)tw_net_params(net), sizeof *t);
+    if (t == NULL)
+        return -1;
+    tw_net_config alone = *c;
+    alone.head = false;
+    tw_network_description d;
+    tw_network_describe(&d, &alone);
+    const int n = tw_network_tensors(t, net, TW_NETWORK_BACKBONE);
+    const int rc = tw_safetensors_write(path, t, n, (const char *const(*)[2])d.pair, d.n);
+    free(t);
+    return rc;
+}
+
+static int read_count(int64_t *v, const tw_checkpoint *f, const char *key)
+{
+    const char *text = tw_checkpoint_meta(f, key);
+    if (text == NULL)
+        return tw_fail("%s: no checkpoint of a training run: '%s' is not in its metadata", tw_checkpoint_path(f), key);
+    if (tw_parse_i64(v, text, 0, INT64_MAX, key) != 0)
+        return tw_fail("%s: %s", tw_checkpoint_path(f), tw_error());
+    return 0;
+}
+
+static int read_counts(int64_t count[COUNTS], const tw_checkpoint *f)
+{
+    for (int i = 0; i < COUNTS; i++)
+        if (read_count(&count[i], f, count_key[i]) != 0)
+            return -1;
+    return 0;
+}
+
+int tw_state_read(tw_train_state *s, const tw_checkpoint *f)
+{
+    int64_t count[COUNTS];
+    if (read_counts(count, f) != 0)
+        return -1;
+    *s = (tw_train_state){.at = {count[0], count[1]}, .iteration = count[2], .step = count[3], .B = (int)count[4], .ranks = (int)count[5]};
+    const char *optim = tw_checkpoint_meta(f, "optim");
+    for (int i = 0; optim != NULL && tw_optim_names[i] != NULL; i++)
+        if (strcmp(optim, tw_optim_names[i]) == 0) {
+            s->optim = (tw_optim_kind)i;
+            return 0;
+        }
+    return tw_fail("%s: optimizer '%s' is not known", tw_checkpoint_path(f), optim != NULL ? optim : "");
+}
+
+static int load_state(const tw_optim_state *s, const tw_checkpoint *f)
+{
+    char name[NAME], is[96], want[96];
+    state_name(name, s);
+    const tw_tensor *t = tw_checkpoint_find(f, name), like = tensor_like(s->of, NULL);
+    if (t == NULL)
+        return tw_fail("%s: no tensor %s", tw_checkpoint_path(f), name);
+    if (t->dtype != TW_F32 || t->rank != like.rank || memcmp(t->dim, like.dim, (size_t)like.rank * sizeof *like.dim) != 0)
+        return tw_fail("%s: %s is %s, not %s", tw_checkpoint_path(f), name, tw_tensor_describe(is, sizeof is, t),
+                       tw_tensor_describe(want, sizeof want, &like));
+    memcpy(s->value, t->data, s->of->n * sizeof *s->value);
+    return 0;
+}
+
+int tw_state_load(tw_net *net, tw_optim *o, const tw_checkpoint *f)
+{
+    int64_t count[COUNTS];
+    if (read_counts(count, f) != 0 || tw_network_load(net, f, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD) != 0)
+        return -1;
+    for (int i = 0; i < tw_optim_states(o); i++) {
+        const tw_optim_state state = tw_optim_state_at(o, i);
+        if (load_state(&state, f) != 0)
+            return -1;
+    }
+    tw_optim_set_steps(o, count[6]);
+    return 0;
+}

@@ -1,0 +1,32 @@
+/* Checkpoints of a run: the network, the optimizer's state, the place in the data. */
+#ifndef TW_TRAIN_STATE_H
+#define TW_TRAIN_STATE_H
+
+#include "checkpoint/checkpoint.h"
+#include "train/loader.h"
+#include "train/optim.h"
+
+typedef struct {
+    tw_position at;      /* where training goes on */
+    int64_t iteration;   /* steps of that epoch that are done */
+    int64_t step;        /* steps of the whole run that are done */
+    int B, ranks;        /* what the place was counted with */
+    tw_optim_kind optim;
+} tw_train_state;
+
+/* Writes the whole checkpoint: tensors under their official names, the optimizer's as "optimizer.STATE.NAME" (STATE as
+ * tw_optim_state), metadata: the network's description (checkpoint/network.h), epoch, sample, iteration, step, batch_size,
+ * ranks, optim, optim_steps, all in decimal, and `args`, a JSON text. 0, or -1 and tw_error() with the old file as it was. */
+int tw_state_save(const char *path, tw_net *net, const tw_net_config *c, const tw_optim *o, const tw_train_state *s, const char *args);
+
+/* The backbone alone, by torchvision's names. 0, or -1 and tw_error(). */
+int tw_state_save_backbone(const char *path, tw_net *net, const tw_net_config *c);
+
+/* Reads the place only (before a stream can be opened there). 0, or -1 and tw_error(): not a checkpoint of twist-train. */
+int tw_state_read(tw_train_state *s, const tw_checkpoint *f);
+
+/* Network and optimizer as they were. Refuses, naming file and tensor, a checkpoint of another network or optimizer. 0, or -1 and
+ * tw_error(). */
+int tw_state_load(tw_net *net, tw_optim *o, const tw_checkpoint *f);
+
+#endif

@@ -1,0 +1,178 @@
+"""Three training steps in PyTorch (f64), from the weights and pictures that tests/golden/nn/make.py makes by formula: the
+losses, and what the steps changed in every tensor, as its norm and eight projections on random signs, from which the distance
+of another computation can be told: the mean square of the projections of a difference is its squared norm.
+
+Also the schedules' values, and the loss alone for many views.
+"""
+import importlib.util
+import math
+import os
+import sys
+
+import numpy as np
+import torch
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+spec = importlib.util.spec_from_file_location("nn_make", os.path.join(HERE, "..", "nn", "make.py"))
+nn_make = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(nn_make)
+EPS, PROJECTIONS, HIDDEN, CLASSES = 1e-5, 8, 128, 12
+
+
+def twist_loss(logits, views, lam1, lam2, tau):
+    """The official loss (arXiv 2110.07402), pair by pair."""
+    f = logits.chunk(views)
+    p, s = [x.softmax(1) for x in f], [(x / tau).softmax(1) for x in f]
+    kl = eh = he = 0
+    pairs = [(0, j) for j in range(1, views)] + [(1, j) for j in range(2, views)]
+
+    def divergence(a, b):
+        return (a * ((a + EPS).log() - (b + EPS).log())).sum(1).mean()
+
+    for a, b in pairs:
+        kl = kl + (divergence(p[a], p[b]) + divergence(p[b], p[a])) / 2
+        for x in (s[a], s[b]):
+            eh = eh - (x * (x + EPS).log()).sum(1).mean() / 2
+            m = x.mean(0)
+            he = he - (m * (m + EPS).log()).sum() / 2
+    kl, eh, he = kl / len(pairs), eh / len(pairs), he / len(pairs)
+    return kl + (1 + lam1) * eh - lam2 * he, kl, eh, he
+
+
+def selflabel_loss(logits, views, quantile):
+    f = logits.chunk(views)
+    p0, p1 = f[0].softmax(1), f[1].softmax(1)
+    (c0, k0), (c1, k1) = p0.max(1), p1.max(1)
+    weak_is_1 = c1 > c0
+    label, confidence = torch.where(weak_is_1, k1, k0), torch.maximum(c0, c1)
+    threshold = confidence.sort(descending=True).values[int(math.floor(quantile * len(confidence)))]
+    keep = confidence > threshold
+    if not keep.any():
+        return 0 * logits.sum()
+    strong = torch.where(weak_is_1[:, None], f[0], f[1])
+    losses = [torch.nn.functional.cross_entropy(x[keep], label[keep]) for x in (strong, *f[2:])]
+    return sum(losses) / len(losses)
+
+
+def picture(n, h, w, number):
+    """Noise on tiles of 8 x 8 in a colour each: pictures that differ, so that BatchNorm does not blow up rounding."""
+    noise = nn_make.uniform(n * h * w * 3, number).reshape(n, h, w, 3)
+    tiles = nn_make.uniform(n * (h // 8) * (w // 8) * 3, number + 500).reshape(n, h // 8, w // 8, 3)
+    tiles = tiles.repeat(8, axis=1).repeat(8, axis=2)
+    return torch.from_numpy(np.floor(256 * (0.7 * tiles + 0.3 * noise)))
+
+
+def first_value(key, shape, i):
+    """As nn/make.py, but norms before a ReLU shift by 3: a unit near the kink falls on either side by rounding alone, and each that
+    does changes the gradient by a percent."""
+    shift = 3 if key.endswith("bias") and not ("last_linear" in key or "head.0." in key or "head.4." in key) else 0
+    return (nn_make.fill(key, shape, i) + shift).float().double()
+
+
+class Lars:
+    def __init__(self, groups):
+        self.groups, self.v = groups, {}
+
+    def step(self):
+        for decayed, params in self.groups:
+            for w in params:
+                d, lr, wd = w.grad, self.lr, self.wd if decayed else 0
+                if decayed:
+                    lr = lr * 0.001 * w.data.norm() / (d.norm() + wd * w.data.norm())
+                self.v[w] = 0.9 * self.v.get(w, 0) + (d + wd * w.data) * lr
+                w.data -= self.v[w]
+
+
+def run(file, name, optim, groups, batch, lr, wd, clip=0, lam1=0.0, tau=1.0, quantile=None, small_stem=False, act=torch.nn.ReLU,
+        dtype=torch.float64):
+    net = nn_make.Net(name, small_stem, HIDDEN, CLASSES, act)
+    state = net.state_dict()
+    for i, (key, v) in enumerate(state.items()):
+        if v.dtype.is_floating_point:
+            v.copy_(first_value(key, tuple(v.shape), i))
+    net = net.to(dtype).train()
+    before = {k: v.detach().clone().double() for k, v in net.named_parameters()}
+    decayed = [p for p in net.parameters() if p.ndim > 1]
+    rest = [p for p in net.parameters() if p.ndim <= 1]
+    split = [{"params": decayed, "weight_decay": wd}, {"params": rest, "weight_decay": 0}]
+    opt = {"lars": lambda: Lars([(True, decayed), (False, rest)]), "sgd": lambda: torch.optim.SGD(split, lr=lr[0], momentum=0.9),
+           "admw": lambda: torch.optim.AdamW(split, lr=lr[0])}[optim]()
+    views = sum(g[0] for g in groups)
+    losses, norms = [], []
+    for step in range(3):
+        pictures = [nn_make.normalise(picture(v * batch, h, w, 2000 + 10 * step + i)).to(dtype)
+                    for i, (v, h, w) in enumerate(groups)]
+        _, _, logits = net(pictures)
+        loss = (twist_loss(logits, views, lam1, 1.0, tau)[0] if quantile is None else selflabel_loss(logits, views, quantile))
+        net.zero_grad()
+        loss.backward()
+        norms.append(torch.nn.utils.clip_grad_norm_(net.parameters(), clip if clip > 0 else 1e30).item())
+        if optim == "lars":
+            opt.lr, opt.wd = lr[step], wd
+        else:
+            for g in opt.param_groups:
+                g["lr"] = lr[step]
+        opt.step()
+        losses.append(loss.item())
+    change = {k: v.detach().double() - before[k] for k, v in net.named_parameters()}
+    if file is None:
+        return change
+    # A gradient that is zero but for rounding (a bias before a norm) has AdamW step by its sign: no two computations agree.
+    other = run(None, name, optim, groups, batch, lr, wd, clip, lam1, tau, quantile, small_stem, act, torch.float32)
+    off = {k: ((change[k] - other[k]).norm() / change[k].norm()).item() for k in change}
+    kept = [k for k in change if off[k] < 0.5]
+    total = sum((change[k] ** 2).sum() for k in kept).sqrt().item()
+    distance = sum(((change[k] - other[k]) ** 2).sum() for k in kept).sqrt().item()
+    print(f"{file}: PyTorch's f32 is off by {distance / total:.2e} of the update; left out: {', '.join(sorted(set(change) - set(kept)))}")
+    with open(os.path.join(HERE, file), "w") as f:
+        f.write("losses - 3 " + " ".join(f"{v:.9g}" for v in losses) + "\n")
+        f.write("norms - 3 " + " ".join(f"{v:.9g}" for v in norms) + "\n")
+        for key in kept:
+            d = change[key].numpy().ravel()
+            numbers = [np.linalg.norm(d)]
+            numbers += [(d * np.where(nn_make.uniform(d.size, 5000 + j) < 0.5, -1, 1)).sum() for j in range(PROJECTIONS)]
+            f.write(f"change {key} {len(numbers)} " + " ".join(f"{v:.9g}" for v in numbers) + "\n")
+    return change
+
+
+TWO, CROPS = [(2, 32, 32)], [(2, 32, 32), (3, 24, 24)]
+CASES = [
+    ("lars-two.txt", "resnet18", "lars", TWO, 8, (0.2, 0.3, 0.25), 1.5e-6, {}),
+    ("lars-crops.txt", "resnet18", "lars", CROPS, 6, (0.2, 0.3, 0.25), 1.5e-6, {}),
+    ("sgd-two.txt", "resnet18", "sgd", TWO, 8, (1e-3, 2e-3, 1.5e-3), 1e-3, {}),
+    ("sgd-crops.txt", "resnet18", "sgd", CROPS, 6, (1e-3, 2e-3, 1.5e-3), 1e-3, {"lam1": -0.6, "tau": 0.5, "clip": 0.5, "act": torch.nn.GELU}),
+    ("admw-two.txt", "resnet18", "admw", TWO, 8, (1e-5, 2e-5, 1.5e-5), 0.05, {}),
+    ("admw-crops.txt", "resnet18", "admw", CROPS, 8, (1e-5, 2e-5, 1.5e-5), 0.05, {"clip": 3.0}),
+    ("selflabel.txt", "resnet18", "sgd", CROPS, 6, (1e-3, 2e-3, 1.5e-3), 1e-3, {"quantile": 0.5}),
+    ("small-stem.txt", "resnet18", "sgd", [(2, 16, 16)], 6, (1e-3, 2e-3, 1.5e-3), 1e-3, {"small_stem": True}),
+]
+
+
+def losses():
+    """The loss and its gradient for logits made by formula: views, batch, classes, lam1, lam2, tau."""
+    with open(os.path.join(HERE, "losses.txt"), "w") as f:
+        for views, batch, classes, lam1, lam2, tau in [(2, 3, 5, 0, 1, 1), (2, 4, 7, -0.6, 1, 0.5), (14, 3, 9, 0, 1, 1),
+                                                       (8, 5, 6, 0.3, 2, 2), (2, 1, 3, 0, 1, 1)]:
+            u = nn_make.uniform(views * batch * classes, 42).reshape(views * batch, classes)
+            logits = torch.from_numpy(np.float32(8 * u - 4).astype(np.float64)).requires_grad_()
+            terms = twist_loss(logits, views, lam1, lam2, tau)
+            terms[0].backward()
+            f.write(f"{views} {batch} {classes} {lam1} {lam2} {tau} " + " ".join(f"{t.item():.12g}" for t in terms) + "\n")
+            f.write(" ".join(f"{v:.9g}" for v in logits.grad.numpy().ravel()) + "\n")
+        for views, batch, classes, quantile in [(2, 5, 4, 0.5), (4, 6, 5, 0.6), (3, 4, 3, 1.0), (2, 3, 4, 0.1)]:
+            u = nn_make.uniform(views * batch * classes, 43).reshape(views * batch, classes)
+            logits = torch.from_numpy(np.float32(8 * u - 4).astype(np.float64)).requires_grad_()
+            q = min(quantile, (batch - 0.5) / batch)
+            loss = selflabel_loss(logits, views, q)
+            loss.backward()
+            f.write(f"{views} {batch} {classes} {quantile} 0 -1 {loss.item():.12g} 0 0 0\n")
+            f.write(" ".join(f"{v:.9g}" for v in logits.grad.numpy().ravel()) + "\n")
+
+
+if __name__ == "__main__":
+    losses()
+    wanted = [a for a in sys.argv[1:] if not a.startswith("-")]
+    for file, name, optim, groups, batch, lr, wd, more in CASES:
+        if wanted and file not in wanted:
+            continue
+        run(file, name, optim, groups, batch, lr, wd, **more)

@@ -1,0 +1,200 @@
+# Goal: twist-train learns from any views stream, goes on after any death at the very sample with the very weights, and refuses
+# what it cannot train on in one message.
+
+setup_file() {
+    BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
+    cd "$BATS_FILE_TMPDIR"
+    mkdir -p photos/a photos/b
+    for i in 0 1 2 3 4 5 6 7 8 9; do # noise, and columns of one colour each
+        { printf 'P6 40 40 255\n'; head -c 4800 /dev/urandom; } > photos/a/$i.ppm
+        head -c 120 /dev/urandom > row
+        { printf 'P6 40 40 255\n'; for _ in $(seq 40); do cat row; done; } > photos/b/$i.ppm
+    done
+    "$BIN/twist-decode" -q --shuffle --epochs=3 photos | "$BIN/twist-augment" -q --aug=barlow --size=32 -o views.tws
+}
+
+setup() {
+    BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
+    PATH=$BIN:$PATH
+    SMALL="--backbone=resnet18 --hid-dim=16 --dim=8 --batch-size=4 --epochs=3 --optim=sgd --lr=0.5 -j1"
+    VIEWS=$BATS_FILE_TMPDIR/views.tws
+    cd "$BATS_TEST_TMPDIR"
+}
+
+# The run by which others are judged: 15 steps from a file.
+straight() {
+    mkdir -p straight && (cd straight && twist-train -q -i "$VIEWS" -o run $SMALL --resume "$@")
+}
+
+@test "a run writes its checkpoint, backbone, options and a log of every step and epoch" {
+    twist-train -q -i "$VIEWS" -o run $SMALL
+    [ -s run/checkpoint.safetensors ] && [ -s run/backbone.safetensors ]
+    grep -q '"batch_size":4' run/args.json
+    [ "$(grep -c '"step":' run/log.jsonl)" -eq 15 ]
+    [ "$(grep -c '"end_of_epoch":' run/log.jsonl)" -eq 3 ]
+    grep '"step":7,' run/log.jsonl | grep -q '"loss":-\{0,1\}[0-9].*"kl":.*"eh":.*"he":.*"lr":.*"grad_norm":.*"views_per_second":'
+    grep '"end_of_epoch":2,' run/log.jsonl | grep -q '"agreement":.*"nmi":[0-9]'
+    [ ! -e run/mme_ckpt.safetensors ]
+}
+
+@test "killed at any step and started again: byte for byte the checkpoint of a run never stopped" {
+    straight --save-every=1
+    mkdir killed && cd killed
+    for step in 1 5 8; do
+        twist-train -q -i "$VIEWS" -o run $SMALL --resume --save-every=1 &
+        for _ in $(seq 600); do
+            [ "$(grep -c '"step":' run/log.jsonl 2> /dev/null)" -ge $step ] && break
+            sleep 0.05
+        done
+        kill -9 $! 2> /dev/null || true
+        wait $! || true
+    done
+    twist-train -q -i "$VIEWS" -o run $SMALL --resume --save-every=1
+    cmp run/checkpoint.safetensors ../straight/run/checkpoint.safetensors
+    cut -d, -f1-9 run/log.jsonl | grep '"step"' > steps
+    cut -d, -f1-9 ../straight/run/log.jsonl | grep '"step"' | cmp - steps
+}
+
+@test "SIGTERM: a checkpoint after the step in hand, exit 75; the data follows by %e and %s" {
+    straight
+    mkdir stopped && cd stopped
+    local input="pipe:twist-decode -q --shuffle --epochs=3 --start-epoch=%e --skip=%s $BATS_FILE_TMPDIR/photos | twist-augment -q --aug=barlow --size=32"
+    twist-train -i "$input" -o run $SMALL --resume 2> said &
+    for _ in $(seq 600); do
+        [ "$(grep -c '"step":' run/log.jsonl 2> /dev/null)" -ge 3 ] && break
+        sleep 0.05
+    done
+    kill -TERM $!
+    rc=0; wait $! || rc=$?
+    cat said
+    [ $rc -eq 75 ]
+    grep -q 'stopped by signal 15' said
+    run twist-train -i "$input" -o run $SMALL --resume
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"going on from run/checkpoint.safetensors: epoch"* ]]
+    cmp run/backbone.safetensors ../straight/run/backbone.safetensors
+    # complete: nothing is read, nothing is done
+    run twist-train -i nowhere -o run $SMALL --resume
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"the run is complete"* ]]
+}
+
+@test "a stream that begins earlier is read up to the place, one that begins later is refused" {
+    twist-train -q -i "$VIEWS" -o run $SMALL --max-steps=7
+    twist-cat -q --skip=36 "$VIEWS" -o late.tws
+    run twist-train -i late.tws -o run $SMALL --resume --epoch-samples=20
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"late.tws"*"epoch 1, sample 8"* ]]
+    run twist-train -i "$VIEWS" -o run $SMALL --resume --max-steps=8
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"28 samples read"* ]]
+}
+
+@test "self-labeling begins at --mme-epochs and keeps the checkpoint it began with" {
+    twist-train -q -i "$VIEWS" -o run $SMALL --mme-epochs=1 --quantile=0.5
+    [ -s run/mme_ckpt.safetensors ]
+    [ "$(grep -c '"threshold":' run/log.jsonl)" -eq 10 ]
+    grep '"step":6,' run/log.jsonl | grep -q '"selected":2,'
+}
+
+@test "multi-crop and every optimizer" {
+    twist-decode -q --epochs=1 "$BATS_FILE_TMPDIR/photos" | twist-augment -q --aug=multicrop --size=32 --local-size=24 --local-crops-number=2 -o crops.tws
+    for optim in lars sgd admw; do
+        twist-train -q -i crops.tws -o $optim $SMALL --epochs=1 --optim=$optim --lr=0.1 --clip-norm=1 --act=gelu --drop=0.1
+        [ "$(grep -c '"step":' $optim/log.jsonl)" -eq 5 ]
+    done
+}
+
+@test "--init begins with the weights of a checkpoint or of a backbone alone" {
+    twist-train -q -i "$VIEWS" -o run $SMALL --max-steps=2
+    for file in checkpoint backbone; do
+        twist-train -q -i "$VIEWS" -o $file $SMALL --init=run/$file.safetensors --lr=0 --max-steps=1
+    done
+    # a step at rate 0 changes running statistics only, those of the same weights alike
+    cmp checkpoint/backbone.safetensors backbone/backbone.safetensors
+    run twist-train -i "$VIEWS" -o other --init=run/checkpoint.safetensors $SMALL --dim=9
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"run/checkpoint.safetensors"* ]]
+}
+
+@test "a folder with a run is not overwritten; another batch size, optimizer or network is refused by name" {
+    twist-train -q -i "$VIEWS" -o run $SMALL --max-steps=1
+    sum=$(cksum < run/checkpoint.safetensors)
+    run twist-train -i "$VIEWS" -o run $SMALL
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"run/checkpoint.safetensors"*"--resume"* ]]
+    run twist-train -i "$VIEWS" -o run $SMALL --resume --batch-size=5
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"--batch-size=5"* ]]
+    run twist-train -i "$VIEWS" -o run $SMALL --resume --optim=lars
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"--optim=lars"*"sgd"* ]]
+    run twist-train -i "$VIEWS" -o run $SMALL --resume --hid-dim=17
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"run/checkpoint.safetensors"* ]]
+    [ "$(cksum < run/checkpoint.safetensors)" = "$sum" ]
+}
+
+@test "a cut stream: what was learned is saved, exit 1 with the reason" {
+    head -c $(($(stat -c %s "$VIEWS") / 2)) "$VIEWS" > cut.tws
+    run twist-train -i cut.tws -o run $SMALL --save-every=1000
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"cut.tws"* ]]
+    [ -s run/checkpoint.safetensors ]
+    run twist-train -q -i "$VIEWS" -o run $SMALL --resume
+    [ "$status" -eq 0 ]
+    straight
+    cmp run/backbone.safetensors straight/run/backbone.safetensors
+}
+
+@test "a stream that ends before the last epoch is a failure, and nothing is lost" {
+    run twist-train -i "$VIEWS" -o run $SMALL --epochs=5
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"ended after 3 of 5 epochs"* ]]
+    [ -s run/checkpoint.safetensors ]
+}
+
+@test "a loss that is not finite stops the run; the checkpoint is of the step before" {
+    run twist-train -i "$VIEWS" -o run $SMALL --lr=1e40 --warmup-epochs=0 --save-every=1000
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"the step was not taken"* ]]
+    [ -s run/checkpoint.safetensors ]
+}
+
+@test "streams that cannot be trained on: another kind, one view, views of other sizes, too few samples, broken records" {
+    twist-decode -q "$BATS_FILE_TMPDIR/photos" -o images.tws
+    run twist-train -i images.tws -o run $SMALL
+    [ "$status" -eq 1 ] && [[ "$output" == *"images.tws"*"stream of images"* ]]
+    twist-augment -q -i images.tws --aug=eval --size=32 -o one.tws
+    run twist-train -i one.tws -o run $SMALL
+    [ "$status" -eq 1 ] && [[ "$output" == *"one view"* ]]
+    twist-augment -q -i images.tws --aug=barlow --size=24 -o small.tws
+    twist-cat -q --head=6 "$VIEWS" -o a.tws && twist-cat -q --skip=6 small.tws -o b.tws
+    twist-cat -q a.tws b.tws -o mixed.tws
+    run twist-train -i mixed.tws -o run $SMALL
+    [ "$status" -eq 1 ] && [[ "$output" == *"mixed.tws"*"--epoch-samples"* ]]
+    run twist-train -i mixed.tws -o mixed $SMALL --epoch-samples=20
+    [ "$status" -eq 1 ] && [[ "$output" == *"24 x 24, where the first sample's is 32 x 32"* ]]
+    run twist-train -i "$VIEWS" -o run $SMALL --batch-size=21
+    [ "$status" -eq 1 ] && [[ "$output" == *"20 samples has no batch of 21"* ]]
+    { head -c 20000 "$VIEWS"; printf xxxxxxxx; tail -c +20009 "$VIEWS"; } > broken.tws
+    run twist-train -i broken.tws -o run $SMALL
+    [ "$status" -eq 1 ] && [[ "$output" == *"broken.tws"*"record"* ]]
+    run twist-train -i nowhere.tws -o none $SMALL
+    [ "$status" -eq 1 ] && [[ "$output" == *"nowhere.tws"* ]]
+}
+
+@test "what this build cannot do is said: cuda, fp16, an unknown backbone; a folder that cannot be made" {
+    run twist-train -i "$VIEWS" -o run $SMALL --device=cuda
+    [ "$status" -eq 1 ] && [[ "$output" == *"--device=cuda"* ]]
+    run twist-train -i "$VIEWS" -o run $SMALL --precision=fp16
+    [ "$status" -eq 1 ] && [[ "$output" == *"fp16"* ]]
+    run twist-train -i "$VIEWS" -o run --backbone=resnet19
+    [ "$status" -eq 1 ] && [[ "$output" == *"resnet19"* ]]
+    run twist-train -i "$VIEWS" -o /dev/full $SMALL
+    [ "$status" -eq 1 ] && [[ "$output" == *"/dev/full"* ]]
+    run twist-train -i "$VIEWS"
+    [ "$status" -eq 2 ]
+}

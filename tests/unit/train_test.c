@@ -1,0 +1,332 @@
+/* Goal: the losses and three steps of each optimizer are PyTorch's (tests/golden/train/make.py, f64): losses, gradient norms, the
+ * weights after, to 1 % of the size of the update; nothing changes where a number is not finite; schedules; the log. */
+#include "test.h"
+
+#include "core/mem.h"
+#include "report/jsonl.h"
+#include "train/monitor.h"
+#include "train/schedule.h"
+#include "train/step.h"
+
+#include <unistd.h>
+
+enum { PROJECTIONS = 8 };
+
+/* The formulas of tests/golden/nn/make.py: number k of stream `tensor`, in [0, 1); a tensor's first values. */
+static double uniform(uint64_t k, uint64_t tensor)
+{
+    uint32_t x = (uint32_t)(k * 2654435761u + tensor * 40503u + 12345u);
+    x = (x ^ x >> 15) * 2246822519u;
+    x = (x ^ x >> 13) * 3266489917u;
+    return (double)((x ^ x >> 16) >> 8) / (1 << 24);
+}
+
+static bool ends(const char *name, const char *with)
+{
+    const size_t n = strlen(name), m = strlen(with);
+    return n >= m && strcmp(name + n - m, with) == 0;
+}
+
+static float first_value(const tw_param *p, size_t k, int number)
+{
+    const double u = uniform(k, (uint64_t)number);
+    double v = 0.2 * (u - 0.5);
+    if (ends(p->name, "running_mean"))
+        v = 0.1 * (u - 0.5);
+    else if (ends(p->name, "running_var"))
+        v = 0.5 + u;
+    else if (p->rank == 4)
+        v = (2 * u - 1) * sqrt(6 / (double)(p->dim[0] * p->dim[2] * p->dim[3]));
+    else if (p->rank == 2)
+        v = (2 * u - 1) / sqrt((double)p->dim[1]);
+    else if (ends(p->name, "weight"))
+        v = 0.75 + 0.5 * u;
+    else if (!ends(p->name, "last_linear.bias") && !ends(p->name, "head.0.bias") && !ends(p->name, "head.4.bias"))
+        return (float)v + 3; /* a norm's: see make.py */
+    return (float)v;
+}
+
+static tw_net *network(bool small_stem, const char *act)
+{
+    const tw_net_config c = {.backbone = "resnet18", .small_stem = small_stem, .head = true, .hid_dim = 128, .dim = 12, .act = act,
+                             .precision = TW_F32, .threads = 2};
+    tw_net *net = tw_net_new("cpu", &c);
+    for (int i = 0; net != NULL && i < tw_net_params(net); i++) {
+        tw_param *p = tw_net_param(net, i);
+        for (size_t k = 0; p->dtype == TW_F32 && k < p->n; k++)
+            ((float *)p->value)[k] = first_value(p, k, i);
+    }
+    return net;
+}
+
+typedef struct {
+    const char *file;
+    tw_optim_kind optim;
+    bool small_stem;
+    const char *act;
+    int n_groups;
+    tw_view_group group[2];
+    int batch;
+    double lr[3], weight_decay, clip, lam1, tau, quantile;
+} three;
+
+static const three cases[] = {
+    {"lars-two", TW_LARS, false, "relu", 1, {{2, 32, 32}}, 8, {0.2, 0.3, 0.25}, 1.5e-6, 0, 0, 1, 0},
+    {"lars-crops", TW_LARS, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {0.2, 0.3, 0.25}, 1.5e-6, 0, 0, 1, 0},
+    {"sgd-two", TW_SGD, false, "relu", 1, {{2, 32, 32}}, 8, {1e-3, 2e-3, 1.5e-3}, 1e-3, 0, 0, 1, 0},
+    {"sgd-crops", TW_SGD, false, "gelu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {1e-3, 2e-3, 1.5e-3}, 1e-3, 0.5, -0.6, 0.5, 0},
+    {"admw-two", TW_ADAMW, false, "relu", 1, {{2, 32, 32}}, 8, {1e-5, 2e-5, 1.5e-5}, 0.05, 0, 0, 1, 0},
+    {"admw-crops", TW_ADAMW, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 8, {1e-5, 2e-5, 1.5e-5}, 0.05, 3, 0, 1, 0},
+    {"selflabel", TW_SGD, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {1e-3, 2e-3, 1.5e-3}, 1e-3, 0, 0, 1, 0.5},
+    {"small-stem", TW_SGD, true, "relu", 1, {{2, 16, 16}}, 6, {1e-3, 2e-3, 1.5e-3}, 1e-3, 0, 0, 1, 0},
+};
+
+/* Pictures of step t by formula, as make.py's: noise on tiles of 8 x 8. */
+static void draw(uint8_t **pictures, const three *c, int t)
+{
+    for (int i = 0; i < c->n_groups; i++) {
+        const tw_view_group *g = &c->group[i];
+        const uint64_t number = (uint64_t)(2000 + 10 * t + i);
+        size_t k = 0;
+        for (int n = 0; n < g->n_views * c->batch; n++)
+            for (int y = 0; y < g->H; y++)
+                for (int x = 0; x < g->W; x++)
+                    for (int ch = 0; ch < 3; ch++, k++) {
+                        const int tile = ((n * (g->H / 8) + y / 8) * (g->W / 8) + x / 8) * 3 + ch;
+                        pictures[i][k] = (uint8_t)floor(256 * (0.7 * uniform((uint64_t)tile, number + 500) + 0.3 * uniform(k, number)));
+                    }
+    }
+}
+
+/* The file's numbers of one tensor: {norm, projections} of the change. */
+static int golden_line(FILE *f, char kind[16], char name[96], double *v)
+{
+    int n = 0;
+    if (fscanf(f, "%15s %95s %d", kind, name, &n) != 3 || n > 16)
+        return 0;
+    for (int i = 0; i < n; i++)
+        if (fscanf(f, "%lf", &v[i]) != 1)
+            return 0;
+    return n;
+}
+
+/* Adds to *off and *size the squared distance and norm of the tensor's change, by its projections. */
+static void compare_change(tw_net *net, const char *name, const double *want, double *off, double *size)
+{
+    for (int i = 0; i < tw_net_params(net); i++) {
+        const tw_param *p = tw_net_param(net, i);
+        if (strcmp(p->name, name) != 0)
+            continue;
+        double projection[PROJECTIONS] = {0}, distance = 0;
+        for (size_t k = 0; k < p->n; k++) {
+            const double d = (double)((const float *)p->value)[k] - (double)first_value(p, k, i);
+            for (uint64_t j = 0; j < PROJECTIONS; j++)
+                projection[j] += uniform(k, 5000 + j) < 0.5 ? -d : d;
+        }
+        for (int j = 0; j < PROJECTIONS; j++)
+            distance += (projection[j] - want[1 + j]) * (projection[j] - want[1 + j]) / PROJECTIONS;
+        *off += distance;
+        *size += want[0] * want[0];
+        return;
+    }
+    CHECK(!"a tensor of this name");
+}
+
+static void three_steps(const three *c)
+{
+    char path[64], kind[16], name[96];
+    double v[16], off = 0, size = 0;
+    uint8_t *pictures[2] = {NULL, NULL};
+    snprintf(path, sizeof path, "tests/golden/train/%s.txt", c->file);
+    FILE *f = fopen(path, "r");
+    tw_net *net = network(c->small_stem, c->act);
+    tw_optim *optim = net != NULL ? tw_optim_new(net, c->optim, 1) : NULL;
+    const tw_step_options so = {{c->lam1, 1, c->tau}, c->clip};
+    tw_step *step = optim != NULL ? tw_step_new(net, optim, c->group, c->n_groups, c->batch, &so) : NULL;
+    CHECK(f != NULL && step != NULL);
+    if (f == NULL || step == NULL)
+        return;
+    tw_net_changed(net);
+    for (int i = 0; i < c->n_groups; i++)
+        pictures[i] = tw_calloc((size_t)(c->group[i].n_views * c->batch * c->group[i].H * c->group[i].W * 3), 1);
+    double losses[3] = {0}, norms[3] = {0};
+    for (int t = 0; t < 3; t++) {
+        const tw_step_plan p = {c->lr[t], c->weight_decay, c->quantile > 0, {c->quantile, 0}, t};
+        tw_step_result r;
+        draw(pictures, c, t);
+        CHECK(tw_step_run(step, &r, pictures, &p) == 1);
+        losses[t] = r.terms.loss;
+        norms[t] = r.gradient_norm;
+    }
+    CHECK(golden_line(f, kind, name, v) == 3);
+    for (int t = 0; t < 3; t++)
+        CHECK_NEAR(losses[t], v[t], 2e-3); /* PyTorch's own f32 is as far from its f64 after two steps */
+    CHECK(golden_line(f, kind, name, v) == 3);
+    for (int t = 0; t < 3; t++)
+        CHECK_NEAR(norms[t] / v[t], 1, 5e-3);
+    while (golden_line(f, kind, name, v) == 1 + PROJECTIONS)
+        compare_change(net, name, v, &off, &size);
+    printf("%s: weights are off by %.2g of the update\n", c->file, sqrt(off / size));
+    CHECK(size > 0 && sqrt(off / size) < 0.01);
+    fclose(f);
+    for (int i = 0; i < c->n_groups; i++)
+        free(pictures[i]);
+    tw_step_free(step);
+    tw_optim_free(optim);
+    tw_net_free(net);
+}
+
+/* The losses and their gradients for many shapes and weights. */
+static void losses(void)
+{
+    FILE *f = fopen("tests/golden/train/losses.txt", "r");
+    int V, B, K, lines = 0;
+    double lam1, lam2, tau, want[4];
+    CHECK(f != NULL);
+    while (f != NULL &&
+           fscanf(f, "%d %d %d %lf %lf %lf %lf %lf %lf %lf", &V, &B, &K, &lam1, &lam2, &tau, want, want + 1, want + 2, want + 3) == 10) {
+        const size_t n = (size_t)(V * B * K);
+        float *logits = tw_calloc(n, sizeof *logits), *d = tw_calloc(n, sizeof *d);
+        const bool self = tau < 0;
+        for (size_t k = 0; k < n; k++)
+            logits[k] = (float)(8 * uniform(k, self ? 43 : 42) - 4);
+        if (self) {
+            tw_selflabel_terms t;
+            const tw_confidence c = {lam1, 0};
+            CHECK(tw_loss_selflabel(&t, d, logits, V, B, K, &c) == 0);
+            CHECK_NEAR(t.loss, want[0], 1e-6);
+        } else {
+            const tw_loss_weights w = {lam1, lam2, tau};
+            tw_loss_terms t;
+            tw_loss *l = tw_loss_new(&w, V, B, K, tw_comm_single());
+            CHECK(l != NULL && tw_loss_twist(l, &t, d, logits) == 0);
+            CHECK_NEAR(t.loss, want[0], 1e-5); /* f32 probabilities and logarithms */
+            CHECK_NEAR(t.kl, want[1], 1e-5);
+            CHECK_NEAR(t.eh, want[2], 1e-5);
+            CHECK_NEAR(t.he, want[3], 1e-5);
+            tw_loss_free(l);
+        }
+        double worst = 0;
+        for (size_t k = 0; k < n; k++) {
+            double v = NAN;
+            CHECK(fscanf(f, "%lf", &v) == 1);
+            worst = fmax(worst, fabs(v - (double)d[k]));
+        }
+        CHECK(worst < 2e-6);
+        free(logits), free(d);
+        lines++;
+    }
+    CHECK(lines == 9);
+    if (f != NULL)
+        fclose(f);
+}
+
+/* A step whose loss or gradient is not finite leaves weights, statistics and optimizer alone. */
+static void not_finite(void)
+{
+    const three *c = &cases[2];
+    uint8_t *pictures = tw_calloc(16 * 32 * 32 * 3, 1);
+    tw_net *net = network(false, "relu");
+    tw_optim *optim = tw_optim_new(net, TW_SGD, 1);
+    const tw_step_options so = {{0, 1, 1}, 0};
+    tw_step *step = tw_step_new(net, optim, c->group, 1, 8, &so);
+    const tw_step_plan p = {1e-3, 0, false, {0, 0}, 0};
+    tw_step_result r;
+    draw(&pictures, c, 0);
+    float *poisoned = tw_net_param(net, 0)->value;
+    const float keep = poisoned[5];
+    poisoned[5] = NAN;
+    tw_net_changed(net);
+    CHECK(tw_step_run(step, &r, &pictures, &p) == 0 && isnan(r.terms.loss));
+    poisoned[5] = keep;
+    for (int i = 0; i < tw_net_params(net); i++) {
+        const tw_param *t = tw_net_param(net, i);
+        size_t same = 0;
+        for (size_t k = 0; t->dtype == TW_F32 && k < t->n; k++)
+            same += ((const float *)t->value)[k] == first_value(t, k, i);
+        CHECK(t->dtype == TW_F32 ? same == t->n : *(const int64_t *)t->value == 0);
+    }
+    CHECK(tw_optim_steps(optim) == 0);
+    tw_net_changed(net);
+    CHECK(tw_step_run(step, &r, &pictures, &p) == 1 && isfinite(r.terms.loss));
+    CHECK(tw_optim_steps(optim) == 1);
+    tw_step_free(step);
+    tw_optim_free(optim);
+    tw_net_free(net);
+    free(pictures);
+}
+
+static void schedules(void)
+{
+    const tw_schedule s = {.lr = 2, .lr_sl = 0.5, .weight_decay = 0.04, .weight_decay_end = 0.4, .epochs = 30, .mme_epochs = 20,
+                           .warmup_epochs = 5, .sl_warmup_epochs = 2, .steps_per_epoch = 10};
+    CHECK(tw_schedule_warmup(20) == 3 && tw_schedule_warmup(50) == 5 && tw_schedule_warmup(51) == 10);
+    CHECK_NEAR(tw_schedule_lr(&s, 0, 0), 0, 0);
+    CHECK_NEAR(tw_schedule_lr(&s, 2, 5), 1, 1e-12);
+    CHECK_NEAR(tw_schedule_lr(&s, 5, 0), 2, 1e-12);
+    CHECK_NEAR(tw_schedule_lr(&s, 12, 5), 1.001, 1e-12); /* half of the cosine: (lr + 0.001 lr) / 2 */
+    CHECK_NEAR(tw_schedule_lr(&s, 19, 9), 0.002, 0.001);
+    CHECK_NEAR(tw_schedule_lr(&s, 20, 0), 0, 0);
+    CHECK_NEAR(tw_schedule_lr(&s, 21, 0), 0.25, 1e-12);
+    CHECK_NEAR(tw_schedule_lr(&s, 22, 0), 0.5, 1e-12);
+    CHECK_NEAR(tw_schedule_lr(&s, 26, 0), 0.5 * 0.5005, 1e-12);
+    CHECK_NEAR(tw_schedule_weight_decay(&s, 0, 0), 0.04, 1e-12);
+    CHECK_NEAR(tw_schedule_weight_decay(&s, 15, 0), 0.22, 1e-12);
+    CHECK_NEAR(tw_schedule_quantile(&s, 0.5, 0.6, 3, 0), 0.5, 0);
+    CHECK_NEAR(tw_schedule_quantile(&s, 0.5, 0.6, 25, 0), 0.55, 1e-12);
+}
+
+/* Agreement, classes and deviations of a batch made by hand. */
+static void monitor(void)
+{
+    const float logits[] = {2, 0, 0, 0, 3, 0, /* view 1: */ 1, 0, 0, 0, 0, 5};
+    const int32_t label[] = {0, 1};
+    const tw_loss_terms t = {1, 2, 3, 4};
+    tw_monitor *m = tw_monitor_new(2, 2, 3);
+    tw_epoch_summary e;
+    CHECK(tw_monitor_step(m, &t, logits, logits, label) == 0 && tw_monitor_step(m, &t, logits, logits, label) == 0);
+    CHECK(tw_monitor_epoch(&e, m) == 0);
+    CHECK(e.steps == 2);
+    CHECK_NEAR(e.mean.he, 4, 0);
+    CHECK_NEAR(e.agreement, 0.5, 0);
+    CHECK_NEAR(e.classes, 2, 0);
+    CHECK_NEAR(e.nmi, 1, 1e-12);
+    CHECK_NEAR(e.column_std, (sqrt(0.6875) + sqrt(1.6875) + sqrt(4.6875)) / 3, 1e-6);
+    CHECK_NEAR(e.row_std, (sqrt(8) + sqrt(18) + sqrt(2) + sqrt(50)) / 12, 1e-6);
+    CHECK(tw_monitor_epoch(&e, m) == 0 && e.steps == 0);
+    tw_monitor_free(m);
+}
+
+/* A log goes on behind the step of the checkpoint; later lines and one that was cut are removed. */
+static void log_lines(void)
+{
+    char path[] = "/tmp/twist-log-XXXXXX", text[256];
+    const int fd = mkstemp(path);
+    FILE *f = fdopen(fd, "w");
+    fputs("{\"step\":1,\"loss\":3}\n{\"end_of_epoch\":0}\n{\"step\":2}\n{\"step\":3}\n{\"ste", f);
+    fclose(f);
+    tw_jsonl *l = tw_jsonl_open(path, 2);
+    CHECK(l != NULL);
+    tw_jsonl_begin(l);
+    tw_jsonl_int(l, "step", 3);
+    tw_jsonl_number(l, "loss", NAN);
+    tw_jsonl_string(l, "note", "a\"b");
+    CHECK(tw_jsonl_end(l) == 0 && tw_jsonl_close(l) == 0);
+    f = fopen(path, "r");
+    text[fread(text, 1, sizeof text - 1, f)] = '\0';
+    fclose(f);
+    CHECK(strcmp(text, "{\"step\":1,\"loss\":3}\n{\"end_of_epoch\":0}\n{\"step\":2}\n{\"step\":3,\"loss\":null,\"note\":\"a\\\"b\"}\n") == 0);
+    unlink(path);
+}
+
+int main(void)
+{
+    losses();
+    schedules();
+    monitor();
+    log_lines();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        three_steps(&cases[i]);
+    not_finite();
+    return test_done();
+}
