@@ -72,7 +72,8 @@ static int prepare(tw_features *f, bool spherical)
 
 static void show_progress(const tw_kmeans_options *o, int restart, int iteration, int64_t moved)
 {
-    tw_progress("k-means, run %d of %d, iteration %d: %lld records moved", restart + 1, o->restarts, iteration + 1, (long long)moved);
+    tw_progress("k-means, run %d of %d, iteration %d: %lld records moved", restart + 1, o->restarts, iteration + 1,
+                (long long)moved);
 }
 
 static void cluster_features(struct run *r)

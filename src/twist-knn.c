@@ -143,7 +143,8 @@ static void print_metrics(struct run *r)
     printf("{");
     for (int i = 0; i < r->o.n_k; i++)
         print_k(r, r->o.k[i], vote, C);
-    printf("\"temperature\": %.9g, \"train\": %lld, \"val\": %lld}\n", r->o.temperature, (long long)r->train.n, (long long)r->val.who.n);
+    printf("\"temperature\": %.9g, \"train\": %lld, \"val\": %lld}\n", r->o.temperature, (long long)r->train.n,
+           (long long)r->val.who.n);
     free(vote);
 }
 

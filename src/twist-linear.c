@@ -126,6 +126,17 @@ static double rate_of(const struct run *r, int epoch)
     return r->o.lr * 0.5 * (1 + cos(3.14159265358979323846 * epoch / r->epochs));
 }
 
+/* n samples of the epoch have been seen. */
+static void show_progress(const struct run *r, int epoch, int64_t n, double loss)
+{
+    char left[40] = "";
+    if (r->train.kept != NULL) {
+        const double all = (double)r->epochs * (double)r->train.who->n, done = (double)epoch * (double)r->train.who->n + (double)n;
+        snprintf(left, sizeof left, ", %.0f s left", (tw_now() - r->start) * (all - done) / done);
+    }
+    tw_progress("epoch %d/%d, loss %.4f, best acc1 %.4f%s", epoch + 1, r->epochs, loss, r->best.acc1, left);
+}
+
 /* One epoch of steps. Returns the mean loss. */
 static double train_epoch(struct run *r, int epoch)
 {
@@ -139,15 +150,8 @@ static double train_epoch(struct run *r, int epoch)
             tw_progress_end();
             tw_die("epoch %d: the loss is not finite: a smaller --lr, or --normalize, may help", epoch + 1);
         }
-        if (tw_progress_due()) {
-            const double all = (double)r->epochs * (double)(r->train.kept != NULL ? r->train.who->n : 0);
-            const double done = (double)epoch * (double)r->train.who->n + (double)n, seconds = tw_now() - r->start;
-            if (all > 0)
-                tw_progress("epoch %d/%d, loss %.4f, best acc1 %.4f, %.0f s left", epoch + 1, r->epochs, loss / (double)n, r->best.acc1,
-                            seconds * (all - done) / done);
-            else
-                tw_progress("epoch %d/%d, loss %.4f, best acc1 %.4f", epoch + 1, r->epochs, loss / (double)n, r->best.acc1);
-        }
+        if (tw_progress_due())
+            show_progress(r, epoch, n, loss / (double)n);
     }
     if (m < 0) {
         tw_progress_end();
@@ -203,7 +207,8 @@ static void print_result(const struct run *r)
 {
     printf("{\"acc1\": %.9g, \"acc5\": %.9g, \"epoch\": %d, \"acc1_last\": %.9g, \"acc5_last\": %.9g, \"loss_last\": %.9g, "
            "\"epochs\": %d, \"classes\": %d, \"val\": %lld}\n",
-           r->best.acc1, r->best.acc5, r->best.epoch, r->last.acc1, r->last.acc5, r->last.loss, r->epochs, r->C, (long long)r->val.who.n);
+           r->best.acc1, r->best.acc5, r->best.epoch, r->last.acc1, r->last.acc5, r->last.loss, r->epochs, r->C,
+           (long long)r->val.who.n);
     if (fflush(stdout) != 0 || ferror(stdout))
         tw_die("standard output: cannot be written");
 }

@@ -63,7 +63,8 @@ int tw_assign(int *to, const double *cost, int rows, int cols)
 {
     const bool turned = rows > cols;
     const int n = turned ? cols : rows, m = turned ? rows : cols;
-    solver s = {.rows = n, .cols = m, .cost = cost, .row_stride = turned ? 1 : (size_t)cols, .col_stride = turned ? (size_t)cols : 1};
+    solver s = {.rows = n, .cols = m, .cost = cost,
+                .row_stride = turned ? 1 : (size_t)cols, .col_stride = turned ? (size_t)cols : 1};
     s.u = tw_calloc((size_t)n + 2 * (size_t)m, sizeof(double));
     s.row_of = tw_calloc(2 * (size_t)m, sizeof(int));
     s.done = tw_calloc((size_t)m, sizeof(bool));

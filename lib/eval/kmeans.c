@@ -42,7 +42,8 @@ static int nearest_init(nearest *s, const float *x, int64_t n, int D, int K, tw_
     return -1;
 }
 
-/* Inserts the scores of m centres from `first` on into the best list. Centres come in rising order, so an equal one stays behind. */
+/* Inserts the scores of m centres from `first` on into the best list. Centres come in rising order, so an equal one stays
+ * behind. */
 static void offer(float *best, int32_t *near, int m, const float *product, const float *half, int n, int first)
 {
     for (int j = 0; j < n; j++) {

@@ -11,8 +11,8 @@ typedef struct tw_kmeans_options {
     int K, restarts, iterations; /* clusters; runs; most iterations of each */
     bool spherical;              /* rows have unit length (tw_unit_rows): centres are scaled to unit length too */
     uint64_t seed;
-    void (*tell)(const struct tw_kmeans_options *o, int restart, int iteration, int64_t moved); /* called after each
-                                * assignment of the rows, counted from 0; NULL: nobody is */
+    /* Called after every assignment of the rows, restart and iteration counted from 0. NULL: nobody wants to know. */
+    void (*tell)(const struct tw_kmeans_options *o, int restart, int iteration, int64_t moved);
 } tw_kmeans_options;
 
 typedef struct {
@@ -39,8 +39,9 @@ void tw_kmeans_fini(tw_kmeans *k);
 int tw_kmeans_nearest(int32_t *near, int m, const float *x, int64_t n, int D, const float *centre, int K, bool spherical,
                       tw_blocks *threads);
 
-/* Seeds: K rows of x [n,D] by greedy k-means++ (Arthur and Vassilvitskii, 2007; of 2 + ln K candidates the one that lowers the sum of
- * squared distances most), drawn from a random sample of x where that is large. Numbers from (seed, TW_USE_KMEANS, restart). */
+/* Seeds: K rows of x [n,D] by greedy k-means++ (Arthur and Vassilvitskii, 2007; of 2 + ln K candidates the one that lowers the
+ * sum of squared distances most), drawn from a random sample of x where that is large. Numbers from (seed,
+ * TW_USE_KMEANS, restart). 0, or -1 and tw_error(). */
 int tw_kmeans_seed(float *centre, const float *x, int64_t n, int D, int K, uint64_t seed, int restart, tw_blocks *threads);
 
 #endif

@@ -36,9 +36,8 @@ static int seeding_init(seeding *s)
     s->sum = tw_calloc(n, sizeof *s->sum);
     s->part = tw_calloc((size_t)tw_blocks_count(s->n, ROWS), MOST_TRIES * sizeof *s->part);
     s->candidate = tw_calloc(MOST_TRIES, (size_t)s->D * sizeof *s->candidate);
-    return s->norm && s->least && s->distance && s->sum && s->part && s->candidate && tw_panels_init(&s->panels, MOST_TRIES, s->D, NULL) == 0
-               ? 0
-               : -1;
+    const bool ok = s->norm && s->least && s->distance && s->sum && s->part && s->candidate;
+    return ok ? tw_panels_init(&s->panels, MOST_TRIES, s->D, NULL) : -1;
 }
 
 static void seeding_fini(seeding *s)

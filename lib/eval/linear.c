@@ -250,7 +250,9 @@ static void count_block(void *context, int block, int worker)
 int tw_linear_count(int64_t hits[2], tw_linear *l, const float *x, const int32_t *y, int64_t n)
 {
     const int threads = tw_blocks_threads(l->threads);
-    struct count s = {l, x, y, n, tw_calloc((size_t)threads * ROWS, (size_t)l->C * sizeof(float)), tw_calloc((size_t)threads, sizeof *s.hits)};
+    struct count s = {l, x, y, n, NULL, NULL};
+    s.z = tw_calloc((size_t)threads * ROWS, (size_t)l->C * sizeof *s.z);
+    s.hits = tw_calloc((size_t)threads, sizeof *s.hits);
     const bool ok = s.z != NULL && s.hits != NULL;
     if (ok) {
         tw_panels_set(&l->weight, l->w, (size_t)l->D, 1, l->C, l->D, l->threads);

@@ -66,8 +66,9 @@ static void set_panel(void *context, int block, int worker)
 {
     (void)worker;
     const struct setting *s = context;
-    const int nr = s->p->kernel->nr, first = block * nr, left = s->p->n - first;
-    lay_out(s->p->data + (size_t)first * s->p->k, nr, s->b + (size_t)first * s->row, s->row, s->col, left < nr ? left : nr, s->p->k);
+    const tw_panels *p = s->p;
+    const int nr = p->kernel->nr, first = block * nr, left = p->n - first;
+    lay_out(p->data + (size_t)first * p->k, nr, s->b + (size_t)first * s->row, s->row, s->col, left < nr ? left : nr, p->k);
 }
 
 void tw_panels_set(tw_panels *p, const float *b, size_t row, size_t col, int n, int k, tw_blocks *threads)
@@ -84,8 +85,8 @@ tw_panels tw_panels_part(const tw_panels *p, int first, int n)
 }
 
 /* A tile of which only m x n are wanted. */
-static void edge_tile(const tw_matrix_kernel *kernel, float *c, size_t stride, const float *a, const float *b, int k, bool zero, int m,
-                      int n)
+static void edge_tile(const tw_matrix_kernel *kernel, float *c, size_t stride, const float *a, const float *b, int k, bool zero,
+                      int m, int n)
 {
     _Alignas(64) float part[TW_MATRIX_MOST_MR * TW_MATRIX_MOST_NR] = {0};
     for (int i = 0; i < m && !zero; i++)

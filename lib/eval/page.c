@@ -17,7 +17,8 @@ static const char head[] =
     "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><title>Clusters and classes</title>\n"
     "<style>body{font:15px/1.5 sans-serif;max-width:70em;margin:2em auto;padding:0 1em;color:#222}table{border-collapse:collapse}\n"
     "td,th{padding:.2em .9em;border-bottom:1px solid #ddd;text-align:right}th:first-child,td.n{text-align:left}\n"
-    "figure{display:inline-block;vertical-align:top;width:150px;margin:6px;font-size:12px}figure img{max-width:150px;max-height:110px}\n"
+    "figure{display:inline-block;vertical-align:top;width:150px;margin:6px;font-size:12px}\n"
+    "figure img{max-width:150px;max-height:110px}\n"
     "figcaption div{overflow:hidden;white-space:nowrap;text-overflow:ellipsis}.k{color:#888}.y{color:#070;font-weight:bold}\n"
     "svg{font:11px sans-serif}.f{fill:none;stroke:#bbb}.s{fill:#2a6fb0}code{background:#f4f4f4}</style>\n";
 
@@ -130,8 +131,8 @@ static void put_picture(FILE *f, const tw_page *p, int64_t i, const char *way)
 static void put_pictures(FILE *f, const tw_page *p, const char *way)
 {
     const int64_t n = p->clusters->who.n, shown = n < TW_PAGE_PICTURES ? n : TW_PAGE_PICTURES;
-    fprintf(f, "<h2>Pictures</h2>\n<p>%lld of %lld samples, evenly spread. Grey: the label (or the key). Below: the %s, by the class that "
-               "each stands for; green where that is the label.</p>\n",
+    fprintf(f, "<h2>Pictures</h2>\n<p>%lld of %lld samples, evenly spread. Grey: the label (or the key). Below: the "
+               "%s, by the class that each stands for; green where that is the label.</p>\n",
             (long long)shown, (long long)n, p->clusters->prob != NULL ? "three most probable clusters" : "three nearest clusters");
     for (int64_t i = 0; i < shown; i++)
         put_picture(f, p, i * n / shown, way);

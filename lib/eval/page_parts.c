@@ -7,17 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHADES = 8, NAMED_CLASSES = 40, COUNTED_CLASSES = 20, PICTURE = 640 };
+enum { SHADES = 8, NAMED_CLASSES = 40, COUNTED_CLASSES = 20, LEAST_SIZE = 640 };
 
 void tw_page_class(FILE *f, const tw_page *p, int class, int cluster)
 {
     const tw_roster *who = &p->clusters->who;
     const tw_match *m = p->match;
-    const char *name = class >= 0 && class < who->named ? who->classes[class] : class >= 0 && m != NULL && class < m->named ? m->classes[class] : NULL;
     if (class < 0)
         fprintf(f, "cluster %d", cluster);
-    else if (name != NULL)
-        tw_text_html(f, name, strlen(name));
+    else if (class < who->named)
+        tw_text_html(f, who->classes[class], strlen(who->classes[class]));
+    else if (m != NULL && class < m->named)
+        tw_text_html(f, m->classes[class], strlen(m->classes[class]));
     else
         fprintf(f, "class %d", class);
 }
@@ -74,8 +75,8 @@ static void put_counts(FILE *f, const int64_t *count, int C, double cell)
     for (int r = 0; r < C; r++)
         for (int j = 0; j <= C; j++)
             if (count[(size_t)r * (C + 1) + j] > 0)
-                fprintf(f, "<text x=\"%.4g\" y=\"%.4g\" text-anchor=\"middle\">%lld</text>\n", (j + 0.5) * cell, (r + 0.5) * cell + 4,
-                        (long long)count[(size_t)r * (C + 1) + j]);
+                fprintf(f, "<text x=\"%.4g\" y=\"%.4g\" text-anchor=\"middle\">%lld</text>\n", (j + 0.5) * cell,
+                        (r + 0.5) * cell + 4, (long long)count[(size_t)r * (C + 1) + j]);
 }
 
 int tw_page_confusion(FILE *f, const tw_page *p)
@@ -90,16 +91,17 @@ int tw_page_confusion(FILE *f, const tw_page *p)
     int64_t *count = count_cells(p, C);
     if (count == NULL)
         return -1;
-    const double cell = (double)PICTURE / (C + 1);
-    fputs("<h2>Confusion matrix</h2>\n<p>A row for each label, a column for the class that the sample's cluster stands for, the last one "
-          "for clusters that stand for none; darker: a larger share of the row.</p>\n", f);
+    const int size = C + 1 > LEAST_SIZE ? C + 1 : LEAST_SIZE;
+    const double cell = (double)size / (C + 1);
+    fputs("<h2>Confusion matrix</h2>\n<p>A row for each label, a column for the class that the sample's cluster stands for, the "
+          "last one for clusters that stand for none; darker: a larger share of the row.</p>\n", f);
     fprintf(f, "<svg width=\"%d\" height=\"%d\" role=\"img\"><title>confusion matrix</title><g transform=\"translate(%d,%d)\">\n",
-            PICTURE + 2 * margin, PICTURE + margin + 10, margin, margin);
+            size + 2 * margin, size + margin + 10, margin, margin);
     fprintf(f, "<g transform=\"scale(%.6g)\">\n", cell);
     for (int shade = 0; shade < SHADES; shade++)
         put_shade(f, count, C, shade);
-    fprintf(f, "</g>\n<rect class=\"f\" width=\"%d\" height=\"%.4g\"/><path class=\"f\" d=\"M%.4g 0v%.4g\"/>\n", PICTURE, C * cell, C * cell,
-            C * cell);
+    fprintf(f, "</g>\n<rect class=\"f\" width=\"%d\" height=\"%.4g\"/><path class=\"f\" d=\"M%.4g 0v%.4g\"/>\n", size, C * cell,
+            C * cell, C * cell);
     if (C <= NAMED_CLASSES)
         put_names(f, p, C, cell);
     if (C <= COUNTED_CLASSES)
@@ -117,7 +119,9 @@ typedef struct {
 static int largest_first(const void *a, const void *b)
 {
     const cluster_row *p = a, *q = b;
-    return p->samples != q->samples ? (p->samples < q->samples) - (p->samples > q->samples) : (p->cluster > q->cluster) - (p->cluster < q->cluster);
+    if (p->samples != q->samples)
+        return p->samples < q->samples ? 1 : -1;
+    return p->cluster - q->cluster;
 }
 
 int tw_page_clusters(FILE *f, const tw_page *p)

@@ -126,9 +126,13 @@ static int count_cells(table *t, const int *row, const int *col)
 
 static int table_init(table *t, const int32_t *a, const int32_t *b, size_t n)
 {
-    *t = (table){.n = n, .row = tw_calloc(n, sizeof(int)), .col = tw_calloc(n, sizeof(int)), .count = tw_calloc(n, sizeof(int64_t))};
+    *t = (table){.n = n};
+    t->row = tw_calloc(n, sizeof *t->row);
+    t->col = tw_calloc(n, sizeof *t->col);
+    t->count = tw_calloc(n, sizeof *t->count);
     int *row = tw_calloc(n, sizeof *row), *col = tw_calloc(n, sizeof *col);
-    bool ok = t->row && t->col && t->count && row && col && (t->rows = renumber(row, a, n)) >= 0 && (t->cols = renumber(col, b, n)) >= 0;
+    bool ok = t->row && t->col && t->count && row && col;
+    ok = ok && (t->rows = renumber(row, a, n)) >= 0 && (t->cols = renumber(col, b, n)) >= 0;
     if (ok) {
         t->row_sum = tw_calloc((size_t)t->rows, sizeof *t->row_sum);
         t->col_sum = tw_calloc((size_t)t->cols, sizeof *t->col_sum);

@@ -76,8 +76,8 @@ int tw_roster_add(tw_roster *r, const tw_sample *s)
     const size_t n = (size_t)r->n + 1, end = r->text.size + s->key_size;
     if (check_label(r, s) != 0)
         return -1;
-    if (tw_grow(&r->label, &r->label_cap, n, sizeof *r->label) != 0 || tw_grow(&r->key_end, &r->key_cap, n, sizeof *r->key_end) != 0 ||
-        tw_grow(&r->text.data, &r->text.cap, end, 1) != 0)
+    if (tw_grow(&r->label, &r->label_cap, n, sizeof *r->label) != 0 ||
+        tw_grow(&r->key_end, &r->key_cap, n, sizeof *r->key_end) != 0 || tw_grow(&r->text.data, &r->text.cap, end, 1) != 0)
         return -1;
     if (s->key_size > 0)
         memcpy(r->text.data + r->text.size, s->key, s->key_size);

@@ -1,4 +1,5 @@
-/* Goal: clusters are read from probabilities and logits alike, scored against labels and a match, and the match survives its file. */
+/* Goal: clusters are read from probabilities and logits alike, scored against labels and a match, and the match survives
+ * its file. */
 #include "test.h"
 
 #include "eval/clusters.h"
@@ -39,7 +40,8 @@ static void reading(void)
 static void scores(void)
 {
     /* six samples, three clusters, two classes; the last sample has no label */
-    int32_t top[6 * TW_TOP] = {0, 1, 2, -1, -1, 0, 1, 2, -1, -1, 1, 0, 2, -1, -1, 1, 2, 0, -1, -1, 1, 0, 2, -1, -1, 2, 0, 1, -1, -1};
+    int32_t top[6 * TW_TOP] = {0, 1, 2, -1, -1, 0, 1, 2, -1, -1, 1, 0, 2, -1, -1,
+                               1, 2, 0, -1, -1, 1, 0, 2, -1, -1, 2, 0, 1, -1, -1};
     int32_t label[6] = {0, 0, 1, 1, 0, -1};
     const int to[3] = {0, 1, -1}, other[3] = {1, -1, -1};
     tw_clusters c = {.who = {.n = 6, .labelled = 5, .label = label, .n_classes = 2}, .K = 3, .top = top};
@@ -83,7 +85,8 @@ static void matches(void)
         {"{\"clusters\":4,\"n_classes\":4,\"match\":[0,1,2,3]}", "want null or a list of 4 names"},
         {"{\"clusters\":4,\"n_classes\":4,\"classes\":[\"a\"],\"match\":[0,1,2,3]}", "want null or a list of 4 names"},
         {"{\"clusters\":4,\"n_classes\":4,\"classes\":[\"class 0\",\"class 1\",\"class 2\",3],\"match\":[0,1,2,3]}", "no text"},
-        {"{\"clusters\":4,\"n_classes\":4,\"classes\":[\"class 0\",\"b\",\"c\",\"d\"],\"match\":[0,1,2,3]}", "its classes are not those of"}};
+        {"{\"clusters\":4,\"n_classes\":4,\"classes\":[\"class 0\",\"b\",\"c\",\"d\"],\"match\":[0,1,2,3]}",
+         "its classes are not those of"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         write_text(path, bad[i][0]);
         CHECK(tw_match_read(&m, path, &c) == -1 && m.to == NULL);

@@ -36,7 +36,8 @@ static void products(void)
         const int m = sizes[s][0], n = sizes[s][1], k = sizes[s][2];
         const size_t bytes = (size_t)m * n * sizeof(float);
         float *a = noise((size_t)m * k, 1), *b = noise((size_t)n * k, 2), *start = noise((size_t)m * n, 3);
-        float *want = malloc(bytes), *c = malloc(bytes), *bt = malloc((size_t)n * k * sizeof *bt), *at = malloc((size_t)m * k * sizeof *at);
+        float *want = malloc(bytes), *c = malloc(bytes);
+        float *bt = malloc((size_t)n * k * sizeof *bt), *at = malloc((size_t)m * k * sizeof *at);
         for (int i = 0; i < n * k; i++)
             bt[(size_t)(i % k) * n + i / k] = b[i];
         for (int i = 0; i < m * k; i++)

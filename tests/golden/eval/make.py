@@ -1,4 +1,4 @@
-"""Makes partition.txt, assignment.txt, knn.txt, linear.txt and the feature streams beside it.
+"""Makes the figures (*.txt) and the feature streams (*.tws) beside it: what scikit-learn, SciPy and PyTorch say.
 Needs numpy, scipy, scikit-learn, torch, msgpack, msgpack-numpy."""
 import os
 
@@ -43,7 +43,8 @@ def partitions():
 
 def assignments():
     with open(os.path.join(here, "assignment.txt"), "w") as f:
-        for rows, cols, kind in [(1, 1, 0), (4, 4, 0), (10, 10, 1), (7, 12, 0), (12, 7, 1), (40, 40, 1), (3, 50, 1), (50, 3, 0), (60, 60, 0)]:
+        for rows, cols, kind in [(1, 1, 0), (4, 4, 0), (10, 10, 1), (7, 12, 0), (12, 7, 1), (40, 40, 1), (3, 50, 1), (50, 3, 0),
+                                 (60, 60, 0)]:
             cost = rng.normal(size=(rows, cols)) if kind == 0 else -rng.integers(0, 6, (rows, cols)).astype(float)
             i, j = linear_sum_assignment(cost)
             row(f, [rows, cols], "%d")
@@ -124,7 +125,7 @@ def cluster_stream():
 
 
 def linear():
-    """SGD with momentum and weight decay on batches of 8 in given orders, the last of an epoch smaller; cosine learning rate per epoch."""
+    """SGD with momentum and weight decay on batches of 8 in given orders, the last of an epoch smaller; cosine rate per epoch."""
     n, d, c, epochs, batch, lr, wd = 30, 10, 5, 8, 8, 0.3, 0.01
     x, y = torch.tensor(rng.normal(size=(n, d)).astype(np.float32)), torch.tensor(rng.integers(0, c, n))
     order = np.stack([rng.permutation(n) for _ in range(epochs)])
@@ -213,7 +214,8 @@ stream("odd.tws", 10, 8, 4, 16, odd="features")
 stream("cut.tws", 10, 8, 4, 17, end=False)
 with open(os.path.join(here, "names.tws"), "wb") as out:  # a class and a key that tables and pages must not be broken by
     for record in ({"twist": 1, "kind": "features", "classes": ['<b>"&\t</b>']},
-                   {"key": 'a\t<i>\n\\b"', "index": 0, "label": 0, "logits": np.array([1, 2], np.float32)}, {"end": True, "samples": 1}):
+                   {"key": 'a\t<i>\n\\b"', "index": 0, "label": 0, "logits": np.array([1, 2], np.float32)},
+                   {"end": True, "samples": 1}):
         out.write(pack(record))
 stream("nan-logits.tws", 10, 8, 4, 15, nan="logits")
 stream("odd-logits.tws", 10, 8, 4, 16, odd="logits")
