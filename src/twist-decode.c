@@ -45,7 +45,7 @@ static const char *const on_error_names[] = {"skip", "fail", "substitute", NULL}
 static const char *const truncated_names[] = {"bad", "keep", NULL};
 
 enum { KEEP_IMAGE = 4 << 20, KEEP_FILE = 1 << 20 }; /* larger blocks are given back after each picture */
-static const size_t BUDGET = 56u << 20;             /* a thread, for what pictures of any size take */
+static const size_t BUDGET = 40u << 20;             /* a thread beyond the first, for pictures that are not the next to be written */
 
 struct opts {
     tw_source_options from;
@@ -69,7 +69,7 @@ struct job {
     tw_picture member;  /* of an archive in sequence */
     tw_image image;
     void *file;         /* what was read of a file */
-    size_t file_cap, claimed;
+    size_t file_cap;
     tw_parts record;    /* refers to the image */
     bool bad;
     char path[1024], cause[600]; /* what was wrong with which (also where another took its place); cause "": nothing */
@@ -169,7 +169,6 @@ static void claim(void *context, size_t bytes)
 {
     struct job *j = context;
     tw_budget_take(j->run->budget, j->number, bytes);
-    j->claimed += bytes;
 }
 
 static int decode(struct job *j, const void *bytes, size_t size)
@@ -199,9 +198,17 @@ static int read_and_decode(struct job *j, uint64_t index, int worker)
 {
     const double start = tw_now();
     size_t size;
-    const int rc = tw_source_read(j->run->source, index, &j->file, &j->file_cap, &size);
+    int rc = tw_source_read(j->run->source, index, &j->file, &j->file_cap, &size);
     j->run->reading[worker] += tw_now() - start;
-    return rc == 0 ? decode(j, j->file, size) : -1;
+    if (rc != 0)
+        return -1;
+    rc = decode(j, j->file, size);
+    if (j->file_cap > KEEP_FILE) {
+        free(j->file);
+        j->file = NULL;
+        j->file_cap = 0;
+    }
+    return rc;
 }
 
 /* A sample of the data set: itself or, with --on-error=substitute, the next good one in the order of the shard. */
@@ -286,16 +293,10 @@ static void release(struct run *r, struct job *j)
 {
     if (j->image.cap > KEEP_IMAGE || j->image.spare_cap > KEEP_IMAGE)
         tw_image_fini(&j->image);
-    if (j->file_cap > KEEP_FILE) {
-        free(j->file);
-        j->file = NULL;
-        j->file_cap = 0;
-    }
     free(j->member.name);
     free(j->member.bytes);
     j->member = (tw_picture){0};
-    tw_budget_done(r->budget, j->number, j->claimed);
-    j->claimed = 0;
+    tw_budget_done(r->budget);
     r->idle[r->n_idle++] = j;
 }
 
@@ -456,7 +457,7 @@ static void start_pool(struct run *r)
     r->job = tw_calloc((size_t)r->n_jobs + 1, sizeof *r->job);
     r->idle = tw_calloc((size_t)r->n_jobs + 1, sizeof *r->idle);
     r->reading = tw_calloc((size_t)jobs, sizeof *r->reading);
-    r->budget = tw_budget_new(BUDGET * (size_t)jobs);
+    r->budget = tw_budget_new(BUDGET * (size_t)jobs - BUDGET, r->n_jobs + 1);
     r->pool = tw_pool_new(jobs > 1 ? jobs : 0, r->n_jobs, work, r);
     if (r->job == NULL || r->idle == NULL || r->reading == NULL || r->budget == NULL || r->pool == NULL)
         tw_die_error();

@@ -1,12 +1,14 @@
 /* Goal: the core library keeps its promises: options, numbers, Philox, the ordered pool, files written whole. */
 #include "test.h"
 
+#include "core/budget.h"
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/opts.h"
 #include "core/philox.h"
 #include "core/pool.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 static void options(void)
@@ -103,6 +105,53 @@ static void pool(void)
     }
 }
 
+static tw_budget *shared;
+static int in_use, most;
+static pthread_mutex_t count_lock = PTHREAD_MUTEX_INITIALIZER;
+
+typedef struct {
+    uint64_t number;
+    int bytes;
+} claimer;
+
+static void claim_job(void *job, int worker, void *context)
+{
+    const claimer *c = job;
+    (void)worker, (void)context;
+    tw_budget_take(shared, c->number, (size_t)c->bytes);
+    pthread_mutex_lock(&count_lock);
+    in_use += c->bytes;
+    most = in_use > most ? in_use : most;
+    pthread_mutex_unlock(&count_lock);
+    usleep(100);
+}
+
+/* Jobs of 1 to 90 bytes with 100 set aside: never more than that and the oldest's at once, and all of them get done, also those that ask
+ * for more than there is. */
+static void budget(void)
+{
+    claimer job[300];
+    int next = 0, done = 0;
+    shared = tw_budget_new(100, 10);
+    tw_pool *p = tw_pool_new(4, 10, claim_job, NULL);
+    CHECK(shared != NULL && p != NULL);
+    while (done < 300) {
+        while (next < 300 && !tw_pool_full(p)) {
+            job[next] = (claimer){(uint64_t)next, next % 50 == 49 ? 1000 : 1 + next * 37 % 90};
+            tw_pool_submit(p, &job[next++]);
+        }
+        const claimer *c = tw_pool_take(p);
+        pthread_mutex_lock(&count_lock);
+        in_use -= c->bytes;
+        pthread_mutex_unlock(&count_lock);
+        tw_budget_done(shared);
+        done++;
+    }
+    CHECK(most <= 1100 && most > 100);
+    tw_pool_free(p);
+    tw_budget_free(shared);
+}
+
 static void files(void)
 {
     char path[] = "/tmp/twist-core-XXXXXX";
@@ -141,6 +190,7 @@ int main(void)
     options();
     random_numbers();
     pool();
+    budget();
     files();
     return test_done();
 }
