@@ -21,6 +21,7 @@ static const char usage[] =
     "first to last, a .tar.gz or .tar.zst file or - (a tar on standard input).\n"
     "      --list FILE        also the pictures of `path[TAB label]` lines (-: standard input)   -0, --null  ended by NUL, no labels\n"
     "      --labels FILE      labels from `name TAB label` lines, .csv, .tsv or .jsonl, instead of the sources' own\n"
+    "      --listing FILE     keep the listing of the folders in FILE and use it while they are unchanged\n"
     "      --subset FILE      keep only the pictures named in FILE        --every N  keep only each N-th of them (default 1)\n"
     "  -i, --input ENDPOINT   decode a files stream instead of SOURCEs    -o, --output ENDPOINT  -, a file (default -)\n"
     "      --shuffle          a new order each epoch (default: sorted)    --seed N   of the order (default 0)\n"
@@ -102,6 +103,7 @@ static void parse(struct opts *o, tw_strings *operands, int argc, char **argv)
         {'0', "null", TW_OPT_FLAG, &o->from.nuls, 0, 0, NULL},
         {0, "subset", TW_OPT_STRING, &o->from.subset, 0, 0, NULL},
         {0, "labels", TW_OPT_STRING, &o->from.labels, 0, 0, NULL},
+        {0, "listing", TW_OPT_STRING, &o->from.listing, 0, 0, NULL},
         {0, "every", TW_OPT_I64, &o->from.every, 1, 1e15, NULL},
         {'i', "input", TW_OPT_STRING, &o->input, 0, 0, NULL},
         {'o', "output", TW_OPT_STRING, &o->output, 0, 0, NULL},
@@ -132,6 +134,7 @@ static void parse(struct opts *o, tw_strings *operands, int argc, char **argv)
     o->from.operand = operands->item;
     o->from.n_operands = operands->n;
     o->from.keep_cut = o->truncated == 1;
+    o->from.jobs = o->jobs;
 }
 
 /* Options that want a data set read at random: none may be given for a stream or an archive in sequence. */
@@ -144,7 +147,7 @@ static void refuse(const char *const *names, size_t n, const struct opts *o, con
 
 static bool check_sources(const struct opts *o)
 {
-    static const char *const order[] = {"shuffle", "seed", "epochs", "start-epoch", "on-error", "list"};
+    static const char *const order[] = {"shuffle", "seed", "epochs", "start-epoch", "on-error", "list", "listing"};
     static const char *const stream[] = {"subset", "labels", "every", "skip", "limit", "shard"};
     int sequences = 0;
     for (int i = 0; i < o->from.n_operands; i++)

@@ -119,6 +119,44 @@ END
     [ "$(twist-decode --limit=2 photos | samples | wc -l)" -eq 2 ]
 }
 
+@test "--listing: kept, used while the folders are unchanged, made anew when one changes" {
+    photos
+    cp -r photos other
+    touch -d '2020-01-01' photos photos/* photos/bee/small other other/* other/bee/small
+    twist-decode photos other | records > want
+    twist-decode --listing=l photos other | records | cmp want
+    [ "$(head -n 1 l)" = "twist-listing 1 2 10 3 24" ]
+    sed -i 's,photos/ant/s444,photos/ant/s422,' l # what it says is believed
+    ! cmp -s want <(twist-decode --listing=l photos other | records)
+    touch -d '2020-01-02' photos/bee/small
+    twist-decode --shuffle --listing=l photos other | records | sed 's/"pos": [0-9]*/"pos": X/' | sort | cmp <(sed 's/"pos": [0-9]*/"pos": X/' want | sort)
+    cp "$GOLDEN/grey.jpg" other/ant/new.jpg
+    [ "$(twist-decode --listing=l photos other | samples | grep -c new)" -eq 1 ]
+    [ "$(twist-decode --listing=l photos | samples | wc -l)" -eq 12 ] # of other folders
+    touch -d '2020-01-02' other other/*
+    twist-decode --listing=l photos | records > want
+    size=$(stat -c %s l)
+    for ((n = 1; n < size; n += 31)); do
+        head -c "$n" l > cut
+        twist-decode --listing=cut photos | records | cmp want
+    done
+    twist-decode --listing=fresh other > /dev/null
+    touch other/cow
+    twist-decode --listing=now other > /dev/null
+    [ -e fresh ] && [ ! -e now ] # a folder changed this second may change again unseen
+    echo precious > file
+    run twist-decode --listing=file photos
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"file: there is a file that is no listing"* ]]
+    [ "$(cat file)" = precious ]
+    run twist-decode --listing=x photos/ant/s444.jpg
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"photos/ant/s444.jpg: Not a directory"* ]]
+    run twist-decode --listing=/nowhere/x photos
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"/nowhere/x"* ]]
+}
+
 @test "bad pictures are left out by name, counted, and shift nothing" {
     photos
     twist-decode photos | records > good

@@ -75,10 +75,12 @@ static int decode(decoder *d, tw_image *out, const tw_decode_options *o)
         png_set_compression_buffer_size(d->png, 64); /* it asks for so much at a time: the last bytes of a cut file count too */
     png_read_info(d->png, d->info);
     const png_uint_32 w = png_get_image_width(d->png, d->info), h = png_get_image_height(d->png, d->info);
+    if (tw_image_check(w, h, o) != 0)
+        return -1;
     /* deflate makes at most 1032 bytes of one: a bomb's little brother is refused before memory is filled for it */
     if (!o->keep_truncated && h * (uint64_t)png_get_rowbytes(d->png, d->info) / 1032 > (uint64_t)(d->end - d->at))
         return tw_fail("bad PNG: the file is truncated");
-    if (tw_image_check(w, h, o) != 0 || tw_image_resize(out, w, h, 0, o) != 0)
+    if (tw_image_resize(out, w, h, 0, o) != 0)
         return -1;
     memset(out->data, 0, (size_t)w * h * 3);
     const bool wide_grey = set_transforms(d);

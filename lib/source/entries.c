@@ -41,6 +41,23 @@ bool tw_entries_span(const tw_entries *e, size_t i, tw_span *span)
     return e->entry[i].in_tar;
 }
 
+int tw_entries_append(tw_entries *e, const tw_entries *from, int32_t label)
+{
+    if (from->n == 0)
+        return 0;
+    if (tw_grow(&e->block, &e->block_cap, e->used + from->used, 1) != 0 || tw_grow(&e->entry, &e->cap, e->n + from->n, sizeof *e->entry) != 0)
+        return -1;
+    memcpy(e->block + e->used, from->block, from->used);
+    for (size_t i = 0; i < from->n; i++) {
+        tw_entry x = from->entry[i];
+        x.at += e->used;
+        x.label = label;
+        e->entry[e->n++] = x;
+    }
+    e->used += from->used;
+    return 0;
+}
+
 /* The slot of a class name, or the free one where it belongs. There are always free ones. */
 static int32_t *find_slot(const tw_entries *e, const char *name)
 {

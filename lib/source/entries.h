@@ -39,6 +39,9 @@ int tw_entries_add_member(tw_entries *e, const char *name, int32_t label, const 
 /* The number of a class name, which is added if it is new: -1 where memory runs out. */
 int32_t tw_entries_class(tw_entries *e, const char *name);
 
+/* Appends copies of all entries of another list, with that label. */
+int tw_entries_append(tw_entries *e, const tw_entries *from, int32_t label);
+
 const char *tw_entries_path(const tw_entries *e, size_t i);
 /* Whether the i-th is a member of a tar, and then where. */
 bool tw_entries_span(const tw_entries *e, size_t i, tw_span *span);
@@ -54,8 +57,5 @@ int tw_entries_number_classes(tw_entries *e);
 /* Drops the class names; the entries' labels mean nothing until they are set anew. */
 void tw_entries_forget_classes(tw_entries *e);
 void tw_entries_fini(tw_entries *e);
-
-/* Appends the pictures of a folder as tw_source_open describes. 0, or -1 and tw_error(). */
-int tw_entries_folder(tw_entries *e, const char *folder);
 
 #endif

@@ -1,10 +1,11 @@
-/* Walking an image folder. */
-#include "source/entries.h"
+#include "source/folder.h"
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "core/pool.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,65 +25,200 @@ static bool is_picture(const char *name)
     return false;
 }
 
-static bool is_folder(const char *path, const struct dirent *d)
+/* A path that grows and shrinks on the way through the folders. */
+typedef struct {
+    char *text;
+    size_t n, cap;
+} trail;
+
+static int append(trail *t, const char *name)
+{
+    const size_t n = strlen(name);
+    const bool slash = t->n > 0 && t->text[t->n - 1] != '/';
+    if (tw_grow(&t->text, &t->cap, t->n + slash + n + 1, 1) != 0)
+        return -1;
+    if (slash)
+        t->text[t->n++] = '/';
+    memcpy(t->text + t->n, name, n + 1);
+    t->n += n;
+    return 0;
+}
+
+static void cut(trail *t, size_t n)
+{
+    t->n = n;
+    t->text[n] = '\0';
+}
+
+static bool is_folder(const trail *t, const struct dirent *d)
 {
     struct stat st;
     if (d->d_type == DT_DIR || d->d_type == DT_REG)
         return d->d_type == DT_DIR;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    return stat(t->text, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static char *join(const char *folder, const char *name)
+/* What the walk through one class folder, or one level, finds. */
+typedef struct {
+    tw_entries files, folders;
+    trail at;
+} found;
+
+static void found_fini(found *f)
 {
-    const size_t n = strlen(folder);
-    char *path;
-    if (asprintf(&path, "%s%s%s", folder, n > 0 && folder[n - 1] == '/' ? "" : "/", name) < 0) {
-        tw_fail("out of memory");
+    tw_entries_fini(&f->files);
+    tw_entries_fini(&f->folders);
+    free(f->at.text);
+}
+
+static DIR *open_folder(found *f)
+{
+    struct stat st;
+    DIR *dir = opendir(f->at.text);
+    if (dir == NULL || fstat(dirfd(dir), &st) != 0) {
+        tw_fail_errno("%s", f->at.text);
+        if (dir != NULL)
+            closedir(dir);
         return NULL;
     }
-    return path;
+    const tw_span changed = {st.st_mtim.tv_sec, st.st_mtim.tv_nsec, 0}; /* before it is read: a change meanwhile will be seen */
+    if (tw_entries_add_member(&f->folders, f->at.text, -1, &changed) == 0)
+        return dir;
+    closedir(dir);
+    return NULL;
 }
 
-/* Appends the pictures of a folder, where `below` those of its subfolders too, each first-level one a class of its own if
- * `classes`. */
-static int walk(tw_entries *e, const char *folder, int32_t label, bool files, bool below, bool classes, int depth)
+/* All pictures in the folder at f->at and below. */
+static int walk(found *f, int depth)
 {
     if (depth > MAX_DEPTH)
-        return tw_fail("%s: folders nested deeper than %d: a link in a circle?", folder, MAX_DEPTH);
-    DIR *dir = opendir(folder);
+        return tw_fail("%s: folders nested deeper than %d: a link in a circle?", f->at.text, MAX_DEPTH);
+    DIR *dir = open_folder(f);
     if (dir == NULL)
-        return tw_fail_errno("%s", folder);
+        return -1;
+    const size_t here = f->at.n;
     int rc = 0;
-    for (struct dirent *d; rc == 0 && (d = readdir(dir)) != NULL;) {
+    errno = 0;
+    for (struct dirent *d; rc == 0 && (d = readdir(dir)) != NULL; cut(&f->at, here)) {
         if (d->d_name[0] == '.')
             continue;
-        char *path = join(folder, d->d_name);
-        if (path == NULL) {
-            rc = -1;
-        } else if (is_folder(path, d)) {
-            int32_t of = label;
-            if (below && classes && (of = tw_entries_class(e, d->d_name)) < 0)
-                rc = -1;
-            else if (below)
-                rc = walk(e, path, of, true, true, false, depth + 1);
-        } else if (files && is_picture(d->d_name)) {
-            rc = tw_entries_add(e, path, label);
-        }
-        free(path);
+        rc = append(&f->at, d->d_name);
+        if (rc == 0 && is_folder(&f->at, d))
+            rc = walk(f, depth + 1);
+        else if (rc == 0 && is_picture(d->d_name))
+            rc = tw_entries_add(&f->files, f->at.text, 0);
+        errno = 0;
     }
+    if (rc == 0 && errno != 0)
+        rc = tw_fail_errno("%s", f->at.text);
     closedir(dir);
     return rc;
 }
 
-int tw_entries_folder(tw_entries *e, const char *folder)
+/* One level: its pictures, and its folders as files of `below`. */
+static int list(found *f, tw_entries *below)
 {
+    DIR *dir = open_folder(f);
+    if (dir == NULL)
+        return -1;
+    const size_t here = f->at.n;
+    int rc = 0;
+    errno = 0;
+    for (struct dirent *d; rc == 0 && (d = readdir(dir)) != NULL; cut(&f->at, here)) {
+        if (d->d_name[0] == '.')
+            continue;
+        rc = append(&f->at, d->d_name);
+        if (rc == 0 && is_folder(&f->at, d))
+            rc = tw_entries_add(below, f->at.text, 0);
+        else if (rc == 0 && is_picture(d->d_name))
+            rc = tw_entries_add(&f->files, f->at.text, -1);
+        errno = 0;
+    }
+    if (rc == 0 && errno != 0)
+        rc = tw_fail_errno("%s", f->at.text);
+    closedir(dir);
+    return rc;
+}
+
+typedef struct {
+    const char *path;
+    found found;
+    bool failed;
+    char message[512];
+} job;
+
+static void run(void *arg, int worker, void *context)
+{
+    job *j = arg;
+    (void)worker, (void)context;
+    j->failed = append(&j->found.at, j->path) != 0 || walk(&j->found, 1) != 0;
+    if (j->failed)
+        snprintf(j->message, sizeof j->message, "%s", tw_error());
+    else
+        tw_entries_sort(&j->found.files, 0);
+}
+
+/* Takes over what the oldest job has found, as pictures of its class. */
+static int collect(tw_entries *e, tw_entries *folders, tw_pool *pool)
+{
+    job *j = tw_pool_take(pool);
+    int rc = j->failed ? tw_fail("%s", j->message) : 0;
+    const int32_t class = rc == 0 ? tw_entries_class(e, strrchr(j->path, '/') + 1) : -1;
+    if (class < 0 || tw_entries_append(e, &j->found.files, class) != 0)
+        rc = -1;
+    if (rc == 0 && folders != NULL)
+        rc = tw_entries_append(folders, &j->found.folders, -1);
+    found_fini(&j->found);
+    free(j);
+    return rc;
+}
+
+static int walk_classes(tw_entries *e, tw_entries *folders, const tw_entries *classes, int jobs)
+{
+    tw_pool *pool = tw_pool_new(jobs > 1 ? jobs : 0, 0, run, NULL);
+    int rc = pool != NULL ? 0 : -1;
+    for (size_t i = 0; i < classes->n && rc == 0; i++) {
+        while (rc == 0 && tw_pool_full(pool))
+            rc = collect(e, folders, pool);
+        job *j = rc == 0 ? tw_calloc(1, sizeof *j) : NULL;
+        if (j == NULL) {
+            rc = -1;
+            break;
+        }
+        j->path = tw_entries_path(classes, i);
+        tw_pool_submit(pool, j);
+    }
+    while (pool != NULL && tw_pool_pending(pool) > 0) {
+        char first[512];
+        snprintf(first, sizeof first, "%s", rc != 0 ? tw_error() : "");
+        if (collect(e, folders, pool) != 0 && rc == 0)
+            rc = -1;
+        else if (rc != 0)
+            tw_fail("%s", first);
+    }
+    tw_pool_free(pool);
+    return rc;
+}
+
+int tw_folder_walk(tw_entries *e, tw_entries *folders, const char *folder, int jobs)
+{
+    found top = {0};
+    tw_entries classes = {0};
     const size_t from = e->n;
-    if (walk(e, folder, -1, false, true, true, 0) != 0)
-        return -1;
-    if (e->n == from && walk(e, folder, -1, true, false, false, 0) != 0)
-        return -1;
-    if (e->n == from)
-        return tw_fail("%s: no pictures in this folder", folder);
-    tw_entries_sort(e, from);
-    return 0;
+    int rc = append(&top.at, folder) != 0 || list(&top, &classes) != 0 ? -1 : 0;
+    if (rc == 0) {
+        tw_entries_sort(&classes, 0);
+        rc = walk_classes(e, folders, &classes, jobs);
+    }
+    if (rc == 0 && e->n == from) { /* no classes: its own files */
+        tw_entries_sort(&top.files, 0);
+        rc = tw_entries_append(e, &top.files, -1);
+    }
+    if (rc == 0 && folders != NULL)
+        rc = tw_entries_append(folders, &top.folders, -1);
+    if (rc == 0 && e->n == from)
+        rc = tw_fail("%s: no pictures in this folder", folder);
+    tw_entries_fini(&classes);
+    found_fini(&top);
+    return rc;
 }

@@ -1,10 +1,11 @@
 /* The index is text: a first line "twist-index 1 SIZE SECONDS.NANOSECONDS ROWS" of the shard, then a row "AT SIZE LABEL NAME" for each
- * picture; in labels ("-": none) and names, bytes up to space, '%', '-' alone and DEL are written %XX. */
+ * picture, label ("-": none) and name as words.h writes words. */
 #include "source/shard.h"
 
 #include "core/error.h"
 #include "core/file.h"
 #include "source/members.h"
+#include "source/words.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -71,15 +72,6 @@ static int64_t read_at(void *context, void *to, int64_t n)
     return n;
 }
 
-static void put_word(FILE *f, const char *word)
-{
-    if (strcmp(word, "-") == 0)
-        fputs("%2D", f);
-    else
-        for (const unsigned char *p = (const unsigned char *)word; *p != '\0'; p++)
-            fprintf(f, *p <= ' ' || *p == '%' || *p == 0x7f ? "%%%02X" : "%c", *p);
-}
-
 /* Walks through the shard. index: where rows go (NULL: nowhere). 0, or -1 and tw_error(). */
 static int walk(const target *t, int fd, const struct stat *st, bool keep_cut, FILE *index)
 {
@@ -95,38 +87,14 @@ static int walk(const target *t, int fd, const struct stat *st, bool keep_cut, F
         if (index == NULL)
             continue;
         fprintf(index, "%" PRId64 " %" PRId64 " ", p->at, p->size);
-        label != NULL ? put_word(index, label) : (void)fputs("-", index);
-        fputc(' ', index);
-        put_word(index, p->name);
-        fputc('\n', index);
+        if (label != NULL)
+            tw_word_write(index, label, ' ');
+        else
+            fputs("- ", index);
+        tw_word_write(index, p->name, '\n');
     }
     tw_members_fini(&m);
     return rc == 0 || (rc < 0 && keep_cut) ? 0 : -1;
-}
-
-/* Undoes put_word up to `end`, in place if it is to be stored. False if it is damaged or empty. */
-static bool get_word(char *from, const char *end, bool store)
-{
-    char *to = from;
-    for (const char *p = from; p < end; p++) {
-        unsigned v = (unsigned char)*p;
-        if (v == '%') {
-            char hex[3] = "";
-            if (end - p < 3)
-                return false;
-            memcpy(hex, p + 1, 2);
-            char *stop;
-            v = (unsigned)strtoul(hex, &stop, 16);
-            if (stop != hex + 2 || v == 0)
-                return false;
-            p += 2;
-        }
-        if (store)
-            *to++ = (char)v;
-    }
-    if (store)
-        *to = '\0';
-    return from < end;
 }
 
 /* One row of the text at *p, which is then behind it. 1, or 0 where it is damaged; -1 and tw_error(). t NULL: only looks. */
@@ -142,7 +110,7 @@ static int read_row(char **p, char *end, int64_t size, const target *t)
         return 0;
     char *label = field + 1, *gap = memchr(label, ' ', (size_t)(stop - label));
     const bool labelled = label[0] != '-' || label[1] != ' ';
-    if (gap == NULL || !get_word(label, gap, t != NULL) || !get_word(gap + 1, stop, t != NULL))
+    if (gap == NULL || !tw_word_read(label, gap, t != NULL) || !tw_word_read(gap + 1, stop, t != NULL))
         return 0;
     if (t == NULL)
         return 1;

@@ -4,6 +4,8 @@
 #include "core/file.h"
 #include "core/mem.h"
 #include "source/entries.h"
+#include "source/folder.h"
+#include "source/listing.h"
 #include "source/rows.h"
 #include "source/shard.h"
 #include "source/table.h"
@@ -60,7 +62,7 @@ static int add_operand(tw_source *s, const char *path, const tw_source_options *
     if (stat(path, &st) != 0)
         return tw_fail_errno("%s", path);
     if (S_ISDIR(st.st_mode)) {
-        if (tw_entries_folder(&s->all, path) != 0)
+        if (tw_folder_walk(&s->all, NULL, path, o->jobs) != 0)
             return -1;
         *folders = *folders || s->all.names > names;
         return 0;
@@ -136,7 +138,10 @@ static int fill(tw_source *s, const tw_source_options *o)
     tw_entries *e = &s->all;
     bool folders = false, in_shards = false; /* what has given classes */
     tw_allow_files((size_t)o->n_operands);   /* shards stay open */
-    for (int i = 0; i < o->n_operands; i++)
+    if (o->listing != NULL && tw_listing_walk(e, o->listing, o->operand, o->n_operands, o->jobs) != 0)
+        return -1;
+    folders = e->names > 0;
+    for (int i = 0; i < o->n_operands && o->listing == NULL; i++)
         if (add_operand(s, o->operand[i], o, &folders, &in_shards) != 0)
             return -1;
     if (in_shards && !folders)

@@ -17,6 +17,8 @@ typedef struct {
     const char *labels;         /* file of names and labels, instead of those of folders, shards and list; NULL: none */
     int64_t every;              /* of what is left only the pictures 0, every, 2 every, ...; 0: all */
     bool keep_cut;              /* shards that end too early have what is there */
+    const char *listing;        /* file that keeps the listing of the operands, which are folders then (listing.h); NULL: none */
+    int jobs;                   /* threads that list folders */
 } tw_source_options;
 
 /* Finds the pictures. A folder is read as torchvision's ImageFolder does: its first-level subfolders, sorted, are the classes,

@@ -1,0 +1,11 @@
+/* Walking image folders. */
+#ifndef TW_SOURCE_FOLDER_H
+#define TW_SOURCE_FOLDER_H
+
+#include "source/entries.h"
+
+/* Appends the pictures of a folder to e as tw_source_open describes, its class folders read by `jobs` threads. folders (may be NULL)
+ * gets every folder that was read, its span the time of its last change (at: seconds, size: nanoseconds). 0, or -1 and tw_error(). */
+int tw_folder_walk(tw_entries *e, tw_entries *folders, const char *folder, int jobs);
+
+#endif
