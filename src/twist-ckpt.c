@@ -1,4 +1,5 @@
 /* twist-ckpt: look into checkpoints, and convert them. */
+#include "checkpoint/export.h"
 #include "checkpoint/layout.h"
 #include "checkpoint/network.h"
 #include "core/mem.h"
@@ -13,7 +14,7 @@ static const char usage[] =
     "Lists what a checkpoint holds: its network, its metadata, its tensors (name, type, shape).\n"
     "      --stats         with minimum, maximum, mean and deviation of each tensor\n"
     "      --position      print only --start-epoch=E --skip=S, for twist-decode, of a training checkpoint\n"
-    "      --to FILE       write the tensors to FILE: .safetensors\n"
+    "      --to FILE       write the tensors to FILE: .safetensors, .pth, .npz, or .pkl for detectron2\n"
     "      --part PART     only the model (backbone and head), the backbone, or the teacher\n"
     "      --keys NAMING   name the tensors as official, torchvision or detectron2 does (default: as they are; of the\n"
     "                      model and the teacher official, of the backbone torchvision)\n"
@@ -115,6 +116,10 @@ static const struct format {
     int (*write)(const char *path, const tw_named_tensor *t, int n, const char *const (*meta)[2], int n_meta);
 } formats[] = {
     {".safetensors", tw_safetensors_write},
+    {".pth", tw_pth_write},
+    {".pt", tw_pth_write},
+    {".npz", tw_npz_write},
+    {".pkl", tw_detectron2_write},
 };
 
 static const struct format *format_of(const char *path)
@@ -166,7 +171,11 @@ static void parse(struct opts *o)
     if (o->to != NULL && o->stats)
         tw_die_usage("--stats belongs to the list, which --to does not print");
     if (o->to != NULL && format_of(o->to) == NULL)
-        tw_die_usage("--to %s: the name must end in .safetensors", o->to);
+        tw_die_usage("--to %s: the name must end in .safetensors, .pth, .pt, .npz or .pkl", o->to);
+    if (o->to != NULL && format_of(o->to)->write == tw_detectron2_write && o->keys == TW_KEYS_KEEP)
+        o->keys = TW_KEYS_DETECTRON2;
+    if (o->to != NULL && format_of(o->to)->write == tw_detectron2_write && o->keys != TW_KEYS_DETECTRON2)
+        tw_die_usage("--to %s: .pkl is for detectron2: --keys=detectron2", o->to);
     if (o->part == TW_PART_ALL && o->keys != TW_KEYS_KEEP)
         o->part = o->keys == TW_KEYS_OFFICIAL ? TW_PART_MODEL : TW_PART_BACKBONE;
     if (o->part != TW_PART_ALL && o->keys == TW_KEYS_KEEP)

@@ -104,11 +104,51 @@ refused() { # STATUS MESSAGE ARGUMENT...
     [[ "$output" == *"standard output: cannot be written"* ]]
 }
 
+@test "PyTorch's, numpy's and detectron2's files have the very bytes that those were shown to read" {
+    twist-ckpt --to written.pth "$GOLDEN/written.safetensors"
+    cmp written.pth "$GOLDEN/written.pth"
+    twist-ckpt --to written.npz "$GOLDEN/written.safetensors"
+    cmp written.npz "$GOLDEN/written.npz"
+    twist-ckpt --to backbone.pkl "$GOLDEN/backbone.safetensors"
+    cmp backbone.pkl "$GOLDEN/backbone.pkl"
+    # and back, through each format that is read
+    for file in written.pth written.npz; do
+        twist-ckpt --to back.safetensors "$file"
+        diff <(twist-ckpt --stats back.safetensors | sed 1d) <(twist-ckpt --stats "$GOLDEN/written.safetensors" | sed 1d | grep -v ' = ')
+    done
+    twist-ckpt --to types.npz "$GOLDEN/types.safetensors"
+    diff <(twist-ckpt --stats types.npz | sed 1,2d) \
+        <(twist-ckpt --stats "$GOLDEN/types.safetensors" | sed 1,2d | grep $'\t' | sed 's/\tbf16/\tf32/')
+    for file in x.pth x.npz x.pkl; do
+        refused 1 "nowhere/$file: No such file" --to "nowhere/$file" "$GOLDEN/backbone.safetensors"
+        ln -s /dev/full "full-$file"
+        refused 1 "full-$file: No space left" --to "full-$file" "$GOLDEN/backbone.safetensors"
+    done
+    refused 1 "$GOLDEN/types.safetensors: no network known here" --to types.pkl "$GOLDEN/types.safetensors"
+}
+
+@test "PyTorch's checkpoints are read, with the trainer's arguments; code in them is refused and not run" {
+    twist-ckpt "$GOLDEN/full.pth" > out
+    head -n 1 out | grep -F "full.pth: PyTorch, 16 tensors, 46 numbers, 173 bytes"
+    grep -Fx 'args.arch = resnet50' out
+    grep -Fx $'model.transposed\tf32 [4, 3]' out
+    for file in full.pth legacy.pth; do
+        twist-ckpt --to out.safetensors "$GOLDEN/$file"
+        cmp out.safetensors "$GOLDEN/full.safetensors"
+    done
+    refused 1 "$GOLDEN/attack.pth: pickle, byte 27: refused: it wants posix.system, which no state dict needs" "$GOLDEN/attack.pth"
+    [ ! -e attacked ]
+    refused 1 "$GOLDEN/module.pth: pickle, byte 34: refused: it wants torch.nn.modules.linear.Linear" "$GOLDEN/module.pth"
+    head -c 3000 "$GOLDEN/full.pth" > cut.pth
+    refused 1 "cut.pth: cut: no directory at its end" cut.pth
+}
+
 @test "usage errors" {
     refused 2 "no FILE"
     refused 2 "one FILE" a b
     refused 2 "--to x.tar: the name must end in" --to x.tar "$WEIGHTS"
     refused 2 "--part: 'head' is none of" --part=head "$WEIGHTS"
+    refused 2 "--to x.pkl: .pkl is for detectron2" --to x.pkl --keys=official "$WEIGHTS"
     refused 2 "--position stands alone" --position --stats "$WEIGHTS"
     refused 1 "$BATS_TEST_TMPDIR: no regular file" "$BATS_TEST_TMPDIR"
 }

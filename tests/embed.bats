@@ -15,6 +15,17 @@ setup() {
     cd "$BATS_TEST_TMPDIR"
 }
 
+refused() { # MESSAGE ARGUMENT...
+    local message=$1
+    shift
+    run twist-embed -o out.emb "$@"
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [ "${#lines[@]}" -eq 1 ]
+    [[ "$output" == "twist-embed: $message"* ]]
+    [ ! -e out.emb ]
+}
+
 @test "the same bytes for any batch size, any -j and any cut of the stream" {
     local options="--no-history --output=features,logits --output=probs"
     twist-embed $options -i "$VIEWS" "$WEIGHTS" -o want.emb
@@ -25,6 +36,20 @@ setup() {
     twist-cat --no-history --skip 4 --head 3 want.emb -o want-part.emb
     twist-cat --no-history --skip 4 --head 3 "$VIEWS" | twist-embed $options "$WEIGHTS" -o part.emb
     cmp <(twist-cat --json want-part.emb | grep key) <(twist-cat --json part.emb | grep key)
+}
+
+@test "PyTorch's files give the same features as safetensors" {
+    local options="--no-history --output=features,probs -i $ONE"
+    twist-embed $options "$WEIGHTS" -o want.emb
+    twist-ckpt --to weights.pth "$WEIGHTS"
+    twist-embed $options weights.pth -o out.emb
+    cmp want.emb out.emb
+    twist-embed --no-history -i "$ONE" "$WEIGHTS" -o want.emb
+    twist-ckpt --part=backbone --to backbone.npz "$WEIGHTS"
+    twist-embed --no-history -i "$ONE" backbone.npz -o out.emb
+    cmp want.emb out.emb
+    rm out.emb
+    refused "$GOLDEN/attack.pth: pickle, byte 27: refused: it wants posix.system" -i "$ONE" "$GOLDEN/attack.pth"
 }
 
 @test "samples keep their order and places, the header its classes; only what was asked for is written" {
@@ -57,17 +82,6 @@ setup() {
     twist-embed --no-history --random-init=resnet18 --small-stem --seed=6 -i "$ONE" -o r3.emb
     ! cmp -s r1.emb r3.emb
     [ "$(twist-cat --json --head 1 r1.emb | sed -n 's/.*"features": \[\([^]]*\)\].*/\1/p' | tr , '\n' | wc -l)" -eq 512 ]
-}
-
-refused() { # MESSAGE ARGUMENT...
-    local message=$1
-    shift
-    run twist-embed -o out.emb "$@"
-    echo "$output"
-    [ "$status" -eq 1 ]
-    [ "${#lines[@]}" -eq 1 ]
-    [[ "$output" == "twist-embed: $message"* ]]
-    [ ! -e out.emb ]
 }
 
 @test "a checkpoint that is missing, cut, of another network, or not finite is refused by name" {

@@ -6,11 +6,12 @@
 
 typedef struct tw_checkpoint tw_checkpoint;
 
-/* Opens the file, its format told from its content: safetensors. NULL and tw_error() naming the file. What the functions below
- * return is borrowed until close; a tensor's data may be unaligned. */
+/* Opens the file, its format told from its content: safetensors, PyTorch's .pth (of any version; no code in it is run), or .npz as
+ * numpy.savez writes it. Nested dicts become names with dots; what is no tensor in them becomes metadata. NULL and tw_error()
+ * naming the file. What the functions below return is borrowed until close; a tensor's data may be unaligned. */
 tw_checkpoint *tw_checkpoint_open(const char *path);
 const char *tw_checkpoint_path(const tw_checkpoint *c);
-const char *tw_checkpoint_format(const tw_checkpoint *c); /* "safetensors" */
+const char *tw_checkpoint_format(const tw_checkpoint *c); /* "safetensors", "PyTorch", ... */
 int tw_checkpoint_count(const tw_checkpoint *c);
 const tw_named_tensor *tw_checkpoint_at(const tw_checkpoint *c, int i); /* in the file's order; they lie in one array */
 const tw_tensor *tw_checkpoint_find(const tw_checkpoint *c, const char *name); /* NULL: absent */

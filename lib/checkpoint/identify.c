@@ -94,26 +94,33 @@ static void identify_head(tw_identity *id, const list *l, size_t used)
     snprintf(id->text + used, sizeof id->text - used, " with a head of %d and %d units", id->hid_dim, id->dim);
 }
 
+static size_t identify_backbone(tw_identity *id, const list *l)
+{
+    if (find(l, "conv1.weight") != NULL)
+        return identify_resnet(id, l);
+    return find(l, "patch_embed.proj.weight") != NULL ? identify_vit(id, l) : 0;
+}
+
+/* What the state dict itself may stand under. */
+static const char *const outer[] = {"", "model.", "state_dict.", "student."};
+enum { OUTER = sizeof outer / sizeof *outer };
+
 int tw_identify(tw_identity *id, const tw_named_tensor *t, int n, const char *root)
 {
-    static const char *const backbones[] = {"backbone.", "module.backbone.", "", "module."};
+    static const char *const backbones[] = {"backbone.", "module.backbone.", "", "module.", "module.encoder_q."};
     static const char *const heads[] = {"projection_heads.", "module.projection_heads."};
     size_t used = 0;
     *id = (tw_identity){.known = false};
-    for (size_t i = 0; used == 0 && i < sizeof backbones / sizeof *backbones; i++) {
-        snprintf(id->prefix, sizeof id->prefix, "%s%s", root, backbones[i]);
-        const list l = {t, n, id->prefix};
-        if (find(&l, "conv1.weight") != NULL)
-            used = identify_resnet(id, &l);
-        else if (find(&l, "patch_embed.proj.weight") != NULL)
-            used = identify_vit(id, &l);
+    for (size_t i = 0; used == 0 && i < OUTER * sizeof backbones / sizeof *backbones; i++) {
+        snprintf(id->prefix, sizeof id->prefix, "%s%s%s", root, outer[i % OUTER], backbones[i / OUTER]);
+        used = identify_backbone(id, &(list){t, n, id->prefix});
     }
     if (used == 0)
         return tw_fail("no network known here: neither conv1.weight nor patch_embed.proj.weight among its tensors (the first is "
                        "%.64s)",
                        t[0].name);
-    for (size_t i = 0; !id->head && i < sizeof heads / sizeof *heads; i++) {
-        snprintf(id->head_prefix, sizeof id->head_prefix, "%s%s", root, heads[i]);
+    for (size_t i = 0; !id->head && i < OUTER * sizeof heads / sizeof *heads; i++) {
+        snprintf(id->head_prefix, sizeof id->head_prefix, "%s%s%s", root, outer[i % OUTER], heads[i / OUTER]);
         const list l = {t, n, id->head_prefix};
         if (any(&l, ""))
             identify_head(id, &l, used);

@@ -17,10 +17,10 @@ static const char *behind(const char *name, const char *prefix)
     return strncmp(name, prefix, n) == 0 ? name + n : NULL;
 }
 
-/* Whether a tensor of that name, prefix taken off, is part of a ResNet or a vision transformer (and no classifier, optimizer, ...). */
+/* Whether a tensor of that name, prefix taken off, is part of a ResNet or a vision transformer (no classifier, optimizer, ...). */
 static bool of_backbone(const char *name)
 {
-    static const char *const starts[] = {"conv1.", "bn1.",      "layer1.",      "layer2.", "layer3.", "layer4.",
+    static const char *const starts[] = {"conv1.",    "bn1.",      "layer1.",      "layer2.", "layer3.", "layer4.",
                                          "cls_token", "pos_embed", "patch_embed.", "blocks.", "norm."};
     for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
         if (behind(name, starts[i]) != NULL)

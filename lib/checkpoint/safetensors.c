@@ -1,22 +1,17 @@
 #include "checkpoint/safetensors.h"
 
+#include "checkpoint/contents.h"
+#include "checkpoint/safetensors_types.h"
 #include "core/error.h"
 #include "core/mem.h"
 
 #include <cjson/cJSON.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "checkpoint/safetensors_types.h"
 
 struct tw_safetensors {
     char *path;
-    unsigned char *map;
-    size_t size;
+    tw_map map;
     cJSON *header; /* owns the names and the metadata */
     const cJSON *meta;
     tw_named_tensor *tensor;
@@ -173,14 +168,14 @@ static int read_entries(tw_safetensors *s, const unsigned char *data, size_t siz
 static int parse(tw_safetensors *s)
 {
     uint64_t n = 0;
-    if (s->size < 8)
-        return tw_fail("no safetensors file: %zu bytes", s->size);
-    memcpy(&n, s->map, sizeof n);
+    if (s->map.size < 8)
+        return tw_fail("no safetensors file: %zu bytes", s->map.size);
+    memcpy(&n, s->map.data, sizeof n);
     if (n > TW_SAFETENSORS_HEADER_LIMIT)
         return tw_fail("no safetensors file: its first 8 bytes give a header of %llu bytes", (unsigned long long)n);
-    if (n > s->size - 8)
-        return tw_fail("cut: a header of %llu bytes in a file of %zu", (unsigned long long)n, s->size);
-    const char *text = (const char *)s->map + 8, *end = NULL;
+    if (n > s->map.size - 8)
+        return tw_fail("cut: a header of %llu bytes in a file of %zu", (unsigned long long)n, s->map.size);
+    const char *text = (const char *)s->map.data + 8, *end = NULL;
     if (n < 2 || text[0] != '{')
         return tw_fail("no safetensors file: no JSON after the header's length");
     s->header = cJSON_ParseWithLengthOpts(text, (size_t)n, &end, false);
@@ -188,29 +183,7 @@ static int parse(tw_safetensors *s)
         end++;
     if (s->header == NULL || end != text + n)
         return tw_fail("the header is no JSON: wrong at byte %zu", end != NULL ? (size_t)(end - text) + 8 : 8);
-    return read_entries(s, s->map + 8 + n, s->size - 8 - (size_t)n);
-}
-
-static int map_file(tw_safetensors *s)
-{
-    struct stat st;
-    const int fd = open(s->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return tw_fail_errno("%s", s->path);
-    int rc = fstat(fd, &st) != 0 ? tw_fail_errno("%s", s->path) : 0;
-    if (rc == 0 && !S_ISREG(st.st_mode))
-        rc = tw_fail("%s: no regular file", s->path);
-    if (rc == 0 && st.st_size > 0) {
-        void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (map == MAP_FAILED)
-            rc = tw_fail_errno("%s", s->path);
-        else {
-            s->map = map;
-            s->size = (size_t)st.st_size;
-        }
-    }
-    close(fd);
-    return rc;
+    return read_entries(s, s->map.data + 8 + n, s->map.size - 8 - (size_t)n);
 }
 
 tw_safetensors *tw_safetensors_open(const char *path)
@@ -223,7 +196,7 @@ tw_safetensors *tw_safetensors_open(const char *path)
         tw_fail("out of memory");
         goto err;
     }
-    if (map_file(s) != 0)
+    if (tw_map_open(&s->map, path) != 0)
         goto err;
     if (parse(s) != 0) {
         tw_fail("%s: %s", path, tw_error());
@@ -277,8 +250,7 @@ void tw_safetensors_close(tw_safetensors *s)
 {
     if (s == NULL)
         return;
-    if (s->map != NULL)
-        munmap(s->map, s->size);
+    tw_map_close(&s->map);
     cJSON_Delete(s->header);
     free(s->tensor);
     free(s->by_name);

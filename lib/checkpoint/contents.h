@@ -1,0 +1,41 @@
+/* Inside lib/checkpoint: what the readers of files other than safetensors hand over: tensors and metadata; the mapped file. */
+#ifndef TW_CHECKPOINT_CONTENTS_H
+#define TW_CHECKPOINT_CONTENTS_H
+
+#include "checkpoint/safetensors.h"
+#include "checkpoint/zip.h"
+
+typedef struct {
+    const unsigned char *data; /* NULL: an empty file */
+    size_t size;
+} tw_map;
+
+/* Maps a regular file. 0, or -1 and tw_error() naming it. */
+int tw_map_open(tw_map *m, const char *path);
+void tw_map_close(tw_map *m);
+
+/* All of it is owned: names, texts, and blocks (copies of tensors' data). Starts as zeros. */
+typedef struct {
+    tw_named_tensor *tensor;
+    char *(*meta)[2];
+    void **block;
+    size_t n, cap, n_meta, meta_cap, n_blocks, block_cap;
+} tw_contents;
+
+/* Each 0, or -1 and tw_error(). Name, key and value are copied; the tensor's data are borrowed. */
+int tw_contents_tensor(tw_contents *c, const char *name, const tw_tensor *t);
+int tw_contents_meta(tw_contents *c, const char *key, const char *value);
+void *tw_contents_block(tw_contents *c, size_t bytes); /* lives as long as c; NULL and tw_error() */
+void tw_contents_fini(tw_contents *c);
+
+/* Readers; file: the whole mapped file, which must outlive c. Each 0, or -1 and tw_error() without the file's name.
+ *
+ * A state dict's names are the keys on the way to a tensor with dots between; every other leaf is metadata under such a name, in
+ * JSON's words. tw_pth_read: PyTorch's zip, entry "NAME/data.pkl"; tw_pth_read_legacy: what torch.save wrote before version 1.6.
+ * tw_npz_read: numpy.savez, arrays in C order. */
+int tw_pth_read(tw_contents *c, const tw_zip *z);
+bool tw_pth_is_legacy(const tw_map *file);
+int tw_pth_read_legacy(tw_contents *c, const tw_map *file);
+int tw_npz_read(tw_contents *c, const tw_zip *z);
+
+#endif

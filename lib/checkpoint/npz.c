@@ -1,0 +1,98 @@
+/* numpy.savez: a zip of .npy files. */
+#include "checkpoint/contents.h"
+#include "core/error.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    const char *descr;
+    tw_dtype dtype;
+} types[] = {{"|u1", TW_U8}, {"|b1", TW_U8}, {"<i4", TW_I32}, {"<i8", TW_I64}, {"<f2", TW_F16}, {"<f4", TW_F32}, {"<f8", TW_F64}};
+
+/* What follows 'KEY': in the header's dict. */
+static const char *value_of(const char *header, const char *key)
+{
+    char quoted[32];
+    snprintf(quoted, sizeof quoted, "'%s':", key);
+    const char *at = strstr(header, quoted);
+    return at != NULL ? at + strlen(quoted) + strspn(at + strlen(quoted), " ") : "";
+}
+
+static int read_shape(tw_tensor *t, const char *text)
+{
+    t->rank = 0;
+    if (*text++ != '(')
+        return tw_fail("no shape");
+    for (;;) {
+        text += strspn(text, " ,");
+        if (*text == ')')
+            return 0;
+        char *end;
+        if (t->rank == TW_MAX_RANK || strspn(text, "0123456789") == 0 || strspn(text, "0123456789") > 18)
+            return tw_fail("a shape that is not understood");
+        t->dim[t->rank++] = strtoll(text, &end, 10);
+        text = end;
+    }
+}
+
+/* {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), } */
+static int read_header(tw_tensor *t, const char *header)
+{
+    const char *descr = value_of(header, "descr"), *order = value_of(header, "fortran_order");
+    bool known = false;
+    for (size_t i = 0; i < sizeof types / sizeof *types && !known; i++)
+        if (descr[0] == '\'' && strncmp(descr + 1, types[i].descr, 3) == 0 && descr[4] == '\'') {
+            t->dtype = types[i].dtype;
+            known = true;
+        }
+    if (!known)
+        return tw_fail("type %.20s is not supported", descr);
+    if (read_shape(t, value_of(header, "shape")) != 0)
+        return -1;
+    if (strncmp(order, "False", 5) != 0 && t->rank > 1)
+        return tw_fail("in Fortran's order, want C's");
+    return 0;
+}
+
+static int read_array(tw_tensor *t, const tw_zip_entry *e)
+{
+    char header[4096];
+    if (e->size < 12 || memcmp(e->data, "\x93NUMPY", 6) != 0)
+        return tw_fail("no .npy file");
+    const bool wide = e->data[6] > 1;
+    const size_t at = wide ? 12 : 10;
+    size_t n = (size_t)e->data[8] | (size_t)e->data[9] << 8;
+    if (wide)
+        n |= (size_t)e->data[10] << 16 | (size_t)e->data[11] << 24;
+    if (n > e->size - at || n >= sizeof header)
+        return tw_fail("a header of %zu bytes", n);
+    memcpy(header, e->data + at, n);
+    header[n] = '\0';
+    *t = (tw_tensor){.data = e->data + at + n};
+    if (read_header(t, header) != 0)
+        return -1;
+    const int64_t bytes = tw_tensor_bytes(t);
+    if (bytes < 0 || (uint64_t)bytes != e->size - at - n)
+        return bytes < 0 ? -1 : tw_fail("its shape needs %lld bytes, it has %zu", (long long)bytes, e->size - at - n);
+    return 0;
+}
+
+int tw_npz_read(tw_contents *c, const tw_zip *z)
+{
+    char name[1024];
+    for (int i = 0; i < z->n; i++) {
+        const tw_zip_entry *e = &z->entry[i];
+        const size_t n = e->name_size;
+        tw_tensor t;
+        if (n < 5 || n >= sizeof name || memcmp(e->name + n - 4, ".npy", 4) != 0 || memchr(e->name, '\0', n) != NULL)
+            return tw_fail("entry %.*s: want arrays, NAME.npy", (int)(n < 200 ? n : 200), e->name);
+        snprintf(name, sizeof name, "%.*s", (int)n - 4, e->name);
+        if (!tw_zip_intact(e) || read_array(&t, e) != 0)
+            return tw_fail("array %.200s: %s", name, tw_error());
+        if (tw_contents_tensor(c, name, &t) != 0)
+            return -1;
+    }
+    return 0;
+}

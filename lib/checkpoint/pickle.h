@@ -1,0 +1,51 @@
+/* Python pickles of state dicts, without Python: a small machine that knows the opcodes of plain data and the handful of calls
+ * by which PyTorch rebuilds its tensors. It calls nothing; every other global is refused by name, so that no code can run. */
+#ifndef TW_CHECKPOINT_PICKLE_H
+#define TW_CHECKPOINT_PICKLE_H
+
+#include "core/tensor.h"
+
+#include <stdbool.h>
+
+typedef enum {
+    TW_PY_NONE,
+    TW_PY_BOOL,    /* i */
+    TW_PY_INT,     /* i */
+    TW_PY_FLOAT,   /* f */
+    TW_PY_STR,     /* n bytes at s, borrowed from the pickle; bytes objects too */
+    TW_PY_LIST,    /* n items: a list, tuple or set */
+    TW_PY_DICT,    /* n items: key, value, key, value; also an OrderedDict and the attributes of an argparse.Namespace */
+    TW_PY_TENSOR,  /* item: STORAGE, INT offset, LIST of sizes, LIST of strides (of anything: to be checked), ... */
+    TW_PY_STORAGE, /* item: "storage", GLOBAL class, STR key, device, INT elements */
+    TW_PY_GLOBAL,  /* i: which of those known here */
+    TW_PY_OPAQUE,  /* a value of a known and harmless class that is not looked into (a numpy number, a path) */
+    TW_PY_MARK,    /* the machine's own */
+} tw_py_kind;
+
+typedef struct tw_py tw_py;
+struct tw_py {
+    tw_py_kind kind;
+    int64_t i;
+    double f;
+    const char *s;
+    size_t n, cap;
+    tw_py **item;
+};
+
+typedef struct tw_pickle tw_pickle;
+
+/* Runs the pickle at data. *used: how many bytes it took (what follows is not looked at). NULL and tw_error(): cut, broken, too
+ * large for a state dict, or a global that is refused. The values live until tw_pickle_free; they may be shared and, in a hostile
+ * pickle, contain themselves: whoever walks them counts. */
+tw_pickle *tw_pickle_read(const unsigned char *data, size_t size, size_t *used);
+const tw_py *tw_pickle_value(const tw_pickle *p);
+void tw_pickle_free(tw_pickle *p); /* NULL is allowed */
+
+/* STORAGE number i of those that the pickle names, a storage as often as it is named; NULL: there are no more. */
+const tw_py *tw_pickle_storage(const tw_pickle *p, size_t i);
+
+/* The element type of a STORAGE's class; false: one that no tensor here has (complex, int8, ...). bool counts as u8. */
+bool tw_pickle_dtype(tw_dtype *out, const tw_py *storage);
+const char *tw_pickle_global_name(const tw_py *global); /* "torch FloatStorage" */
+
+#endif

@@ -1,0 +1,183 @@
+/* The globals that a pickle may name, and what calling them gives. Nothing is called: each has a meaning here or is refused. */
+#include "checkpoint/pickle_machine.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+
+#include <string.h>
+
+/* What a global stands for when it is called. */
+typedef enum {
+    OF_STORAGE,
+    MAKES_DICT,
+    MAKES_TENSOR,
+    MAKES_PARAMETER, /* the tensor that is its first argument */
+    MAKES_OBJECT,    /* copyreg's way to an empty object of a class */
+    IS_OBJECT,
+    IS_NAMESPACE,
+    MAKES_SAME,      /* its first argument */
+    MAKES_OPAQUE
+} role;
+
+static const struct {
+    const char *name; /* module, space, name */
+    role role;
+    int dtype;        /* OF_STORAGE: a tw_dtype, -1: one that tensors here do not have */
+} globals[] = {
+    {"torch FloatStorage", OF_STORAGE, TW_F32},
+    {"torch DoubleStorage", OF_STORAGE, TW_F64},
+    {"torch HalfStorage", OF_STORAGE, TW_F16},
+    {"torch BFloat16Storage", OF_STORAGE, TW_BF16},
+    {"torch LongStorage", OF_STORAGE, TW_I64},
+    {"torch IntStorage", OF_STORAGE, TW_I32},
+    {"torch ByteStorage", OF_STORAGE, TW_U8},
+    {"torch BoolStorage", OF_STORAGE, TW_U8},
+    {"torch CharStorage", OF_STORAGE, -1},
+    {"torch ShortStorage", OF_STORAGE, -1},
+    {"torch ComplexFloatStorage", OF_STORAGE, -1},
+    {"torch ComplexDoubleStorage", OF_STORAGE, -1},
+    {"torch._utils _rebuild_tensor_v2", MAKES_TENSOR, 0},
+    {"torch._utils _rebuild_tensor", MAKES_TENSOR, 0},
+    {"torch._utils _rebuild_parameter", MAKES_PARAMETER, 0},
+    {"torch.nn.parameter Parameter", MAKES_PARAMETER, 0},
+    {"torch._tensor _rebuild_from_type_v2", MAKES_OPAQUE, 0},
+    {"collections OrderedDict", MAKES_DICT, 0},
+    {"collections defaultdict", MAKES_OPAQUE, 0},
+    {"argparse Namespace", IS_NAMESPACE, 0},
+    {"copyreg _reconstructor", MAKES_OBJECT, 0},
+    {"copy_reg _reconstructor", MAKES_OBJECT, 0},
+    {"builtins object", IS_OBJECT, 0},
+    {"__builtin__ object", IS_OBJECT, 0},
+    {"builtins set", MAKES_SAME, 0},
+    {"__builtin__ set", MAKES_SAME, 0},
+    {"torch Size", MAKES_SAME, 0},
+    {"torch device", MAKES_OPAQUE, 0},
+    {"torch float32", MAKES_OPAQUE, 0},
+    {"torch float16", MAKES_OPAQUE, 0},
+    {"torch bfloat16", MAKES_OPAQUE, 0},
+    {"torch float64", MAKES_OPAQUE, 0},
+    {"torch int64", MAKES_OPAQUE, 0},
+    {"numpy.core.multiarray scalar", MAKES_OPAQUE, 0},
+    {"numpy._core.multiarray scalar", MAKES_OPAQUE, 0},
+    {"numpy dtype", MAKES_OPAQUE, 0},
+    {"_codecs encode", MAKES_OPAQUE, 0},
+    {"pathlib PosixPath", MAKES_OPAQUE, 0},
+    {"pathlib._local PosixPath", MAKES_OPAQUE, 0},
+};
+
+int tw_machine_global(tw_pickle *p, const char *module, size_t m, const char *name, size_t n)
+{
+    for (size_t i = 0; i < sizeof globals / sizeof *globals; i++) {
+        const char *g = globals[i].name;
+        if (strlen(g) == m + 1 + n && memcmp(g, module, m) == 0 && g[m] == ' ' && memcmp(g + m + 1, name, n) == 0)
+            return tw_machine_number(p, TW_PY_GLOBAL, (int64_t)i);
+    }
+    return tw_fail("refused: it wants %.*s.%.*s, which no state dict needs", (int)(m < 100 ? m : 100), module,
+                   (int)(n < 100 ? n : 100), name);
+}
+
+static bool is_global(const tw_py *v, role r)
+{
+    return v->kind == TW_PY_GLOBAL && globals[v->i].role == r;
+}
+
+/* A value of that kind with the items of `of`. */
+static int push_made(tw_pickle *p, tw_py_kind kind, const tw_py *of)
+{
+    tw_py *v = tw_machine_value(p, kind);
+    if (v == NULL || tw_machine_append(p, v, of->item, of->n) != 0)
+        return -1;
+    return tw_machine_push(p, v);
+}
+
+static int push_tensor(tw_pickle *p, const tw_py *args)
+{
+    if (args->n < 4 || args->item[0]->kind != TW_PY_STORAGE || args->item[1]->kind != TW_PY_INT ||
+        args->item[2]->kind != TW_PY_LIST || args->item[3]->kind != TW_PY_LIST)
+        return tw_fail("a tensor that is not made of storage, offset, sizes and strides");
+    return push_made(p, TW_PY_TENSOR, args);
+}
+
+/* OrderedDict(), or of a list of pairs. */
+static int push_dict(tw_pickle *p, const tw_py *args)
+{
+    tw_py *v = tw_machine_value(p, TW_PY_DICT);
+    const tw_py *pairs = args->n > 0 ? args->item[0] : NULL;
+    if (v == NULL || (pairs != NULL && pairs->kind != TW_PY_LIST))
+        return v == NULL ? -1 : tw_fail("a dict of something that is no list");
+    for (size_t i = 0; pairs != NULL && i < pairs->n; i++) {
+        const tw_py *pair = pairs->item[i];
+        if (pair->kind != TW_PY_LIST || pair->n != 2 || tw_machine_append(p, v, pair->item, 2) != 0)
+            return tw_fail("a dict of something that is no pair");
+    }
+    return tw_machine_push(p, v);
+}
+
+/* callable(*args), for the callables known here. */
+int tw_machine_call(tw_pickle *p)
+{
+    const tw_py *args = tw_machine_pop(p), *f = args != NULL ? tw_machine_pop(p) : NULL;
+    if (f == NULL)
+        return -1;
+    if (f->kind == TW_PY_OPAQUE)
+        return tw_machine_number(p, TW_PY_OPAQUE, 0);
+    if (f->kind != TW_PY_GLOBAL || args->kind != TW_PY_LIST)
+        return tw_fail("refused: it calls something that is no function");
+    switch (globals[f->i].role) {
+    case MAKES_TENSOR: return push_tensor(p, args);
+    case MAKES_PARAMETER: return args->n > 0 ? tw_machine_push(p, args->item[0]) : tw_fail("a parameter without a tensor");
+    case MAKES_DICT: return push_dict(p, args);
+    case MAKES_SAME: return args->n > 0 ? tw_machine_push(p, args->item[0]) : tw_machine_number(p, TW_PY_LIST, 0);
+    case IS_NAMESPACE: return tw_machine_number(p, TW_PY_DICT, 1);
+    case MAKES_OBJECT:
+        if (args->n > 0 && is_global(args->item[0], IS_NAMESPACE))
+            return tw_machine_number(p, TW_PY_DICT, 1);
+        break;
+    case MAKES_OPAQUE: return tw_machine_number(p, TW_PY_OPAQUE, 0);
+    case OF_STORAGE:
+    case IS_OBJECT: break;
+    }
+    return tw_fail("refused: it calls %s", globals[f->i].name);
+}
+
+/* object.__setstate__(state): the attributes of a Namespace (i == 1) become its entries; those of a dict are dropped. */
+int tw_machine_build(tw_pickle *p)
+{
+    const tw_py *state = tw_machine_pop(p);
+    tw_py *v = state != NULL ? tw_machine_top(p) : NULL;
+    if (v == NULL)
+        return -1;
+    if (v->kind == TW_PY_DICT && v->i == 1 && state->kind == TW_PY_DICT && state != v)
+        return tw_machine_append(p, v, state->item, state->n);
+    if (v->kind == TW_PY_DICT || v->kind == TW_PY_OPAQUE || v->kind == TW_PY_TENSOR)
+        return 0;
+    return tw_fail("refused: it sets the state of something that has none");
+}
+
+int tw_machine_persistent(tw_pickle *p)
+{
+    const tw_py *id = tw_machine_pop(p);
+    if (id == NULL)
+        return -1;
+    if (id->kind != TW_PY_LIST || id->n < 5 || id->item[0]->kind != TW_PY_STR || id->item[0]->n != 7 ||
+        memcmp(id->item[0]->s, "storage", 7) != 0 || !is_global(id->item[1], OF_STORAGE) || id->item[2]->kind != TW_PY_STR ||
+        id->item[4]->kind != TW_PY_INT)
+        return tw_fail("an outside value that is no storage");
+    if (push_made(p, TW_PY_STORAGE, id) != 0 || tw_grow(&p->storage, &p->storage_cap, p->n_storages + 1, sizeof(tw_py *)) != 0)
+        return -1;
+    p->storage[p->n_storages++] = tw_machine_top(p);
+    return 0;
+}
+
+bool tw_pickle_dtype(tw_dtype *out, const tw_py *storage)
+{
+    const int dtype = globals[storage->item[1]->i].dtype;
+    if (dtype >= 0)
+        *out = (tw_dtype)dtype;
+    return dtype >= 0;
+}
+
+const char *tw_pickle_global_name(const tw_py *global)
+{
+    return globals[global->i].name;
+}

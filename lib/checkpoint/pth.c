@@ -1,0 +1,198 @@
+/* PyTorch's files: where the pickle and the storages are. What the pickle says is read in state_dict.c. */
+#include "checkpoint/contents.h"
+#include "checkpoint/state_dict.h"
+#include "core/error.h"
+#include "core/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PICKLE_LIMIT = 64 << 20 };
+
+static bool ends(const tw_zip_entry *e, const char *with)
+{
+    const size_t n = strlen(with);
+    return e->name_size >= n && memcmp(e->name + e->name_size - n, with, n) == 0;
+}
+
+typedef struct {
+    const tw_zip *zip;
+    const char *prefix; /* "archive/" */
+    size_t prefix_size;
+    bool *intact;       /* per entry: its checksum has been found right */
+} archive;
+
+static const tw_zip_entry *find(const archive *a, const char *folder, const char *name, size_t n)
+{
+    char path[512];
+    const int size = snprintf(path, sizeof path, "%.*s%s%.*s", (int)a->prefix_size, a->prefix, folder, (int)n, name);
+    return size > 0 && (size_t)size < sizeof path ? tw_zip_find(a->zip, path, (size_t)size) : NULL;
+}
+
+static int find_storage(void *context, tw_stored *s, const char *key, size_t n)
+{
+    archive *a = context;
+    const tw_zip_entry *e = n < 256 ? find(a, "data/", key, n) : NULL;
+    if (e == NULL)
+        return tw_fail("storage %.*s is not in the file", (int)(n < 100 ? n : 100), key);
+    const ptrdiff_t i = e - a->zip->entry;
+    if (!a->intact[i] && !tw_zip_intact(e))
+        return -1;
+    a->intact[i] = true;
+    *s = (tw_stored){e->data, e->size};
+    return 0;
+}
+
+static int read_archive(tw_contents *c, const archive *a, const tw_zip_entry *pickle)
+{
+    const tw_zip_entry *order = find(a, "", "byteorder", 9);
+    if (order != NULL && !(order->size == 6 && memcmp(order->data, "little", 6) == 0))
+        return tw_fail("its numbers are big-endian");
+    if (pickle->size > PICKLE_LIMIT)
+        return tw_fail("a pickle of %zu bytes: too large for a state dict", pickle->size);
+    if (!tw_zip_intact(pickle))
+        return -1;
+    size_t used;
+    tw_pickle *p = tw_pickle_read(pickle->data, pickle->size, &used);
+    size_t most = 0; /* copies of strided tensors together */
+    for (int i = 0; i < a->zip->n; i++)
+        most += a->zip->entry[i].size;
+    const int rc = p != NULL ? tw_state_dict_read(c, tw_pickle_value(p), find_storage, (void *)a, most) : -1;
+    tw_pickle_free(p);
+    return rc;
+}
+
+int tw_pth_read(tw_contents *c, const tw_zip *z)
+{
+    static const char name[] = "data.pkl";
+    for (int i = 0; i < z->n; i++) {
+        const tw_zip_entry *e = &z->entry[i];
+        const size_t prefix = e->name_size - strlen(name);
+        if (!ends(e, name) || (prefix > 0 && e->name[prefix - 1] != '/') || prefix > 200)
+            continue;
+        const archive a = {z, e->name, prefix, tw_calloc((size_t)z->n, sizeof(bool))};
+        const int rc = a.intact != NULL ? read_archive(c, &a, e) : -1;
+        free(a.intact);
+        return rc;
+    }
+    return tw_fail("a zip without data.pkl: torch.save did not write it");
+}
+
+/* Legacy: the magic number and the protocol as pickles, then the pickles of the writer's byte order and type sizes, of the object,
+ * and of the list of storages' keys, then each storage: its number of elements (8 bytes) and its data. */
+static const unsigned char magic[] = {0x80, 2,    0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a,
+                                      0xa8, 0x50, 0x19, '.',  0x80, 2,    'M',  0xe9, 3,    '.'};
+
+bool tw_pth_is_legacy(const tw_map *file)
+{
+    return file->size >= sizeof magic && memcmp(file->data, magic, sizeof magic) == 0;
+}
+
+typedef struct {
+    const char *key;
+    size_t n;
+    tw_dtype dtype;
+    tw_stored at;
+    bool placed;
+} storage;
+
+static int by_key(const void *a, const void *b)
+{
+    const storage *x = a, *y = b;
+    const int order = memcmp(x->key, y->key, x->n < y->n ? x->n : y->n);
+    return order != 0 ? order : (x->n > y->n) - (x->n < y->n);
+}
+
+typedef struct {
+    storage *storage;
+    size_t n;
+} storages;
+
+static storage *lookup(const storages *s, const char *key, size_t n)
+{
+    const storage wanted = {.key = key, .n = n};
+    return bsearch(&wanted, s->storage, s->n, sizeof *s->storage, by_key);
+}
+
+static int find_legacy(void *context, tw_stored *to, const char *key, size_t n)
+{
+    const storage *s = lookup(context, key, n);
+    if (s == NULL || !s->placed)
+        return tw_fail("storage %.*s is not in the file", (int)(n < 100 ? n : 100), key);
+    *to = s->at;
+    return 0;
+}
+
+/* The storages that the pickle names, each once. */
+static int collect(storages *s, const tw_pickle *p)
+{
+    size_t cap = 0;
+    const tw_py *v;
+    for (size_t i = 0; (v = tw_pickle_storage(p, i)) != NULL; i++) {
+        if (tw_grow(&s->storage, &cap, s->n + 1, sizeof *s->storage) != 0)
+            return -1;
+        storage *to = &s->storage[s->n++];
+        *to = (storage){.key = v->item[2]->s, .n = v->item[2]->n};
+        if (!tw_pickle_dtype(&to->dtype, v))
+            return tw_fail("storage %.*s: %s has no type here", (int)(to->n < 100 ? to->n : 100), to->key,
+                           tw_pickle_global_name(v->item[1]));
+    }
+    if (s->n > 0)
+        qsort(s->storage, s->n, sizeof *s->storage, by_key);
+    size_t kept = 0;
+    for (size_t i = 0; i < s->n; i++)
+        if (kept == 0 || by_key(&s->storage[kept - 1], &s->storage[i]) != 0)
+            s->storage[kept++] = s->storage[i];
+    s->n = kept;
+    return 0;
+}
+
+/* Finds the data of each key in the list, from byte `at` on. */
+static int place(storages *s, const tw_py *keys, const tw_map *file, size_t at)
+{
+    for (size_t i = 0; keys->kind == TW_PY_LIST && i < keys->n; i++) {
+        const tw_py *key = keys->item[i];
+        storage *to = key->kind == TW_PY_STR ? lookup(s, key->s, key->n) : NULL;
+        uint64_t n;
+        if (to == NULL || to->placed)
+            return tw_fail("its list of storages is not that of its tensors");
+        if (file->size - at < 8)
+            return tw_fail("cut");
+        memcpy(&n, file->data + at, 8);
+        at += 8;
+        const size_t size = tw_dtype_size(to->dtype);
+        if (n > (file->size - at) / size)
+            return tw_fail("cut: storage %.*s has %llu elements", (int)(to->n < 100 ? to->n : 100), to->key, (unsigned long long)n);
+        to->at = (tw_stored){file->data + at, n * size};
+        to->placed = true;
+        at += n * size;
+    }
+    return 0;
+}
+
+/* The next pickle of the file. */
+static tw_pickle *next_pickle(const tw_map *file, size_t *at)
+{
+    size_t used, left = file->size - *at;
+    tw_pickle *p = tw_pickle_read(file->data + *at, left < PICKLE_LIMIT ? left : PICKLE_LIMIT, &used);
+    if (p != NULL)
+        *at += used;
+    return p;
+}
+
+int tw_pth_read_legacy(tw_contents *c, const tw_map *file)
+{
+    size_t at = sizeof magic;
+    storages s = {.n = 0};
+    int rc = -1;
+    tw_pickle *system = next_pickle(file, &at), *object = system != NULL ? next_pickle(file, &at) : NULL;
+    tw_pickle *keys = object != NULL ? next_pickle(file, &at) : NULL;
+    if (keys != NULL && collect(&s, object) == 0 && place(&s, tw_pickle_value(keys), file, at) == 0)
+        rc = tw_state_dict_read(c, tw_pickle_value(object), find_legacy, &s, file->size);
+    tw_pickle_free(system);
+    tw_pickle_free(object);
+    tw_pickle_free(keys);
+    free(s.storage);
+    return rc;
+}

@@ -1,0 +1,252 @@
+#include "checkpoint/state_dict.h"
+
+#include "core/error.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEPTH = 32, VISITS = 1 << 20, NAME = 1024, TEXT = 1024 };
+
+typedef struct {
+    tw_contents *to;
+    tw_find_storage *find;
+    void *context;
+    size_t most;  /* bytes that may still be copied */
+    int depth, visits;
+    char name[NAME];
+    size_t length; /* of the name so far */
+} walker;
+
+/* Well-formed UTF-8 without NUL. */
+static bool is_text(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        const unsigned char c = (unsigned char)s[i++];
+        int more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : -1;
+        if (c == 0 || more < 0 || (size_t)more > n - i)
+            return false;
+        for (; more > 0; more--)
+            if (((unsigned char)s[i++] & 0xc0) != 0x80)
+                return false;
+    }
+    return true;
+}
+
+static int read_shape(tw_tensor *t, int64_t stride[TW_MAX_RANK], const tw_py *sizes, const tw_py *strides)
+{
+    if (sizes->n > TW_MAX_RANK || sizes->n != strides->n)
+        return tw_fail("%zu dimensions", sizes->n);
+    t->rank = (int)sizes->n;
+    for (int i = 0; i < t->rank; i++) {
+        const tw_py *size = sizes->item[i], *step = strides->item[i];
+        if (size->kind != TW_PY_INT || step->kind != TW_PY_INT || size->i < 0 || step->i < 0)
+            return tw_fail("a dimension that is no whole number");
+        t->dim[i] = size->i;
+        stride[i] = step->i;
+    }
+    return 0;
+}
+
+/* The highest element reached, from offset on; -1: beyond all numbers. */
+static int64_t last_element(const tw_tensor *t, const int64_t *stride, int64_t offset)
+{
+    int64_t last = offset, step;
+    for (int i = 0; i < t->rank; i++)
+        if (__builtin_mul_overflow(t->dim[i] - 1, stride[i], &step) || __builtin_add_overflow(last, step, &last))
+            return -1;
+    return last;
+}
+
+static bool is_contiguous(const tw_tensor *t, const int64_t *stride)
+{
+    int64_t want = 1;
+    for (int i = t->rank - 1; i >= 0; i--) {
+        if (t->dim[i] != 1 && stride[i] != want)
+            return false;
+        want *= t->dim[i];
+    }
+    return true;
+}
+
+/* Element by element into C order. */
+static void gather(unsigned char *to, const unsigned char *from, const tw_tensor *t, const int64_t *stride, int64_t elements)
+{
+    const size_t size = tw_dtype_size(t->dtype);
+    int64_t index[TW_MAX_RANK] = {0}, at = 0;
+    for (int64_t k = 0; k < elements; k++) {
+        memcpy(to + (size_t)k * size, from + (size_t)at * size, size);
+        for (int i = t->rank - 1; i >= 0; i--) {
+            at += stride[i];
+            if (++index[i] < t->dim[i])
+                break;
+            at -= index[i] * stride[i];
+            index[i] = 0;
+        }
+    }
+}
+
+static int read_tensor(walker *w, tw_tensor *t, const tw_py *v)
+{
+    const tw_py *storage = v->item[0];
+    const int64_t offset = v->item[1]->i, held = storage->item[4]->i;
+    int64_t stride[TW_MAX_RANK];
+    tw_stored s;
+    *t = (tw_tensor){.rank = 0};
+    if (!tw_pickle_dtype(&t->dtype, storage))
+        return tw_fail("%s has no type here", tw_pickle_global_name(storage->item[1]));
+    if (read_shape(t, stride, v->item[2], v->item[3]) != 0)
+        return -1;
+    const int64_t elements = tw_tensor_elements(t), bytes = tw_tensor_bytes(t);
+    if (elements < 0 || bytes < 0 || w->find(w->context, &s, storage->item[2]->s, storage->item[2]->n) != 0)
+        return -1;
+    const size_t size = tw_dtype_size(t->dtype);
+    if (held < 0 || (uint64_t)held > s.size / size || (uint64_t)held * size != s.size)
+        return tw_fail("its storage is said to have %lld elements and has %zu bytes", (long long)held, s.size);
+    if (elements == 0) {
+        t->data = s.data;
+        return 0;
+    }
+    const int64_t last = offset >= 0 ? last_element(t, stride, offset) : -1;
+    if (last < 0 || last >= held || elements > held)
+        return tw_fail("reaches beyond its storage of %lld elements", (long long)held);
+    t->data = s.data + (size_t)offset * size;
+    if (is_contiguous(t, stride))
+        return 0;
+    unsigned char *copy = (size_t)bytes <= w->most ? tw_contents_block(w->to, (size_t)bytes) : NULL;
+    if (copy == NULL)
+        return (size_t)bytes <= w->most ? -1 : tw_fail("more strided tensors than the file has bytes");
+    w->most -= (size_t)bytes;
+    gather(copy, t->data, t, stride, elements);
+    t->data = copy;
+    return 0;
+}
+
+/* A leaf in JSON's words into text, cut to size. Returns the length. */
+static size_t describe(char *text, size_t size, const tw_py *v)
+{
+    int n = 0;
+    switch (v->kind) {
+    case TW_PY_NONE: n = snprintf(text, size, "null"); break;
+    case TW_PY_BOOL: n = snprintf(text, size, "%s", v->i != 0 ? "true" : "false"); break;
+    case TW_PY_INT: n = snprintf(text, size, "%lld", (long long)v->i); break;
+    case TW_PY_FLOAT:
+        for (int digits = 15; digits <= 17; digits++) { /* the shortest that is read back as the same number */
+            n = snprintf(text, size, "%.*g", digits, v->f);
+            if (strtod(text, NULL) == v->f)
+                break;
+        }
+        break;
+    case TW_PY_STR:
+        if (v->n < size && is_text(v->s, v->n))
+            n = snprintf(text, size, "%.*s", (int)v->n, v->s);
+        else
+            n = snprintf(text, size, "(%zu bytes)", v->n);
+        break;
+    default: n = snprintf(text, size, "?"); break;
+    }
+    return n > 0 && (size_t)n < size ? (size_t)n : size - 1;
+}
+
+static int add_list(walker *w, const tw_py *v)
+{
+    char text[TEXT];
+    size_t at = 1;
+    text[0] = '[';
+    for (size_t i = 0; i < v->n; i++) {
+        if (at > TEXT - 300) {
+            at += (size_t)snprintf(text + at, TEXT - at, ", ... %zu more", v->n - i);
+            break;
+        }
+        at += (size_t)snprintf(text + at, TEXT - at, "%s", i > 0 ? ", " : "");
+        at += describe(text + at, 200, v->item[i]);
+    }
+    snprintf(text + at, TEXT - at, "]");
+    return tw_contents_meta(w->to, w->name, text);
+}
+
+static int walk(walker *w, const tw_py *v);
+
+/* The value under the name so far and, after a dot, the key. */
+static int walk_under(walker *w, const char *key, size_t n, const tw_py *v)
+{
+    const size_t before = w->length;
+    if (n == 0 || !is_text(key, n))
+        return tw_fail("%.200s: a key that is no text", w->name);
+    if (n + 2 > NAME - before)
+        return tw_fail("%.200s: a name of more than %d bytes", w->name, NAME);
+    w->length += (size_t)snprintf(w->name + before, NAME - before, "%s%.*s", before > 0 ? "." : "", (int)n, key);
+    const int rc = walk(w, v);
+    w->length = before;
+    w->name[before] = '\0';
+    return rc;
+}
+
+static int walk_dict(walker *w, const tw_py *v)
+{
+    char number[24];
+    for (size_t i = 0; i + 1 < v->n; i += 2) {
+        const tw_py *key = v->item[i];
+        if (key->kind != TW_PY_STR && key->kind != TW_PY_INT)
+            continue;
+        const char *text = key->kind == TW_PY_STR ? key->s : number;
+        size_t n = key->n;
+        if (key->kind == TW_PY_INT)
+            n = (size_t)snprintf(number, sizeof number, "%lld", (long long)key->i);
+        if (walk_under(w, text, n, v->item[i + 1]) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int walk_list(walker *w, const tw_py *v)
+{
+    char number[24];
+    bool deep = false;
+    for (size_t i = 0; i < v->n; i++)
+        deep = deep || v->item[i]->kind == TW_PY_TENSOR || v->item[i]->kind == TW_PY_DICT || v->item[i]->kind == TW_PY_LIST;
+    if (!deep)
+        return add_list(w, v);
+    for (size_t i = 0; i < v->n; i++)
+        if (walk_under(w, number, (size_t)snprintf(number, sizeof number, "%zu", i), v->item[i]) != 0)
+            return -1;
+    return 0;
+}
+
+static int walk(walker *w, const tw_py *v)
+{
+    char text[TEXT];
+    tw_tensor t;
+    int rc = 0;
+    if (++w->visits > VISITS || w->depth == DEPTH)
+        return tw_fail("%.200s: values without end", w->name);
+    w->depth++;
+    switch (v->kind) {
+    case TW_PY_DICT: rc = walk_dict(w, v); break;
+    case TW_PY_LIST: rc = walk_list(w, v); break;
+    case TW_PY_TENSOR:
+        rc = read_tensor(w, &t, v);
+        if (rc != 0)
+            tw_fail("tensor %.200s: %s", w->name, tw_error());
+        else
+            rc = tw_contents_tensor(w->to, w->name, &t);
+        break;
+    case TW_PY_STORAGE:
+    case TW_PY_GLOBAL:
+    case TW_PY_OPAQUE:
+    case TW_PY_MARK: break;
+    default:
+        describe(text, sizeof text, v);
+        rc = w->length > 0 ? tw_contents_meta(w->to, w->name, text) : 0;
+    }
+    w->depth--;
+    return rc;
+}
+
+int tw_state_dict_read(tw_contents *c, const tw_py *value, tw_find_storage *find, void *context, size_t most)
+{
+    walker w = {.to = c, .find = find, .context = context, .most = most};
+    if (value->kind == TW_PY_TENSOR)
+        return walk_under(&w, "tensor", 6, value);
+    return walk(&w, value);
+}

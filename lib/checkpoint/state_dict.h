@@ -1,0 +1,20 @@
+/* Inside lib/checkpoint: the values of a pickle as tensors and metadata. */
+#ifndef TW_CHECKPOINT_STATE_DICT_H
+#define TW_CHECKPOINT_STATE_DICT_H
+
+#include "checkpoint/contents.h"
+#include "checkpoint/pickle.h"
+
+typedef struct {
+    const unsigned char *data;
+    size_t size;
+} tw_stored;
+
+/* Finds a storage by its key. 0, or -1 and tw_error(). */
+typedef int tw_find_storage(void *context, tw_stored *s, const char *key, size_t n);
+
+/* Walks the value (naming as in contents.h). Tensors whose strides are not those of C order are copied, at most `most` bytes in
+ * all. 0, or -1 and tw_error() naming the tensor: outside its storage, larger than it, of an unknown type; or values without end. */
+int tw_state_dict_read(tw_contents *c, const tw_py *value, tw_find_storage *find, void *context, size_t most);
+
+#endif

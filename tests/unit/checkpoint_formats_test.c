@@ -1,0 +1,302 @@
+/* Goal: PyTorch's files of both kinds and numpy's are read as they were written (tests/golden/checkpoint/make.py); cut, damaged and
+ * hostile ones are refused, quickly and in little memory, and no code in them is run. */
+#include "../fuzz/checkpoint_fuzz.c"
+
+#include "core/philox.h"
+#include "test.h"
+
+#define GOLDEN "tests/golden/checkpoint/"
+
+static bool same_tensor(const tw_tensor *a, const tw_tensor *b)
+{
+    return a != NULL && a->dtype == b->dtype && a->rank == b->rank &&
+           memcmp(a->dim, b->dim, (size_t)a->rank * sizeof *a->dim) == 0 &&
+           memcmp(a->data, b->data, (size_t)tw_tensor_bytes(b)) == 0;
+}
+
+/* The same tensors in the same order, the same metadata. */
+static void reads(const char *file, const char *as, const char *format)
+{
+    tw_checkpoint *c = tw_checkpoint_open(file), *want = tw_checkpoint_open(as);
+    CHECK(c != NULL && want != NULL);
+    if (c == NULL || want == NULL)
+        return;
+    CHECK(strcmp(tw_checkpoint_format(c), format) == 0 && tw_checkpoint_count(c) == tw_checkpoint_count(want));
+    for (int i = 0; i < tw_checkpoint_count(want); i++) {
+        const tw_named_tensor *t = tw_checkpoint_at(want, i);
+        CHECK(strcmp(tw_checkpoint_at(c, i)->name, t->name) == 0 && same_tensor(tw_checkpoint_find(c, t->name), &t->tensor));
+    }
+    const char *key, *value, *k, *v;
+    int n = 0;
+    for (; tw_checkpoint_meta_at(want, n, &key, &value); n++)
+        CHECK(tw_checkpoint_meta_at(c, n, &k, &v) && strcmp(k, key) == 0 && strcmp(v, value) == 0);
+    CHECK(!tw_checkpoint_meta_at(c, n, &k, &v));
+    CHECK(tw_checkpoint_find(c, "nothing") == NULL && tw_checkpoint_meta(c, "nothing") == NULL);
+    tw_checkpoint_close(c);
+    tw_checkpoint_close(want);
+}
+
+static void refused_file(const char *file, const char *message)
+{
+    tw_checkpoint *c = tw_checkpoint_open(file);
+    CHECK(c == NULL && strstr(tw_error(), file) == tw_error() && strstr(tw_error(), message) != NULL);
+    tw_checkpoint_close(c);
+}
+
+/* A state dict given as a pickle, with a storage of 24 bytes. */
+static int read_pickle(const char *pickle, size_t size)
+{
+    static const unsigned char storage[24];
+    tw_stored s = {storage, sizeof storage};
+    tw_contents c = {.n = 0};
+    size_t used;
+    tw_pickle *p = tw_pickle_read((const unsigned char *)pickle, size, &used);
+    const int rc = p != NULL ? tw_state_dict_read(&c, tw_pickle_value(p), find, &s, sizeof storage) : -1;
+    tw_contents_fini(&c);
+    tw_pickle_free(p);
+    return rc;
+}
+
+static void refused_pickle(const char *pickle, size_t size, const char *message)
+{
+    const int rc = read_pickle(pickle, size);
+    if (rc == 0 || strstr(tw_error(), message) == NULL)
+        printf("wanted '%s'\n", message);
+    CHECK(rc != 0 && strstr(tw_error(), message) != NULL);
+}
+
+#define REFUSED(pickle, message) refused_pickle(pickle, sizeof pickle - 1, message)
+#define ACCEPTED(pickle) CHECK(read_pickle(pickle, sizeof pickle - 1) == 0)
+
+/* A tensor "t" of f32 with these offset, sizes, strides, in a storage said to have 6 elements. */
+#define REBUILD(type, elements) "ctorch._utils\n_rebuild_tensor_v2\n((U\7storagectorch\n" type "Storage\nU\1" "0U\3cpuK" elements "tQ"
+#define TENSOR(offset, sizes, strides) "}U\1t" REBUILD("Float", "\6") offset sizes strides "\x89NtRs."
+
+static void hostile_tensors(void)
+{
+    ACCEPTED(TENSOR("K\0", "(K\2K\3t", "(K\3K\1t"));
+    ACCEPTED(TENSOR("K\1", "(K\2K\2t", "(K\3K\1t"));
+    ACCEPTED(TENSOR("K\5", "K\1\x85", "K\x63\x85")); /* the stride of a dimension of 1 has no meaning */
+    ACCEPTED(TENSOR("K\x63", "K\0\x85", "K\1\x85"));
+    REFUSED(TENSOR("K\1", "(K\2K\3t", "(K\3K\1t"), "tensor t: reaches beyond its storage of 6 elements");
+    REFUSED(TENSOR("K\0", "(K\2K\3t", "(K\4K\1t"), "reaches beyond");
+    REFUSED(TENSOR("K\0", "K\7\x85", "K\0\x85"), "reaches beyond"); /* more elements than are stored */
+    REFUSED(TENSOR("J\xff\xff\xff\xff", "K\2\x85", "K\1\x85"), "reaches beyond");
+    REFUSED(TENSOR("K\0", "K\2\x85", "J\xff\xff\xff\xff\x85"), "no whole number");
+    REFUSED(TENSOR("K\0", "J\xff\xff\xff\xff\x85", "K\1\x85"), "no whole number");
+    REFUSED(TENSOR("K\0", "\x8a\x08\0\0\0\0\0\0\0\x40\x85", "K\1\x85"), "tensor t: ");
+    REFUSED(TENSOR("K\0", "K\2\x85", "\x8a\x08\0\0\0\0\0\0\0\x40\x85"), "reaches beyond");
+    REFUSED(TENSOR("\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f", "K\2\x85", "K\1\x85"), "reaches beyond");
+    REFUSED(TENSOR("K\0", "K\2\x85", "(K\1K\1t"), "dimensions");
+    REFUSED(TENSOR("K\0", "(K\1K\1K\1K\1K\1K\1K\1K\1K\1t", "(K\1K\1K\1K\1K\1K\1K\1K\1K\1t"), "9 dimensions");
+    REFUSED(TENSOR("K\0", "N\x85", "K\1\x85"), "no whole number");
+    REFUSED("}U\1t" REBUILD("Float", "\7") "K\0K\1\x85K\1\x85\x89NtRs.",
+            "its storage is said to have 7 elements and has 24 bytes");
+    REFUSED("}U\1t" REBUILD("Char", "\6") "K\0K\1\x85K\1\x85\x89NtRs.", "torch CharStorage has no type here");
+    /* two strided tensors share a storage: what is copied stays below the file's size */
+    REFUSED("(l" REBUILD("Float", "\6") "K\0(K\2K\3t(K\1K\2t\x89NtRq\0ah\0a.",
+            "more strided tensors than the file has bytes");
+    /* the list of sizes grows after the tensor was made of it */
+    REFUSED("}U\1t" REBUILD("Float", "\6") "K\0]q\1K\2a]K\1a\x89NtRsh\1Na0.", "dimensions");
+}
+
+static void hostile_pickles(void)
+{
+    ACCEPTED("}.");
+    ACCEPTED("\x80\2}q\0(X\1\0\0\0aK\1X\1\0\0\0bNu.");
+    REFUSED("", "pickle, byte 0: cut");
+    REFUSED("}", "cut");
+    REFUSED(".", "takes more from the stack");
+    REFUSED("(.", "takes more from the stack");
+    REFUSED("a", "takes more from the stack");
+    REFUSED("(a", "takes more from the stack");
+    REFUSED("](a", "takes more from the stack");
+    REFUSED("NNa", "adds to something that is no list");
+    REFUSED("]NNs", "adds to something that is no dict");
+    REFUSED("}(Nu", "adds to something that is no dict");
+    REFUSED("Nu", "wants a mark");
+    REFUSED("t", "wants a mark");
+    REFUSED("N\x87", "takes more from the stack");
+    REFUSED("(N\x86", "takes more from the stack");
+    REFUSED("h\1", "a value that was not remembered");
+    REFUSED("Nr\xff\xff\xff\x7f", "to remember");
+    REFUSED("X\xff\xff\xff\xff", "cut");
+    REFUSED("\x8d\xff\xff\xff\xff\xff\xff\xff\xff", "cut");
+    REFUSED("\x8b\xff\xff\xff\xff", "cut");
+    REFUSED("S'a'\n.", "opcode 0x53");
+    REFUSED("i", "opcode 0x69");
+    REFUSED("cos\nsystem\n(U\4trueetR.", "refused: it wants os.system");
+    REFUSED("cbuiltins\neval\n.", "refused: it wants builtins.eval");
+    REFUSED("U\2osU\6system\x93.", "refused: it wants os.system");
+    REFUSED("NU\6system\x93.", "a global whose name is no text");
+    REFUSED("c", "cut");
+    REFUSED("cos\nsystem", "cut");
+    REFUSED("ctorch\nFloatStorage\n)R.", "refused: it calls torch FloatStorage");
+    REFUSED("ccopyreg\n_reconstructor\n(cbuiltins\nobject\nNNtR.", "refused: it calls copyreg _reconstructor");
+    REFUSED("N)R.", "refused: it calls something that is no function");
+    REFUSED("NNb.", "refused: it sets the state");
+    REFUSED("NQ.", "an outside value that is no storage");
+    REFUSED("(NNNNNtQ.", "an outside value that is no storage");
+    REFUSED("ctorch._utils\n_rebuild_tensor_v2\n)R.", "not made of storage");
+    REFUSED("ccollections\nOrderedDict\nN\x85R.", "no list");
+    REFUSED("ccollections\nOrderedDict\n]Na\x85R.", "no pair");
+    REFUSED("}U\1a\0N", "opcode 0x00");
+    REFUSED("}U\0Ns.", "a key that is no text");
+    REFUSED("}U\2a\0Ns.", "a key that is no text");
+    REFUSED("}U\1\xffNs.", "a key that is no text");
+    REFUSED("]q\0h\0a.", "values without end");
+    REFUSED("}q\0U\1ah\0s.", "values without end");
+    ACCEPTED("cargparse\nNamespace\n)\x81q\0h\0b."); /* its own state: nothing happens */
+    /* ten levels of ten references each */
+    REFUSED("]q\0NaNaNa](h\0h\0h\0h\0h\0h\0h\0h\0h\0h\0eq\1](h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1eq\2](h\2h\2h\2h\2h\2h\2h\2h\2h\2h\2eq\3"
+            "](h\3h\3h\3h\3h\3h\3h\3h\3h\3h\3eq\4](h\4h\4h\4h\4h\4h\4h\4h\4h\4h\4eq\5](h\5h\5h\5h\5h\5h\5h\5h\5h\5h\5eq\6"
+            "](h\6h\6h\6h\6h\6h\6h\6h\6h\6h\6eq\7](h\7h\7h\7h\7h\7h\7h\7h\7h\7h\7e.",
+            "values without end");
+}
+
+/* A pickle of nothing but one opcode, `size` times: many values, a deep stack. */
+static void many(char opcode, const char *message)
+{
+    enum { SIZE = 5 << 20 };
+    char *d = malloc(SIZE);
+    MUST(d != NULL);
+    memset(d, opcode, SIZE);
+    refused_pickle(d, SIZE, message);
+    free(d);
+}
+
+static uint32_t nasty_byte(tw_rng *r)
+{
+    static const char nasty[] = "()]}}.0abceghjlqrstuNKMJXUBTQRPK\1\2\3\x80\x81\x85\x86\x87\x88\x89\x8a\x93\x94\xff";
+    return (unsigned char)nasty[tw_rng_below(r, sizeof nasty)];
+}
+
+static void mutated(const char *file, int rounds)
+{
+    size_t size = 0;
+    unsigned char *d = tw_file_read(file, &size, 0), *m = malloc(size);
+    tw_rng r;
+    tw_rng_init(&r, 1, TW_USE_SYNTH, size, 0, 0);
+    CHECK(d != NULL);
+    for (int i = 0; i < rounds && d != NULL && m != NULL; i++) {
+        memcpy(m, d, size);
+        for (uint64_t k = 1 + tw_rng_below(&r, 3); k > 0; k--) {
+            const size_t at = tw_rng_below(&r, size);
+            m[at] = (unsigned char)(tw_rng_below(&r, 2) != 0 ? nasty_byte(&r) : m[at] ^ 1u << tw_rng_below(&r, 8));
+        }
+        LLVMFuzzerTestOneInput(m, size);
+    }
+    free(m);
+    free(d);
+}
+
+/* The pickle inside the zip: found by its first opcodes, run without its checksum. */
+static void mutated_pickle(const char *file, int rounds)
+{
+    size_t size = 0, used = 0;
+    unsigned char *d = tw_file_read(file, &size, 0);
+    CHECK(d != NULL);
+    size_t at = 0;
+    while (d != NULL && at + 2 < size && !(d[at] == 0x80 && d[at + 1] == 2 && d[at + 2] == '}'))
+        at++;
+    tw_pickle *p = tw_pickle_read(d + at, size - at, &used);
+    CHECK(p != NULL);
+    tw_pickle_free(p);
+    tw_rng r;
+    tw_rng_init(&r, 2, TW_USE_SYNTH, size, 0, 0);
+    unsigned char *m = malloc(used + 1);
+    for (int i = 0; i < rounds && m != NULL; i++) {
+        memcpy(m, d + at, used);
+        for (uint64_t k = 1 + tw_rng_below(&r, 3); k > 0; k--)
+            m[tw_rng_below(&r, used)] = (unsigned char)nasty_byte(&r);
+        run_pickle(m, used);
+    }
+    free(m);
+    free(d);
+}
+
+/* The file with `size` bytes at `at` changed to these. */
+static void patched(const unsigned char *file, size_t length, size_t at, const char *to, size_t size, const char *message)
+{
+    char path[64];
+    const int fd = memfd_create("patched", MFD_CLOEXEC);
+    MUST(fd >= 0 && tw_write_all(fd, file, at) == 0 && tw_write_all(fd, to, size) == 0 &&
+         tw_write_all(fd, file + at + size, length - at - size) == 0);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    refused_file(path, message);
+    close(fd);
+}
+
+/* One damage each to a zip: data, directory, local header, end. */
+static void damaged_zip(void)
+{
+    size_t n = 0;
+    tw_zip z;
+    unsigned char *d = tw_file_read(GOLDEN "full.pth", &n, 0);
+    MUST(d != NULL && tw_zip_read(&z, d, n) == 0);
+    const tw_zip_entry *e = tw_zip_find(&z, "full/data/0", 11), *other = tw_zip_find(&z, "full/data/1", 11);
+    const tw_zip_entry *order = tw_zip_find(&z, "full/byteorder", 14);
+    CHECK(e != NULL && other != NULL && order != NULL);
+    const size_t central = (size_t)((const unsigned char *)e->name - d) - 46;
+    patched(d, n, (size_t)(e->data - d), "\x01", 1, "entry full/data/0: its bytes do not have its checksum");
+    patched(d, n, central, "PKxx", 4, "its directory is broken");
+    patched(d, n, central + 8, "\1", 1, "entry full/data/0: compressed or encrypted");
+    patched(d, n, central + 10, "\x08", 1, "entry full/data/0: compressed or encrypted");
+    patched(d, n, central + 24, "\xff\xff\xff\x7f", 4, "entry full/data/0: compressed"); /* two sizes */
+    patched(d, n, central + 20, "\xff\xff\xff\x7f\xff\xff\xff\x7f", 8, "entry full/data/0: its bytes are said to be outside");
+    patched(d, n, central + 42, "\1", 1, "entry full/data/0: its header is not where the directory says");
+    patched(d, n, central + 42, "\xff\xff\xff\x7f", 4, "entry full/data/0: its header is not where");
+    patched(d, n, central + 46, "evil", 4, "entry evil/data/0: has another name at its place");
+    patched(d, n, (size_t)((const unsigned char *)other->name - d), "full/data/0", 11, "has another name at its place");
+    patched(d, n, (size_t)(order->data - d), "bigend", 6, "its numbers are big-endian");
+    patched(d, n, n - 22 + 10, "\xfe", 1, "its directory is broken"); /* number of entries */
+    patched(d, n, n - 22 + 16, "\xff\xff\xff\x7f", 4, "its directory is broken");
+    patched(d, n, n - 22, "PKxx", 4, "cut: no directory at its end");
+    tw_zip_fini(&z);
+    free(d);
+}
+
+/* Every shorter file is refused. */
+static void cut(const char *file)
+{
+    size_t size = 0;
+    int accepted = 0;
+    unsigned char *d = tw_file_read(file, &size, 0);
+    char path[64];
+    CHECK(d != NULL);
+    for (size_t n = 0; n < size; n += n < 600 || n + 600 > size ? 1 : 7) {
+        const int fd = memfd_create("cut", MFD_CLOEXEC);
+        MUST(fd >= 0 && tw_write_all(fd, d, n) == 0);
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        tw_checkpoint *c = tw_checkpoint_open(path);
+        accepted += c != NULL;
+        tw_checkpoint_close(c);
+        close(fd);
+    }
+    CHECK(accepted == 0);
+    free(d);
+}
+
+int main(void)
+{
+    reads(GOLDEN "full.pth", GOLDEN "full.safetensors", "PyTorch");
+    reads(GOLDEN "legacy.pth", GOLDEN "full.safetensors", "PyTorch before 1.6");
+    reads(GOLDEN "arrays.npz", GOLDEN "arrays.safetensors", "npz");
+    refused_file(GOLDEN "module.pth", "refused: it wants torch.nn.modules.linear.Linear, which no state dict needs");
+    refused_file(GOLDEN "attack.pth", "refused: it wants posix.system");
+    refused_file(GOLDEN "compressed.npz", "entry x.npy: compressed");
+    hostile_tensors();
+    hostile_pickles();
+    many('N', "more than");
+    many('(', "more than");
+    many(']', "more than");
+    damaged_zip();
+    cut(GOLDEN "full.pth");
+    cut(GOLDEN "legacy.pth");
+    cut(GOLDEN "arrays.npz");
+    mutated(GOLDEN "full.pth", 1500);
+    mutated(GOLDEN "legacy.pth", 4000);
+    mutated(GOLDEN "arrays.npz", 1500);
+    mutated_pickle(GOLDEN "full.pth", 10000);
+    return test_done();
+}
