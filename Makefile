@@ -39,7 +39,7 @@ $(BIN)/%: $B/src/%.o $B/libtwist.a
 	$(CC) $(CFLAGS) -o $@ $< $B/libtwist.a $(LDLIBS)
 $B/unit/%: $B/tests/unit/%.o $B/libtwist.a | $(BIN)/libtwist-cpu.so
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -o $@ $< $B/libtwist.a $(LDLIBS) -Wl,-rpath,$(abspath $(BIN))
+	$(CC) $(CFLAGS) -o $@ $< $B/libtwist.a $(LDLIBS) -Wl,--disable-new-dtags,-rpath,$(abspath $(BIN))
 .SECONDARY:
 
 deps: ## deps: the Debian packages this needs (as root, or through sudo)
@@ -64,7 +64,8 @@ install: all ## install: programs, pipelines and man pages under PREFIX
 	install pipelines/* $(DEST)/share/twist/pipelines
 	$(foreach n,1 5 7,install -m 644 man/*.$n $(DEST)/share/man/man$n;)
 asan: ## asan: the tests under AddressSanitizer
-	$(MAKE) check B=build/asan BIN=build/asan/bin OPT=-O1 CFLAGS="-fsanitize=address -fno-omit-frame-pointer"
+	# use_tls=0: the leak check crashes in the thread-local memory of OpenMP's threads
+	LSAN_OPTIONS=use_tls=0:print_suppressions=0:suppressions=$(CURDIR)/tests/lsan.supp $(MAKE) check B=build/asan BIN=build/asan/bin OPT=-O1 CFLAGS="-fsanitize=address -fno-omit-frame-pointer"
 ubsan: ## ubsan: the tests under UndefinedBehaviorSanitizer
 	$(MAKE) check B=build/ubsan BIN=build/ubsan/bin OPT=-O1 CFLAGS="-fsanitize=undefined -fno-sanitize-recover=all"
 FUZZ_SECONDS ?= 60

@@ -69,7 +69,8 @@ static void refused_pickle(const char *pickle, size_t size, const char *message)
 #define ACCEPTED(pickle) CHECK(read_pickle(pickle, sizeof pickle - 1) == 0)
 
 /* A tensor "t" of f32 with these offset, sizes, strides, in a storage said to have 6 elements. */
-#define REBUILD(type, elements) "ctorch._utils\n_rebuild_tensor_v2\n((U\7storagectorch\n" type "Storage\nU\1" "0U\3cpuK" elements "tQ"
+#define REBUILD(type, elements)                                                                   \
+    "ctorch._utils\n_rebuild_tensor_v2\n((U\7storagectorch\n" type "Storage\nU\1" "0U\3cpuK" elements "tQ"
 #define TENSOR(offset, sizes, strides) "}U\1t" REBUILD("Float", "\6") offset sizes strides "\x89NtRs."
 
 static void hostile_tensors(void)
