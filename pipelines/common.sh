@@ -17,6 +17,31 @@ usage_error() {
     exit 2
 }
 
+# option "$@": one option from the front of a command line, --name=VALUE or --name VALUE, _ as -: sets $name, $value and $used, the
+# number of words that it took. FLAGS, a list in the caller, names those without a value.
+option() {
+    name=${1%%=*} value='' used=1
+    name=${name//_/-}
+    case " ${FLAGS-} " in *" $name "*)
+        case $1 in *=*) usage_error "$name takes no value" ;; esac
+        return
+        ;;
+    esac
+    case $1 in
+    *=*) value=${1#*=} ;;
+    *)
+        [ $# -ge 2 ] || usage_error "$name wants a value"
+        value=$2 used=2
+        ;;
+    esac
+}
+
+# whole NAME VALUE LEAST: a usage error unless VALUE is a whole number of at least LEAST.
+whole() {
+    case $2 in '' | *[!0-9]*) usage_error "$1: '$2' is not a whole number" ;; esac
+    [ "$2" -ge "$3" ] || usage_error "$1: $2 is less than $3"
+}
+
 # quote WORD...: the words as a shell would have to read them.
 quote() {
     for word; do
@@ -27,7 +52,7 @@ quote() {
     done
 }
 
-# train_part FOLDER, val_part FOLDER: its train/ and val/ subfolders where it has them (FOLDER itself else).
+# train_part FOLDER, val_part FOLDER: its train/ and val/ (or test/) subfolders where it has them, FOLDER itself else.
 train_part() { if [ -d "$1/train" ]; then echo "$1/train"; else echo "$1"; fi; }
 val_part() {
     for part in val test; do
@@ -36,18 +61,31 @@ val_part() {
     echo "$1"
 }
 
-# embed SOURCE OUT AUGMENT-OPTIONS -- EMBED-OPTIONS: evaluation views of the pictures through twist-embed into the file OUT.
-embed() {
-    local source=$1 out=$2 augment=()
+# pipe_failed WHAT "NAMES" STATUS...: dies naming the first command of a pipe that failed. 141, a reader that went away, is the
+# fault of the one that went away.
+pipe_failed() {
+    local what=$1 names=$2 name
     shift 2
-    while [ "$1" != -- ]; do
-        augment+=("$1")
+    for name in $names; do
+        [ "$1" -eq 0 ] || [ "$1" -eq 141 ] || die "$what: $name failed (exit $1)"
         shift
     done
-    shift
-    twist-decode -q "$source" | twist-augment -q --aug=eval ${augment[@]+"${augment[@]}"} | twist-embed "$@" -o "$out"
-    local rc=("${PIPESTATUS[@]}") name=(twist-decode twist-augment twist-embed) i
-    for i in 0 1 2; do
-        [ "${rc[i]}" -eq 0 ] || [ "${rc[i]}" -eq 141 ] || die "$source: ${name[i]} failed (exit ${rc[i]})"
-    done
 }
+
+# embed OUT DECODE-WORDS -- AUGMENT-OPTIONS -- EMBED-WORDS: evaluation views of the pictures through twist-embed into the file OUT.
+embed() {
+    local out=$1 decode=() augment=()
+    shift
+    while [ "$1" != -- ]; do decode+=("$1") && shift; done
+    shift
+    while [ "$1" != -- ]; do augment+=("$1") && shift; done
+    shift
+    twist-decode -q "${decode[@]}" | twist-augment -q --aug=eval ${augment[@]+"${augment[@]}"} | twist-embed -q "$@" -o "$out"
+    pipe_failed "$out" "twist-decode twist-augment twist-embed" "${PIPESTATUS[@]}"
+}
+
+# json_number KEY: the first number of that key in the JSON on standard input; nothing where it is null or absent.
+json_number() { grep -oE "\"$1\": *-?[0-9][0-9.eE+-]*" | head -n 1 | sed 's/.*: *//'; }
+
+# json_numbers KEY: the number of that key of each line of JSON that has one.
+json_numbers() { sed -nE "s/.*\"$1\": *(-?[0-9][0-9.eE+-]*).*/\1/p"; }
