@@ -1,87 +1,136 @@
-# Goal: the pipelines are what a user types: dry runs print the commands, a failing stage stops all and is named.
+# Goal: the pipelines are what a user types: dry runs print the commands, options go where they belong, a failing stage stops all and is
+# named, a run typed again goes on; the demo runs from pictures to its report and shows that the network has learned.
 
 setup() {
-    BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
-    PIPELINES=$BATS_TEST_DIRNAME/../pipelines
+    BIN=$(cd "${BIN:-$BATS_TEST_DIRNAME/../bin}" && pwd)
+    TREE=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
     # the pipelines find the programs beside themselves: a copy beside the programs under test
     mkdir -p "$BATS_TEST_TMPDIR/tree"
-    cp -r "$PIPELINES" "$BATS_TEST_TMPDIR/tree/"
+    cp -r "$TREE/pipelines" "$BATS_TEST_TMPDIR/tree/"
     ln -s "$BIN" "$BATS_TEST_TMPDIR/tree/bin"
     PIPELINES=$BATS_TEST_TMPDIR/tree/pipelines
+    PATH=$BIN:$PATH
     cd "$BATS_TEST_TMPDIR"
 }
 
-@test "pretrain --dry-run prints the three commands with the seed's own options handed out" {
+# number KEY < JSON
+number() { grep -oE "\"$1\": *-?[0-9.e+-]+" | head -n 1 | sed 's/.*: *//'; }
+# figure PART KEY FILE: results.json's "PART": {..., "KEY": number}
+figure() { tr -d ' \n' < "$3" | sed "s/.*\"$1\":{//" | number "$2"; }
+
+@test "pretrain --dry-run prints the three commands, the seed's own options handed to the programs they belong to" {
     run "$PIPELINES/pretrain" --data-path photos --output_dir out --aug barlow --batch-size 256 --dim 32768 --epochs 800 --dry-run
     [ "$status" -eq 0 ]
-    [[ "${lines[0]}" == "twist-decode "*"--epochs=800"*"photos"*"|" ]]
+    [[ "${lines[0]}" == "twist-decode "*"--epochs=800"*"--on-error=substitute"*" photos |" ]]
     [[ "${lines[1]}" == "twist-augment "*"--aug=barlow"*"|" ]]
     [[ "${lines[2]}" == "twist-train -o out"*"--epochs=800"*"--batch-size=256"*"--dim=32768"* ]]
+    [[ "$output" != *"barlow"*"twist-train"*"barlow"* ]]
+    run "$PIPELINES/pretrain" --data-path photos --output_dir out --backbone 'resnet50w2' --batch-size 60 --bunch-size 240 --epochs 250 \
+        --mme_epochs 200 --lam1 -0.6 --local_crops_number 6 --seed 3 --num_workers 4 --small-stem --shrink-to=300 --on-error=fail --dry-run
+    [ "$status" -eq 0 ]
+    [[ "${lines[0]}" == "twist-decode "*"-j4 "*"--seed=3"*"--shrink-to=300 --on-error=fail photos |" ]]
+    [[ "${lines[1]}" == "twist-augment "*"-j4 "*"--aug=multicrop --seed=3 --mme-epochs=200 --local-crops-number=6 |" ]]
+    [[ "${lines[2]}" == "twist-train "*"--seed=3 --backbone=resnet50w2 --batch-size=60 --bunch-size=240 --mme-epochs=200 --lam1=-0.6 --small-stem"* ]]
+    [[ "${lines[2]}" != *local-crops* ]]
     [ ! -e out ]
 }
 
-@test "pretrain without data or with a missing value is a usage error that names it" {
+@test "what --dry-run prints can be typed, also with names that the shell or the trainer would read otherwise" {
+    mkdir -p "it's 50%e"
+    run "$PIPELINES/pretrain" --data-path "it's 50%e" --output_dir 'o u t' --dry-run
+    [ "$status" -eq 0 ]
+    eval "printf '%s\n' $(sed 's/ *|$//' <<< "${lines[0]}")" > words
+    [ "$(tail -n 1 words)" = "it's 50%e" ]
+    eval "printf '%s\n' $(sed 's/^twist-train//' <<< "${lines[2]}")" > words
+    grep -qx 'o u t' words
+    # and the run itself looks into that folder
+    run "$PIPELINES/pretrain" --data-path "it's 50%e" --output_dir 'o u t' --epochs=1
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"it's 50%e"* ]]
+}
+
+@test "the pipelines refuse missing values and unknown words by name, exit 2, and answer --help" {
+    for p in pretrain linear cluster demo report; do
+        run "$PIPELINES/$p" --help
+        [ "$status" -eq 0 ]
+        [[ "$output" == "usage: $p "* ]]
+    done
     run "$PIPELINES/pretrain" --output_dir out
     [ "$status" -eq 2 ]
     [[ "$output" == *"--data-path"* ]]
     run "$PIPELINES/pretrain" --data-path
     [ "$status" -eq 2 ]
+    [[ "$output" == *"--data-path wants a value"* ]]
+    run "$PIPELINES/pretrain" --dry-run=yes --data-path x --output_dir y
+    [ "$status" -eq 2 ]
+    run "$PIPELINES/demo" --no-such 1
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"--no-such"* ]]
+    run "$PIPELINES/demo" --count many
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"--count: 'many'"* ]]
+    run "$PIPELINES/linear" only-one
+    [ "$status" -eq 2 ]
+    [ -z "$(ls -A | grep -v tree)" ]
 }
 
-@test "pretrain names the stage that failed and exits 1" {
+@test "pretrain names the stage that failed, exits 1 and leaves nothing running" {
     run "$PIPELINES/pretrain" --data-path nowhere --output_dir out --epochs=1
     [ "$status" -eq 1 ]
-    [[ "$output" == *"twist-decode failed"* ]]
-    [[ "$output" == *"nowhere"* ]]
+    [[ "$output" == *"twist-decode: nowhere: "* ]]
+    [[ "$output" == *"pretrain: twist-decode failed (exit 1)"* ]]
+    twist-synth -q -o p --count=64 --val-count=0 --size=16
+    run "$PIPELINES/pretrain" --data-path p --output_dir out --epochs=1 --size=0
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"pretrain: twist-augment failed (exit 2)"* ]]
+    run "$PIPELINES/pretrain" --data-path p --output_dir out --epochs=1 --backbone=no-such
+    [ "$status" -ne 0 ]
+    [[ "$output" == *"twist-train: "*"no-such"* ]]
+    ! pgrep -f "$PWD/p"
 }
 
-@test "linear and cluster refuse a checkpoint or a folder that is not there, by name" {
+@test "linear, cluster and demo refuse a checkpoint or a folder that is not there, by name" {
     mkdir -p d/train d/val
-    run "$PIPELINES/linear" d nothing.safetensors
+    for p in linear cluster; do
+        run "$PIPELINES/$p" d nothing.safetensors
+        [ "$status" -eq 1 ]
+        [[ "$output" == "$p: nothing.safetensors: "* ]]
+        run "$PIPELINES/$p" nowhere nothing.safetensors
+        [ "$status" -eq 1 ]
+        [[ "$output" == "$p: nowhere: "* ]]
+    done
+    run "$PIPELINES/demo" --out o nowhere
     [ "$status" -eq 1 ]
-    [[ "$output" == *"nothing.safetensors"* ]]
-    run "$PIPELINES/cluster" d nothing.safetensors
+    [[ "$output" == *"demo: nowhere: no such folder"* ]]
+    run "$PIPELINES/demo" --out o d
     [ "$status" -eq 1 ]
-    [[ "$output" == *"nothing.safetensors"* ]]
-}
-
-@test "a small demo runs from pictures to the report" {
-    run "$PIPELINES/demo" --out small --count 200 --epochs 2
-    echo "$output"
-    [ "$status" -eq 0 ]
-    [ -s small/report.html ]
-    grep -q '<polyline' small/report.html
-    grep -q '"nmi"' small/results.json
-    grep -q 'k-NN accuracy' <<< "$output"
-    # the pipelines on what it left behind
-    run "$PIPELINES/linear" -o lin --size 32 --resize 32 --epochs=5 small/pictures small/run/checkpoint.safetensors
-    [ "$status" -eq 0 ]
-    [[ "$output" == *acc1* ]]
-    run "$PIPELINES/cluster" -o clu --size 32 --resize 32 small/pictures small/run/checkpoint.safetensors
-    [ "$status" -eq 0 ]
-    [[ "$output" == *nmi* ]]
-    # typed again, pretrain finds its checkpoint and has nothing left to do
-    run "$PIPELINES/pretrain" --data-path small/pictures --output-dir small/run --aug=barlow --size=32 --min1=0.3 --blur-p=0 \
-        --backbone=resnet18 --hid-dim=512 --dim=40 --batch-size=64 --optim=admw --lr=0.004 --weight-decay=0.05 --weight-decay-end=0.05 --epochs=2
-    echo "$output"
-    [ "$status" -eq 0 ]
+    [[ "$output" == *"d/"* ]]
 }
 
 @test "the options in every program's help are on its man page, and the other way round" {
-    for page in "$BATS_TEST_DIRNAME"/../man/twist-*.1; do
+    checked=0
+    for page in "$TREE"/man/twist-*.1; do
         name=$(basename "$page" .1)
-        "$BIN/$name" -h > help
-        grep -oE -- '--[a-z][a-z0-9-]+' help | sort -u > in-help
-        mandoc -T utf8 "$page" 2>/dev/null | col -b | grep -oE -- '--[a-z][a-z0-9-]+' | sort -u > in-page
+        [ -e "$TREE/src/$name.c" ] || continue
+        checked=$((checked + 1))
+        "$BIN/$name" -h | grep -oE -- '--[a-z][a-z0-9-]+' | sort -u > in-help
+        mandoc -T utf8 -O width=200 "$page" | col -b > page
+        grep -oE -- '--[a-z][a-z0-9-]+' page | sort -u > in-page
+        sed -n '/^OPTIONS/,/^[A-Z]* [A-Z]*$/p' page | grep -E '^     -' | grep -oE -- '--[a-z][a-z0-9-]+' | sort -u > in-options
+        [ -s in-options ] || { echo "$name: no options on its page"; return 1; }
         missing=$(comm -23 in-help in-page)
         [ -z "$missing" ] || { echo "$name: in its help, not on its page: $missing"; return 1; }
+        missing=$(comm -13 in-help in-options)
+        [ -z "$missing" ] || { echo "$name: on its page, not in its help: $missing"; return 1; }
     done
+    [ $checked -gt 0 ]
 }
 
-@test "every program has a man page, answers -h and -V with 0 and an unknown option with 2" {
-    for program in "$BATS_TEST_DIRNAME"/../src/twist-*.c; do
+@test "every program has a man page and a line in twist(7), answers -h and -V with 0 and an unknown option with 2" {
+    for program in "$TREE"/src/twist-*.c; do
         name=$(basename "$program" .c)
-        [ -e "$BATS_TEST_DIRNAME/../man/$name.1" ] || { echo "no page: $name"; return 1; }
+        [ -e "$TREE/man/$name.1" ] || { echo "no page: $name"; return 1; }
+        grep -q "^.It Xr $name 1" "$TREE/man/twist.7" || { echo "not in twist(7): $name"; return 1; }
         run "$BIN/$name" -h
         [ "$status" -eq 0 ]
         [ "${#lines[@]}" -le 26 ]

@@ -8,6 +8,8 @@
 
 #define PI 3.14159265358979323846
 
+#define PATCHES 2.6 /* of light along a side */
+
 enum { MOST_OBJECTS = 5, MOST_COVERS = 3, FINE = 3 /* samples per pixel along each axis */ };
 
 /* Lengths are in picture sides, tones in [0, 1] before the light. */
@@ -26,10 +28,9 @@ typedef struct {
     object object[MOST_OBJECTS];
     cover cover[MOST_COVERS];
     int objects, covers;
-    uint32_t ground;               /* salt of the clouds */
-    double light_x, light_y;       /* gain grows along this direction, by this much from the middle to the border */
-    double warm_x, warm_y;         /* the same of the colour of the light */
-    double noise;                  /* standard deviation, in levels, of a pixel of full light */
+    uint32_t salt;                 /* of the clouds and lights */
+    double light, warm;            /* how much brightness and colour of the light differ from place to place */
+    double noise;                  /* standard deviation in levels */
 } scene;
 
 static void turn(double *c, double *s, tw_rng *r)
@@ -81,30 +82,27 @@ static scene draw_scene(uint64_t seed, uint32_t part, uint64_t index)
     s.covers = (int)tw_rng_below(&r, MOST_COVERS + 1);
     for (int i = 0; i < s.covers; i++)
         s.cover[i] = draw_cover(&r);
-    s.ground = tw_rng_u32(&r);
-    const double light = tw_rng_between(&r, 0.2, 0.8), warm = tw_rng_between(&r, 0.1, 0.4);
-    turn(&s.light_x, &s.light_y, &r);
-    turn(&s.warm_x, &s.warm_y, &r);
-    s.light_x *= light, s.light_y *= light;
-    s.warm_x *= warm, s.warm_y *= warm;
+    s.salt = tw_rng_u32(&r);
+    s.light = tw_rng_between(&r, 0.2, 0.9);
+    s.warm = tw_rng_between(&r, 0.1, 0.4);
     s.noise = tw_rng_between(&r, 3, 10);
     return s;
 }
 
-/* Clouds: smooth noise of two scales. */
+/* Smooth noise in [0, 1), values of the grid of cells of 1 / f interpolated. */
+static double smooth(double x, double y, double f, uint32_t salt)
+{
+    const double fx = floor(x * f), fy = floor(y * f), a = x * f - fx, b = y * f - fy;
+    const double wa = a * a * (3 - 2 * a), wb = b * b * (3 - 2 * b);
+    const int64_t ix = (int64_t)fx, iy = (int64_t)fy;
+    const double top = (1 - wa) * tw_synth_hash(ix, iy, salt) + wa * tw_synth_hash(ix + 1, iy, salt);
+    const double low = (1 - wa) * tw_synth_hash(ix, iy + 1, salt) + wa * tw_synth_hash(ix + 1, iy + 1, salt);
+    return (1 - wb) * top + wb * low;
+}
+
 static double ground(const scene *s, double x, double y)
 {
-    double sum = 0;
-    for (int octave = 0; octave < 2; octave++) {
-        const double f = octave == 0 ? 4 : 9, px = x * f, py = y * f, fx = floor(px), fy = floor(py);
-        const double a = px - fx, b = py - fy, wa = a * a * (3 - 2 * a), wb = b * b * (3 - 2 * b);
-        const uint32_t salt = s->ground + (uint32_t)octave;
-        const int64_t ix = (int64_t)fx, iy = (int64_t)fy;
-        const double top = (1 - wa) * tw_synth_hash(ix, iy, salt) + wa * tw_synth_hash(ix + 1, iy, salt);
-        const double low = (1 - wa) * tw_synth_hash(ix, iy + 1, salt) + wa * tw_synth_hash(ix + 1, iy + 1, salt);
-        sum += ((1 - wb) * top + wb * low) * (octave == 0 ? 0.6 : 0.4);
-    }
-    return 0.2 + 0.6 * sum;
+    return 0.5 + 0.6 * (0.6 * smooth(x, y, 4, s->salt) + 0.4 * smooth(x, y, 9, s->salt + 1) - 0.5);
 }
 
 static bool covered(const cover *c, double x, double y)
@@ -140,8 +138,10 @@ void tw_synth_draw(uint8_t *rgb, int S, int k, uint64_t seed, uint32_t part, uin
             for (int i = 0; i < FINE * FINE; i++)
                 tone += tone_at(&s, k, (px + (i % FINE + 0.5) / FINE) / S, (py + (i / FINE + 0.5) / FINE) / S);
             tone /= FINE * FINE;
-            const double x = 2 * (px + 0.5) / S - 1, y = 2 * (py + 0.5) / S - 1;
-            const double light = 0.75 * exp(s.light_x * x + s.light_y * y), warm = s.warm_x * x + s.warm_y * y;
+            /* light in patches: one from a side would tell two crops of a picture from those of others */
+            const double x = (px + 0.5) / S, y = (py + 0.5) / S;
+            const double light = 0.9 * exp(s.light * (2 * smooth(x, y, PATCHES, s.salt + 2) - 1));
+            const double warm = s.warm * (2 * smooth(x, y, PATCHES, s.salt + 3) - 1);
             const double gain[3] = {light * (1 + warm), light, light * (1 - warm)};
             for (int c = 0; c < 3; c++) {
                 const double level = 255 * tone * gain[c] + s.noise * tw_rng_normal(&grain);
