@@ -1,9 +1,10 @@
-/* Convolution: oneDNN's direct method on NHWC activations. The weights are copied into the layouts that it prefers when
+/* Convolution: oneDNN's direct method on NHWC activations (on small pictures those of dense.h). The weights are copied into the layouts that it prefers when
  * they have changed; weight gradients come in its layout and are added to the plain ones. */
 #include "cpu/ops.h"
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "cpu/dense.h"
 #include "cpu/prim.h"
 
 #include <stdlib.h>
@@ -14,6 +15,8 @@ struct tw_conv {
     tw_prim forward, data, weights;       /* the three passes */
     tw_prim to_forward, to_data, to_plain; /* plain weights to their layouts; gradient from its layout, added */
     void *w_forward, *w_data;
+    tw_dense *dense;                      /* instead of all of these; or NULL */
+    tw_columns *columns;                  /* instead of `weights`; or NULL */
     size_t offset;                        /* of the used taps in the plain weights, elements */
     size_t bytes, gradient_bytes;
 };
@@ -115,7 +118,7 @@ static int build(tw_conv *c)
                              .before = {y.before, x.before}, .after = {y.after, x.after}};
         rc = make_all(c, &desc, plain);
         desc.weights = gradient;
-        if (rc == 0 && s->train)
+        if (rc == 0 && s->train && c->columns == NULL)
             rc = make_gradient(c, &desc, plain);
     }
     tw_md_free(src);
@@ -126,6 +129,21 @@ static int build(tw_conv *c)
     return rc;
 }
 
+/* Which way is taken depends on the shape only: the same run gives the same bits on the next day. */
+static int make_way(tw_conv *c)
+{
+    if (tw_dense_suits(&c->shape)) {
+        c->dense = tw_dense_new(c->dev, &c->shape);
+        return c->dense != NULL ? 0 : -1;
+    }
+    if (tw_columns_suit(&c->shape)) {
+        c->columns = tw_columns_new(c->dev, &c->shape);
+        if (c->columns == NULL)
+            return -1;
+    }
+    return build(c);
+}
+
 tw_conv *tw_cpu_conv_new(tw_dev *d, const tw_conv_shape *s)
 {
     tw_conv *c = tw_calloc(1, sizeof *c);
@@ -133,7 +151,7 @@ tw_conv *tw_cpu_conv_new(tw_dev *d, const tw_conv_shape *s)
         return NULL;
     c->dev = d;
     c->shape = *s;
-    if (build(c) == 0)
+    if (make_way(c) == 0)
         return c;
     tw_cpu_conv_free(c);
     return NULL;
@@ -146,6 +164,8 @@ void tw_cpu_conv_free(tw_conv *c)
     tw_prim *const prim[] = {&c->forward, &c->data, &c->weights, &c->to_forward, &c->to_data, &c->to_plain};
     for (size_t i = 0; i < sizeof prim / sizeof *prim; i++)
         tw_prim_fini(prim[i]);
+    tw_dense_free(c->dense);
+    tw_columns_free(c->columns);
     free(c->w_forward);
     free(c->w_data);
     free(c);
@@ -153,11 +173,15 @@ void tw_cpu_conv_free(tw_conv *c)
 
 size_t tw_cpu_conv_bytes(const tw_conv *c)
 {
-    return c->bytes;
+    return c->dense != NULL ? tw_dense_bytes(c->dense) : c->bytes;
 }
 
 int tw_cpu_conv_weights(tw_conv *c, const float *w)
 {
+    if (c->dense != NULL) {
+        tw_dense_weights(c->dense, w);
+        return 0;
+    }
     void *plain = (float *)w + c->offset; /* read only */
     if (tw_prim_run(&c->to_forward, c->dev, (void *[]){plain, c->w_forward}) != 0)
         return -1;
@@ -166,16 +190,24 @@ int tw_cpu_conv_weights(tw_conv *c, const float *w)
 
 int tw_cpu_conv_forward(tw_conv *c, void *y, const void *x)
 {
+    if (c->dense != NULL)
+        return tw_dense_forward(c->dense, y, x);
     return tw_prim_run(&c->forward, c->dev, (void *[]){y, (void *)x, c->w_forward});
 }
 
 int tw_cpu_conv_backward_data(tw_conv *c, void *dx, const void *dy)
 {
+    if (c->dense != NULL)
+        return tw_dense_backward_data(c->dense, dx, dy);
     return tw_prim_run(&c->data, c->dev, (void *[]){dx, (void *)dy, c->w_data});
 }
 
 int tw_cpu_conv_backward_weights(tw_conv *c, float *dw, const void *x, const void *dy)
 {
+    if (c->dense != NULL)
+        return tw_dense_backward_weights(c->dense, dw, x, dy);
+    if (c->columns != NULL)
+        return tw_columns_backward_weights(c->columns, dw, x, dy);
     void *scratch = tw_dev_scratch(c->dev, TW_SCRATCH_GRADIENT, c->gradient_bytes);
     if (scratch == NULL || tw_prim_run(&c->weights, c->dev, (void *[]){scratch, (void *)x, (void *)dy}) != 0)
         return -1;

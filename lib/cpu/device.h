@@ -11,6 +11,7 @@ typedef enum {
     TW_SCRATCH_PRIMITIVE, /* oneDNN's own */
     TW_SCRATCH_PARTIAL,   /* partial sums of a reduction, coefficients */
     TW_SCRATCH_GRADIENT,  /* a weight gradient before it is added up */
+    TW_SCRATCH_COLUMNS,   /* pixels under the taps of a kernel */
     TW_SCRATCHES
 } tw_scratch;
 

@@ -20,42 +20,13 @@ struct tw_linear {
     size_t bytes;
 };
 
-/* [a,b] row-major, or the transposed view of a [b,a] matrix. */
-static tw_md matrix(int a, int b, bool transposed, dnnl_data_type_t type)
-{
-    const dnnl_dims_t dim = {a, b}, stride = {transposed ? 1 : b, transposed ? a : 1};
-    return tw_md_new(2, dim, type, stride);
-}
-
-/* dst = src x weights (+ bias), or added to dst. Takes the descriptors over. */
-static int product(tw_prim *p, tw_linear *l, tw_md src, tw_md weights, tw_md bias, tw_md dst, bool add)
-{
-    static const tw_prim_arg arg[] = {{DNNL_ARG_DST, dnnl_query_dst_md}, {DNNL_ARG_SRC, dnnl_query_src_md},
-                                      {DNNL_ARG_WEIGHTS, dnnl_query_weights_md}};
-    dnnl_primitive_attr_t attr = tw_prim_attr(add);
-    int rc = -1;
-    if (src == NULL || weights == NULL || dst == NULL)
-        tw_fail("linear layer of %d x %d: refused by oneDNN", l->C, l->K);
-    else if (attr != NULL)
-        rc = TW_DNNL(tw_matmul_pd(&p->pd, l->dev->engine, src, weights, bias, dst, attr));
-    if (rc == 0)
-        rc = tw_prim_make(p, l->dev, arg, 3);
-    if (attr != NULL)
-        dnnl_primitive_attr_destroy(attr);
-    tw_md_free(src);
-    tw_md_free(weights);
-    tw_md_free(bias);
-    tw_md_free(dst);
-    return rc;
-}
-
 static int narrow_weights(tw_linear *l)
 {
     if (l->dev->precision == TW_F32)
         return 0;
     l->bytes = (size_t)l->K * (size_t)l->C * 2;
     l->narrow = tw_alloc64(l->bytes);
-    tw_md from = matrix(l->K, l->C, false, dnnl_f32), to = matrix(l->K, l->C, false, dnnl_bf16);
+    tw_md from = tw_md_matrix(l->K, l->C, false, dnnl_f32), to = tw_md_matrix(l->K, l->C, false, dnnl_bf16);
     int rc = -1;
     if (l->narrow != NULL && from != NULL && to != NULL)
         rc = tw_prim_reorder(&l->to_bf16, l->dev, from, to, false);
@@ -79,11 +50,10 @@ tw_linear *tw_cpu_linear_new(tw_dev *d, int rows, int C, int K, bool train)
         l->bytes = tw_cpu_conv_bytes(l->conv);
         return l;
     }
-    if (narrow_weights(l) != 0 ||
-        product(&l->forward, l, matrix(rows, C, false, t), matrix(C, K, true, t), NULL, matrix(rows, K, false, t), false) != 0 ||
-        product(&l->data, l, matrix(rows, K, false, t), matrix(K, C, false, t), NULL, matrix(rows, C, false, t), false) != 0 ||
-        product(&l->weights, l, matrix(K, rows, true, t), matrix(rows, C, false, t), NULL, matrix(K, C, false, dnnl_f32), true) !=
-            0)
+    const tw_product forward = {rows, C, K, .weights_transposed = true, t, t}, data = {rows, K, C, .src_type = t, .dst_type = t};
+    const tw_product weights = {K, rows, C, .src_transposed = true, .src_type = t, .dst_type = dnnl_f32, .add = true};
+    if (narrow_weights(l) != 0 || tw_prim_product(&l->forward, d, &forward) != 0 || tw_prim_product(&l->data, d, &data) != 0 ||
+        tw_prim_product(&l->weights, d, &weights) != 0)
         goto err;
     return l;
 err:

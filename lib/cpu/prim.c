@@ -88,3 +88,32 @@ void tw_prim_fini(tw_prim *p)
         dnnl_primitive_desc_destroy(p->pd);
     *p = (tw_prim){0};
 }
+
+tw_md tw_md_matrix(int a, int b, bool transposed, dnnl_data_type_t type)
+{
+    const dnnl_dims_t dim = {a, b}, stride = {transposed ? 1 : b, transposed ? a : 1};
+    return tw_md_new(2, dim, type, stride);
+}
+
+int tw_prim_product(tw_prim *p, tw_dev *d, const tw_product *s)
+{
+    static const tw_prim_arg arg[] = {{DNNL_ARG_DST, dnnl_query_dst_md}, {DNNL_ARG_SRC, dnnl_query_src_md},
+                                      {DNNL_ARG_WEIGHTS, dnnl_query_weights_md}};
+    tw_md src = tw_md_matrix(s->M, s->D, s->src_transposed, s->src_type);
+    tw_md weights = tw_md_matrix(s->D, s->N, s->weights_transposed, s->src_type);
+    tw_md dst = tw_md_matrix(s->M, s->N, false, s->dst_type);
+    dnnl_primitive_attr_t attr = tw_prim_attr(s->add);
+    int rc = -1;
+    if (src == NULL || weights == NULL || dst == NULL)
+        tw_fail("product of %d x %d and %d x %d: refused by oneDNN", s->M, s->D, s->D, s->N);
+    else if (attr != NULL)
+        rc = TW_DNNL(tw_matmul_pd(&p->pd, d->engine, src, weights, NULL, dst, attr));
+    if (rc == 0)
+        rc = tw_prim_make(p, d, arg, 3);
+    if (attr != NULL)
+        dnnl_primitive_attr_destroy(attr);
+    tw_md_free(src);
+    tw_md_free(weights);
+    tw_md_free(dst);
+    return rc;
+}

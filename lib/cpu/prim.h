@@ -28,6 +28,20 @@ dnnl_primitive_attr_t tw_prim_attr(bool add);
 /* Makes the primitive that p->pd describes, with n arguments. 0, or -1 and tw_error(). */
 int tw_prim_make(tw_prim *p, tw_dev *d, const tw_prim_arg *arg, int n);
 
+/* dst [M,N] = src [M,D] x weights [D,N], row-major; transposed: the matrix lies in memory the other way round. */
+typedef struct {
+    int M, D, N;
+    bool src_transposed, weights_transposed;
+    dnnl_data_type_t src_type, dst_type; /* the weights have the type of src */
+    bool add;                            /* to what dst holds */
+} tw_product;
+
+/* Arguments: dst, src, weights. 0, or -1 and tw_error(). */
+int tw_prim_product(tw_prim *p, tw_dev *d, const tw_product *shape);
+
+/* [a,b] row-major, or the transposed view of a [b,a] matrix. NULL where oneDNN refuses. */
+tw_md tw_md_matrix(int a, int b, bool transposed, dnnl_data_type_t type);
+
 /* A copy from one layout to another (and type), p zeroed before; add: adds instead. Arguments: from, to. */
 int tw_prim_reorder(tw_prim *p, tw_dev *d, tw_const_md from, tw_const_md to, bool add);
 
