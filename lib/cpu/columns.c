@@ -10,13 +10,17 @@ struct tw_columns {
     tw_dev *dev;
     tw_conv_shape shape;
     tw_prim product;
+    int pictures; /* of a piece: a divisor of N, so that the pixels of a piece stay in the cache */
     size_t gradient_bytes, pixels_bytes;
 };
 
-/* Small pictures in many channels: there the direct method adds to the whole gradient for every few pixels. */
+enum { PIECE_BYTES = 8 << 20 };
+
+/* Where the direct method is slow: small pictures in many channels, for whose every few pixels it adds to the whole gradient, and
+ * every second pixel. */
 bool tw_columns_suit(const tw_conv_shape *s)
 {
-    return s->train && s->size == 3 && s->OH > 1 && s->OH * s->OW <= 16 && s->C >= 64 && s->K >= 64;
+    return s->train && s->size == 3 && s->OH > 1 && s->OW > 1 && (s->OH * s->OW <= 64 || s->stride == 2) && s->C >= 64 && s->K >= 64;
 }
 
 tw_columns *tw_columns_new(tw_dev *d, const tw_conv_shape *s)
@@ -24,12 +28,16 @@ tw_columns *tw_columns_new(tw_dev *d, const tw_conv_shape *s)
     tw_columns *c = tw_calloc(1, sizeof *c);
     if (c == NULL)
         return NULL;
-    const int taps = s->size * s->size, rows = s->N * s->OH * s->OW;
-    *c = (tw_columns){.dev = d, .shape = *s};
+    const int taps = s->size * s->size;
+    const size_t row_bytes = (size_t)taps * (size_t)s->C * tw_dtype_size(d->precision);
+    *c = (tw_columns){.dev = d, .shape = *s, .pictures = s->N};
+    while (c->pictures > 1 && (s->N % c->pictures != 0 || (size_t)(c->pictures * s->OH * s->OW) * row_bytes > PIECE_BYTES))
+        c->pictures--;
+    const int rows = c->pictures * s->OH * s->OW;
     c->gradient_bytes = (size_t)s->K * (size_t)taps * (size_t)s->C * sizeof(float);
-    c->pixels_bytes = (size_t)rows * (size_t)taps * (size_t)s->C * tw_dtype_size(d->precision);
+    c->pixels_bytes = (size_t)rows * row_bytes;
     const tw_product product = {s->K, rows, taps * s->C, .src_transposed = true, .src_type = tw_dnnl_type(d->precision),
-                                .dst_type = dnnl_f32};
+                                .dst_type = dnnl_f32, .add = true};
     if (tw_prim_product(&c->product, d, &product) == 0 && tw_dev_scratch(d, TW_SCRATCH_GRADIENT, c->gradient_bytes) != NULL &&
         tw_dev_scratch(d, TW_SCRATCH_COLUMNS, c->pixels_bytes) != NULL)
         return c;
@@ -59,25 +67,34 @@ static void gather(char *to, const char *x, const tw_conv_shape *s, int row, siz
         }
 }
 
+/* [taps,C] to [C,taps], added. */
+static void add_transposed(float *restrict dw, const float *restrict gradient, int taps, int C)
+{
+    for (int tap = 0; tap < taps; tap++)
+        for (int i = 0; i < C; i++)
+            dw[i * taps + tap] += gradient[tap * C + i];
+}
+
 int tw_columns_backward_weights(tw_columns *c, float *dw, const void *x, const void *dy)
 {
     const tw_conv_shape *s = &c->shape;
-    const int taps = s->size * s->size, rows = s->N * s->OH * s->OW;
-    const size_t pixel = (size_t)s->C * tw_dtype_size(c->dev->precision);
+    const int taps = s->size * s->size, places = s->OH * s->OW, piece = c->pictures * places;
+    const size_t type = tw_dtype_size(c->dev->precision), pixel = (size_t)s->C * type, channel = (size_t)(taps * s->C);
     float *gradient = tw_dev_scratch(c->dev, TW_SCRATCH_GRADIENT, c->gradient_bytes);
     char *pixels = tw_dev_scratch(c->dev, TW_SCRATCH_COLUMNS, c->pixels_bytes);
     if (gradient == NULL || pixels == NULL)
         return -1;
+    memset(gradient, 0, c->gradient_bytes);
+    for (int first = 0; first < s->N * places; first += piece) {
 #pragma omp parallel for schedule(static)
-    for (int row = 0; row < rows; row++)
-        gather(pixels + (size_t)row * (size_t)taps * pixel, x, s, row, pixel);
-    if (tw_prim_run(&c->product, c->dev, (void *[]){gradient, (void *)dy, pixels}) != 0)
-        return -1;
+        for (int row = 0; row < piece; row++)
+            gather(pixels + (size_t)row * (size_t)taps * pixel, x, s, first + row, pixel);
+        const char *dy_piece = (const char *)dy + (size_t)first * (size_t)s->K * type;
+        if (tw_prim_run(&c->product, c->dev, (void *[]){gradient, (void *)dy_piece, pixels}) != 0)
+            return -1;
+    }
 #pragma omp parallel for schedule(static)
-    for (int k = 0; k < s->K; k++) /* [taps,C] to [C,taps] */
-        for (int tap = 0; tap < taps; tap++)
-            for (int i = 0; i < s->C; i++)
-                dw[((size_t)k * (size_t)s->C + (size_t)i) * (size_t)taps + (size_t)tap] +=
-                    gradient[((size_t)k * (size_t)taps + (size_t)tap) * (size_t)s->C + (size_t)i];
+    for (int k = 0; k < s->K; k++)
+        add_transposed(dw + (size_t)k * channel, gradient + (size_t)k * channel, taps, s->C);
     return 0;
 }
