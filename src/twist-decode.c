@@ -205,6 +205,8 @@ static int read_and_decode(struct job *j, uint64_t index, int worker)
     j->run->reading[worker] += tw_now() - start;
     if (rc != 0)
         return -1;
+    if (j->file_cap > KEEP_FILE)
+        claim(j, j->file_cap);
     rc = decode(j, j->file, size);
     if (j->file_cap > KEEP_FILE) {
         free(j->file);

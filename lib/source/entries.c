@@ -140,7 +140,8 @@ static int by_place(const void *a, const void *b, void *entries)
 
 void tw_entries_sort(tw_entries *e, size_t from)
 {
-    qsort_r(e->entry + from, e->n - from, sizeof *e->entry, by_place, e);
+    if (e->n > from + 1)
+        qsort_r(e->entry + from, e->n - from, sizeof *e->entry, by_place, e);
 }
 
 static int by_name(const void *a, const void *b)

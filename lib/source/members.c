@@ -105,7 +105,7 @@ static int read_content(tw_members *m, tw_picture *p)
         return tw_fail("larger than %d bytes", MAX_MEMBER);
     do {
         const int64_t left = p->size - have, most = have < STEP ? STEP : have, some = left < most ? left : most;
-        if (tw_grow(&p->bytes, &cap, (size_t)(have + some), 1) != 0 || tw_tar_read(&m->tar, (char *)p->bytes + have, some) != 0)
+        if (tw_grow(&p->bytes, &cap, (size_t)(have + some) + 1, 1) != 0 || tw_tar_read(&m->tar, (char *)p->bytes + have, some) != 0)
             return -1;
         have += some;
     } while (have < p->size);

@@ -385,11 +385,17 @@ static void commands(void)
     free(text);
     /* a command that would run on, and what it started, end with the reader */
     snprintf(command, sizeof command, "pipe:cat formats/files.tws; sh -c 'echo $$ > %s; exec sleep 600'", path);
+    unlink(path);
     r = tw_reader_open(command, NULL, NULL);
     CHECK(r != NULL);
-    for (int i = 0; i < 200 && ((text = tw_file_read(path, &size, 0)) == NULL || size == 0 || text[0] == '2'); i++) {
-        free(text);
+    text = NULL;
+    for (int i = 0; i < 1000 && text == NULL; i++) { /* until the command has written its number there */
         usleep(10000);
+        text = tw_file_read(path, &size, 0);
+        if (text != NULL && size == 0) {
+            free(text);
+            text = NULL;
+        }
     }
     tw_reader_close(r);
     CHECK(text != NULL && atoi(text) > 0);
