@@ -124,7 +124,8 @@ shapes() {
     read -r rc kb < memory
     echo "exit $rc, $kb kB"
     [ "$rc" -eq 0 ]
-    [ "$kb" -lt 150000 ] # what the project promises
+    # what the project promises; a sanitizer's own memory comes on top
+    [ "$kb" -lt 150000 ] || grep -q __asan_init "$(command -v twist-augment)"
     twist-cat --check v.tws
 }
 

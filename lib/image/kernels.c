@@ -7,7 +7,7 @@ const tw_kernels *tw_kernels_at(int i)
     have[n++] = &tw_kernels_plain;
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2"))
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         have[n++] = &tw_kernels_avx2;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"))
         have[n++] = &tw_kernels_avx512;

@@ -12,10 +12,11 @@
 enum { TW_MAX_LANE = 64, TW_TURN = 16, TW_MAX_RADIUS = 63 };
 
 /* Where the outputs of one pass of a resize come from. Output i is the sum over its pairs p of
- * in[first + 2p] * k[2p] + in[first + 2p + 1] * k[2p + 1]; weight[i * room + p] holds the two k as (k >> 11) and (k & 2047),
- * two 16-bit numbers each. An odd last tap is paired with a weight of 0. */
+ * in[first + 2p] * k[2p] + in[first + 2p + 1] * k[2p + 1], k in 2^-22. weight[i * room + p] holds the two k, each as
+ * 65536 * coarse + fine with both signed: coarse is in bytes 0 and 1 and again in 2 and 3, fine in two halves. An odd last tap is
+ * paired with a weight of 0. |coarse| sums to at most 128 over an output, since its k sum to 2^22 and few are negative. */
 typedef struct {
-    uint32_t high, low;
+    uint32_t coarse, fine;
 } tw_weight;
 
 typedef struct {

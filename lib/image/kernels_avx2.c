@@ -4,9 +4,9 @@
 
 #include <string.h>
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #else
-#pragma GCC target("avx2")
+#pragma GCC target("avx2,fma")
 #endif
 #include <immintrin.h>
 
@@ -45,6 +45,7 @@ static inline vi vset32(uint32_t x)
 #define vunhi8 _mm256_unpackhi_epi8
 #define vunlo16 _mm256_unpacklo_epi16
 #define vunhi16 _mm256_unpackhi_epi16
+#define vmadd8 _mm256_maddubs_epi16
 #define vmadd16 _mm256_madd_epi16
 #define vadd16 _mm256_add_epi16
 #define vsub16 _mm256_sub_epi16
@@ -58,6 +59,10 @@ static inline vi vset32(uint32_t x)
 #define vfmin _mm256_min_ps
 #define vfmax _mm256_max_ps
 #define vfint _mm256_cvttps_epi32
+#define vfget _mm256_loadu_ps
+#define vfput _mm256_storeu_ps
+#define vfmadd _mm256_fmadd_ps
+#define vfnmadd _mm256_fnmadd_ps
 
 /* Eight bytes to floats. */
 static inline vf vfload(const uint8_t *p)
@@ -65,12 +70,18 @@ static inline vf vfload(const uint8_t *p)
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
 }
 
-/* Whole floats of 0..255 to bytes. */
-static inline void vfstore(uint8_t *p, vf a, vf b)
+/* LANE floats within 16 bits to bytes, truncated and clipped. */
+static inline vi vfbytes(const float *p)
 {
-    const __m256i s = _mm256_packs_epi32(_mm256_cvttps_epi32(a), _mm256_cvttps_epi32(b)); /* a0 b0 | a1 b1, each four */
-    const __m256i t = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(s, s), _mm256_setr_epi32(0, 4, 1, 5, 0, 0, 0, 0));
-    _mm_storeu_si128((__m128i *)(void *)p, _mm256_castsi256_si128(t));
+    const vi a = _mm256_packs_epi32(vfint(vfget(p)), vfint(vfget(p + 8))), b = _mm256_packs_epi32(vfint(vfget(p + 16)), vfint(vfget(p + 24)));
+    return _mm256_permutevar8x32_epi32(_mm256_packus_epi16(a, b), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+
+/* a / 6, rounded as division rounds it: the quotient by the reciprocal, corrected by its exact remainder. */
+static inline vf vfsixth(vf a)
+{
+    const vf r = _mm256_set1_ps(1.0f / 6), q = _mm256_mul_ps(a, r);
+    return _mm256_fmadd_ps(_mm256_fnmadd_ps(_mm256_set1_ps(6), q, a), r, q);
 }
 
 static inline vf vfsel(vm m, vf a, vf b)

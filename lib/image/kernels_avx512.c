@@ -53,6 +53,7 @@ static inline vi vset32(uint32_t x)
 #define vunhi8 _mm512_unpackhi_epi8
 #define vunlo16 _mm512_unpacklo_epi16
 #define vunhi16 _mm512_unpackhi_epi16
+#define vmadd8 _mm512_maddubs_epi16
 #define vmadd16 _mm512_madd_epi16
 #define vadd16 _mm512_add_epi16
 #define vsub16 _mm512_sub_epi16
@@ -67,6 +68,10 @@ static inline vi vset32(uint32_t x)
 #define vfmax _mm512_max_ps
 #define vfabs _mm512_abs_ps
 #define vfint _mm512_cvttps_epi32
+#define vfget _mm512_loadu_ps
+#define vfput _mm512_storeu_ps
+#define vfmadd _mm512_fmadd_ps
+#define vfnmadd _mm512_fnmadd_ps
 
 /* Sixteen bytes to floats. */
 static inline vf vfload(const uint8_t *p)
@@ -74,11 +79,18 @@ static inline vf vfload(const uint8_t *p)
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
 }
 
-/* Whole floats of 0..255 to bytes. */
-static inline void vfstore(uint8_t *p, vf a, vf b)
+/* LANE floats within 16 bits to bytes, truncated and clipped. */
+static inline vi vfbytes(const float *p)
 {
-    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(a)));
-    _mm_storeu_si128((__m128i *)(void *)(p + 16), _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(b)));
+    const vi a = _mm512_packs_epi32(vfint(vfget(p)), vfint(vfget(p + 16))), b = _mm512_packs_epi32(vfint(vfget(p + 32)), vfint(vfget(p + 48)));
+    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), _mm512_packus_epi16(a, b));
+}
+
+/* a / 6, rounded as division rounds it: the quotient by the reciprocal, corrected by its exact remainder. */
+static inline vf vfsixth(vf a)
+{
+    const vf r = _mm512_set1_ps(1.0f / 6), q = _mm512_mul_ps(a, r);
+    return _mm512_fmadd_ps(_mm512_fnmadd_ps(_mm512_set1_ps(6), q, a), r, q);
 }
 
 static inline vf vfsel(vm m, vf a, vf b)

@@ -39,26 +39,26 @@ static void turn_out(uint8_t *to, size_t pitch, const uint8_t *tile, size_t n)
     }
 }
 
-/* LANE outputs. Four accumulators hold the sums with the weights' high parts, four with the low ones. */
+/* LANE outputs. The coarse parts of the weights are multiplied and added up in 16 bits, the fine ones in 32. */
 static inline vi weigh(const uint8_t *from, size_t stride, const tw_weight *weight, int pairs)
 {
-    vi high[4], low[4];
-    for (int i = 0; i < 4; i++) {
-        high[i] = vzero();
-        low[i] = vset32(1u << 21);
-    }
-    for (int p = 0; p < pairs; p++, from += 2 * stride) {
-        const vi a = vload(from), b = vload(from + stride), h = vset32(weight[p].high), l = vset32(weight[p].low);
+    const vi zero = vzero(), half = vset32(1u << 21);
+    vi f0 = half, f1 = half, f2 = half, f3 = half, c0 = zero, c1 = zero;
+    for (const tw_weight *end = weight + pairs; weight < end; weight++, from += 2 * stride) {
+        const vi a = vload(from), b = vload(from + stride), coarse = vset32(weight->coarse), fine = vset32(weight->fine);
         const vi x = vunlo8(a, b), y = vunhi8(a, b);
-        const vi v[4] = {vunlo8(x, vzero()), vunhi8(x, vzero()), vunlo8(y, vzero()), vunhi8(y, vzero())};
-        for (int i = 0; i < 4; i++) {
-            high[i] = vadd32(high[i], vmadd16(v[i], h));
-            low[i] = vadd32(low[i], vmadd16(v[i], l));
-        }
+        c0 = vadd16(c0, vmadd8(x, coarse));
+        c1 = vadd16(c1, vmadd8(y, coarse));
+        f0 = vadd32(f0, vmadd16(vunlo8(x, zero), fine));
+        f1 = vadd32(f1, vmadd16(vunhi8(x, zero), fine));
+        f2 = vadd32(f2, vmadd16(vunlo8(y, zero), fine));
+        f3 = vadd32(f3, vmadd16(vunhi8(y, zero), fine));
     }
-    for (int i = 0; i < 4; i++)
-        high[i] = vsra32(vadd32(high[i], vsra32(low[i], 11)), 11);
-    return vpack16(vpack32(high[0], high[1]), vpack32(high[2], high[3]));
+    f0 = vsra32(vadd32(f0, vunlo16(zero, c0)), 22);
+    f1 = vsra32(vadd32(f1, vunhi16(zero, c0)), 22);
+    f2 = vsra32(vadd32(f2, vunlo16(zero, c1)), 22);
+    f3 = vsra32(vadd32(f3, vunhi16(zero, c1)), 22);
+    return vpack16(vpack32(f0, f1), vpack32(f2, f3));
 }
 
 static void across(uint8_t *out, size_t room, const uint8_t *tile, const tw_taps *t, int from, int n, bool flip)
@@ -125,110 +125,182 @@ static void blur(uint8_t *at, size_t pitch, int n, const tw_box *b, int passes, 
         vstore(at + (size_t)i * pitch, vpack16(vload(in + i * LANE), vload(in + i * LANE + LANE / 2)));
 }
 
+/* A stretch of pixels in the making, in float: short loops over it, one a step, keep the processor busy. */
+enum { STEP = LANE / 4, BLOCK = 32 * STEP };
+typedef float block[3][BLOCK];
+
 /* Pillow's grey, (19595 r + 38470 g + 7471 b + 2^15) >> 16: every step is below 2^24 and so exact in float. */
-static inline vf grey(const vf p[3])
+static inline vf grey(vf r, vf g, vf b)
 {
     const float unit = 1.0f / 65536;
-    return vftrunc(p[0] * vfset(19595 * unit) + p[1] * vfset(38470 * unit) + p[2] * vfset(7471 * unit) + vfset(0.5f));
+    return vftrunc(vfmadd(r, vfset(19595 * unit), vfmadd(g, vfset(38470 * unit), vfmadd(b, vfset(7471 * unit), vfset(0.5f)))));
 }
 
-static inline vf clip(vf v)
+/* How a result becomes a whole number of 0..255: by clipping and truncating, by truncating where it cannot be beyond, or not
+ * yet, since the block is stored next, which does both. */
+typedef enum { CLIP, TRUNCATE, LEAVE } finish;
+
+static inline vf finished(vf v, finish how)
 {
-    return vftrunc(vfmin(vfmax(v, vfset(0)), vfset(255)));
+    if (how == CLIP)
+        v = vfmin(vfmax(v, vfset(0)), vfset(255));
+    return how == LEAVE ? v : vftrunc(v);
 }
 
-/* Image.blend as ImageEnhance calls it */
+static inline void scale(float *p, int n, float factor, finish how)
+{
+    for (int i = 0; i < n; i += STEP)
+        vfput(p + i, finished(vfget(p + i) * vfset(factor), how));
+}
+
 static inline vf blend(vf base, vf value, vf factor)
 {
-    return clip(base + factor * (value - base));
+    return base + factor * (value - base); /* not fused: Image.blend rounds twice */
 }
 
-/* Pillow's HSV -> RGB for one channel: v (1 - s m), rounded, where m (of 85) says how much of the saturation acts on it. v, s
- * of 255. It never falls on a half, so float is enough (checked for all h, s, v). */
-static inline vf channel(vf v, vf s, vf m)
+static inline void stretch(float *p, int n, float base, float factor, finish how)
 {
-    m = vfmin(vfmax(m, vfset(0)), vfset(85));
-    return vftrunc(v * (vfset(21675) - s * m) * vfset(1.0f / 21675) + vfset(0.5f));
+    for (int i = 0; i < n; i += STEP)
+        vfput(p + i, finished(blend(vfset(base), vfget(p + i), vfset(factor)), how));
 }
 
-/* RGB -> HSV in 8 bits, hue turned, HSV -> RGB. The hue is (a +- x) / 6 with x = (max - mid) / (max - min); float gives what
- * Pillow's mixture of float and double gives (checked for all r, g, b). */
-static inline void turn_hue(vf p[3], vf shift)
+static inline void saturate(block p, int n, float factor, finish how)
 {
-    const vf r = p[0], g = p[1], b = p[2];
-    const vf low = vfmin(r, g), high = vfmax(r, g), max = vfmax(high, b), min = vfmin(low, b), mid = vfmax(low, vfmin(high, b));
-    const vf range = max - min;
-    const vm red = vfequal(r, max), green = vfequal(g, max);
-    const vf d = vfsel(red, g - b, vfsel(green, b - r, r - g)); /* its sign is the direction */
-    const vf at = vfsel(red, vfset(0), vfsel(green, vfset(2), vfset(4)));
-    const vf x = (max - mid) / vfmax(range, vfset(1));
-    vf h = (at + vfturn(vfset(1), d) - vfturn(x, d)) / vfset(6);
-    h = h + vfsel(vfless(h, vfset(0)), vfset(1), vfset(0));
-    h = vftrunc(h * vfset(255)) + shift;
-    h = h - vfsel(vfless(h, vfset(256)), vfset(0), vfset(256));
-    const vf s = vftrunc(range / vfmax(max, vfset(1)) * vfset(255)), turned = h + h; /* 85 to the sixth of a turn */
-    p[0] = channel(max, s, vfset(170) - vfabs(turned - vfset(255)));
-    p[1] = channel(max, s, vfabs(turned - vfset(170)) - vfset(85));
-    p[2] = channel(max, s, vfabs(turned - vfset(340)) - vfset(85));
+    for (int i = 0; i < n; i += STEP) {
+        const vf r = vfget(p[0] + i), g = vfget(p[1] + i), b = vfget(p[2] + i), l = grey(r, g, b);
+        vfput(p[0] + i, finished(blend(l, r, vfset(factor)), how));
+        vfput(p[1] + i, finished(blend(l, g, vfset(factor)), how));
+        vfput(p[2] + i, finished(blend(l, b, vfset(factor)), how));
+    }
 }
 
-static inline void apply(vf p[3], const tw_colour_op *op)
+/* Pillow's RGB -> HSV in 8 bits, the hue turned. The hue is (a +- x) / 6 with x = (range - |difference|) / range; float gives
+ * what Pillow's mixture of float and double gives (checked for all r, g, b). Leaves the hue (85 to the sixth of a turn), the
+ * value, and value * saturation / 21675 (checked too, with what follows). */
+static void to_hsv(block p, int n, float shift)
 {
-    const vf factor = vfset(op->factor);
-    vf base = vfset(op->base);
+    for (int i = 0; i < n; i += STEP) {
+        const vf r = vfget(p[0] + i), g = vfget(p[1] + i), b = vfget(p[2] + i);
+        const vf max = vfmax(vfmax(r, g), b), range = max - vfmin(vfmin(r, g), b);
+        const vm red = vfequal(r, max), green = vfequal(g, max);
+        const vf d = vfsel(red, g - b, vfsel(green, b - r, r - g)); /* its sign is the direction */
+        const vf at = vfsel(red, vfset(0), vfsel(green, vfset(2), vfset(4)));
+        const vf x = (range - vfabs(d)) / vfmax(range, vfset(1));
+        vf h = vfsixth(at + vfturn(vfset(1), d) - vfturn(x, d));
+        h = h + vfsel(vfless(h, vfset(0)), vfset(1), vfset(0));
+        h = vftrunc(h * vfset(255)) + vfset(shift);
+        h = h - vfsel(vfless(h, vfset(256)), vfset(0), vfset(256));
+        const vf s = vftrunc(range / vfmax(max, vfset(1)) * vfset(255));
+        vfput(p[0] + i, h + h);
+        vfput(p[1] + i, max);
+        vfput(p[2] + i, max * s * vfset(1.0f / 21675));
+    }
+}
+
+/* Pillow's HSV -> RGB: each channel is v (1 - s m), rounded, where m (of 85) says how much of the saturation acts on it. It never
+ * falls on a half, so float is enough, fused or not. */
+static inline vf channel(vf v, vf vs, vf m, finish how)
+{
+    return finished(vfnmadd(vs, vfmin(vfmax(m, vfset(0)), vfset(85)), v), how);
+}
+
+static inline void to_rgb(block p, int n, finish how)
+{
+    for (int i = 0; i < n; i += STEP) {
+        const vf h = vfget(p[0] + i), v = vfget(p[1] + i) + vfset(0.5f), vs = vfget(p[2] + i);
+        vfput(p[0] + i, channel(v, vs, vfset(170) - vfabs(h - vfset(255)), how));
+        vfput(p[1] + i, channel(v, vs, vfabs(h - vfset(170)) - vfset(85), how));
+        vfput(p[2] + i, channel(v, vs, vfabs(h - vfset(340)) - vfset(85), how));
+    }
+}
+
+static void to_grey(block p, int n)
+{
+    for (int i = 0; i < n; i += STEP) {
+        const vf l = grey(vfget(p[0] + i), vfget(p[1] + i), vfget(p[2] + i));
+        vfput(p[0] + i, l);
+        vfput(p[1] + i, l);
+        vfput(p[2] + i, l);
+    }
+}
+
+/* how is a constant at each call, so that the loops have no branch */
+static inline void apply_finished(block p, int n, const tw_colour_op *op, finish how)
+{
+    if (op->kind == TW_SATURATE)
+        saturate(p, n, op->factor, how);
+    else
+        for (int c = 0; c < 3; c++) {
+            if (op->kind == TW_SCALE)
+                scale(p[c], n, op->factor, how);
+            else
+                stretch(p[c], n, op->base, op->factor, how);
+        }
+}
+
+static void apply(block p, int n, const tw_colour_op *op, bool last)
+{
     switch (op->kind) {
     case TW_SCALE:
-        for (int c = 0; c < 3; c++)
-            p[c] = vftrunc(vfmin(p[c] * factor, vfset(255)));
-        return;
-    case TW_SATURATE:
-        base = grey(p); /* fall through */
     case TW_STRETCH:
-        for (int c = 0; c < 3; c++)
-            p[c] = blend(base, p[c], factor);
+    case TW_SATURATE:
+        if (last && op->factor < 64) /* stays within 16 bits */
+            apply_finished(p, n, op, LEAVE);
+        else if (op->factor <= 1)
+            apply_finished(p, n, op, TRUNCATE);
+        else
+            apply_finished(p, n, op, CLIP);
         return;
     case TW_SHIFT_HUE:
-        turn_hue(p, factor);
+        to_hsv(p, n, op->factor);
+        if (last)
+            to_rgb(p, n, LEAVE);
+        else
+            to_rgb(p, n, TRUNCATE);
         return;
     case TW_GREY:
-        p[0] = p[1] = p[2] = grey(p);
+        to_grey(p, n);
     }
+}
+
+static uint64_t sum_greys(block p, size_t n)
+{
+    const size_t whole = n / STEP * STEP;
+    uint64_t rest = 0;
+    vi sums = vzero();
+    for (size_t i = 0; i < n; i += STEP) {
+        const vi l = vfint(grey(vfget(p[0] + i), vfget(p[1] + i), vfget(p[2] + i)));
+        if (i < whole) {
+            sums = vadd32(sums, l);
+        } else {
+            uint32_t last[STEP];
+            vstore(last, l);
+            for (size_t k = i; k < n; k++)
+                rest += last[k - i];
+        }
+    }
+    return rest + vsum32(sums);
 }
 
 static uint64_t colour(uint8_t *const plane[3], size_t n, const tw_colour_op *op, int n_ops, bool sum)
 {
-    enum { HALF = LANE / 4, STEP = 2 * HALF };
+    _Alignas(64) block p;
     uint64_t total = 0;
-    vi sums = vzero();
-    for (size_t i = 0; i < n; i += STEP) {
-        vf p[2][3], l[2];
-        for (int h = 0; h < 2; h++) {
-            for (int c = 0; c < 3; c++)
-                p[h][c] = vfload(plane[c] + i + h * HALF);
-            for (int k = 0; k < n_ops; k++)
-                apply(p[h], &op[k]);
-        }
-        if (n_ops > 0)
-            for (int c = 0; c < 3; c++)
-                vfstore(plane[c] + i, p[0][c], p[1][c]);
-        if (!sum)
-            continue;
-        l[0] = grey(p[0]);
-        l[1] = grey(p[1]);
-        if (n - i >= STEP) {
-            sums = vadd32(sums, vadd32(vfint(l[0]), vfint(l[1])));
-            if (i % (STEP << 20) == 0) { /* long before 32 bits are full */
-                total += vsum32(sums);
-                sums = vzero();
-            }
-            continue;
-        }
-        uint8_t rest[STEP];
-        vfstore(rest, l[0], l[1]);
-        for (size_t k = i; k < n; k++)
-            total += rest[k - i];
+    for (size_t at = 0; at < n; at += BLOCK) {
+        const size_t left = n - at < BLOCK ? n - at : BLOCK;
+        const int some = (int)((left + LANE - 1) / LANE * LANE);
+        for (int c = 0; c < 3; c++)
+            for (int i = 0; i < some; i += STEP)
+                vfput(p[c] + i, vfload(plane[c] + at + i));
+        for (int k = 0; k < n_ops; k++)
+            apply(p, some, &op[k], k == n_ops - 1 && !sum);
+        if (sum)
+            total += sum_greys(p, left);
+        for (int c = 0; c < 3 && n_ops > 0; c++)
+            for (int i = 0; i < some; i += LANE)
+                vstore(plane[c] + at + i, vfbytes(p[c] + i));
     }
-    return total + vsum32(sums);
+    return total;
 }
 
 static void interleave(uint8_t *to, const uint8_t *const plane[3], size_t n, bool solarize)

@@ -60,6 +60,14 @@ static inline vi vunhi16(vi a, vi b)
     return (vi)__builtin_shufflevector((v16)a, (v16)b, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
+/* Sums of the products of neighbouring bytes, those of a unsigned, those of b signed; here they always fit 16 bits. */
+static inline vi vmadd8(vi a, vi b)
+{
+    typedef uint16_t vu16 __attribute__((vector_size(16)));
+    const v16 even = (v16)a & 255, odd = (v16)((vu16)a >> 8);
+    return (vi)(even * ((v16)((vu16)b << 8) >> 8) + odd * ((v16)b >> 8));
+}
+
 /* Sums of the products of neighbouring 16-bit numbers. */
 static inline vi vmadd16(vi a, vi b)
 {
@@ -125,13 +133,14 @@ static inline vf vfload(const uint8_t *p)
     return (vf){(float)p[0], (float)p[1], (float)p[2], (float)p[3]};
 }
 
-/* Whole floats of 0..255 to bytes. */
-static inline void vfstore(uint8_t *p, vf a, vf b)
+static inline vf vfget(const float *p)
 {
-    for (int i = 0; i < 4; i++) {
-        p[i] = (uint8_t)a[i];
-        p[4 + i] = (uint8_t)b[i];
-    }
+    return (vf)vload(p);
+}
+
+static inline void vfput(float *p, vf a)
+{
+    vstore(p, (vi)a);
 }
 
 static inline vf vfsel(vm m, vf a, vf b)
@@ -178,6 +187,28 @@ static inline vf vftrunc(vf a)
 static inline vi vfint(vf a)
 {
     return (vi)__builtin_convertvector(a, v32);
+}
+
+/* a * b + c and c - a * b, rounded once or twice: for where that makes no difference */
+static inline vf vfmadd(vf a, vf b, vf c)
+{
+    return a * b + c;
+}
+
+static inline vf vfnmadd(vf a, vf b, vf c)
+{
+    return c - a * b;
+}
+
+static inline vf vfsixth(vf a)
+{
+    return a / vfset(6);
+}
+
+/* LANE floats within 16 bits to bytes, truncated and clipped. */
+static inline vi vfbytes(const float *p)
+{
+    return vpack16(vpack32(vfint(vfget(p)), vfint(vfget(p + 4))), vpack32(vfint(vfget(p + 8)), vfint(vfget(p + 12))));
 }
 
 static inline uint64_t vsum32(vi a)

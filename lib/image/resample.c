@@ -19,13 +19,13 @@ static double cubic(double x) /* a = -0.5 */
     return x < 2 ? (((x - 5) * x + 8) * x - 4) * -0.5 : 0;
 }
 
-/* Weight in 2^-22 as the kernels want it: two parts, so that 16-bit products add up to it. */
+/* Weight in 2^-22 as the kernels want it. */
 static void set_weight(tw_weight *to, int tap, double w)
 {
     const int32_t k = (int32_t)(w * (1 << 22) + (w < 0 ? -0.5 : 0.5));
-    const int shift = tap % 2 * 16;
-    to[tap / 2].high |= ((uint32_t)(k >> 11) & 0xffff) << shift;
-    to[tap / 2].low |= ((uint32_t)k & 2047) << shift;
+    const int32_t coarse = (k + 32768) >> 16, fine = k - coarse * 65536;
+    to[tap / 2].coarse |= ((uint32_t)coarse & 0xff) * 0x10001 << tap % 2 * 8;
+    to[tap / 2].fine |= ((uint32_t)fine & 0xffff) << tap % 2 * 16;
 }
 
 /* The taps of outputs from .. from + n - 1 of `size` pixels that become `to`; first counts from the first pixel of all. */
