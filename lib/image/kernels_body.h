@@ -23,8 +23,10 @@ static void turn_in(uint8_t *tile, const uint8_t *const *row, size_t n)
     for (size_t j = 0; j < n; j += LANE)
         for (int half = 0; half < LANE; half += TW_TURN) {
             vi v[TW_TURN];
-            for (int i = 0; i < TW_TURN; i++)
+            for (int i = 0; i < TW_TURN; i++) {
                 v[i] = vload(row[half + i] + j);
+                __builtin_prefetch(row[half + i] + j + 192);
+            }
             turn(tile + j * LANE + half, LANE, v);
         }
 }
