@@ -25,6 +25,14 @@ typedef struct {
     tw_weight *weight;
 } tw_taps;
 
+/* One direction of a resize of `size` pixels: output i of the taps is number from + i of all. scale: inputs to an output; narrow:
+ * 1 / scale where that is at most 1, else 1; support: of the filter, in inputs. */
+typedef struct {
+    int size, from;
+    double scale, narrow, support;
+    bool cubic;
+} tw_scale;
+
 /* One box of a blur: its whole radius, the weight of what is inside and of the pixel beyond each end, in 2^-24. */
 typedef struct {
     int radius;
@@ -49,6 +57,9 @@ typedef struct {
 typedef struct {
     const char *name;
     int lane;
+    /* Fills the t->n outputs of t by Pillow's precompute_coeffs: first, pairs and as many weights. work, fixed: (taps of an output
+     * + 1) * lane / 8 numbers. */
+    void (*taps)(tw_taps *t, const tw_scale *s, double *work, int32_t *fixed);
     /* tile[j * lane + i] = row[i][j] for i < lane, j < n; rows are read, and the tile written, up to the next multiple of lane. */
     void (*turn_in)(uint8_t *tile, const uint8_t *const *row, size_t n);
     /* The way back: to[i * pitch + j] = tile[j * lane + i] for i < lane, j < n and up to the next multiple of TW_TURN. */

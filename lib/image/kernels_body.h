@@ -63,6 +63,79 @@ static inline vi weigh(const uint8_t *from, size_t stride, const tw_weight *weig
     return vpack16(vpack32(f0, f1), vpack32(f2, f3));
 }
 
+/* Outputs side by side in double, as many as a vector holds. */
+typedef double vd __attribute__((vector_size(LANE)));
+typedef int64_t vdm __attribute__((vector_size(LANE)));
+typedef int32_t vdi __attribute__((vector_size(LANE / 2)));
+enum { WIDE = LANE / (int)sizeof(double) };
+
+static inline vd vdsel(vdm m, vd a, vd b)
+{
+    return (vd)(((vdm)a & m) | ((vdm)b & ~m));
+}
+
+/* Pillow's filters, whose steps and roundings these are. */
+static inline vd filter_at(vd x, bool cubic)
+{
+    x = (vd)((vdm)x & INT64_MAX);
+    if (!cubic)
+        return vdsel(x < 1.0, 1.0 - x, (vd){0});
+    const vd near = ((1.5 * x - 2.5) * x) * x + 1.0, far = (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5;
+    return vdsel(x < 1.0, near, vdsel(x < 2.0, far, (vd){0}));
+}
+
+/* The first tap and the number of taps of WIDE outputs from `at` on; those beyond the last are the last one again. */
+static inline int place_taps(tw_taps *t, const tw_scale *s, int at, vd *centre, vd *first, vd *count)
+{
+    int most = 0;
+    for (int l = 0; l < WIDE; l++) {
+        const int i = at + l < t->n ? at + l : t->n - 1;
+        const double c = (s->from + i + 0.5) * s->scale;
+        int low = (int)(c - s->support + 0.5), high = (int)(c + s->support + 0.5);
+        low = low < 0 ? 0 : low;
+        high = high > s->size ? s->size : high;
+        (*centre)[l] = c;
+        (*first)[l] = low;
+        (*count)[l] = high - low;
+        t->first[i] = low;
+        t->pairs[i] = (high - low + 1) / 2;
+        most = high - low > most ? high - low : most;
+    }
+    return most;
+}
+
+static inline tw_weight pair_up(int32_t a, int32_t b)
+{
+    const uint32_t x = (uint32_t)(a + 32768), y = (uint32_t)(b + 32768); /* coarse is what is above 16 bits, rounded */
+    return (tw_weight){(x >> 16 & 0xff) * 0x10001 | (y >> 16 & 0xff) * 0x1000100, ((uint32_t)a & 0xffff) | (uint32_t)b << 16};
+}
+
+static void taps(tw_taps *t, const tw_scale *s, double *work, int32_t *fixed)
+{
+    for (int at = 0; at < t->n; at += WIDE) {
+        vd centre, first, count, sum = {0};
+        const int most = place_taps(t, s, at, &centre, &first, &count);
+        for (int k = 0; k < most; k++) {
+            vd w = filter_at((first + (double)k - centre + 0.5) * s->narrow, s->cubic);
+            w = vdsel(count > (double)k, w, (vd){0});
+            sum += w;
+            memcpy(work + k * WIDE, &w, sizeof w);
+        }
+        sum = vdsel(sum == 0.0, (vd){0} + 1.0, sum);
+        for (int k = 0; k < most; k++) {
+            vd w;
+            memcpy(&w, work + k * WIDE, sizeof w);
+            w = w / sum * (1 << 22); /* to whole numbers, halves away from zero */
+            const vdi whole = __builtin_convertvector(w + vdsel(w < 0.0, (vd){0} - 0.5, (vd){0} + 0.5), vdi);
+            memcpy(fixed + k * WIDE, &whole, sizeof whole);
+        }
+        memset(fixed + most * WIDE, 0, sizeof(vdi)); /* the partner of an odd last tap */
+        for (int l = 0; l < WIDE && at + l < t->n; l++)
+            for (int k = 0; k < most; k += 2)
+                t->weight[(at + l) * t->room + k / 2] = pair_up(fixed[k * WIDE + l], fixed[(k + 1) * WIDE + l]);
+    }
+}
+
 static void across(uint8_t *out, size_t room, const uint8_t *tile, const tw_taps *t, int from, int n, bool flip)
 {
     for (int x = 0; x < n; x++) {
@@ -324,4 +397,4 @@ static void interleave(uint8_t *to, const uint8_t *const plane[3], size_t n, boo
     }
 }
 
-const tw_kernels KERNELS = {KERNELS_NAME, LANE, turn_in, turn_out, across, down, blur, colour, interleave};
+const tw_kernels KERNELS = {KERNELS_NAME, LANE, taps, turn_in, turn_out, across, down, blur, colour, interleave};

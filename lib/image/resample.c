@@ -5,60 +5,23 @@
 #include <math.h>
 #include <string.h>
 
-static double triangle(double x)
-{
-    x = fabs(x);
-    return x < 1 ? 1 - x : 0;
-}
-
-static double cubic(double x) /* a = -0.5 */
-{
-    x = fabs(x);
-    if (x < 1)
-        return ((-0.5 + 2) * x - (-0.5 + 3)) * x * x + 1;
-    return x < 2 ? (((x - 5) * x + 8) * x - 4) * -0.5 : 0;
-}
-
-/* Weight in 2^-22 as the kernels want it. */
-static void set_weight(tw_weight *to, int tap, double w)
-{
-    const int32_t k = (int32_t)(w * (1 << 22) + (w < 0 ? -0.5 : 0.5));
-    const int32_t coarse = (k + 32768) >> 16, fine = k - coarse * 65536;
-    to[tap / 2].coarse |= ((uint32_t)coarse & 0xff) * 0x10001 << tap % 2 * 8;
-    to[tap / 2].fine |= ((uint32_t)fine & 0xffff) << tap % 2 * 16;
-}
-
 /* The taps of outputs from .. from + n - 1 of `size` pixels that become `to`; first counts from the first pixel of all. */
 static int make_taps(tw_workspace *ws, tw_taps *t, tw_room *room, int size, int to, int from, int n, tw_filter filter)
 {
-    const double scale = (double)(float)size / to, widen = scale < 1 ? 1 : scale, narrow = 1 / widen;
-    const double support = (filter == TW_BICUBIC ? 2 : 1) * widen;
-    const int most = (int)ceil(support) * 2 + 1;
+    const double scale = (double)(float)size / to, widen = scale < 1 ? 1 : scale;
+    const tw_scale s = {size, from, scale, 1 / widen, (filter == TW_BICUBIC ? 2 : 1) * widen, filter == TW_BICUBIC};
+    const int most = (int)ceil(s.support) * 2 + 1;
     t->n = n;
     t->room = most / 2 + 1;
     const size_t weights = (size_t)n * (size_t)t->room * sizeof(tw_weight);
     t->weight = tw_room_reserve(room, weights + 2 * (size_t)n * sizeof(int));
-    double *w = tw_room_reserve(&ws->weights, (size_t)most * sizeof *w);
-    if (t->weight == NULL || w == NULL)
+    const size_t numbers = ((size_t)most + 1) * (size_t)ws->k->lane / 8;
+    double *work = tw_room_reserve(&ws->weights, numbers * (sizeof(double) + sizeof(int32_t)));
+    if (t->weight == NULL || work == NULL)
         return -1;
     t->first = (int *)((char *)t->weight + weights);
     t->pairs = t->first + n;
-    memset(t->weight, 0, weights);
-    for (int i = 0; i < n; i++) {
-        const double centre = (from + i + 0.5) * scale;
-        int first = (int)(centre - support + 0.5), last = (int)(centre + support + 0.5);
-        double sum = 0;
-        first = first < 0 ? 0 : first;
-        last = last > size ? size : last;
-        for (int x = first; x < last; x++) {
-            const double d = (x - centre + 0.5) * narrow;
-            sum += w[x - first] = filter == TW_BICUBIC ? cubic(d) : triangle(d);
-        }
-        for (int x = 0; x < last - first; x++)
-            set_weight(t->weight + (size_t)i * (size_t)t->room, x, sum != 0 ? w[x] / sum : w[x]);
-        t->first[i] = first;
-        t->pairs[i] = (last - first + 1) / 2;
-    }
+    ws->k->taps(t, &s, work, (int32_t *)(void *)(work + numbers));
     return 0;
 }
 
