@@ -41,26 +41,41 @@ static void turn_out(uint8_t *to, size_t pitch, const uint8_t *tile, size_t n)
     }
 }
 
-/* LANE outputs. The coarse parts of the weights are multiplied and added up in 16 bits, the fine ones in 32. */
+/* One pair of taps for LANE outputs: the products with the coarse weights in 16 bits, with the fine ones in 32. */
+typedef struct {
+    vi c0, c1, f0, f1, f2, f3;
+} products;
+
+static inline products weigh_pair(const uint8_t *from, size_t stride, const tw_weight *weight)
+{
+    const vi a = vload(from), b = vload(from + stride), coarse = vset32(weight->coarse), fine = vset32(weight->fine);
+    const vi x = vunlo8(a, b), y = vunhi8(a, b), zero = vzero();
+    return (products){vmadd8(x, coarse), vmadd8(y, coarse), vmadd16(vunlo8(x, zero), fine), vmadd16(vunhi8(x, zero), fine),
+                      vmadd16(vunlo8(y, zero), fine), vmadd16(vunhi8(y, zero), fine)};
+}
+
+/* LANE outputs of at least one pair. 32 in the coarse sum is one half in the result. */
 static inline vi weigh(const uint8_t *from, size_t stride, const tw_weight *weight, int pairs)
 {
-    const vi zero = vzero(), half = vset32(1u << 21);
-    vi f0 = half, f1 = half, f2 = half, f3 = half, c0 = zero, c1 = zero;
-    for (const tw_weight *end = weight + pairs; weight < end; weight++, from += 2 * stride) {
-        const vi a = vload(from), b = vload(from + stride), coarse = vset32(weight->coarse), fine = vset32(weight->fine);
-        const vi x = vunlo8(a, b), y = vunhi8(a, b);
-        c0 = vadd16(c0, vmadd8(x, coarse));
-        c1 = vadd16(c1, vmadd8(y, coarse));
-        f0 = vadd32(f0, vmadd16(vunlo8(x, zero), fine));
-        f1 = vadd32(f1, vmadd16(vunhi8(x, zero), fine));
-        f2 = vadd32(f2, vmadd16(vunlo8(y, zero), fine));
-        f3 = vadd32(f3, vmadd16(vunhi8(y, zero), fine));
+    const vi half = vset32(32 | 32 << 16), zero = vzero();
+    products s = weigh_pair(from, stride, weight);
+    s.c0 = vadd16(s.c0, half);
+    s.c1 = vadd16(s.c1, half);
+    for (const tw_weight *end = weight + pairs; ++weight < end;) {
+        from += 2 * stride;
+        const products p = weigh_pair(from, stride, weight);
+        s.c0 = vadd16(s.c0, p.c0);
+        s.c1 = vadd16(s.c1, p.c1);
+        s.f0 = vadd32(s.f0, p.f0);
+        s.f1 = vadd32(s.f1, p.f1);
+        s.f2 = vadd32(s.f2, p.f2);
+        s.f3 = vadd32(s.f3, p.f3);
     }
-    f0 = vsra32(vadd32(f0, vunlo16(zero, c0)), 22);
-    f1 = vsra32(vadd32(f1, vunhi16(zero, c0)), 22);
-    f2 = vsra32(vadd32(f2, vunlo16(zero, c1)), 22);
-    f3 = vsra32(vadd32(f3, vunhi16(zero, c1)), 22);
-    return vpack16(vpack32(f0, f1), vpack32(f2, f3));
+    s.f0 = vsra32(vadd32(s.f0, vunlo16(zero, s.c0)), 22);
+    s.f1 = vsra32(vadd32(s.f1, vunhi16(zero, s.c0)), 22);
+    s.f2 = vsra32(vadd32(s.f2, vunlo16(zero, s.c1)), 22);
+    s.f3 = vsra32(vadd32(s.f3, vunhi16(zero, s.c1)), 22);
+    return vpack16(vpack32(s.f0, s.f1), vpack32(s.f2, s.f3));
 }
 
 /* Outputs side by side in double, as many as a vector holds. */
