@@ -53,12 +53,18 @@ static inline vi vset32(uint32_t x)
 #define vsll32 _mm256_slli_epi32
 #define vsrl32 _mm256_srli_epi32
 #define vsra32 _mm256_srai_epi32
+#define vand _mm256_and_si256
+#define vxor _mm256_xor_si256
+#define vor _mm256_or_si256
+#define vmax32 _mm256_max_epi32
+#define vmin32 _mm256_min_epi32
 #define vpack32 _mm256_packs_epi32
 #define vpack16 _mm256_packus_epi16
 #define vfset _mm256_set1_ps
-#define vfmin _mm256_min_ps
-#define vfmax _mm256_max_ps
 #define vfint _mm256_cvttps_epi32
+#define vfwhole _mm256_cvtepi32_ps
+#define vfbits _mm256_castps_si256
+#define vfof _mm256_castsi256_ps
 #define vfget _mm256_loadu_ps
 #define vfput _mm256_storeu_ps
 #define vfmadd _mm256_fmadd_ps
@@ -89,25 +95,21 @@ static inline vf vfsel(vm m, vf a, vf b)
     return _mm256_blendv_ps(b, a, m);
 }
 
-static inline vm vfless(vf a, vf b)
+static inline vm vequal32(vi a, vi b)
 {
-    return _mm256_cmp_ps(a, b, _CMP_LT_OQ);
+    return _mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b));
 }
 
-static inline vm vfequal(vf a, vf b)
+/* ~m & a */
+static inline vi vunless(vm m, vi a)
 {
-    return _mm256_cmp_ps(a, b, _CMP_EQ_OQ);
+    return _mm256_andnot_si256(_mm256_castps_si256(m), a);
 }
 
-static inline vf vfabs(vf a)
+/* a + b: by the multipliers, where the adders have more to do */
+static inline vf vfsum(vf a, vf b)
 {
-    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a);
-}
-
-/* a with its sign turned where s is negative */
-static inline vf vfturn(vf a, vf s)
-{
-    return _mm256_xor_ps(a, _mm256_and_ps(s, _mm256_set1_ps(-0.0f)));
+    return _mm256_fmadd_ps(a, _mm256_set1_ps(1), b);
 }
 
 static inline vf vftrunc(vf a)

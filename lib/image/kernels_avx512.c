@@ -61,13 +61,18 @@ static inline vi vset32(uint32_t x)
 #define vsll32 _mm512_slli_epi32
 #define vsrl32 _mm512_srli_epi32
 #define vsra32 _mm512_srai_epi32
+#define vand _mm512_and_si512
+#define vxor _mm512_xor_si512
+#define vor _mm512_or_si512
+#define vmax32 _mm512_max_epi32
+#define vmin32 _mm512_min_epi32
 #define vpack32 _mm512_packs_epi32
 #define vpack16 _mm512_packus_epi16
 #define vfset _mm512_set1_ps
-#define vfmin _mm512_min_ps
-#define vfmax _mm512_max_ps
-#define vfabs _mm512_abs_ps
 #define vfint _mm512_cvttps_epi32
+#define vfwhole _mm512_cvtepi32_ps
+#define vfbits _mm512_castps_si512
+#define vfof _mm512_castsi512_ps
 #define vfget _mm512_loadu_ps
 #define vfput _mm512_storeu_ps
 #define vfmadd _mm512_fmadd_ps
@@ -98,21 +103,20 @@ static inline vf vfsel(vm m, vf a, vf b)
     return _mm512_mask_blend_ps(m, b, a);
 }
 
-static inline vm vfless(vf a, vf b)
+static inline vm vequal32(vi a, vi b)
 {
-    return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
+    return _mm512_cmpeq_epi32_mask(a, b);
 }
 
-static inline vm vfequal(vf a, vf b)
+/* ~m & a */
+static inline vi vunless(vm m, vi a)
 {
-    return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ);
+    return _mm512_maskz_mov_epi32((__mmask16)~m, a);
 }
 
-/* a with its sign turned where s is negative */
-static inline vf vfturn(vf a, vf s)
+static inline vf vfsum(vf a, vf b)
 {
-    const vi sign = _mm512_and_si512(_mm512_castps_si512(s), _mm512_set1_epi32((int)0x80000000u));
-    return _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(a), sign));
+    return a + b;
 }
 
 static inline vf vftrunc(vf a)

@@ -105,6 +105,44 @@ static inline vi vsra32(vi a, int n)
     return (vi)((v32)a >> n);
 }
 
+static inline vi vand(vi a, vi b)
+{
+    return a & b;
+}
+
+static inline vi vxor(vi a, vi b)
+{
+    return a ^ b;
+}
+
+static inline vi vor(vi a, vi b)
+{
+    return a | b;
+}
+
+static inline vi vmax32(vi a, vi b)
+{
+    const vi m = (vi)((v32)a > (v32)b);
+    return (a & m) | (b & ~m);
+}
+
+static inline vi vmin32(vi a, vi b)
+{
+    const vi m = (vi)((v32)a < (v32)b);
+    return (a & m) | (b & ~m);
+}
+
+static inline vm vequal32(vi a, vi b)
+{
+    return (v32)a == (v32)b;
+}
+
+/* ~m & a */
+static inline vi vunless(vm m, vi a)
+{
+    return ~(vi)m & a;
+}
+
 /* 32-bit to 16-bit numbers; those used here fit. */
 static inline vi vpack32(vi a, vi b)
 {
@@ -148,37 +186,6 @@ static inline vf vfsel(vm m, vf a, vf b)
     return (vf)(((v32)a & m) | ((v32)b & ~m));
 }
 
-static inline vm vfless(vf a, vf b)
-{
-    return a < b;
-}
-
-static inline vm vfequal(vf a, vf b)
-{
-    return a == b;
-}
-
-static inline vf vfmin(vf a, vf b)
-{
-    return vfsel(a < b, a, b);
-}
-
-static inline vf vfmax(vf a, vf b)
-{
-    return vfsel(a > b, a, b);
-}
-
-static inline vf vfabs(vf a)
-{
-    return (vf)((v32)a & 0x7fffffff);
-}
-
-/* a with its sign turned where s is negative */
-static inline vf vfturn(vf a, vf s)
-{
-    return (vf)((v32)a ^ ((v32)s & (int32_t)0x80000000));
-}
-
 static inline vf vftrunc(vf a)
 {
     return __builtin_convertvector(__builtin_convertvector(a, v32), vf);
@@ -187,6 +194,26 @@ static inline vf vftrunc(vf a)
 static inline vi vfint(vf a)
 {
     return (vi)__builtin_convertvector(a, v32);
+}
+
+static inline vf vfwhole(vi a)
+{
+    return __builtin_convertvector((v32)a, vf);
+}
+
+static inline vi vfbits(vf a)
+{
+    return (vi)a;
+}
+
+static inline vf vfof(vi a)
+{
+    return (vf)a;
+}
+
+static inline vf vfsum(vf a, vf b)
+{
+    return a + b;
 }
 
 /* a * b + c and c - a * b, rounded once or twice: for where that makes no difference */
