@@ -316,18 +316,19 @@ static inline void to_hsv(block *p, const tw_colour_op *op, origin from)
 
 /* Pillow's HSV -> RGB: each channel is v (1 - s m), rounded, where m (of 85) says how much of the saturation acts on it. It never
  * falls on a half, so float is enough, fused or not. */
-static inline vf channel(vf v, vf vs, vf m)
+static inline vf channel(vf v, vf vs, vf m, finish how)
 {
-    return vftrunc(vfnmadd(vs, vfmin(vfmax(m, vfset(0)), vfset(85)), v));
+    const vf c = vfnmadd(vs, vfmin(vfmax(m, vfset(0)), vfset(85)), v); /* within 0..255.5 */
+    return how == CLIP ? vftrunc(c) : c;
 }
 
-static void to_rgb(block *p)
+static inline void to_rgb(block *p, finish how)
 {
     for (int i = 0; i < p->n; i += STEP) {
         const vf h = vfget(p->p[0] + i), v = vfget(p->p[1] + i) + vfset(0.5f), vs = vfget(p->p[2] + i);
-        vfput(p->p[0] + i, channel(v, vs, vfset(170) - vfabs(h - vfset(255))));
-        vfput(p->p[1] + i, channel(v, vs, vfsum(vfabs(h - vfset(170)), vfset(-85))));
-        vfput(p->p[2] + i, channel(v, vs, vfsum(vfabs(h - vfset(340)), vfset(-85))));
+        vfput(p->p[0] + i, channel(v, vs, vfset(170) - vfabs(h - vfset(255)), how));
+        vfput(p->p[1] + i, channel(v, vs, vfsum(vfabs(h - vfset(170)), vfset(-85)), how));
+        vfput(p->p[2] + i, channel(v, vs, vfsum(vfabs(h - vfset(340)), vfset(-85)), how));
     }
 }
 
@@ -372,7 +373,7 @@ static inline void apply(block *b, const tw_colour_op *op, origin from, finish h
         return;
     case TW_SHIFT_HUE:
         to_hsv(b, op, from);
-        to_rgb(b);
+        to_rgb(b, how);
         return;
     case TW_GREY:
         to_grey(b, from);
