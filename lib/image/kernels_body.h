@@ -169,27 +169,25 @@ static void down(uint8_t *out, const uint8_t *from, size_t pitch, const tw_weigh
 }
 
 /* One box: what is inside times its weight, plus the two pixels beyond the ends times theirs, rounded. in has radius + 1 steps
- * before its first and after its last, of n. A step is two vectors of 16-bit numbers. */
+ * before its first and after its last, of n. A step is two vectors of 16-bit numbers; even and odd ones are weighed apart. */
 static inline void box(uint16_t *out, const uint16_t *in, int n, const tw_box *b)
 {
     const ptrdiff_t r = b->radius;
-    const vi high = vset32(b->inside >> 12 | b->beyond >> 12 << 16);
-    const vi low = vset32((b->inside & 4095) | (b->beyond & 4095) << 16);
-    const vi half = vset32(1u << 23);
-    for (int side = 0; side < 2; side++, in += LANE / 2, out += LANE / 2) {
-        vi sum = vzero();
-        for (ptrdiff_t i = -r - 1; i < r; i++)
-            sum = vadd16(sum, vload(in + i * LANE));
-        for (ptrdiff_t i = 0; i < n; i++) {
-            const vi left = vload(in + (i - r - 1) * LANE);
-            sum = vadd16(sum, vsub16(vload(in + (i + r) * LANE), left));
-            const vi ends = vadd16(left, vload(in + (i + r + 1) * LANE));
-            const vi x = vunlo16(sum, ends), y = vunhi16(sum, ends);
-            const vi u = vadd32(vsll32(vmadd16(x, high), 12), vadd32(vmadd16(x, low), half));
-            const vi v = vadd32(vsll32(vmadd16(y, high), 12), vadd32(vmadd16(y, low), half));
-            vstore(out + i * LANE, vpack32(vsrl32(u, 24), vsrl32(v, 24)));
+    const vi inside = vset32(b->inside), beyond = vset32(b->beyond), half = vset32(1u << 23), low = vset32(0xffff);
+    vi sum[2] = {vzero(), vzero()};
+    for (ptrdiff_t i = -r - 1; i < r; i++)
+        for (int side = 0; side < 2; side++)
+            sum[side] = vadd16(sum[side], vload(in + i * LANE + side * (LANE / 2)));
+    for (ptrdiff_t i = 0; i < n; i++)
+        for (int side = 0; side < 2; side++) {
+            const uint16_t *at = in + i * LANE + side * (LANE / 2);
+            const vi left = vload(at - (r + 1) * LANE);
+            sum[side] = vadd16(sum[side], vsub16(vload(at + r * LANE), left));
+            const vi ends = vadd16(left, vload(at + (r + 1) * LANE));
+            const vi even = vadd32(vmul32(vand(sum[side], low), inside), vadd32(vmul32(vand(ends, low), beyond), half));
+            const vi odd = vadd32(vmul32(vsrl32(sum[side], 16), inside), vadd32(vmul32(vsrl32(ends, 16), beyond), half));
+            vstore(out + i * LANE + side * (LANE / 2), vmerge16(vsrl32(even, 24), vsrl32(odd, 8)));
         }
-    }
 }
 
 static void blur(uint8_t *at, size_t pitch, int n, const tw_box *b, int passes, uint16_t *work)

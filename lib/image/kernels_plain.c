@@ -90,6 +90,11 @@ static inline vi vadd32(vi a, vi b)
     return (vi)((vu32)a + (vu32)b);
 }
 
+static inline vi vmul32(vi a, vi b)
+{
+    return (vi)((vu32)a * (vu32)b);
+}
+
 static inline vi vsll32(vi a, int n)
 {
     return (vi)((vu32)a << n);
@@ -103,6 +108,11 @@ static inline vi vsrl32(vi a, int n)
 static inline vi vsra32(vi a, int n)
 {
     return (vi)((v32)a >> n);
+}
+
+static inline vi vmerge16(vi a, vi b)
+{
+    return (vi)(((vu32)a & 0xffff) | ((vu32)b & 0xffff0000u));
 }
 
 static inline vi vand(vi a, vi b)
