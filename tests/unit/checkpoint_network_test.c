@@ -175,6 +175,20 @@ static void config_fails(const sketch *s, const char *key, const char *value, co
     tw_checkpoint_close(f);
 }
 
+/* The same under a prefix. */
+static void accepted(const sketch *s, const char *prefix, const char *backbone)
+{
+    sketch named = *s;
+    tw_net_config c = {0};
+    for (int i = 0; i < s->n; i++) {
+        snprintf(named.name[i], sizeof named.name[0], "%s%s", prefix, s->name[i]);
+        named.t[i].name = named.name[i];
+    }
+    tw_checkpoint *f = open_sketch(&named, NULL, NULL);
+    CHECK(f != NULL && tw_network_config(&c, f) == 0 && strcmp(c.backbone, backbone) == 0);
+    tw_checkpoint_close(f);
+}
+
 static void refusals(tw_net *net)
 {
     static const int r18[] = {2, 2, 2, 2}, r34[] = {3, 4, 6, 3}, r200[] = {3, 3, 3, 3};
@@ -196,6 +210,10 @@ static void refusals(tw_net *net)
     config_fails(&s, "backbone", "resnet50", "its metadata says backbone=resnet50, its tensors are those of resnet18");
     config_fails(&s, "act", "swish", "unknown activation 'swish'");
     config_fails(&s, "drop", "2", "metadata drop=2");
+
+    accepted(&s, "", "resnet18");
+    accepted(&s, "model.module.", "resnet18");
+    accepted(&s, "state_dict.module.", "resnet18");
 
     add(&other, "backbone.conv1.weight", 64, 3, 3, 3);
     add_blocks(&other, "conv1.weight", r34);
