@@ -2,14 +2,31 @@
 
 #include <pthread.h>
 #include <string.h>
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 
 /* The instruction takes three cycles and one can start each cycle, so three stretches of BLOCK bytes run side by side and
- * are then joined: the first one's checksum is carried over BLOCK bytes of zeros and added to the second's, and so on. */
-enum { BLOCK = 512 };
+ * are then joined: the first one's checksum is carried over BLOCK bytes of zeros and added to the second's, and so on.
+ *
+ * Where there are carry-less products of 256 bits, the message is folded first: 256 bytes are multiplied by x^2048 mod P and added to the
+ * next 256, which leaves the checksum as it was, until there are only 256 (Gopal, Ozturk and others, "Fast CRC computation for generic
+ * polynomials using PCLMULQDQ", 2009). */
+enum { BLOCK = 512, FOLD = 256 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static uint32_t slice[8][256]; /* slice[k][b]: byte b followed by k bytes of zeros */
 static uint32_t carry[4][256]; /* byte k of a checksum, carried over BLOCK bytes of zeros */
+static uint64_t fold[2];       /* x^(8 FOLD + 32) and x^(8 FOLD - 32) mod P, bits reversed and shifted up by one */
+
+/* x^n mod P, bits reversed: bit 31 is x^0. */
+static uint32_t power(int n)
+{
+    uint32_t v = 0x80000000u;
+    for (; n > 0; n--)
+        v = v & 1 ? v >> 1 ^ 0x82f63b78u : v >> 1;
+    return v;
+}
 
 static void make_tables(void)
 {
@@ -34,6 +51,8 @@ static void make_tables(void)
                 c = c >> 8 ^ slice[0][c & 255];
             carry[k][b] = c;
         }
+    fold[0] = (uint64_t)power(8 * FOLD + 32) << 1;
+    fold[1] = (uint64_t)power(8 * FOLD - 32) << 1;
 }
 
 static uint32_t by_tables(uint32_t c, const unsigned char *p, size_t n)
@@ -80,6 +99,31 @@ __attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t start,
         last = __builtin_ia32_crc32qi(last, *p);
     return last;
 }
+
+__attribute__((target("avx2,vpclmulqdq"))) static __m256i folded(__m256i v, __m256i by, const unsigned char *next)
+{
+    const __m256i low = _mm256_clmulepi64_epi128(v, by, 0x00), high = _mm256_clmulepi64_epi128(v, by, 0x11);
+    return _mm256_xor_si256(_mm256_xor_si256(low, high), _mm256_loadu_si256((const void *)next));
+}
+
+__attribute__((target("avx2,vpclmulqdq,sse4.2"))) static uint32_t by_products(uint32_t start, const unsigned char *p, size_t n)
+{
+    enum { LANES = FOLD / 32 };
+    unsigned char left[FOLD];
+    __m256i v[LANES];
+    if (n < 2 * FOLD)
+        return by_instruction(start, p, n);
+    const __m256i by = _mm256_set_epi64x((long long)fold[1], (long long)fold[0], (long long)fold[1], (long long)fold[0]);
+    for (int i = 0; i < LANES; i++)
+        v[i] = _mm256_loadu_si256((const void *)(p + 32 * i));
+    v[0] = _mm256_xor_si256(v[0], _mm256_zextsi128_si256(_mm_cvtsi32_si128((int)start)));
+    for (p += FOLD, n -= FOLD; n >= FOLD; p += FOLD, n -= FOLD)
+        for (int i = 0; i < LANES; i++)
+            v[i] = folded(v[i], by, p + 32 * i);
+    for (int i = 0; i < LANES; i++)
+        _mm256_storeu_si256((void *)(left + 32 * i), v[i]);
+    return by_instruction(by_instruction(0, left, FOLD), p, n);
+}
 #endif
 
 uint32_t tw_crc32c_portable(uint32_t crc, const void *data, size_t n)
@@ -92,6 +136,8 @@ uint32_t tw_crc32c(uint32_t crc, const void *data, size_t n)
 {
     pthread_once(&once, make_tables);
 #ifdef __x86_64__
+    if (__builtin_cpu_supports("vpclmulqdq") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("sse4.2"))
+        return ~by_products(~crc, data, n);
     if (__builtin_cpu_supports("sse4.2"))
         return ~by_instruction(~crc, data, n);
 #endif

@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The checksum of what gave `crc` (0: nothing yet) followed by these n bytes. By the processor's instruction where it has
- * one (SSE4.2), else by tables; the value is the same. Thread-safe. */
+/* The checksum of what gave `crc` (0: nothing yet) followed by these n bytes. By carry-less products (VPCLMULQDQ),
+ * the processor's own instruction (SSE4.2) or tables, whichever it has; the value is the same. Thread-safe. */
 uint32_t tw_crc32c(uint32_t crc, const void *data, size_t n);
 
 /* By tables on any machine: what the other is tested against. */
