@@ -18,6 +18,8 @@ UNIT = $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*_test.c))
 LIB_OBJ = $(LIB_SRC:%.c=$B/%.o)
 CPU_OBJ = $(CPU_SRC:%.c=$B/%.o)
 LDLIBS = -lmsgpackc -ljpeg -lpng -lwebpdemux -lwebp -lgif -lzstd -lz -lcjson -lpthread -ldl -lm
+# What `make lint` and `make fuzz` want beside these.
+DEBIAN_DEV = cppcheck clang libclang-rt-14-dev
 DEBIAN = gcc make pkg-config libdnnl-dev libmsgpack-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev libzstd-dev zlib1g-dev libcjson-dev librandom123-dev \
 	bats bats-support bats-assert mandoc
 
@@ -47,8 +49,14 @@ deps: ## deps: the Debian packages this needs (as root, or through sudo)
 	if ! dpkg -s $(DEBIAN) >/dev/null 2>&1; then \
 	  $$s apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq --no-install-recommends $(DEBIAN) >/dev/null; fi
 
+deps-dev: deps ## deps-dev: what lint and fuzz want beside them
+	@$(MAKE) --no-print-directory deps DEBIAN="$(DEBIAN_DEV)"
+
 check: all $(UNIT) ## check: every test that needs no GPU; last line "N passed, N failed"
 	@B=$B BIN=$(BIN) tests/run
+check-long: check asan ubsan ## check-long: check, the same under both sanitizers, then what takes long: soak tests, fuzzing
+	@B=$B BIN=$(BIN) tests/run tests/long/*.bats
+	$(MAKE) fuzz
 demo: ## demo: the main job from pictures to a report under demo/ (DATA=folder: your own pictures)
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory -j all
@@ -79,8 +87,10 @@ fuzz: ## fuzz: each fuzz target for FUZZ_SECONDS (60) seconds, with clang
 	    -artifact_prefix=build/fuzz/ build/fuzz/corpus/$$t $$seeds; done
 lint: ## lint: warnings as errors, cppcheck, man pages
 	$(MAKE) all B=build/lint BIN=build/lint/bin WERROR=-Werror
+	cppcheck --quiet --error-exitcode=1 --std=c11 -Ilib --enable=warning,portability --suppressions-list=tests/cppcheck.supp \
+	  --library=tests/cppcheck.cfg -j2 lib src
 	mandoc -T lint -W warning man/*
 clean: ## clean: remove what was built
 	rm -rf build $(BIN)
-.PHONY: all help deps check demo bench golden install asan ubsan fuzz lint clean
+.PHONY: all help deps deps-dev check check-long demo bench golden install asan ubsan fuzz lint clean
 -include $(shell find $B -name '*.d' 2>/dev/null)

@@ -199,9 +199,7 @@ static int build(const target *t, int fd, const struct stat *st, bool keep_cut, 
     if (index == NULL)
         return tw_fail("out of memory");
     int rc = walk(t, fd, st, keep_cut, index);
-    const bool whole = rc == 0 && fclose(index) == 0;
-    if (rc != 0)
-        fclose(index);
+    const bool whole = fclose(index) == 0;
     if (rc == 0 && fstat(fd, &after) == 0 && (after.st_size != st->st_size || after.st_mtim.tv_nsec != st->st_mtim.tv_nsec ||
                                               after.st_mtim.tv_sec != st->st_mtim.tv_sec))
         rc = tw_fail("changes while it is read");

@@ -50,7 +50,8 @@ int tw_loss_selflabel(tw_selflabel_terms *terms, float *dlogits, const float *lo
                 continue;
             }
             const float *f = logits + (d - dlogits);
-            double total = 0, most = (double)f[tw_argmax(f, K)];
+            const double most = (double)f[tw_argmax(f, K)];
+            double total = 0;
             for (int k = 0; k < K; k++)
                 total += exp((double)f[k] - most);
             terms->loss += scale * (log(total) + most - (double)f[label]);

@@ -3,58 +3,16 @@
 #include "test.h"
 
 #include "core/mem.h"
+#include "formula.h"
 #include "nn/net.h"
 
 #include <math.h>
-
-/* The formula of make.py: number k of stream `tensor`, in [0, 1). */
-static double uniform(uint64_t k, uint64_t tensor)
-{
-    uint32_t x = (uint32_t)(k * 2654435761u + tensor * 40503u + 12345u);
-    x = (x ^ x >> 15) * 2246822519u;
-    x = (x ^ x >> 13) * 3266489917u;
-    return (double)((x ^ x >> 16) >> 8) / (1 << 24);
-}
-
-static bool ends(const char *name, const char *with)
-{
-    const size_t n = strlen(name), m = strlen(with);
-    return n >= m && strcmp(name + n - m, with) == 0;
-}
-
-static void fill(tw_param *p, int number)
-{
-    if (p->dtype != TW_F32)
-        return;
-    for (size_t k = 0; k < p->n; k++) {
-        const double u = uniform(k, (uint64_t)number);
-        double v = 0.2 * (u - 0.5);
-        if (ends(p->name, "running_mean"))
-            v = 0.1 * (u - 0.5);
-        else if (ends(p->name, "running_var"))
-            v = 0.5 + u;
-        else if (p->rank == 4)
-            v = (2 * u - 1) * sqrt(6 / (double)(p->dim[0] * p->dim[2] * p->dim[3]));
-        else if (p->rank == 2)
-            v = (2 * u - 1) / sqrt((double)p->dim[1]);
-        else if (ends(p->name, "weight"))
-            v = 0.75 + 0.5 * u;
-        ((float *)p->value)[k] = (float)v;
-    }
-}
-
-static void fill_all(tw_net *net)
-{
-    for (int i = 0; i < tw_net_params(net); i++)
-        fill(tw_net_param(net, i), i);
-    tw_net_changed(net);
-}
 
 static uint8_t *picture(size_t n, int number)
 {
     uint8_t *x = tw_calloc(n, 1);
     for (size_t k = 0; k < n; k++)
-        x[k] = (uint8_t)floor(256 * uniform(k, (uint64_t)number));
+        x[k] = (uint8_t)floor(256 * formula_uniform(k, (uint64_t)number));
     return x;
 }
 
@@ -81,7 +39,7 @@ static double distance(const golden *g, const float *x, size_t n)
     double norm = 0, projection = 0, worst = 0;
     for (size_t k = 0; k < n; k++) {
         norm += (double)x[k] * x[k];
-        projection += x[k] * (2 * uniform(k, 999) - 1);
+        projection += x[k] * (2 * formula_uniform(k, 999) - 1);
     }
     norm = sqrt(norm);
     worst = fmax(fabs(norm - g->v[0]), fabs(projection - g->v[1]));
@@ -146,7 +104,7 @@ static void run_network(const network *n)
     CHECK(net != NULL);
     if (f == NULL || net == NULL)
         return;
-    fill_all(net);
+    formula_fill(net);
     uint8_t *picture_of[2] = {NULL, NULL};
     int V = 0;
     for (int i = 0; i < n->n_groups; i++) {
@@ -158,7 +116,7 @@ static void run_network(const network *n)
     const int K = n->net.dim;
     float *dlogits = tw_calloc(rows * (size_t)K, sizeof *dlogits);
     for (size_t k = 0; k < rows * (size_t)K; k++)
-        dlogits[k] = (float)(0.02 * (uniform(k, 3000) - 0.5));
+        dlogits[k] = (float)(0.02 * (formula_uniform(k, 3000) - 0.5));
     tw_plan *train = tw_plan_new(net, n->group, n->n_groups, n->B, true);
     const tw_view_group one = {1, n->group[0].H, n->group[0].W};
     tw_plan *eval = tw_plan_new(net, &one, 1, n->B + 3, false);

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include "core/mem.h"
+#include "formula.h"
 #include "report/jsonl.h"
 #include "train/monitor.h"
 #include "train/schedule.h"
@@ -12,38 +13,18 @@
 
 enum { PROJECTIONS = 8 };
 
-/* The formulas of tests/golden/nn/make.py: number k of stream `tensor`, in [0, 1); a tensor's first values. */
-static double uniform(uint64_t k, uint64_t tensor)
-{
-    uint32_t x = (uint32_t)(k * 2654435761u + tensor * 40503u + 12345u);
-    x = (x ^ x >> 15) * 2246822519u;
-    x = (x ^ x >> 13) * 3266489917u;
-    return (double)((x ^ x >> 16) >> 8) / (1 << 24);
-}
-
 static bool ends(const char *name, const char *with)
 {
     const size_t n = strlen(name), m = strlen(with);
     return n >= m && strcmp(name + n - m, with) == 0;
 }
 
+/* As formula.h, but the shifts of norms are 3 more: see make.py. */
 static float first_value(const tw_param *p, size_t k, int number)
 {
-    const double u = uniform(k, (uint64_t)number);
-    double v = 0.2 * (u - 0.5);
-    if (ends(p->name, "running_mean"))
-        v = 0.1 * (u - 0.5);
-    else if (ends(p->name, "running_var"))
-        v = 0.5 + u;
-    else if (p->rank == 4)
-        v = (2 * u - 1) * sqrt(6 / (double)(p->dim[0] * p->dim[2] * p->dim[3]));
-    else if (p->rank == 2)
-        v = (2 * u - 1) / sqrt((double)p->dim[1]);
-    else if (ends(p->name, "weight"))
-        v = 0.75 + 0.5 * u;
-    else if (!ends(p->name, "last_linear.bias") && !ends(p->name, "head.0.bias") && !ends(p->name, "head.4.bias"))
-        return (float)v + 3; /* a norm's: see make.py */
-    return (float)v;
+    const bool linear = ends(p->name, "last_linear.bias") || ends(p->name, "head.0.bias") || ends(p->name, "head.4.bias");
+    const float v = (float)formula_value(p, formula_uniform(k, (uint64_t)number));
+    return ends(p->name, ".bias") && !linear ? v + 3 : v;
 }
 
 static tw_net *network(bool small_stem, const char *act)
@@ -93,7 +74,7 @@ static void draw(uint8_t **pictures, const three *c, int t)
                 for (int x = 0; x < g->W; x++)
                     for (int ch = 0; ch < 3; ch++, k++) {
                         const int tile = ((n * (g->H / 8) + y / 8) * (g->W / 8) + x / 8) * 3 + ch;
-                        pictures[i][k] = (uint8_t)floor(256 * (0.7 * uniform((uint64_t)tile, number + 500) + 0.3 * uniform(k, number)));
+                        pictures[i][k] = (uint8_t)floor(256 * (0.7 * formula_uniform((uint64_t)tile, number + 500) + 0.3 * formula_uniform(k, number)));
                     }
     }
 }
@@ -121,7 +102,7 @@ static void compare_change(tw_net *net, const char *name, const double *want, do
         for (size_t k = 0; k < p->n; k++) {
             const double d = (double)((const float *)p->value)[k] - (double)first_value(p, k, i);
             for (uint64_t j = 0; j < PROJECTIONS; j++)
-                projection[j] += uniform(k, 5000 + j) < 0.5 ? -d : d;
+                projection[j] += formula_uniform(k, 5000 + j) < 0.5 ? -d : d;
         }
         for (int j = 0; j < PROJECTIONS; j++)
             distance += (projection[j] - want[1 + j]) * (projection[j] - want[1 + j]) / PROJECTIONS;
@@ -189,7 +170,7 @@ static void losses(void)
         float *logits = tw_calloc(n, sizeof *logits), *d = tw_calloc(n, sizeof *d);
         const bool self = tau < 0;
         for (size_t k = 0; k < n; k++)
-            logits[k] = (float)(8 * uniform(k, self ? 43 : 42) - 4);
+            logits[k] = (float)(8 * formula_uniform(k, self ? 43 : 42) - 4);
         if (self) {
             tw_selflabel_terms t;
             const tw_confidence c = {lam1, 0};
