@@ -44,6 +44,8 @@ int tw_build_head(tw_net *net, const char *act, int hid_dim, int dim, double dro
 
 /* Allocates and fills the tensors once all are declared. */
 int tw_params_allocate(tw_net *net);
+/* Memory for the gradients, zeroed, if there is none yet: the first plan that trains asks for it. 0, or -1 and tw_error(). */
+int tw_params_gradients(tw_net *net);
 void tw_params_free(tw_net *net);
 
 #endif

@@ -84,7 +84,8 @@ void tw_net_changed(tw_net *net)
 
 void tw_net_zero_grad(tw_net *net)
 {
-    memset(net->grads, 0, net->grads_bytes);
+    if (net->grads != NULL)
+        memset(net->grads, 0, net->grads_bytes);
 }
 
 const tw_backend *tw_net_backend(const tw_net *net)

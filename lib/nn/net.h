@@ -35,7 +35,7 @@ typedef struct {
     bool decayed;           /* rank > 1 and no bias: weight decay and LARS adaptation (twist-method.md 4) */
     tw_dtype dtype;         /* TW_F32; TW_I64 for num_batches_tracked */
     void *value;            /* f32 [n] (i64 for num_batches_tracked), host memory, plain layout, owned by the net */
-    float *grad;            /* f32 [n], same layout; NULL for buffers */
+    float *grad;            /* f32 [n], same layout; NULL for buffers, and before the first plan that trains */
 } tw_param;
 
 /* Builds and initialises as the official code does (twist-method.md 1, init). device "cpu": libtwist-cpu.so is opened at

@@ -104,27 +104,38 @@ int tw_params_allocate(tw_net *net)
 {
     if (net->failed)
         return -1;
-    size_t values = 0, grads = 0;
-    for (int i = 0; i < net->n_params; i++) {
-        const tw_param *p = &net->param[i];
-        values += padded(p->n * tw_dtype_size(p->dtype));
-        grads += p->trained ? padded(p->n * sizeof(float)) : 0;
-    }
-    net->values = net->be->alloc(net->dev, values);
-    net->grads = net->be->alloc(net->dev, grads);
-    if (net->values == NULL || net->grads == NULL)
+    size_t bytes = 0;
+    for (int i = 0; i < net->n_params; i++)
+        bytes += padded(net->param[i].n * tw_dtype_size(net->param[i].dtype));
+    net->values = net->be->alloc(net->dev, bytes);
+    if (net->values == NULL)
         return tw_backend_failed(net->be);
-    net->grads_bytes = grads;
-    char *value = net->values, *grad = (char *)net->grads;
+    char *value = net->values;
     for (int i = 0; i < net->n_params; i++) {
         tw_param *p = &net->param[i];
         p->value = value;
         value += padded(p->n * tw_dtype_size(p->dtype));
-        if (p->trained) {
-            p->grad = (float *)(void *)grad;
-            grad += padded(p->n * sizeof(float));
-        }
         fill(net, i);
+    }
+    return 0;
+}
+
+int tw_params_gradients(tw_net *net)
+{
+    if (net->grads != NULL)
+        return 0;
+    for (int i = 0; i < net->n_params; i++)
+        net->grads_bytes += net->param[i].trained ? padded(net->param[i].n * sizeof(float)) : 0;
+    net->grads = net->be->alloc(net->dev, net->grads_bytes);
+    if (net->grads == NULL)
+        return tw_backend_failed(net->be);
+    float *grad = net->grads;
+    for (int i = 0; i < net->n_params; i++) {
+        tw_param *p = &net->param[i];
+        if (!p->trained)
+            continue;
+        p->grad = grad;
+        grad += padded(p->n * sizeof(float)) / sizeof(float);
     }
     return 0;
 }

@@ -137,7 +137,7 @@ static void bind(tw_plan *p)
 
 tw_plan *tw_plan_new(tw_net *net, const tw_view_group *v, int n_groups, int B, bool train)
 {
-    if (check(v, n_groups, B, train) != 0)
+    if (check(v, n_groups, B, train) != 0 || (train && tw_params_gradients(net) != 0))
         return NULL;
     tw_plan *p = tw_calloc(1, sizeof *p);
     if (p == NULL)
