@@ -14,14 +14,15 @@ static const char usage[] =
     "usage: twist-augment [options]\n"
     "Reads an images stream, writes a views stream: each picture's random (or evaluation) crops, as Pillow makes them.\n"
     "  -i, --input ENDPOINT     -, a file, pipe:COMMAND (default -)     -o, --output ENDPOINT  -, a file (default -)\n"
-    "      --aug NAME           barlow, multicrop, moco, linear or eval (default multicrop)\n"
+    "      --aug NAME           barlow, multicrop, moco, rand, linear or eval (default multicrop)\n"
+    "      --policy FILE        the views that FILE says instead\n"
     "      --size PX            of the views (default 224)    --local-size PX  of local crops (default 96)\n"
     "      --local-crops-number N  local crops of multicrop (default 12)\n"
     "      --min1, --max1 F     crop area relative to the picture's (default: of the policy)\n"
     "      --min2, --max2 F     the same of local crops (default 0.05, 0.4)\n"
     "      --interpolation WHAT bilinear or bicubic (default bicubic; eval, linear: bilinear)\n"
     "      --resize PX          eval: short side before the middle is cut out (default 256/224 of --size)\n"
-    "      --mme-epochs N       multicrop has harder crops from epoch N on (default 800)\n"
+    "      --mme-epochs N       harder crops from epoch N on (default 800): multicrop, late-scale in a FILE\n"
     "      --blur-p, --solarize-p, --jitter-p, --grey-p P  probability, for all views (default: of the policy)\n"
     "      --seed N             of the views (default: the stream's)\n"
     "      --trace              write what was drawn for each view into the records\n"
@@ -37,7 +38,7 @@ static const char *const filter_names[] = {"bilinear", "bicubic", NULL};
 enum { IN_FLIGHT = 48 << 20, KEEP = 8 << 20 };
 
 struct opts {
-    const char *input, *output, *log;
+    const char *input, *output, *log, *file;
     tw_policy_options policy;
     int aug, jobs;
     int64_t seed;
@@ -79,15 +80,16 @@ static void parse(struct opts *o, int argc, char **argv)
         {'i', "input", TW_OPT_STRING, &o->input, 0, 0, NULL},
         {'o', "output", TW_OPT_STRING, &o->output, 0, 0, NULL},
         {0, "aug", TW_OPT_CHOICE, &o->aug, 0, 0, tw_policy_names},
-        {0, "size", TW_OPT_INT, &p->size, 1, 8192, NULL},
-        {0, "local-size", TW_OPT_INT, &p->local_size, 1, 8192, NULL},
-        {0, "local-crops-number", TW_OPT_INT, &p->locals, 0, 1000, NULL},
+        {0, "policy", TW_OPT_STRING, &o->file, 0, 0, NULL},
+        {0, "size", TW_OPT_INT, &p->size, 1, TW_MAX_SIZE, NULL},
+        {0, "local-size", TW_OPT_INT, &p->local_size, 1, TW_MAX_SIZE, NULL},
+        {0, "local-crops-number", TW_OPT_INT, &p->locals, 0, TW_MAX_VIEWS - 2, NULL},
         {0, "min1", TW_OPT_FLOAT, &p->min1, 0, 1, NULL},
         {0, "max1", TW_OPT_FLOAT, &p->max1, 0, 1, NULL},
         {0, "min2", TW_OPT_FLOAT, &p->min2, 0, 1, NULL},
         {0, "max2", TW_OPT_FLOAT, &p->max2, 0, 1, NULL},
         {0, "interpolation", TW_OPT_CHOICE, &p->filter, 0, 0, filter_names},
-        {0, "resize", TW_OPT_INT, &p->resize, 1, 16384, NULL},
+        {0, "resize", TW_OPT_INT, &p->resize, 1, 2 * TW_MAX_SIZE, NULL},
         {0, "mme-epochs", TW_OPT_I64, &p->late_epoch, 0, 1 << 24, NULL},
         {0, "blur-p", TW_OPT_FLOAT, &p->blur_p, 0, 1, NULL},
         {0, "solarize-p", TW_OPT_FLOAT, &p->solarize_p, 0, 1, NULL},
@@ -103,6 +105,11 @@ static void parse(struct opts *o, int argc, char **argv)
     p->name = (tw_policy_name)o->aug;
     if (o->aug != TW_EVAL && tw_opts_given("resize"))
         tw_die_usage("--resize: for --aug=eval only");
+    static const char *const by_file[] = {"aug",  "size", "local-size", "local-crops-number", "min1", "max1", "min2", "max2",
+                                          "interpolation", "resize", "blur-p", "solarize-p", "jitter-p", "grey-p"};
+    for (size_t i = 0; o->file != NULL && i < sizeof by_file / sizeof *by_file; i++)
+        if (tw_opts_given(by_file[i]))
+            tw_die_usage("--%s: the policy's file says that", by_file[i]);
 }
 
 /* Makes the views of one sample; the record's pixels are not needed after it. */
@@ -299,7 +306,9 @@ int main(int argc, char **argv)
                                             .solarize_p = -1, .jitter_p = -1, .grey_p = -1, .late_epoch = 800}}};
     r.o.jobs = tw_processors();
     parse(&r.o, argc, argv);
-    if (tw_policy_init(&r.policy, &r.o.policy) != 0)
+    if (r.o.file != NULL && tw_policy_read(&r.policy, r.o.file, r.o.policy.late_epoch) != 0)
+        tw_die_error();
+    if (r.o.file == NULL && tw_policy_init(&r.policy, &r.o.policy) != 0)
         tw_die_usage("%s", tw_error());
     open_streams(&r);
     plan(&r);

@@ -31,6 +31,8 @@ shapes() {
     [ "$(shapes v.tws)" = "33x33 33x33 " ]
     augment -i "$IMAGES" --size 48 --local_size 20 --local_crops_number 3 -o v.tws
     [ "$(shapes v.tws)" = "48x48 48x48 20x20 20x20 20x20 " ]
+    augment -i "$IMAGES" --aug rand > v.tws
+    [ "$(shapes v.tws)" = "224x224 224x224 " ]
     augment < "$IMAGES" > v.tws
     [ "$(shapes v.tws)" = "224x224 224x224 $(printf '96x96 %.0s' 1 2 3 4 5 6 7 8 9 10 11 12)" ]
     for aug in linear eval; do
@@ -109,6 +111,54 @@ shapes() {
         grep "\"epoch\": $e," out | grep -o '"crop": \[[0-9, ]*\]' | awk -F'[][,]' '{s += $4 * $5} END {print s}' > area$e
     done
     awk -v a="$(cat area0)" -v b="$(cat area1)" 'BEGIN {exit !(b < 0.8 * a)}'
+}
+
+@test "a policy's file says the views; what it says of multicrop is multicrop" {
+    colours=$'flip 0.5\njitter 0.8 0.4 0.4 0.2 0.1\ngrey 0.2\n'
+    printf '%s\n' "# as --aug=multicrop --local-crops-number=3" "view" "scale 0.4 1" "late-scale 0.14 1" "$colours" "blur 1" \
+        "view 1 # the second" "scale 0.4 1" "late-scale 0.14 1" "$colours" $'blur\t0.1' "solarize 0.2" \
+        "view 3" "size 96" "scale 0.05 0.4" "late-scale 0.05 0.14" "$colours" "blur 0.5 0.1 2" > m.policy
+    for late in 0 800; do
+        augment -i "$IMAGES" --policy=m.policy --mme-epochs=$late > a.tws
+        augment -i "$IMAGES" --local-crops-number=3 --mme-epochs=$late > b.tws
+        cmp a.tws b.tws
+    done
+    printf 'view 2\nflip 0.5\nrand 2 0.5 9 0.5\nerase 0.25\n' > r.policy
+    cmp <(augment -i "$IMAGES" --policy=r.policy) <(augment -i "$IMAGES" --aug=rand)
+    printf 'view\nsize 16\nresize 18\ninterpolation bilinear' > e.policy
+    cmp <(augment -i "$IMAGES" --policy=e.policy) <(augment -i "$IMAGES" --aug=eval --size=16)
+    policies=$(dirname "$IMAGES")/policies
+    augment -i "$IMAGES" --policy="$policies/dino.policy" > v.tws
+    [ "$(shapes v.tws)" = "224x224 224x224 $(printf '96x96 %.0s' 1 2 3 4 5 6 7 8)" ]
+    augment -i "$IMAGES" --policy="$policies/swav.policy" > v.tws
+    [ "$(shapes v.tws)" = "224x224 224x224 $(printf '96x96 %.0s' 1 2 3 4 5 6)" ]
+}
+
+@test "a mistake in a policy's file is named with its line" {
+    wrong() {
+        printf "$1" > w.policy
+        run twist-augment -i "$IMAGES" --policy=w.policy -o v.tws
+        echo "$output"
+        [ "$status" -eq 1 ]
+        [[ "$output" == "twist-augment: w.policy: $2"* ]]
+        [ ! -e v.tws ]
+    }
+    wrong 'size 8\n' "line 1: size: before the first"
+    wrong 'view\n\nscale 0.5\n' "line 3: scale: 1 values; it wants 2"
+    wrong 'view\nsize 8.5\n' "line 2: size: '8.5' is not a whole number"
+    wrong 'view\ncrop 8\n' "line 2: 'crop' is no word of a policy"
+    wrong 'view\nflip x\n' "line 2: flip: 'x' is not a number"
+    wrong 'view\nscale 0.5 0.4\nview\n' "line 3: crops of 0.5 to 0.4"
+    wrong 'view\ninterpolation nearest\n' "line 2: interpolation: 'nearest' is neither"
+    wrong 'view 600\nview 600\n' "line 3: more than 1000 views"
+    wrong 'view\njitter 0.5 1 1 1 0.6\n' "line 3: jitter of 0.6 in hue"
+    wrong '# nothing\n' "no view in it"
+    run twist-augment -i "$IMAGES" --policy=nothing.policy
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"nothing.policy: No such file"* ]]
+    run twist-augment -i "$IMAGES" --policy=w.policy --size=8
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"--size: the policy's file says that"* ]]
 }
 
 @test "large pictures need little memory, also several at once" {
@@ -192,7 +242,7 @@ shapes() {
     "$python" -c 'import PIL, msgpack_numpy, torchvision; assert int(PIL.__version__.split(".")[0]) >= 13' 2> /dev/null ||
         skip "no Python with Pillow 13, torchvision and msgpack-numpy (PYTHON=...)"
     photos 6
-    for aug in multicrop barlow moco; do
+    for aug in multicrop barlow moco rand; do
         twist-decode -q photos | twist-augment -q --trace --aug=$aug | "$python" "$BATS_TEST_DIRNAME/golden/augment/replay.py" -
     done
     for aug in eval linear; do

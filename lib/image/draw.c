@@ -43,7 +43,72 @@ static void draw_jitter(tw_view *v, const double amount[4], tw_rng *r)
     }
     for (int i = 0; i < 4; i++)
         if (amount[order[i]] > 0)
-            v->jitter[v->n_jitter++] = (tw_jitter_step){(tw_jitter)order[i], value[order[i]]};
+            v->step[v->n_steps++] = (tw_step){(tw_step_kind)order[i], value[order[i]]};
+}
+
+/* Turned to the other side half of the time. */
+static double either_way(tw_rng *r, double value)
+{
+    return tw_rng_uniform(r) > 0.5 ? -value : value;
+}
+
+/* What an operation of RandAugment does at a level of 0 to 10: timm's "increasing" functions. */
+static double strength(tw_step_kind kind, double level, tw_rng *r)
+{
+    const double part = level / 10;
+    switch (kind) {
+    case TW_ROTATE:
+        return either_way(r, part * 30);
+    case TW_POSTERIZE:
+        return 4 - (int)(part * 4);
+    case TW_SOLARIZE:
+        return 256 - (part * 256 < 256 ? (int)(part * 256) : 256);
+    case TW_SOLARIZE_ADD:
+        return part * 110 < 128 ? (int)(part * 110) : 128;
+    case TW_BRIGHTNESS:
+    case TW_CONTRAST:
+    case TW_SATURATION:
+    case TW_SHARPNESS:
+        return fmax(0.1, 1 + either_way(r, part * 0.9));
+    case TW_SHEAR_X:
+    case TW_SHEAR_Y:
+        return either_way(r, part * 0.3);
+    case TW_TRANSLATE_X:
+    case TW_TRANSLATE_Y:
+        return either_way(r, part * 0.45);
+    default:
+        return 0;
+    }
+}
+
+/* RandAugment: operations with replacement, each applied or not. */
+static void draw_layers(tw_view *v, const tw_view_kind *k, tw_rng *r)
+{
+    static const tw_step_kind choice[] = {TW_AUTOCONTRAST, TW_EQUALIZE,   TW_INVERT,     TW_ROTATE,      TW_POSTERIZE,
+                                          TW_SOLARIZE,     TW_SOLARIZE_ADD, TW_SATURATION, TW_CONTRAST,  TW_BRIGHTNESS,
+                                          TW_SHARPNESS,    TW_SHEAR_X,    TW_SHEAR_Y,    TW_TRANSLATE_X, TW_TRANSLATE_Y};
+    for (int i = 0; i < k->layers; i++) {
+        const tw_step_kind kind = choice[tw_rng_below(r, sizeof choice / sizeof *choice)];
+        if (tw_rng_uniform(r) >= k->layer_p)
+            continue;
+        const double level = k->magnitude + k->deviation * tw_rng_normal(r);
+        v->step[v->n_steps++] = (tw_step){kind, strength(kind, level < 0 ? 0 : level > 10 ? 10 : level, r)};
+    }
+}
+
+/* RandomErasing: ten tries of a rectangle smaller than the view. */
+static void draw_erased(tw_view *v, int size, tw_rng *r)
+{
+    for (int i = 0; i < 10; i++) {
+        const double area = tw_rng_between(r, 0.02, 1.0 / 3) * size * size;
+        const double shape = exp(tw_rng_between(r, log(0.3), log(1 / 0.3)));
+        const int h = round_even(sqrt(area * shape)), w = round_even(sqrt(area / shape));
+        if (w >= size || h >= size)
+            continue;
+        const int top = (int)tw_rng_below(r, (uint64_t)(size - h) + 1), left = (int)tw_rng_below(r, (uint64_t)(size - w) + 1);
+        v->erased = (tw_area){top, left, h, w};
+        return;
+    }
 }
 
 /* Resize(resize) and CenterCrop(size): the long side is truncated, the place of the crop rounded to even. */
@@ -73,10 +138,14 @@ void tw_view_draw(tw_view *v, const tw_policy *p, int number, int w, int h, uint
     tw_rng_init(&r, seed, TW_USE_VIEW, (uint64_t)index, (uint32_t)epoch, (uint32_t)number);
     v->crop = draw_crop(epoch >= p->late_epoch ? k->late_scale : k->scale, k->ratio, w, h, &r);
     v->flip = tw_rng_uniform(&r) < k->flip_p;
+    draw_layers(v, k, &r);
     if (tw_rng_uniform(&r) < k->jitter_p)
         draw_jitter(v, k->jitter, &r);
     v->grey = tw_rng_uniform(&r) < k->grey_p;
     if (tw_rng_uniform(&r) < k->blur_p)
         v->sigma = tw_rng_between(&r, k->sigma[0], k->sigma[1]);
     v->solarize = tw_rng_uniform(&r) < k->solarize_p;
+    if (tw_rng_uniform(&r) < k->erase_p)
+        draw_erased(v, k->size, &r);
+    v->noise = r;
 }

@@ -2,19 +2,29 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "image/blur.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-const char *const tw_policy_names[] = {"barlow", "multicrop", "moco", "linear", "eval", NULL};
+const char *const tw_policy_names[] = {"barlow", "multicrop", "moco", "rand", "linear", "eval", NULL};
 
-static const tw_view_kind plain = {
-    .size = 224, .filter = TW_BICUBIC, .scale = {0.08, 1}, .late_scale = {0.08, 1}, .ratio = {3.0 / 4, 4.0 / 3}, .flip_p = 0.5,
+const tw_view_kind tw_plain_view = {
+    .size = 224, .filter = TW_BICUBIC, .scale = {0.08, 1}, .late_scale = {0.08, 1}, .ratio = {3.0 / 4, 4.0 / 3}, .sigma = {0.1, 2},
 };
+
+/* A crop, perhaps mirrored. */
+static tw_view_kind plain(void)
+{
+    tw_view_kind k = tw_plain_view;
+    k.flip_p = 0.5;
+    return k;
+}
 
 /* Jitter, grey and sigma of barlow, multicrop. */
 static tw_view_kind coloured(double low, double high, double blur_p, double solarize_p)
 {
-    tw_view_kind k = plain;
+    tw_view_kind k = plain();
     k.scale[0] = k.late_scale[0] = low;
     k.scale[1] = k.late_scale[1] = high;
     k.jitter_p = 0.8;
@@ -23,8 +33,6 @@ static tw_view_kind coloured(double low, double high, double blur_p, double sola
     k.jitter[TW_HUE] = 0.1;
     k.grey_p = 0.2;
     k.blur_p = blur_p;
-    k.sigma[0] = 0.1;
-    k.sigma[1] = 2;
     k.solarize_p = solarize_p;
     return k;
 }
@@ -57,19 +65,57 @@ static void named(tw_policy *p, tw_policy_name name)
         p->kind[0].jitter[TW_SATURATION] = 0.4;
         p->kind[1] = p->kind[0];
         break;
+    case TW_RAND: /* timm's rand-m9-mstd0.5-inc1 */
+        p->kind[0] = plain();
+        p->kind[0].layers = 2;
+        p->kind[0].layer_p = 0.5;
+        p->kind[0].magnitude = 9;
+        p->kind[0].deviation = 0.5;
+        p->kind[0].erase_p = 0.25;
+        p->kind[1] = p->kind[0];
+        break;
     case TW_EVAL:
     case TW_LINEAR:
-        p->kind[0] = plain;
+        p->kind[0] = plain();
         p->kind[0].filter = TW_BILINEAR;
     }
 }
 
-static void set_scale(double scale[2], double late[2], double low, double high)
+static int check_range(const double r[2], double low, double high, const char *what)
+{
+    if (r[0] >= low && r[0] <= r[1] && r[1] <= high)
+        return 0;
+    return tw_fail("%s of %g to %g: the first must not be above the second, and both within %g to %g", what, r[0], r[1], low, high);
+}
+
+int tw_view_kind_check(const tw_view_kind *k)
+{
+    const double p[] = {k->flip_p, k->layer_p, k->jitter_p, k->grey_p, k->blur_p, k->solarize_p, k->erase_p};
+    for (size_t i = 0; i < sizeof p / sizeof *p; i++)
+        if (!(p[i] >= 0 && p[i] <= 1))
+            return tw_fail("a probability of %g", p[i]);
+    for (int i = 0; i < 4; i++)
+        if (!(k->jitter[i] >= 0 && k->jitter[i] <= (i == TW_HUE ? 0.5 : 10)))
+            return tw_fail("jitter of %g in %s", k->jitter[i], tw_step_names[i]);
+    if (k->size < 1 || k->size > TW_MAX_SIZE || k->resize < 0 || k->resize > 2 * TW_MAX_SIZE)
+        return tw_fail("a view of %d px out of %d px: views have 1 to %d", k->size, k->resize, TW_MAX_SIZE);
+    if (k->layers < 0 || k->layers > TW_MAX_LAYERS || !(k->magnitude >= 0 && k->magnitude <= 10 && k->deviation >= 0))
+        return tw_fail("%d layers of magnitude %g: at most %d, of 0 to 10", k->layers, k->magnitude, TW_MAX_LAYERS);
+    if (check_range(k->scale, 1e-6, 1, "crops") != 0 || check_range(k->late_scale, 1e-6, 1, "late crops") != 0 ||
+        check_range(k->ratio, 0.01, 100, "ratios") != 0)
+        return -1;
+    return check_range(k->sigma, 0, TW_MAX_SIGMA, "sigmas");
+}
+
+/* A bound that is given makes both bounds hold in every epoch. */
+static void set_scale(tw_view_kind *k, double low, double high)
 {
     if (low >= 0)
-        scale[0] = late[0] = low;
+        k->scale[0] = low;
     if (high >= 0)
-        scale[1] = late[1] = high;
+        k->scale[1] = high;
+    if (low >= 0 || high >= 0)
+        memcpy(k->late_scale, k->scale, sizeof k->scale);
 }
 
 static int override(tw_view_kind *k, const tw_policy_options *o, bool local)
@@ -81,16 +127,16 @@ static int override(tw_view_kind *k, const tw_policy_options *o, bool local)
         k->filter = (tw_filter)o->filter;
     if (o->name == TW_EVAL)
         k->resize = o->resize > 0 ? o->resize : k->size * 256 / 224;
-    set_scale(k->scale, k->late_scale, local ? o->min2 : o->min1, local ? o->max2 : o->max1);
-    if (!(k->scale[0] > 0 && k->scale[0] <= k->scale[1] && k->scale[1] <= 1))
-        return tw_fail("crops of %g to %g of a picture: wanted is 0 < min <= max <= 1", k->scale[0], k->scale[1]);
+    set_scale(k, local ? o->min2 : o->min1, local ? o->max2 : o->max1);
     if (o->name == TW_EVAL || o->name == TW_LINEAR)
-        return 0;
+        return tw_view_kind_check(k);
     k->blur_p = o->blur_p >= 0 ? o->blur_p : k->blur_p;
     k->solarize_p = o->solarize_p >= 0 ? o->solarize_p : k->solarize_p;
     k->jitter_p = o->jitter_p >= 0 ? o->jitter_p : k->jitter_p;
     k->grey_p = o->grey_p >= 0 ? o->grey_p : k->grey_p;
-    return 0;
+    if (o->name == TW_RAND && k->jitter_p > 0 && k->jitter[0] == 0)
+        memcpy(k->jitter, (const double[]){0.4, 0.4, 0.4, 0}, sizeof k->jitter); /* timm's 0.4 where both are wanted */
+    return tw_view_kind_check(k);
 }
 
 int tw_policy_init(tw_policy *p, const tw_policy_options *o)

@@ -2,25 +2,31 @@
 #ifndef TW_IMAGE_POLICY_H
 #define TW_IMAGE_POLICY_H
 
-#include "image/colour.h"
 #include "image/resample.h"
+#include "image/steps.h"
 
 #include "core/philox.h"
 
-/* One kind of view. Probabilities are 0..1. */
+enum { TW_MAX_LAYERS = 8, TW_MAX_VIEWS = 1000, TW_MAX_SIZE = 8192 };
+
+/* One kind of view. Probabilities are 0..1. Operations are in the order of the fields. */
 typedef struct {
     int size;                 /* the view is size x size */
-    int resize;               /* > 0: short side to this, then the middle is cut out (evaluation); nothing is drawn */
+    int resize;               /* > 0: short side to this, then the middle is cut out (evaluation), and nothing is drawn */
     tw_filter filter;
     double scale[2];          /* of the crop's area, relative to the picture's; 0 < low <= high <= 1 */
     double late_scale[2];     /* the same from tw_policy.late_epoch on */
     double ratio[2];          /* of the crop, width / height */
     double flip_p;
+    int layers;               /* RandAugment: so many operations out of fifteen, each applied with layer_p */
+    double layer_p;
+    double magnitude, deviation; /* of 10; normally distributed */
     double jitter_p;          /* that brightness, contrast, saturation and hue change, in random order */
-    double jitter[4];         /* by at most this much (tw_jitter's order; hue at most 0.5) */
+    double jitter[4];         /* by at most this much (tw_step_kind's order; hue at most 0.5) */
     double grey_p;
     double blur_p, sigma[2];
     double solarize_p;        /* threshold 128 */
+    double erase_p;           /* a rectangle of 2 to 33 % becomes noise */
 } tw_view_kind;
 
 typedef struct {
@@ -29,7 +35,7 @@ typedef struct {
     int64_t late_epoch;
 } tw_policy;
 
-typedef enum { TW_BARLOW, TW_MULTICROP, TW_MOCO, TW_LINEAR, TW_EVAL } tw_policy_name;
+typedef enum { TW_BARLOW, TW_MULTICROP, TW_MOCO, TW_RAND, TW_LINEAR, TW_EVAL } tw_policy_name;
 extern const char *const tw_policy_names[];
 
 /* What may differ from a named policy; below 0 (min, max, p, locals, filter) and 0 (sizes): as the policy has it. */
@@ -46,7 +52,14 @@ typedef struct {
 
 /* The named policy (twist-method.md section 5). 0, or -1 and tw_error(): a scale with low > high, no memory. */
 int tw_policy_init(tw_policy *p, const tw_policy_options *o);
+/* The policy written in a file (twist-augment(1) says how). 0, or -1 and tw_error() with the file and the line. */
+int tw_policy_read(tw_policy *p, const char *path, int64_t late_epoch);
 void tw_policy_fini(tw_policy *p);
+
+/* A crop of 8 to 100 %, bicubic to 224 x 224, and nothing else: what the kinds of a file begin as. */
+extern const tw_view_kind tw_plain_view;
+/* Whether the kind's numbers are within their bounds. 0, or -1 and tw_error(). */
+int tw_view_kind_check(const tw_view_kind *k);
 
 /* What was drawn for one view: enough to make it again. Operations in the order of the fields. */
 typedef struct {
@@ -54,16 +67,19 @@ typedef struct {
                              * beyond it (black) */
     tw_area crop;           /* then resized to size x size */
     bool flip;
-    int n_jitter;
-    tw_jitter_step jitter[4];
+    int n_steps;
+    tw_step step[TW_MAX_STEPS];
     bool grey;
     double sigma;           /* 0: no blur */
     bool solarize;
+    tw_area erased;         /* height 0: none */
+    tw_rng noise;           /* for the erased rectangle */
 } tw_view;
 
 /* Draws view number `number` of a w x h picture with that index in that epoch. The numbers are those of TW_USE_VIEW's stream
  * for (seed, index, epoch, number); distributions are those of torchvision's RandomResizedCrop (ten tries, then the middle),
- * RandomHorizontalFlip, RandomApply(ColorJitter), RandomGrayscale, and of the official blur and solarize. */
+ * RandomHorizontalFlip, RandomApply(ColorJitter), RandomGrayscale, of the official blur and solarize, and of timm's RandAugment
+ * (increasing operations) and RandomErasing (one rectangle). */
 void tw_view_draw(tw_view *v, const tw_policy *p, int number, int w, int h, uint64_t seed, int64_t index, int64_t epoch);
 
 #endif

@@ -38,17 +38,19 @@ static int put_view(msgpack_packer *pk, const tw_view *v)
 {
     const int resize[2] = {v->resize_h, v->resize_w};
     const int crop[4] = {v->crop.top, v->crop.left, v->crop.height, v->crop.width};
-    int rc = msgpack_pack_map(pk, 6 + (v->resize_w > 0));
+    const int erased[4] = {v->erased.top, v->erased.left, v->erased.height, v->erased.width};
+    int rc = msgpack_pack_map(pk, 6 + (v->resize_w > 0) + (v->erased.height > 0));
     if (v->resize_w > 0)
         rc = rc || put_ints(pk, "resize", resize, 2);
     rc = rc || put_ints(pk, "crop", crop, 4) || put_bool(pk, "flip", v->flip);
-    rc = rc || put_text(pk, "jitter") || msgpack_pack_array(pk, (size_t)v->n_jitter);
-    for (int i = 0; i < v->n_jitter; i++)
-        rc = rc || msgpack_pack_array(pk, 2) || put_text(pk, tw_jitter_names[v->jitter[i].what]) ||
-             msgpack_pack_double(pk, v->jitter[i].value);
+    rc = rc || put_text(pk, "jitter") || msgpack_pack_array(pk, (size_t)v->n_steps);
+    for (int i = 0; i < v->n_steps; i++)
+        rc = rc || msgpack_pack_array(pk, 2) || put_text(pk, tw_step_names[v->step[i].kind]) ||
+             msgpack_pack_double(pk, v->step[i].value);
     rc = rc || put_bool(pk, "grey", v->grey) || put_text(pk, "blur");
     rc = rc || (v->sigma > 0 ? msgpack_pack_double(pk, v->sigma) : msgpack_pack_nil(pk));
-    return rc || put_bool(pk, "solarize", v->solarize);
+    rc = rc || put_bool(pk, "solarize", v->solarize);
+    return rc || (v->erased.height > 0 && put_ints(pk, "erase", erased, 4));
 }
 
 int tw_trace_views(tw_trace *t, const tw_view *v, int n)

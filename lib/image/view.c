@@ -1,6 +1,7 @@
 #include "image/view.h"
 
 #include "image/blur.h"
+#include "image/erase.h"
 
 #include <string.h>
 
@@ -50,9 +51,11 @@ int tw_view_make(tw_workspace *ws, uint8_t *to, const tw_rgb *image, const tw_vi
                                    : tw_resize(ws, image, &v->crop, k->size, k->size, &whole, k->filter, v->flip);
     if (rc != 0)
         return -1;
-    tw_colour(ws, v->jitter, v->n_jitter, v->grey);
+    if (tw_steps(ws, v->step, v->n_steps, v->grey) != 0)
+        return -1;
     if (tw_blur(ws, v->sigma, v->grey ? 1 : 3) != 0)
         return -1;
     write_out(ws, to, v->grey, v->solarize);
+    tw_erase(to, k->size, &v->erased, v->noise);
     return 0;
 }

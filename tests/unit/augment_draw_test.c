@@ -111,14 +111,14 @@ static void jitter(const tw_policy *p, int view)
         solarized += v.solarize;
         if (v.sigma > 0)
             sigma[blurs++] = v.sigma;
-        if (v.n_jitter == 0)
+        if (v.n_steps == 0)
             continue;
         int code = 0;
-        for (int s = 0; s < v.n_jitter; s++) {
-            value[v.jitter[s].what][n] = v.jitter[s].value;
-            code = 4 * code + (int)v.jitter[s].what;
+        for (int s = 0; s < v.n_steps; s++) {
+            value[v.step[s].kind][n] = v.step[s].value;
+            code = 4 * code + (int)v.step[s].kind;
         }
-        CHECK(v.n_jitter == 4);
+        CHECK(v.n_steps == 4);
         order[code]++;
         n++;
     }
@@ -139,6 +139,74 @@ static void jitter(const tw_policy *p, int view)
     CHECK(orders == (n > 0 ? 24 : 0));
     if (blurs > 100)
         CHECK_NEAR(from_uniform(sigma, blurs, k->sigma[0], k->sigma[1]), 0, 2.7 / sqrt(blurs));
+}
+
+/* The chance of a level below x: normal(9, 0.5), cut at 10. */
+static double level_cdf(double x)
+{
+    return x >= 10 ? 1 : 0.5 * erfc(-(x - 9) / 0.5 / sqrt(2));
+}
+
+/* RandAugment: two of fifteen operations, each applied half of the time; levels and directions. */
+static void layers(void)
+{
+    tw_policy p = policy(TW_RAND);
+    static tw_view v;
+    int count[TW_STEP_KINDS] = {0}, pairs = 0, turned = 0, levels = 0, erased = 0;
+    static double level[N], area[N], shape[N];
+    for (int i = 0; i < N; i++) {
+        tw_view_draw(&v, &p, 1, 500, 375, 3, i, 0);
+        pairs += v.n_steps == 2;
+        for (int s = 0; s < v.n_steps; s++) {
+            const double x = v.step[s].value;
+            count[v.step[s].kind]++;
+            switch (v.step[s].kind) {
+            case TW_ROTATE:
+            case TW_SHEAR_X:
+            case TW_SHEAR_Y:
+            case TW_TRANSLATE_X:
+            case TW_TRANSLATE_Y:
+                turned += x < 0;
+                level[levels++] = fabs(x) * 10 / (v.step[s].kind == TW_ROTATE ? 30 : v.step[s].kind < TW_TRANSLATE_X ? 0.3 : 0.45);
+                break;
+            case TW_POSTERIZE:
+                CHECK(x == 0 || x == 1 || x == 2);
+                break;
+            case TW_SOLARIZE:
+                CHECK(x >= 0 && x < 90 && x == floor(x));
+                break;
+            case TW_SOLARIZE_ADD:
+                CHECK(x >= 70 && x <= 110 && x == floor(x));
+                break;
+            case TW_HUE:
+                CHECK(!"hue is none of them");
+                break;
+            default:
+                CHECK(x == 0 || (x >= 0.1 && x <= 1.9));
+            }
+        }
+        if (v.erased.height > 0) {
+            const tw_area e = v.erased;
+            CHECK(e.top >= 0 && e.left >= 0 && e.top + e.height <= 224 && e.left + e.width <= 224);
+            area[erased] = (double)e.height * e.width / (224 * 224);
+            shape[erased++] = log((double)e.height / e.width);
+        }
+    }
+    check_share(pairs, N, 0.25);
+    for (int k = 0; k < TW_STEP_KINDS; k++)
+        check_share(count[k], 2 * N, k == TW_HUE ? 0 : 1.0 / 30);
+    check_share(turned, levels, 0.5);
+    double worst = 0;
+    qsort(level, (size_t)levels, sizeof *level, ascending);
+    for (int i = 0; i < levels; i++)
+        if (level[i] < 10 - 1e-9)
+            worst = fmax(worst, fabs(level_cdf(level[i]) - (i + 0.5) / levels));
+    CHECK_NEAR(worst, 0, 2.7 / sqrt(levels));
+    /* of the ten tries some are as wide as the view: the areas and shapes of those that are not */
+    check_share(erased, N, 0.25);
+    CHECK_NEAR(from_uniform(area, erased, 0.02, 1.0 / 3), 0, 0.06);
+    CHECK_NEAR(from_uniform(shape, erased, log(0.3), log(1 / 0.3)), 0, 0.06);
+    tw_policy_fini(&p);
 }
 
 static void check_kind(const tw_view_kind *k, int size, double low, double high, double blur_p, double solarize_p)
@@ -231,6 +299,7 @@ int main(void)
 {
     crops();
     policies();
+    layers();
     overrides();
     counters();
     return test_done();

@@ -1,5 +1,6 @@
 /* Goal: views are Pillow's and torchvision's, bit for bit (tests/golden/augment/make.py), by each kernel that this processor
  * runs; the hue's arithmetic is Pillow's for colours of all kinds. */
+#include "image/erase.h"
 #include "image/view.h"
 
 #include "test.h"
@@ -36,13 +37,13 @@ static int read_case(FILE *f, int *w, int *h, tw_view_kind *k, tw_view *v, uint6
     *v = (tw_view){0};
     *k = (tw_view_kind){0};
     if (fscanf(f, "%d %d %d %d %d %d %d %d %d %15s %d %d", w, h, &v->resize_w, &v->resize_h, &v->crop.top, &v->crop.left,
-               &v->crop.height, &v->crop.width, &k->size, filter, &flip, &v->n_jitter) != 12)
+               &v->crop.height, &v->crop.width, &k->size, filter, &flip, &v->n_steps) != 12)
         return 0;
-    for (int i = 0; i < v->n_jitter; i++) {
-        if (fscanf(f, "%15s %lf", op, &v->jitter[i].value) != 2)
+    for (int i = 0; i < v->n_steps; i++) {
+        if (fscanf(f, "%15s %lf", op, &v->step[i].value) != 2)
             return 0;
-        while (strcmp(tw_jitter_names[v->jitter[i].what], op) != 0)
-            v->jitter[i].what++;
+        while (strcmp(tw_step_names[v->step[i].kind], op) != 0)
+            v->step[i].kind++;
     }
     if (fscanf(f, "%d %lf %d %llx", &grey, &v->sigma, &solarize, &sum) != 4)
         return 0;
@@ -150,8 +151,38 @@ static void sums(const tw_kernels *k)
     }
 }
 
+/* Erased pixels have the normal distribution that they should, and only those of the rectangle change. */
+static void erase(void)
+{
+    enum { SIZE = 200 };
+    static uint8_t pixels[SIZE * SIZE * 3];
+    const tw_area area = {10, 20, 150, 160};
+    const double mean[3] = {0.485, 0.456, 0.406}, deviation[3] = {0.229, 0.224, 0.225};
+    int count[3][256] = {{0}}, outside = 0, n = area.height * area.width;
+    tw_rng r;
+    tw_rng_init(&r, 1, TW_USE_VIEW, 2, 3, 4);
+    memset(pixels, 7, sizeof pixels);
+    tw_erase(pixels, SIZE, &area, r);
+    for (int y = 0; y < SIZE; y++)
+        for (int x = 0; x < SIZE; x++)
+            for (int c = 0; c < 3; c++) {
+                const uint8_t v = pixels[(y * SIZE + x) * 3 + c];
+                if (y >= 10 && y < 160 && x >= 20 && x < 180)
+                    count[c][v]++;
+                else
+                    outside += v != 7;
+            }
+    CHECK(outside == 0);
+    for (int c = 0; c < 3; c++)
+        for (int v = 0, up_to = 0; v < 255; v++) {
+            up_to += count[c][v];
+            CHECK_NEAR((double)up_to / n, 0.5 * erfc(-((v + 0.5) / 255 - mean[c]) / deviation[c] / sqrt(2)), 2.7 / sqrt(n));
+        }
+}
+
 int main(void)
 {
+    erase();
     const tw_kernels *k;
     for (int i = 0; (k = tw_kernels_at(i)) != NULL; i++) {
         golden(k);

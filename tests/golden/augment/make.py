@@ -97,6 +97,25 @@ def colours(f):
     case(f, 96, 96, 96, "bicubic", solarize=1)
 
 
+def layers(f):
+    r = random.Random(4)
+    values = {"autocontrast": [0.0], "equalize": [0.0], "invert": [0.0], "posterize": [0.0, 1.0, 3.0, 4.0, 8.0],
+              "solarize": [0.0, 26.0, 128.0, 256.0], "solarize_add": [0.0, 99.0, 110.0], "sharpness": [0.0, 0.1, 0.19, 1.0, 1.81, 1.9, 3.0],
+              "rotate": [-30.0, -27.13, 0.0, 5.5, 30.0, 90.0, 123.4], "shear_x": [-0.3, 0.0, 0.27], "shear_y": [-0.27, 0.1, 0.3],
+              "translate_x": [-0.45, 0.0, 0.401], "translate_y": [-0.4, 0.123, 0.45]}
+    for op, some in values.items():
+        for value in some:
+            case(f, 120, 90, r.choice([64, 95, 96]), "bicubic", jitter=[(op, value)])
+        case(f, 40, 50, 3, "bicubic", jitter=[(op, some[-1])])
+    case(f, 9, 9, 8, "bicubic", crop=[0, 0, 7, 7], jitter=[("equalize", 0.0), ("autocontrast", 0.0)])
+    every = [*values, *JITTER[:3]]
+    for i in range(60):
+        jitter = [(op, r.choice(values[op]) if op in values else r.uniform(0.1, 1.9)) for op in (r.choice(every), r.choice(every))]
+        jitter = [(op, r.uniform(-30, 30) if op == "rotate" else r.uniform(-0.4, 0.4) if "_" in op and op != "solarize_add" else v)
+                  for op, v in jitter]
+        case(f, 100, 110, r.choice([33, 64, 96]), "bicubic", flip=i % 2, jitter=jitter)
+
+
 def blurs(f):
     r = random.Random(3)
     for sigma in [0.01, 0.1, 0.25, 0.5, 0.9, 1.0, 1.3, 1.7, 2.0, 2.5, 3.0, 5.5, 12.0, 33.3, 60.0]:
@@ -124,6 +143,7 @@ def main():
         sizes(f)
         evaluation(f)
         colours(f)
+        layers(f)
         blurs(f)
     with open(os.path.join(here, "crops.txt"), "w") as f:
         crops(f)

@@ -10,11 +10,37 @@ import sys
 import msgpack
 import msgpack_numpy
 import numpy as np
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from torchvision.transforms import functional as F
 
-ADJUST = {"brightness": F.adjust_brightness, "contrast": F.adjust_contrast, "saturation": F.adjust_saturation,
-          "hue": F.adjust_hue}
+FILL = (124, 116, 104)  # ImageNet's mean, as timm fills with
+
+
+def affine(image, *matrix):
+    return image.transform(image.size, Image.AFFINE, matrix, resample=Image.BICUBIC, fillcolor=FILL)
+
+
+def solarize_add(image, add):
+    return image.point([min(255, i + int(add)) if i < 128 else i for i in range(256)] * 3)
+
+
+STEPS = {
+    "brightness": F.adjust_brightness, "contrast": F.adjust_contrast, "saturation": F.adjust_saturation, "hue": F.adjust_hue,
+    # RandAugment's, as timm's auto_augment.py has them
+    "autocontrast": lambda image, _: ImageOps.autocontrast(image),
+    "equalize": lambda image, _: ImageOps.equalize(image),
+    "invert": lambda image, _: ImageOps.invert(image),
+    # ImageOps.posterize; since Pillow 13 that refuses 0 bits, which timm's levels reach
+    "posterize": lambda image, bits: image.point([i & ~(2 ** (8 - int(bits)) - 1) for i in range(256)] * 3),
+    "solarize": lambda image, threshold: ImageOps.solarize(image, int(threshold)),
+    "solarize_add": solarize_add,
+    "sharpness": lambda image, factor: ImageEnhance.Sharpness(image).enhance(factor),
+    "rotate": lambda image, degrees: image.rotate(degrees, resample=Image.BICUBIC, fillcolor=FILL),
+    "shear_x": lambda image, factor: affine(image, 1, factor, 0, 0, 1, 0),
+    "shear_y": lambda image, factor: affine(image, 1, 0, 0, factor, 1, 0),
+    "translate_x": lambda image, part: affine(image, 1, 0, part * image.size[0], 0, 1, 0),
+    "translate_y": lambda image, part: affine(image, 1, 0, 0, 0, 1, part * image.size[1]),
+}
 
 
 def make(image, t, size, resample):
@@ -26,7 +52,7 @@ def make(image, t, size, resample):
     if t["flip"]:
         image = F.hflip(image)
     for op, value in t["jitter"]:
-        image = ADJUST[op](image, value)
+        image = STEPS[op](image, value)
     if t["grey"]:
         image = F.to_grayscale(image, 3)
     if t["blur"] is not None:
@@ -47,6 +73,9 @@ def main():
         image = Image.open(path if os.path.exists(path) else record["key"]).convert("RGB")
         for view, t in zip(record["views"], record["trace"], strict=True):
             off = np.abs(view.astype(int) - make(image, t, (view.shape[1], view.shape[0]), resample))
+            if "erase" in t:  # what noise is there cannot be replayed
+                top, left, height, width = t["erase"]
+                off[top:top + height, left:left + width] = 0
             values += off.size
             equal += int((off == 0).sum())
             near += int((off <= 1).sum())

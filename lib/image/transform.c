@@ -1,0 +1,119 @@
+#include "image/steps.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const unsigned char tw_fill[3] = {124, 116, 104};
+
+/* Where the pixel (x, y) of the result comes from: (a x + b y + c, d x + e y + f), in pixels, centres at halves. */
+typedef struct {
+    double a, b, c, d, e, f;
+} affine;
+
+/* Python's round(x, 15) */
+static double round15(double x)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.15f", x);
+    return strtod(text, NULL);
+}
+
+/* Image.rotate around the middle. */
+static affine rotation(double degrees, int w, int h)
+{
+    double angle = fmod(degrees, 360);
+    if (angle < 0)
+        angle += 360;
+    angle = -(angle * (3.141592653589793 / 180));
+    affine m = {round15(cos(angle)), round15(sin(angle)), 0, round15(-sin(angle)), round15(cos(angle)), 0};
+    const double x = w / 2.0, y = h / 2.0;
+    m.c = m.a * -x + m.b * -y + x;
+    m.f = m.d * -x + m.e * -y + y;
+    return m;
+}
+
+static affine matrix(const tw_step *s, int w, int h)
+{
+    affine m = {1, 0, 0, 0, 1, 0};
+    switch (s->kind) {
+    case TW_ROTATE:
+        return rotation(s->value, w, h);
+    case TW_SHEAR_X:
+        m.b = s->value;
+        break;
+    case TW_SHEAR_Y:
+        m.d = s->value;
+        break;
+    case TW_TRANSLATE_X:
+        m.c = s->value * w;
+        break;
+    default:
+        m.f = s->value * h;
+    }
+    return m;
+}
+
+/* The cubic through four neighbours at d of the way from the second to the third, in Pillow's steps. */
+static double cubic(double v1, double v2, double v3, double v4, double d)
+{
+    const double p2 = -v1 + v3, p3 = 2 * (v1 - v2) + v3 - v4, p4 = -v1 + v2 - v3 + v4;
+    return v2 + d * (p2 + d * (p3 + d * p4));
+}
+
+static int within(int v, int size)
+{
+    return v < 0 ? 0 : v < size ? v : size - 1;
+}
+
+/* The columns (or rows) around a place: four of them, the first and last repeated beyond the border. */
+typedef struct {
+    int at[4];
+    double d;
+} around;
+
+static around neighbours(double place, int size)
+{
+    around n;
+    place -= 0.5;
+    const double whole = floor(place);
+    n.d = place - whole;
+    for (int i = 0; i < 4; i++)
+        n.at[i] = within((int)whole - 1 + i, size);
+    return n;
+}
+
+static uint8_t sample(const uint8_t *plane, size_t pitch, const around *x, const around *y)
+{
+    double row[4];
+    for (int i = 0; i < 4; i++) {
+        const uint8_t *p = plane + (size_t)y->at[i] * pitch;
+        row[i] = cubic(p[x->at[0]], p[x->at[1]], p[x->at[2]], p[x->at[3]], x->d);
+    }
+    const double v = cubic(row[0], row[1], row[2], row[3], y->d);
+    return v <= 0 ? 0 : v >= 255 ? 255 : (uint8_t)v;
+}
+
+int tw_step_transform(tw_workspace *ws, const tw_step *step)
+{
+    const tw_planes *v = &ws->view;
+    const size_t size = v->pitch * (size_t)v->h;
+    const affine m = matrix(step, v->w, v->h);
+    uint8_t *from = tw_room_reserve(&ws->middle, 3 * size);
+    if (from == NULL)
+        return -1;
+    for (size_t c = 0; c < 3; c++)
+        memcpy(from + c * size, v->plane[c], size);
+    for (int y = 0; y < v->h; y++)
+        for (int x = 0; x < v->w; x++) {
+            const size_t at = (size_t)y * v->pitch + (size_t)x;
+            const double px = x + 0.5, py = y + 0.5;
+            const double sx = m.a * px + m.b * py + m.c, sy = m.d * px + m.e * py + m.f;
+            const bool outside = sx < 0 || sx >= v->w || sy < 0 || sy >= v->h;
+            const around nx = neighbours(outside ? 0 : sx, v->w), ny = neighbours(outside ? 0 : sy, v->h);
+            for (size_t c = 0; c < 3; c++)
+                v->plane[c][at] = outside ? tw_fill[c] : sample(from + c * size, v->pitch, &nx, &ny);
+        }
+    return 0;
+}
