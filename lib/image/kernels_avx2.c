@@ -51,7 +51,6 @@ static inline vi vset32(uint32_t x)
 #define vsub16 _mm256_sub_epi16
 #define vadd32 _mm256_add_epi32
 #define vmul32 _mm256_mullo_epi32
-#define vsll32 _mm256_slli_epi32
 #define vsrl32 _mm256_srli_epi32
 #define vsra32 _mm256_srai_epi32
 #define vmerge16(a, b) _mm256_blend_epi16(a, b, 0xaa)

@@ -59,7 +59,6 @@ static inline vi vset32(uint32_t x)
 #define vsub16 _mm512_sub_epi16
 #define vadd32 _mm512_add_epi32
 #define vmul32 _mm512_mullo_epi32
-#define vsll32 _mm512_slli_epi32
 #define vsrl32 _mm512_srli_epi32
 #define vsra32 _mm512_srai_epi32
 #define vmerge16(a, b) _mm512_mask_blend_epi16(0xaaaaaaaau, a, b)

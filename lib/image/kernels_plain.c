@@ -95,11 +95,6 @@ static inline vi vmul32(vi a, vi b)
     return (vi)((vu32)a * (vu32)b);
 }
 
-static inline vi vsll32(vi a, int n)
-{
-    return (vi)((vu32)a << n);
-}
-
 static inline vi vsrl32(vi a, int n)
 {
     return (vi)((vu32)a >> n);
