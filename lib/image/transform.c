@@ -56,7 +56,7 @@ static affine matrix(const tw_step *s, int w, int h)
 }
 
 /* The cubic through four neighbours at d of the way from the second to the third, in Pillow's steps. */
-static double cubic(double v1, double v2, double v3, double v4, double d)
+static inline double cubic(double v1, double v2, double v3, double v4, double d)
 {
     const double p2 = -v1 + v3, p3 = 2 * (v1 - v2) + v3 - v4, p4 = -v1 + v2 - v3 + v4;
     return v2 + d * (p2 + d * (p3 + d * p4));
@@ -73,25 +73,30 @@ typedef struct {
     double d;
 } around;
 
-static around neighbours(double place, int size)
+static inline around neighbours(double place, int size)
 {
     around n;
     place -= 0.5;
-    const double whole = floor(place);
+    const int whole = place < 0 ? -1 : (int)place; /* floor: place is at least -0.5 */
     n.d = place - whole;
     for (int i = 0; i < 4; i++)
-        n.at[i] = within((int)whole - 1 + i, size);
+        n.at[i] = within(whole - 1 + i, size);
     return n;
 }
 
-static uint8_t sample(const uint8_t *plane, size_t pitch, const around *x, const around *y)
+/* The cubic along x in one row. On a pixel's centre it is that pixel, exactly; so is the one along y. */
+static inline double across(const uint8_t *row, const around *x)
 {
-    double row[4];
-    for (int i = 0; i < 4; i++) {
-        const uint8_t *p = plane + (size_t)y->at[i] * pitch;
-        row[i] = cubic(p[x->at[0]], p[x->at[1]], p[x->at[2]], p[x->at[3]], x->d);
-    }
-    const double v = cubic(row[0], row[1], row[2], row[3], y->d);
+    return x->d == 0 ? row[x->at[1]] : cubic(row[x->at[0]], row[x->at[1]], row[x->at[2]], row[x->at[3]], x->d);
+}
+
+static inline uint8_t sample(const uint8_t *plane, size_t pitch, const around *x, const around *y)
+{
+    const uint8_t *second = plane + (size_t)y->at[1] * pitch;
+    double v = across(second, x);
+    if (y->d != 0)
+        v = cubic(across(plane + (size_t)y->at[0] * pitch, x), v, across(plane + (size_t)y->at[2] * pitch, x),
+                  across(plane + (size_t)y->at[3] * pitch, x), y->d);
     return v <= 0 ? 0 : v >= 255 ? 255 : (uint8_t)v;
 }
 
