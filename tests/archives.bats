@@ -330,7 +330,7 @@ pixels() { twist-cat --npy image="$1"; }
     (sleep 0.6; cat a.tar) | twist-decode -v --log log - 2> err | (sleep 0.7; cat > /dev/null)
     grep -E '^twist-decode: 9 samples in [0-9.]+ s: waited 0\.[1-9][0-9]* s for input, [0-9.]+ s for output$' err
     twist-decode --log log --epochs=600 photos | (sleep 1; cat > /dev/null) # more than the pipe holds
-    [ "$(grep -c '^{"program": "twist-decode", "samples": [0-9]*, "seconds": [0-9.]*, "input_wait": [0-9.]*, "output_wait": [0-9.]*}$' log)" -eq 2 ]
+    [ "$(grep -c '^{"program": "twist-decode", "samples": [0-9]*, "seconds": [0-9.]*, "waited_input": [0-9.]*, "waited_output": [0-9.]*}$' log)" -eq 2 ]
     awk -F'[ ,}]+' 'NR == 2 && $(NF - 1) < 0.1 {exit 1}' log
     run twist-decode --log /nowhere/log -o x.tws photos
     [ "$status" -eq 1 ]

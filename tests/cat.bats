@@ -229,7 +229,7 @@ long_stream() {
     (sleep 0.4; cat "$FORMATS/views.tws") | twist-cat -v --log log 2> err > /dev/null
     grep -E '^twist-cat: 3 samples in [0-9.]+ s: waited 0\.[1-9][0-9]* s for input, 0\.00 s for output$' err
     twist-cat --log log "$FORMATS/files.tws" > /dev/null
-    [ "$(grep -c '^{"program": "twist-cat", "samples": 3, "seconds": [0-9.]*, "input_wait": [0-9.]*, "output_wait": [0-9.]*}$' log)" -eq 2 ]
+    [ "$(grep -c '^{"program": "twist-cat", "samples": 3, "seconds": [0-9.]*, "waited_input": [0-9.]*, "waited_output": [0-9.]*}$' log)" -eq 2 ]
 }
 
 @test "more streams than a process may open at first are joined" {

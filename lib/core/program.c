@@ -194,7 +194,7 @@ int tw_program_waits(const char *log, const tw_waits *w)
     FILE *f = fopen(log, "ae"); /* one write for the line: several programs may share the file */
     if (f == NULL)
         return tw_fail_errno("%s", log);
-    fprintf(f, "{\"program\": \"%s\", \"samples\": %lld, \"seconds\": %.3f, \"input_wait\": %.3f, \"output_wait\": %.3f}\n", program.name,
+    fprintf(f, "{\"program\": \"%s\", \"samples\": %lld, \"seconds\": %.3f, \"waited_input\": %.3f, \"waited_output\": %.3f}\n", program.name,
             (long long)w->samples, w->seconds, w->input, w->output);
     return fclose(f) == 0 ? 0 : tw_fail_errno("%s", log);
 }
