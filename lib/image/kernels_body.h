@@ -119,10 +119,14 @@ static inline int place_taps(tw_taps *t, const tw_scale *s, int at, vd *centre, 
     return most;
 }
 
-static inline tw_weight pair_up(int32_t a, int32_t b)
+/* The weights of a pair of taps, for WIDE outputs. coarse is what is above 16 bits, rounded. */
+static inline void pair_up(tw_weight *to, const int32_t *a, const int32_t *b)
 {
-    const uint32_t x = (uint32_t)(a + 32768), y = (uint32_t)(b + 32768); /* coarse is what is above 16 bits, rounded */
-    return (tw_weight){(x >> 16 & 0xff) * 0x10001 | (y >> 16 & 0xff) * 0x1000100, ((uint32_t)a & 0xffff) | (uint32_t)b << 16};
+    for (int l = 0; l < WIDE; l++) {
+        const uint32_t x = (uint32_t)(a[l] + 32768) >> 16 & 255, y = (uint32_t)(b[l] + 32768) >> 16 & 255;
+        to[l].coarse = x | x << 16 | y << 8 | y << 24;
+        to[l].fine = ((uint32_t)a[l] & 0xffff) | (uint32_t)b[l] << 16;
+    }
 }
 
 static void taps(tw_taps *t, const tw_scale *s, double *work, int32_t *fixed)
@@ -145,9 +149,12 @@ static void taps(tw_taps *t, const tw_scale *s, double *work, int32_t *fixed)
             memcpy(fixed + k * WIDE, &whole, sizeof whole);
         }
         memset(fixed + most * WIDE, 0, sizeof(vdi)); /* the partner of an odd last tap */
-        for (int l = 0; l < WIDE && at + l < t->n; l++)
-            for (int k = 0; k < most; k += 2)
-                t->weight[(at + l) * t->room + k / 2] = pair_up(fixed[k * WIDE + l], fixed[(k + 1) * WIDE + l]);
+        for (int k = 0; k < most; k += 2) {
+            tw_weight w[WIDE];
+            pair_up(w, fixed + k * WIDE, fixed + (k + 1) * WIDE);
+            for (int l = 0; l < WIDE && at + l < t->n; l++)
+                t->weight[(at + l) * t->room + k / 2] = w[l];
+        }
     }
 }
 
