@@ -197,8 +197,8 @@ static void check(const struct run *r, const tw_sample *s)
         tw_fail("%s: %.*s: index %lld or epoch %lld is too large (2^40, 2^24)", tw_reader_name(r->reader), (int)s->key_size, s->key,
                 (long long)s->index, (long long)s->epoch);
     else if (s->image.dim[0] > 1 << 20 || s->image.dim[1] > 1 << 20)
-        tw_fail("%s: %.*s: an image of %lld x %lld pixels; a side may have 2^20", tw_reader_name(r->reader), (int)s->key_size, s->key,
-                (long long)s->image.dim[1], (long long)s->image.dim[0]);
+        tw_fail("%s: %.*s: an image of %lld x %lld pixels; a side may have 2^20", tw_reader_name(r->reader), (int)s->key_size,
+                s->key, (long long)s->image.dim[1], (long long)s->image.dim[0]);
     else
         return;
     give_up((struct run *)r);
@@ -302,8 +302,8 @@ static void finish(struct run *r)
 int main(int argc, char **argv)
 {
     static struct run r = {.o = {.input = "-", .output = "-", .aug = TW_MULTICROP,
-                                 .policy = {.locals = -1, .filter = -1, .min1 = -1, .max1 = -1, .min2 = -1, .max2 = -1, .blur_p = -1,
-                                            .solarize_p = -1, .jitter_p = -1, .grey_p = -1, .late_epoch = 800}}};
+                                 .policy = {.locals = -1, .filter = -1, .min1 = -1, .max1 = -1, .min2 = -1, .max2 = -1,
+                                            .blur_p = -1, .solarize_p = -1, .jitter_p = -1, .grey_p = -1, .late_epoch = 800}}};
     r.o.jobs = tw_processors();
     parse(&r.o, argc, argv);
     if (r.o.file != NULL && tw_policy_read(&r.policy, r.o.file, r.o.policy.late_epoch) != 0)

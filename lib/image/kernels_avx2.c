@@ -80,7 +80,8 @@ static inline vf vfload(const uint8_t *p)
 /* LANE floats within 16 bits to bytes, truncated and clipped. */
 static inline vi vfbytes(const float *p)
 {
-    const vi a = _mm256_packs_epi32(vfint(vfget(p)), vfint(vfget(p + 8))), b = _mm256_packs_epi32(vfint(vfget(p + 16)), vfint(vfget(p + 24)));
+    const vi a = _mm256_packs_epi32(vfint(vfget(p)), vfint(vfget(p + 8)));
+    const vi b = _mm256_packs_epi32(vfint(vfget(p + 16)), vfint(vfget(p + 24)));
     return _mm256_permutevar8x32_epi32(_mm256_packus_epi16(a, b), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 

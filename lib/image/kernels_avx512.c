@@ -88,8 +88,10 @@ static inline vf vfload(const uint8_t *p)
 /* LANE floats within 16 bits to bytes, truncated and clipped. */
 static inline vi vfbytes(const float *p)
 {
-    const vi a = _mm512_packs_epi32(vfint(vfget(p)), vfint(vfget(p + 16))), b = _mm512_packs_epi32(vfint(vfget(p + 32)), vfint(vfget(p + 48)));
-    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), _mm512_packus_epi16(a, b));
+    const vi a = _mm512_packs_epi32(vfint(vfget(p)), vfint(vfget(p + 16)));
+    const vi b = _mm512_packs_epi32(vfint(vfget(p + 32)), vfint(vfget(p + 48)));
+    const vi order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(a, b));
 }
 
 /* a / 6, rounded as division rounds it: the quotient by the reciprocal, corrected by its exact remainder. */

@@ -82,6 +82,31 @@ static void golden(const tw_kernels *kernels)
     fclose(f);
 }
 
+/* White stays white however much it shrinks: the sums of the weights' parts do not overflow. */
+static void white(const tw_kernels *kernels)
+{
+    tw_workspace ws;
+    int wrong = 0;
+    tw_workspace_init(&ws, kernels);
+    for (int size = 40; size < 9000; size += 1 + size / 6)
+        for (int turned = 0; turned < 2; turned++)
+            for (int filter = TW_BILINEAR; filter <= TW_BICUBIC; filter++) {
+                const int w = turned ? 3 : size, h = turned ? size : 3;
+                uint8_t *p = malloc((size_t)w * (size_t)h * 3);
+                memset(p, 255, (size_t)w * (size_t)h * 3);
+                const tw_rgb image = {p, w, h};
+                const tw_area all = {0, 0, h, w}, part = {0, 0, 33, 33};
+                CHECK(tw_resize(&ws, &image, &all, 33, 33, &part, (tw_filter)filter, false) == 0);
+                for (int c = 0; c < 3; c++)
+                    for (int y = 0; y < 33; y++)
+                        for (int x = 0; x < 33; x++)
+                            wrong += ws.view.plane[c][(size_t)y * ws.view.pitch + (size_t)x] != 255;
+                free(p);
+            }
+    CHECK(wrong == 0);
+    tw_workspace_fini(&ws);
+}
+
 /* Pillow's rgb2hsv and hsv2rgb, with its mixture of float and double, around a turn of the hue. */
 static void turn_hue(uint8_t *p, int shift)
 {
@@ -186,6 +211,7 @@ int main(void)
     const tw_kernels *k;
     for (int i = 0; (k = tw_kernels_at(i)) != NULL; i++) {
         golden(k);
+        white(k);
         hue(k);
         sums(k);
     }
