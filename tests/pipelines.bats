@@ -141,3 +141,22 @@ figure() { tr -d ' \n' < "$3" | sed "s/.*\"$1\":{//" | number "$2"; }
         [[ "$output" == *"no-such-option"* ]]
     done
 }
+
+@test "demo on a plain folder: no labels, so no accuracies, and it says so; the page has pictures and curves" {
+    twist-synth -q -o p --count=70 --val-count=0 --size=24
+    mkdir 'my pictures'
+    i=0
+    for f in p/train/*/*.jpg; do mv "$f" "my pictures/$((i++)).jpg"; done
+    run "$PIPELINES/demo" --out out --steps 2 --size 16 'my pictures'
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"no class folders, so what needs labels is left out"* ]]
+    [[ "$output" == *"every fifth picture"* ]]
+    [[ "$output" != *accuracy* ]]
+    tr -d ' \n' < out/results.json | grep -F '{"knn":{"trained":null,"untrained":null,"pixels":null},"linear":{"trained":null,"untrained":null,"pixels":null},"nmi":null,"acc":null,"seconds":'
+    grep -q 'accuracies and the agreement with classes are left out' out/report.html
+    grep -q '<polyline' out/report.html
+    [ "$(grep -o '<img' out/report.html | wc -l)" -gt 12 ]
+    ! grep -oE '(src|href)="[^"#]*"' out/report.html | grep -v 'src="data:' # nothing outside the page
+    ls p/train 'my pictures' | grep -q 69.jpg # his pictures are still there
+}

@@ -10,7 +10,7 @@
 
 #define PATCHES 2.6 /* of light along a side */
 
-enum { MOST_OBJECTS = 5, MOST_COVERS = 3, FINE = 3 /* samples per pixel along each axis */ };
+enum { MOST_OBJECTS = 5, MOST_COVERS = 1, FINE = 3 /* samples per pixel along each axis */ };
 
 /* Lengths are in picture sides, tones in [0, 1] before the light. */
 typedef struct {
@@ -40,17 +40,19 @@ static void turn(double *c, double *s, tw_rng *r)
     *s = sin(a);
 }
 
-static object draw_object(tw_rng *r, double angle, double distance)
+/* Each draw is a statement of its own: C leaves the order of a call's arguments open. */
+static object draw_object(tw_rng *r, double around)
 {
     object o;
+    const double angle = around + tw_rng_between(r, -0.4, 0.4), distance = tw_rng_between(r, 0.15, 0.36);
     o.x = 0.5 + distance * cos(angle);
     o.y = 0.5 + distance * sin(angle);
-    o.radius = tw_rng_between(r, 0.20, 0.34);
+    o.radius = tw_rng_between(r, 0.30, 0.42);
     turn(&o.cos, &o.sin, r);
-    o.period = tw_rng_between(r, 0.15, 0.24);
+    o.period = tw_rng_between(r, 0.145, 0.165);
     o.u = tw_rng_between(r, -0.25, 0.25);
     o.v = tw_rng_between(r, -0.25, 0.25);
-    const double middle = tw_rng_between(r, 0.42, 0.58), swing = tw_rng_between(r, 0.18, 0.38);
+    const double middle = tw_rng_between(r, 0.42, 0.58), swing = tw_rng_between(r, 0.28, 0.35);
     const double sign = tw_rng_below(r, 2) == 0 ? -1 : 1;
     o.tone[0] = middle - sign * swing;
     o.tone[1] = middle + sign * swing;
@@ -78,14 +80,14 @@ static scene draw_scene(uint64_t seed, uint32_t part, uint64_t index)
     s.objects = 3 + (int)tw_rng_below(&r, MOST_OBJECTS - 2);
     const double start = tw_rng_between(&r, 0, 2 * PI);
     for (int i = 0; i < s.objects; i++) /* around the middle, so that every crop meets some of them */
-        s.object[i] = draw_object(&r, start + 2 * PI * i / s.objects + tw_rng_between(&r, -0.4, 0.4), tw_rng_between(&r, 0.15, 0.36));
+        s.object[i] = draw_object(&r, start + 2 * PI * i / s.objects);
     s.covers = (int)tw_rng_below(&r, MOST_COVERS + 1);
     for (int i = 0; i < s.covers; i++)
         s.cover[i] = draw_cover(&r);
     s.salt = tw_rng_u32(&r);
-    s.light = tw_rng_between(&r, 0.2, 0.9);
-    s.warm = tw_rng_between(&r, 0.1, 0.4);
-    s.noise = tw_rng_between(&r, 3, 10);
+    s.light = tw_rng_between(&r, 0.1, 0.3);
+    s.warm = tw_rng_between(&r, 0.05, 0.15);
+    s.noise = tw_rng_between(&r, 2, 5);
     return s;
 }
 
@@ -102,7 +104,7 @@ static double smooth(double x, double y, double f, uint32_t salt)
 
 static double ground(const scene *s, double x, double y)
 {
-    return 0.5 + 0.6 * (0.6 * smooth(x, y, 4, s->salt) + 0.4 * smooth(x, y, 9, s->salt + 1) - 0.5);
+    return 0.5 + 0.25 * (0.6 * smooth(x, y, 4, s->salt) + 0.4 * smooth(x, y, 9, s->salt + 1) - 0.5);
 }
 
 static bool covered(const cover *c, double x, double y)
