@@ -26,8 +26,11 @@ static tw_tensor tensor_like(const tw_param *p, const void *data)
     return t;
 }
 
-int tw_state_save(const char *path, tw_net *net, const tw_net_config *c, const tw_optim *o, const tw_train_state *s, const char *args)
+int tw_state_save(const char *path, const tw_learner *l)
 {
+    const tw_train_state *s = &l->state;
+    const tw_optim *o = l->optim;
+    tw_net *net = l->net;
     const int states = tw_optim_states(o), most = tw_net_params(net) + states;
     tw_named_tensor *t = tw_calloc((size_t)most, sizeof *t);
     char(*name)[NAME] = tw_calloc((size_t)states, sizeof *name);
@@ -45,7 +48,7 @@ int tw_state_save(const char *path, tw_net *net, const tw_net_config *c, const t
     const char *pair[MOST_PAIRS][2];
     tw_network_description d;
     int pairs = 0;
-    tw_network_describe(&d, c);
+    tw_network_describe(&d, &l->config);
     for (; pairs < d.n; pairs++)
         memcpy(pair[pairs], d.pair[pairs], sizeof pair[pairs]);
     for (int i = 0; i < COUNTS; i++, pairs++) {
@@ -56,7 +59,7 @@ int tw_state_save(const char *path, tw_net *net, const tw_net_config *c, const t
     pair[pairs][0] = "optim";
     pair[pairs++][1] = tw_optim_names[s->optim];
     pair[pairs][0] = "args";
-    pair[pairs++][1] = args;
+    pair[pairs++][1] = l->args;
     rc = tw_safetensors_write(path, t, n, (const char *const(*)[2])pair, pairs);
 done:
     free(t);
@@ -64,16 +67,16 @@ done:
     return rc;
 }
 
-int tw_state_save_backbone(const char *path, tw_net *net, const tw_net_config *c)
+int tw_state_save_backbone(const char *path, const tw_learner *l)
 {
-    tw_named_tensor *t = tw_calloc((size_t)tw_net_params(net), sizeof *t);
+    tw_named_tensor *t = tw_calloc((size_t)tw_net_params(l->net), sizeof *t);
     if (t == NULL)
         return -1;
-    tw_net_config alone = *c;
+    tw_net_config alone = l->config;
     alone.head = false;
     tw_network_description d;
     tw_network_describe(&d, &alone);
-    const int n = tw_network_tensors(t, net, TW_NETWORK_BACKBONE);
+    const int n = tw_network_tensors(t, l->net, TW_NETWORK_BACKBONE);
     const int rc = tw_safetensors_write(path, t, n, (const char *const(*)[2])d.pair, d.n);
     free(t);
     return rc;
@@ -126,16 +129,16 @@ static int load_state(const tw_optim_state *s, const tw_checkpoint *f)
     return 0;
 }
 
-int tw_state_load(tw_net *net, tw_optim *o, const tw_checkpoint *f)
+int tw_state_load(tw_learner *l, const tw_checkpoint *f)
 {
     int64_t count[COUNTS];
-    if (read_counts(count, f) != 0 || tw_network_load(net, f, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD) != 0)
+    if (read_counts(count, f) != 0 || tw_network_load(l->net, f, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD) != 0)
         return -1;
-    for (int i = 0; i < tw_optim_states(o); i++) {
-        const tw_optim_state state = tw_optim_state_at(o, i);
+    for (int i = 0; i < tw_optim_states(l->optim); i++) {
+        const tw_optim_state state = tw_optim_state_at(l->optim, i);
         if (load_state(&state, f) != 0)
             return -1;
     }
-    tw_optim_set_steps(o, count[6]);
+    tw_optim_set_steps(l->optim, count[6]);
     return 0;
 }

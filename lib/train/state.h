@@ -14,19 +14,28 @@ typedef struct {
     tw_optim_kind optim;
 } tw_train_state;
 
+/* Who learns: all that a checkpoint holds. */
+typedef struct {
+    tw_net_config config;
+    tw_net *net;
+    tw_optim *optim;
+    tw_train_state state;
+    char *args;          /* the run's options, a JSON text */
+} tw_learner;
+
 /* Writes the whole checkpoint: tensors under their official names, the optimizer's as "optimizer.STATE.NAME" (STATE as
  * tw_optim_state), metadata: the network's description (checkpoint/network.h), epoch, sample, iteration, step, batch_size,
- * ranks, optim, optim_steps, all in decimal, and `args`, a JSON text. 0, or -1 and tw_error() with the old file as it was. */
-int tw_state_save(const char *path, tw_net *net, const tw_net_config *c, const tw_optim *o, const tw_train_state *s, const char *args);
+ * ranks, optim, optim_steps, all in decimal, and `args`. 0, or -1 and tw_error() with the old file as it was. */
+int tw_state_save(const char *path, const tw_learner *l);
 
 /* The backbone alone, by torchvision's names. 0, or -1 and tw_error(). */
-int tw_state_save_backbone(const char *path, tw_net *net, const tw_net_config *c);
+int tw_state_save_backbone(const char *path, const tw_learner *l);
 
 /* Reads the place only (before a stream can be opened there). 0, or -1 and tw_error(): not a checkpoint of twist-train. */
 int tw_state_read(tw_train_state *s, const tw_checkpoint *f);
 
 /* Network and optimizer as they were. Refuses, naming file and tensor, a checkpoint of another network or optimizer. 0, or -1 and
  * tw_error(). */
-int tw_state_load(tw_net *net, tw_optim *o, const tw_checkpoint *f);
+int tw_state_load(tw_learner *l, const tw_checkpoint *f);
 
 #endif

@@ -1,0 +1,77 @@
+#include "train/learner.h"
+
+#include "checkpoint/network.h"
+#include "core/error.h"
+
+#include <stdlib.h>
+
+static int open_network(tw_learner *l, const tw_train_options *o)
+{
+    l->net = tw_net_new("cpu", &l->config);
+    if (l->net == NULL && o->precision == TW_PRECISION_AUTO) {
+        l->config.precision = TW_F32;
+        l->net = tw_net_new("cpu", &l->config);
+    }
+    return l->net != NULL ? 0 : -1;
+}
+
+int tw_learner_open(tw_learner *l, const tw_train_options *o, char *args)
+{
+    *l = (tw_learner){.args = args, .state = {.B = o->batch_size, .ranks = 1, .optim = (tw_optim_kind)o->optim}};
+    if (o->device == TW_DEVICE_CUDA)
+        return tw_fail("--device=cuda: this build has no CUDA backend");
+    if (o->precision == TW_PRECISION_FP16)
+        return tw_fail("--precision=fp16: the CPU trains in fp32 and bf16");
+    l->config = (tw_net_config){
+        .backbone = o->backbone, .small_stem = o->small_stem, .head = true, .hid_dim = o->hid_dim, .dim = o->dim,
+        .act = tw_act_names[o->act], .drop = o->drop, .precision = o->precision == TW_PRECISION_FP32 ? TW_F32 : TW_BF16,
+        .seed = (uint64_t)o->seed, .threads = o->threads, .comm = tw_comm_single(),
+    };
+    if (open_network(l, o) != 0)
+        return -1;
+    l->optim = tw_optim_new(l->net, (tw_optim_kind)o->optim, o->lr_wbr);
+    return l->optim != NULL ? 0 : -1;
+}
+
+void tw_learner_close(tw_learner *l)
+{
+    tw_optim_free(l->optim);
+    tw_net_free(l->net);
+    free(l->args);
+}
+
+int tw_learner_init(tw_learner *l, const char *path, bool *head)
+{
+    tw_net_config c;
+    tw_checkpoint *f = tw_checkpoint_open(path);
+    int rc = f != NULL ? tw_network_config(&c, f) : -1;
+    if (rc == 0)
+        rc = tw_network_load(l->net, f, TW_NETWORK_BACKBONE | (c.head ? TW_NETWORK_HEAD : 0));
+    *head = rc == 0 && c.head;
+    tw_checkpoint_close(f);
+    return rc;
+}
+
+static int resume(tw_learner *l, const tw_checkpoint *f, const tw_train_options *o)
+{
+    tw_train_state s;
+    const char *path = tw_checkpoint_path(f);
+    if (tw_state_read(&s, f) != 0)
+        return -1;
+    if (s.B * s.ranks != o->batch_size)
+        return tw_fail("--batch-size=%d: %s was trained with %d on each of %d ranks", o->batch_size, path, s.B, s.ranks);
+    if (s.optim != (tw_optim_kind)o->optim)
+        return tw_fail("--optim=%s: %s was trained with %s", tw_optim_names[o->optim], path, tw_optim_names[s.optim]);
+    if (tw_state_load(l, f) != 0)
+        return -1;
+    l->state = s;
+    return 0;
+}
+
+int tw_learner_resume(tw_learner *l, const char *path, const tw_train_options *o)
+{
+    tw_checkpoint *f = tw_checkpoint_open(path);
+    const int rc = f != NULL ? resume(l, f, o) : -1;
+    tw_checkpoint_close(f);
+    return rc;
+}

@@ -1,0 +1,19 @@
+/* Who learns, made from a run's options: network and optimizer, new, from a file of weights, or from the run's checkpoint. */
+#ifndef TW_TRAIN_LEARNER_H
+#define TW_TRAIN_LEARNER_H
+
+#include "train/options.h"
+#include "train/state.h"
+
+/* New, with initial weights; args is kept and freed by close. The precision is the one that the processor has (auto: bf16 where it
+ * has instructions for it). 0, or -1 and tw_error(): also a device or a precision that this build has not. */
+int tw_learner_open(tw_learner *l, const tw_train_options *o, char *args);
+void tw_learner_close(tw_learner *l);
+
+/* The weights of a file. *head: whether it had those of a head. 0, or -1 and tw_error(). */
+int tw_learner_init(tw_learner *l, const char *path, bool *head);
+
+/* As the run's checkpoint left it. Refuses one of another batch over all ranks, optimizer or network. 0, or -1 and tw_error(). */
+int tw_learner_resume(tw_learner *l, const char *path, const tw_train_options *o);
+
+#endif

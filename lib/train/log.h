@@ -1,0 +1,17 @@
+/* What is written down of a pre-training run: a record for each step and each epoch (man/twist-train.1, log.jsonl). */
+#ifndef TW_TRAIN_LOG_H
+#define TW_TRAIN_LOG_H
+
+#include "report/jsonl.h"
+#include "train/monitor.h"
+#include "train/pace.h"
+#include "train/step.h"
+
+/* A step done, the step-th of the run, on a batch of B samples of `views` views. 0, or -1 and tw_error(). */
+int tw_log_step(tw_jsonl *log, int64_t step, int64_t epoch, const tw_step_plan *p, const tw_step_result *s, int B, int views,
+                const tw_pace_step *pace);
+
+/* The epoch that ended. 0, or -1 and tw_error(). */
+int tw_log_epoch(tw_jsonl *log, int64_t epoch, const tw_epoch_summary *e);
+
+#endif

@@ -1,0 +1,32 @@
+/* The options of a pre-training run: their defaults, their rows of the table, what follows from one another. */
+#ifndef TW_TRAIN_OPTIONS_H
+#define TW_TRAIN_OPTIONS_H
+
+#include "core/opts.h"
+
+enum { TW_DEVICE_AUTO, TW_DEVICE_CPU, TW_DEVICE_CUDA };
+enum { TW_PRECISION_AUTO, TW_PRECISION_FP32, TW_PRECISION_BF16, TW_PRECISION_FP16 };
+/* Words of --device, --precision, --act, NULL at the end. */
+extern const char *const tw_device_names[], *const tw_precision_names[], *const tw_act_names[];
+
+/* Named as on the command line; man/twist-train.1 says what each does. */
+typedef struct {
+    const char *input, *output, *init, *backbone;
+    bool resume, small_stem;
+    int64_t seed, max_steps, save_every, epoch_samples, epochs, mme_epochs, warmup_epochs, sl_warmup_epochs, bunch_size;
+    int dim, hid_dim, act, lbn_type, proj_norm, batch_size, optim, device, precision, threads;
+    double drop, lam1, lam2, tau, quantile, quantile_end, threshold, clip_norm, lr, lr_sl, lr_wbr, weight_decay, weight_decay_end;
+} tw_train_options;
+
+/* The seed's defaults; threads: the processors. */
+void tw_train_defaults(tw_train_options *o);
+
+/* The rows of these options, which fill *o, for a table of at least TW_TRAIN_ROWS rows. Returns their number. */
+enum { TW_TRAIN_ROWS = 64 };
+int tw_train_rows(tw_opt table[TW_TRAIN_ROWS], tw_train_options *o);
+
+/* After the command line was read: fills in what follows from other options. 0, or -1 and tw_error(): options that contradict
+ * one another, for exit 2. */
+int tw_train_settle(tw_train_options *o);
+
+#endif

@@ -1,0 +1,26 @@
+#include "train/pace.h"
+
+#include "core/program.h"
+
+void tw_pace_begin(tw_pace *p, int64_t first, int64_t all)
+{
+    *p = (tw_pace){.start = tw_now(), .first = first, .all = all};
+    p->last = p->start;
+}
+
+tw_pace_step tw_pace_next(tw_pace *p, double waited)
+{
+    const double now = tw_now(), seconds = now - p->last;
+    const tw_pace_step s = {seconds, (waited - p->waited) / seconds};
+    p->last = now;
+    p->waited = waited;
+    return s;
+}
+
+const char *tw_pace_text(char *text, size_t size, const tw_pace *p, int64_t step, double each, const char *name)
+{
+    const double rate = (double)(step - p->first) / (tw_now() - p->start), eta = (double)(p->all - step) / rate;
+    snprintf(text, size, "step %lld/%lld, %.0f %s/s, ETA %lld:%02d:%02d", (long long)step, (long long)p->all, rate * each, name,
+             (long long)(eta / 3600), (int)(eta / 60) % 60, (int)eta % 60);
+    return text;
+}

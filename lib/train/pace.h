@@ -1,0 +1,25 @@
+/* How fast a run goes and when it will be done, for the log and the progress line. */
+#ifndef TW_TRAIN_PACE_H
+#define TW_TRAIN_PACE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    double start, last;  /* times, as tw_now: of the first step's begin, of the last step's end */
+    double waited;       /* for input until `last` */
+    int64_t first, all;  /* steps done before this process began; of the whole run */
+} tw_pace;
+
+typedef struct {
+    double seconds;      /* of the last step */
+    double wait;         /* share of them spent waiting for input */
+} tw_pace_step;
+
+void tw_pace_begin(tw_pace *p, int64_t first, int64_t all);
+/* After a step; waited: seconds spent waiting for input since the beginning. */
+tw_pace_step tw_pace_next(tw_pace *p, double waited);
+/* "step 7/15, 31 NAME/s, ETA 0:01:02" with `step` steps done, of `each` NAME each; cut to size. Returns text. */
+const char *tw_pace_text(char *text, size_t size, const tw_pace *p, int64_t step, double each, const char *name);
+
+#endif
