@@ -172,7 +172,7 @@ static tw_plan *plan_for(struct run *r, int H, int W, int n)
     }
     const tw_view_group group = {1, H, W};
     tw_plan_free(s->plan);
-    *s = (struct slot){H, W, B, r->batches, tw_plan_new(r->net, &group, 1, B, false)};
+    *s = (struct slot){H, W, B, r->batches, tw_plan_new(r->net, &group, 1, B, TW_PLAN_EVAL)};
     if (s->plan != NULL)
         tw_note(1, "plan for %d views of %d x %d pixels: %.1f MB", B, H, W, (double)tw_plan_bytes(s->plan) * 1e-6);
     return s->plan;

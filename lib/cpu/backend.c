@@ -49,4 +49,5 @@ const tw_backend tw_backend_cpu = {
     .sum_squares = tw_cpu_sum_squares,
     .step_momentum = tw_cpu_step_momentum,
     .step_adamw = tw_cpu_step_adamw,
+    .average = tw_cpu_average,
 };

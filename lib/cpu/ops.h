@@ -51,5 +51,6 @@ int tw_cpu_dropout(tw_dev *d, const tw_drop *drop, void *y, const void *x, int r
 int tw_cpu_sum_squares(tw_dev *d, double *sum, const float *x, size_t n);
 int tw_cpu_step_momentum(tw_dev *d, float *w, float *v, const float *g, size_t n, const tw_momentum *k);
 int tw_cpu_step_adamw(tw_dev *d, float *w, float *m, float *v, const float *g, size_t n, const tw_adamw *k);
+int tw_cpu_average(tw_dev *d, float *y, const float *x, size_t n, double keep);
 
 #endif

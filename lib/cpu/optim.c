@@ -1,4 +1,4 @@
-/* The optimizers' arithmetic, one pass over a tensor. */
+/* Passes over whole tensors: the optimizers' arithmetic, a teacher's average. */
 #include "cpu/ops.h"
 
 #include "cpu/device.h"
@@ -62,5 +62,18 @@ int tw_cpu_step_adamw(tw_dev *d, float *w, float *m, float *v, const float *g, s
 {
     (void)d;
     TW_FOR_PIECES(n, from, to, adamw_piece(w, m, v, g, from, to, *k));
+    return 0;
+}
+
+TW_CLONES static void average_piece(float *restrict y, const float *restrict x, size_t from, size_t to, float keep, float add)
+{
+    for (size_t i = from; i < to; i++)
+        y[i] = keep * y[i] + add * x[i];
+}
+
+int tw_cpu_average(tw_dev *d, float *y, const float *x, size_t n, double keep)
+{
+    (void)d;
+    TW_FOR_PIECES(n, from, to, average_piece(y, x, from, to, (float)keep, (float)(1 - keep)));
     return 0;
 }

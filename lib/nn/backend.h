@@ -128,9 +128,10 @@ typedef struct tw_backend {
     int (*sum_squares)(tw_dev *d, double *sum, const float *x, size_t n);
     int (*step_momentum)(tw_dev *d, float *w, float *v, const float *g, size_t n, const tw_momentum *k);
     int (*step_adamw)(tw_dev *d, float *w, float *m, float *v, const float *g, size_t n, const tw_adamw *k);
+    int (*average)(tw_dev *d, float *y, const float *x, size_t n, double keep); /* y = keep y + (1 - keep) x, of a teacher */
 } tw_backend;
 
-enum { TW_BACKEND_VERSION = 1 };
+enum { TW_BACKEND_VERSION = 2 };
 
 /* The table of libtwist-NAME.so: looked for beside the executable, in ../lib from there, then by the loader's own path. The
  * library stays loaded. NULL and tw_error(). */

@@ -7,16 +7,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int build(tw_net *net, const char *device, const tw_net_config *c)
+static int open_device(tw_net *net, const char *device, const tw_net_config *c)
 {
     if (c->threads < 1)
         return tw_fail("%d threads: want 1 or more", c->threads);
-    net->be = tw_backend_open(device);
+    net->be = c->beside != NULL ? c->beside->be : tw_backend_open(device);
     if (net->be == NULL)
         return -1;
-    net->dev = net->be->open(c->precision, c->threads);
-    if (net->dev == NULL)
-        return tw_backend_failed(net->be);
+    net->dev = c->beside != NULL ? c->beside->dev : net->be->open(c->precision, c->threads);
+    return net->dev != NULL ? 0 : tw_backend_failed(net->be);
+}
+
+static int build(tw_net *net, const char *device, const tw_net_config *c)
+{
+    if (open_device(net, device, c) != 0)
+        return -1;
     net->be->enter(net->dev);
     if (tw_build_resnet(net, c->backbone, c->small_stem) != 0)
         return -1;
@@ -47,7 +52,7 @@ void tw_net_free(tw_net *net)
     tw_params_free(net);
     tw_graph_fini(&net->backbone);
     tw_graph_fini(&net->head);
-    if (net->dev != NULL)
+    if (net->dev != NULL && net->config.beside == NULL)
         net->be->close(net->dev);
     free(net);
 }

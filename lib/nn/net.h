@@ -23,6 +23,7 @@ typedef struct {
     bool blank;             /* weights that a checkpoint will fill are not drawn: zeros */
     int threads;            /* of the backend */
     tw_comm *comm;          /* synchronises BatchNorm; NULL: tw_comm_single() */
+    tw_net *beside;         /* runs on that net's device, which must outlive it; NULL: on one of its own */
 } tw_net_config;
 
 /* One tensor of the state dict, official name and shape ("backbone.conv1.weight" [64,3,7,7], OIHW as PyTorch). */
@@ -61,9 +62,12 @@ typedef struct {
     int n_views, H, W;
 } tw_view_group;
 
-/* A plan for B samples; all buffers are planned once. train: BatchNorm uses batch statistics and updates running ones,
- * buffers for backward are kept. NULL and tw_error(). */
-tw_plan *tw_plan_new(tw_net *net, const tw_view_group *group, int n_groups, int B, bool train);
+/* EVAL: BatchNorm uses running statistics, nothing is dropped. TRAIN: BatchNorm uses batch statistics and updates running ones,
+ * dropout drops, and what the backward pass needs is kept. BATCH: as TRAIN, without a backward pass (a teacher). */
+typedef enum { TW_PLAN_EVAL = 0, TW_PLAN_TRAIN = 1, TW_PLAN_BATCH = 2 } tw_plan_mode;
+
+/* A plan for B samples; all buffers are planned once. NULL and tw_error(). */
+tw_plan *tw_plan_new(tw_net *net, const tw_view_group *group, int n_groups, int B, tw_plan_mode mode);
 void tw_plan_free(tw_plan *p);
 
 /* pictures[g]: u8 NHWC [n_views*B,H,W,3], view-major. Normalised inside by ImageNet's mean and deviation. Groups of the

@@ -16,7 +16,8 @@ typedef struct {
     tw_net *net;
     const tw_backend *be;
     tw_dev *dev;
-    bool train;
+    bool train; /* a backward pass will follow */
+    bool batch; /* statistics of the batch, dropout: in training, and of a teacher */
     int64_t step; /* of the forward pass under way */
 } tw_context;
 

@@ -15,7 +15,7 @@ static int gelu_backward(tw_node *n)
 static int dropout(tw_node *n, void *y, const void *x)
 {
     const tw_net *net = n->ctx->net;
-    const tw_drop drop = {.p = n->ctx->train ? n->layer->drop : 0, .seed = net->config.seed, .step = n->ctx->step,
+    const tw_drop drop = {.p = n->ctx->batch ? n->layer->drop : 0, .seed = net->config.seed, .step = n->ctx->step,
                           .row = (int64_t)net->comm->rank * n->in.N, .layer = n->index};
     return TW_BACKEND(n->ctx->be, n->ctx->be->dropout(n->ctx->dev, &drop, y, x, n->in.N, n->in.C));
 }

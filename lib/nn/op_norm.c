@@ -51,7 +51,7 @@ static int forward(tw_node *n)
 {
     const tw_backend *be = n->ctx->be;
     const tw_norm norm = describe(n);
-    if ((n->ctx->train ? statistics(n, &norm) : TW_BACKEND(be, be->norm_running(n->ctx->dev, &norm))) != 0)
+    if ((n->ctx->batch ? statistics(n, &norm) : TW_BACKEND(be, be->norm_running(n->ctx->dev, &norm))) != 0)
         return -1;
     return TW_BACKEND(be, be->norm_apply(n->ctx->dev, &norm, n->y, n->x, n->shortcut));
 }

@@ -55,7 +55,7 @@ static size_t element_size(const tw_plan *p)
 }
 
 /* Sizes from the caller; the products of what passes here fit the backend's ints. */
-static int check(const tw_view_group *v, int n_groups, int B, bool train)
+static int check(const tw_view_group *v, int n_groups, int B, bool batch)
 {
     if (n_groups < 1 || B < 1)
         return tw_fail("plan of %d groups, batch %d: want 1 or more", n_groups, B);
@@ -66,7 +66,7 @@ static int check(const tw_view_group *v, int n_groups, int B, bool train)
         const double rows = (double)v[i].n_views * B, values = rows * v[i].H * v[i].W * 64;
         if (values > 1e11 || rows > 1 << 24)
             return tw_fail("group %d: %d x %d views of %d x %d pixels are too many", i, v[i].n_views, B, v[i].H, v[i].W);
-        if (train && rows < 2)
+        if (batch && rows < 2)
             return tw_fail("batch of %d: BatchNorm needs more than one view to train on", B);
     }
     return 0;
@@ -135,14 +135,15 @@ static void bind(tw_plan *p)
     p->raw = tw_pass_last_input(p->head);
 }
 
-tw_plan *tw_plan_new(tw_net *net, const tw_view_group *v, int n_groups, int B, bool train)
+tw_plan *tw_plan_new(tw_net *net, const tw_view_group *v, int n_groups, int B, tw_plan_mode mode)
 {
-    if (check(v, n_groups, B, train) != 0 || (train && tw_params_gradients(net) != 0))
+    const bool train = mode == TW_PLAN_TRAIN, batch = mode != TW_PLAN_EVAL;
+    if (check(v, n_groups, B, batch) != 0 || (train && tw_params_gradients(net) != 0))
         return NULL;
     tw_plan *p = tw_calloc(1, sizeof *p);
     if (p == NULL)
         return NULL;
-    *p = (tw_plan){.ctx = {.net = net, .be = net->be, .dev = net->dev, .train = train}, .net = net, .n_groups = n_groups, .B = B};
+    *p = (tw_plan){.ctx = {.net = net, .be = net->be, .dev = net->dev, .train = train, .batch = batch}, .net = net, .n_groups = n_groups, .B = B};
     net->be->enter(net->dev);
     p->group = tw_calloc((size_t)n_groups, sizeof *p->group);
     if (p->group == NULL || make_groups(p, v) != 0)
@@ -200,7 +201,7 @@ static int download(const tw_plan *p, float *to, const void *from, int columns)
 int tw_plan_forward(tw_plan *p, const uint8_t *const *pictures, int rows, int64_t step)
 {
     const tw_backend *be = p->ctx.be;
-    if (rows != p->B && (p->ctx.train || p->V != 1 || rows < 1 || rows > p->B))
+    if (rows != p->B && (p->ctx.batch || p->V != 1 || rows < 1 || rows > p->B))
         return tw_fail("batch of %d: the plan is for %d", rows, p->B);
     be->enter(p->ctx.dev);
     p->ctx.step = step;

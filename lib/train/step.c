@@ -49,7 +49,7 @@ tw_step *tw_step_new(tw_net *net, tw_optim *optim, const tw_view_group *group, i
         s->V += group[i].n_views;
     s->buffers = tw_alloc64(bytes);
     s->loss = tw_loss_new(&o->loss, s->V, B, s->K, tw_net_comm(net));
-    s->plan = s->loss == NULL ? NULL : tw_plan_new(net, group, n_groups, B, true);
+    s->plan = s->loss == NULL ? NULL : tw_plan_new(net, group, n_groups, B, TW_PLAN_TRAIN);
     s->dlogits = tw_alloc64((size_t)s->V * (size_t)B * (size_t)s->K * sizeof *s->dlogits);
     if (s->plan != NULL && s->buffers != NULL && s->dlogits != NULL)
         return s;

@@ -117,9 +117,9 @@ static void run_network(const network *n)
     float *dlogits = tw_calloc(rows * (size_t)K, sizeof *dlogits);
     for (size_t k = 0; k < rows * (size_t)K; k++)
         dlogits[k] = (float)(0.02 * (formula_uniform(k, 3000) - 0.5));
-    tw_plan *train = tw_plan_new(net, n->group, n->n_groups, n->B, true);
+    tw_plan *train = tw_plan_new(net, n->group, n->n_groups, n->B, TW_PLAN_TRAIN);
     const tw_view_group one = {1, n->group[0].H, n->group[0].W};
-    tw_plan *eval = tw_plan_new(net, &one, 1, n->B + 3, false);
+    tw_plan *eval = tw_plan_new(net, &one, 1, n->B + 3, TW_PLAN_EVAL);
     CHECK(train != NULL && eval != NULL);
     CHECK(tw_plan_forward(train, (const uint8_t *const *)picture_of, n->B, 0) == 0);
     CHECK(tw_plan_backward(train, dlogits) == 0);
