@@ -8,8 +8,9 @@ WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
 CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -g $(OPT) -ffp-contract=off $(WARN) $(WERROR) -Ilib -fPIC -MMD -MP $(CFLAGS)
 B ?= build
 BIN ?= bin
+MPICC ?= mpicc
 
-# Two libraries: libtwist.a is what every program links; libtwist-cpu.so (oneDNN) is opened at run time by those that compute.
+# libtwist.a is what every program links; opened at run time: libtwist-cpu.so (oneDNN) by those that compute, libtwist-mpi.so by ranks.
 LIB_DIRS = core stream source image synth nn train comm checkpoint eval report
 LIB_SRC = $(foreach d,$(LIB_DIRS),$(wildcard lib/$d/*.c))
 CPU_SRC = $(wildcard lib/cpu/*.c)
@@ -17,13 +18,15 @@ PROGRAMS = $(patsubst src/%.c,$(BIN)/%,$(wildcard src/*.c))
 UNIT = $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*_test.c))
 LIB_OBJ = $(LIB_SRC:%.c=$B/%.o)
 CPU_OBJ = $(CPU_SRC:%.c=$B/%.o)
+# Only where Open MPI's compiler wrapper is.
+MPI_SO = $(if $(shell command -v $(MPICC)),$(BIN)/libtwist-mpi.so)
 LDLIBS = -lmsgpackc -ljpeg -lpng -lwebpdemux -lwebp -lgif -lzstd -lz -lcjson -lpthread -ldl -lm
 # What `make lint` and `make fuzz` want beside these.
 DEBIAN_DEV = cppcheck clang libclang-rt-14-dev
 DEBIAN = gcc make pkg-config libdnnl-dev libmsgpack-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev libzstd-dev zlib1g-dev libcjson-dev librandom123-dev \
-	bats bats-support bats-assert mandoc
+	libopenmpi-dev openmpi-bin bats bats-support bats-assert mandoc
 
-all: $(PROGRAMS) $(BIN)/libtwist-cpu.so ## all: programs and libraries, in bin/
+all: $(PROGRAMS) $(BIN)/libtwist-cpu.so $(MPI_SO) ## all: programs and libraries, in bin/
 help: ## help: this list
 	@sed -n 's/^[a-z-]*:.*## //p' $(MAKEFILE_LIST)
 
@@ -36,10 +39,13 @@ $B/libtwist.a: $(LIB_OBJ)
 $(BIN)/libtwist-cpu.so: $(CPU_OBJ) $B/libtwist.a
 	@mkdir -p $(@D)
 	$(CC) -shared $(CFLAGS) -o $@ $(CPU_OBJ) -Wl,--exclude-libs,ALL $B/libtwist.a -ldnnl -fopenmp -lm -lpthread
+$(BIN)/libtwist-mpi.so: lib/comm/mpi/mpi.c lib/comm/comm.h
+	@mkdir -p $(@D)
+	OMPI_CC=$(CC) $(MPICC) $(CFLAGS_ALL) -shared -o $@ $< -lpthread
 $(BIN)/%: $B/src/%.o $B/libtwist.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $< $B/libtwist.a $(LDLIBS)
-$B/unit/%: $B/tests/unit/%.o $B/libtwist.a | $(BIN)/libtwist-cpu.so
+$B/unit/%: $B/tests/unit/%.o $B/libtwist.a | $(BIN)/libtwist-cpu.so $(MPI_SO)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $< $B/libtwist.a $(LDLIBS) -Wl,--disable-new-dtags,-rpath,$(abspath $(BIN))
 .SECONDARY:
@@ -68,7 +74,7 @@ golden: ## golden: make the golden vectors anew (Python from the package index)
 install: all ## install: programs, pipelines and man pages under PREFIX
 	install -d $(DEST)/bin $(DEST)/lib $(DEST)/share/twist/pipelines $(DEST)/share/twist/policies $(foreach n,1 5 7,$(DEST)/share/man/man$n)
 	install $(PROGRAMS) $(DEST)/bin
-	install $(BIN)/libtwist-cpu.so $(DEST)/lib
+	install $(BIN)/libtwist-cpu.so $(MPI_SO) $(DEST)/lib
 	install pipelines/* $(DEST)/share/twist/pipelines
 	install -m 644 formats/policies/* $(DEST)/share/twist/policies
 	$(foreach n,1 5 7,install -m 644 man/*.$n $(DEST)/share/man/man$n;)

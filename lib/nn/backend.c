@@ -1,44 +1,12 @@
 #include "nn/backend.h"
 
 #include "core/error.h"
+#include "core/library.h"
 
 #include <dlfcn.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-/* The folder of the running executable, without the slash; "" if the system does not tell. */
-static void own_folder(char *out, size_t size)
-{
-    const ssize_t n = readlink("/proc/self/exe", out, size - 1);
-    out[n > 0 ? n : 0] = '\0';
-    char *slash = strrchr(out, '/');
-    if (slash != NULL)
-        *slash = '\0';
-}
-
-/* A library that is there but does not load is an error worth telling: its message is kept, the search goes on. */
-static void *open_library(const char *name)
-{
-    char folder[PATH_MAX], path[PATH_MAX + 300];
-    own_folder(folder, sizeof folder);
-    for (int i = 0; i < 2; i++) {
-        snprintf(path, sizeof path, i == 0 ? "%s/libtwist-%s.so" : "%s/../lib/libtwist-%s.so", folder, name);
-        if (access(path, R_OK) != 0)
-            continue;
-        void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-        if (library == NULL)
-            tw_fail("device %s: %s", name, dlerror());
-        return library;
-    }
-    snprintf(path, sizeof path, "libtwist-%s.so", name);
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (library == NULL)
-        tw_fail("device %s: %s", name, dlerror());
-    return library;
-}
 
 /* OpenMP's threads sleep between kernels instead of spinning: in a pipeline the other programs need the processors, and a spinning
  * thread whose partner is not running costs a time slice at every barrier. libgomp reads this when it is loaded. */
@@ -56,7 +24,7 @@ const tw_backend *tw_backend_open(const char *name)
         tw_fail("device %s: no such device", name);
         return NULL;
     }
-    void *library = open_library(name);
+    void *library = tw_library_open(name);
     if (library == NULL)
         return NULL;
     snprintf(symbol, sizeof symbol, "tw_backend_%s", name);
