@@ -188,6 +188,5 @@ int tw_network_load(tw_net *net, const tw_checkpoint *f, unsigned parts)
         if ((part_of(p->name) & parts) != 0 && load_param(p, f, &id) != 0)
             return -1;
     }
-    tw_net_changed(net);
-    return 0;
+    return tw_net_upload(net);
 }

@@ -29,6 +29,11 @@ static bool has_bf16(void)
 #endif
 }
 
+int tw_cpu_devices(void)
+{
+    return 1;
+}
+
 tw_dev *tw_cpu_open(tw_dtype precision, int threads)
 {
     if (precision != TW_F32 && precision != TW_BF16) {
@@ -82,6 +87,20 @@ void tw_cpu_release(tw_dev *d, void *p)
 {
     (void)d;
     free(p);
+}
+
+int tw_cpu_copy(tw_dev *d, void *to, const void *from, size_t bytes)
+{
+    (void)d;
+    memcpy(to, from, bytes);
+    return 0;
+}
+
+int tw_cpu_zero(tw_dev *d, void *p, size_t bytes)
+{
+    (void)d;
+    memset(p, 0, bytes);
+    return 0;
 }
 
 void *tw_dev_scratch(tw_dev *d, tw_scratch purpose, size_t bytes)

@@ -4,11 +4,14 @@
 
 #include "nn/backend.h"
 
+int tw_cpu_devices(void);
 tw_dev *tw_cpu_open(tw_dtype precision, int threads);
 void tw_cpu_close(tw_dev *d);
 void tw_cpu_enter(tw_dev *d);
 void *tw_cpu_alloc(tw_dev *d, size_t bytes);
 void tw_cpu_release(tw_dev *d, void *p);
+int tw_cpu_copy(tw_dev *d, void *to, const void *from, size_t bytes);
+int tw_cpu_zero(tw_dev *d, void *p, size_t bytes);
 
 int tw_cpu_from_f32(tw_dev *d, void *y, const float *x, size_t n);
 int tw_cpu_to_f32(tw_dev *d, float *y, const void *x, size_t n);

@@ -36,6 +36,19 @@ const tw_backend *tw_backend_open(const char *name)
     return NULL;
 }
 
+const char *tw_backend_choose(const char *device)
+{
+    if (strcmp(device, "cpu") == 0)
+        return "cpu";
+    const tw_backend *be = tw_backend_open("cuda");
+    if (be != NULL && be->devices() > 0)
+        return "cuda";
+    if (strcmp(device, "auto") == 0)
+        return "cpu";
+    tw_fail("--device=%s: %s", device, be == NULL ? tw_error() : "no NVIDIA device that works is at hand");
+    return NULL;
+}
+
 int tw_backend_failed(const tw_backend *be)
 {
     return tw_fail("%s: %s", be->name, be->error());

@@ -68,6 +68,7 @@ typedef struct tw_backend {
     int version; /* TW_BACKEND_VERSION */
     const char *name;
     const char *(*error)(void);
+    int (*devices)(void); /* how many are at hand */
 
     /* precision: TW_F32 or TW_BF16, refused where the processor lacks it. threads >= 1. */
     tw_dev *(*open)(tw_dtype precision, int threads);
@@ -76,6 +77,12 @@ typedef struct tw_backend {
     void (*enter)(tw_dev *d);
     void *(*alloc)(tw_dev *d, size_t bytes); /* zeroed, aligned to 64 */
     void (*release)(tw_dev *d, void *p);     /* NULL is allowed */
+    /* Device memory is host memory. Where it is not, calls are carried out later, in order; download and to_f32 wait. */
+    bool unified;
+    int (*upload)(tw_dev *d, void *to, const void *from, size_t bytes);   /* from host memory, which may be changed afterwards */
+    int (*download)(tw_dev *d, void *to, const void *from, size_t bytes); /* to host memory */
+    int (*copy)(tw_dev *d, void *to, const void *from, size_t bytes);     /* within device memory */
+    int (*zero)(tw_dev *d, void *p, size_t bytes);
 
     int (*from_f32)(tw_dev *d, void *y, const float *x, size_t n); /* host f32 -> activations */
     int (*to_f32)(tw_dev *d, float *y, const void *x, size_t n);   /* activations -> host f32 */
@@ -136,6 +143,10 @@ enum { TW_BACKEND_VERSION = 2 };
 /* The table of libtwist-NAME.so: looked for beside the executable, in ../lib from there, then by the loader's own path. The
  * library stays loaded. NULL and tw_error(). */
 const tw_backend *tw_backend_open(const char *name);
+
+/* The name of what --device names: "auto" is "cuda" where its library and a device are at hand, else "cpu". NULL and tw_error()
+ * where "cuda" is asked for and not there. */
+const char *tw_backend_choose(const char *device);
 
 /* In lib/nn: a failed call of the backend, its message made ours. */
 #define TW_BACKEND(be, call) ((call) == 0 ? 0 : tw_backend_failed(be))

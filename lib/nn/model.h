@@ -23,7 +23,8 @@ struct tw_net {
     tw_init_rule *rule; /* one per tensor */
     int n_params;
     size_t param_cap, rule_cap;
-    void *values;       /* one block each */
+    void *values;       /* one block each; host memory */
+    void *device;       /* the values in device memory: values itself where that is host memory */
     float *grads;
     size_t grads_bytes;
     tw_graph backbone, head;

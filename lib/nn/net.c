@@ -87,10 +87,30 @@ void tw_net_changed(tw_net *net)
     net->version++;
 }
 
-void tw_net_zero_grad(tw_net *net)
+int tw_net_zero_grad(tw_net *net)
 {
-    if (net->grads != NULL)
-        memset(net->grads, 0, net->grads_bytes);
+    return net->grads == NULL ? 0 : TW_BACKEND(net->be, net->be->zero(net->dev, net->grads, net->grads_bytes));
+}
+
+int tw_net_download(tw_net *net)
+{
+    for (int i = 0; !net->be->unified && i < net->n_params; i++) {
+        const tw_param *p = &net->param[i];
+        if (p->device != NULL && TW_BACKEND(net->be, net->be->download(net->dev, p->value, p->device, p->n * sizeof *p->device)) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int tw_net_upload(tw_net *net)
+{
+    for (int i = 0; !net->be->unified && i < net->n_params; i++) {
+        const tw_param *p = &net->param[i];
+        if (p->device != NULL && TW_BACKEND(net->be, net->be->upload(net->dev, p->device, p->value, p->n * sizeof *p->device)) != 0)
+            return -1;
+    }
+    tw_net_changed(net);
+    return 0;
 }
 
 const tw_backend *tw_net_backend(const tw_net *net)

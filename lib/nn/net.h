@@ -36,7 +36,9 @@ typedef struct {
     bool decayed;           /* rank > 1 and no bias: weight decay and LARS adaptation (twist-method.md 4) */
     tw_dtype dtype;         /* TW_F32; TW_I64 for num_batches_tracked */
     void *value;            /* f32 [n] (i64 for num_batches_tracked), host memory, plain layout, owned by the net */
-    float *grad;            /* f32 [n], same layout; NULL for buffers, and before the first plan that trains */
+    float *device;          /* the same in device memory: what is computed with; NULL for num_batches_tracked. Where device memory is
+                             * host memory it is value itself, else tw_net_download and tw_net_upload copy one to the other */
+    float *grad;            /* f32 [n], device memory, same layout; NULL for buffers, and before the first plan that trains */
 } tw_param;
 
 /* Builds and initialises as the official code does (twist-method.md 1, init). device "cpu": libtwist-cpu.so is opened at
@@ -48,10 +50,14 @@ int tw_net_params(const tw_net *net);               /* number of tensors, in sta
 tw_param *tw_net_param(tw_net *net, int i);
 int tw_net_feature_dim(const tw_net *net);          /* 512 for resnet18/34, 2048 for resnet50 */
 int tw_net_classes(const tw_net *net);              /* K of the head; 0 without one */
-/* Must be called after values were changed by anyone but the net (optimizer step, checkpoint): the plans refresh their own
+/* Must be called after values in device memory were changed by anyone but the net (optimizer step): the plans refresh their own
  * layouts before the next forward pass. */
 void tw_net_changed(tw_net *net);
-void tw_net_zero_grad(tw_net *net);
+/* Brings the values to host memory, before they are read there; takes them over from it, once they were changed there (then
+ * tw_net_changed is called too). 0, or -1 and tw_error(). */
+int tw_net_download(tw_net *net);
+int tw_net_upload(tw_net *net);
+int tw_net_zero_grad(tw_net *net); /* 0, or -1 and tw_error() */
 tw_comm *tw_net_comm(const tw_net *net); /* borrowed */
 /* What it runs on; borrowed. For the optimizers, whose steps are the backend's. */
 const tw_backend *tw_net_backend(const tw_net *net);

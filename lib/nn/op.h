@@ -46,6 +46,7 @@ struct tw_op {
     void (*close)(tw_node *n);     /* NULL: nothing to do */
     size_t (*bytes)(const tw_node *n); /* of state; NULL: 0 */
     int (*weights)(tw_node *n);    /* the parameters have changed; NULL: nothing to do */
+    void (*count)(tw_node *n);     /* what the host keeps of a forward pass in training, before it; NULL: nothing */
     int (*forward)(tw_node *n);
     int (*backward)(tw_node *n);
 };

@@ -33,7 +33,7 @@ static size_t bytes(const tw_node *n)
 
 static int weights(tw_node *n)
 {
-    return TW_BACKEND(n->ctx->be, n->ctx->be->conv_weights(n->state, n->ctx->net->param[n->layer->param].value));
+    return TW_BACKEND(n->ctx->be, n->ctx->be->conv_weights(n->state, n->ctx->net->param[n->layer->param].device));
 }
 
 static int forward(tw_node *n)

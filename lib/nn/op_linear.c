@@ -20,7 +20,7 @@ static size_t bytes(const tw_node *n)
 static int weights(tw_node *n)
 {
     const tw_param *p = &n->ctx->net->param[n->layer->param];
-    return TW_BACKEND(n->ctx->be, n->ctx->be->linear_weights(n->state, p[0].value, p[1].value));
+    return TW_BACKEND(n->ctx->be, n->ctx->be->linear_weights(n->state, p[0].device, p[1].device));
 }
 
 static int forward(tw_node *n)

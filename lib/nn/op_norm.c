@@ -21,10 +21,10 @@ static tw_norm describe(const tw_node *n)
         .count = tw_shape_rows(&n->in) * n->ctx->net->comm->ranks,
         .C = l->C,
         .relu = l->relu,
-        .gamma = l->affine ? p[0].value : NULL,
-        .beta = l->affine ? p[1].value : NULL,
-        .running_mean = running[0].value,
-        .running_var = running[1].value,
+        .gamma = l->affine ? p[0].device : NULL,
+        .beta = l->affine ? p[1].device : NULL,
+        .running_mean = running[0].device,
+        .running_var = running[1].device,
         .mean = mean,
         .rstd = mean + l->C,
         .sums = sums,
@@ -42,9 +42,13 @@ static int statistics(tw_node *n, const tw_norm *norm)
     const tw_backend *be = n->ctx->be;
     if (TW_BACKEND(be, be->norm_sums(n->ctx->dev, norm, n->x)) != 0 || total(n, norm) != 0)
         return -1;
+    return TW_BACKEND(be, be->norm_statistics(n->ctx->dev, norm));
+}
+
+static void count(tw_node *n)
+{
     const tw_param *tracked = &n->ctx->net->param[n->layer->param + (n->layer->affine ? 4 : 2)];
     ++*(int64_t *)tracked->value;
-    return TW_BACKEND(be, be->norm_statistics(n->ctx->dev, norm));
 }
 
 static int forward(tw_node *n)
@@ -70,4 +74,4 @@ static int backward(tw_node *n)
     return TW_BACKEND(be, be->norm_backward_apply(n->ctx->dev, &norm, n->dx, n->dy, n->x));
 }
 
-const tw_op tw_op_norm = {.name = "norm", .sums_gradients = true, .open = open, .forward = forward, .backward = backward};
+const tw_op tw_op_norm = {.name = "norm", .sums_gradients = true, .open = open, .count = count, .forward = forward, .backward = backward};

@@ -107,17 +107,21 @@ int tw_params_allocate(tw_net *net)
     size_t bytes = 0;
     for (int i = 0; i < net->n_params; i++)
         bytes += padded(net->param[i].n * tw_dtype_size(net->param[i].dtype));
-    net->values = net->be->alloc(net->dev, bytes);
-    if (net->values == NULL)
+    net->device = net->be->alloc(net->dev, bytes);
+    if (net->device == NULL)
         return tw_backend_failed(net->be);
-    char *value = net->values;
+    net->values = net->be->unified ? net->device : tw_calloc(1, bytes);
+    if (net->values == NULL)
+        return -1;
+    size_t at = 0;
     for (int i = 0; i < net->n_params; i++) {
         tw_param *p = &net->param[i];
-        p->value = value;
-        value += padded(p->n * tw_dtype_size(p->dtype));
+        p->value = (char *)net->values + at;
+        p->device = p->dtype == TW_F32 ? (float *)((char *)net->device + at) : NULL;
+        at += padded(p->n * tw_dtype_size(p->dtype));
         fill(net, i);
     }
-    return 0;
+    return tw_net_upload(net);
 }
 
 int tw_params_gradients(tw_net *net)
@@ -145,7 +149,9 @@ void tw_params_free(tw_net *net)
     for (int i = 0; i < net->n_params; i++)
         free((char *)net->param[i].name);
     if (net->dev != NULL) {
-        net->be->release(net->dev, net->values);
+        if (!net->be->unified)
+            free(net->values);
+        net->be->release(net->dev, net->device);
         net->be->release(net->dev, net->grads);
     }
     free(net->param);

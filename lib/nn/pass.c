@@ -222,6 +222,13 @@ int tw_pass_weights(tw_pass *p)
     return 0;
 }
 
+void tw_pass_count(tw_pass *p)
+{
+    for (int i = 0; i < p->n; i++)
+        if (p->node[i].layer->op->count != NULL)
+            p->node[i].layer->op->count(&p->node[i]);
+}
+
 int tw_pass_forward(tw_pass *p)
 {
     for (int i = 0; i < p->n; i++)

@@ -23,6 +23,7 @@ void tw_pass_bind(tw_pass *p, const void *x, void *y, void *dy, void *dx, void *
 
 /* After the parameters changed. Each 0, or -1 and tw_error(). */
 int tw_pass_weights(tw_pass *p);
+void tw_pass_count(tw_pass *p); /* before each forward pass in training */
 int tw_pass_forward(tw_pass *p);
 int tw_pass_backward(tw_pass *p); /* the result's gradient may be changed by it */
 

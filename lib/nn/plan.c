@@ -193,6 +193,14 @@ static int refresh(tw_plan *p)
     return 0;
 }
 
+static void count(tw_plan *p)
+{
+    for (int i = 0; i < p->n_groups; i++)
+        tw_pass_count(p->group[i].pass);
+    if (p->head != NULL)
+        tw_pass_count(p->head);
+}
+
 static int download(const tw_plan *p, float *to, const void *from, int columns)
 {
     return TW_BACKEND(p->ctx.be, p->ctx.be->to_f32(p->ctx.dev, to, from, p->rows * (size_t)columns));
@@ -207,6 +215,8 @@ int tw_plan_forward(tw_plan *p, const uint8_t *const *pictures, int rows, int64_
     p->ctx.step = step;
     if (refresh(p) != 0)
         return -1;
+    if (p->ctx.train)
+        count(p);
     for (int i = 0; i < p->n_groups; i++) {
         group *g = &p->group[i];
         const size_t pixels = (size_t)g->shape.N / (size_t)p->B * (size_t)rows * (size_t)g->shape.H * (size_t)g->shape.W;

@@ -4,13 +4,20 @@
 #include "core/error.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static int open_network(tw_learner *l, const tw_train_options *o)
 {
-    l->net = tw_net_new("cpu", &l->config);
-    if (l->net == NULL && o->precision == TW_PRECISION_AUTO) {
+    static const char *const name[] = {"auto", "cpu", "cuda"};
+    const char *device = tw_backend_choose(name[o->device]);
+    if (device == NULL)
+        return -1;
+    if (o->precision == TW_PRECISION_FP16 && strcmp(device, "cpu") == 0)
+        return tw_fail("--precision=fp16: the CPU trains in fp32 and bf16");
+    l->net = tw_net_new(device, &l->config);
+    if (l->net == NULL && o->precision == TW_PRECISION_AUTO) { /* not every processor has bf16 */
         l->config.precision = TW_F32;
-        l->net = tw_net_new("cpu", &l->config);
+        l->net = tw_net_new(device, &l->config);
     }
     return l->net != NULL ? 0 : -1;
 }
@@ -18,13 +25,10 @@ static int open_network(tw_learner *l, const tw_train_options *o)
 int tw_learner_open(tw_learner *l, const tw_train_options *o, char *args)
 {
     *l = (tw_learner){.args = args, .state = {.B = o->batch_size, .ranks = 1, .optim = (tw_optim_kind)o->optim}};
-    if (o->device == TW_DEVICE_CUDA)
-        return tw_fail("--device=cuda: this build has no CUDA backend");
-    if (o->precision == TW_PRECISION_FP16)
-        return tw_fail("--precision=fp16: the CPU trains in fp32 and bf16");
+    static const tw_dtype precision[] = {TW_BF16, TW_F32, TW_BF16, TW_F16}; /* auto: bf16 where the device has it */
     l->config = (tw_net_config){
         .backbone = o->backbone, .small_stem = o->small_stem, .head = true, .hid_dim = o->hid_dim, .dim = o->dim,
-        .act = tw_act_names[o->act], .drop = o->drop, .precision = o->precision == TW_PRECISION_FP32 ? TW_F32 : TW_BF16,
+        .act = tw_act_names[o->act], .drop = o->drop, .precision = precision[o->precision],
         .seed = (uint64_t)o->seed, .threads = o->threads, .comm = tw_comm_single(),
     };
     if (open_network(l, o) != 0)

@@ -18,7 +18,8 @@ struct tw_optim {
     tw_optim_kind kind;
     double lr_wbr;
     int64_t steps;
-    float *block;                /* all states, in device memory */
+    size_t bytes;
+    float *block, *host;         /* all states, in device memory and in host memory: one block where that is the same */
     struct slot {
         tw_param *param;
         float *state[MOST_STATES];
@@ -53,11 +54,15 @@ tw_optim *tw_optim_new(tw_net *net, tw_optim_kind kind, double lr_wbr)
         o->slot[o->n++].param = p;
         floats += padded(p->n) * (size_t)states_each(o);
     }
-    o->block = o->be->alloc(o->dev, floats * sizeof *o->block);
+    o->bytes = floats * sizeof *o->block;
+    o->block = o->be->alloc(o->dev, o->bytes);
     if (o->block == NULL) {
         tw_backend_failed(o->be);
         goto err;
     }
+    o->host = o->be->unified ? o->block : tw_calloc(1, o->bytes);
+    if (o->host == NULL)
+        goto err;
     float *next = o->block;
     for (int i = 0; i < o->n; i++)
         for (int k = 0; k < states_each(o); k++) {
@@ -74,6 +79,8 @@ void tw_optim_free(tw_optim *o)
 {
     if (o == NULL)
         return;
+    if (!o->be->unified)
+        free(o->host);
     o->be->release(o->dev, o->block);
     free(o->slot);
     free(o);
@@ -113,14 +120,14 @@ static int step_adamw(tw_optim *o, struct slot *s, double lr, double decay, doub
     const tw_adamw k = {.grad = (float)clip, .decay_factor = (float)(1 - lr * decay), .beta1 = (float)BETA1, .beta2 = (float)BETA2,
                         .eps = (float)EPS, .rate = (float)(lr / (1 - pow(BETA1, t))), .root = (float)sqrt(1 - pow(BETA2, t))};
     tw_param *p = s->param;
-    return TW_BACKEND(o->be, o->be->step_adamw(o->dev, p->value, s->state[0], s->state[1], p->grad, p->n, &k));
+    return TW_BACKEND(o->be, o->be->step_adamw(o->dev, p->device, s->state[0], s->state[1], p->grad, p->n, &k));
 }
 
 /* LARS's local rate: eta ||w|| / (||g|| + decay ||w||). */
 static int local_rate(tw_optim *o, const tw_param *p, double *decay, double clip, double *local)
 {
     double w, g;
-    if (norm_of(o, &w, p->value, p->n) != 0 || norm_of(o, &g, p->grad, p->n) != 0)
+    if (norm_of(o, &w, p->device, p->n) != 0 || norm_of(o, &g, p->grad, p->n) != 0)
         return -1;
     g *= clip;
     if (w > 0 && g > 0) {
@@ -144,7 +151,7 @@ static int step_momentum(tw_optim *o, struct slot *s, double lr, double decay, d
         out = 1;
     }
     const tw_momentum k = {(float)clip, (float)decay, (float)MOMENTUM, (float)into, (float)out};
-    return TW_BACKEND(o->be, o->be->step_momentum(o->dev, p->value, s->state[0], p->grad, p->n, &k));
+    return TW_BACKEND(o->be, o->be->step_momentum(o->dev, p->device, s->state[0], p->grad, p->n, &k));
 }
 
 int tw_optim_step(tw_optim *o, double lr, double weight_decay, double clip)
@@ -171,7 +178,17 @@ tw_optim_state tw_optim_state_at(const tw_optim *o, int i)
     static const char *const adam[] = {"exp_avg", "exp_avg_sq"};
     const int each = states_each(o), k = i % each;
     const struct slot *s = &o->slot[i / each];
-    return (tw_optim_state){each == 2 ? adam[k] : "momentum", s->param, s->state[k]};
+    return (tw_optim_state){each == 2 ? adam[k] : "momentum", s->param, o->host + (s->state[k] - o->block)};
+}
+
+int tw_optim_download(tw_optim *o)
+{
+    return o->be->unified ? 0 : TW_BACKEND(o->be, o->be->download(o->dev, o->host, o->block, o->bytes));
+}
+
+int tw_optim_upload(tw_optim *o)
+{
+    return o->be->unified ? 0 : TW_BACKEND(o->be, o->be->upload(o->dev, o->block, o->host, o->bytes));
 }
 
 int64_t tw_optim_steps(const tw_optim *o)

@@ -29,10 +29,14 @@ double tw_clip(double norm, double max);
 typedef struct {
     const char *name;    /* "momentum", "exp_avg", "exp_avg_sq" */
     const tw_param *of;
-    float *value;        /* [of->n], owned by the optimizer */
+    float *value;        /* [of->n], host memory, owned by the optimizer */
 } tw_optim_state;
 int tw_optim_states(const tw_optim *o);
 tw_optim_state tw_optim_state_at(const tw_optim *o, int i);
+/* Bring the state to host memory before it is read; take it over from there. Nothing to do where device memory is host memory.
+ * 0, or -1 and tw_error(). */
+int tw_optim_download(tw_optim *o);
+int tw_optim_upload(tw_optim *o);
 /* Steps taken (AdamW's t): part of the state. */
 int64_t tw_optim_steps(const tw_optim *o);
 void tw_optim_set_steps(tw_optim *o, int64_t steps);

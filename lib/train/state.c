@@ -35,7 +35,7 @@ int tw_state_save(const char *path, const tw_learner *l)
     tw_named_tensor *t = tw_calloc((size_t)most, sizeof *t);
     char(*name)[NAME] = tw_calloc((size_t)states, sizeof *name);
     int rc = -1;
-    if (t == NULL || name == NULL)
+    if (t == NULL || name == NULL || tw_net_download(net) != 0 || tw_optim_download(l->optim) != 0)
         goto done;
     int n = tw_network_tensors(t, net, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD);
     for (int i = 0; i < states; i++) {
@@ -77,7 +77,9 @@ int tw_state_save_backbone(const char *path, const tw_learner *l)
     tw_network_description d;
     tw_network_describe(&d, &alone);
     const int n = tw_network_tensors(t, l->net, TW_NETWORK_BACKBONE);
-    const int rc = tw_safetensors_write(path, t, n, (const char *const(*)[2])d.pair, d.n);
+    int rc = tw_net_download(l->net);
+    if (rc == 0)
+        rc = tw_safetensors_write(path, t, n, (const char *const(*)[2])d.pair, d.n);
     free(t);
     return rc;
 }
@@ -140,5 +142,5 @@ int tw_state_load(tw_learner *l, const tw_checkpoint *f)
             return -1;
     }
     tw_optim_set_steps(l->optim, count[6]);
-    return 0;
+    return tw_optim_upload(l->optim);
 }
