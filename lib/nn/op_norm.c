@@ -74,4 +74,5 @@ static int backward(tw_node *n)
     return TW_BACKEND(be, be->norm_backward_apply(n->ctx->dev, &norm, n->dx, n->dy, n->x));
 }
 
-const tw_op tw_op_norm = {.name = "norm", .sums_gradients = true, .open = open, .count = count, .forward = forward, .backward = backward};
+const tw_op tw_op_norm = {.name = "norm", .sums_gradients = true, .reads_x = true, .reads_y = true, .open = open, .count = count,
+                          .forward = forward, .backward = backward};

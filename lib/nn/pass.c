@@ -32,7 +32,7 @@ static size_t element_size(const tw_context *ctx)
     return tw_dtype_size(ctx->net->config.precision);
 }
 
-static int infer_shapes(tw_pass *p, tw_shape in)
+static int infer_shapes(tw_pass *p, tw_shape in, int64_t first_row)
 {
     for (int i = 0; i < p->n; i++) {
         tw_node *n = &p->node[i];
@@ -40,6 +40,7 @@ static int infer_shapes(tw_pass *p, tw_shape in)
         n->layer = l;
         n->index = i;
         n->ctx = p->ctx;
+        n->first_row = first_row;
         n->in = l->in == 0 ? in : p->node[l->in - 1].out;
         n->out = n->in;
         n->out.C = l->K;
@@ -51,17 +52,22 @@ static int infer_shapes(tw_pass *p, tw_shape in)
     return 0;
 }
 
-/* In training every value lives on for the backward pass; else only until its last user has run. */
+/* Value v (0: the input, outside) is needed until then. */
+static void needed(tw_pass *p, int v, int until)
+{
+    if (v > 0 && p->value[v - 1].last < until)
+        p->value[v - 1].last = until;
+}
+
+/* A value lives until its last user has run; in training one that a backward pass reads lives on for it. */
 static void place_values(tw_pass *p)
 {
     for (int i = 0; i < p->n; i++) {
         const size_t bytes = i < p->n - 1 ? tw_shape_elements(&p->node[i].out) * element_size(p->ctx) : 0;
-        p->value[i] = (tw_block){.bytes = bytes, .first = i, .last = p->ctx->train ? p->n : i};
         const tw_layer *l = p->node[i].layer;
-        if (!p->ctx->train && l->in > 0)
-            p->value[l->in - 1].last = i;
-        if (!p->ctx->train && l->shortcut > 0)
-            p->value[l->shortcut - 1].last = i;
+        p->value[i] = (tw_block){.bytes = bytes, .first = i, .last = p->ctx->train && l->op->reads_y ? p->n : i};
+        needed(p, l->in, p->ctx->train && l->op->reads_x ? p->n : i);
+        needed(p, l->shortcut, i);
     }
     p->value_bytes = tw_arena_place(p->value, p->n);
 }
@@ -124,7 +130,7 @@ static int allocate(tw_pass *p)
     return 0;
 }
 
-tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, bool input_gradient)
+tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, int64_t first_row, bool input_gradient)
 {
     tw_pass *p = tw_calloc(1, sizeof *p);
     if (p == NULL)
@@ -138,7 +144,7 @@ tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, bool input
     p->users = tw_calloc(n + 1, sizeof *p->users);
     if (p->node == NULL || p->value == NULL || p->grad == NULL || p->dx == NULL || p->users == NULL)
         goto err;
-    if (infer_shapes(p, in) != 0)
+    if (infer_shapes(p, in, first_row) != 0)
         goto err;
     place_values(p);
     for (int i = 0; i < p->n; i++)
