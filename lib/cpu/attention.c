@@ -64,7 +64,8 @@ static tw_panels lay(float *memory, const float *b, size_t row, size_t col, int 
 }
 
 /* to [T,width] = scale times the head's columns of x, whose rows are `stride` long. */
-TW_KERNEL void gather_any(float *restrict to, const void *restrict x, size_t at, size_t stride, int T, int width, float scale, tw_dtype t)
+TW_KERNEL void gather_any(float *restrict to, const void *restrict x, size_t at, size_t stride, int T, int width, float scale,
+                           tw_dtype t)
 {
     for (int i = 0; i < T; i++)
         for (int c = 0; c < width; c++)
@@ -76,7 +77,8 @@ TW_CLONES static void gather(float *to, const void *x, size_t at, size_t stride,
     TW_BY_TYPE(t, gather_any, to, x, at, stride, T, width, scale);
 }
 
-TW_KERNEL void scatter_any(void *restrict x, const float *restrict from, size_t at, size_t stride, int T, int width, float scale, tw_dtype t)
+TW_KERNEL void scatter_any(void *restrict x, const float *restrict from, size_t at, size_t stride, int T, int width, float scale,
+                            tw_dtype t)
 {
     for (int i = 0; i < T; i++)
         for (int c = 0; c < width; c++)
@@ -215,7 +217,8 @@ TW_CLONES static float dot_product(const float *a, const float *b, int n)
 static void backward_head(const room *r, const float *log_sum)
 {
     const size_t width = (size_t)r->width, T = (size_t)r->T;
-    const tw_panels keys = lay(r->panel[0], r->k, width, 1, r->T, r->width), values = lay(r->panel[1], r->v, width, 1, r->T, r->width);
+    const tw_panels keys = lay(r->panel[0], r->k, width, 1, r->T, r->width);
+    const tw_panels values = lay(r->panel[1], r->v, width, 1, r->T, r->width);
     const tw_panels keys_across = lay(r->panel[2], r->k, 1, width, r->width, r->T);
     for (int first = 0; first < r->T; first += ROWS) {
         const int n = (int)tw_min(ROWS, r->T - first);

@@ -105,7 +105,8 @@ int tw_cpu_relu_forward(tw_dev *d, void *y, const void *x, size_t n)
     return 0;
 }
 
-TW_KERNEL void relu_backward_any(void *restrict dx, const void *restrict dy, const void *restrict x, size_t from, size_t to, tw_dtype t)
+TW_KERNEL void relu_backward_any(void *restrict dx, const void *restrict dy, const void *restrict x, size_t from, size_t to,
+                                 tw_dtype t)
 {
     for (size_t i = from; i < to; i++)
         tw_put(dx, i, tw_get(x, i, t) > 0 ? tw_get(dy, i, t) : 0, t);
@@ -147,7 +148,8 @@ int tw_cpu_gelu_forward(tw_dev *d, void *y, const void *x, size_t n)
 }
 
 /* Phi(x) + x phi(x) */
-TW_KERNEL void gelu_backward_any(void *restrict dx, const void *restrict dy, const void *restrict x, size_t from, size_t to, tw_dtype t)
+TW_KERNEL void gelu_backward_any(void *restrict dx, const void *restrict dy, const void *restrict x, size_t from, size_t to,
+                                 tw_dtype t)
 {
     for (size_t i = from; i < to; i++) {
         const float v = tw_get(x, i, t), density = 0.39894228f * tw_exp(-0.5f * v * v);

@@ -1,5 +1,5 @@
-/* LayerNorm, a row at a time in f32. Gradients of gamma and beta are added up per piece of rows, then over the pieces in order: their
- * bits depend on the shape only. */
+/* LayerNorm, a row at a time in f32. Gradients of gamma and beta are added up per piece of rows, then over the pieces in order:
+ * their bits depend on the shape only. */
 #include "cpu/ops.h"
 
 #include "cpu/device.h"
@@ -110,7 +110,8 @@ TW_CLONES static void backward_piece(const tw_layer_norm *n, void *dx, float *su
     TW_BY_TYPE(t, backward_any, n, dx, sums, dy, x, first);
 }
 
-int tw_cpu_layer_norm_backward(tw_dev *d, const tw_layer_norm *n, void *dx, float *dgamma, float *dbeta, const void *dy, const void *x)
+int tw_cpu_layer_norm_backward(tw_dev *d, const tw_layer_norm *n, void *dx, float *dgamma, float *dbeta, const void *dy,
+                               const void *x)
 {
     const int64_t pieces = tw_pieces(n->rows, PIECE), C = n->C;
     float *sums = tw_dev_scratch(d, TW_SCRATCH_PARTIAL, (size_t)(pieces * 2 * C) * sizeof *sums);

@@ -48,7 +48,8 @@ int tw_cpu_mean_forward(tw_dev *d, void *y, const void *x, int N, int HW, int C)
 int tw_cpu_mean_backward(tw_dev *d, void *dx, const void *dy, int N, int HW, int C);
 
 int tw_cpu_layer_norm_forward(tw_dev *d, const tw_layer_norm *n, void *y, const void *x);
-int tw_cpu_layer_norm_backward(tw_dev *d, const tw_layer_norm *n, void *dx, float *dgamma, float *dbeta, const void *dy, const void *x);
+int tw_cpu_layer_norm_backward(tw_dev *d, const tw_layer_norm *n, void *dx, float *dgamma, float *dbeta, const void *dy,
+                               const void *x);
 int tw_cpu_attention_forward(tw_dev *d, const tw_attention *a, void *y, const void *qkv);
 int tw_cpu_attention_backward(tw_dev *d, const tw_attention *a, void *dqkv, const void *dy, const void *y, const void *qkv);
 int tw_cpu_tokens_forward(tw_dev *d, const tw_tokens *t, void *y, const void *x);

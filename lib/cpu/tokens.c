@@ -35,7 +35,8 @@ TW_CLONES static void base_token(float *base, const tw_tokens *t, int i)
     base_any(base, t, i);
 }
 
-TW_KERNEL void place_any(void *restrict y, const void *restrict x, const float *restrict base, const tw_tokens *t, size_t n, tw_dtype type)
+TW_KERNEL void place_any(void *restrict y, const void *restrict x, const float *restrict base, const tw_tokens *t, size_t n,
+                         tw_dtype type)
 {
     const size_t C = (size_t)t->C, T = 1 + (size_t)t->patches;
     for (size_t c = 0; c < C; c++)
@@ -64,7 +65,8 @@ int tw_cpu_tokens_forward(tw_dev *d, const tw_tokens *t, void *y, const void *x)
 }
 
 /* sum [C] = over the pictures, in their order, of dy's token i; its patch to dx. */
-TW_KERNEL void gather_any(float *restrict sum, void *restrict dx, const void *restrict dy, const tw_tokens *t, size_t i, tw_dtype type)
+TW_KERNEL void gather_any(float *restrict sum, void *restrict dx, const void *restrict dy, const tw_tokens *t, size_t i,
+                          tw_dtype type)
 {
     const size_t C = (size_t)t->C, T = 1 + (size_t)t->patches;
     memset(sum, 0, C * sizeof *sum);
@@ -120,7 +122,8 @@ int tw_cpu_tokens_backward(tw_dev *d, const tw_tokens *t, void *dx, float *dbias
     return 0;
 }
 
-TW_KERNEL void mean_any(void *restrict y, const void *restrict x, size_t n, size_t T, size_t C, size_t first, size_t count, tw_dtype t)
+TW_KERNEL void mean_any(void *restrict y, const void *restrict x, size_t n, size_t T, size_t C, size_t first, size_t count,
+                        tw_dtype t)
 {
     for (size_t c = 0; c < C; c++) {
         float sum = 0;
@@ -138,8 +141,8 @@ int tw_cpu_token_mean_forward(tw_dev *d, void *y, const void *x, int N, int T, i
     return 0;
 }
 
-TW_KERNEL void mean_backward_any(void *restrict dx, const void *restrict dy, size_t n, size_t T, size_t C, size_t first, size_t count,
-                                 tw_dtype t)
+TW_KERNEL void mean_backward_any(void *restrict dx, const void *restrict dy, size_t n, size_t T, size_t C, size_t first,
+                                 size_t count, tw_dtype t)
 {
     const float scale = 1 / (float)count;
     for (size_t i = 0; i < T; i++) {
@@ -178,8 +181,8 @@ static float kept(const tw_drop *drop, int sample)
     return (double)tw_rng_u32(&rng) >= drop->p * 0x1p32 ? (float)(1 / (1 - drop->p)) : 0;
 }
 
-TW_KERNEL void residual_any(void *restrict y, const void *restrict x, const void *restrict shortcut, size_t from, size_t to, float scale,
-                            tw_dtype t)
+TW_KERNEL void residual_any(void *restrict y, const void *restrict x, const void *restrict shortcut, size_t from, size_t to,
+                            float scale, tw_dtype t)
 {
     for (size_t i = from; i < to; i++)
         tw_put(y, i, tw_get(shortcut, i, t) + scale * tw_get(x, i, t), t);

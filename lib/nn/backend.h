@@ -156,7 +156,8 @@ typedef struct tw_backend {
 
     int (*layer_norm_forward)(tw_dev *d, const tw_layer_norm *n, void *y, const void *x);
     /* dx; dgamma, dbeta [C] += */
-    int (*layer_norm_backward)(tw_dev *d, const tw_layer_norm *n, void *dx, float *dgamma, float *dbeta, const void *dy, const void *x);
+    int (*layer_norm_backward)(tw_dev *d, const tw_layer_norm *n, void *dx, float *dgamma, float *dbeta, const void *dy,
+                               const void *x);
 
     /* qkv [N,T,3,heads,width] -> y [N,T,heads,width] */
     int (*attention_forward)(tw_dev *d, const tw_attention *a, void *y, const void *qkv);

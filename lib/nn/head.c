@@ -76,7 +76,8 @@ int tw_build_head(tw_net *net, const tw_net_config *c)
     int x = add_linear(&b, "projection_head.0", 0, net->feature_dim, H);
     x = add_norm(&b, "projection_head.1", x, H);
     if (c->drop > 0)
-        x = tw_graph_add(g, (tw_layer){.op = &tw_op_dropout, .in = x, .shortcut = -1, .param = -1, .C = H, .K = H, .drop = c->drop});
+        x = tw_graph_add(g, (tw_layer){.op = &tw_op_dropout, .in = x, .shortcut = -1, .param = -1, .C = H, .K = H,
+                                       .drop = c->drop});
     x = add_linear(&b, "projection_head.4", x, H, H);
     x = add_norm(&b, "projection_head.5", x, H);
     x = add_linear(&b, "last_linear", x, H, K);

@@ -13,7 +13,7 @@ static tw_layer_norm describe(const tw_node *n)
     const tw_param *p = &n->ctx->net->param[n->layer->param];
     const int64_t rows = tw_shape_rows(&n->in);
     float *mean = n->keep;
-    return (tw_layer_norm){.rows = rows, .C = n->layer->C, .eps = n->layer->eps, .gamma = p[0].value, .beta = p[1].value,
+    return (tw_layer_norm){.rows = rows, .C = n->layer->C, .eps = n->layer->eps, .gamma = p[0].device, .beta = p[1].device,
                            .mean = mean, .rstd = mean + rows};
 }
 

@@ -37,5 +37,5 @@ static int backward(tw_node *n)
     return n->dx == NULL ? 0 : TW_BACKEND(be, be->linear_backward_data(n->state, n->dx, n->dy));
 }
 
-const tw_op tw_op_linear = {.name = "linear", .reads_x = true, .open = open, .close = close, .bytes = bytes, .weights = weights, .forward = forward,
-                            .backward = backward};
+const tw_op tw_op_linear = {.name = "linear", .reads_x = true, .open = open, .close = close, .bytes = bytes, .weights = weights,
+                            .forward = forward, .backward = backward};

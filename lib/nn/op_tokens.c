@@ -57,19 +57,24 @@ static int tokens_open(tw_node *n)
     const int H = n->in.H, W = n->in.W, g = side_of(n);
     if (!resized(n))
         return 0;
-    float *resize = n->state = n->ctx->be->alloc(n->ctx->dev, tokens_bytes(n));
-    float *down = tw_calloc((size_t)(H + W) * (size_t)g, sizeof *down), *across = down + (size_t)H * (size_t)g;
-    if (resize == NULL || down == NULL) {
-        free(down);
-        return resize == NULL ? tw_backend_failed(n->ctx->be) : -1;
-    }
+    const size_t bytes = tokens_bytes(n);
+    float *down = tw_calloc((size_t)(H + W) * (size_t)g, sizeof *down), *both = tw_calloc(bytes, 1);
+    int rc = -1;
+    if (down == NULL || both == NULL)
+        goto done;
+    float *across = down + (size_t)H * (size_t)g;
     resize_weights(down, H, g);
     resize_weights(across, W, g);
     for (int i = 0; i < H * W; i++)
         for (int k = 0; k < g * g; k++)
-            resize[(size_t)i * (size_t)(g * g) + (size_t)k] = down[i / W * g + k / g] * across[i % W * g + k % g];
+            both[(size_t)i * (size_t)(g * g) + (size_t)k] = down[i / W * g + k / g] * across[i % W * g + k % g];
+    n->state = n->ctx->be->alloc(n->ctx->dev, bytes);
+    rc = n->state == NULL ? tw_backend_failed(n->ctx->be)
+                          : TW_BACKEND(n->ctx->be, n->ctx->be->upload(n->ctx->dev, n->state, both, bytes));
+done:
     free(down);
-    return 0;
+    free(both);
+    return rc;
 }
 
 static void tokens_close(tw_node *n)
@@ -81,8 +86,8 @@ static void tokens_close(tw_node *n)
 static tw_tokens describe(const tw_node *n)
 {
     const tw_param *p = &n->ctx->net->param[n->layer->param];
-    return (tw_tokens){.N = n->in.N, .patches = n->in.H * n->in.W, .C = n->in.C, .grid = side_of(n), .bias = p[3].value,
-                       .cls = p[0].value, .pos = p[1].value, .resize = n->state};
+    return (tw_tokens){.N = n->in.N, .patches = n->in.H * n->in.W, .C = n->in.C, .grid = side_of(n), .bias = p[3].device,
+                       .cls = p[0].device, .pos = p[1].device, .resize = n->state};
 }
 
 static int tokens_forward(tw_node *n)
@@ -132,14 +137,16 @@ static int count(const tw_node *n)
 
 static int mean_forward(tw_node *n)
 {
-    const tw_backend *be = n->ctx->be;
-    return TW_BACKEND(be, be->token_mean_forward(n->ctx->dev, n->y, n->x, n->in.N, n->in.H * n->in.W, n->in.C, n->layer->first, count(n)));
+    const tw_context *c = n->ctx;
+    const int T = n->in.H * n->in.W;
+    return TW_BACKEND(c->be, c->be->token_mean_forward(c->dev, n->y, n->x, n->in.N, T, n->in.C, n->layer->first, count(n)));
 }
 
 static int mean_backward(tw_node *n)
 {
-    const tw_backend *be = n->ctx->be;
-    return TW_BACKEND(be, be->token_mean_backward(n->ctx->dev, n->dx, n->dy, n->in.N, n->in.H * n->in.W, n->in.C, n->layer->first, count(n)));
+    const tw_context *c = n->ctx;
+    const int T = n->in.H * n->in.W;
+    return TW_BACKEND(c->be, c->be->token_mean_backward(c->dev, n->dx, n->dy, n->in.N, T, n->in.C, n->layer->first, count(n)));
 }
 
 /* The shortcut's channels before its own. No backward pass: for evaluation. */

@@ -7,7 +7,8 @@
 
 typedef struct tw_pass tw_pass;
 
-/* ctx is kept. first_row: number of the pass's first row among the plan's. input_gradient: backward fills dx. NULL and tw_error(). */
+/* ctx is kept. first_row: number of the pass's first row among the plan's. input_gradient: backward fills dx. NULL and
+ * tw_error(). */
 tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, int64_t first_row, bool input_gradient);
 void tw_pass_free(tw_pass *p);
 

@@ -147,7 +147,8 @@ tw_plan *tw_plan_new(tw_net *net, const tw_view_group *v, int n_groups, int B, t
     tw_plan *p = tw_calloc(1, sizeof *p);
     if (p == NULL)
         return NULL;
-    *p = (tw_plan){.ctx = {.net = net, .be = net->be, .dev = net->dev, .train = train, .batch = batch, .B = B}, .net = net, .n_groups = n_groups, .B = B};
+    *p = (tw_plan){.ctx = {.net = net, .be = net->be, .dev = net->dev, .train = train, .batch = batch, .B = B},
+                   .net = net, .n_groups = n_groups, .B = B};
     net->be->enter(net->dev);
     p->group = tw_calloc((size_t)n_groups, sizeof *p->group);
     if (p->group == NULL || make_groups(p, v) != 0)

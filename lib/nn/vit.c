@@ -1,5 +1,5 @@
-/* Vision transformers (Dosovitskiy et al. 2020, DeiT's sizes) as timm and DINO build them: pre-norm, bias everywhere, exact GELU, CLS
- * token, stochastic depth growing linearly with depth. */
+/* Vision transformers (Dosovitskiy et al. 2020, DeiT's sizes) as timm and DINO build them: pre-norm, bias everywhere, exact GELU,
+ * CLS token, stochastic depth growing linearly with depth. */
 #include "core/error.h"
 #include "nn/model.h"
 #include "nn/op.h"
@@ -21,19 +21,21 @@ static int add_linear(tw_graph *g, int in, int param, int C, int K)
 /* x + branch, the branch left out for a share of the samples */
 static int add_residual(tw_graph *g, int branch, int x, int C, double drop)
 {
-    return tw_graph_add(g, (tw_layer){.op = &tw_op_residual, .in = branch, .shortcut = x, .param = -1, .C = C, .K = C, .drop = drop});
+    return tw_graph_add(g, (tw_layer){.op = &tw_op_residual, .in = branch, .shortcut = x, .param = -1, .C = C, .K = C,
+                                      .drop = drop});
 }
 
 /* Tokens from..: one, or all that follow (count 0), averaged. */
 static int add_mean(tw_graph *g, int in, int C, int first, int count)
 {
-    return tw_graph_add(g, (tw_layer){.op = &tw_op_token_mean, .in = in, .shortcut = -1, .param = -1, .C = C, .K = C, .first = first,
-                                      .count = count});
+    return tw_graph_add(g, (tw_layer){.op = &tw_op_token_mean, .in = in, .shortcut = -1, .param = -1, .C = C, .K = C,
+                                      .first = first, .count = count});
 }
 
 static int add_attention(tw_graph *g, int qkv, int C, int heads)
 {
-    return tw_graph_add(g, (tw_layer){.op = &tw_op_attention, .in = qkv, .shortcut = -1, .param = -1, .C = 3 * C, .K = C, .heads = heads});
+    return tw_graph_add(g, (tw_layer){.op = &tw_op_attention, .in = qkv, .shortcut = -1, .param = -1, .C = 3 * C, .K = C,
+                                      .heads = heads});
 }
 
 /* Pictures to tokens. */
