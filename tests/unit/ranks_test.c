@@ -1,0 +1,201 @@
+/* Goal: 2 and 4 ranks take the steps of one rank with the batches of all: the weights after three steps are off by less than 0.1 % of
+ * the update, with two views and with crops, LARS and AdamW, in bunches; every rank ends with the same bits, and a second run too. */
+#include "test.h"
+
+#include "core/mem.h"
+#include "formula.h"
+#include "stream/crc32c.h"
+#include "train/step.h"
+
+#include <unistd.h>
+
+enum { BATCH = 8, STEPS = 3 }; /* of all ranks */
+
+typedef struct {
+    const char *name;
+    tw_optim_kind optim;
+    int n_groups;
+    tw_view_group group[2];
+    double lr, weight_decay, clip, drop;
+    int bunch; /* samples */
+    bool self_label;
+} three;
+
+static const three cases[] = {
+    {"lars-two", TW_LARS, 1, {{2, 32, 32}}, 0.2, 1.5e-6, 0, 0, BATCH, false},
+    {"lars-crops", TW_LARS, 2, {{2, 32, 32}, {3, 24, 24}}, 0.2, 1.5e-6, 0, 0, 4, false},
+    {"admw-two", TW_ADAMW, 1, {{2, 32, 32}}, 1e-5, 0.05, 3, 0, 4, false},
+    {"admw-crops", TW_ADAMW, 2, {{2, 32, 32}, {3, 24, 24}}, 1e-5, 0.05, 3, 0, BATCH, false},
+};
+enum { CASES = sizeof cases / sizeof *cases };
+
+/* This rank's part of the pictures of step t: samples [rank * B, rank * B + B) of every view. Noise on tiles of 8 x 8. */
+static void draw(uint8_t **pictures, const three *c, int t, int rank, int B)
+{
+    for (int i = 0; i < c->n_groups; i++) {
+        const tw_view_group *g = &c->group[i];
+        const uint64_t number = (uint64_t)(2000 + 10 * t + i);
+        size_t to = 0;
+        for (int v = 0; v < g->n_views; v++)
+            for (int b = 0; b < B; b++)
+                for (int y = 0; y < g->H; y++)
+                    for (int x = 0; x < g->W; x++)
+                        for (int ch = 0; ch < 3; ch++) {
+                            const int n = v * BATCH + rank * B + b, tile = ((n * (g->H / 8) + y / 8) * (g->W / 8) + x / 8) * 3 + ch;
+                            const size_t k = (size_t)(((n * g->H + y) * g->W + x) * 3 + ch);
+                            pictures[i][to++] = (uint8_t)floor(256 * (0.7 * formula_uniform((uint64_t)tile, number + 500) +
+                                                                      0.3 * formula_uniform(k, number)));
+                        }
+    }
+}
+
+static bool of_linear(const char *name)
+{
+    return strstr(name, "last_linear.bias") != NULL || strstr(name, "head.0.bias") != NULL || strstr(name, "head.4.bias") != NULL;
+}
+
+/* As formula_fill, which takes its time over each number. */
+static void fill(tw_net *net)
+{
+    for (int i = 0; i < tw_net_params(net); i++) {
+        const tw_param *p = tw_net_param(net, i);
+        const double low = formula_value(p, 0), high = formula_value(p, 1);
+        for (size_t k = 0; p->dtype == TW_F32 && k < p->n; k++)
+            ((float *)p->value)[k] = (float)(low + (high - low) * formula_uniform(k, (uint64_t)i));
+    }
+    tw_net_changed(net);
+}
+
+/* Every third weight, one after the other, without those whose gradient is 0 but for rounding, of which AdamW makes whole steps: the
+ * biases that the norms behind them take away again. Returns how many. */
+static size_t sample(float *to, tw_net *net)
+{
+    size_t n = 0;
+    for (int i = 0; i < tw_net_params(net); i++) {
+        const tw_param *p = tw_net_param(net, i);
+        for (size_t k = 0; p->trained && !of_linear(p->name) && k < p->n; k += 3, n++)
+            if (to != NULL)
+                to[n] = ((const float *)p->value)[k];
+    }
+    return n;
+}
+
+/* Whether all ranks have the same. */
+static bool agreed(tw_comm *comm, const float *x, size_t n)
+{
+    const uint32_t mine = tw_crc32c(0, x, n * sizeof *x);
+    uint32_t all[4];
+    bool same = comm->gather(comm, all, &mine, sizeof mine) == 0;
+    for (int r = 0; r < comm->ranks; r++)
+        same = same && all[r] == mine;
+    return same;
+}
+
+/* What three steps change; *n numbers, to be freed. As in a run's warm-up, the first step's rate is 0. */
+static float *take_steps(size_t *n, const three *c, tw_comm *comm)
+{
+    const int B = BATCH / comm->ranks;
+    uint8_t *pictures[2] = {NULL, NULL};
+    const tw_net_config config = {.backbone = "resnet18", .head = true, .hid_dim = 64, .dim = 12, .act = "relu", .drop = c->drop,
+                                  .precision = TW_F32, .threads = 1, .seed = 3, .comm = comm, .blank = true,
+                                  .bunch = comm->neighbours(comm, c->bunch > B ? c->bunch / B : 1),
+                                  .bunch_samples = c->bunch < B ? c->bunch : 0};
+    tw_net *net = tw_net_new("cpu", &config);
+    tw_optim *optim = net != NULL ? tw_optim_new(net, c->optim, 1) : NULL;
+    const tw_step_options so = {{0, 1, 1}, c->clip};
+    tw_step *step = optim != NULL ? tw_step_new(net, optim, c->group, c->n_groups, B, &so) : NULL;
+    CHECK(step != NULL);
+    if (step == NULL)
+        return NULL;
+    fill(net);
+    *n = sample(NULL, net);
+    float *before = tw_calloc(*n, sizeof *before), *after = tw_calloc(*n, sizeof *after);
+    sample(before, net);
+    for (int i = 0; i < c->n_groups; i++)
+        pictures[i] = tw_calloc((size_t)(c->group[i].n_views * B * c->group[i].H * c->group[i].W * 3), 1);
+    for (int t = 0; t < STEPS; t++) {
+        const tw_step_plan p = {t == 0 ? 0 : c->lr, c->weight_decay, c->self_label, {0.5, 0}, t};
+        tw_step_result r;
+        draw(pictures, c, t, comm->rank, B);
+        CHECK(tw_step_run(step, &r, pictures, &p) == 1);
+    }
+    sample(after, net);
+    CHECK(agreed(comm, after, *n));
+    for (size_t i = 0; i < *n; i++)
+        after[i] -= before[i];
+    free(before);
+    tw_step_free(step);
+    tw_optim_free(optim);
+    tw_net_free(net);
+    for (int i = 0; i < c->n_groups; i++)
+        free(pictures[i]);
+    return after;
+}
+
+/* One rank of a run; the first one's changes go to PREFIX.CASE. */
+static int as_rank(const char *prefix)
+{
+    tw_comm *comm = tw_comm_open();
+    CHECK(comm != NULL);
+    if (comm == NULL)
+        return 1;
+    for (int k = 0; k < CASES; k++) {
+        char path[300];
+        size_t n = 0;
+        float *x = take_steps(&n, &cases[k], comm);
+        snprintf(path, sizeof path, "%s.%s", prefix, cases[k].name);
+        FILE *f = comm->rank == 0 ? fopen(path, "w") : NULL;
+        CHECK(comm->rank > 0 || (f != NULL && fwrite(x, sizeof *x, n, f) == n && fclose(f) == 0));
+        free(x);
+    }
+    CHECK(comm->close(comm) == 0);
+    return test_failed != 0;
+}
+
+/* How far the changes that a run of several ranks wrote are from those wanted, as a share of these. */
+static double off(const char *prefix, const char *name, const float *want, size_t n)
+{
+    char path[300];
+    double distance = 0, size = 0;
+    snprintf(path, sizeof path, "%s.%s", prefix, name);
+    FILE *f = fopen(path, "r");
+    float *x = tw_calloc(n, sizeof *x);
+    CHECK(f != NULL && fread(x, sizeof *x, n, f) == n);
+    for (size_t i = 0; i < n; i++) {
+        const double d = (double)x[i] - (double)want[i];
+        distance += d * d;
+        size += (double)want[i] * (double)want[i];
+    }
+    if (f != NULL)
+        fclose(f);
+    free(x);
+    unlink(path);
+    return sqrt(distance / size);
+}
+
+int main(int argc, char **argv)
+{
+    char prefix[64], command[4600];
+    float *want[CASES];
+    size_t n[CASES];
+    if (argc > 1)
+        return as_rank(argv[1]);
+    if (system("command -v mpirun > /dev/null") != 0)
+        test_skip("no mpirun");
+    snprintf(prefix, sizeof prefix, "/tmp/twist-ranks-%d", (int)getpid());
+    for (int k = 0; k < CASES; k++)
+        want[k] = take_steps(&n[k], &cases[k], tw_comm_single());
+    for (int ranks = 2; ranks <= 4; ranks += 2) {
+        snprintf(command, sizeof command, "mpirun --oversubscribe --allow-run-as-root --bind-to none -n %d %s %s 2>&1", ranks, argv[0],
+                 prefix);
+        CHECK(system(command) == 0);
+        for (int k = 0; k < CASES; k++) {
+            const double d = off(prefix, cases[k].name, want[k], n[k]);
+            printf("%s: %d ranks are off by %.2g of the update\n", cases[k].name, ranks, d);
+            CHECK(d < 1e-3);
+        }
+    }
+    for (int k = 0; k < CASES; k++)
+        free(want[k]);
+    return test_done();
+}
