@@ -23,7 +23,7 @@ MPI_SO = $(if $(shell command -v $(MPICC)),$(BIN)/libtwist-mpi.so)
 LDLIBS = -lmsgpackc -ljpeg -lpng -lwebpdemux -lwebp -lgif -lzstd -lz -lcjson -lpthread -ldl -lm
 # What `make lint` and `make fuzz` want beside these.
 DEBIAN_DEV = cppcheck clang libclang-rt-14-dev
-DEBIAN = gcc make pkg-config libdnnl-dev libmsgpack-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev libzstd-dev zlib1g-dev libcjson-dev librandom123-dev \
+DEBIAN = gcc make pkg-config libdnnl-dev libmsgpack-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev libzstd-dev zlib1g-dev libcjson-dev librandom123-dev libzmq3-dev \
 	libopenmpi-dev openmpi-bin bats bats-support bats-assert mandoc
 
 all: $(PROGRAMS) $(BIN)/libtwist-cpu.so $(MPI_SO) ## all: programs and libraries, in bin/

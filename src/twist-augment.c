@@ -13,7 +13,7 @@
 static const char usage[] =
     "usage: twist-augment [options]\n"
     "Reads an images stream, writes a views stream: each picture's random (or evaluation) crops, as Pillow makes them.\n"
-    "  -i, --input ENDPOINT     -, a file, pipe:COMMAND (default -)     -o, --output ENDPOINT  -, a file (default -)\n"
+    "  -i, --input ENDPOINT     -, a file, pipe:COMMAND, tcp://, ipc:// (default -)     -o, --output ENDPOINT  -, a file, tcp://, ipc:// (default -)\n"
     "      --aug NAME           barlow, multicrop, moco, rand, linear or eval (default multicrop)\n"
     "      --policy FILE        the views that FILE says instead\n"
     "      --size PX            of the views (default 224)    --local-size PX  of local crops (default 96)\n"
@@ -181,6 +181,20 @@ static void write_out(struct run *r, struct job *j)
         tw_progress("%lld samples, %.0f/s", (long long)r->written, rate);
 }
 
+/* Where no input is there yet, what is done goes out, so that nothing waits here for the samples behind it. */
+static void hand_on(struct run *r)
+{
+    while (!tw_reader_ready(r->reader, tw_pool_pending(r->pool) > 0)) {
+        struct job *j = tw_pool_take_ready(r->pool);
+        if (j != NULL)
+            write_out(r, j);
+        else if (tw_pool_pending(r->pool) == 0 && tw_writer_flush(r->writer) != 0)
+            give_up(r);
+        else if (tw_pool_pending(r->pool) == 0)
+            return;
+    }
+}
+
 /* A job to read into; where all are under way, or too much memory is, the oldest is written first. */
 static struct job *next_job(struct run *r)
 {
@@ -209,6 +223,7 @@ static void samples(struct run *r)
     int rc;
     for (;;) {
         struct job *j = next_job(r);
+        hand_on(r);
         if ((rc = tw_reader_next(r->reader, &j->sample)) != 1)
             break;
         check(r, &j->sample);

@@ -17,8 +17,8 @@
 static const char usage[] =
     "usage: twist-cat [options] [FILE...]\n"
     "Copies streams, joined where there are several of one kind (default: standard input), as they are.\n"
-    "  -i, --input ENDPOINT   instead of FILEs: -, a file, pipe:COMMAND (default -)\n"
-    "  -o, --output ENDPOINT  where the stream goes: -, a file (default -; nowhere with any of the next five)\n"
+    "  -i, --input ENDPOINT   instead of FILEs: -, a file, pipe:COMMAND, tcp://, ipc:// (default -)\n"
+    "  -o, --output ENDPOINT  where the stream goes: -, a file, tcp://, ipc:// (default -; nowhere with any of the next five)\n"
     "      --json             one line of JSON for each record, to standard output\n"
     "      --header           the header as JSON, to standard output, and nothing else\n"
     "      --check            read everything, print what is there; exit 1 if anything is wrong\n"
@@ -162,7 +162,11 @@ static bool enough(const struct run *r)
 static int pass(struct run *r, tw_reader *reader, tw_sample *s)
 {
     int rc = 1;
-    while (!enough(r) && (rc = tw_reader_next(reader, s)) == 1) {
+    while (!enough(r)) {
+        if (r->writer != NULL && !tw_reader_ready(reader, 0) && tw_writer_flush(r->writer) != 0)
+            return -1;
+        if ((rc = tw_reader_next(reader, s)) != 1)
+            break;
         r->bytes += (int64_t)s->record_size;
         if (r->seen++ < r->o.skip)
             continue;

@@ -23,7 +23,7 @@ static const char usage[] =
     "      --labels FILE      labels from `name TAB label` lines, .csv, .tsv or .jsonl, instead of the sources' own\n"
     "      --listing FILE     keep the listing of the folders in FILE and use it while they are unchanged\n"
     "      --subset FILE      keep only the pictures named in FILE        --every N  keep only each N-th of them (default 1)\n"
-    "  -i, --input ENDPOINT   decode a files stream instead of SOURCEs    -o, --output ENDPOINT  -, a file (default -)\n"
+    "  -i, --input ENDPOINT   decode a files stream instead of SOURCEs    -o, --output ENDPOINT  -, a file, tcp://, ipc:// (default -)\n"
     "      --shuffle          a new order each epoch (default: sorted)    --seed N   of the order (default 0)\n"
     "      --epochs N         epochs in all (default 1)                   --start-epoch N  the first one to make (default 0)\n"
     "      --skip N           leave out the first N samples of the first epoch (default 0)\n"
@@ -335,6 +335,20 @@ static struct job *next_job(struct run *r)
     return r->idle[--r->n_idle];
 }
 
+/* Where no input is there yet, what is done goes out, so that nothing waits here for the samples behind it. */
+static void hand_on(struct run *r)
+{
+    while (!tw_reader_ready(r->reader, tw_pool_pending(r->pool) > 0)) {
+        struct job *j = tw_pool_take_ready(r->pool);
+        if (j != NULL)
+            write_out(r, j);
+        else if (tw_pool_pending(r->pool) == 0 && tw_writer_flush(r->writer) != 0)
+            give_up(r);
+        else if (tw_pool_pending(r->pool) == 0)
+            return;
+    }
+}
+
 static void submit(struct run *r, struct job *j)
 {
     j->number = r->submitted++;
@@ -370,6 +384,7 @@ static void records(struct run *r)
     int rc;
     for (;;) {
         struct job *j = next_job(r);
+        hand_on(r);
         if ((rc = tw_reader_next(r->reader, &j->sample)) != 1)
             break;
         submit(r, j);

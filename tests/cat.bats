@@ -213,9 +213,6 @@ long_stream() {
         [ "$status" -eq 2 ]
         [[ "$output" == *"try 'twist-cat -h'"* ]]
     done
-    run twist-cat tcp://host:1
-    [ "$status" -eq 1 ]
-    [[ "$output" == *"no ZeroMQ"* ]]
 }
 
 @test "--stats: rates, pixels, labels; -v and --log: who waited for whom" {

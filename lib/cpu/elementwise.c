@@ -1,11 +1,10 @@
-/* Operations on single numbers: conversion, normalised pictures, sums, GELU, dropout. */
+/* Operations on single numbers: conversion, normalised pictures, sums, ReLU, GELU, dropout. */
 #include "cpu/ops.h"
 
 #include "core/philox.h"
 #include "cpu/device.h"
+#include "cpu/drop.h"
 #include "cpu/vec.h"
-
-#include <math.h>
 
 TW_KERNEL void copy_any(void *restrict y, const float *restrict x, size_t from, size_t to, tw_dtype t)
 {
@@ -87,17 +86,59 @@ int tw_cpu_add(tw_dev *d, void *y, const void *x, size_t n)
     return 0;
 }
 
-static float normal_cdf(float x)
+TW_KERNEL void relu_any(void *restrict y, const void *restrict x, size_t from, size_t to, tw_dtype t)
 {
-    return 0.5f * (1 + erff(x * 0.70710678f));
+    for (size_t i = from; i < to; i++) {
+        const float v = tw_get(x, i, t);
+        tw_put(y, i, v < 0 ? 0 : v, t);
+    }
 }
 
-static void gelu_piece(void *y, const void *x, size_t from, size_t to, tw_dtype t)
+TW_CLONES static void relu_piece(void *y, const void *x, size_t from, size_t to, tw_dtype t)
+{
+    TW_BY_TYPE(t, relu_any, y, x, from, to);
+}
+
+int tw_cpu_relu_forward(tw_dev *d, void *y, const void *x, size_t n)
+{
+    TW_FOR_PIECES(n, from, to, relu_piece(y, x, from, to, d->precision));
+    return 0;
+}
+
+TW_KERNEL void relu_backward_any(void *restrict dx, const void *restrict dy, const void *restrict x, size_t from, size_t to,
+                                 tw_dtype t)
+{
+    for (size_t i = from; i < to; i++)
+        tw_put(dx, i, tw_get(x, i, t) > 0 ? tw_get(dy, i, t) : 0, t);
+}
+
+TW_CLONES static void relu_backward_piece(void *dx, const void *dy, const void *x, size_t from, size_t to, tw_dtype t)
+{
+    TW_BY_TYPE(t, relu_backward_any, dx, dy, x, from, to);
+}
+
+int tw_cpu_relu_backward(tw_dev *d, void *dx, const void *dy, const void *x, size_t n)
+{
+    TW_FOR_PIECES(n, from, to, relu_backward_piece(dx, dy, x, from, to, d->precision));
+    return 0;
+}
+
+TW_KERNEL float normal_cdf(float x)
+{
+    return 0.5f * (1 + tw_erf(x * 0.70710678f));
+}
+
+TW_KERNEL void gelu_any(void *restrict y, const void *restrict x, size_t from, size_t to, tw_dtype t)
 {
     for (size_t i = from; i < to; i++) {
         const float v = tw_get(x, i, t);
         tw_put(y, i, v * normal_cdf(v), t);
     }
+}
+
+TW_CLONES static void gelu_piece(void *y, const void *x, size_t from, size_t to, tw_dtype t)
+{
+    TW_BY_TYPE(t, gelu_any, y, x, from, to);
 }
 
 int tw_cpu_gelu_forward(tw_dev *d, void *y, const void *x, size_t n)
@@ -107,12 +148,18 @@ int tw_cpu_gelu_forward(tw_dev *d, void *y, const void *x, size_t n)
 }
 
 /* Phi(x) + x phi(x) */
-static void gelu_backward_piece(void *dx, const void *dy, const void *x, size_t from, size_t to, tw_dtype t)
+TW_KERNEL void gelu_backward_any(void *restrict dx, const void *restrict dy, const void *restrict x, size_t from, size_t to,
+                                 tw_dtype t)
 {
     for (size_t i = from; i < to; i++) {
-        const float v = tw_get(x, i, t), density = 0.39894228f * expf(-0.5f * v * v);
+        const float v = tw_get(x, i, t), density = 0.39894228f * tw_exp(-0.5f * v * v);
         tw_put(dx, i, tw_get(dy, i, t) * (normal_cdf(v) + v * density), t);
     }
+}
+
+TW_CLONES static void gelu_backward_piece(void *dx, const void *dy, const void *x, size_t from, size_t to, tw_dtype t)
+{
+    TW_BY_TYPE(t, gelu_backward_any, dx, dy, x, from, to);
 }
 
 int tw_cpu_gelu_backward(tw_dev *d, void *dx, const void *dy, const void *x, size_t n)
@@ -126,7 +173,7 @@ static void drop_row(const tw_drop *drop, void *y, const void *x, int row, int C
     const double limit = drop->p * 0x1p32;
     const float scale = (float)(1 / (1 - drop->p));
     tw_rng rng;
-    tw_rng_init(&rng, drop->seed, TW_USE_DROP, (uint64_t)drop->step, (uint32_t)(drop->row + row), (uint32_t)drop->layer);
+    tw_rng_init(&rng, drop->seed, TW_USE_DROP, (uint64_t)drop->step, tw_drop_number(drop, row), (uint32_t)drop->layer);
     for (int c = 0; c < C; c++) {
         const size_t i = (size_t)row * (size_t)C + (size_t)c;
         const bool keep = (double)tw_rng_u32(&rng) >= limit;

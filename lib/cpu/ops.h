@@ -47,6 +47,21 @@ int tw_cpu_max_backward(tw_dev *d, const tw_pool_shape *s, void *dx, const uint8
 int tw_cpu_mean_forward(tw_dev *d, void *y, const void *x, int N, int HW, int C);
 int tw_cpu_mean_backward(tw_dev *d, void *dx, const void *dy, int N, int HW, int C);
 
+int tw_cpu_layer_norm_forward(tw_dev *d, const tw_layer_norm *n, void *y, const void *x);
+int tw_cpu_layer_norm_backward(tw_dev *d, const tw_layer_norm *n, void *dx, float *dgamma, float *dbeta, const void *dy,
+                               const void *x);
+int tw_cpu_attention_forward(tw_dev *d, const tw_attention *a, void *y, const void *qkv);
+int tw_cpu_attention_backward(tw_dev *d, const tw_attention *a, void *dqkv, const void *dy, const void *y, const void *qkv);
+int tw_cpu_tokens_forward(tw_dev *d, const tw_tokens *t, void *y, const void *x);
+int tw_cpu_tokens_backward(tw_dev *d, const tw_tokens *t, void *dx, float *dbias, float *dcls, float *dpos, const void *dy);
+int tw_cpu_token_mean_forward(tw_dev *d, void *y, const void *x, int N, int T, int C, int first, int count);
+int tw_cpu_token_mean_backward(tw_dev *d, void *dx, const void *dy, int N, int T, int C, int first, int count);
+int tw_cpu_join(tw_dev *d, void *y, const void *a, const void *b, int N, int A, int B);
+int tw_cpu_residual_forward(tw_dev *d, const tw_drop *drop, void *y, const void *x, const void *shortcut, int N, size_t each);
+int tw_cpu_residual_backward(tw_dev *d, const tw_drop *drop, void *dx, const void *dy, int N, size_t each);
+
+int tw_cpu_relu_forward(tw_dev *d, void *y, const void *x, size_t n);
+int tw_cpu_relu_backward(tw_dev *d, void *dx, const void *dy, const void *x, size_t n);
 int tw_cpu_gelu_forward(tw_dev *d, void *y, const void *x, size_t n);
 int tw_cpu_gelu_backward(tw_dev *d, void *dx, const void *dy, const void *x, size_t n);
 int tw_cpu_dropout(tw_dev *d, const tw_drop *drop, void *y, const void *x, int rows, int C);

@@ -40,6 +40,47 @@ TW_KERNEL void tw_put(void *p, size_t i, float v, tw_dtype t)
     ((uint16_t *)p)[i] = (uint16_t)(v == v ? rounded : 0x7fc0);
 }
 
+/* e^x to 2 units in the last place; 0 below -87, no more than e^88 above. */
+TW_KERNEL float tw_exp(float x)
+{
+    x = x < -87.0f ? -87.5f : x > 88.0f ? 88.0f : x;
+    const float shifted = x * 1.44269504f + 0x1.8p23f, n = shifted - 0x1.8p23f; /* the nearest whole number */
+    const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;                /* ln 2 in two parts, the first one short */
+    float p = 1.9875692e-4f; /* Cephes */
+    p = p * r + 1.3981999e-3f;
+    p = p * r + 8.3334519e-3f;
+    p = p * r + 4.1665796e-2f;
+    p = p * r + 1.6666665e-1f;
+    p = p * r + 5.0000001e-1f;
+    p = p * (r * r) + r + 1;
+    uint32_t bits;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits << 23) + 0x3f800000;
+    float scale;
+    memcpy(&scale, &bits, sizeof scale);
+    return x < -87.0f ? 0 : p * scale;
+}
+
+/* The error function to 2 units in the last place: a polynomial near 0, 1 - e^polynomial elsewhere, without branches. */
+TW_KERNEL float tw_erf(float x)
+{
+    const float t = x < 0 ? -x : x, s = x * x;
+    float far = -1.72853470e-5f * t + 3.83197126e-4f;
+    far = far * s + (-3.88396438e-3f * t + 2.42546219e-2f);
+    far = far * t - 1.06777877e-1f;
+    far = far * t - 6.34846687e-1f;
+    far = far * t - 1.28717512e-1f;
+    far = 1 - tw_exp(far * t - t);
+    far = x < 0 ? -far : far;
+    float near = -5.96761703e-4f;
+    near = near * s + 4.99119423e-3f;
+    near = near * s - 2.67681349e-2f;
+    near = near * s + 1.12819925e-1f;
+    near = near * s - 3.76125336e-1f;
+    near = near * s + 1.28379166e-1f;
+    return t > 0.927734375f ? far : near * x + x;
+}
+
 /* The kernel for the type of the device: `name` is cloned from the inlined `name##_any`, whose last parameter is the type. */
 #define TW_BY_TYPE(type, call, ...)           \
     do {                                      \

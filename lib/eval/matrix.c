@@ -76,7 +76,11 @@ void tw_panels_set(tw_panels *p, const float *b, size_t row, size_t col, int n, 
     struct setting s = {p, b, row, col};
     p->n = n;
     p->k = k;
-    tw_blocks_each(threads, tw_blocks_count(n, p->kernel->nr), set_panel, &s);
+    const int blocks = tw_blocks_count(n, p->kernel->nr);
+    if (threads != NULL)
+        tw_blocks_each(threads, blocks, set_panel, &s);
+    for (int i = 0; threads == NULL && i < blocks; i++)
+        set_panel(&s, i, 0);
 }
 
 tw_panels tw_panels_part(const tw_panels *p, int first, int n)

@@ -34,7 +34,7 @@ typedef struct {
 int tw_panels_init(tw_panels *p, int n, int k, const tw_matrix_kernel *kernel);
 void tw_panels_fini(tw_panels *p);
 
-/* Lays out b: element d of row j at b[j*row + d*col]; n and k within the room. */
+/* Lays out b: element d of row j at b[j*row + d*col]; n and k within the room. threads NULL: the caller alone. */
 void tw_panels_set(tw_panels *p, const float *b, size_t row, size_t col, int n, int k, tw_blocks *threads);
 
 /* Rows first .. first+n-1 of what was laid out, as an operand that borrows from p; first: a multiple of 32. */

@@ -39,14 +39,42 @@ typedef struct {
     double *sums;                         /* [2C]: what the ranks add up */
 } tw_norm;
 
-/* Dropout of row r, column c: decided by number c of the Philox stream (seed, TW_USE_DROP, step, row + r, layer). */
+/* Dropout of row r, column c: decided by number c of the Philox stream (seed, TW_USE_DROP, step, number of r, layer). The number of
+ * row r, among those of all ranks, is row + r / batch * stride + r % batch: rows are view-major. A number below p 2^32 drops. */
 typedef struct {
     double p;
     uint64_t seed;
     int64_t step;
-    int64_t row; /* number of the first row among those of all ranks */
+    int64_t row;           /* number of the first row */
+    int64_t batch, stride; /* samples of a view on this rank, on all ranks */
     int layer;
 } tw_drop;
+
+/* LayerNorm over the C channels of each row. */
+typedef struct {
+    int64_t rows;
+    int C;
+    double eps;
+    const float *gamma, *beta; /* [C] */
+    float *mean, *rstd;        /* [rows]: written by the forward pass, read by the backward pass */
+} tw_layer_norm;
+
+/* Attention of T tokens among themselves, softmax(q k^T / sqrt(width)) v, for N samples and each head. */
+typedef struct {
+    int N, T, heads, width;
+    bool train;        /* log_sum is wanted */
+    float *log_sum;    /* [N,heads,T]: log of the sum of exponentials of each row, for the backward pass */
+} tw_attention;
+
+/* A vision transformer's tokens from its patches: CLS first, then the patches, each plus its position. */
+typedef struct {
+    int N, patches, C;
+    int grid;              /* side of the learned position embedding */
+    const float *bias;     /* [C], of the patch embedding */
+    const float *cls;      /* [C] */
+    const float *pos;      /* [1 + grid^2, C], CLS first */
+    const float *resize;   /* [patches, grid^2]: the patches' positions from pos; NULL: they are pos, patches = grid^2 */
+} tw_tokens;
 
 /* One tensor's step with momentum: v = momentum v + into (grad g + decay w), w -= out v. */
 typedef struct {
@@ -126,6 +154,32 @@ typedef struct tw_backend {
     int (*mean_forward)(tw_dev *d, void *y, const void *x, int N, int HW, int C);
     int (*mean_backward)(tw_dev *d, void *dx, const void *dy, int N, int HW, int C);
 
+    int (*layer_norm_forward)(tw_dev *d, const tw_layer_norm *n, void *y, const void *x);
+    /* dx; dgamma, dbeta [C] += */
+    int (*layer_norm_backward)(tw_dev *d, const tw_layer_norm *n, void *dx, float *dgamma, float *dbeta, const void *dy,
+                               const void *x);
+
+    /* qkv [N,T,3,heads,width] -> y [N,T,heads,width] */
+    int (*attention_forward)(tw_dev *d, const tw_attention *a, void *y, const void *qkv);
+    int (*attention_backward)(tw_dev *d, const tw_attention *a, void *dqkv, const void *dy, const void *y, const void *qkv);
+
+    /* x [N,patches,C] -> y [N,1+patches,C] */
+    int (*tokens_forward)(tw_dev *d, const tw_tokens *t, void *y, const void *x);
+    /* dx; dbias, dcls, dpos += */
+    int (*tokens_backward)(tw_dev *d, const tw_tokens *t, void *dx, float *dbias, float *dcls, float *dpos, const void *dy);
+    /* The mean of tokens first .. first + count - 1 of T: x [N,T,C] -> y [N,C] */
+    int (*token_mean_forward)(tw_dev *d, void *y, const void *x, int N, int T, int C, int first, int count);
+    int (*token_mean_backward)(tw_dev *d, void *dx, const void *dy, int N, int T, int C, int first, int count);
+    /* y [N,A+B] = a [N,A] beside b [N,B] */
+    int (*join)(tw_dev *d, void *y, const void *a, const void *b, int N, int A, int B);
+
+    /* Stochastic depth: y = shortcut + x / (1 - p) for the samples kept, else the shortcut; a sample is a row of `each` numbers,
+     * decided by number 0 of its stream (tw_drop). */
+    int (*residual_forward)(tw_dev *d, const tw_drop *drop, void *y, const void *x, const void *shortcut, int N, size_t each);
+    int (*residual_backward)(tw_dev *d, const tw_drop *drop, void *dx, const void *dy, int N, size_t each); /* of x */
+
+    int (*relu_forward)(tw_dev *d, void *y, const void *x, size_t n);
+    int (*relu_backward)(tw_dev *d, void *dx, const void *dy, const void *x, size_t n);
     int (*gelu_forward)(tw_dev *d, void *y, const void *x, size_t n); /* x Phi(x), exact */
     int (*gelu_backward)(tw_dev *d, void *dx, const void *dy, const void *x, size_t n);
     /* y = x / (1 - p) where kept, else 0. The backward pass is the same function of dy. */

@@ -27,6 +27,12 @@ int tw_graph_norm(tw_graph *g, int in, int param, int C, int shortcut, bool relu
                                       .relu = relu, .affine = true});
 }
 
+int tw_graph_layer_norm(tw_graph *g, int in, int param, int C, double eps)
+{
+    return tw_graph_add(g, (tw_layer){.op = &tw_op_layer_norm, .in = in, .shortcut = -1, .param = param, .C = C, .K = C,
+                                      .eps = eps});
+}
+
 void tw_graph_fini(tw_graph *g)
 {
     free(g->layer);

@@ -1,5 +1,5 @@
 /* A network as a list of layers, free of sizes, in an order in which they can be computed. Value 0 is the input, layer i
- * makes value i + 1; the last value is the result. A value is used by at most two layers. */
+ * makes value i + 1; the last value is the result. In training a value is used by at most two layers. */
 #ifndef TW_NN_GRAPH_H
 #define TW_NN_GRAPH_H
 
@@ -15,7 +15,10 @@ typedef struct {
     int C, K;         /* channels in and out */
     int size, stride, pad;
     bool relu, affine; /* of a norm */
-    double drop;
+    double eps;        /* of a layer norm */
+    double drop;       /* of dropout; of a residual: the share of samples whose branch is left out */
+    int heads;         /* of attention */
+    int first, count;  /* tokens of a mean; count 0: all that follow */
 } tw_layer;
 
 typedef struct {
@@ -29,6 +32,7 @@ typedef struct {
 int tw_graph_add(tw_graph *g, tw_layer layer);
 int tw_graph_conv(tw_graph *g, int in, int param, int C, int K, int size, int stride);
 int tw_graph_norm(tw_graph *g, int in, int param, int C, int shortcut, bool relu);
+int tw_graph_layer_norm(tw_graph *g, int in, int param, int C, double eps);
 void tw_graph_fini(tw_graph *g);
 
 #endif

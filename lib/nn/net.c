@@ -4,8 +4,29 @@
 #include "core/mem.h"
 #include "nn/model.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static int unknown_backbone(const char *name)
+{
+    char list[256] = "";
+    size_t n = 0;
+    for (const tw_resnet_kind *k = tw_resnets; k->name != NULL; k++)
+        n += (size_t)snprintf(list + n, sizeof list - n, " %s,", k->name);
+    for (const tw_vit_kind *k = tw_vits; k->name != NULL; k++)
+        n += (size_t)snprintf(list + n, sizeof list - n, " %s%s", k->name, k[1].name != NULL ? "," : "");
+    return tw_fail("%s: unknown backbone: there are%s", name, list);
+}
+
+static int build_backbone(tw_net *net, const tw_net_config *c)
+{
+    const tw_resnet_kind *resnet = tw_resnet_find(c->backbone);
+    const tw_vit_kind *vit = tw_vit_find(c->backbone);
+    if (vit != NULL)
+        return tw_build_vit(net, vit, c);
+    return resnet != NULL ? tw_build_resnet(net, resnet, c->small_stem) : unknown_backbone(c->backbone);
+}
 
 static int open_device(tw_net *net, const char *device, const tw_net_config *c)
 {
@@ -23,9 +44,7 @@ static int build(tw_net *net, const char *device, const tw_net_config *c)
     if (open_device(net, device, c) != 0)
         return -1;
     net->be->enter(net->dev);
-    if (tw_build_resnet(net, c->backbone, c->small_stem) != 0)
-        return -1;
-    if (c->head && tw_build_head(net, c->act, c->hid_dim, c->dim, c->drop) != 0)
+    if (build_backbone(net, c) != 0 || (c->head && tw_build_head(net, c) != 0))
         return -1;
     return tw_params_allocate(net);
 }
@@ -36,9 +55,8 @@ tw_net *tw_net_new(const char *device, const tw_net_config *c)
     if (net == NULL)
         return NULL;
     net->config = *c;
-    net->config.backbone = net->config.act = NULL;
+    net->config.backbone = net->config.act = net->config.proj_norm = net->config.lbn_type = NULL;
     net->comm = c->comm != NULL ? c->comm : tw_comm_single();
-    net->bunch = c->bunch != NULL ? c->bunch : net->comm;
     net->version = 1;
     if (build(net, device, c) == 0)
         return net;

@@ -12,19 +12,26 @@ typedef struct tw_net tw_net;
 typedef struct tw_plan tw_plan;
 
 typedef struct {
-    const char *backbone;   /* "resnet18", "resnet34", "resnet50" */
+    const char *backbone;   /* a name of nn/backbones.h */
     bool small_stem;        /* 3x3 stride 1, no max pool: for images of 64 px and less */
     bool head;              /* projection head of twist-method.md 1 */
     int hid_dim, dim;       /* 4096, 32768 in the paper */
     const char *act;        /* "relu" or "gelu", in the head */
     double drop;            /* dropout of the head, 0 .. 1 */
+    const char *proj_norm;  /* norms inside the head: "bn", "ln", "none"; NULL: bn */
+    const char *lbn_type;   /* last norm: "bn", "syncbn" (both BatchNorm without affine), "identity": none; NULL: bn */
+    bool proj_trunc_init;   /* linear layers of the head start truncated normal 0.02, as those of vision transformers do */
+    int patch_size;         /* of vision transformers; 0: 16 */
+    int pos_grid;           /* side of the learned position embedding, in patches; 0: 224 / patch_size */
+    double drop_path;       /* stochastic depth of the last block, growing from 0 at the first, 0 .. 1 */
+    int last_blocks;        /* vision transformers, evaluation: the feature is the CLS tokens of so many last blocks, each after the
+                             * final norm, side by side; 0: 1 */
+    bool patch_mean;        /* and behind them the mean patch token of the last block after the final norm */
     tw_dtype precision;     /* activations: TW_F32, TW_BF16 */
-    uint64_t seed;          /* initial weights, dropout */
+    uint64_t seed;          /* initial weights, dropout, stochastic depth */
     bool blank;             /* weights that a checkpoint will fill are not drawn: zeros */
     int threads;            /* of the backend */
     tw_comm *comm;          /* synchronises BatchNorm; NULL: tw_comm_single() */
-    tw_comm *bunch;         /* of the ranks among these whose samples the last norm takes together; NULL: all of comm */
-    int bunch_samples;      /* 0, or: a rank has several bunches, of so many of its samples each (CPU only; bunch is not used) */
     tw_net *beside;         /* runs on that net's device, which must outlive it; NULL: on one of its own */
 } tw_net_config;
 
@@ -50,7 +57,7 @@ void tw_net_free(tw_net *net);
 
 int tw_net_params(const tw_net *net);               /* number of tensors, in state-dict order */
 tw_param *tw_net_param(tw_net *net, int i);
-int tw_net_feature_dim(const tw_net *net);          /* 512 for resnet18/34, 2048 for resnet50 */
+int tw_net_feature_dim(const tw_net *net);          /* 512 for resnet18/34, 2048 for resnet50, 384 for vit_s */
 int tw_net_classes(const tw_net *net);              /* K of the head; 0 without one */
 /* Must be called after values in device memory were changed by anyone but the net (optimizer step): the plans refresh their own
  * layouts before the next forward pass. */
@@ -89,8 +96,7 @@ const float *tw_plan_features(const tw_plan *p);
 const float *tw_plan_logits(const tw_plan *p);
 const float *tw_plan_raw_logits(const tw_plan *p);
 
-/* dlogits: f32 [V*B, K]. Adds to every param's grad; with several ranks these are then summed over all of them, so that they must be
- * zero before. 0, or -1 and tw_error(). */
+/* dlogits: f32 [V*B, K]. Adds to every param's grad. 0, or -1 and tw_error(). */
 int tw_plan_backward(tw_plan *p, const float *dlogits);
 
 /* Bytes of memory the plan holds. */

@@ -18,7 +18,7 @@ typedef struct {
     tw_dev *dev;
     bool train; /* a backward pass will follow */
     bool batch; /* statistics of the batch, dropout: in training, and of a teacher */
-    int B;        /* samples of a view */
+    int B;      /* samples of a view */
     int64_t step; /* of the forward pass under way */
 } tw_context;
 
@@ -27,6 +27,7 @@ typedef struct {
     int index; /* of the layer in its graph */
     tw_context *ctx;
     tw_shape in, out;
+    int64_t first_row; /* of the plan's view-major rows: where this pass begins */
     /* Activations, in device memory. shortcut NULL: none. */
     const void *x, *shortcut;
     void *y;
@@ -42,6 +43,7 @@ typedef struct {
 struct tw_op {
     const char *name;
     bool sums_gradients;           /* backward adds dy2 itself */
+    bool reads_x, reads_y;         /* backward reads them: else their memory may be used again after the forward pass */
     int (*shape)(tw_node *n);      /* in -> out. NULL: the same with K channels */
     int (*open)(tw_node *n);       /* NULL: nothing to do. Called once shapes are known */
     void (*close)(tw_node *n);     /* NULL: nothing to do */
@@ -52,7 +54,11 @@ struct tw_op {
     int (*backward)(tw_node *n);
 };
 
-extern const tw_op tw_op_conv, tw_op_norm, tw_op_bunches, tw_op_maxpool, tw_op_mean, tw_op_linear, tw_op_gelu, tw_op_dropout;
+extern const tw_op tw_op_conv, tw_op_norm, tw_op_maxpool, tw_op_mean, tw_op_linear, tw_op_relu, tw_op_gelu, tw_op_dropout,
+    tw_op_layer_norm, tw_op_tokens, tw_op_attention, tw_op_residual, tw_op_token_mean, tw_op_join;
+
+/* What decides about the node's rows (or samples) with chance p. */
+tw_drop tw_node_drop(const tw_node *n, double p, int layer);
 
 static inline int64_t tw_shape_rows(const tw_shape *s)
 {

@@ -1,5 +1,15 @@
-/* GELU and dropout, of the head. */
+/* ReLU, GELU and dropout. */
 #include "nn/op.h"
+
+static int relu_forward(tw_node *n)
+{
+    return TW_BACKEND(n->ctx->be, n->ctx->be->relu_forward(n->ctx->dev, n->y, n->x, tw_shape_elements(&n->in)));
+}
+
+static int relu_backward(tw_node *n)
+{
+    return TW_BACKEND(n->ctx->be, n->ctx->be->relu_backward(n->ctx->dev, n->dx, n->dy, n->x, tw_shape_elements(&n->in)));
+}
 
 static int gelu_forward(tw_node *n)
 {
@@ -11,12 +21,18 @@ static int gelu_backward(tw_node *n)
     return TW_BACKEND(n->ctx->be, n->ctx->be->gelu_backward(n->ctx->dev, n->dx, n->dy, n->x, tw_shape_elements(&n->in)));
 }
 
-/* An eval pass keeps everything as it is. */
-static int dropout(tw_node *n, void *y, const void *x)
+/* An eval pass keeps everything as it is. A plan's rows are view-major, and a view's rows those of all ranks in their order. */
+tw_drop tw_node_drop(const tw_node *n, double p, int layer)
 {
     const tw_net *net = n->ctx->net;
-    const tw_drop drop = {.p = n->ctx->batch ? n->layer->drop : 0, .seed = net->config.seed, .step = n->ctx->step,
-                          .row = (int64_t)net->comm->rank * n->in.N, .layer = n->index};
+    const int64_t B = n->ctx->B, all = B * net->comm->ranks;
+    return (tw_drop){.p = n->ctx->batch ? p : 0, .seed = net->config.seed, .step = n->ctx->step, .layer = layer,
+                     .row = n->first_row / B * all + net->comm->rank * B, .batch = B, .stride = all};
+}
+
+static int dropout(tw_node *n, void *y, const void *x)
+{
+    const tw_drop drop = tw_node_drop(n, n->layer->drop, n->index);
     return TW_BACKEND(n->ctx->be, n->ctx->be->dropout(n->ctx->dev, &drop, y, x, n->in.N, n->in.C));
 }
 
@@ -30,5 +46,6 @@ static int drop_backward(tw_node *n)
     return dropout(n, n->dx, n->dy);
 }
 
-const tw_op tw_op_gelu = {.name = "gelu", .forward = gelu_forward, .backward = gelu_backward};
+const tw_op tw_op_relu = {.name = "relu", .reads_x = true, .forward = relu_forward, .backward = relu_backward};
+const tw_op tw_op_gelu = {.name = "gelu", .reads_x = true, .forward = gelu_forward, .backward = gelu_backward};
 const tw_op tw_op_dropout = {.name = "dropout", .forward = drop_forward, .backward = drop_backward};

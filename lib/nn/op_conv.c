@@ -50,5 +50,5 @@ static int backward(tw_node *n)
     return n->dx == NULL ? 0 : TW_BACKEND(be, be->conv_backward_data(n->state, n->dx, n->dy));
 }
 
-const tw_op tw_op_conv = {.name = "convolution", .shape = shape, .open = open, .close = close, .bytes = bytes, .weights = weights,
-                          .forward = forward, .backward = backward};
+const tw_op tw_op_conv = {.name = "convolution", .reads_x = true, .shape = shape, .open = open, .close = close, .bytes = bytes,
+                          .weights = weights, .forward = forward, .backward = backward};

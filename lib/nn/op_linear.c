@@ -1,9 +1,9 @@
-/* y = x W^T + b on rows. */
+/* y = x W^T + b on every pixel or token. */
 #include "nn/op.h"
 
 static int open(tw_node *n)
 {
-    n->state = n->ctx->be->linear_new(n->ctx->dev, n->in.N, n->layer->C, n->layer->K, n->ctx->train);
+    n->state = n->ctx->be->linear_new(n->ctx->dev, (int)tw_shape_rows(&n->in), n->layer->C, n->layer->K, n->ctx->train);
     return n->state != NULL ? 0 : tw_backend_failed(n->ctx->be);
 }
 
@@ -37,5 +37,5 @@ static int backward(tw_node *n)
     return n->dx == NULL ? 0 : TW_BACKEND(be, be->linear_backward_data(n->state, n->dx, n->dy));
 }
 
-const tw_op tw_op_linear = {.name = "linear", .open = open, .close = close, .bytes = bytes, .weights = weights, .forward = forward,
-                            .backward = backward};
+const tw_op tw_op_linear = {.name = "linear", .reads_x = true, .open = open, .close = close, .bytes = bytes, .weights = weights,
+                            .forward = forward, .backward = backward};

@@ -9,12 +9,6 @@ static int open(tw_node *n)
     return 0;
 }
 
-/* Whose samples are taken together: everybody's, by the last norm (which has no affine part) those of a bunch. */
-static tw_comm *among(const tw_node *n)
-{
-    return n->layer->affine ? n->ctx->net->comm : n->ctx->net->bunch;
-}
-
 static tw_norm describe(const tw_node *n)
 {
     const tw_layer *l = n->layer;
@@ -24,7 +18,7 @@ static tw_norm describe(const tw_node *n)
     const tw_param *running = p + (l->affine ? 2 : 0);
     return (tw_norm){
         .rows = tw_shape_rows(&n->in),
-        .count = tw_shape_rows(&n->in) * among(n)->ranks,
+        .count = tw_shape_rows(&n->in) * n->ctx->net->comm->ranks,
         .C = l->C,
         .relu = l->relu,
         .gamma = l->affine ? p[0].device : NULL,
@@ -39,7 +33,7 @@ static tw_norm describe(const tw_node *n)
 
 static int total(const tw_node *n, const tw_norm *norm)
 {
-    tw_comm *comm = among(n);
+    tw_comm *comm = n->ctx->net->comm;
     return comm->ranks == 1 ? 0 : comm->sum_f64(comm, norm->sums, 2 * (size_t)norm->C);
 }
 
@@ -80,4 +74,5 @@ static int backward(tw_node *n)
     return TW_BACKEND(be, be->norm_backward_apply(n->ctx->dev, &norm, n->dx, n->dy, n->x));
 }
 
-const tw_op tw_op_norm = {.name = "norm", .sums_gradients = true, .open = open, .count = count, .forward = forward, .backward = backward};
+const tw_op tw_op_norm = {.name = "norm", .sums_gradients = true, .reads_x = true, .reads_y = true, .open = open, .count = count,
+                          .forward = forward, .backward = backward};

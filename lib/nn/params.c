@@ -20,13 +20,13 @@ static char *join(const char *name, const char *suffix)
     return text;
 }
 
-/* Appends one tensor; errors are sticky. */
+/* Appends one tensor (suffix NULL: called name alone); errors are sticky. */
 static void declare(tw_net *net, const char *name, const char *suffix, tw_dtype dtype, bool trained, tw_init_rule rule, int rank,
                     const int64_t *dim)
 {
     if (net->failed)
         return;
-    char *full = join(name, suffix);
+    char *full = suffix != NULL ? join(name, suffix) : strdup(name);
     if (full == NULL || tw_grow(&net->param, &net->param_cap, (size_t)net->n_params + 1, sizeof *net->param) != 0 ||
         tw_grow(&net->rule, &net->rule_cap, (size_t)net->n_params + 1, sizeof *net->rule) != 0) {
         free(full);
@@ -66,13 +66,50 @@ int tw_declare_norm(tw_net *net, const char *name, int C, bool affine)
     return first;
 }
 
-int tw_declare_linear(tw_net *net, const char *name, int C, int K)
+int tw_declare_layer_norm(tw_net *net, const char *name, int C)
 {
     const int first = net->n_params;
-    const tw_init_rule uniform = {TW_INIT_UNIFORM, 1 / sqrt((double)C)};
-    declare(net, name, "weight", TW_F32, true, uniform, 2, (int64_t[]){K, C});
+    const int64_t dim[] = {C};
+    declare(net, name, "weight", TW_F32, true, (tw_init_rule){TW_INIT_ONE, 0}, 1, dim);
+    declare(net, name, "bias", TW_F32, true, (tw_init_rule){TW_INIT_ZERO, 0}, 1, dim);
+    return first;
+}
+
+int tw_declare_token(tw_net *net, const char *name, int tokens, int C)
+{
+    const int first = net->n_params;
+    declare(net, name, NULL, TW_F32, true, (tw_init_rule){TW_INIT_TRUNCATED, 0.02}, 3, (int64_t[]){1, tokens, C});
+    if (!net->failed)
+        net->param[first].decayed = false;
+    return first;
+}
+
+int tw_declare_patches(tw_net *net, const char *name, int K, int patch)
+{
+    const int first = net->n_params;
+    /* PyTorch's own for a convolution, which timm and DINO leave as it is */
+    const tw_init_rule uniform = {TW_INIT_UNIFORM, 1 / sqrt(3.0 * patch * patch)};
+    declare(net, name, "weight", TW_F32, true, uniform, 4, (int64_t[]){K, 3, patch, patch});
     declare(net, name, "bias", TW_F32, true, uniform, 1, (int64_t[]){K});
     return first;
+}
+
+int tw_declare_linear(tw_net *net, const char *name, int C, int K, bool truncated)
+{
+    const int first = net->n_params;
+    const tw_init_rule uniform = {TW_INIT_UNIFORM, 1 / sqrt((double)C)}, normal = {TW_INIT_TRUNCATED, 0.02};
+    declare(net, name, "weight", TW_F32, true, truncated ? normal : uniform, 2, (int64_t[]){K, C});
+    declare(net, name, "bias", TW_F32, true, truncated ? (tw_init_rule){TW_INIT_ZERO, 0} : uniform, 1, (int64_t[]){K});
+    return first;
+}
+
+static double truncated_normal(tw_rng *rng, double deviation)
+{
+    for (;;) {
+        const double v = deviation * tw_rng_normal(rng);
+        if (v >= -2 && v <= 2)
+            return v;
+    }
 }
 
 /* A tensor's numbers depend on the seed and on its place in the state dict, not on what was drawn before it. */
@@ -91,6 +128,7 @@ static void fill(const tw_net *net, int i)
         case TW_INIT_ONE: v[k] = 1; break;
         case TW_INIT_NORMAL: v[k] = (float)(rule.scale * tw_rng_normal(&rng)); break;
         case TW_INIT_UNIFORM: v[k] = (float)tw_rng_between(&rng, -rule.scale, rule.scale); break;
+        case TW_INIT_TRUNCATED: v[k] = (float)truncated_normal(&rng, rule.scale); break;
         }
 }
 

@@ -22,7 +22,6 @@ struct tw_pass {
     tw_block *grad;     /* at most one per layer: the gradient of its input */
     int n_grads;
     int *dx;            /* per layer: its dx block or NONE */
-    int *complete;      /* per layer: tensors from this number on have their gradients once its backward pass has run */
     users *users;       /* per value */
     size_t value_bytes, grad_bytes, keep_bytes;
     char *memory, *keep;
@@ -33,7 +32,7 @@ static size_t element_size(const tw_context *ctx)
     return tw_dtype_size(ctx->net->config.precision);
 }
 
-static int infer_shapes(tw_pass *p, tw_shape in)
+static int infer_shapes(tw_pass *p, tw_shape in, int64_t first_row)
 {
     for (int i = 0; i < p->n; i++) {
         tw_node *n = &p->node[i];
@@ -41,6 +40,7 @@ static int infer_shapes(tw_pass *p, tw_shape in)
         n->layer = l;
         n->index = i;
         n->ctx = p->ctx;
+        n->first_row = first_row;
         n->in = l->in == 0 ? in : p->node[l->in - 1].out;
         n->out = n->in;
         n->out.C = l->K;
@@ -52,17 +52,22 @@ static int infer_shapes(tw_pass *p, tw_shape in)
     return 0;
 }
 
-/* In training every value lives on for the backward pass; else only until its last user has run. */
+/* Value v (0: the input, outside) is needed until then. */
+static void needed(tw_pass *p, int v, int until)
+{
+    if (v > 0 && p->value[v - 1].last < until)
+        p->value[v - 1].last = until;
+}
+
+/* A value lives until its last user has run; in training one that a backward pass reads lives on for it. */
 static void place_values(tw_pass *p)
 {
     for (int i = 0; i < p->n; i++) {
         const size_t bytes = i < p->n - 1 ? tw_shape_elements(&p->node[i].out) * element_size(p->ctx) : 0;
-        p->value[i] = (tw_block){.bytes = bytes, .first = i, .last = p->ctx->train ? p->n : i};
         const tw_layer *l = p->node[i].layer;
-        if (!p->ctx->train && l->in > 0)
-            p->value[l->in - 1].last = i;
-        if (!p->ctx->train && l->shortcut > 0)
-            p->value[l->shortcut - 1].last = i;
+        p->value[i] = (tw_block){.bytes = bytes, .first = i, .last = p->ctx->train && l->op->reads_y ? p->n : i};
+        needed(p, l->in, p->ctx->train && l->op->reads_x ? p->n : i);
+        needed(p, l->shortcut, i);
     }
     p->value_bytes = tw_arena_place(p->value, p->n);
 }
@@ -96,23 +101,6 @@ static void place_gradients(tw_pass *p, bool input_gradient)
     p->grad_bytes = tw_arena_place(p->grad, p->n_grads);
 }
 
-/* A layer's tensors are those from its first one to the first one of another layer. */
-static void find_complete(tw_pass *p)
-{
-    int last = -1, lowest = TW_EXCHANGE_NONE; /* the last tensor number that layers before i begin with; the first of all */
-    for (int i = 0; i < p->n; i++) {
-        const int own = p->node[i].layer->param;
-        lowest = own >= 0 && own < lowest ? own : lowest;
-    }
-    for (int i = 0; i < p->n; i++) {
-        p->complete[i] = last < 0 ? lowest : TW_EXCHANGE_NONE;
-        for (int j = 0; j < p->n && last >= 0; j++)
-            if (p->node[j].layer->param > last && p->node[j].layer->param < p->complete[i])
-                p->complete[i] = p->node[j].layer->param;
-        last = p->node[i].layer->param > last ? p->node[i].layer->param : last;
-    }
-}
-
 static int open_nodes(tw_pass *p)
 {
     static char wanted; /* until bind(), dx only tells the op whether it will be asked for */
@@ -142,7 +130,7 @@ static int allocate(tw_pass *p)
     return 0;
 }
 
-tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, bool input_gradient)
+tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, int64_t first_row, bool input_gradient)
 {
     tw_pass *p = tw_calloc(1, sizeof *p);
     if (p == NULL)
@@ -153,15 +141,12 @@ tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, bool input
     p->value = tw_calloc(n, sizeof *p->value);
     p->grad = tw_calloc(n, sizeof *p->grad);
     p->dx = tw_calloc(n, sizeof *p->dx);
-    p->complete = tw_calloc(n, sizeof *p->complete);
     p->users = tw_calloc(n + 1, sizeof *p->users);
-    if (p->node == NULL || p->value == NULL || p->grad == NULL || p->dx == NULL || p->complete == NULL ||
-        p->users == NULL)
+    if (p->node == NULL || p->value == NULL || p->grad == NULL || p->dx == NULL || p->users == NULL)
         goto err;
-    if (infer_shapes(p, in) != 0)
+    if (infer_shapes(p, in, first_row) != 0)
         goto err;
     place_values(p);
-    find_complete(p);
     for (int i = 0; i < p->n; i++)
         p->dx[i] = NONE;
     if (ctx->train)
@@ -187,7 +172,6 @@ void tw_pass_free(tw_pass *p)
     free(p->value);
     free(p->grad);
     free(p->dx);
-    free(p->complete);
     free(p->users);
     free(p);
 }
@@ -259,7 +243,7 @@ int tw_pass_forward(tw_pass *p)
     return 0;
 }
 
-int tw_pass_backward(tw_pass *p, tw_exchange *x)
+int tw_pass_backward(tw_pass *p)
 {
     const tw_backend *be = p->ctx->be;
     for (int i = p->n - 1; i >= 0; i--) {
@@ -267,7 +251,7 @@ int tw_pass_backward(tw_pass *p, tw_exchange *x)
         if (n->dy2 != NULL && !n->layer->op->sums_gradients &&
             TW_BACKEND(be, be->add(p->ctx->dev, n->dy, n->dy2, tw_shape_elements(&n->out))) != 0)
             return -1;
-        if (n->layer->op->backward(n) != 0 || (x != NULL && tw_exchange_down_to(x, p->complete[i]) != 0))
+        if (n->layer->op->backward(n) != 0)
             return -1;
     }
     return 0;

@@ -3,13 +3,13 @@
 #ifndef TW_NN_PASS_H
 #define TW_NN_PASS_H
 
-#include "nn/exchange.h"
 #include "nn/op.h"
 
 typedef struct tw_pass tw_pass;
 
-/* ctx is kept. input_gradient: backward fills dx. NULL and tw_error(). */
-tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, bool input_gradient);
+/* ctx is kept. first_row: number of the pass's first row among the plan's. input_gradient: backward fills dx. NULL and
+ * tw_error(). */
+tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, int64_t first_row, bool input_gradient);
 void tw_pass_free(tw_pass *p);
 
 tw_shape tw_pass_out(const tw_pass *p);
@@ -26,7 +26,6 @@ void tw_pass_bind(tw_pass *p, const void *x, void *y, void *dy, void *dx, void *
 int tw_pass_weights(tw_pass *p);
 void tw_pass_count(tw_pass *p); /* before each forward pass in training */
 int tw_pass_forward(tw_pass *p);
-/* The result's gradient may be changed by it. x: this is the last pass that adds to the gradients of its layers; NULL: it is not. */
-int tw_pass_backward(tw_pass *p, tw_exchange *x);
+int tw_pass_backward(tw_pass *p); /* the result's gradient may be changed by it */
 
 #endif

@@ -83,7 +83,7 @@ static int make_groups(tw_plan *p, const tw_view_group *v)
         g->pictures = device_memory(p, tw_shape_elements(&g->shape) * element_size(p));
         if (g->pictures == NULL)
             return -1;
-        g->pass = tw_pass_new(&p->ctx, &p->net->backbone, g->shape, false);
+        g->pass = tw_pass_new(&p->ctx, &p->net->backbone, g->shape, (int64_t)g->first_row, false);
         if (g->pass == NULL)
             return -1;
     }
@@ -95,7 +95,7 @@ static int make_head(tw_plan *p)
     const tw_graph *head = &p->net->head;
     if (head->n == 0)
         return 0;
-    p->head = tw_pass_new(&p->ctx, head, (tw_shape){(int)p->rows, 1, 1, p->net->feature_dim}, true);
+    p->head = tw_pass_new(&p->ctx, head, (tw_shape){(int)p->rows, 1, 1, p->net->feature_dim}, 0, true);
     if (p->head == NULL)
         return -1;
     p->K = tw_pass_out(p->head).C;
@@ -132,18 +132,23 @@ static void bind(tw_plan *p)
     if (p->head == NULL)
         return;
     tw_pass_bind(p->head, p->features, p->logits, p->dlogits, p->dfeatures, p->gradients);
-    p->raw = tw_pass_last_input(p->head);
+    p->raw = p->net->last_norm ? tw_pass_last_input(p->head) : p->logits;
 }
 
 tw_plan *tw_plan_new(tw_net *net, const tw_view_group *v, int n_groups, int B, tw_plan_mode mode)
 {
     const bool train = mode == TW_PLAN_TRAIN, batch = mode != TW_PLAN_EVAL;
+    if (train && (net->config.last_blocks > 1 || net->config.patch_mean)) {
+        tw_fail("features of several blocks are for evaluation");
+        return NULL;
+    }
     if (check(v, n_groups, B, batch) != 0 || (train && tw_params_gradients(net) != 0))
         return NULL;
     tw_plan *p = tw_calloc(1, sizeof *p);
     if (p == NULL)
         return NULL;
-    *p = (tw_plan){.ctx = {.net = net, .be = net->be, .dev = net->dev, .train = train, .batch = batch, .B = B}, .net = net, .n_groups = n_groups, .B = B};
+    *p = (tw_plan){.ctx = {.net = net, .be = net->be, .dev = net->dev, .train = train, .batch = batch, .B = B},
+                   .net = net, .n_groups = n_groups, .B = B};
     net->be->enter(net->dev);
     p->group = tw_calloc((size_t)n_groups, sizeof *p->group);
     if (p->group == NULL || make_groups(p, v) != 0)
@@ -254,16 +259,14 @@ int tw_plan_backward(tw_plan *p, const float *dlogits)
     if (!p->ctx.train || p->head == NULL || !p->forwarded)
         return tw_fail("backward: %s", !p->ctx.train ? "the plan is not for training" : p->head == NULL ? "the network has no head"
                                                                                                         : "no forward pass yet");
-    tw_exchange sums;
     be->enter(p->ctx.dev);
-    tw_exchange_start(&sums, p->net);
     if (TW_BACKEND(be, be->from_f32(p->ctx.dev, p->dlogits, dlogits, p->rows * (size_t)p->K)) != 0 ||
-        tw_pass_backward(p->head, &sums) != 0)
+        tw_pass_backward(p->head) != 0)
         return -1;
     for (int i = p->n_groups - 1; i >= 0; i--)
-        if (tw_pass_backward(p->group[i].pass, i == 0 ? &sums : NULL) != 0)
+        if (tw_pass_backward(p->group[i].pass) != 0)
             return -1;
-    return tw_exchange_finish(&sums);
+    return 0;
 }
 
 size_t tw_plan_bytes(const tw_plan *p)

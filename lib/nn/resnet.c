@@ -1,22 +1,9 @@
-/* ResNet-18, 34 and 50 (He et al. 2015) as torchvision builds them: version 1.5, the stride in the bottleneck's 3x3. */
-#include "core/error.h"
+/* ResNets (He et al. 2015) as torchvision builds them: version 1.5, the stride in the bottleneck's 3x3. */
+#include "nn/backbones.h"
 #include "nn/model.h"
 #include "nn/op.h"
 
 #include <stdio.h>
-#include <string.h>
-
-typedef struct {
-    const char *name;
-    bool bottleneck;
-    int blocks[4];
-} variant;
-
-static const variant variants[] = {
-    {"resnet18", false, {2, 2, 2, 2}},
-    {"resnet34", false, {3, 4, 6, 3}},
-    {"resnet50", true, {3, 4, 6, 3}},
-};
 
 /* A tensor's full name: "backbone.layer1.0.conv1". Borrowed until the next call with the same text. */
 static const char *in_block(char text[64], const char *block, const char *part)
@@ -68,33 +55,22 @@ static int add_block(tw_net *net, const char *name, bool bottleneck, int in, int
     return add_pair(g, c, x, width, K, 1, 1, shortcut, true);
 }
 
-static const variant *find(const char *name)
+int tw_build_resnet(tw_net *net, const tw_resnet_kind *k, bool small_stem)
 {
-    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
-        if (strcmp(name, variants[i].name) == 0)
-            return &variants[i];
-    return NULL;
-}
-
-int tw_build_resnet(tw_net *net, const char *name, bool small_stem)
-{
-    const variant *v = find(name);
-    if (v == NULL)
-        return tw_fail("%s: unknown backbone: there are resnet18, resnet34, resnet50", name);
     tw_graph *g = &net->backbone;
-    const pair stem = declare_pair(net, "backbone", "conv1", "bn1", 3, 64, small_stem ? 3 : 7);
-    int x = add_pair(g, stem, 0, 3, 64, small_stem ? 3 : 7, small_stem ? 1 : 2, -1, true);
+    int C = 64 * k->widen;
+    const pair stem = declare_pair(net, "backbone", "conv1", "bn1", 3, C, small_stem ? 3 : 7);
+    int x = add_pair(g, stem, 0, 3, C, small_stem ? 3 : 7, small_stem ? 1 : 2, -1, true);
     if (!small_stem)
-        x = tw_graph_add(g, (tw_layer){.op = &tw_op_maxpool, .in = x, .shortcut = -1, .param = -1, .C = 64, .K = 64, .size = 3,
+        x = tw_graph_add(g, (tw_layer){.op = &tw_op_maxpool, .in = x, .shortcut = -1, .param = -1, .C = C, .K = C, .size = 3,
                                        .stride = 2, .pad = 1});
-    int C = 64;
     for (int stage = 0; stage < 4; stage++) {
-        const int width = 64 << stage;
-        for (int i = 0; i < v->blocks[stage]; i++) {
+        const int width = 64 * k->widen << stage;
+        for (int i = 0; i < k->blocks[stage]; i++) {
             char block[48];
             snprintf(block, sizeof block, "backbone.layer%d.%d", stage + 1, i);
-            x = add_block(net, block, v->bottleneck, x, C, width, stage > 0 && i == 0 ? 2 : 1);
-            C = v->bottleneck ? 4 * width : width;
+            x = add_block(net, block, k->bottleneck, x, C, width, stage > 0 && i == 0 ? 2 : 1);
+            C = k->bottleneck ? 4 * width : width;
         }
     }
     tw_graph_add(g, (tw_layer){.op = &tw_op_mean, .in = x, .shortcut = -1, .param = -1, .C = C, .K = C});

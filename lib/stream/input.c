@@ -2,9 +2,11 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "stream/zmq.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,13 +16,6 @@
 #include <unistd.h>
 
 enum { PIPE_SIZE = 1 << 20, SHOWN = 160 };
-
-int tw_endpoint_check(const char *endpoint)
-{
-    if (strncmp(endpoint, "tcp://", 6) == 0 || strncmp(endpoint, "ipc://", 6) == 0)
-        return tw_fail("%s: this build has no ZeroMQ", endpoint);
-    return 0;
-}
 
 /* The command with %r %n %e %s %% replaced. Free with free(). */
 static char *expand(const char *command, const tw_place *place)
@@ -116,17 +111,55 @@ static int open_file(tw_input *in, const char *endpoint)
     return -1;
 }
 
-int tw_input_open(tw_input *in, const char *endpoint, const tw_place *place)
+int tw_input_open(tw_input *in, const char *endpoint, const tw_place *place, int64_t most)
 {
     *in = (tw_input){.fd = -1};
-    if (tw_endpoint_check(endpoint) != 0)
-        return -1;
+    if (tw_zmq_is(endpoint)) {
+        in->name = strdup(endpoint);
+        in->net = in->name != NULL ? tw_net_open(endpoint, false, most) : NULL;
+        if (in->net == NULL)
+            free(in->name);
+        return in->net != NULL ? 0 : -1;
+    }
     const int rc = strncmp(endpoint, "pipe:", 5) == 0 ? start_command(in, endpoint + 5, place) : open_file(in, endpoint);
     if (rc != 0)
         return -1;
     fcntl(in->fd, F_SETPIPE_SZ, PIPE_SIZE); /* fails on what is no pipe, which is fine */
     posix_fadvise(in->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     return 0;
+}
+
+ssize_t tw_input_read(tw_input *in, void *to, size_t size)
+{
+    ssize_t got;
+    if (in->net != NULL) {
+        got = tw_net_read(in->net, to, size);
+        return got < 0 ? tw_fail("%s: %s", in->name, tw_error()) : got;
+    }
+    while ((got = read(in->fd, to, size)) < 0 && errno == EAGAIN) { /* someone made the pipe non-blocking */
+        struct pollfd p = {.fd = in->fd, .events = POLLIN};
+        poll(&p, 1, -1);
+    }
+    return got < 0 ? tw_fail_errno("%s", in->name) : got; /* EINTR too: a program that catches signals wants to hear of them */
+}
+
+bool tw_input_ready(tw_input *in, int ms)
+{
+    struct pollfd p = {.fd = in->fd, .events = POLLIN};
+    return in->net != NULL ? tw_net_ready(in->net, ms) : poll(&p, 1, ms) != 0;
+}
+
+int tw_input_last(tw_input *in)
+{
+    char more;
+    ssize_t got = 0;
+    if (in->net == NULL)
+        got = tw_input_read(in, &more, 1);
+    else if (tw_net_done(in->net) != 0)
+        return tw_fail("%s: %s", in->name, tw_error());
+    else if (tw_net_ready(in->net, 0))
+        got = tw_input_read(in, &more, 1);
+    return got > 0 ? tw_fail("%s: data after the end record", in->name) : (int)got;
 }
 
 int tw_input_end(tw_input *in)
@@ -161,6 +194,7 @@ static bool gone(pid_t pid)
 
 void tw_input_close(tw_input *in)
 {
+    tw_net_close(in->net);
     if (in->fd >= 0)
         close(in->fd);
     if (in->pid > 0) {

@@ -6,13 +6,10 @@
 #include "stream/input.h"
 #include "stream/scan.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 /* Bytes are read into one block that stays in the processor's cache, and copied from there: for large records this takes two thirds of
  * the time that reading straight into their cold memory takes. */
@@ -75,16 +72,10 @@ static int fill(tw_reader *r)
     if (r->ahead_at < r->ahead_end)
         return 1;
     const double start = now();
-    ssize_t got;
-    while ((got = read(r->in.fd, r->ahead, AHEAD)) < 0 && errno == EAGAIN) { /* someone made the pipe non-blocking */
-        struct pollfd p = {.fd = r->in.fd, .events = POLLIN};
-        poll(&p, 1, -1);
-    }
+    const ssize_t got = tw_input_read(&r->in, r->ahead, AHEAD);
     r->waited += now() - start;
-    if (got < 0) { /* EINTR too: a program that catches signals wants to hear of them */
-        tw_fail_errno("%s", r->in.name);
+    if (got < 0)
         return fail(r);
-    }
     r->ahead_at = 0;
     r->ahead_end = (size_t)got;
     return got > 0;
@@ -163,7 +154,7 @@ tw_reader *tw_reader_open(const char *endpoint, const tw_limits *limits, const t
         tw_fail("%s: the stream's limits are out of range (nesting 1 to %d)", endpoint, TW_SCAN_DEPTH);
         goto err;
     }
-    if (tw_input_open(&r->in, endpoint, place) != 0)
+    if (tw_input_open(&r->in, endpoint, place, r->limits.record) != 0)
         goto err;
     if (read_header(r) == 0)
         return r;
@@ -182,11 +173,10 @@ const tw_header *tw_reader_header(const tw_reader *r)
 /* The end record has come: nothing may follow it, its count must be right and a command must have done well. */
 static int finish(tw_reader *r)
 {
-    const int more = fill(r);
-    if (more < 0)
-        return -1;
-    if (more > 0) {
-        tw_fail("%s: data after the end record, at byte %lld", r->in.name, (long long)r->offset);
+    if (r->ahead_at < r->ahead_end)
+        tw_fail("%s: data after the end record", r->in.name);
+    if (r->ahead_at < r->ahead_end || tw_input_last(&r->in) != 0) {
+        tw_fail("%s, at byte %lld", tw_error(), (long long)r->offset);
         return fail(r);
     }
     if (r->end.samples != r->record - 1) {
@@ -217,6 +207,11 @@ int tw_reader_next(tw_reader *r, tw_sample *s)
         return fail_record(r);
     r->offset += (int64_t)s->record_size;
     return rc == 1 ? finish(r) : 1;
+}
+
+bool tw_reader_ready(tw_reader *r, int ms)
+{
+    return r->ahead_at < r->ahead_end || r->failed || r->ended || tw_input_ready(&r->in, ms);
 }
 
 const tw_end *tw_reader_end(const tw_reader *r)

@@ -1,5 +1,4 @@
-/* Reading a stream from an endpoint: "-", a file, "pipe:COMMAND" (tcp:// and ipc:// are refused with a message where the
- * build has no ZeroMQ). Each record is scanned (structure, lengths, limits) before it is decoded; its crc is checked where
+/* Reading a stream from an endpoint: "-", a file, "pipe:COMMAND", or tcp://HOST:PORT and ipc://PATH of ZeroMQ (net.h). Each record is scanned (structure, lengths, limits) before it is decoded; its crc is checked where
  * present. A stream that ends without its end record is an error. */
 #ifndef TW_STREAM_READER_H
 #define TW_STREAM_READER_H
@@ -29,6 +28,9 @@ const tw_header *tw_reader_header(const tw_reader *r); /* borrowed until close *
  * 1: a sample; 0: the end record, then tw_reader_end() has it (for a command also: it exited 0); -1 and tw_error() with
  * the endpoint, the record's number and byte offset. Errors are sticky. */
 int tw_reader_next(tw_reader *r, tw_sample *s);
+/* Whether more has come, or nothing more will: whether tw_reader_next would not have to wait for the first bytes. Waits so many
+ * milliseconds for that. Lets a filter hand on what it holds before it waits. */
+bool tw_reader_ready(tw_reader *r, int ms);
 const tw_end *tw_reader_end(const tw_reader *r);
 
 /* Name of the endpoint for messages. */

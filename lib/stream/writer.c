@@ -3,7 +3,8 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/mem.h"
-#include "stream/input.h"
+#include "stream/net.h"
+#include "stream/zmq.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,12 +18,13 @@
 
 /* Small records are gathered and written together: when HOLD bytes are there, or with the first record that comes HOLD_FOR
  * seconds after the last write, so that a slow stream flows too. Large ones are written at once, from where they lie. */
-enum { HOLD = 65536, PIPE_SIZE = 1 << 20, AT_ONCE = 64 };
+enum { HOLD = 65536, PIPE_SIZE = 1 << 20, AT_ONCE = 64, MESSAGE = 256 /* bytes of what a reader says */ };
 #define HOLD_FOR 0.02
 
 struct tw_writer {
     int fd;
     tw_file *file; /* NULL: standard output */
+    tw_net *net;   /* instead of the descriptor; NULL: none */
     char *name;
     tw_bytes held;
     tw_parts parts;
@@ -50,7 +52,11 @@ static int fail(tw_writer *w)
 static int write_pieces(tw_writer *w, struct iovec *v, int n)
 {
     const double start = now();
-    while (n > 0) {
+    if (w->net != NULL && tw_net_write(w->net, v, n) != 0) {
+        tw_fail("%s: %s", w->name, tw_error());
+        return fail(w);
+    }
+    while (n > 0 && w->net == NULL) {
         ssize_t done = writev(w->fd, v, n < AT_ONCE ? n : AT_ONCE);
         if (done < 0 && errno == EAGAIN) { /* someone made the pipe non-blocking */
             struct pollfd p = {.fd = w->fd, .events = POLLOUT};
@@ -104,7 +110,7 @@ static int write_parts(tw_writer *w, const tw_parts *p)
 
 static int write_record(tw_writer *w, const void *data, size_t size)
 {
-    if (size >= HOLD)
+    if (size >= HOLD || w->net != NULL)
         return write_with_held(w, data, size);
     if (tw_grow(&w->held.data, &w->held.cap, w->held.size + size, 1) != 0)
         return fail(w);
@@ -119,8 +125,10 @@ static int open_output(tw_writer *w, const char *endpoint)
     w->name = strdup(standard ? "standard output" : endpoint);
     if (w->name == NULL)
         return tw_fail("out of memory");
-    if (tw_endpoint_check(endpoint) != 0)
-        return -1;
+    if (tw_zmq_is(endpoint)) {
+        w->net = tw_net_open(endpoint, true, MESSAGE);
+        return w->net != NULL ? 0 : -1;
+    }
     if (strncmp(endpoint, "pipe:", 5) == 0)
         return tw_fail("%s: a command can be read from, not written to", endpoint);
     w->fd = standard ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3) : -1;
@@ -197,6 +205,13 @@ int tw_writer_encoded(tw_writer *w, const void *data, size_t size)
     return write_record(w, data, size);
 }
 
+int tw_writer_flush(tw_writer *w)
+{
+    if (w->failed)
+        return tw_fail("%s", w->error);
+    return w->held.size > 0 ? write_with_held(w, NULL, 0) : 0;
+}
+
 double tw_writer_waited(const tw_writer *w)
 {
     return w->waited;
@@ -206,6 +221,9 @@ double tw_writer_waited(const tw_writer *w)
 static int close_output(tw_writer *w, bool ok)
 {
     int rc = ok ? 0 : -1;
+    if (w->net != NULL && ok && tw_net_finish(w->net) != 0)
+        rc = tw_fail("%s: %s", w->name, tw_error());
+    tw_net_close(w->net);
     if (w->file != NULL && ok)
         rc = tw_file_commit(w->file);
     else if (w->file != NULL)

@@ -1,5 +1,5 @@
-/* Writing a stream to "-" or a file (a file appears under its name only when complete). Refuses a terminal. Pipes are
- * enlarged to 1 MiB. */
+/* Writing a stream to "-", a file (which appears under its name only when complete) or an endpoint of ZeroMQ (net.h; opening it waits for
+ * the reader). Refuses a terminal. Pipes are enlarged to 1 MiB. */
 #ifndef TW_STREAM_WRITER_H
 #define TW_STREAM_WRITER_H
 
@@ -19,9 +19,13 @@ int tw_writer_encoded(tw_writer *w, const void *data, size_t size);
 /* One record in pieces (tw_parts_sample), which must live until the call returns; counted as a sample. */
 int tw_writer_parts(tw_writer *w, const tw_parts *p);
 
+/* Writes what is held back of small records: for a filter that is about to wait for input. */
+int tw_writer_flush(tw_writer *w);
+
 double tw_writer_waited(const tw_writer *w); /* seconds spent waiting for the reader */
 
-/* Writes the end record with the counted samples and `skipped`, flushes, closes (a file: syncs and renames), frees. */
+/* Writes the end record with the counted samples and `skipped`, flushes, closes (a file: syncs and renames; ZeroMQ: waits
+ * until the reader has it), frees. */
 int tw_writer_finish(tw_writer *w, int64_t skipped);
 /* Closes without an end record, so that the reader sees a failure; a file is removed. NULL is allowed. */
 void tw_writer_abandon(tw_writer *w);

@@ -28,8 +28,9 @@ int tw_learner_open(tw_learner *l, const tw_train_options *o, char *args)
     static const tw_dtype precision[] = {TW_BF16, TW_F32, TW_BF16, TW_F16}; /* auto: bf16 where the device has it */
     l->config = (tw_net_config){
         .backbone = o->backbone, .small_stem = o->small_stem, .head = true, .hid_dim = o->hid_dim, .dim = o->dim,
-        .act = tw_act_names[o->act], .drop = o->drop, .precision = precision[o->precision],
-        .seed = (uint64_t)o->seed, .threads = o->threads, .comm = tw_comm_single(),
+        .act = tw_act_names[o->act], .drop = o->drop, .proj_norm = tw_proj_norm_names[o->proj_norm], .lbn_type = tw_lbn_names[o->lbn_type],
+        .proj_trunc_init = o->proj_trunc_init, .patch_size = o->patch_size, .drop_path = o->drop_path,
+        .precision = precision[o->precision], .seed = (uint64_t)o->seed, .threads = o->threads, .comm = tw_comm_single(),
     };
     if (open_network(l, o) != 0)
         return -1;

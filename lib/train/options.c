@@ -10,13 +10,13 @@
 const char *const tw_device_names[] = {"auto", "cpu", "cuda", NULL};
 const char *const tw_precision_names[] = {"auto", "fp32", "bf16", "fp16", NULL};
 const char *const tw_act_names[] = {"relu", "gelu", NULL};
-static const char *const lbn_names[] = {"bn", "syncbn", NULL};
-static const char *const proj_norm_names[] = {"bn", NULL};
+const char *const tw_lbn_names[] = {"bn", "syncbn", "identity", NULL};
+const char *const tw_proj_norm_names[] = {"bn", "ln", "none", NULL};
 
 void tw_train_defaults(tw_train_options *o)
 {
     *o = (tw_train_options){
-        .input = "-", .backbone = "resnet50", .dim = 32768, .hid_dim = 4096, .bunch_size = 256, .lam2 = 1, .tau = 1,
+        .input = "-", .backbone = "resnet50", .patch_size = 16, .dim = 32768, .hid_dim = 4096, .bunch_size = 256, .lam2 = 1, .tau = 1,
         .mme_epochs = 800, .quantile = 0.5, .quantile_end = 0.6, .threshold = 0.5, .epochs = 850, .batch_size = 128, .lr = 0.5,
         .lr_sl = 0.05, .lr_wbr = 1, .sl_warmup_epochs = 5, .weight_decay = 1.5e-6, .threads = tw_processors(),
     };
@@ -35,13 +35,16 @@ int tw_train_rows(tw_opt table[TW_TRAIN_ROWS], tw_train_options *o)
         {0, "epoch-samples", TW_OPT_I64, &o->epoch_samples, 0, 1e12, NULL},
         {0, "backbone", TW_OPT_STRING, &o->backbone, 0, 0, NULL},
         {0, "small-stem", TW_OPT_FLAG, &o->small_stem, 0, 0, NULL},
+        {0, "patch-size", TW_OPT_INT, &o->patch_size, 1, 224, NULL},
+        {0, "drop-path", TW_OPT_FLOAT, &o->drop_path, 0, 0.999, NULL},
+        {0, "proj-trunc-init", TW_OPT_FLAG, &o->proj_trunc_init, 0, 0, NULL},
         {0, "dim", TW_OPT_INT, &o->dim, 2, 1 << 20, NULL},
         {0, "hid-dim", TW_OPT_INT, &o->hid_dim, 1, 1 << 20, NULL},
         {0, "act", TW_OPT_CHOICE, &o->act, 0, 0, tw_act_names},
         {0, "drop", TW_OPT_FLOAT, &o->drop, 0, 0.999, NULL},
-        {0, "lbn-type", TW_OPT_CHOICE, &o->lbn_type, 0, 0, lbn_names},
+        {0, "lbn-type", TW_OPT_CHOICE, &o->lbn_type, 0, 0, tw_lbn_names},
         {0, "bunch-size", TW_OPT_I64, &o->bunch_size, 1, 1e9, NULL},
-        {0, "proj-norm", TW_OPT_CHOICE, &o->proj_norm, 0, 0, proj_norm_names},
+        {0, "proj-norm", TW_OPT_CHOICE, &o->proj_norm, 0, 0, tw_proj_norm_names},
         {0, "lam1", TW_OPT_FLOAT, &o->lam1, -1e6, 1e6, NULL},
         {0, "lam2", TW_OPT_FLOAT, &o->lam2, -1e6, 1e6, NULL},
         {0, "tau", TW_OPT_FLOAT, &o->tau, 1e-3, 1e3, NULL},

@@ -7,15 +7,16 @@
 enum { TW_DEVICE_AUTO, TW_DEVICE_CPU, TW_DEVICE_CUDA };
 enum { TW_PRECISION_AUTO, TW_PRECISION_FP32, TW_PRECISION_BF16, TW_PRECISION_FP16 };
 /* Words of --device, --precision, --act, NULL at the end. */
-extern const char *const tw_device_names[], *const tw_precision_names[], *const tw_act_names[];
+extern const char *const tw_device_names[], *const tw_precision_names[], *const tw_act_names[], *const tw_lbn_names[],
+    *const tw_proj_norm_names[];
 
 /* Named as on the command line; man/twist-train.1 says what each does. */
 typedef struct {
     const char *input, *output, *init, *backbone;
-    bool resume, small_stem;
+    bool resume, small_stem, proj_trunc_init;
     int64_t seed, max_steps, save_every, epoch_samples, epochs, mme_epochs, warmup_epochs, sl_warmup_epochs, bunch_size;
-    int dim, hid_dim, act, lbn_type, proj_norm, batch_size, optim, device, precision, threads;
-    double drop, lam1, lam2, tau, quantile, quantile_end, threshold, clip_norm, lr, lr_sl, lr_wbr, weight_decay, weight_decay_end;
+    int dim, hid_dim, act, lbn_type, proj_norm, patch_size, batch_size, optim, device, precision, threads;
+    double drop, drop_path, lam1, lam2, tau, quantile, quantile_end, threshold, clip_norm, lr, lr_sl, lr_wbr, weight_decay, weight_decay_end;
 } tw_train_options;
 
 /* The seed's defaults; threads: the processors. */

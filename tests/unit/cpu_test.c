@@ -341,7 +341,7 @@ static void elementwise(void)
 static void dropout(void)
 {
     enum { ROWS = 64, C = 300 };
-    tw_drop d = {.p = 0.25, .seed = 5, .step = 9, .row = 128, .layer = 3};
+    tw_drop d = {.p = 0.25, .seed = 5, .step = 9, .row = 128, .batch = ROWS, .stride = ROWS, .layer = 3};
     float *x = numbers(ROWS * C), *y = numbers(ROWS * C), *z = numbers(ROWS * C);
     for (int i = 0; i < ROWS * C; i++)
         x[i] = 1;

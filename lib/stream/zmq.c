@@ -1,0 +1,102 @@
+#include "stream/zmq.h"
+
+#include "core/error.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+static tw_zmq_table table;
+static bool loaded;
+static char why[256];
+
+static void load(void)
+{
+    int v[3];
+    void *library = dlopen("libzmq.so.5", RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL) {
+        snprintf(why, sizeof why, "ZeroMQ is not installed (%.200s)", dlerror());
+        return;
+    }
+#define FIND(f)                                                                      \
+    *(void **)&table.f = dlsym(library, "zmq_" #f);                                  \
+    if (table.f == NULL) {                                                           \
+        snprintf(why, sizeof why, "libzmq.so.5: there is no zmq_" #f " in it");      \
+        return;                                                                      \
+    }
+    TW_ZMQ_FUNCTIONS(FIND)
+#undef FIND
+    table.version(&v[0], &v[1], &v[2]);
+    if (ZMQ_MAKE_VERSION(v[0], v[1], v[2]) < ZMQ_MAKE_VERSION(4, 3, 4))
+        snprintf(why, sizeof why, "libzmq.so.5: version %d.%d.%d; 4.3.4 or later is wanted", v[0], v[1], v[2]);
+    else
+        loaded = true;
+}
+
+const tw_zmq_table *tw_zmq(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, load);
+    if (loaded)
+        return &table;
+    tw_fail("%s", why);
+    return NULL;
+}
+
+int tw_zmq_fail(const char *what)
+{
+    return tw_fail("%s: %s", what, table.strerror(errno));
+}
+
+const char *tw_zmq_address(const char *endpoint)
+{
+    return endpoint + (endpoint[0] == '@');
+}
+
+bool tw_zmq_is(const char *endpoint)
+{
+    const char *a = tw_zmq_address(endpoint);
+    return strncmp(a, "tcp://", 6) == 0 || strncmp(a, "ipc://", 6) == 0;
+}
+
+bool tw_zmq_binds(const char *endpoint)
+{
+    return endpoint[0] == '@' || strncmp(endpoint, "tcp://*:", 8) == 0;
+}
+
+int tw_zmq_attach(void *socket, const char *endpoint)
+{
+    const char *address = tw_zmq_address(endpoint);
+    if (tw_zmq_binds(endpoint) ? table.bind(socket, address) == 0 : table.connect(socket, address) == 0)
+        return 0;
+    char what[320];
+    snprintf(what, sizeof what, "%.256s: cannot %s", endpoint, tw_zmq_binds(endpoint) ? "listen there" : "be connected to");
+    return tw_zmq_fail(what);
+}
+
+int tw_zmq_set(void *socket, int option, int value)
+{
+    if (table.setsockopt(socket, option, &value, sizeof value) == 0)
+        return 0;
+    char what[64];
+    snprintf(what, sizeof what, "ZeroMQ: socket option %d", option);
+    return tw_zmq_fail(what);
+}
+
+int tw_zmq_event(void *monitor, int *event, int *value)
+{
+    unsigned char head[6], address[512];
+    if (table.recv(monitor, head, sizeof head, ZMQ_DONTWAIT) != (int)sizeof head)
+        return errno == EAGAIN ? 0 : tw_zmq_fail("ZeroMQ: monitor");
+    uint16_t e;
+    int32_t v;
+    memcpy(&e, head, sizeof e);
+    memcpy(&v, head + 2, sizeof v);
+    *event = e;
+    *value = v;
+    if (table.recv(monitor, address, sizeof address, 0) < 0) /* the second frame: where; always there with the first */
+        return tw_zmq_fail("ZeroMQ: monitor");
+    return 1;
+}

@@ -1,0 +1,114 @@
+# Goal: a stream goes from one program to another over ZeroMQ as through a pipe: the same records, back-pressure, the end delivered, and
+# a failure of either side seen by the other.
+
+setup() {
+    BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
+    PATH=$BIN:$PATH
+    FORMATS=$(cd "$BATS_TEST_DIRNAME/../formats" && pwd)
+    cd "$BATS_TEST_TMPDIR"
+    PORT=$((10000 + BASHPID % 20000))
+}
+
+teardown() { [ -z "${pids-}" ] || kill -9 $pids 2> /dev/null || true; }
+
+long_stream() { # N copies of three records
+    local files=() i
+    for ((i = 0; i < $1; i++)); do files+=("$FORMATS/views.tws"); done
+    twist-cat --no-history "${files[@]}" -o long.tws
+}
+
+@test "tcp and ipc, whichever side binds and whichever comes first: the same bytes" {
+    long_stream 200
+    local side
+    for side in "tcp://*:$PORT tcp://127.0.0.1:$PORT" "tcp://127.0.0.1:$PORT @tcp://127.0.0.1:$PORT" "@ipc://$PWD/a ipc://$PWD/a" "ipc://$PWD/b @ipc://$PWD/b"; do
+        set -- $side
+        twist-cat --no-history -o "$1" long.tws 3>&- &
+        [ "$1" = "@ipc://$PWD/a" ] && sleep 0.3
+        timeout 20 twist-cat --no-history -i "$2" -o got.tws
+        wait $!
+        cmp long.tws got.tws
+    done
+}
+
+@test "an operand may be such an endpoint; every program's -i and -o" {
+    twist-synth -q -o photos --count=12 --val-count=0 --classes=2 --size=40
+    twist-decode -q --no-history photos | twist-augment -q --aug=barlow --size=32 --no-history -o want.tws
+    twist-decode -q --no-history -o "@ipc://$PWD/one" photos 3>&- &
+    local a=$!
+    twist-augment -q --aug=barlow --size=32 --no-history -i "ipc://$PWD/one" -o "@ipc://$PWD/two" 3>&- &
+    local b=$!
+    timeout 20 twist-cat --no-history "ipc://$PWD/two" > got.tws
+    wait $a
+    wait $b
+    cmp want.tws got.tws
+}
+
+@test "a writer that dies is no end of the stream" {
+    twist-cat -q -o "@ipc://$PWD/s" "pipe:cat $FORMATS/views.tws | head -c 20000; sleep 30" 2> /dev/null 3>&- &
+    pids=$!
+    (sleep 1; kill -9 $pids) 3>&- &
+    run timeout 20 twist-cat -i "ipc://$PWD/s" -o got.tws
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"ipc://$PWD/s: ended at byte"*"without its end record"* || "$output" == *"ipc://$PWD/s: cut at byte"* || "$output" == *"no header"* ]]
+    [ ! -e got.tws ]
+}
+
+@test "a reader that goes before the end fails the writer, which does not wait for ever" {
+    long_stream 300
+    timeout 20 twist-cat --no-history -o "@ipc://$PWD/s" long.tws 2> err 3>&- &
+    local writer=$! rc=0
+    timeout 20 twist-cat --head 2 --json -i "ipc://$PWD/s" > /dev/null
+    wait $writer || rc=$?
+    [ $rc -eq 1 ]
+    grep -q "^twist-cat: @ipc://$PWD/s: the reader has gone" err
+}
+
+@test "a stopped reader stops the writer: eight messages at each end are on the way, not the stream" {
+    long_stream 2000 # 80 MB
+    twist-cat --no-history -o "@tcp://127.0.0.1:$PORT" long.tws 3>&- &
+    pids=$!
+    twist-cat --no-history -i "tcp://127.0.0.1:$PORT" -o got.tws 3>&- &
+    local reader=$!
+    pids="$pids $reader"
+    sleep 0.05
+    kill -STOP $reader
+    sleep 0.5
+    [ "$(awk '/VmRSS/ {print $2}' "/proc/${pids% *}/status")" -lt 40000 ]
+    kill -CONT $reader
+    wait $reader
+    cmp long.tws got.tws
+}
+
+@test "a second reader gets nothing and disturbs nobody; what is no stream is turned away" {
+    long_stream 50
+    twist-cat --no-history -o "@tcp://127.0.0.1:$PORT" -i "pipe:head -c 90000 long.tws; sleep 1.5; tail -c +90001 long.tws" 3>&- &
+    local writer=$!
+    sleep 0.2
+    head -c 100000 /dev/urandom > /dev/tcp/127.0.0.1/$PORT || true
+    timeout 20 twist-cat --no-history -i "tcp://127.0.0.1:$PORT" -o "pipe.tws" 3>&- &
+    local first=$!
+    sleep 0.3
+    timeout 0.5 twist-cat -i "tcp://127.0.0.1:$PORT" -o second.tws 3>&- || true
+    wait $first
+    wait $writer
+    cmp long.tws pipe.tws
+    [ ! -e second.tws ]
+}
+
+@test "an address that cannot be: exit 1, named; a writer into a writer is told" {
+    run twist-cat -o "@tcp://192.0.2.1:1" "$FORMATS/views.tws"
+    [ "$status" -eq 1 ]
+    [[ "$output" == "twist-cat: @tcp://192.0.2.1:1: cannot listen there: "* ]]
+    run twist-cat tcp://nowhere
+    [ "$status" -eq 1 ]
+    # two readers: the first to hear the other says so
+    timeout 3 twist-cat -i "@ipc://$PWD/r" -o x.tws 3>&- 2> err &
+    timeout 3 twist-cat -i "ipc://$PWD/r" -o y.tws 2> err2 || true
+    wait $! || true
+    grep -q "connected to itself, or to another reader" err err2
+}
+
+@test "without an endpoint of ZeroMQ the library is not loaded" {
+    LD_DEBUG=libs twist-cat --check "$FORMATS/views.tws" > out 2>&1
+    ! grep -q zmq out
+}
