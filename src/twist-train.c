@@ -23,6 +23,7 @@ static const char usage[] =
     "  --lbn-type bn|syncbn|identity (bn)  --bunch-size N (256)  --proj-norm bn|ln|none (bn)  --proj-trunc-init\n"
     " loss: --lam1 X (0)  --lam2 X (1)  --tau X (1)\n"
     "  self-labeling from --mme-epochs N (800) on: --quantile X (0.5)  --quantile-end X (0.6)  --threshold X (0.5)\n"
+    " teacher: --use-momentum-encoder 0|1 (0)  --momentum-start X (0.996)  --momentum-end X (1)\n"
     " steps: --epochs N (850)  --batch-size N per rank (128)  --optim lars|sgd|admw (lars)  --clip-norm X (0: off)\n"
     "  --lr X (0.5) and --lr-sl X (0.05), each times the batch of all ranks / 256; --lr-wbr X (1): lr / X for biases and norms\n"
     "  --warmup-epochs N (3, 5, 10 by --epochs)  --sl-warmup-epochs N (5)  --weight-decay X (1.5e-6)  --weight-decay-end X (the same)\n"
@@ -153,12 +154,12 @@ static void open_step(struct run *r, const tw_batch *b)
     const tw_step_options so = {{r->o.lam1, r->o.lam2, r->o.tau}, r->o.clip_norm};
     if (b->V < 2)
         tw_die("%s: one view a sample; training wants two or more", tw_loader_name(r->loader));
-    r->step = tw_step_new(r->learner.net, r->learner.optim, b->group, b->n_groups, b->B, &so);
+    r->step = tw_step_new(r->learner.net, r->learner.teacher, r->learner.optim, b->group, b->n_groups, b->B, &so);
     r->monitor = r->step == NULL ? NULL : tw_monitor_new(b->V, b->B, tw_net_classes(r->learner.net));
     if (r->monitor == NULL)
         tw_die_error();
     tw_note(1, "batch of %d x %d views in %d sizes: %.0f MB beside the weights", b->B, b->V, b->n_groups,
-            (double)tw_plan_bytes(tw_step_plan_of(r->step)) / 1e6);
+            (double)tw_step_bytes(r->step) / 1e6);
     if (tw_loader_passed(r->loader) > 0)
         tw_warn("%s: %lld samples read to get to where training goes on", tw_loader_name(r->loader),
                 (long long)tw_loader_passed(r->loader));
@@ -224,6 +225,7 @@ static void train_on(struct run *r, const tw_batch *b)
         .confidence = {tw_schedule_quantile(&r->schedule, r->o.quantile, r->o.quantile_end, b->epoch, r->state->iteration),
                        r->o.threshold},
         .number = r->state->step,
+        .momentum = tw_schedule_momentum(&r->schedule, r->o.momentum_start, r->o.momentum_end, b->epoch, r->state->iteration),
     };
     tw_step_result s;
     const int rc = tw_step_run(r->step, &s, b->pictures, &p);

@@ -106,6 +106,28 @@ straight() {
     done
 }
 
+@test "a teacher: in the checkpoint, through a stop byte for byte, refused where the run began without, opened by twist-ckpt and twist-embed" {
+    straight --use_momentum_encoder=1 --momentum_start=0.5 --mme-epochs=2 --act=gelu --drop=0.2
+    twist-train -q -i "$VIEWS" -o run $SMALL --use_momentum_encoder 1 --momentum_start=0.5 --mme-epochs=2 --act=gelu --drop=0.2 --max-steps=7
+    twist-train -q -i "$VIEWS" -o run $SMALL --use_momentum_encoder 1 --momentum_start=0.5 --mme-epochs=2 --act=gelu --drop=0.2 --resume
+    # all but the args, which have --resume
+    twist-ckpt --to=a.npz run/checkpoint.safetensors && twist-ckpt --to=b.npz straight/run/checkpoint.safetensors
+    cmp a.npz b.npz
+    [ "$(grep -c '"threshold":' run/log.jsonl)" -eq 5 ]
+    twist-ckpt --part=teacher --to=teacher.safetensors run/checkpoint.safetensors
+    twist-ckpt --part=model --to=model.safetensors run/checkpoint.safetensors
+    ! cmp -s teacher.safetensors model.safetensors
+    twist-decode -q "$BATS_FILE_TMPDIR/photos" | twist-augment -q --aug=eval --size=32 | twist-embed -q teacher.safetensors > features
+    [ -s features ]
+    run twist-train -i "$VIEWS" -o run $SMALL --resume --epochs=4
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"run/checkpoint.safetensors: was trained with a momentum encoder"* ]]
+    run twist-train -i "$VIEWS" -o none $SMALL --max-steps=1
+    run twist-train -i "$VIEWS" -o none $SMALL --resume --use-momentum-encoder=1
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"was trained without a momentum encoder"* ]]
+}
+
 @test "--init begins with the weights of a checkpoint or of a backbone alone" {
     twist-train -q -i "$VIEWS" -o run $SMALL --max-steps=2
     for file in checkpoint backbone; do

@@ -48,18 +48,21 @@ void tw_network_describe(tw_network_description *d, const tw_net_config *c)
     d->n = c->head ? TW_NETWORK_PAIRS : 2;
 }
 
-static int identify_file(tw_identity *id, const tw_checkpoint *f)
+static int identify_file(tw_identity *id, const tw_checkpoint *f, unsigned parts)
 {
     const int n = tw_checkpoint_count(f);
-    if (n > 0 && tw_identify(id, tw_checkpoint_at(f, 0), n, "") == 0)
+    const bool teacher = (parts & TW_NETWORK_TEACHER) != 0;
+    if (n > 0 && tw_identify(id, tw_checkpoint_at(f, 0), n, teacher ? "teacher." : "") == 0)
         return 0;
+    if (n > 0 && teacher)
+        return tw_fail("%s: no teacher in it", tw_checkpoint_path(f));
     return tw_fail("%s: %s", tw_checkpoint_path(f), n > 0 ? tw_error() : "no tensor in it");
 }
 
 int tw_network_text(char *text, size_t size, const tw_checkpoint *f)
 {
     tw_identity id;
-    if (identify_file(&id, f) != 0)
+    if (identify_file(&id, f, 0) != 0)
         return -1;
     snprintf(text, size, "%s", id.text);
     return 0;
@@ -92,9 +95,14 @@ static int read_act(tw_net_config *c, const tw_checkpoint *f)
 
 int tw_network_config(tw_net_config *c, const tw_checkpoint *f)
 {
+    return tw_network_config_of(c, f, 0);
+}
+
+int tw_network_config_of(tw_net_config *c, const tw_checkpoint *f, unsigned parts)
+{
     tw_identity id;
     tw_network_description d;
-    if (identify_file(&id, f) != 0)
+    if (identify_file(&id, f, parts) != 0)
         return -1;
     if (!id.known)
         return tw_fail("%s: %s, which this version cannot run", tw_checkpoint_path(f), id.text);
@@ -181,7 +189,7 @@ static int compare(const tw_identity *id, tw_net *net, const tw_checkpoint *f, u
 int tw_network_load(tw_net *net, const tw_checkpoint *f, unsigned parts)
 {
     tw_identity id;
-    if (identify_file(&id, f) != 0 || compare(&id, net, f, parts) != 0)
+    if (identify_file(&id, f, parts) != 0 || compare(&id, net, f, parts) != 0)
         return -1;
     for (int i = 0; i < tw_net_params(net); i++) {
         tw_param *p = tw_net_param(net, i);

@@ -2,6 +2,7 @@
 
 #include "checkpoint/network.h"
 #include "core/error.h"
+#include "train/teacher.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,12 +36,14 @@ int tw_learner_open(tw_learner *l, const tw_train_options *o, char *args)
     if (open_network(l, o) != 0)
         return -1;
     l->optim = tw_optim_new(l->net, (tw_optim_kind)o->optim, o->lr_wbr);
-    return l->optim != NULL ? 0 : -1;
+    l->teacher = l->optim != NULL && o->use_momentum_encoder ? tw_teacher_net(&l->config, l->net) : NULL;
+    return l->optim != NULL && (l->teacher != NULL) == o->use_momentum_encoder ? 0 : -1;
 }
 
 void tw_learner_close(tw_learner *l)
 {
     tw_optim_free(l->optim);
+    tw_net_free(l->teacher);
     tw_net_free(l->net);
     free(l->args);
 }
@@ -52,6 +55,8 @@ int tw_learner_init(tw_learner *l, const char *path, bool *head)
     int rc = f != NULL ? tw_network_config(&c, f) : -1;
     if (rc == 0)
         rc = tw_network_load(l->net, f, TW_NETWORK_BACKBONE | (c.head ? TW_NETWORK_HEAD : 0));
+    if (rc == 0 && l->teacher != NULL)
+        rc = tw_teacher_copy(l->teacher, l->net);
     *head = rc == 0 && c.head;
     tw_checkpoint_close(f);
     return rc;

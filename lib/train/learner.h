@@ -10,7 +10,7 @@
 int tw_learner_open(tw_learner *l, const tw_train_options *o, char *args);
 void tw_learner_close(tw_learner *l);
 
-/* The weights of a file. *head: whether it had those of a head. 0, or -1 and tw_error(). */
+/* The weights of a file, which the teacher begins with too. *head: whether it had those of a head. 0, or -1 and tw_error(). */
 int tw_learner_init(tw_learner *l, const char *path, bool *head);
 
 /* As the run's checkpoint left it. Refuses one of another batch over all ranks, optimizer or network. 0, or -1 and tw_error(). */

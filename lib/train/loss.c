@@ -1,7 +1,8 @@
 /* With p_v the probabilities of view v of one sample, L = log(p + eps), P = 2V - 3 pairs: view v = 0, 1 meets all others, every
  * other view meets 0 and 1. For one pair KL(p, q) + KL(q, p) = sum (p - q)(log p - log q), whose derivative by p is
  * (Lp - Lq) + (p - q) / (p + eps); over the partners of a view these add up to sums over all views, so that the gradient
- * costs O(V), not O(V^2). */
+ * costs O(V), not O(V^2). With a teacher's probabilities t_0, t_1 there are 2 (V - 1) pairs, whose KL(t, p) has the derivative
+ * -t / (p + eps) by p. */
 #include "train/loss.h"
 
 #include "core/error.h"
@@ -24,6 +25,8 @@ struct tw_loss {
     float *log_p;    /* of one sample: [V,K] */
     float *sum, *sum_log; /* over the views of one sample: [K] */
     float *g;        /* of one row: [K] */
+    const float *taught; /* of the call under way: the teacher's logits [2*B,K]; NULL: none */
+    float *t;        /* the teacher's probabilities of one sample: [2,K] */
 };
 
 tw_loss *tw_loss_new(const tw_loss_weights *w, int V, int B, int K, tw_comm *comm)
@@ -45,8 +48,9 @@ tw_loss *tw_loss_new(const tw_loss_weights *w, int V, int B, int K, tw_comm *com
     l->sum = tw_alloc64((size_t)K * sizeof *l->sum);
     l->sum_log = tw_alloc64((size_t)K * sizeof *l->sum_log);
     l->g = tw_alloc64((size_t)K * sizeof *l->g);
+    l->t = tw_alloc64(2 * (size_t)K * sizeof *l->t);
     if (l->p != NULL && l->s != NULL && l->mean != NULL && l->dmean != NULL && l->log_p != NULL && l->sum != NULL &&
-        l->sum_log != NULL && l->g != NULL)
+        l->sum_log != NULL && l->g != NULL && l->t != NULL)
         return l;
     tw_loss_free(l);
     return NULL;
@@ -65,6 +69,7 @@ void tw_loss_free(tw_loss *l)
     free(l->sum);
     free(l->sum_log);
     free(l->g);
+    free(l->t);
     free(l);
 }
 
@@ -78,10 +83,16 @@ static float *row(float *x, const tw_loss *l, int v, int b)
     return x + ((size_t)v * (size_t)l->B + (size_t)b) * (size_t)l->K;
 }
 
-/* Share of view v in the means over pairs: pairs it is in, over 2 P. */
+/* Share of view v in the means over pairs: pairs it is in, over 2 P. With a teacher: over all views. */
 static double weight(const tw_loss *l, int v)
 {
-    return (v < 2 ? l->V - 1 : 2) / (2.0 * (2 * l->V - 3));
+    return l->taught != NULL ? 1.0 / l->V : (v < 2 ? l->V - 1 : 2) / (2.0 * (2 * l->V - 3));
+}
+
+/* How many divergences kl is the mean of. */
+static double divergences(const tw_loss *l)
+{
+    return 2.0 * (l->taught != NULL ? l->V - 1 : 2 * l->V - 3);
 }
 
 static int probabilities(tw_loss *l, const float *logits)
@@ -122,7 +133,40 @@ static double diversity(tw_loss *l)
     return he;
 }
 
-/* kl of sample b summed over the pairs, twice; fills log_p, sum and sum_log. */
+/* The divergences of sample b from the teacher, added up; fills log_p and t. */
+static double taught_consistency(tw_loss *l, int b)
+{
+    const int K = l->K;
+    double total = 0;
+    for (int t = 0; t < 2; t++) {
+        float *q = l->t + (size_t)t * (size_t)K;
+        tw_softmax(q, l->taught + ((size_t)t * (size_t)l->B + (size_t)b) * (size_t)K, K, 1);
+        for (int k = 0; k < K; k++) /* meets all views but one */
+            total += (l->V - 1) * (double)q[k] * (double)logf(q[k] + EPS);
+    }
+    for (int v = 0; v < l->V; v++) {
+        const float *p = row(l->p, l, v, b), *t0 = l->t, *t1 = l->t + K;
+        const float with0 = v == 0 ? 0 : 1, with1 = v == 1 ? 0 : 1;
+        float *log_p = l->log_p + (size_t)v * (size_t)K;
+        for (int k = 0; k < K; k++) {
+            log_p[k] = logf(p[k] + EPS);
+            total -= (double)(with0 * t0[k] + with1 * t1[k]) * (double)log_p[k];
+        }
+    }
+    return total;
+}
+
+/* The derivative by p of view v of its divergences from the teacher, times `scale`. */
+static void taught_gradient(const tw_loss *l, float *restrict g, const float *p, int v, float scale)
+{
+    const int K = l->K;
+    const float *t0 = l->t, *t1 = l->t + K;
+    const float from0 = v == 0 ? 0 : scale, from1 = v == 1 ? 0 : scale;
+    for (int k = 0; k < K; k++)
+        g[k] = -(from0 * t0[k] + from1 * t1[k]) / (p[k] + EPS);
+}
+
+/* The divergences of sample b, added up; fills log_p, sum and sum_log. */
 static double consistency(tw_loss *l, int b)
 {
     const int K = l->K;
@@ -189,7 +233,7 @@ static double sample(tw_loss *l, float *dlogits, int b)
 {
     const int K = l->K;
     const double global = (double)l->B * l->comm->ranks;
-    const float kl_scale = (float)(1 / (2.0 * (2 * l->V - 3) * global));
+    const float kl_scale = (float)(1 / (divergences(l) * global));
     double eh = 0;
     for (int v = 0; v < l->V; v++) {
         const size_t at = (size_t)v * (size_t)K;
@@ -197,7 +241,10 @@ static double sample(tw_loss *l, float *dlogits, int b)
         const float eh_scale = (float)(weight(l, v) * (1 + l->w.lam1) / global);
         float *d = row(dlogits, l, v, b), *g = l->g;
         memset(d, 0, (size_t)K * sizeof *d);
-        consistency_gradient(l, g, p, v, b, kl_scale);
+        if (l->taught != NULL)
+            taught_gradient(l, g, p, v, kl_scale);
+        else
+            consistency_gradient(l, g, p, v, b, kl_scale);
         if (s != p) {
             through_softmax(d, p, g, K, 1);
             memset(g, 0, (size_t)K * sizeof *g);
@@ -208,20 +255,21 @@ static double sample(tw_loss *l, float *dlogits, int b)
     return eh;
 }
 
-int tw_loss_twist(tw_loss *l, tw_loss_terms *terms, float *dlogits, const float *logits)
+int tw_loss_twist(tw_loss *l, tw_loss_terms *terms, float *dlogits, const float *logits, const float *teacher)
 {
+    l->taught = teacher;
     if (probabilities(l, logits) != 0)
         return -1;
     double sum[2] = {0, 0}; /* kl and eh */
     terms->he = diversity(l);
     for (int b = 0; b < l->B; b++) {
-        sum[0] += consistency(l, b);
+        sum[0] += teacher != NULL ? taught_consistency(l, b) : consistency(l, b);
         sum[1] += sample(l, dlogits, b);
     }
     if (l->comm->sum_f64(l->comm, sum, 2) != 0)
         return -1;
     const double global = (double)l->B * l->comm->ranks;
-    terms->kl = sum[0] / (2.0 * (2 * l->V - 3) * global);
+    terms->kl = sum[0] / (divergences(l) * global);
     terms->eh = sum[1] / global;
     terms->loss = terms->kl + (1 + l->w.lam1) * terms->eh - l->w.lam2 * terms->he;
     return 0;

@@ -41,6 +41,14 @@ double tw_schedule_quantile(const tw_schedule *s, double q, double q_end, int64_
     return q_end + (q - q_end) * cosine(done / ((double)(s->epochs - s->mme_epochs) * n));
 }
 
+double tw_schedule_momentum(const tw_schedule *s, double start, double end, int64_t epoch, int64_t it)
+{
+    if (epoch >= s->mme_epochs)
+        return end;
+    const double n = (double)s->steps_per_epoch, done = (double)epoch * n + (double)it;
+    return end + (start - end) * cosine(done / ((double)s->mme_epochs * n));
+}
+
 double tw_schedule_weight_decay(const tw_schedule *s, int64_t epoch, int64_t it)
 {
     const double n = (double)s->steps_per_epoch, q = cosine(((double)epoch * n + (double)it) / ((double)s->epochs * n));

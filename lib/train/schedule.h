@@ -22,6 +22,9 @@ double tw_schedule_lr(const tw_schedule *s, int64_t epoch, int64_t it);
 /* The quantile of self-labeling's confidences: cosine from q to q_end over the epochs from mme_epochs on; q before them. */
 double tw_schedule_quantile(const tw_schedule *s, double q, double q_end, int64_t epoch, int64_t it);
 
+/* The share that a teacher keeps of itself: cosine from start to end over the epochs before mme_epochs, then end. */
+double tw_schedule_momentum(const tw_schedule *s, double start, double end, int64_t epoch, int64_t it);
+
 /* Cosine from weight_decay to weight_decay_end over all epochs. */
 double tw_schedule_weight_decay(const tw_schedule *s, int64_t epoch, int64_t it);
 

@@ -22,44 +22,68 @@ static float at_rank(float *order, const float *confidence, int B, double q)
     return order[rank < B ? rank : B - 1];
 }
 
-int tw_loss_selflabel(tw_selflabel_terms *terms, float *dlogits, const float *logits, int V, int B, int K, const tw_confidence *c)
+/* What a sample's views 0 and 1 say. */
+typedef struct {
+    float confidence; /* the larger of their maxima */
+    int weak, label;  /* the view that has it, and where */
+} anchor;
+
+/* Of sample b, from the logits of B samples' views; p: scratch, [2,K]. */
+static anchor find_anchor(float *p, const float *logits, int b, int B, int K)
 {
-    const size_t rows = (size_t)V * (size_t)B;
-    float *confidence = tw_calloc((size_t)B, 2 * sizeof *confidence);
-    if (confidence == NULL)
-        return -1;
+    int k[2];
+    for (int v = 0; v < 2; v++) {
+        tw_softmax(p + (size_t)v * (size_t)K, logits + ((size_t)v * (size_t)B + (size_t)b) * (size_t)K, K, 1);
+        k[v] = tw_argmax(p + (size_t)v * (size_t)K, K);
+    }
+    const float m0 = p[k[0]], m1 = p[(size_t)K + (size_t)k[1]];
+    return m1 > m0 ? (anchor){m1, 1, k[1]} : (anchor){m0, 0, k[0]};
+}
+
+/* The cross-entropy of the logits f [K] and the label; d [K]: its derivatives times scale. */
+static double cross_entropy(float *d, const float *f, int label, int K, double scale)
+{
+    const double most = (double)f[tw_argmax(f, K)];
+    double total = 0;
+    for (int k = 0; k < K; k++)
+        total += exp((double)f[k] - most);
+    tw_softmax(d, f, K, 1);
+    d[label] -= 1;
+    for (int k = 0; k < K; k++)
+        d[k] *= (float)scale;
+    return log(total) + most - (double)f[label];
+}
+
+int tw_loss_selflabel(tw_selflabel_terms *terms, float *dlogits, const float *logits, const float *teacher, int V, int B, int K,
+                      const tw_confidence *c)
+{
+    anchor *of = tw_calloc((size_t)B, sizeof *of);
+    float *confidence = tw_calloc((size_t)B, 2 * sizeof *confidence), *p = tw_calloc((size_t)K, 2 * sizeof *p);
+    int rc = -1;
+    if (of == NULL || confidence == NULL || p == NULL)
+        goto done;
     *terms = (tw_selflabel_terms){0};
-    for (size_t r = 0; r < rows; r++)
-        tw_softmax(dlogits + r * (size_t)K, logits + r * (size_t)K, K, 1); /* the probabilities, for now */
     for (int b = 0; b < B; b++) {
-        const float *p0 = dlogits + (size_t)b * (size_t)K, *p1 = p0 + (size_t)B * (size_t)K;
-        confidence[b] = fmaxf(p0[tw_argmax(p0, K)], p1[tw_argmax(p1, K)]);
+        of[b] = find_anchor(p, teacher != NULL ? teacher : logits, b, B, K);
+        confidence[b] = of[b].confidence;
     }
     const float threshold = c->quantile > 0 ? at_rank(confidence + B, confidence, B, c->quantile) : (float)c->threshold;
     for (int b = 0; b < B; b++)
         terms->selected += confidence[b] > threshold;
     terms->threshold = (double)threshold;
     const double scale = terms->selected > 0 ? 1.0 / ((double)terms->selected * (V - 1)) : 0;
-    for (int b = 0; b < B; b++) { /* what is needed of p0 and p1 is taken before their rows become derivatives */
-        const float *p0 = dlogits + (size_t)b * (size_t)K, *p1 = p0 + (size_t)B * (size_t)K;
-        const int k0 = tw_argmax(p0, K), k1 = tw_argmax(p1, K), weak = p1[k1] > p0[k0], label = weak ? k1 : k0;
+    for (int b = 0; b < B; b++)
         for (int v = 0; v < V; v++) {
-            float *d = dlogits + ((size_t)v * (size_t)B + (size_t)b) * (size_t)K;
-            if (v == weak || !(confidence[b] > threshold)) {
-                memset(d, 0, (size_t)K * sizeof *d);
-                continue;
-            }
-            const float *f = logits + (d - dlogits);
-            const double most = (double)f[tw_argmax(f, K)];
-            double total = 0;
-            for (int k = 0; k < K; k++)
-                total += exp((double)f[k] - most);
-            terms->loss += scale * (log(total) + most - (double)f[label]);
-            d[label] -= 1;
-            for (int k = 0; k < K; k++)
-                d[k] *= (float)scale;
+            const size_t at = ((size_t)v * (size_t)B + (size_t)b) * (size_t)K;
+            if (v == of[b].weak || !(confidence[b] > threshold))
+                memset(dlogits + at, 0, (size_t)K * sizeof *dlogits);
+            else
+                terms->loss += scale * cross_entropy(dlogits + at, logits + at, of[b].label, K, scale);
         }
-    }
+    rc = 0;
+done:
+    free(of);
     free(confidence);
-    return 0;
+    free(p);
+    return rc;
 }

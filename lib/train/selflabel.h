@@ -17,7 +17,9 @@ typedef struct {
 
 /* Of views 0 and 1 the one with the larger maximum probability is the weak anchor, whose argmax labels the other one and views
  * 2..V-1. logits: f32 [V*B, K], view-major; dlogits, of the same shape, is set to the derivatives (the labels have none). V >= 2.
+ * teacher: f32 [2*B, K], its logits of views 0 and 1, or NULL: with it the maxima, and so anchor, label and confidence, are its own.
  * 0, or -1 and tw_error(). */
-int tw_loss_selflabel(tw_selflabel_terms *terms, float *dlogits, const float *logits, int V, int B, int K, const tw_confidence *c);
+int tw_loss_selflabel(tw_selflabel_terms *terms, float *dlogits, const float *logits, const float *teacher, int V, int B, int K,
+                      const tw_confidence *c);
 
 #endif

@@ -26,24 +26,42 @@ static tw_tensor tensor_like(const tw_param *p, const void *data)
     return t;
 }
 
+static void teacher_name(char text[NAME], const tw_param *p)
+{
+    snprintf(text, NAME, "teacher.%s", p->name);
+}
+
+/* The optimizer's tensors, then the teacher's, into t; their names into name. Returns their number. */
+static int more_tensors(tw_named_tensor *t, char (*name)[NAME], const tw_learner *l)
+{
+    int n = 0;
+    for (int i = 0; i < tw_optim_states(l->optim); i++, n++) {
+        const tw_optim_state state = tw_optim_state_at(l->optim, i);
+        state_name(name[n], &state);
+        t[n] = (tw_named_tensor){name[n], tensor_like(state.of, state.value)};
+    }
+    for (int i = 0; l->teacher != NULL && i < tw_net_params(l->teacher); i++, n++) {
+        const tw_param *p = tw_net_param(l->teacher, i);
+        teacher_name(name[n], p);
+        t[n] = (tw_named_tensor){name[n], tensor_like(p, p->value)};
+        t[n].tensor.dtype = p->dtype;
+    }
+    return n;
+}
+
 int tw_state_save(const char *path, const tw_learner *l)
 {
     const tw_train_state *s = &l->state;
-    const tw_optim *o = l->optim;
-    tw_net *net = l->net;
-    const int states = tw_optim_states(o), most = tw_net_params(net) + states;
-    tw_named_tensor *t = tw_calloc((size_t)most, sizeof *t);
-    char(*name)[NAME] = tw_calloc((size_t)states, sizeof *name);
+    const int more = tw_optim_states(l->optim) + (l->teacher != NULL ? tw_net_params(l->teacher) : 0);
+    tw_named_tensor *t = tw_calloc((size_t)(tw_net_params(l->net) + more), sizeof *t);
+    char(*name)[NAME] = tw_calloc((size_t)more, sizeof *name);
     int rc = -1;
-    if (t == NULL || name == NULL || tw_net_download(net) != 0 || tw_optim_download(l->optim) != 0)
+    if (t == NULL || name == NULL || tw_net_download(l->net) != 0 || tw_optim_download(l->optim) != 0 ||
+        (l->teacher != NULL && tw_net_download(l->teacher) != 0))
         goto done;
-    int n = tw_network_tensors(t, net, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD);
-    for (int i = 0; i < states; i++) {
-        const tw_optim_state state = tw_optim_state_at(o, i);
-        state_name(name[i], &state);
-        t[n++] = (tw_named_tensor){name[i], tensor_like(state.of, state.value)};
-    }
-    const int64_t count[COUNTS] = {s->at.epoch, s->at.sample, s->iteration, s->step, s->B, s->ranks, tw_optim_steps(o)};
+    int n = tw_network_tensors(t, l->net, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD);
+    n += more_tensors(t + n, name, l);
+    const int64_t count[COUNTS] = {s->at.epoch, s->at.sample, s->iteration, s->step, s->B, s->ranks, tw_optim_steps(l->optim)};
     char text[COUNTS][24];
     const char *pair[MOST_PAIRS][2];
     tw_network_description d;
@@ -131,10 +149,20 @@ static int load_state(const tw_optim_state *s, const tw_checkpoint *f)
     return 0;
 }
 
+static int load_teacher(tw_learner *l, const tw_checkpoint *f)
+{
+    bool there = false;
+    for (int i = 0; i < tw_checkpoint_count(f); i++)
+        there = there || strncmp(tw_checkpoint_at(f, i)->name, "teacher.", 8) == 0;
+    if (there != (l->teacher != NULL))
+        return tw_fail("%s: was trained %s a momentum encoder", tw_checkpoint_path(f), there ? "with" : "without");
+    return there ? tw_network_load(l->teacher, f, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD | TW_NETWORK_TEACHER) : 0;
+}
+
 int tw_state_load(tw_learner *l, const tw_checkpoint *f)
 {
     int64_t count[COUNTS];
-    if (read_counts(count, f) != 0 || tw_network_load(l->net, f, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD) != 0)
+    if (read_counts(count, f) != 0 || tw_network_load(l->net, f, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD) != 0 || load_teacher(l, f) != 0)
         return -1;
     for (int i = 0; i < tw_optim_states(l->optim); i++) {
         const tw_optim_state state = tw_optim_state_at(l->optim, i);

@@ -17,13 +17,13 @@ typedef struct {
 /* Who learns: all that a checkpoint holds. */
 typedef struct {
     tw_net_config config;
-    tw_net *net;
+    tw_net *net, *teacher; /* teacher NULL: none */
     tw_optim *optim;
     tw_train_state state;
     char *args;          /* the run's options, a JSON text */
 } tw_learner;
 
-/* Writes the whole checkpoint: tensors under their official names, the optimizer's as "optimizer.STATE.NAME" (STATE as
+/* Writes the whole checkpoint: tensors under their official names, the teacher's behind "teacher.", the optimizer's as "optimizer.STATE.NAME" (STATE as
  * tw_optim_state), metadata: the network's description (checkpoint/network.h), epoch, sample, iteration, step, batch_size,
  * ranks, optim, optim_steps, all in decimal, and `args`. 0, or -1 and tw_error() with the old file as it was. */
 int tw_state_save(const char *path, const tw_learner *l);
@@ -34,8 +34,8 @@ int tw_state_save_backbone(const char *path, const tw_learner *l);
 /* Reads the place only (before a stream can be opened there). 0, or -1 and tw_error(): not a checkpoint of twist-train. */
 int tw_state_read(tw_train_state *s, const tw_checkpoint *f);
 
-/* Network and optimizer as they were. Refuses, naming file and tensor, a checkpoint of another network or optimizer. 0, or -1 and
- * tw_error(). */
+/* Networks and optimizer as they were. Refuses, naming file and tensor, a checkpoint of another network or optimizer, or with a
+ * teacher where the learner has none, or without one where it has. 0, or -1 and tw_error(). */
 int tw_state_load(tw_learner *l, const tw_checkpoint *f);
 
 #endif

@@ -1,4 +1,5 @@
-/* One step of training: forward, loss, backward, clipping, the optimizer; nothing changes where a number is not finite. */
+/* One step of training: forward, loss, backward, clipping, the optimizer, the teacher; nothing changes where a number is not
+ * finite. */
 #ifndef TW_TRAIN_STEP_H
 #define TW_TRAIN_STEP_H
 
@@ -17,6 +18,7 @@ typedef struct {
     bool self_label;      /* with `confidence`, instead of the TWIST loss */
     tw_confidence confidence;
     int64_t number;       /* of all steps of the run: numbers the dropout masks */
+    double momentum;      /* what the teacher keeps of itself */
 } tw_step_plan;
 
 typedef struct {
@@ -27,9 +29,11 @@ typedef struct {
 
 typedef struct tw_step tw_step;
 
-/* For batches of that shape; net and optim are kept. NULL and tw_error(). */
-tw_step *tw_step_new(tw_net *net, tw_optim *optim, const tw_view_group *group, int n_groups, int B, const tw_step_options *o);
+/* For batches of that shape; net, teacher (NULL: none) and optim are kept. NULL and tw_error(). */
+tw_step *tw_step_new(tw_net *net, tw_net *teacher, tw_optim *optim, const tw_view_group *group, int n_groups, int B,
+                     const tw_step_options *o);
 void tw_step_free(tw_step *s); /* NULL is allowed */
+size_t tw_step_bytes(const tw_step *s); /* of the plans: what it holds beside weights, gradients and optimizer */
 
 /* pictures: as tw_plan_forward takes them. 1: done; 0: the loss or the gradient is not finite (r says what they are), and weights,
  * running statistics and optimizer are as they were before; -1 and tw_error(). */

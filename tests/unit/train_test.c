@@ -8,6 +8,7 @@
 #include "train/monitor.h"
 #include "train/schedule.h"
 #include "train/step.h"
+#include "train/teacher.h"
 
 #include <unistd.h>
 
@@ -27,10 +28,15 @@ static float first_value(const tw_param *p, size_t k, int number)
     return ends(p->name, ".bias") && !linear ? v + 3 : v;
 }
 
+static tw_net_config config(bool small_stem, const char *act)
+{
+    return (tw_net_config){.backbone = "resnet18", .small_stem = small_stem, .head = true, .hid_dim = 128, .dim = 12, .act = act,
+                           .precision = TW_F32, .threads = 2};
+}
+
 static tw_net *network(bool small_stem, const char *act)
 {
-    const tw_net_config c = {.backbone = "resnet18", .small_stem = small_stem, .head = true, .hid_dim = 128, .dim = 12, .act = act,
-                             .precision = TW_F32, .threads = 2};
+    const tw_net_config c = config(small_stem, act);
     tw_net *net = tw_net_new("cpu", &c);
     for (int i = 0; net != NULL && i < tw_net_params(net); i++) {
         tw_param *p = tw_net_param(net, i);
@@ -48,18 +54,25 @@ typedef struct {
     int n_groups;
     tw_view_group group[2];
     int batch;
-    double lr[3], weight_decay, clip, lam1, tau, quantile;
+    double lr[3], weight_decay[3], clip, lam1, tau, quantile;
+    double momentum[3]; /* with a teacher; the last one 0: none */
 } three;
 
 static const three cases[] = {
-    {"lars-two", TW_LARS, false, "relu", 1, {{2, 32, 32}}, 8, {0.2, 0.3, 0.25}, 1.5e-6, 0, 0, 1, 0},
-    {"lars-crops", TW_LARS, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {0.2, 0.3, 0.25}, 1.5e-6, 0, 0, 1, 0},
-    {"sgd-two", TW_SGD, false, "relu", 1, {{2, 32, 32}}, 8, {1e-3, 2e-3, 1.5e-3}, 1e-3, 0, 0, 1, 0},
-    {"sgd-crops", TW_SGD, false, "gelu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {1e-3, 2e-3, 1.5e-3}, 1e-3, 0.5, -0.6, 0.5, 0},
-    {"admw-two", TW_ADAMW, false, "relu", 1, {{2, 32, 32}}, 8, {1e-5, 2e-5, 1.5e-5}, 0.05, 0, 0, 1, 0},
-    {"admw-crops", TW_ADAMW, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 8, {1e-5, 2e-5, 1.5e-5}, 0.05, 3, 0, 1, 0},
-    {"selflabel", TW_SGD, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {1e-3, 2e-3, 1.5e-3}, 1e-3, 0, 0, 1, 0.5},
-    {"small-stem", TW_SGD, true, "relu", 1, {{2, 16, 16}}, 6, {1e-3, 2e-3, 1.5e-3}, 1e-3, 0, 0, 1, 0},
+    {"lars-two", TW_LARS, false, "relu", 1, {{2, 32, 32}}, 8, {0.2, 0.3, 0.25}, {1.5e-6, 1.5e-6, 1.5e-6}, 0, 0, 1, 0, {0}},
+    {"lars-crops", TW_LARS, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {0.2, 0.3, 0.25}, {1.5e-6, 1.5e-6, 1.5e-6}, 0, 0, 1, 0, {0}},
+    {"sgd-two", TW_SGD, false, "relu", 1, {{2, 32, 32}}, 8, {1e-3, 2e-3, 1.5e-3}, {1e-3, 1e-3, 1e-3}, 0, 0, 1, 0, {0}},
+    {"sgd-crops", TW_SGD, false, "gelu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {1e-3, 2e-3, 1.5e-3}, {1e-3, 1e-3, 1e-3}, 0.5, -0.6, 0.5, 0, {0}},
+    {"admw-two", TW_ADAMW, false, "relu", 1, {{2, 32, 32}}, 8, {1e-5, 2e-5, 1.5e-5}, {0.05, 0.05, 0.05}, 0, 0, 1, 0, {0}},
+    {"admw-crops", TW_ADAMW, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 8, {1e-5, 2e-5, 1.5e-5}, {0.05, 0.05, 0.05}, 3, 0, 1, 0, {0}},
+    {"selflabel", TW_SGD, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {1e-3, 2e-3, 1.5e-3}, {1e-3, 1e-3, 1e-3}, 0, 0, 1, 0.5, {0}},
+    {"small-stem", TW_SGD, true, "relu", 1, {{2, 16, 16}}, 6, {1e-3, 2e-3, 1.5e-3}, {1e-3, 1e-3, 1e-3}, 0, 0, 1, 0, {0}},
+    {"lars-clip", TW_LARS, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {0.2, 0.3, 0.25}, {1.5e-6, 1e-4, 3e-4}, 0.3, 0, 1, 0, {0}},
+    {"taught-admw", TW_ADAMW, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 8, {1e-5, 2e-5, 1.5e-5}, {0.04, 0.07, 0.12}, 0.5, -0.6, 1, 0,
+     {0.6, 0.8, 0.9}},
+    {"taught-lars", TW_LARS, false, "relu", 1, {{2, 32, 32}}, 8, {0.2, 0.3, 0.25}, {1.5e-6, 1.5e-6, 1.5e-6}, 0, -0.6, 0.5, 0, {0.6, 0.8, 0.9}},
+    {"taught-selflabel", TW_SGD, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {1e-3, 2e-3, 1.5e-3}, {1e-3, 1e-3, 1e-3}, 0, -0.6, 1, 0.5,
+     {0.6, 0.8, 0.9}},
 };
 
 /* Pictures of step t by formula, as make.py's: noise on tiles of 8 x 8. */
@@ -113,17 +126,25 @@ static void compare_change(tw_net *net, const char *name, const double *want, do
     CHECK(!"a tensor of this name");
 }
 
+/* How far a network's changes are from the file's, by their size. */
+typedef struct {
+    double off, size;
+} distance;
+
 static void three_steps(const three *c)
 {
     char path[64], kind[16], name[96];
-    double v[16], off = 0, size = 0;
+    double v[16];
+    distance own = {0, 0}, taught = {0, 0};
     uint8_t *pictures[2] = {NULL, NULL};
     snprintf(path, sizeof path, "tests/golden/train/%s.txt", c->file);
     FILE *f = fopen(path, "r");
     tw_net *net = network(c->small_stem, c->act);
     tw_optim *optim = net != NULL ? tw_optim_new(net, c->optim, 1) : NULL;
+    const tw_net_config like = config(c->small_stem, c->act);
+    tw_net *teacher = c->momentum[2] > 0 ? tw_teacher_net(&like, net) : NULL;
     const tw_step_options so = {{c->lam1, 1, c->tau}, c->clip};
-    tw_step *step = optim != NULL ? tw_step_new(net, optim, c->group, c->n_groups, c->batch, &so) : NULL;
+    tw_step *step = optim != NULL ? tw_step_new(net, teacher, optim, c->group, c->n_groups, c->batch, &so) : NULL;
     CHECK(f != NULL && step != NULL);
     if (f == NULL || step == NULL)
         return;
@@ -132,7 +153,7 @@ static void three_steps(const three *c)
         pictures[i] = tw_calloc((size_t)(c->group[i].n_views * c->batch * c->group[i].H * c->group[i].W * 3), 1);
     double losses[3] = {0}, norms[3] = {0};
     for (int t = 0; t < 3; t++) {
-        const tw_step_plan p = {c->lr[t], c->weight_decay, c->quantile > 0, {c->quantile, 0}, t};
+        const tw_step_plan p = {c->lr[t], c->weight_decay[t], c->quantile > 0, {c->quantile, 0}, t, c->momentum[t]};
         tw_step_result r;
         draw(pictures, c, t);
         CHECK(tw_step_run(step, &r, pictures, &p) == 1);
@@ -146,14 +167,22 @@ static void three_steps(const three *c)
     for (int t = 0; t < 3; t++)
         CHECK_NEAR(norms[t] / v[t], 1, 5e-3);
     while (golden_line(f, kind, name, v) == 1 + PROJECTIONS)
-        compare_change(net, name, v, &off, &size);
-    printf("%s: weights are off by %.2g of the update\n", c->file, sqrt(off / size));
-    CHECK(size > 0 && sqrt(off / size) < 0.01);
+        if (strncmp(name, "teacher.", 8) == 0)
+            compare_change(teacher, name + 8, v, &taught.off, &taught.size);
+        else
+            compare_change(net, name, v, &own.off, &own.size);
+    printf("%s: weights are off by %.2g of the update\n", c->file, sqrt(own.off / own.size));
+    CHECK(own.size > 0 && sqrt(own.off / own.size) < 0.01);
+    if (teacher != NULL) {
+        printf("%s: the teacher's by %.2g\n", c->file, sqrt(taught.off / taught.size));
+        CHECK(taught.size > 0 && sqrt(taught.off / taught.size) < 0.01);
+    }
     fclose(f);
     for (int i = 0; i < c->n_groups; i++)
         free(pictures[i]);
     tw_step_free(step);
     tw_optim_free(optim);
+    tw_net_free(teacher);
     tw_net_free(net);
 }
 
@@ -168,19 +197,23 @@ static void losses(void)
            fscanf(f, "%d %d %d %lf %lf %lf %lf %lf %lf %lf", &V, &B, &K, &lam1, &lam2, &tau, want, want + 1, want + 2, want + 3) == 10) {
         const size_t n = (size_t)(V * B * K);
         float *logits = tw_calloc(n, sizeof *logits), *d = tw_calloc(n, sizeof *d);
-        const bool self = tau < 0;
+        const bool self = tau == -1, taught = tau < -10; /* how make.py marks them */
+        float *teacher = taught ? tw_calloc(n, sizeof *teacher) : NULL;
+        tau = taught ? -10 - tau : tau;
         for (size_t k = 0; k < n; k++)
             logits[k] = (float)(8 * formula_uniform(k, self ? 43 : 42) - 4);
+        for (size_t k = 0; taught && k < (size_t)(2 * B * K); k++)
+            teacher[k] = (float)(8 * formula_uniform(k, 44) - 4);
         if (self) {
             tw_selflabel_terms t;
             const tw_confidence c = {lam1, 0};
-            CHECK(tw_loss_selflabel(&t, d, logits, V, B, K, &c) == 0);
+            CHECK(tw_loss_selflabel(&t, d, logits, NULL, V, B, K, &c) == 0);
             CHECK_NEAR(t.loss, want[0], 1e-6);
         } else {
             const tw_loss_weights w = {lam1, lam2, tau};
             tw_loss_terms t;
             tw_loss *l = tw_loss_new(&w, V, B, K, tw_comm_single());
-            CHECK(l != NULL && tw_loss_twist(l, &t, d, logits) == 0);
+            CHECK(l != NULL && tw_loss_twist(l, &t, d, logits, teacher) == 0);
             CHECK_NEAR(t.loss, want[0], 1e-5); /* f32 probabilities and logarithms */
             CHECK_NEAR(t.kl, want[1], 1e-5);
             CHECK_NEAR(t.eh, want[2], 1e-5);
@@ -194,15 +227,28 @@ static void losses(void)
             worst = fmax(worst, fabs(v - (double)d[k]));
         }
         CHECK(worst < 2e-6);
-        free(logits), free(d);
+        free(logits), free(d), free(teacher);
         lines++;
     }
-    CHECK(lines == 9);
+    CHECK(lines == 11);
     if (f != NULL)
         fclose(f);
 }
 
-/* A step whose loss or gradient is not finite leaves weights, statistics and optimizer alone. */
+/* Whether all values of the net are what three_steps begins with. */
+static bool untouched(tw_net *net)
+{
+    bool same = true;
+    for (int i = 0; i < tw_net_params(net); i++) {
+        const tw_param *t = tw_net_param(net, i);
+        for (size_t k = 0; t->dtype == TW_F32 && k < t->n; k++)
+            same = same && ((const float *)t->value)[k] == first_value(t, k, i);
+        same = same && (t->dtype == TW_F32 || *(const int64_t *)t->value == 0);
+    }
+    return same;
+}
+
+/* A step whose loss or gradient is not finite leaves weights, statistics and optimizer alone, and the teacher. */
 static void not_finite(void)
 {
     const three *c = &cases[2];
@@ -210,8 +256,10 @@ static void not_finite(void)
     tw_net *net = network(false, "relu");
     tw_optim *optim = tw_optim_new(net, TW_SGD, 1);
     const tw_step_options so = {{0, 1, 1}, 0};
-    tw_step *step = tw_step_new(net, optim, c->group, 1, 8, &so);
-    const tw_step_plan p = {1e-3, 0, false, {0, 0}, 0};
+    const tw_net_config like = config(false, "relu");
+    tw_net *teacher = tw_teacher_net(&like, net);
+    tw_step *step = tw_step_new(net, teacher, optim, c->group, 1, 8, &so);
+    const tw_step_plan p = {.lr = 1e-3, .momentum = 0.5};
     tw_step_result r;
     draw(&pictures, c, 0);
     float *poisoned = tw_net_param(net, 0)->value;
@@ -220,19 +268,14 @@ static void not_finite(void)
     tw_net_changed(net);
     CHECK(tw_step_run(step, &r, &pictures, &p) == 0 && isnan(r.terms.loss));
     poisoned[5] = keep;
-    for (int i = 0; i < tw_net_params(net); i++) {
-        const tw_param *t = tw_net_param(net, i);
-        size_t same = 0;
-        for (size_t k = 0; t->dtype == TW_F32 && k < t->n; k++)
-            same += ((const float *)t->value)[k] == first_value(t, k, i);
-        CHECK(t->dtype == TW_F32 ? same == t->n : *(const int64_t *)t->value == 0);
-    }
+    CHECK(untouched(net) && untouched(teacher));
     CHECK(tw_optim_steps(optim) == 0);
     tw_net_changed(net);
     CHECK(tw_step_run(step, &r, &pictures, &p) == 1 && isfinite(r.terms.loss));
-    CHECK(tw_optim_steps(optim) == 1);
+    CHECK(tw_optim_steps(optim) == 1 && !untouched(net) && !untouched(teacher));
     tw_step_free(step);
     tw_optim_free(optim);
+    tw_net_free(teacher);
     tw_net_free(net);
     free(pictures);
 }
@@ -253,6 +296,9 @@ static void schedules(void)
     CHECK_NEAR(tw_schedule_lr(&s, 26, 0), 0.5 * 0.5005, 1e-12);
     CHECK_NEAR(tw_schedule_weight_decay(&s, 0, 0), 0.04, 1e-12);
     CHECK_NEAR(tw_schedule_weight_decay(&s, 15, 0), 0.22, 1e-12);
+    CHECK_NEAR(tw_schedule_momentum(&s, 0.9, 1, 0, 0), 0.9, 1e-12);
+    CHECK_NEAR(tw_schedule_momentum(&s, 0.9, 1, 10, 0), 0.95, 1e-12);
+    CHECK_NEAR(tw_schedule_momentum(&s, 0.9, 1, 20, 0), 1, 0);
     CHECK_NEAR(tw_schedule_quantile(&s, 0.5, 0.6, 3, 0), 0.5, 0);
     CHECK_NEAR(tw_schedule_quantile(&s, 0.5, 0.6, 25, 0), 0.55, 1e-12);
 }

@@ -4,6 +4,7 @@ of another computation can be told: the mean square of the projections of a diff
 
 Also the schedules' values, and the loss alone for many views.
 """
+import copy
 import importlib.util
 import math
 import os
@@ -17,6 +18,17 @@ spec = importlib.util.spec_from_file_location("nn_make", os.path.join(HERE, ".."
 nn_make = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(nn_make)
 EPS, PROJECTIONS, HIDDEN, CLASSES = 1e-5, 8, 128, 12
+
+
+def taught_loss(logits, teacher, views, lam1, lam2, tau):
+    """The loss with a momentum encoder, whose logits are of the two global views."""
+    f, t = logits.chunk(views), [x.softmax(1) for x in teacher.chunk(2)]
+    p, s = [x.softmax(1) for x in f], [(x / tau).softmax(1) for x in f]
+    pairs = [(i, v) for i in range(2) for v in range(views) if i != v]
+    kl = sum((t[i] * ((t[i] + EPS).log() - (p[v] + EPS).log())).sum(1).mean() for i, v in pairs) / len(pairs)
+    eh = sum(-(x * (x + EPS).log()).sum(1).mean() for x in s) / views
+    he = sum(-(x.mean(0) * (x.mean(0) + EPS).log()).sum() for x in s) / views
+    return kl + (1 + lam1) * eh - lam2 * he, kl, eh, he
 
 
 def twist_loss(logits, views, lam1, lam2, tau):
@@ -39,9 +51,9 @@ def twist_loss(logits, views, lam1, lam2, tau):
     return kl + (1 + lam1) * eh - lam2 * he, kl, eh, he
 
 
-def selflabel_loss(logits, views, quantile):
+def selflabel_loss(logits, views, quantile, teacher=None):
     f = logits.chunk(views)
-    p0, p1 = f[0].softmax(1), f[1].softmax(1)
+    p0, p1 = [x.softmax(1) for x in (f if teacher is None else teacher.chunk(2))[:2]]
     (c0, k0), (c1, k1) = p0.max(1), p1.max(1)
     weak_is_1 = c1 > c0
     label, confidence = torch.where(weak_is_1, k1, k0), torch.maximum(c0, c1)
@@ -83,7 +95,7 @@ class Lars:
                 w.data -= self.v[w]
 
 
-def run(file, name, optim, groups, batch, lr, wd, clip=0, lam1=0.0, tau=1.0, quantile=None, small_stem=False, act=torch.nn.ReLU,
+def run(file, name, optim, groups, batch, lr, wd, clip=0, lam1=0.0, tau=1.0, quantile=None, small_stem=False, act=torch.nn.ReLU, momentum=None,
         dtype=torch.float64):
     net = nn_make.Net(name, small_stem, HIDDEN, CLASSES, act)
     state = net.state_dict()
@@ -92,9 +104,11 @@ def run(file, name, optim, groups, batch, lr, wd, clip=0, lam1=0.0, tau=1.0, qua
             v.copy_(first_value(key, tuple(v.shape), i))
     net = net.to(dtype).train()
     before = {k: v.detach().clone().double() for k, v in net.named_parameters()}
+    teacher = copy.deepcopy(net) if momentum else None
+    decays = wd if isinstance(wd, tuple) else (wd,) * 3
     decayed = [p for p in net.parameters() if p.ndim > 1]
     rest = [p for p in net.parameters() if p.ndim <= 1]
-    split = [{"params": decayed, "weight_decay": wd}, {"params": rest, "weight_decay": 0}]
+    split = [{"params": decayed, "weight_decay": decays[0]}, {"params": rest, "weight_decay": 0}]
     opt = {"lars": lambda: Lars([(True, decayed), (False, rest)]), "sgd": lambda: torch.optim.SGD(split, lr=lr[0], momentum=0.9),
            "admw": lambda: torch.optim.AdamW(split, lr=lr[0])}[optim]()
     views = sum(g[0] for g in groups)
@@ -102,27 +116,44 @@ def run(file, name, optim, groups, batch, lr, wd, clip=0, lam1=0.0, tau=1.0, qua
     for step in range(3):
         pictures = [nn_make.normalise(picture(v * batch, h, w, 2000 + 10 * step + i)).to(dtype)
                     for i, (v, h, w) in enumerate(groups)]
+        taught = None
+        if teacher is not None:
+            with torch.no_grad():
+                taught = teacher([pictures[0][:2 * batch]])[2]
         _, _, logits = net(pictures)
-        loss = (twist_loss(logits, views, lam1, 1.0, tau)[0] if quantile is None else selflabel_loss(logits, views, quantile))
+        if quantile is not None:
+            loss = selflabel_loss(logits, views, quantile, taught)
+        elif taught is not None:
+            loss = taught_loss(logits, taught, views, lam1, 1.0, tau)[0]
+        else:
+            loss = twist_loss(logits, views, lam1, 1.0, tau)[0]
         net.zero_grad()
         loss.backward()
         norms.append(torch.nn.utils.clip_grad_norm_(net.parameters(), clip if clip > 0 else 1e30).item())
         if optim == "lars":
-            opt.lr, opt.wd = lr[step], wd
+            opt.lr, opt.wd = lr[step], decays[step]
         else:
             for g in opt.param_groups:
                 g["lr"] = lr[step]
+            opt.param_groups[0]["weight_decay"] = decays[step]
         opt.step()
+        if teacher is not None:
+            with torch.no_grad():
+                for t, s in zip(teacher.parameters(), net.parameters()):
+                    t.copy_(momentum[step] * t + (1 - momentum[step]) * s)
         losses.append(loss.item())
     change = {k: v.detach().double() - before[k] for k, v in net.named_parameters()}
+    if teacher is not None:
+        change.update({"teacher." + k: v.detach().double() - before[k] for k, v in teacher.named_parameters()})
     if file is None:
         return change
     # A gradient that is zero but for rounding (a bias before a norm) has AdamW step by its sign: no two computations agree.
-    other = run(None, name, optim, groups, batch, lr, wd, clip, lam1, tau, quantile, small_stem, act, torch.float32)
+    other = run(None, name, optim, groups, batch, lr, wd, clip, lam1, tau, quantile, small_stem, act, momentum, torch.float32)
     off = {k: ((change[k] - other[k]).norm() / change[k].norm()).item() for k in change}
     kept = [k for k in change if off[k] < 0.5]
-    total = sum((change[k] ** 2).sum() for k in kept).sqrt().item()
-    distance = sum(((change[k] - other[k]) ** 2).sum() for k in kept).sqrt().item()
+    own = [k for k in kept if not k.startswith("teacher.")]
+    total = sum((change[k] ** 2).sum() for k in own).sqrt().item()
+    distance = sum(((change[k] - other[k]) ** 2).sum() for k in own).sqrt().item()
     print(f"{file}: PyTorch's f32 is off by {distance / total:.2e} of the update; left out: {', '.join(sorted(set(change) - set(kept)))}")
     with open(os.path.join(HERE, file), "w") as f:
         f.write("losses - 3 " + " ".join(f"{v:.9g}" for v in losses) + "\n")
@@ -135,6 +166,7 @@ def run(file, name, optim, groups, batch, lr, wd, clip=0, lam1=0.0, tau=1.0, qua
     return change
 
 
+TAUGHT = {"momentum": (0.6, 0.8, 0.9), "lam1": -0.6}
 TWO, CROPS = [(2, 32, 32)], [(2, 32, 32), (3, 24, 24)]
 CASES = [
     ("lars-two.txt", "resnet18", "lars", TWO, 8, (0.2, 0.3, 0.25), 1.5e-6, {}),
@@ -144,6 +176,10 @@ CASES = [
     ("admw-two.txt", "resnet18", "admw", TWO, 8, (1e-5, 2e-5, 1.5e-5), 0.05, {}),
     ("admw-crops.txt", "resnet18", "admw", CROPS, 8, (1e-5, 2e-5, 1.5e-5), 0.05, {"clip": 3.0}),
     ("selflabel.txt", "resnet18", "sgd", CROPS, 6, (1e-3, 2e-3, 1.5e-3), 1e-3, {"quantile": 0.5}),
+    ("lars-clip.txt", "resnet18", "lars", CROPS, 6, (0.2, 0.3, 0.25), (1.5e-6, 1e-4, 3e-4), {"clip": 0.3}),
+    ("taught-admw.txt", "resnet18", "admw", CROPS, 8, (1e-5, 2e-5, 1.5e-5), (0.04, 0.07, 0.12), {**TAUGHT, "clip": 0.5}),
+    ("taught-lars.txt", "resnet18", "lars", TWO, 8, (0.2, 0.3, 0.25), 1.5e-6, {**TAUGHT, "tau": 0.5}),
+    ("taught-selflabel.txt", "resnet18", "sgd", CROPS, 6, (1e-3, 2e-3, 1.5e-3), 1e-3, {**TAUGHT, "quantile": 0.5}),
     ("small-stem.txt", "resnet18", "sgd", [(2, 16, 16)], 6, (1e-3, 2e-3, 1.5e-3), 1e-3, {"small_stem": True}),
 ]
 
@@ -158,6 +194,15 @@ def losses():
             terms = twist_loss(logits, views, lam1, lam2, tau)
             terms[0].backward()
             f.write(f"{views} {batch} {classes} {lam1} {lam2} {tau} " + " ".join(f"{t.item():.12g}" for t in terms) + "\n")
+            f.write(" ".join(f"{v:.9g}" for v in logits.grad.numpy().ravel()) + "\n")
+        for views, batch, classes, lam1, lam2, tau in [(2, 3, 5, -0.6, 1, 1), (8, 4, 6, -0.6, 1.5, 0.5)]:
+            u = nn_make.uniform(views * batch * classes, 42).reshape(views * batch, classes)
+            t = nn_make.uniform(2 * batch * classes, 44).reshape(2 * batch, classes)
+            logits = torch.from_numpy(np.float32(8 * u - 4).astype(np.float64)).requires_grad_()
+            teacher = torch.from_numpy(np.float32(8 * t - 4).astype(np.float64))
+            terms = taught_loss(logits, teacher, views, lam1, lam2, tau)
+            terms[0].backward()
+            f.write(f"{views} {batch} {classes} {lam1} {lam2} {-10 - tau} " + " ".join(f"{t.item():.12g}" for t in terms) + "\n")
             f.write(" ".join(f"{v:.9g}" for v in logits.grad.numpy().ravel()) + "\n")
         for views, batch, classes, quantile in [(2, 5, 4, 0.5), (4, 6, 5, 0.6), (3, 4, 3, 1.0), (2, 3, 4, 0.1)]:
             u = nn_make.uniform(views * batch * classes, 43).reshape(views * batch, classes)
