@@ -151,7 +151,7 @@ static void open_stream(struct run *r)
 
 static void open_step(struct run *r, const tw_batch *b)
 {
-    const tw_step_options so = {{r->o.lam1, r->o.lam2, r->o.tau}, r->o.clip_norm};
+    const tw_step_options so = {.loss = {r->o.lam1, r->o.lam2, r->o.tau}, .clip_norm = r->o.clip_norm};
     if (b->V < 2)
         tw_die("%s: one view a sample; training wants two or more", tw_loader_name(r->loader));
     r->step = tw_step_new(r->learner.net, r->learner.teacher, r->learner.optim, b->group, b->n_groups, b->B, &so);

@@ -17,7 +17,15 @@ static bool starts(const char *text, const char *with)
 
 static unsigned part_of(const char *name)
 {
-    return starts(name, backbone_prefix) ? TW_NETWORK_BACKBONE : TW_NETWORK_HEAD;
+    return starts(name, backbone_prefix) ? TW_NETWORK_BACKBONE : starts(name, "fc.") ? TW_NETWORK_CLASSIFIER : TW_NETWORK_HEAD;
+}
+
+unsigned tw_network_parts(tw_net *net)
+{
+    unsigned parts = 0;
+    for (int i = 0; i < tw_net_params(net); i++)
+        parts |= part_of(tw_net_param(net, i)->name);
+    return parts;
 }
 
 int tw_network_tensors(tw_named_tensor *t, tw_net *net, unsigned parts)
@@ -28,7 +36,8 @@ int tw_network_tensors(tw_named_tensor *t, tw_net *net, unsigned parts)
         if ((part_of(p->name) & parts) == 0)
             continue;
         tw_named_tensor *to = &t[n++];
-        to->name = p->name + (parts == TW_NETWORK_BACKBONE ? strlen(backbone_prefix) : 0);
+        const bool bare = (parts & TW_NETWORK_HEAD) == 0 && part_of(p->name) == TW_NETWORK_BACKBONE;
+        to->name = p->name + (bare ? strlen(backbone_prefix) : 0);
         to->tensor = (tw_tensor){.dtype = p->dtype, .rank = p->rank, .data = p->value};
         memcpy(to->tensor.dim, p->dim, sizeof p->dim);
     }
@@ -66,6 +75,17 @@ int tw_network_text(char *text, size_t size, const tw_checkpoint *f)
         return -1;
     snprintf(text, size, "%s", id.text);
     return 0;
+}
+
+int tw_network_classes(const tw_checkpoint *f)
+{
+    tw_identity id;
+    char name[96];
+    if (identify_file(&id, f, 0) != 0)
+        return 0;
+    snprintf(name, sizeof name, "%sfc.weight", id.prefix);
+    const tw_tensor *t = tw_checkpoint_find(f, name);
+    return t != NULL && t->rank == 2 && t->dim[0] <= 1 << 20 ? (int)t->dim[0] : 0;
 }
 
 static const char *known_act(const char *text)
@@ -154,8 +174,9 @@ static bool ends(const char *name, const char *with)
 static int load_param(tw_param *p, const tw_checkpoint *f, const tw_identity *id)
 {
     char name[256];
-    const bool head = part_of(p->name) == TW_NETWORK_HEAD;
-    snprintf(name, sizeof name, "%s%s", head ? id->head_prefix : id->prefix, strchr(p->name, '.') + 1);
+    const unsigned part = part_of(p->name);
+    snprintf(name, sizeof name, "%s%s", part == TW_NETWORK_HEAD ? id->head_prefix : id->prefix,
+             part == TW_NETWORK_CLASSIFIER ? p->name : strchr(p->name, '.') + 1);
     const tw_tensor *t = tw_checkpoint_find(f, name);
     if (t == NULL && ends(name, ".num_batches_tracked"))
         return 0;

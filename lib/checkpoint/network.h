@@ -1,7 +1,7 @@
 /* Networks and files of weights: which network a file holds, its weights into a network, a network's tensors for a file.
  *
  * Names understood, of a backbone: the official state dict ("backbone.conv1.weight"), torchvision's ("conv1.weight"; "fc." is
- * ignored), both also behind "module."; of a head: "projection_heads.", also behind "module.". Other tensors (an optimizer's, a
+ * its classifier), both also behind "module."; of a head: "projection_heads.", also behind "module.". Other tensors (an optimizer's, a
  * teacher's) are ignored. */
 #ifndef TW_CHECKPOINT_NETWORK_H
 #define TW_CHECKPOINT_NETWORK_H
@@ -9,8 +9,8 @@
 #include "checkpoint/checkpoint.h"
 #include "nn/net.h"
 
-/* Parts, to be or-ed; with TEACHER those of the file's momentum encoder ("teacher.") instead of the model's. */
-enum { TW_NETWORK_BACKBONE = 1, TW_NETWORK_HEAD = 2, TW_NETWORK_TEACHER = 4 };
+/* Parts, to be or-ed; CLASSIFIER is "fc."; with TEACHER those of the file's momentum encoder ("teacher.") instead of the model's. */
+enum { TW_NETWORK_BACKBONE = 1, TW_NETWORK_HEAD = 2, TW_NETWORK_TEACHER = 4, TW_NETWORK_CLASSIFIER = 8 };
 
 /* Finds out which network the file holds and fills backbone, small_stem, head (whether there is one), hid_dim, dim, act, drop;
  * the other members of *c are left alone. Names and shapes of the tensors tell all but act and drop, which are taken from the
@@ -40,8 +40,15 @@ void tw_network_describe(tw_network_description *d, const tw_net_config *c);
  * is; the net's weights are undefined then. */
 int tw_network_load(tw_net *net, const tw_checkpoint *f, unsigned parts);
 
+/* The parts that the net has. */
+unsigned tw_network_parts(tw_net *net);
+
+/* The classes of the file's classifier, "fc." beside its backbone (torchvision's, twist-finetune's), which tw_network_config does
+ * not look at; 0: it has none. */
+int tw_network_classes(const tw_checkpoint *f);
+
 /* The tensors of those parts in state-dict order, borrowed from net, into t (room for tw_net_params(net)). Returns their number.
- * Both parts have the official names; a backbone alone has torchvision's, without "backbone.". */
+ * Backbone and head have the official names; a backbone without head has torchvision's, without "backbone.". */
 int tw_network_tensors(tw_named_tensor *t, tw_net *net, unsigned parts);
 
 #endif

@@ -23,10 +23,9 @@ void tw_classifier_fold(float *weight, float *bias, int C, int D, const float *m
     }
 }
 
-/* The names as a JSON list; NULL and tw_error() without memory. Free with free(). */
-static char *names(char *const *classes, int C)
+char *tw_classes_json(const char *const *classes, int C)
 {
-    cJSON *list = cJSON_CreateStringArray((const char *const *)classes, C);
+    cJSON *list = cJSON_CreateStringArray(classes, C);
     char *text = list != NULL ? cJSON_PrintUnformatted(list) : NULL;
     cJSON_Delete(list);
     if (text == NULL)
@@ -44,7 +43,7 @@ int tw_classifier_write(const char *path, const float *weight, const float *bias
     char *text = NULL;
     if (n > MOST_META)
         return tw_fail("%s: more than %d pairs of metadata", path, MOST_META);
-    if (classes != NULL && (text = names(classes, C)) == NULL)
+    if (classes != NULL && (text = tw_classes_json((const char *const *)classes, C)) == NULL)
         return -1;
     if (text != NULL)
         memcpy(all[m++], ((const char *[]){"classes", text}), sizeof all[0]);

@@ -8,6 +8,9 @@
  * that they apply to x. mean, std: [D]. */
 void tw_classifier_fold(float *weight, float *bias, int C, int D, const float *mean, const float *std);
 
+/* The names of C classes as a JSON list. NULL and tw_error() without memory. Free with free(). */
+char *tw_classes_json(const char *const *classes, int C);
+
 /* Writes the file. classes: C names, or NULL; meta: n pairs of key and value. 0, or -1 and tw_error(). */
 int tw_classifier_write(const char *path, const float *weight, const float *bias, int C, int D, char *const *classes,
                         const char *const (*meta)[2], int n);

@@ -88,3 +88,14 @@ int tw_build_head(tw_net *net, const tw_net_config *c)
     }
     return g->failed || net->failed ? -1 : 0;
 }
+
+/* What fine-tuning puts on the features (twist-method.md 6): one linear layer. */
+int tw_build_classifier(tw_net *net, int classes)
+{
+    if (classes < 1 || classes > 1 << 20)
+        return tw_fail("%d classes: want 1 to %d", classes, 1 << 20);
+    const int param = tw_declare_classifier(net, "fc", net->feature_dim, classes);
+    tw_graph_add(&net->head, (tw_layer){.op = &tw_op_linear, .in = 0, .shortcut = -1, .param = param, .C = net->feature_dim,
+                                        .K = classes});
+    return net->head.failed || net->failed ? -1 : 0;
+}

@@ -44,11 +44,13 @@ int tw_declare_layer_norm(tw_net *net, const char *name, int C);
 int tw_declare_token(tw_net *net, const char *name, int tokens, int C);   /* [1,tokens,C], itself; no decay */
 int tw_declare_patches(tw_net *net, const char *name, int K, int patch); /* weight [K,3,patch,patch], bias */
 int tw_declare_linear(tw_net *net, const char *name, int C, int K, bool truncated);
+int tw_declare_classifier(tw_net *net, const char *name, int C, int K); /* a linear: normal 0.01, bias 0 */
 
 /* Fill net->backbone and feature_dim; net->head and last_norm. 0, or -1 and tw_error(). */
 int tw_build_resnet(tw_net *net, const tw_resnet_kind *k, bool small_stem);
 int tw_build_vit(tw_net *net, const tw_vit_kind *k, const tw_net_config *c);
 int tw_build_head(tw_net *net, const tw_net_config *c);
+int tw_build_classifier(tw_net *net, int classes);
 
 /* Allocates and fills the tensors once all are declared. */
 int tw_params_allocate(tw_net *net);

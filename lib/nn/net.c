@@ -46,6 +46,8 @@ static int build(tw_net *net, const char *device, const tw_net_config *c)
     net->be->enter(net->dev);
     if (build_backbone(net, c) != 0 || (c->head && tw_build_head(net, c) != 0))
         return -1;
+    if (!c->head && c->classes > 0 && tw_build_classifier(net, c->classes) != 0)
+        return -1;
     return tw_params_allocate(net);
 }
 
@@ -93,7 +95,7 @@ int tw_net_feature_dim(const tw_net *net)
 
 int tw_net_classes(const tw_net *net)
 {
-    return net->config.head ? net->config.dim : 0;
+    return net->config.head ? net->config.dim : net->config.classes;
 }
 
 tw_comm *tw_net_comm(const tw_net *net)

@@ -27,6 +27,7 @@ typedef struct {
     int last_blocks;        /* vision transformers, evaluation: the feature is the CLS tokens of so many last blocks, each after the
                              * final norm, side by side; 0: 1 */
     bool patch_mean;        /* and behind them the mean patch token of the last block after the final norm */
+    int classes;            /* in the place of the head: a linear classifier of that many classes, "fc"; 0: none */
     tw_dtype precision;     /* activations: TW_F32, TW_BF16 */
     uint64_t seed;          /* initial weights, dropout, stochastic depth */
     bool blank;             /* weights that a checkpoint will fill are not drawn: zeros */
@@ -58,7 +59,7 @@ void tw_net_free(tw_net *net);
 int tw_net_params(const tw_net *net);               /* number of tensors, in state-dict order */
 tw_param *tw_net_param(tw_net *net, int i);
 int tw_net_feature_dim(const tw_net *net);          /* 512 for resnet18/34, 2048 for resnet50, 384 for vit_s */
-int tw_net_classes(const tw_net *net);              /* K of the head; 0 without one */
+int tw_net_classes(const tw_net *net);              /* K of the head or the classifier; 0 without one */
 /* Must be called after values in device memory were changed by anyone but the net (optimizer step): the plans refresh their own
  * layouts before the next forward pass. */
 void tw_net_changed(tw_net *net);
@@ -91,7 +92,7 @@ void tw_plan_free(tw_plan *p);
 int tw_plan_forward(tw_plan *p, const uint8_t *const *pictures, int rows, int64_t step);
 
 /* Results of the last forward pass, host memory, borrowed until the next: f32 [V*B, D] and [V*B, K], view-major. logits:
- * after the last BatchNorm; raw_logits: before it. NULL where the net has no head. */
+ * after the last BatchNorm; raw_logits: before it. NULL where the net has no head; raw_logits also where it has a classifier. */
 const float *tw_plan_features(const tw_plan *p);
 const float *tw_plan_logits(const tw_plan *p);
 const float *tw_plan_raw_logits(const tw_plan *p);

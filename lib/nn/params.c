@@ -112,6 +112,14 @@ static double truncated_normal(tw_rng *rng, double deviation)
     }
 }
 
+int tw_declare_classifier(tw_net *net, const char *name, int C, int K)
+{
+    const int first = net->n_params;
+    declare(net, name, "weight", TW_F32, true, (tw_init_rule){TW_INIT_NORMAL, 0.01}, 2, (int64_t[]){K, C});
+    declare(net, name, "bias", TW_F32, true, (tw_init_rule){TW_INIT_ZERO, 0}, 1, (int64_t[]){K});
+    return first;
+}
+
 /* A tensor's numbers depend on the seed and on its place in the state dict, not on what was drawn before it. */
 static void fill(const tw_net *net, int i)
 {

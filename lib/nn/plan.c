@@ -102,8 +102,9 @@ static int make_head(tw_plan *p)
     const size_t n = p->rows * (size_t)p->K;
     p->logits = device_memory(p, n * element_size(p));
     p->host_logits = host_memory(p, n);
-    p->host_raw = host_memory(p, n);
-    return p->logits != NULL && p->host_logits != NULL && p->host_raw != NULL ? 0 : -1;
+    if (p->net->config.head && (p->host_raw = host_memory(p, n)) == NULL)
+        return -1;
+    return p->logits != NULL && p->host_logits != NULL ? 0 : -1;
 }
 
 static int make_gradients(tw_plan *p)
@@ -235,7 +236,7 @@ int tw_plan_forward(tw_plan *p, const uint8_t *const *pictures, int rows, int64_
         return 0;
     if (tw_pass_forward(p->head) != 0 || download(p, p->host_logits, p->logits, p->K) != 0)
         return -1;
-    return download(p, p->host_raw, p->raw, p->K);
+    return p->host_raw == NULL ? 0 : download(p, p->host_raw, p->raw, p->K);
 }
 
 const float *tw_plan_features(const tw_plan *p)

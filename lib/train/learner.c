@@ -7,18 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int open_network(tw_learner *l, const tw_train_options *o)
+int tw_learner_network(tw_learner *l, int device, int precision)
 {
-    static const char *const name[] = {"auto", "cpu", "cuda"};
-    const char *device = tw_backend_choose(name[o->device]);
-    if (device == NULL)
+    static const tw_dtype types[] = {TW_BF16, TW_F32, TW_BF16, TW_F16}; /* auto: bf16 where the device has it */
+    const char *name = tw_backend_choose(tw_device_names[device]);
+    if (name == NULL)
         return -1;
-    if (o->precision == TW_PRECISION_FP16 && strcmp(device, "cpu") == 0)
+    if (precision == TW_PRECISION_FP16 && strcmp(name, "cpu") == 0)
         return tw_fail("--precision=fp16: the CPU trains in fp32 and bf16");
-    l->net = tw_net_new(device, &l->config);
-    if (l->net == NULL && o->precision == TW_PRECISION_AUTO) { /* not every processor has bf16 */
+    l->config.precision = types[precision];
+    l->net = tw_net_new(name, &l->config);
+    if (l->net == NULL && precision == TW_PRECISION_AUTO) { /* not every processor has bf16 */
         l->config.precision = TW_F32;
-        l->net = tw_net_new(device, &l->config);
+        l->net = tw_net_new(name, &l->config);
     }
     return l->net != NULL ? 0 : -1;
 }
@@ -26,14 +27,13 @@ static int open_network(tw_learner *l, const tw_train_options *o)
 int tw_learner_open(tw_learner *l, const tw_train_options *o, char *args)
 {
     *l = (tw_learner){.args = args, .state = {.B = o->batch_size, .ranks = 1, .optim = (tw_optim_kind)o->optim}};
-    static const tw_dtype precision[] = {TW_BF16, TW_F32, TW_BF16, TW_F16}; /* auto: bf16 where the device has it */
     l->config = (tw_net_config){
         .backbone = o->backbone, .small_stem = o->small_stem, .head = true, .hid_dim = o->hid_dim, .dim = o->dim,
         .act = tw_act_names[o->act], .drop = o->drop, .proj_norm = tw_proj_norm_names[o->proj_norm], .lbn_type = tw_lbn_names[o->lbn_type],
         .proj_trunc_init = o->proj_trunc_init, .patch_size = o->patch_size, .drop_path = o->drop_path,
-        .precision = precision[o->precision], .seed = (uint64_t)o->seed, .threads = o->threads, .comm = tw_comm_single(),
+        .seed = (uint64_t)o->seed, .threads = o->threads, .comm = tw_comm_single(),
     };
-    if (open_network(l, o) != 0)
+    if (tw_learner_network(l, o->device, o->precision) != 0)
         return -1;
     l->optim = tw_optim_new(l->net, (tw_optim_kind)o->optim, o->lr_wbr);
     l->teacher = l->optim != NULL && o->use_momentum_encoder ? tw_teacher_net(&l->config, l->net) : NULL;

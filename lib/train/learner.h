@@ -8,6 +8,9 @@
 /* New, with initial weights; args is kept and freed by close. The precision is the one that the processor has (auto: bf16 where it
  * has instructions for it). 0, or -1 and tw_error(): also a device or a precision that this build has not. */
 int tw_learner_open(tw_learner *l, const tw_train_options *o, char *args);
+/* Only l->net, of l->config, by the words of --device and --precision (train/options.h), which sets config.precision. 0, or -1 and
+ * tw_error(). */
+int tw_learner_network(tw_learner *l, int device, int precision);
 void tw_learner_close(tw_learner *l);
 
 /* The weights of a file, which the teacher begins with too. *head: whether it had those of a head. 0, or -1 and tw_error(). */

@@ -16,13 +16,14 @@ struct tw_optim {
     const tw_backend *be;
     tw_dev *dev;
     tw_optim_kind kind;
-    double lr_wbr;
     int64_t steps;
     size_t bytes;
     float *block, *host;         /* all states, in device memory and in host memory: one block where that is the same */
     struct slot {
         tw_param *param;
         float *state[MOST_STATES];
+        double rate;             /* times the step's learning rate */
+        bool decayed;
     } *slot;                     /* one per trained tensor */
     int n;
 };
@@ -42,7 +43,7 @@ tw_optim *tw_optim_new(tw_net *net, tw_optim_kind kind, double lr_wbr)
     tw_optim *o = tw_calloc(1, sizeof *o);
     if (o == NULL)
         return NULL;
-    *o = (tw_optim){.net = net, .be = tw_net_backend(net), .dev = tw_net_device(net), .kind = kind, .lr_wbr = lr_wbr};
+    *o = (tw_optim){.net = net, .be = tw_net_backend(net), .dev = tw_net_device(net), .kind = kind};
     o->slot = tw_calloc((size_t)tw_net_params(net), sizeof *o->slot);
     if (o->slot == NULL)
         goto err;
@@ -51,7 +52,7 @@ tw_optim *tw_optim_new(tw_net *net, tw_optim_kind kind, double lr_wbr)
         tw_param *p = tw_net_param(net, i);
         if (!p->trained)
             continue;
-        o->slot[o->n++].param = p;
+        o->slot[o->n++] = (struct slot){.param = p, .rate = p->decayed ? 1 : 1 / lr_wbr, .decayed = p->decayed};
         floats += padded(p->n) * (size_t)states_each(o);
     }
     o->bytes = floats * sizeof *o->block;
@@ -84,6 +85,15 @@ void tw_optim_free(tw_optim *o)
     o->be->release(o->dev, o->block);
     free(o->slot);
     free(o);
+}
+
+void tw_optim_rule(tw_optim *o, int i, double rate, bool decayed)
+{
+    for (int k = 0; k < o->n; k++)
+        if (o->slot[k].param == tw_net_param(o->net, i)) {
+            o->slot[k].rate = rate;
+            o->slot[k].decayed = decayed;
+        }
 }
 
 static int norm_of(tw_optim *o, double *norm, const float *x, size_t n)
@@ -145,7 +155,7 @@ static int step_momentum(tw_optim *o, struct slot *s, double lr, double decay, d
     double into = 1, out = lr;
     if (o->kind == TW_LARS) {
         double local = 1;
-        if (p->decayed && local_rate(o, p, &decay, clip, &local) != 0)
+        if (s->decayed && local_rate(o, p, &decay, clip, &local) != 0)
             return -1;
         into = lr * local;
         out = 1;
@@ -160,7 +170,7 @@ int tw_optim_step(tw_optim *o, double lr, double weight_decay, double clip)
     o->steps++;
     for (int i = 0; i < o->n; i++) {
         struct slot *s = &o->slot[i];
-        const double rate = s->param->decayed ? lr : lr / o->lr_wbr, decay = s->param->decayed ? weight_decay : 0;
+        const double rate = lr * s->rate, decay = s->decayed ? weight_decay : 0;
         if ((o->kind == TW_ADAMW ? step_adamw : step_momentum)(o, s, rate, decay, clip) != 0)
             return -1;
     }

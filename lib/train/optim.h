@@ -15,6 +15,10 @@ typedef struct tw_optim tw_optim;
 tw_optim *tw_optim_new(tw_net *net, tw_optim_kind kind, double lr_wbr);
 void tw_optim_free(tw_optim *o);
 
+/* Rules of its own for trained tensor i (of tw_net_param's numbers): its learning rate is `rate` times that of the step, whether
+ * it is decayed or not; decayed: whether weight decay (and LARS's adaptation) applies. */
+void tw_optim_rule(tw_optim *o, int i, double rate, bool decayed);
+
 /* The norm of all gradients together. Not finite where one of them is not. 0, or -1 and tw_error(). */
 int tw_optim_gradient_norm(double *norm, tw_optim *o);
 

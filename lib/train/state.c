@@ -59,7 +59,7 @@ int tw_state_save(const char *path, const tw_learner *l)
     if (t == NULL || name == NULL || tw_net_download(l->net) != 0 || tw_optim_download(l->optim) != 0 ||
         (l->teacher != NULL && tw_net_download(l->teacher) != 0))
         goto done;
-    int n = tw_network_tensors(t, l->net, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD);
+    int n = tw_network_tensors(t, l->net, tw_network_parts(l->net));
     n += more_tensors(t + n, name, l);
     const int64_t count[COUNTS] = {s->at.epoch, s->at.sample, s->iteration, s->step, s->B, s->ranks, tw_optim_steps(l->optim)};
     char text[COUNTS][24];
@@ -162,7 +162,7 @@ static int load_teacher(tw_learner *l, const tw_checkpoint *f)
 int tw_state_load(tw_learner *l, const tw_checkpoint *f)
 {
     int64_t count[COUNTS];
-    if (read_counts(count, f) != 0 || tw_network_load(l->net, f, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD) != 0 || load_teacher(l, f) != 0)
+    if (read_counts(count, f) != 0 || tw_network_load(l->net, f, tw_network_parts(l->net)) != 0 || load_teacher(l, f) != 0)
         return -1;
     for (int i = 0; i < tw_optim_states(l->optim); i++) {
         const tw_optim_state state = tw_optim_state_at(l->optim, i);

@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/mem.h"
 #include "train/buffers.h"
+#include "train/labels.h"
 #include "train/teacher.h"
 
 #include <math.h>
@@ -29,8 +30,7 @@ tw_step *tw_step_new(tw_net *net, tw_net *teacher, tw_optim *optim, const tw_vie
     *s = (tw_step){.net = net, .optim = optim, .o = *o, .B = B, .K = tw_net_classes(net)};
     for (int i = 0; i < n_groups; i++)
         s->V += group[i].n_views;
-    s->loss = tw_loss_new(&o->loss, s->V, B, s->K, tw_net_comm(net));
-    if (s->loss == NULL)
+    if (!o->supervised && (s->loss = tw_loss_new(&o->loss, s->V, B, s->K, tw_net_comm(net))) == NULL)
         goto err;
     s->buffers = tw_buffers_new(net);
     s->plan = tw_plan_new(net, group, n_groups, B, TW_PLAN_TRAIN);
@@ -88,6 +88,10 @@ static int undo(tw_step *s)
 static int loss(tw_step *s, tw_step_result *r, const tw_step_plan *p)
 {
     const float *logits = tw_plan_logits(s->plan), *teacher = s->teacher != NULL ? tw_teacher_logits(s->teacher) : NULL;
+    if (s->o.supervised) {
+        r->terms = (tw_loss_terms){tw_loss_labels(s->dlogits, r->hits, logits, p->label, s->V, s->B, s->K), NAN, NAN, NAN};
+        return 0;
+    }
     if (!p->self_label)
         return tw_loss_twist(s->loss, &r->terms, s->dlogits, logits, teacher);
     if (tw_loss_selflabel(&r->selflabel, s->dlogits, logits, teacher, s->V, s->B, s->K, &p->confidence) != 0)

@@ -10,6 +10,7 @@
 typedef struct {
     tw_loss_weights loss;
     double clip_norm; /* 0: off */
+    bool supervised;  /* cross-entropy with labels instead: one view is enough */
 } tw_step_options;
 
 /* What a step is given beside the pictures. */
@@ -19,12 +20,14 @@ typedef struct {
     tw_confidence confidence;
     int64_t number;       /* of all steps of the run: numbers the dropout masks */
     double momentum;      /* what the teacher keeps of itself */
+    const int32_t *label; /* [B], where the step is supervised */
 } tw_step_plan;
 
 typedef struct {
-    tw_loss_terms terms;  /* self-labeling: loss only, the others NaN */
+    tw_loss_terms terms;  /* self-labeling, supervised: loss only, the others NaN */
     tw_selflabel_terms selflabel;
     double gradient_norm; /* before clipping */
+    int64_t hits[2];      /* supervised: rows whose label is the first, is among the first five, by logit */
 } tw_step_result;
 
 typedef struct tw_step tw_step;

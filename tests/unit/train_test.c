@@ -23,15 +23,17 @@ static bool ends(const char *name, const char *with)
 /* As formula.h, but the shifts of norms are 3 more: see make.py. */
 static float first_value(const tw_param *p, size_t k, int number)
 {
-    const bool linear = ends(p->name, "last_linear.bias") || ends(p->name, "head.0.bias") || ends(p->name, "head.4.bias");
+    const bool linear = ends(p->name, "last_linear.bias") || ends(p->name, "head.0.bias") || ends(p->name, "head.4.bias") ||
+                        ends(p->name, "fc.bias");
     const float v = (float)formula_value(p, formula_uniform(k, (uint64_t)number));
     return ends(p->name, ".bias") && !linear ? v + 3 : v;
 }
 
+/* act NULL: no head, a classifier of 12 classes. */
 static tw_net_config config(bool small_stem, const char *act)
 {
-    return (tw_net_config){.backbone = "resnet18", .small_stem = small_stem, .head = true, .hid_dim = 128, .dim = 12, .act = act,
-                           .precision = TW_F32, .threads = 2};
+    return (tw_net_config){.backbone = "resnet18", .small_stem = small_stem, .head = act != NULL, .hid_dim = 128, .dim = 12, .act = act,
+                           .classes = 12, .precision = TW_F32, .threads = 2};
 }
 
 static tw_net *network(bool small_stem, const char *act)
@@ -73,6 +75,7 @@ static const three cases[] = {
     {"taught-lars", TW_LARS, false, "relu", 1, {{2, 32, 32}}, 8, {0.2, 0.3, 0.25}, {1.5e-6, 1.5e-6, 1.5e-6}, 0, -0.6, 0.5, 0, {0.6, 0.8, 0.9}},
     {"taught-selflabel", TW_SGD, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {1e-3, 2e-3, 1.5e-3}, {1e-3, 1e-3, 1e-3}, 0, -0.6, 1, 0.5,
      {0.6, 0.8, 0.9}},
+    {"labels", TW_SGD, false, NULL, 1, {{1, 32, 32}}, 8, {1e-3, 2e-3, 1.5e-3}, {1e-3, 1e-3, 1e-3}, 0, 0, 1, 0, {0}}, /* supervised */
 };
 
 /* Pictures of step t by formula, as make.py's: noise on tiles of 8 x 8. */
@@ -143,17 +146,23 @@ static void three_steps(const three *c)
     tw_optim *optim = net != NULL ? tw_optim_new(net, c->optim, 1) : NULL;
     const tw_net_config like = config(c->small_stem, c->act);
     tw_net *teacher = c->momentum[2] > 0 ? tw_teacher_net(&like, net) : NULL;
-    const tw_step_options so = {{c->lam1, 1, c->tau}, c->clip};
+    const tw_step_options so = {.loss = {c->lam1, 1, c->tau}, .clip_norm = c->clip, .supervised = c->act == NULL};
     tw_step *step = optim != NULL ? tw_step_new(net, teacher, optim, c->group, c->n_groups, c->batch, &so) : NULL;
     CHECK(f != NULL && step != NULL);
     if (f == NULL || step == NULL)
         return;
     tw_net_changed(net);
+    for (int i = 0; c->act == NULL && i < tw_net_params(net); i++) /* as twist-finetune */
+        tw_optim_rule(optim, i, strncmp(tw_net_param(net, i)->name, "fc.", 3) == 0 ? 20 : 1, true);
     for (int i = 0; i < c->n_groups; i++)
         pictures[i] = tw_calloc((size_t)(c->group[i].n_views * c->batch * c->group[i].H * c->group[i].W * 3), 1);
     double losses[3] = {0}, norms[3] = {0};
     for (int t = 0; t < 3; t++) {
-        const tw_step_plan p = {c->lr[t], c->weight_decay[t], c->quantile > 0, {c->quantile, 0}, t, c->momentum[t]};
+        int32_t label[8];
+        for (int i = 0; i < 8; i++)
+            label[i] = (7 * i + t) % 12;
+        const tw_step_plan p = {.label = label, .lr = c->lr[t], .weight_decay = c->weight_decay[t], .self_label = c->quantile > 0,
+                                .confidence = {c->quantile, 0}, .number = t, .momentum = c->momentum[t]};
         tw_step_result r;
         draw(pictures, c, t);
         CHECK(tw_step_run(step, &r, pictures, &p) == 1);
@@ -255,7 +264,7 @@ static void not_finite(void)
     uint8_t *pictures = tw_calloc(16 * 32 * 32 * 3, 1);
     tw_net *net = network(false, "relu");
     tw_optim *optim = tw_optim_new(net, TW_SGD, 1);
-    const tw_step_options so = {{0, 1, 1}, 0};
+    const tw_step_options so = {.loss = {0, 1, 1}};
     const tw_net_config like = config(false, "relu");
     tw_net *teacher = tw_teacher_net(&like, net);
     tw_step *step = tw_step_new(net, teacher, optim, c->group, 1, 8, &so);

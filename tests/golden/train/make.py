@@ -77,7 +77,8 @@ def picture(n, h, w, number):
 def first_value(key, shape, i):
     """As nn/make.py, but norms before a ReLU shift by 3: a unit near the kink falls on either side by rounding alone, and each that
     does changes the gradient by a percent."""
-    shift = 3 if key.endswith("bias") and not ("last_linear" in key or "head.0." in key or "head.4." in key) else 0
+    linear = ("last_linear", "head.0.", "head.4.", "fc.")
+    shift = 3 if key.endswith("bias") and not any(name in key for name in linear) else 0
     return (nn_make.fill(key, shape, i) + shift).float().double()
 
 
@@ -147,8 +148,13 @@ def run(file, name, optim, groups, batch, lr, wd, clip=0, lam1=0.0, tau=1.0, qua
         change.update({"teacher." + k: v.detach().double() - before[k] for k, v in teacher.named_parameters()})
     if file is None:
         return change
+    write(file, losses, norms, change, run(None, name, optim, groups, batch, lr, wd, clip, lam1, tau, quantile, small_stem, act,
+                                          momentum, torch.float32))
+    return change
+
+
+def write(file, losses, norms, change, other):
     # A gradient that is zero but for rounding (a bias before a norm) has AdamW step by its sign: no two computations agree.
-    other = run(None, name, optim, groups, batch, lr, wd, clip, lam1, tau, quantile, small_stem, act, momentum, torch.float32)
     off = {k: ((change[k] - other[k]).norm() / change[k].norm()).item() for k in change}
     kept = [k for k in change if off[k] < 0.5]
     own = [k for k in kept if not k.startswith("teacher.")]
@@ -163,6 +169,41 @@ def run(file, name, optim, groups, batch, lr, wd, clip=0, lam1=0.0, tau=1.0, qua
             numbers = [np.linalg.norm(d)]
             numbers += [(d * np.where(nn_make.uniform(d.size, 5000 + j) < 0.5, -1, 1)).sum() for j in range(PROJECTIONS)]
             f.write(f"change {key} {len(numbers)} " + " ".join(f"{v:.9g}" for v in numbers) + "\n")
+
+
+class Classifier(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn_make.torchvision.models.resnet18()
+        self.backbone.fc = torch.nn.Identity()
+        self.fc = torch.nn.Linear(512, CLASSES)
+
+    def forward(self, x):
+        return self.fc(self.backbone(x))
+
+
+def finetune(file, dtype=torch.float64):
+    """Fine-tuning with labels: SGD with a learning rate for the backbone, another for the classifier, decay on all tensors."""
+    net = Classifier()
+    for i, (key, v) in enumerate(net.state_dict().items()):
+        if v.dtype.is_floating_point:
+            v.copy_(first_value(key, tuple(v.shape), i))
+    net = net.to(dtype).train()
+    before = {k: v.detach().clone().double() for k, v in net.named_parameters()}
+    opt = torch.optim.SGD([{"params": net.backbone.parameters()}, {"params": net.fc.parameters()}], lr=1, momentum=0.9, weight_decay=1e-3)
+    losses, norms = [], []
+    for step, lr in enumerate((1e-3, 2e-3, 1.5e-3)):
+        label = torch.tensor([(7 * i + step) % CLASSES for i in range(8)])
+        loss = torch.nn.functional.cross_entropy(net(nn_make.normalise(picture(8, 32, 32, 2000 + 10 * step)).to(dtype)), label)
+        net.zero_grad()
+        loss.backward()
+        norms.append(torch.nn.utils.clip_grad_norm_(net.parameters(), 1e30).item())
+        opt.param_groups[0]["lr"], opt.param_groups[1]["lr"] = lr, 20 * lr
+        opt.step()
+        losses.append(loss.item())
+    change = {k: v.detach().double() - before[k] for k, v in net.named_parameters()}
+    if file is not None:
+        write(file, losses, norms, change, finetune(None, torch.float32))
     return change
 
 
@@ -221,3 +262,5 @@ if __name__ == "__main__":
         if wanted and file not in wanted:
             continue
         run(file, name, optim, groups, batch, lr, wd, **more)
+    if not wanted or "labels.txt" in wanted:
+        finetune("labels.txt")

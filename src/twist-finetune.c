@@ -1,0 +1,522 @@
+/* twist-finetune: training of a whole network and a linear classifier on labelled views. */
+#include "checkpoint/network.h"
+#include "core/mem.h"
+#include "core/pool.h"
+#include "core/program.h"
+#include "eval/classifier.h"
+#include "report/jsonl.h"
+#include "train/args.h"
+#include "train/folder.h"
+#include "train/learner.h"
+#include "train/pace.h"
+#include "train/step.h"
+#include "train/validate.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "usage: twist-finetune -o DIR --weights FILE [OPTION...] < VIEWS\n"
+    "Trains a whole network and a linear classifier on its features with labelled views, one of each picture, and measures it on\n"
+    "others after every epoch. Into DIR: checkpoint.safetensors, best.safetensors, log.jsonl, args.json; accuracies on stdout.\n"
+    "  -o, --output DIR, -i, --input ENDPOINT (-)      --resume: go on from DIR/checkpoint.safetensors\n"
+    "  --weights FILE: what to begin with; its backbone is taken      --val ENDPOINT: views to measure on, a file or pipe:COMMAND\n"
+    "  --backbone NET, --small-stem: an untrained resnet18, resnet34, resnet50 in the place of --weights\n"
+    "  --lr-backbone X (0.01)  --lr-classifier X (0.2): cosine to 0 by epoch  --weight-decay X (0)  --clip-norm X (0: off)\n"
+    "  --epochs N (30)  --batch-size N (256)  --val-batch-size N (64)  --val-epoch N: measure every N epochs (1)\n"
+    "  --classes N: where the stream does not name them      --seed N: of the classifier's first weights (0)\n"
+    "  --max-steps N (of the whole run; 0: no limit)         --epoch-samples N: where the stream does not say\n"
+    "  --save-every N: steps between checkpoints (0: an epoch)\n"
+    "  --device auto|cpu|cuda (auto)  --precision auto|fp32|bf16|fp16 (auto)  -j, --threads N (all)\n"
+    "  -h, --help  -V, --version  -q, --quiet  -v, --verbose  --progress  --no-history\n"
+    "SIGINT, SIGTERM, SIGUSR1: a checkpoint after the step in hand, exit 75; with --resume the same command goes on.\n";
+
+struct opts {
+    tw_common common;
+    const char *input, *output, *weights, *backbone, *val;
+    bool resume, small_stem;
+    int64_t seed, max_steps, save_every, epoch_samples, epochs, val_epoch;
+    int batch_size, val_batch_size, classes, device, precision, threads;
+    double lr_backbone, lr_classifier, weight_decay, clip_norm;
+};
+
+/* What the classifier reached on --val. */
+struct score {
+    int64_t epoch; /* 1, 2, ...; 0: not measured yet */
+    double acc1, acc5;
+};
+
+struct run {
+    struct opts o;
+    char *args;            /* the options as JSON */
+    tw_folder folder;
+    char *best_path;
+    tw_learner learner;
+    tw_train_state *state; /* the learner's */
+    tw_loader *loader;
+    tw_step *step;
+    tw_jsonl *log;
+    const tw_header *header; /* of the training stream */
+    int64_t steps_per_epoch;
+    int64_t first_step; /* where this process began */
+    int64_t saved_step; /* of the last checkpoint; -1: none */
+    tw_pace pace;
+    struct score best, last;
+    struct {
+        double loss;
+        int64_t hits[2], steps;
+    } epoch;               /* of the training samples, since its begin or since the program's */
+};
+
+static void parse(struct run *r)
+{
+    struct opts *o = &r->o;
+    const tw_opt table[] = {
+        {'i', "input", TW_OPT_STRING, &o->input, 0, 0, NULL},
+        {'o', "output", TW_OPT_STRING, &o->output, 0, 0, NULL},
+        {0, "resume", TW_OPT_FLAG, &o->resume, 0, 0, NULL},
+        {0, "weights", TW_OPT_STRING, &o->weights, 0, 0, NULL},
+        {0, "backbone", TW_OPT_STRING, &o->backbone, 0, 0, NULL},
+        {0, "small-stem", TW_OPT_FLAG, &o->small_stem, 0, 0, NULL},
+        {0, "val", TW_OPT_STRING, &o->val, 0, 0, NULL},
+        {0, "val-epoch", TW_OPT_I64, &o->val_epoch, 1, 1 << 24, NULL},
+        {0, "val-batch-size", TW_OPT_INT, &o->val_batch_size, 1, 65536, NULL},
+        {0, "classes", TW_OPT_INT, &o->classes, 1, 1 << 20, NULL},
+        {0, "seed", TW_OPT_I64, &o->seed, 0, 9e18, NULL},
+        {0, "max-steps", TW_OPT_I64, &o->max_steps, 0, 1e15, NULL},
+        {0, "save-every", TW_OPT_I64, &o->save_every, 0, 1e15, NULL},
+        {0, "epoch-samples", TW_OPT_I64, &o->epoch_samples, 0, 1e12, NULL},
+        {0, "epochs", TW_OPT_I64, &o->epochs, 1, 1 << 24, NULL},
+        {0, "batch-size", TW_OPT_INT, &o->batch_size, 2, 1 << 20, NULL},
+        {0, "lr-backbone", TW_OPT_FLOAT, &o->lr_backbone, 0, 1e300, NULL},
+        {0, "lr-classifier", TW_OPT_FLOAT, &o->lr_classifier, 0, 1e300, NULL},
+        {0, "weight-decay", TW_OPT_FLOAT, &o->weight_decay, 0, 1e6, NULL},
+        {0, "clip-norm", TW_OPT_FLOAT, &o->clip_norm, 0, 1e9, NULL},
+        {0, "device", TW_OPT_CHOICE, &o->device, 0, 0, tw_device_names},
+        {0, "precision", TW_OPT_CHOICE, &o->precision, 0, 0, tw_precision_names},
+        {'j', "threads", TW_OPT_INT, &o->threads, 1, 4096, NULL},
+    };
+    const int n = sizeof table / sizeof *table;
+    tw_program_options(table, n, &o->common, NULL, usage);
+    if (o->output == NULL)
+        tw_die_usage("-o: which folder is the run to be written to?");
+    if ((o->weights == NULL) == (o->backbone == NULL))
+        tw_die_usage("--weights: what to begin with? (or --backbone, for an untrained network; not both)");
+    if (o->weights != NULL && o->small_stem)
+        tw_die_usage("--small-stem goes with --backbone: the file of --weights tells its own");
+    if (o->val != NULL && strcmp(o->val, "-") == 0)
+        tw_die_usage("--val: standard input can be read only once, and is wanted after every epoch");
+    r->args = tw_args_json(table, n);
+    if (r->args == NULL)
+        tw_die_error();
+}
+
+static void open_stream(struct run *r)
+{
+    const struct opts *o = &r->o;
+    const tw_loader_options bo = {.B = o->batch_size, .rank = 0, .ranks = 1, .start = r->state->at,
+                                  .exact = strncmp(o->input, "pipe:", 5) == 0 && strstr(o->input, "%s") != NULL};
+    r->loader = tw_loader_open(o->input, &bo);
+    if (r->loader == NULL)
+        tw_die_error();
+    const char *name = tw_loader_name(r->loader);
+    r->header = tw_loader_header(r->loader);
+    const int64_t samples = o->epoch_samples > 0 ? o->epoch_samples : r->header->samples;
+    if (samples < 0)
+        tw_die("%s: does not say how many samples an epoch has: --epoch-samples does", name);
+    if (samples < o->batch_size)
+        tw_die("%s: an epoch of %lld samples has no batch of %d", name, (long long)samples, o->batch_size);
+    if (r->header->n_classes > 0 && o->classes > 0 && o->classes != r->header->n_classes)
+        tw_die("--classes=%d: %s has %d", o->classes, name, r->header->n_classes);
+    r->learner.config.classes = r->header->n_classes > 0 ? r->header->n_classes : o->classes;
+    if (r->learner.config.classes == 0)
+        tw_die("%s: does not name its classes: --classes tells how many there are", name);
+    r->steps_per_epoch = samples / o->batch_size;
+}
+
+/* Which network --weights holds. */
+static tw_checkpoint *open_weights(struct run *r)
+{
+    r->learner.config.backbone = r->o.backbone;
+    r->learner.config.small_stem = r->o.small_stem;
+    if (r->o.weights == NULL)
+        return NULL;
+    tw_checkpoint *f = tw_checkpoint_open(r->o.weights);
+    if (f == NULL || tw_network_config(&r->learner.config, f) != 0)
+        tw_die_error();
+    r->learner.config.head = false;
+    return f;
+}
+
+static void open_network(struct run *r)
+{
+    const struct opts *o = &r->o;
+    tw_learner *l = &r->learner;
+    l->config.seed = (uint64_t)o->seed;
+    l->config.threads = o->threads;
+    tw_checkpoint *f = open_weights(r);
+    if (tw_learner_network(l, o->device, o->precision) != 0 || (f != NULL && tw_network_load(l->net, f, TW_NETWORK_BACKBONE) != 0) ||
+        (l->optim = tw_optim_new(l->net, TW_SGD, 1)) == NULL)
+        tw_die_error();
+    tw_checkpoint_close(f);
+    for (int i = 0; i < tw_net_params(l->net); i++) /* as torch.optim.SGD: all tensors are decayed */
+        tw_optim_rule(l->optim, i, strncmp(tw_net_param(l->net, i)->name, "fc.", 3) == 0 ? o->lr_classifier : o->lr_backbone, true);
+}
+
+static void read_best(struct run *r)
+{
+    static const char *const key[] = {"acc1", "acc5", "best_epoch"};
+    double v[3];
+    if (access(r->best_path, F_OK) != 0)
+        return;
+    tw_checkpoint *f = tw_checkpoint_open(r->best_path);
+    for (int i = 0; i < 3; i++) {
+        const char *text = f != NULL ? tw_checkpoint_meta(f, key[i]) : NULL;
+        if (f == NULL || (text != NULL && tw_parse_double(&v[i], text, 0, 1e15, key[i]) != 0))
+            tw_die_error();
+        if (text == NULL)
+            tw_die("%s: no checkpoint of twist-finetune: '%s' is not in its metadata", r->best_path, key[i]);
+    }
+    r->best = r->last = (struct score){(int64_t)v[2], v[0], v[1]};
+    tw_checkpoint_close(f);
+}
+
+/* The place where training goes on, before the stream is opened there. */
+static void read_state(struct run *r)
+{
+    tw_checkpoint *f = tw_checkpoint_open(r->folder.checkpoint);
+    if (f == NULL || tw_state_read(r->state, f) != 0)
+        tw_die_error();
+    tw_checkpoint_close(f);
+    if (r->state->B != r->o.batch_size)
+        tw_die("--batch-size=%d: %s was trained with %d", r->o.batch_size, r->folder.checkpoint, r->state->B);
+    read_best(r);
+}
+
+static void load_state(struct run *r)
+{
+    tw_checkpoint *f = tw_checkpoint_open(r->folder.checkpoint);
+    if (f == NULL || tw_state_load(&r->learner, f) != 0)
+        tw_die_error();
+    tw_checkpoint_close(f);
+    r->saved_step = r->state->step;
+    tw_warn("going on from %s: epoch %lld, sample %lld, step %lld", r->folder.checkpoint, (long long)r->state->at.epoch,
+            (long long)r->state->at.sample, (long long)r->state->step);
+}
+
+static void save(struct run *r)
+{
+    if (tw_state_save(r->folder.checkpoint, &r->learner) != 0)
+        tw_die_error();
+    r->saved_step = r->state->step;
+}
+
+static void save_if_new(struct run *r)
+{
+    if (r->saved_step != r->state->step)
+        save(r);
+}
+
+/* The network and its classifier under torchvision's names. */
+static void save_best(struct run *r)
+{
+    tw_network_description d;
+    char acc1[32], acc5[32], epoch[24], *classes = NULL;
+    const char *pair[TW_NETWORK_PAIRS + 5][2];
+    tw_named_tensor *t = tw_calloc((size_t)tw_net_params(r->learner.net), sizeof *t);
+    if (t == NULL)
+        tw_die_error();
+    if (r->header->n_classes > 0 && (classes = tw_classes_json(r->header->classes, r->header->n_classes)) == NULL)
+        tw_die_error();
+    tw_network_describe(&d, &r->learner.config);
+    snprintf(acc1, sizeof acc1, "%.9g", r->best.acc1);
+    snprintf(acc5, sizeof acc5, "%.9g", r->best.acc5);
+    snprintf(epoch, sizeof epoch, "%lld", (long long)r->best.epoch);
+    memcpy(pair, d.pair, sizeof *pair * (size_t)d.n);
+    const char *const more[][2] = {{"acc1", acc1}, {"acc5", acc5}, {"best_epoch", epoch}, {"classes", classes},
+                                   {"command", tw_program_command()}};
+    int n = d.n;
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        if (more[i][1] == NULL || (strcmp(more[i][0], "command") == 0 && r->o.common.no_history))
+            continue;
+        memcpy(pair[n++], more[i], sizeof *pair);
+    }
+    const int tensors = tw_network_tensors(t, r->learner.net, TW_NETWORK_BACKBONE | TW_NETWORK_CLASSIFIER);
+    if (tw_net_download(r->learner.net) != 0 || tw_safetensors_write(r->best_path, t, tensors, (const char *const(*)[2])pair, n) != 0)
+        tw_die_error();
+    free(classes);
+    free(t);
+}
+
+static bool finished(const struct run *r)
+{
+    return r->state->at.epoch >= r->o.epochs || (r->o.max_steps > 0 && r->state->step >= r->o.max_steps);
+}
+
+/* The folder, and where the run stands. */
+static void open_run(struct run *r)
+{
+    if (tw_folder_open(&r->folder, r->o.output, r->o.resume) != 0 || (r->best_path = tw_folder_file(&r->folder, "best.safetensors")) == NULL)
+        tw_die_error();
+    r->state = &r->learner.state;
+    *r->state = (tw_train_state){.B = r->o.batch_size, .ranks = 1, .optim = TW_SGD};
+    r->learner.args = r->args;
+    r->saved_step = -1;
+    if (r->folder.there)
+        read_state(r);
+    r->first_step = r->state->step;
+}
+
+static void open_log(struct run *r)
+{
+    char *path = tw_folder_file(&r->folder, "log.jsonl");
+    r->log = path != NULL ? tw_jsonl_open(path, r->folder.there ? r->state->step : -1) : NULL;
+    if (r->log == NULL || tw_folder_write(&r->folder, "args.json", r->args) != 0)
+        tw_die_error();
+    free(path);
+}
+
+static void open_step(struct run *r, const tw_batch *b)
+{
+    const tw_step_options so = {.clip_norm = r->o.clip_norm, .supervised = true};
+    if (b->V != 1)
+        tw_die("%s: %d views a sample; one is wanted (twist-augment --aug=linear)", tw_loader_name(r->loader), b->V);
+    r->step = tw_step_new(r->learner.net, NULL, r->learner.optim, b->group, b->n_groups, b->B, &so);
+    if (r->step == NULL)
+        tw_die_error();
+    tw_note(1, "batch of %d: %.0f MB beside the weights", b->B, (double)tw_step_bytes(r->step) / 1e6);
+    if (tw_loader_passed(r->loader) > 0)
+        tw_warn("%s: %lld samples read to get to where training goes on", tw_loader_name(r->loader),
+                (long long)tw_loader_passed(r->loader));
+    const int64_t whole = r->o.epochs * r->steps_per_epoch;
+    tw_pace_begin(&r->pace, r->first_step, r->o.max_steps > 0 && r->o.max_steps < whole ? r->o.max_steps : whole);
+}
+
+static void check_labels(const struct run *r, const tw_batch *b)
+{
+    for (int i = 0; i < b->B; i++)
+        if (b->label[i] < 0 || b->label[i] >= r->learner.config.classes)
+            tw_die("%s: epoch %lld: a sample of step %lld has %s", tw_loader_name(r->loader), (long long)b->epoch,
+                   (long long)r->state->step + 1, b->label[i] < 0 ? "no label" : "a label beyond the classes");
+}
+
+/* CosineAnnealingLR: the same within an epoch. */
+static double cosine(const struct run *r, int64_t epoch)
+{
+    return 0.5 * (1 + cos(3.14159265358979323846 * (double)epoch / (double)r->o.epochs));
+}
+
+static void log_step(struct run *r, const tw_batch *b, const tw_step_result *s)
+{
+    const tw_pace_step pace = tw_pace_next(&r->pace, tw_loader_waited(r->loader));
+    tw_jsonl_begin(r->log);
+    tw_jsonl_int(r->log, "step", r->state->step);
+    tw_jsonl_int(r->log, "epoch", b->epoch);
+    tw_jsonl_number(r->log, "loss", s->terms.loss);
+    tw_jsonl_number(r->log, "acc1", (double)s->hits[0] / b->B);
+    tw_jsonl_number(r->log, "lr_backbone", r->o.lr_backbone * cosine(r, b->epoch));
+    tw_jsonl_number(r->log, "lr_classifier", r->o.lr_classifier * cosine(r, b->epoch));
+    tw_jsonl_number(r->log, "grad_norm", s->gradient_norm);
+    tw_jsonl_number(r->log, "images_per_second", b->B / pace.seconds);
+    tw_jsonl_number(r->log, "wait", pace.wait);
+    if (tw_jsonl_end(r->log) != 0)
+        tw_die_error();
+    r->epoch.loss += s->terms.loss;
+    r->epoch.hits[0] += s->hits[0];
+    r->epoch.hits[1] += s->hits[1];
+    r->epoch.steps++;
+}
+
+static void show_progress(const struct run *r, const tw_step_result *s)
+{
+    char text[160];
+    if (tw_progress_due())
+        tw_progress("epoch %lld/%lld, loss %.4f, best acc1 %.4f, %s", (long long)r->state->at.epoch + 1, (long long)r->o.epochs,
+                    s->terms.loss, r->best.acc1,
+                    tw_pace_text(text, sizeof text, &r->pace, r->state->step, r->o.batch_size, "images"));
+}
+
+static void log_epoch(struct run *r, const tw_validation *v)
+{
+    const double steps = (double)r->epoch.steps, samples = steps * r->o.batch_size;
+    tw_jsonl_begin(r->log);
+    tw_jsonl_int(r->log, "end_of_epoch", r->state->at.epoch);
+    tw_jsonl_number(r->log, "loss", r->epoch.loss / steps); /* NaN, null in the log, where none was done here */
+    tw_jsonl_number(r->log, "acc1", (double)r->epoch.hits[0] / samples);
+    tw_jsonl_number(r->log, "acc5", (double)r->epoch.hits[1] / samples);
+    if (v != NULL) {
+        tw_jsonl_number(r->log, "val_loss", v->loss);
+        tw_jsonl_number(r->log, "val_acc1", v->acc1);
+        tw_jsonl_number(r->log, "val_acc5", v->acc5);
+        tw_jsonl_int(r->log, "val_samples", v->samples);
+    }
+    if (tw_jsonl_end(r->log) != 0)
+        tw_die_error();
+    tw_note(1, "epoch %lld: loss %.4f, acc1 %.4f%s", (long long)r->state->at.epoch + 1, r->epoch.loss / steps,
+            (double)r->epoch.hits[0] / samples, v != NULL ? "" : ", not measured");
+    if (v != NULL)
+        tw_note(1, "epoch %lld: on %lld other samples: loss %.4f, acc1 %.4f, acc5 %.4f", (long long)r->state->at.epoch + 1,
+                (long long)v->samples, v->loss, v->acc1, v->acc5);
+}
+
+/* false: a signal came. */
+static bool measure(struct run *r, tw_validation *v)
+{
+    const tw_validation_options vo = {r->o.val, r->o.val_batch_size, r->header->n_classes, r->header->classes, tw_stop_signal};
+    const int rc = tw_validate(v, r->learner.net, &vo);
+    if (rc < 0)
+        tw_die_error();
+    if (rc == 2)
+        return false;
+    r->last = (struct score){r->state->at.epoch + 1, v->acc1, v->acc5};
+    if (r->best.epoch == 0 || v->acc1 > r->best.acc1) {
+        r->best = r->last;
+        save_best(r);
+    }
+    return true;
+}
+
+/* The end of an epoch: measured, logged, saved; the next one begins. What is measured has been saved before, so that a signal or
+ * a failure there loses nothing: that checkpoint's place is still in the epoch. false: a signal came. */
+static bool turn_to(struct run *r, int64_t epoch)
+{
+    const int64_t done = r->state->at.epoch + 1;
+    const bool wanted = r->o.val != NULL && (done % r->o.val_epoch == 0 || done == r->o.epochs);
+    tw_validation v;
+    tw_progress_end();
+    if (wanted) {
+        save_if_new(r);
+        if (!measure(r, &v))
+            return false;
+    }
+    log_epoch(r, wanted ? &v : NULL);
+    memset(&r->epoch, 0, sizeof r->epoch);
+    r->state->at = (tw_position){epoch, 0};
+    r->state->iteration = 0;
+    if (r->o.save_every == 0 || wanted || epoch >= r->o.epochs)
+        save(r);
+    r->pace.last = tw_now(); /* the next step is not to blame */
+    return true;
+}
+
+static void refuse_numbers(struct run *r, const tw_step_result *s)
+{
+    tw_progress_end();
+    save_if_new(r);
+    tw_die("%s: step %lld, epoch %lld: the loss is %g, the gradient's norm %g; the step was not taken, %s is of step %lld",
+           tw_loader_name(r->loader), (long long)r->state->step, (long long)r->state->at.epoch, s->terms.loss, s->gradient_norm,
+           r->folder.checkpoint, (long long)r->saved_step);
+}
+
+static void train_on(struct run *r, const tw_batch *b)
+{
+    const tw_step_plan p = {.lr = cosine(r, b->epoch), .weight_decay = r->o.weight_decay, .number = r->state->step, .label = b->label};
+    tw_step_result s;
+    check_labels(r, b);
+    const int rc = tw_step_run(r->step, &s, b->pictures, &p);
+    if (rc < 0)
+        tw_die_error();
+    if (rc == 0)
+        refuse_numbers(r, &s);
+    r->state->step++;
+    log_step(r, b, &s);
+    show_progress(r, &s);
+    r->state->at = b->next;
+    r->state->iteration++;
+    if (r->o.save_every > 0 && r->state->step % r->o.save_every == 0)
+        save(r);
+}
+
+/* 1: training is complete; 0: the stream ended before; 2: a signal wants the program to stop. */
+static int train(struct run *r)
+{
+    const tw_batch *b;
+    for (;;) {
+        if (r->state->iteration >= r->steps_per_epoch && !turn_to(r, r->state->at.epoch + 1))
+            return 2;
+        if (finished(r))
+            return 1;
+        if (tw_stop_signal() != 0)
+            return 2;
+        const int rc = tw_loader_next(r->loader, &b, tw_stop_signal);
+        if (rc < 0) {
+            save_if_new(r);
+            tw_die_error();
+        }
+        if (rc != 1)
+            return rc;
+        if (r->step == NULL)
+            open_step(r, b);
+        if (b->epoch > r->state->at.epoch) { /* bad images may leave an epoch short */
+            if (!turn_to(r, b->epoch))
+                return 2;
+            if (finished(r))
+                return 1;
+        }
+        train_on(r, b);
+    }
+}
+
+static void end_stream(struct run *r)
+{
+    const tw_batch *b;
+    if (r->o.max_steps == 0 && tw_loader_next(r->loader, &b, tw_stop_signal) < 0)
+        tw_die_error();
+}
+
+static void print_result(const struct run *r)
+{
+    if (r->best.epoch > 0)
+        printf("{\"acc1\": %.9g, \"acc5\": %.9g, \"epoch\": %lld, \"acc1_last\": %.9g, \"acc5_last\": %.9g, ", r->best.acc1,
+               r->best.acc5, (long long)r->best.epoch, r->last.acc1, r->last.acc5);
+    else
+        printf("{\"acc1\": null, \"acc5\": null, \"epoch\": null, \"acc1_last\": null, \"acc5_last\": null, ");
+    printf("\"epochs\": %lld, \"steps\": %lld}\n", (long long)r->state->at.epoch, (long long)r->state->step);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        tw_die("standard output: cannot be written");
+}
+
+int main(int argc, char **argv)
+{
+    static struct run r = {.o = {.input = "-", .epochs = 30, .batch_size = 256, .val_batch_size = 64, .val_epoch = 1,
+                                 .lr_backbone = 0.01, .lr_classifier = 0.2}};
+    tw_program_start("twist-finetune", argc, argv);
+    r.o.threads = tw_processors();
+    parse(&r);
+    tw_catch_stops();
+    open_run(&r);
+    if (finished(&r)) {
+        tw_warn("%s: the run is complete: %lld epochs, %lld steps", r.folder.checkpoint, (long long)r.state->at.epoch,
+                (long long)r.state->step);
+        print_result(&r);
+        return TW_EXIT_OK;
+    }
+    open_stream(&r);
+    open_network(&r);
+    if (r.folder.there)
+        load_state(&r);
+    open_log(&r);
+    const int rc = train(&r);
+    tw_progress_end();
+    save_if_new(&r);
+    if (rc == 2) {
+        tw_warn("stopped by signal %d after step %lld; the same command goes on", tw_stop_signal(), (long long)r.state->step);
+        exit(TW_EXIT_AGAIN); /* the reading thread may hang in the stream */
+    }
+    if (rc == 0)
+        tw_die("%s: ended after %lld of %lld epochs; %s has what was learned", tw_loader_name(r.loader), (long long)r.state->at.epoch,
+               (long long)r.o.epochs, r.folder.checkpoint);
+    end_stream(&r);
+    if (tw_jsonl_close(r.log) != 0)
+        tw_die_error();
+    print_result(&r);
+    tw_loader_close(r.loader);
+    tw_step_free(r.step);
+    tw_learner_close(&r.learner);
+    tw_folder_close(&r.folder);
+    free(r.best_path);
+    return TW_EXIT_OK;
+}

@@ -1,0 +1,133 @@
+# Goal: twist-finetune trains a pretrained network on labelled views, measures it and keeps the best; it goes on after any death at the
+# very sample with the very weights, and refuses what it cannot train on in one message.
+
+setup_file() {
+    BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
+    cd "$BATS_FILE_TMPDIR"
+    mkdir -p photos/a photos/b
+    for i in 0 1 2 3 4 5 6 7 8 9; do # noise, and black with a row of noise: told apart by a few steps
+        { printf 'P6 16 16 255\n'; head -c 768 /dev/urandom; } > photos/a/$i.ppm
+        { printf 'P6 16 16 255\n'; head -c 720 /dev/zero; head -c 48 /dev/urandom; } > photos/b/$i.ppm
+    done
+    "$BIN/twist-decode" -q --shuffle --epochs=3 photos | "$BIN/twist-augment" -q --aug=linear --size=16 -o views.tws
+    "$BIN/twist-decode" -q photos | "$BIN/twist-augment" -q --aug=eval --size=16 --resize=16 -o val.tws
+    "$BIN/twist-decode" -q --shuffle photos | "$BIN/twist-augment" -q --aug=barlow --size=16 |
+        "$BIN/twist-train" -q -o pre --backbone=resnet18 --small-stem --hid-dim=16 --dim=8 --batch-size=10 --epochs=1 --optim=sgd --lr=0.1 -j1
+}
+
+setup() {
+    BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
+    PATH=$BIN:$PATH
+    VIEWS=$BATS_FILE_TMPDIR/views.tws VAL=$BATS_FILE_TMPDIR/val.tws WEIGHTS=$BATS_FILE_TMPDIR/pre/checkpoint.safetensors
+    SMALL="--weights=$WEIGHTS --batch-size=5 --epochs=3 --lr-backbone=0.001 --lr-classifier=0.01 -j1 --no-history"
+    cd "$BATS_TEST_TMPDIR"
+}
+
+straight() {
+    mkdir -p straight && (cd straight && twist-finetune -q -i "$VIEWS" -o run $SMALL --val="$VAL" --resume "$@" > result)
+}
+
+@test "a run learns, measures every epoch, keeps the best as a network with a classifier, and logs" {
+    twist-decode -q --shuffle --epochs=9 "$BATS_FILE_TMPDIR/photos" | twist-augment -q --aug=linear --size=16 |
+        twist-finetune -q -o run $SMALL --batch-size=10 --epochs=9 --lr-backbone=0.004 --lr-classifier=0.008 --val="$VAL" > result
+    cat result run/log.jsonl
+    [ "$(grep -c '"step":' run/log.jsonl)" -eq 18 ]
+    [ "$(grep -c '"end_of_epoch":.*"val_acc1":.*"val_samples":20' run/log.jsonl)" -eq 9 ]
+    grep '"step":7,' run/log.jsonl | grep -q '"lr_backbone":0.003,"lr_classifier":0.006,' # cosine: epoch 3 of 9 is at three quarters
+    grep -q '"epochs": 9, "steps": 18}' result
+    awk -F'[:,]' '{ exit !($2 >= 0.8) }' result # chance is 0.5
+    grep -q '"batch_size":10' run/args.json
+    twist-ckpt run/best.safetensors > list
+    grep -q '^fc.weight	f32 \[2, 512\]' list
+    grep -q '^conv1.weight	f32 \[64, 3, 3, 3\]' list
+    grep -q '^classes = \["a","b"\]' list
+    # the best of the log is what is said and written
+    best=$(grep -oE '"val_acc1":[0-9.]+' run/log.jsonl | cut -d: -f2 | sort -n | tail -n 1)
+    grep -q "^acc1 = $best\$" list
+    grep -q "{\"acc1\": $best," result
+}
+
+@test "killed at any step and started again: byte for byte the files of a run never stopped" {
+    straight --save-every=1
+    mkdir killed && cd killed
+    for step in 2 5 9; do
+        twist-finetune -q -i "$VIEWS" -o run $SMALL --val="$VAL" --resume --save-every=1 > result &
+        for _ in $(seq 600); do
+            n=$(grep -c '"step":' run/log.jsonl 2> /dev/null) || true; [ "${n:-0}" -ge $step ] && break
+            sleep 0.05
+        done
+        kill -9 $! 2> /dev/null || true
+        wait $! || true
+    done
+    twist-finetune -q -i "$VIEWS" -o run $SMALL --val="$VAL" --resume --save-every=1 > result
+    cmp run/checkpoint.safetensors ../straight/run/checkpoint.safetensors
+    cmp run/best.safetensors ../straight/run/best.safetensors
+    cmp result ../straight/result
+    # complete: nothing is read, the result is said again
+    twist-finetune -q -i nowhere -o run $SMALL --val=nowhere --resume | cmp - result
+}
+
+@test "SIGTERM: a checkpoint after the step in hand, exit 75; the data follows by %e and %s" {
+    straight
+    mkdir stopped && cd stopped
+    local input="pipe:twist-decode -q --shuffle --epochs=3 --start-epoch=%e --skip=%s $BATS_FILE_TMPDIR/photos | twist-augment -q --aug=linear --size=16"
+    twist-finetune -i "$input" -o run $SMALL --val="$VAL" --resume > result 2> said &
+    for _ in $(seq 600); do
+        n=$(grep -c '"step":' run/log.jsonl 2> /dev/null) || true; [ "${n:-0}" -ge 3 ] && break
+        sleep 0.05
+    done
+    kill -TERM $!
+    rc=0; wait $! || rc=$?
+    cat said
+    [ $rc -eq 75 ]
+    grep -q 'stopped by signal 15' said
+    twist-finetune -q -i "$input" -o run $SMALL --val="$VAL" --resume > result
+    cmp run/best.safetensors ../straight/run/best.safetensors
+    cmp result ../straight/result
+}
+
+@test "the rates are the tensors' own: 0 for the backbone leaves its weights, the classifier moves" {
+    twist-finetune -q -i "$VIEWS" -o run $SMALL --lr-backbone=0 --precision=fp32 > result
+    grep -q '{"acc1": null,' result
+    [ ! -e run/best.safetensors ]
+    twist-ckpt --part=backbone --to backbone.npz "$WEIGHTS"
+    twist-ckpt --part=backbone --to after.npz run/checkpoint.safetensors
+    for f in backbone after; do twist-ckpt --stats $f.npz | grep -v running_ | grep -v num_batches > $f; done
+    [ "$(tail -n +3 backbone | wc -l)" -ge 60 ]
+    diff <(tail -n +3 backbone) <(tail -n +3 after)
+    twist-ckpt --stats run/checkpoint.safetensors | grep '^fc.bias' | grep -qv 'max 0 '
+}
+
+@test "an untrained network by --backbone; --max-steps stops there" {
+    twist-finetune -q -i "$VIEWS" -o run --backbone=resnet18 --small-stem --batch-size=5 --epochs=3 --max-steps=2 -j1 > result
+    [ "$(grep -c '"step":' run/log.jsonl)" -eq 2 ]
+    grep -q '"steps": 2}' result
+}
+
+@test "what it cannot train on is refused in one message: two views, no labels, other classes, no weights, standard input for --val" {
+    twist-decode -q "$BATS_FILE_TMPDIR/photos" | twist-augment -q --aug=barlow --size=16 -o two.tws
+    run twist-finetune -i two.tws -o run $SMALL --epochs=1
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"two.tws"*"2 views"* ]]
+    twist-decode -q "$BATS_FILE_TMPDIR/photos/a" | twist-augment -q --aug=linear --size=16 -o plain.tws
+    run twist-finetune -i plain.tws -o plain $SMALL --epochs=1
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"plain.tws"*"--classes"* ]]
+    run twist-finetune -i plain.tws -o plain $SMALL --epochs=1 --classes=2
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"plain.tws"*"no label"* ]]
+    mkdir -p other/a other/c && cp "$BATS_FILE_TMPDIR"/photos/a/*.ppm other/a && cp "$BATS_FILE_TMPDIR"/photos/b/*.ppm other/c
+    twist-decode -q other | twist-augment -q --aug=eval --size=16 -o other.tws
+    run twist-finetune -i "$VIEWS" -o run2 $SMALL --val=other.tws
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"other.tws"*"class 1 is c"*" has b"* ]]
+    [ -s run2/checkpoint.safetensors ] # the epoch that had been trained is not lost
+    run twist-finetune -i "$VIEWS" -o run3
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"--weights"* ]]
+    run twist-finetune -i "$VIEWS" -o run3 $SMALL --val=-
+    [ "$status" -eq 2 ]
+    run twist-finetune -i "$VIEWS" -o run3 $SMALL --weights=nowhere.pth
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"nowhere.pth"* ]]
+}
