@@ -26,7 +26,7 @@ DEBIAN_DEV = cppcheck clang libclang-rt-14-dev
 DEBIAN = gcc make pkg-config libdnnl-dev libmsgpack-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev libzstd-dev zlib1g-dev libcjson-dev librandom123-dev libzmq3-dev \
 	libopenmpi-dev openmpi-bin bats bats-support bats-assert mandoc
 
-all: $(PROGRAMS) $(BIN)/libtwist-cpu.so $(MPI_SO) ## all: programs and libraries, in bin/
+all: $(PROGRAMS) $(BIN)/libtwist-cpu.so $(MPI_SO) $(CUDA_SO) ## all: programs and libraries, in bin/
 help: ## help: this list
 	@sed -n 's/^[a-z-]*:.*## //p' $(MAKEFILE_LIST)
 
@@ -45,10 +45,11 @@ $(BIN)/libtwist-mpi.so: lib/comm/mpi/mpi.c lib/comm/comm.h
 $(BIN)/%: $B/src/%.o $B/libtwist.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $< $B/libtwist.a $(LDLIBS)
-$B/unit/%: $B/tests/unit/%.o $B/libtwist.a | $(BIN)/libtwist-cpu.so $(MPI_SO)
+$B/unit/%: $B/tests/unit/%.o $B/libtwist.a | $(BIN)/libtwist-cpu.so $(MPI_SO) $(EMULATED_SO)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $< $B/libtwist.a $(LDLIBS) -Wl,--disable-new-dtags,-rpath,$(abspath $(BIN))
 .SECONDARY:
+include lib/cuda/rules.mk
 
 deps: ## deps: the Debian packages this needs (as root, or through sudo)
 	@set -e; s=; [ "$$(id -u)" = 0 ] || s=sudo; \
@@ -74,7 +75,7 @@ golden: ## golden: make the golden vectors anew (Python from the package index)
 install: all ## install: programs, pipelines and man pages under PREFIX
 	install -d $(DEST)/bin $(DEST)/lib $(DEST)/share/twist/pipelines $(DEST)/share/twist/policies $(foreach n,1 5 7,$(DEST)/share/man/man$n)
 	install $(PROGRAMS) $(DEST)/bin
-	install $(BIN)/libtwist-cpu.so $(MPI_SO) $(DEST)/lib
+	install $(BIN)/libtwist-cpu.so $(MPI_SO) $(CUDA_SO) $(DEST)/lib
 	install pipelines/* $(DEST)/share/twist/pipelines
 	install -m 644 formats/policies/* $(DEST)/share/twist/policies
 	$(foreach n,1 5 7,install -m 644 man/*.$n $(DEST)/share/man/man$n;)

@@ -221,7 +221,7 @@ int tw_plan_forward(tw_plan *p, const uint8_t *const *pictures, int rows, int64_
     p->ctx.step = step;
     if (refresh(p) != 0)
         return -1;
-    if (p->ctx.train)
+    if (p->ctx.batch)
         count(p);
     for (int i = 0; i < p->n_groups; i++) {
         group *g = &p->group[i];

@@ -1,0 +1,154 @@
+#include "cuda/ops.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+#include "cuda/device.h"
+#include "cuda/cache.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int name_length(const char *call)
+{
+    return (int)strcspn(call, "(");
+}
+
+int tw_cuda_check(cudaError_t status, const char *call)
+{
+    if (status == cudaSuccess)
+        return 0;
+    return tw_fail("%.*s: %s", name_length(call), call, cudaGetErrorString(status));
+}
+
+int tw_cudnn_check(cudnnStatus_t status, const char *call)
+{
+    if (status == CUDNN_STATUS_SUCCESS)
+        return 0;
+    char why[256] = "";
+    cudnnGetLastErrorString(why, sizeof why);
+    why[strcspn(why, "\n")] = '\0';
+    return tw_fail("%.*s: %s%s%s", name_length(call), call, cudnnGetErrorString(status), why[0] != '\0' ? ": " : "", why);
+}
+
+int tw_cublas_check(cublasStatus_t status, const char *call)
+{
+    if (status == CUBLAS_STATUS_SUCCESS)
+        return 0;
+    return tw_fail("%.*s: %s", name_length(call), call, cublasLtGetStatusString(status));
+}
+
+/* Several ranks on one machine share its devices in turn; the launcher says which rank of the machine this is. */
+static int pick_device(int count)
+{
+    static const char *const local_rank[] = {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"};
+    for (size_t i = 0; i < sizeof local_rank / sizeof *local_rank; i++) {
+        const char *text = getenv(local_rank[i]);
+        if (text != NULL && text[0] >= '0' && text[0] <= '9')
+            return atoi(text) % count;
+    }
+    return 0;
+}
+
+int tw_cuda_devices(void)
+{
+    int count = 0;
+    return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+}
+
+static int open_device(tw_dev *d)
+{
+    const int count = tw_cuda_devices();
+    struct cudaDeviceProp p;
+    if (count < 1)
+        return tw_fail("no NVIDIA device that works is at hand");
+    d->number = pick_device(count);
+    if (TW_CUDA(cudaSetDevice(d->number)) != 0 || TW_CUDA(cudaGetDeviceProperties(&p, d->number)) != 0)
+        return -1;
+    if (p.major < 8)
+        return tw_fail("%s: of compute capability %d.%d: want 8.0 or newer", p.name, p.major, p.minor);
+    snprintf(d->name, sizeof d->name, "%.48s, cuDNN %zu", p.name, cudnnGetVersion());
+    return 0;
+}
+
+tw_dev *tw_cuda_open(tw_dtype precision, int threads)
+{
+    (void)threads;
+    if (precision != TW_F32 && precision != TW_BF16 && precision != TW_F16) {
+        tw_fail("a GPU computes in fp32, bf16 and fp16, not in %s", tw_dtype_name(precision));
+        return NULL;
+    }
+    tw_dev *d = tw_calloc(1, sizeof *d);
+    if (d == NULL)
+        return NULL;
+    d->precision = precision;
+    if (open_device(d) == 0 && TW_CUDA(cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking)) == 0 &&
+        TW_CUDNN(cudnnCreate(&d->dnn)) == 0 && TW_CUDNN(cudnnSetStream(d->dnn, d->stream)) == 0 &&
+        TW_CUBLAS(cublasLtCreate(&d->blas)) == 0 && (d->plans = tw_dnn_cache_open(d->name)) != NULL)
+        return d;
+    tw_cuda_close(d);
+    return NULL;
+}
+
+void tw_cuda_close(tw_dev *d)
+{
+    if (d == NULL)
+        return;
+    if (d->stream != NULL)
+        cudaStreamSynchronize(d->stream);
+    for (int i = 0; i < TW_SCRATCHES; i++)
+        cudaFree(d->scratch[i]);
+    tw_dnn_cache_close(d->plans);
+    if (d->blas != NULL)
+        cublasLtDestroy(d->blas);
+    if (d->dnn != NULL)
+        cudnnDestroy(d->dnn);
+    if (d->stream != NULL)
+        cudaStreamDestroy(d->stream);
+    free(d);
+}
+
+void tw_cuda_enter(tw_dev *d)
+{
+    cudaSetDevice(d->number); /* a setting of the calling thread */
+}
+
+void *tw_dev_memory(size_t bytes)
+{
+    void *p = NULL;
+    if (cudaMalloc(&p, bytes > 0 ? bytes : 1) == cudaSuccess)
+        return p;
+    cudaGetLastError(); /* not to be found again by the next launch */
+    size_t left = 0, total = 0;
+    cudaMemGetInfo(&left, &total);
+    tw_fail("out of device memory: %.0f MB wanted, %.0f of %.0f MB left", (double)bytes / 1e6, (double)left / 1e6, (double)total / 1e6);
+    return NULL;
+}
+
+void *tw_cuda_alloc(tw_dev *d, size_t bytes)
+{
+    void *p = tw_dev_memory(bytes);
+    if (p != NULL && TW_CUDA(cudaMemsetAsync(p, 0, bytes, d->stream)) == 0)
+        return p;
+    cudaFree(p);
+    return NULL;
+}
+
+void tw_cuda_release(tw_dev *d, void *p)
+{
+    (void)d;
+    cudaFree(p); /* waits for what uses it */
+}
+
+void *tw_dev_scratch(tw_dev *d, tw_scratch purpose, size_t bytes)
+{
+    if (bytes <= d->scratch_bytes[purpose] && d->scratch[purpose] != NULL)
+        return d->scratch[purpose];
+    void *p = tw_dev_memory(bytes);
+    if (p == NULL)
+        return NULL;
+    cudaFree(d->scratch[purpose]);
+    d->scratch[purpose] = p;
+    d->scratch_bytes[purpose] = bytes;
+    return p;
+}

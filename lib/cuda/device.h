@@ -1,0 +1,48 @@
+/* The GPU as a device: one stream that all work is put on in order, handles of the libraries, scratch memory that all
+ * operations share. */
+#ifndef TW_CUDA_DEVICE_H
+#define TW_CUDA_DEVICE_H
+
+#include "nn/backend.h"
+
+#include <cublasLt.h>
+#include <cuda_runtime_api.h>
+#include <cudnn.h>
+
+/* Scratch memory is handed out by purpose: two purposes may be in use at once, one never twice. */
+typedef enum {
+    TW_SCRATCH_LIBRARY,  /* cuDNN's and cuBLASLt's workspace */
+    TW_SCRATCH_PARTIAL,  /* partial sums of a reduction */
+    TW_SCRATCH_PADDED,   /* an input whose channels are filled up */
+    TW_SCRATCH_GRADIENT, /* a weight gradient before it is added up */
+    TW_SCRATCHES
+} tw_scratch;
+
+struct tw_dev {
+    int number;          /* among the devices that this process sees */
+    tw_dtype precision;
+    cudaStream_t stream;
+    cudnnHandle_t dnn;
+    cublasLtHandle_t blas;
+    char name[80];       /* of the device and its libraries: what plans depend on */
+    void *scratch[TW_SCRATCHES];
+    size_t scratch_bytes[TW_SCRATCHES];
+    struct tw_dnn_cache *plans;
+};
+
+/* At least so many bytes of device memory for the purpose, contents undefined; what was handed out for it before is gone.
+ * Grows while a plan is made and in its first step, never after. NULL and tw_error(). */
+void *tw_dev_scratch(tw_dev *d, tw_scratch purpose, size_t bytes);
+
+/* Plain device memory beside alloc's, which is not zeroed. NULL and tw_error(). */
+void *tw_dev_memory(size_t bytes);
+
+/* Call CUDA, cuDNN, cuBLASLt: 0, or -1 and tw_error() naming the call. */
+#define TW_CUDA(call) tw_cuda_check((call), #call)
+#define TW_CUDNN(call) tw_cudnn_check((call), #call)
+#define TW_CUBLAS(call) tw_cublas_check((call), #call)
+int tw_cuda_check(cudaError_t status, const char *call);
+int tw_cudnn_check(cudnnStatus_t status, const char *call);
+int tw_cublas_check(cublasStatus_t status, const char *call);
+
+#endif

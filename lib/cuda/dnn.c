@@ -1,0 +1,347 @@
+#include "cuda/dnn.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+#include "cuda/device.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+cudnnDataType_t tw_dnn_type(tw_dtype t)
+{
+    return t == TW_F32 ? CUDNN_DATA_FLOAT : t == TW_BF16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_HALF;
+}
+
+static cudnnBackendDescriptor_t add(tw_dnn *b, cudnnBackendDescriptorType_t type)
+{
+    cudnnBackendDescriptor_t d = NULL;
+    if (b->failed)
+        return NULL;
+    if (b->n == TW_DNN_MOST || TW_CUDNN(cudnnBackendCreateDescriptor(type, &d)) != 0) {
+        b->failed = true;
+        return NULL;
+    }
+    b->own[b->n++] = d;
+    return d;
+}
+
+static void set(tw_dnn *b, cudnnBackendDescriptor_t d, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, int64_t n,
+                const void *value)
+{
+    if (!b->failed && TW_CUDNN(cudnnBackendSetAttribute(d, name, type, n, value)) != 0)
+        b->failed = true;
+}
+
+static void set_desc(tw_dnn *b, cudnnBackendDescriptor_t d, cudnnBackendAttributeName_t name, cudnnBackendDescriptor_t value)
+{
+    set(b, d, name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &value);
+}
+
+static void set_int(tw_dnn *b, cudnnBackendDescriptor_t d, cudnnBackendAttributeName_t name, int64_t value)
+{
+    set(b, d, name, CUDNN_TYPE_INT64, 1, &value);
+}
+
+static void finalize(tw_dnn *b, cudnnBackendDescriptor_t d)
+{
+    if (!b->failed && TW_CUDNN(cudnnBackendFinalize(d)) != 0)
+        b->failed = true;
+}
+
+/* Rows begin on multiples of what a pixel takes: the largest power of two in it, up to 16. */
+static int64_t alignment(cudnnDataType_t type, int C)
+{
+    int64_t bytes = (int64_t)C * (type == CUDNN_DATA_FLOAT ? 4 : 2), power = 16;
+    while (bytes % power != 0)
+        power /= 2;
+    return power;
+}
+
+cudnnBackendDescriptor_t tw_dnn_tensor(tw_dnn *b, int64_t uid, cudnnDataType_t type, int N, int C, int H, int W, bool is_virtual)
+{
+    const int64_t dim[4] = {N, C, H, W}, stride[4] = {(int64_t)H * W * C, 1, (int64_t)W * C, C};
+    cudnnBackendDescriptor_t d = add(b, CUDNN_BACKEND_TENSOR_DESCRIPTOR);
+    set_int(b, d, CUDNN_ATTR_TENSOR_UNIQUE_ID, uid);
+    set(b, d, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type);
+    set_int(b, d, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, alignment(type, C));
+    set(b, d, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, dim);
+    set(b, d, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, stride);
+    if (is_virtual)
+        set(b, d, CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, 1, &is_virtual);
+    finalize(b, d);
+    return d;
+}
+
+static cudnnBackendDescriptor_t convolution(tw_dnn *b, int pad, int stride)
+{
+    const cudnnDataType_t compute = CUDNN_DATA_FLOAT;
+    const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
+    const int64_t pads[2] = {pad, pad}, strides[2] = {stride, stride}, one[2] = {1, 1};
+    cudnnBackendDescriptor_t d = add(b, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
+    set(b, d, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &compute);
+    set(b, d, CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode);
+    set_int(b, d, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, 2);
+    set(b, d, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, 2, pads);
+    set(b, d, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, 2, pads);
+    set(b, d, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, 2, strides);
+    set(b, d, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, 2, one);
+    finalize(b, d);
+    return d;
+}
+
+/* The names of what is the same in all three passes. */
+static const struct {
+    cudnnBackendDescriptorType_t type;
+    cudnnBackendAttributeName_t conv, x, w, y, alpha, beta;
+} pass_names[] = {
+    [TW_DNN_FORWARD] = {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
+                        CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
+                        CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
+                        CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA},
+    [TW_DNN_DATA] = {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
+                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
+                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA},
+    [TW_DNN_WEIGHTS] = {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
+                        CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
+                        CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
+                        CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA},
+};
+
+static void add_op(tw_dnn *b, cudnnBackendDescriptor_t d)
+{
+    finalize(b, d);
+    if (!b->failed)
+        b->op[b->ops++] = d;
+}
+
+void tw_dnn_conv(tw_dnn *b, tw_dnn_pass pass, int pad, int stride, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t w,
+                 cudnnBackendDescriptor_t y)
+{
+    const float one = 1, zero = 0;
+    cudnnBackendDescriptor_t conv = convolution(b, pad, stride), d = add(b, pass_names[pass].type);
+    set_desc(b, d, pass_names[pass].conv, conv);
+    set_desc(b, d, pass_names[pass].x, x);
+    set_desc(b, d, pass_names[pass].w, w);
+    set_desc(b, d, pass_names[pass].y, y);
+    set(b, d, pass_names[pass].alpha, CUDNN_TYPE_FLOAT, 1, &one);
+    set(b, d, pass_names[pass].beta, CUDNN_TYPE_FLOAT, 1, &zero);
+    add_op(b, d);
+}
+
+void tw_dnn_identity(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t y)
+{
+    const cudnnPointwiseMode_t mode = CUDNN_POINTWISE_IDENTITY;
+    const cudnnDataType_t compute = CUDNN_DATA_FLOAT;
+    cudnnBackendDescriptor_t p = add(b, CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
+    set(b, p, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode);
+    set(b, p, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1, &compute);
+    finalize(b, p);
+    cudnnBackendDescriptor_t d = add(b, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
+    set_desc(b, d, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, p);
+    set_desc(b, d, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x);
+    set_desc(b, d, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y);
+    add_op(b, d);
+}
+
+cudnnBackendDescriptor_t tw_dnn_finish(tw_dnn *b, const tw_dnn_site *at)
+{
+    cudnnBackendDescriptor_t g = add(b, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
+    if (at->handle != NULL)
+        set(b, g, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &at->handle);
+    set(b, g, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, b->ops, b->op);
+    finalize(b, g);
+    return b->failed ? NULL : g;
+}
+
+void tw_dnn_fini(tw_dnn *b)
+{
+    while (b->n > 0)
+        cudnnBackendDestroyDescriptor(b->own[--b->n]);
+    *b = (tw_dnn){0};
+}
+
+static int set_one(cudnnBackendDescriptor_t d, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, const void *value)
+{
+    return TW_CUDNN(cudnnBackendSetAttribute(d, name, type, 1, value));
+}
+
+/* A descriptor that is finalized later. */
+static cudnnBackendDescriptor_t make(cudnnBackendDescriptorType_t type)
+{
+    cudnnBackendDescriptor_t d = NULL;
+    return TW_CUDNN(cudnnBackendCreateDescriptor(type, &d)) == 0 ? d : NULL;
+}
+
+static void destroy(cudnnBackendDescriptor_t d)
+{
+    if (d != NULL)
+        cudnnBackendDestroyDescriptor(d);
+}
+
+/* Finalizes d unless something before failed; d, or NULL with d destroyed. */
+static cudnnBackendDescriptor_t seal(cudnnBackendDescriptor_t d, int rc)
+{
+    if (d != NULL && rc == 0 && TW_CUDNN(cudnnBackendFinalize(d)) == 0)
+        return d;
+    destroy(d);
+    return NULL;
+}
+
+cudnnBackendDescriptor_t tw_dnn_device(const char *json)
+{
+    cudnnBackendDescriptor_t d = make(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
+    if (d == NULL)
+        return NULL;
+    return seal(d, TW_CUDNN(cudnnBackendSetAttribute(d, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, (int64_t)strlen(json),
+                                                    json)));
+}
+
+/* Whether an engine of the configuration has one of the notes. */
+static bool has_note(cudnnBackendDescriptor_t config, const cudnnBackendNumericalNote_t *which, int n)
+{
+    cudnnBackendNumericalNote_t note[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
+    cudnnBackendDescriptor_t engine = make(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
+    int64_t count = 0;
+    bool found = false;
+    if (engine != NULL &&
+        cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &count, &engine) ==
+            CUDNN_STATUS_SUCCESS &&
+        cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT,
+                                 &count, note) == CUDNN_STATUS_SUCCESS)
+        for (int64_t i = 0; i < count; i++)
+            for (int k = 0; k < n; k++)
+                found = found || note[i] == which[k];
+    destroy(engine);
+    return found;
+}
+
+static cudnnBackendDescriptor_t plan_of(cudnnBackendDescriptor_t config, const tw_dnn_site *at)
+{
+    cudnnBackendDescriptor_t p = make(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+    int rc = p == NULL ? -1 : 0;
+    if (rc == 0 && at->handle != NULL)
+        rc = set_one(p, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, &at->handle);
+    if (rc == 0 && at->device != NULL)
+        rc = set_one(p, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, &at->device);
+    if (rc == 0)
+        rc = set_one(p, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, &config);
+    return seal(p, rc);
+}
+
+enum { MOST_CONFIGS = 64 };
+
+/* The heuristic's configurations, best first; their number. The caller destroys them. */
+static int configurations(cudnnBackendDescriptor_t config[MOST_CONFIGS], cudnnBackendDescriptor_t graph, const tw_dnn_site *at,
+                          cudnnBackendHeurMode_t mode)
+{
+    cudnnBackendDescriptor_t h = make(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
+    int rc = h == NULL ? -1 : set_one(h, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR, &graph);
+    if (rc == 0)
+        rc = set_one(h, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, &mode);
+    if (rc == 0 && at->device != NULL)
+        rc = set_one(h, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, &at->device);
+    h = seal(h, rc);
+    int64_t n = 0;
+    if (h == NULL || TW_CUDNN(cudnnBackendGetAttribute(h, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, &n, NULL)) != 0)
+        n = 0;
+    n = n < MOST_CONFIGS ? n : MOST_CONFIGS;
+    int made = 0;
+    while (made < n && (config[made] = make(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR)) != NULL) /* results are copied into ours */
+        made++;
+    int64_t got = 0;
+    if (made > 0 && TW_CUDNN(cudnnBackendGetAttribute(h, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, made, &got, config)) != 0)
+        got = 0;
+    while (made > got)
+        destroy(config[--made]);
+    destroy(h);
+    return made;
+}
+
+size_t tw_dnn_workspace(cudnnBackendDescriptor_t plan)
+{
+    int64_t bytes = INT64_MAX, n = 0;
+    if (TW_CUDNN(cudnnBackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &n, &bytes)) != 0)
+        return SIZE_MAX;
+    return (size_t)bytes;
+}
+
+/* From the configurations, those that give the same bits in every run, or the others. */
+static int build(cudnnBackendDescriptor_t *plan, int most, cudnnBackendDescriptor_t *config, int n, const tw_dnn_site *at, size_t limit,
+                 bool repeatable)
+{
+    static const cudnnBackendNumericalNote_t varies[] = {CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC};
+    static const cudnnBackendNumericalNote_t rounds[] = {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS};
+    int count = 0;
+    for (int i = 0; i < n && count < most; i++) {
+        if (has_note(config[i], varies, 1) == repeatable || (at->exact && has_note(config[i], rounds, 2)))
+            continue;
+        cudnnBackendDescriptor_t p = plan_of(config[i], at);
+        if (p != NULL && tw_dnn_workspace(p) <= limit)
+            plan[count++] = p;
+        else
+            destroy(p);
+    }
+    return count;
+}
+
+int tw_dnn_plans(cudnnBackendDescriptor_t *plan, int most, cudnnBackendDescriptor_t graph, const tw_dnn_site *at, size_t limit)
+{
+    static const cudnnBackendHeurMode_t mode[] = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK};
+    cudnnBackendDescriptor_t config[MOST_CONFIGS];
+    int count = 0;
+    for (int k = 0; k < 4 && count == 0; k++) {
+        const int n = configurations(config, graph, at, mode[k % 2]);
+        count = build(plan, most, config, n, at, limit, k < 2);
+        for (int i = 0; i < n; i++)
+            destroy(config[i]);
+    }
+    return count;
+}
+
+char *tw_dnn_save(cudnnBackendDescriptor_t plan)
+{
+    int64_t n = 0;
+    if (TW_CUDNN(cudnnBackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, 0, &n, NULL)) != 0)
+        return NULL;
+    char *text = tw_calloc((size_t)n + 1, 1);
+    if (text != NULL &&
+        TW_CUDNN(cudnnBackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, n, &n, text)) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+cudnnBackendDescriptor_t tw_dnn_load(const char *text, const tw_dnn_site *at)
+{
+    cudnnBackendDescriptor_t p = make(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+    int rc = p == NULL ? -1 : 0;
+    if (rc == 0 && at->handle != NULL)
+        rc = set_one(p, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, &at->handle);
+    if (rc == 0 && at->device != NULL)
+        rc = set_one(p, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, &at->device);
+    if (rc == 0)
+        rc = TW_CUDNN(cudnnBackendSetAttribute(p, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, (int64_t)strlen(text), text));
+    return seal(p, rc);
+}
+
+int tw_dnn_run(cudnnHandle_t handle, cudnnBackendDescriptor_t plan, const tw_dnn_operand *operand, int n, void *workspace)
+{
+    enum { MOST = 16 };
+    int64_t uid[MOST];
+    void *memory[MOST];
+    for (int i = 0; i < n && i < MOST; i++) {
+        uid[i] = operand[i].uid;
+        memory[i] = operand[i].memory;
+    }
+    cudnnBackendDescriptor_t pack = make(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
+    int rc = pack == NULL ? -1 : TW_CUDNN(cudnnBackendSetAttribute(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, n, uid));
+    if (rc == 0)
+        rc = TW_CUDNN(cudnnBackendSetAttribute(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, n, memory));
+    if (rc == 0)
+        rc = set_one(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, &workspace);
+    pack = seal(pack, rc);
+    rc = pack == NULL ? -1 : TW_CUDNN(cudnnBackendExecute(handle, plan, pack));
+    destroy(pack);
+    return rc;
+}

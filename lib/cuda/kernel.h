@@ -1,0 +1,133 @@
+/* What the kernels share: reading and writing activations of any type, how work is cut, launches. For .cu files only.
+ * TW_LAUNCH starts a kernel whose threads know nothing of each other, TW_LAUNCH_BLOCK one whose blocks synchronise; the
+ * second is told apart for tests/emulate, which runs both on the CPU. */
+#ifndef TW_CUDA_KERNEL_H
+#define TW_CUDA_KERNEL_H
+
+#include "cuda/launch.h"
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+#include <stdint.h>
+
+#ifdef TW_EMULATED
+#include "emulate.h"
+#else
+#define TW_LAUNCH(kernel, grid, block, stream, ...) kernel<<<(grid), (block), 0, (stream)>>>(__VA_ARGS__)
+#define TW_LAUNCH_BLOCK TW_LAUNCH
+#endif
+
+/* After a launch: 0, or -1 and the message. */
+#define TW_LAUNCHED(what) tw_cuda_check(cudaGetLastError(), what)
+
+/* The call with T being the device's type of activations. */
+#define TW_BY_TYPE(type, call)          \
+    do {                                \
+        if ((type) == TW_F32) {         \
+            typedef float T;            \
+            call;                       \
+        } else if ((type) == TW_BF16) { \
+            typedef __nv_bfloat16 T;    \
+            call;                       \
+        } else {                        \
+            typedef __half T;           \
+            call;                       \
+        }                               \
+    } while (0)
+
+static __device__ inline float tw_widen(float v)
+{
+    return v;
+}
+
+static __device__ inline float tw_widen(__nv_bfloat16 v)
+{
+    return __bfloat162float(v);
+}
+
+static __device__ inline float tw_widen(__half v)
+{
+    return __half2float(v);
+}
+
+template <typename T> static __device__ inline T tw_narrow(float v);
+
+template <> __device__ inline float tw_narrow<float>(float v)
+{
+    return v;
+}
+
+template <> __device__ inline __nv_bfloat16 tw_narrow<__nv_bfloat16>(float v)
+{
+    return __float2bfloat16_rn(v);
+}
+
+template <> __device__ inline __half tw_narrow<__half>(float v)
+{
+    return __float2half_rn(v);
+}
+
+/* V numbers from p on, which lie within 16 aligned bytes where V > 1. */
+template <typename T, int V> static __device__ inline void tw_load(float v[V], const T *p)
+{
+    struct alignas(V * sizeof(T)) pack {
+        T of[V];
+    };
+    const pack q = *reinterpret_cast<const pack *>(p);
+#pragma unroll
+    for (int i = 0; i < V; i++)
+        v[i] = tw_widen(q.of[i]);
+}
+
+template <typename T, int V> static __device__ inline void tw_store(T *p, const float v[V])
+{
+    struct alignas(V * sizeof(T)) pack {
+        T of[V];
+    };
+    pack q;
+#pragma unroll
+    for (int i = 0; i < V; i++)
+        q.of[i] = tw_narrow<T>(v[i]);
+    *reinterpret_cast<pack *>(p) = q;
+}
+
+/* How many numbers of T make 16 bytes. */
+template <typename T> struct tw_wide {
+    enum { N = 16 / sizeof(T) };
+};
+
+enum { TW_BLOCK = 256 }; /* threads of a block */
+
+static inline int64_t tw_pieces(int64_t n, int64_t size)
+{
+    return (n + size - 1) / size;
+}
+
+/* Blocks for n threads, each of which goes on with steps of the whole grid. */
+static inline unsigned tw_blocks(int64_t n)
+{
+    const int64_t blocks = tw_pieces(n, TW_BLOCK);
+    return (unsigned)(blocks < 1 ? 1 : blocks < 1 << 14 ? blocks : 1 << 14);
+}
+
+#define TW_GRID_FROM ((int64_t)blockIdx.x * blockDim.x + threadIdx.x)
+#define TW_GRID_STEP ((int64_t)gridDim.x * blockDim.x)
+
+/* Sums over the threads of a block of TW_BLOCK, in a fixed order; the result is every thread's. All threads must call. */
+static __device__ inline double tw_block_sum(double v)
+{
+    __shared__ double part[TW_BLOCK / 32];
+    __syncthreads();
+    for (int lane = 16; lane > 0; lane /= 2)
+        v += __shfl_xor_sync(0xffffffffu, v, lane);
+    if (threadIdx.x % 32 == 0)
+        part[threadIdx.x / 32] = v;
+    __syncthreads();
+    double total = 0;
+    for (int i = 0; i < TW_BLOCK / 32; i++)
+        total += part[i];
+    return total;
+}
+
+#endif

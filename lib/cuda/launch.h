@@ -1,0 +1,66 @@
+/* The launchers of the kernels, each in the .cu file of its name. Pointers are device memory, sizes in numbers, t the type of the
+ * activations. They put work on the stream and return: 0, or -1 and tw_error(). */
+#ifndef TW_CUDA_LAUNCH_H
+#define TW_CUDA_LAUNCH_H
+
+#include <cuda_runtime_api.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#include "nn/backend.h"
+
+/* device.h */
+int tw_cuda_check(cudaError_t status, const char *call);
+
+/* elementwise.cu */
+int tw_launch_from_f32(void *y, const float *x, int64_t n, tw_dtype t, cudaStream_t stream);
+int tw_launch_to_f32(float *y, const void *x, int64_t n, tw_dtype t, cudaStream_t stream);
+int tw_launch_pictures(void *y, const uint8_t *x, int64_t n, tw_dtype t, cudaStream_t stream);
+int tw_launch_add(void *y, const void *x, int64_t n, tw_dtype t, cudaStream_t stream);
+int tw_launch_gelu(void *y, const void *x, int64_t n, tw_dtype t, cudaStream_t stream);
+int tw_launch_gelu_backward(void *dx, const void *dy, const void *x, int64_t n, tw_dtype t, cudaStream_t stream);
+
+/* dropout.cu */
+int tw_launch_dropout(const tw_drop *drop, void *y, const void *x, int rows, int C, tw_dtype t, cudaStream_t stream);
+
+/* norm.cu. partial: room for tw_norm_partials(n) numbers. */
+size_t tw_norm_partials(const tw_norm *n, tw_dtype t);
+int tw_launch_norm_sums(const tw_norm *n, double *partial, const void *x, tw_dtype t, cudaStream_t stream);
+int tw_launch_norm_statistics(const tw_norm *n, cudaStream_t stream);
+int tw_launch_norm_running(const tw_norm *n, cudaStream_t stream);
+int tw_launch_norm_apply(const tw_norm *n, void *y, const void *x, const void *shortcut, tw_dtype t, cudaStream_t stream);
+int tw_launch_norm_backward_sums(const tw_norm *n, double *partial, void *dy, const void *dy2, const void *y, const void *x, tw_dtype t,
+                                 cudaStream_t stream);
+int tw_launch_norm_backward_params(const tw_norm *n, float *dgamma, float *dbeta, cudaStream_t stream);
+int tw_launch_norm_backward_apply(const tw_norm *n, void *dx, const void *dy, const void *x, tw_dtype t, cudaStream_t stream);
+
+/* pool.cu */
+int tw_launch_max_forward(const tw_pool_shape *s, void *y, uint8_t *pick, const void *x, tw_dtype t, cudaStream_t stream);
+int tw_launch_max_backward(const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy, tw_dtype t, cudaStream_t stream);
+int tw_launch_mean_forward(void *y, const void *x, int N, int HW, int C, tw_dtype t, cudaStream_t stream);
+int tw_launch_mean_backward(void *dx, const void *dy, int N, int HW, int C, tw_dtype t, cudaStream_t stream);
+
+/* weights.cu: the layouts of convolutions. Plain: f32 [K,C,taps]; cuDNN's: [K,taps,P] with P >= C channels, zeros from C on. */
+int tw_launch_weights_in(void *y, const float *w, int K, int C, int P, int taps, tw_dtype t, cudaStream_t stream);
+int tw_launch_weights_out(float *dw, const void *g, int K, int C, int P, int taps, tw_dtype t, cudaStream_t stream); /* dw += g */
+/* y [rows,P] = x [rows,C] and zeros; y [rows,C] = the first of x [rows,P] */
+int tw_launch_pad(void *y, const void *x, int64_t rows, int C, int P, tw_dtype t, cudaStream_t stream);
+int tw_launch_unpad(void *y, const void *x, int64_t rows, int C, int P, tw_dtype t, cudaStream_t stream);
+/* y [rows,K] += b; db [K] += the columns of dy [rows,K], each in row order */
+int tw_launch_bias(void *y, const float *b, int64_t rows, int K, tw_dtype t, cudaStream_t stream);
+int tw_launch_bias_gradient(float *db, const void *dy, int64_t rows, int K, tw_dtype t, cudaStream_t stream);
+
+/* optim.cu. partial: room for TW_SQUARES_PARTIALS numbers; sum: one. */
+enum { TW_SQUARES_PARTIALS = 512 };
+int tw_launch_sum_squares(double *sum, double *partial, const float *x, int64_t n, cudaStream_t stream);
+int tw_launch_momentum(float *w, float *v, const float *g, int64_t n, const tw_momentum *k, cudaStream_t stream);
+int tw_launch_adamw(float *w, float *m, float *v, const float *g, int64_t n, const tw_adamw *k, cudaStream_t stream);
+int tw_launch_average(float *y, const float *x, int64_t n, double keep, cudaStream_t stream);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

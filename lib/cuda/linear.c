@@ -1,0 +1,202 @@
+/* y = x W^T + b on rows: matrix products by cuBLASLt, whose column-major order makes of a row-major [m,n] an [n,m]; the bias and its
+ * gradient by kernels, the bias added to the product before it is rounded where cuBLASLt can. */
+#include "cuda/ops.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+#include "cuda/device.h"
+#include "cuda/launch.h"
+#include "cuda/tune.h"
+
+#include <stdlib.h>
+
+enum { TRIED = 8 };
+static const size_t WORKSPACE = (size_t)32 << 20;
+
+/* D [m,n] = op(A) op(B), column-major; op(A) is [m,k]. */
+typedef struct {
+    cublasLtMatmulDesc_t desc;
+    cublasLtMatrixLayout_t a, b, d;
+    cublasLtMatmulAlgo_t algo;
+    float beta; /* 1: D is added to */
+} product;
+
+struct tw_linear {
+    tw_dev *dev;
+    int rows, C, K;
+    product forward, data, weights;
+    const float *w, *b; /* borrowed, device memory */
+    void *narrow;       /* the weights in 16 bits, then the bias; NULL in f32 */
+    size_t bytes;
+};
+
+static cudaDataType_t type_of(tw_dtype t)
+{
+    return t == TW_F32 ? CUDA_R_32F : t == TW_BF16 ? CUDA_R_16BF : CUDA_R_16F;
+}
+
+static int describe(product *p, bool transpose_a, bool transpose_b, int m, int n, int k, cudaDataType_t in, cudaDataType_t out)
+{
+    const cublasOperation_t ta = transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N, tb = transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N;
+    const int ar = transpose_a ? k : m, ac = transpose_a ? m : k, br = transpose_b ? n : k, bc = transpose_b ? k : n;
+    if (TW_CUBLAS(cublasLtMatmulDescCreate(&p->desc, CUBLAS_COMPUTE_32F, CUDA_R_32F)) != 0 ||
+        TW_CUBLAS(cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_TRANSA, &ta, sizeof ta)) != 0 ||
+        TW_CUBLAS(cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_TRANSB, &tb, sizeof tb)) != 0 ||
+        TW_CUBLAS(cublasLtMatrixLayoutCreate(&p->a, in, (uint64_t)ar, (uint64_t)ac, ar)) != 0 ||
+        TW_CUBLAS(cublasLtMatrixLayoutCreate(&p->b, in, (uint64_t)br, (uint64_t)bc, br)) != 0 ||
+        TW_CUBLAS(cublasLtMatrixLayoutCreate(&p->d, out, (uint64_t)m, (uint64_t)n, m)) != 0)
+        return -1;
+    return 0;
+}
+
+static int multiply(const product *p, tw_dev *d, void *out, const void *a, const void *b)
+{
+    const float one = 1;
+    void *workspace = tw_dev_scratch(d, TW_SCRATCH_LIBRARY, WORKSPACE);
+    if (workspace == NULL)
+        return -1;
+    return TW_CUBLAS(cublasLtMatmul(d->blas, p->desc, &one, a, p->a, b, p->b, &p->beta, out, p->d, out, p->d, &p->algo, workspace, WORKSPACE,
+                                    d->stream));
+}
+
+typedef struct {
+    const product *p;
+    tw_dev *dev;
+    void *out, *a, *b;
+} trial;
+
+static int run_trial(void *arg)
+{
+    const trial *t = arg;
+    return multiply(t->p, t->dev, t->out, t->a, t->b);
+}
+
+/* The fastest of the heuristic's first, on memory of its own. */
+static int time_algorithms(product *p, tw_dev *d, const cublasLtMatmulHeuristicResult_t *found, int n, const size_t bytes[3])
+{
+    trial t = {p, d, tw_cuda_alloc(d, bytes[0]), tw_cuda_alloc(d, bytes[1]), tw_cuda_alloc(d, bytes[2])};
+    int best = -1, rc = t.out != NULL && t.a != NULL && t.b != NULL ? 0 : -1;
+    double least = 0;
+    for (int i = 0; rc == 0 && i < n; i++) {
+        p->algo = found[i].algo;
+        const double ms = tw_time(d->stream, run_trial, &t);
+        if (ms >= 0 && (best < 0 || ms < least)) {
+            best = i;
+            least = ms;
+        }
+    }
+    if (rc == 0 && best >= 0)
+        p->algo = found[best].algo;
+    cudaFree(t.out);
+    cudaFree(t.a);
+    cudaFree(t.b);
+    return rc != 0 || best < 0 ? -1 : 0;
+}
+
+static int choose(product *p, tw_dev *d, int m, int n, int k, size_t in, size_t out)
+{
+    cublasLtMatmulHeuristicResult_t found[TRIED];
+    cublasLtMatmulPreference_t wish = NULL;
+    int count = 0, rc = TW_CUBLAS(cublasLtMatmulPreferenceCreate(&wish));
+    if (rc == 0)
+        rc = TW_CUBLAS(cublasLtMatmulPreferenceSetAttribute(wish, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &WORKSPACE, sizeof WORKSPACE));
+    if (rc == 0)
+        rc = TW_CUBLAS(cublasLtMatmulAlgoGetHeuristic(d->blas, p->desc, p->a, p->b, p->d, p->d, wish, TRIED, found, &count));
+    if (wish != NULL)
+        cublasLtMatmulPreferenceDestroy(wish);
+    if (rc == 0 && count == 0)
+        rc = tw_fail("cuBLASLt has no product of %d x %d x %d", m, n, k);
+    if (rc != 0)
+        return -1;
+    const size_t M = (size_t)m, N = (size_t)n, D = (size_t)k, bytes[3] = {M * N * out, M * D * in, D * N * in};
+    return time_algorithms(p, d, found, count, bytes);
+}
+
+static int make(product *p, tw_dev *d, bool transpose_a, bool transpose_b, int m, int n, int k, bool wide)
+{
+    const tw_dtype out = wide ? TW_F32 : d->precision;
+    if (describe(p, transpose_a, transpose_b, m, n, k, type_of(d->precision), type_of(out)) != 0)
+        return -1;
+    p->beta = wide ? 1 : 0;
+    return choose(p, d, m, n, k, tw_dtype_size(d->precision), tw_dtype_size(out));
+}
+
+static void product_fini(product *p)
+{
+    if (p->desc != NULL)
+        cublasLtMatmulDescDestroy(p->desc);
+    cublasLtMatrixLayout_t const layout[] = {p->a, p->b, p->d};
+    for (int i = 0; i < 3; i++)
+        if (layout[i] != NULL)
+            cublasLtMatrixLayoutDestroy(layout[i]);
+}
+
+tw_linear *tw_cuda_linear_new(tw_dev *d, int rows, int C, int K, bool train)
+{
+    tw_linear *l = tw_calloc(1, sizeof *l);
+    if (l == NULL)
+        return NULL;
+    *l = (tw_linear){.dev = d, .rows = rows, .C = C, .K = K};
+    if (d->precision != TW_F32) {
+        l->bytes = (size_t)K * (size_t)C * tw_dtype_size(d->precision);
+        l->narrow = tw_dev_memory(l->bytes);
+        if (l->narrow == NULL)
+            goto err;
+    }
+    /* in column-major words: y' [K,rows] = W'^T x', dx' [C,rows] = W' dy', dW' [C,K] += x' dy'^T */
+    if (make(&l->forward, d, true, false, K, rows, C, false) != 0)
+        goto err;
+    if (train && (make(&l->data, d, false, false, C, rows, K, false) != 0 || make(&l->weights, d, false, true, C, K, rows, true) != 0))
+        goto err;
+    return l;
+err:
+    tw_cuda_linear_free(l);
+    return NULL;
+}
+
+void tw_cuda_linear_free(tw_linear *l)
+{
+    if (l == NULL)
+        return;
+    product_fini(&l->forward);
+    product_fini(&l->data);
+    product_fini(&l->weights);
+    cudaFree(l->narrow);
+    free(l);
+}
+
+size_t tw_cuda_linear_bytes(const tw_linear *l)
+{
+    return l->bytes;
+}
+
+int tw_cuda_linear_weights(tw_linear *l, const float *w, const float *b)
+{
+    l->w = w;
+    l->b = b;
+    return l->narrow == NULL ? 0 : tw_launch_from_f32(l->narrow, w, (int64_t)l->K * l->C, l->dev->precision, l->dev->stream);
+}
+
+static const void *weights_of(const tw_linear *l)
+{
+    return l->narrow != NULL ? l->narrow : l->w;
+}
+
+int tw_cuda_linear_forward(tw_linear *l, void *y, const void *x)
+{
+    if (multiply(&l->forward, l->dev, y, weights_of(l), x) != 0)
+        return -1;
+    return tw_launch_bias(y, l->b, l->rows, l->K, l->dev->precision, l->dev->stream);
+}
+
+int tw_cuda_linear_backward_data(tw_linear *l, void *dx, const void *dy)
+{
+    return multiply(&l->data, l->dev, dx, weights_of(l), dy);
+}
+
+int tw_cuda_linear_backward_weights(tw_linear *l, float *dw, float *db, const void *x, const void *dy)
+{
+    if (tw_launch_bias_gradient(db, dy, l->rows, l->K, l->dev->precision, l->dev->stream) != 0)
+        return -1;
+    return multiply(&l->weights, l->dev, dw, x, dy);
+}

@@ -1,0 +1,69 @@
+/* The functions behind the table in backend.c; their contracts are in nn/backend.h. */
+#ifndef TW_CUDA_OPS_H
+#define TW_CUDA_OPS_H
+
+#include "nn/backend.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+int tw_cuda_devices(void);
+tw_dev *tw_cuda_open(tw_dtype precision, int threads);
+void tw_cuda_close(tw_dev *d);
+void tw_cuda_enter(tw_dev *d);
+void *tw_cuda_alloc(tw_dev *d, size_t bytes);
+void tw_cuda_release(tw_dev *d, void *p);
+int tw_cuda_upload(tw_dev *d, void *to, const void *from, size_t bytes);
+int tw_cuda_download(tw_dev *d, void *to, const void *from, size_t bytes);
+int tw_cuda_copy(tw_dev *d, void *to, const void *from, size_t bytes);
+int tw_cuda_zero(tw_dev *d, void *p, size_t bytes);
+
+int tw_cuda_from_f32(tw_dev *d, void *y, const float *x, size_t n);
+int tw_cuda_to_f32(tw_dev *d, float *y, const void *x, size_t n);
+int tw_cuda_pictures(tw_dev *d, void *y, const uint8_t *x, size_t pixels);
+int tw_cuda_add(tw_dev *d, void *y, const void *x, size_t n);
+
+tw_conv *tw_cuda_conv_new(tw_dev *d, const tw_conv_shape *s);
+void tw_cuda_conv_free(tw_conv *c);
+size_t tw_cuda_conv_bytes(const tw_conv *c);
+int tw_cuda_conv_weights(tw_conv *c, const float *w);
+int tw_cuda_conv_forward(tw_conv *c, void *y, const void *x);
+int tw_cuda_conv_backward_data(tw_conv *c, void *dx, const void *dy);
+int tw_cuda_conv_backward_weights(tw_conv *c, float *dw, const void *x, const void *dy);
+
+tw_linear *tw_cuda_linear_new(tw_dev *d, int rows, int C, int K, bool train);
+void tw_cuda_linear_free(tw_linear *l);
+size_t tw_cuda_linear_bytes(const tw_linear *l);
+int tw_cuda_linear_weights(tw_linear *l, const float *w, const float *b);
+int tw_cuda_linear_forward(tw_linear *l, void *y, const void *x);
+int tw_cuda_linear_backward_data(tw_linear *l, void *dx, const void *dy);
+int tw_cuda_linear_backward_weights(tw_linear *l, float *dw, float *db, const void *x, const void *dy);
+
+int tw_cuda_norm_sums(tw_dev *d, const tw_norm *n, const void *x);
+int tw_cuda_norm_statistics(tw_dev *d, const tw_norm *n);
+int tw_cuda_norm_running(tw_dev *d, const tw_norm *n);
+int tw_cuda_norm_apply(tw_dev *d, const tw_norm *n, void *y, const void *x, const void *shortcut);
+int tw_cuda_norm_backward_sums(tw_dev *d, const tw_norm *n, void *dy, const void *dy2, const void *y, const void *x);
+int tw_cuda_norm_backward_params(tw_dev *d, const tw_norm *n, float *dgamma, float *dbeta);
+int tw_cuda_norm_backward_apply(tw_dev *d, const tw_norm *n, void *dx, const void *dy, const void *x);
+
+int tw_cuda_max_forward(tw_dev *d, const tw_pool_shape *s, void *y, uint8_t *pick, const void *x);
+int tw_cuda_max_backward(tw_dev *d, const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy);
+int tw_cuda_mean_forward(tw_dev *d, void *y, const void *x, int N, int HW, int C);
+int tw_cuda_mean_backward(tw_dev *d, void *dx, const void *dy, int N, int HW, int C);
+
+int tw_cuda_gelu_forward(tw_dev *d, void *y, const void *x, size_t n);
+int tw_cuda_gelu_backward(tw_dev *d, void *dx, const void *dy, const void *x, size_t n);
+int tw_cuda_dropout(tw_dev *d, const tw_drop *drop, void *y, const void *x, int rows, int C);
+
+int tw_cuda_sum_squares(tw_dev *d, double *sum, const float *x, size_t n);
+int tw_cuda_step_momentum(tw_dev *d, float *w, float *v, const float *g, size_t n, const tw_momentum *k);
+int tw_cuda_step_adamw(tw_dev *d, float *w, float *m, float *v, const float *g, size_t n, const tw_adamw *k);
+int tw_cuda_average(tw_dev *d, float *y, const float *x, size_t n, double keep);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,163 @@
+/* Rows of the table that are a kernel and the memory around it. */
+#include "cuda/ops.h"
+
+#include "core/error.h"
+#include "cuda/device.h"
+#include "cuda/launch.h"
+
+#include <string.h>
+
+int tw_cuda_upload(tw_dev *d, void *to, const void *from, size_t bytes)
+{
+    if (TW_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, d->stream)) != 0)
+        return -1;
+    return TW_CUDA(cudaStreamSynchronize(d->stream)); /* the caller may change what was pinned */
+}
+
+int tw_cuda_download(tw_dev *d, void *to, const void *from, size_t bytes)
+{
+    if (TW_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, d->stream)) != 0)
+        return -1;
+    return TW_CUDA(cudaStreamSynchronize(d->stream));
+}
+
+int tw_cuda_copy(tw_dev *d, void *to, const void *from, size_t bytes)
+{
+    return TW_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, d->stream));
+}
+
+int tw_cuda_zero(tw_dev *d, void *p, size_t bytes)
+{
+    return TW_CUDA(cudaMemsetAsync(p, 0, bytes, d->stream));
+}
+
+int tw_cuda_from_f32(tw_dev *d, void *y, const float *x, size_t n)
+{
+    float *wide = tw_dev_scratch(d, TW_SCRATCH_PARTIAL, n * sizeof *wide);
+    if (wide == NULL || tw_cuda_upload(d, wide, x, n * sizeof *wide) != 0)
+        return -1;
+    return tw_launch_from_f32(y, wide, (int64_t)n, d->precision, d->stream);
+}
+
+int tw_cuda_to_f32(tw_dev *d, float *y, const void *x, size_t n)
+{
+    if (d->precision == TW_F32)
+        return tw_cuda_download(d, y, x, n * sizeof *y);
+    float *wide = tw_dev_scratch(d, TW_SCRATCH_PARTIAL, n * sizeof *wide);
+    if (wide == NULL || tw_launch_to_f32(wide, x, (int64_t)n, d->precision, d->stream) != 0)
+        return -1;
+    return tw_cuda_download(d, y, wide, n * sizeof *y);
+}
+
+int tw_cuda_pictures(tw_dev *d, void *y, const uint8_t *x, size_t pixels)
+{
+    uint8_t *raw = tw_dev_scratch(d, TW_SCRATCH_PADDED, 3 * pixels);
+    if (raw == NULL || tw_cuda_upload(d, raw, x, 3 * pixels) != 0)
+        return -1;
+    return tw_launch_pictures(y, raw, (int64_t)(3 * pixels), d->precision, d->stream);
+}
+
+int tw_cuda_add(tw_dev *d, void *y, const void *x, size_t n)
+{
+    return tw_launch_add(y, x, (int64_t)n, d->precision, d->stream);
+}
+
+int tw_cuda_gelu_forward(tw_dev *d, void *y, const void *x, size_t n)
+{
+    return tw_launch_gelu(y, x, (int64_t)n, d->precision, d->stream);
+}
+
+int tw_cuda_gelu_backward(tw_dev *d, void *dx, const void *dy, const void *x, size_t n)
+{
+    return tw_launch_gelu_backward(dx, dy, x, (int64_t)n, d->precision, d->stream);
+}
+
+int tw_cuda_dropout(tw_dev *d, const tw_drop *drop, void *y, const void *x, int rows, int C)
+{
+    return tw_launch_dropout(drop, y, x, rows, C, d->precision, d->stream);
+}
+
+static double *norm_partials(tw_dev *d, const tw_norm *n)
+{
+    return tw_dev_scratch(d, TW_SCRATCH_PARTIAL, tw_norm_partials(n, d->precision) * sizeof(double));
+}
+
+int tw_cuda_norm_sums(tw_dev *d, const tw_norm *n, const void *x)
+{
+    double *partial = norm_partials(d, n);
+    return partial == NULL ? -1 : tw_launch_norm_sums(n, partial, x, d->precision, d->stream);
+}
+
+int tw_cuda_norm_statistics(tw_dev *d, const tw_norm *n)
+{
+    return tw_launch_norm_statistics(n, d->stream);
+}
+
+int tw_cuda_norm_running(tw_dev *d, const tw_norm *n)
+{
+    return tw_launch_norm_running(n, d->stream);
+}
+
+int tw_cuda_norm_apply(tw_dev *d, const tw_norm *n, void *y, const void *x, const void *shortcut)
+{
+    return tw_launch_norm_apply(n, y, x, shortcut, d->precision, d->stream);
+}
+
+int tw_cuda_norm_backward_sums(tw_dev *d, const tw_norm *n, void *dy, const void *dy2, const void *y, const void *x)
+{
+    double *partial = norm_partials(d, n);
+    return partial == NULL ? -1 : tw_launch_norm_backward_sums(n, partial, dy, dy2, y, x, d->precision, d->stream);
+}
+
+int tw_cuda_norm_backward_params(tw_dev *d, const tw_norm *n, float *dgamma, float *dbeta)
+{
+    return tw_launch_norm_backward_params(n, dgamma, dbeta, d->stream);
+}
+
+int tw_cuda_norm_backward_apply(tw_dev *d, const tw_norm *n, void *dx, const void *dy, const void *x)
+{
+    return tw_launch_norm_backward_apply(n, dx, dy, x, d->precision, d->stream);
+}
+
+int tw_cuda_max_forward(tw_dev *d, const tw_pool_shape *s, void *y, uint8_t *pick, const void *x)
+{
+    return tw_launch_max_forward(s, y, pick, x, d->precision, d->stream);
+}
+
+int tw_cuda_max_backward(tw_dev *d, const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy)
+{
+    return tw_launch_max_backward(s, dx, pick, dy, d->precision, d->stream);
+}
+
+int tw_cuda_mean_forward(tw_dev *d, void *y, const void *x, int N, int HW, int C)
+{
+    return tw_launch_mean_forward(y, x, N, HW, C, d->precision, d->stream);
+}
+
+int tw_cuda_mean_backward(tw_dev *d, void *dx, const void *dy, int N, int HW, int C)
+{
+    return tw_launch_mean_backward(dx, dy, N, HW, C, d->precision, d->stream);
+}
+
+int tw_cuda_sum_squares(tw_dev *d, double *sum, const float *x, size_t n)
+{
+    double *partial = tw_dev_scratch(d, TW_SCRATCH_PARTIAL, (TW_SQUARES_PARTIALS + 1) * sizeof *partial);
+    if (partial == NULL || tw_launch_sum_squares(partial + TW_SQUARES_PARTIALS, partial, x, (int64_t)n, d->stream) != 0)
+        return -1;
+    return tw_cuda_download(d, sum, partial + TW_SQUARES_PARTIALS, sizeof *sum);
+}
+
+int tw_cuda_step_momentum(tw_dev *d, float *w, float *v, const float *g, size_t n, const tw_momentum *k)
+{
+    return tw_launch_momentum(w, v, g, (int64_t)n, k, d->stream);
+}
+
+int tw_cuda_step_adamw(tw_dev *d, float *w, float *m, float *v, const float *g, size_t n, const tw_adamw *k)
+{
+    return tw_launch_adamw(w, m, v, g, (int64_t)n, k, d->stream);
+}
+
+int tw_cuda_average(tw_dev *d, float *y, const float *x, size_t n, double keep)
+{
+    return tw_launch_average(y, x, (int64_t)n, keep, d->stream);
+}

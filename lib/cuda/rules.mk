@@ -1,0 +1,35 @@
+# How libtwist-cuda.so is built (make CUDA=1), for GPUs of compute capability 8.0 and newer, and its sources as the tests run them without
+# a GPU (tests/emulate). Where CUDA's headers or a C++ compiler are missing there is no emulation, and what needs it is skipped.
+CUDA_PATH ?= /usr/local/cuda
+NVCC ?= $(CUDA_PATH)/bin/nvcc
+CUDA_ARCH ?= 80 90
+CUDA_NEWEST = $(lastword $(CUDA_ARCH))
+CUDA_C = $(patsubst lib/cuda/%.c,$B/lib/cuda/%.o,$(wildcard lib/cuda/*.c))
+CUDA_OBJ = $(CUDA_C) $(patsubst lib/cuda/%.cu,$B/lib/cuda/%.cu.o,$(wildcard lib/cuda/*.cu))
+CUDA_SO = $(if $(CUDA),$(BIN)/libtwist-cuda.so)
+EMULATED_OBJ = $(CUDA_C) $(patsubst %,$B/emulated/%.o,$(basename $(wildcard lib/cuda/*.cu tests/emulate/*.cc)))
+EMULATED_FLAGS = -std=c++17 -g -O2 -fPIC -fno-strict-aliasing -ffp-contract=off -Wall -Wextra $(WERROR) -Wno-unknown-pragmas -DTW_EMULATED \
+	-Ilib -Itests/emulate -isystem $(CUDA_PATH)/include -MMD -MP
+EMULATED_SO = $(if $(and $(wildcard $(CUDA_PATH)/include/cudnn.h),$(shell command -v $(CXX))),$B/unit/libtwist-cuda.so)
+
+$B/lib/cuda/%.o: lib/cuda/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -isystem $(CUDA_PATH)/include -c $< -o $@
+$B/lib/cuda/%.cu.o: lib/cuda/%.cu
+	@mkdir -p $(@D)
+	$(NVCC) -std=c++17 -O3 $(foreach a,$(CUDA_ARCH),-gencode=arch=compute_$a,code=sm_$a) \
+	  -gencode=arch=compute_$(CUDA_NEWEST),code=compute_$(CUDA_NEWEST) -Ilib -Xcompiler -fPIC,-Wall,-Wextra \
+	  $(if $(WERROR),-Werror all-warnings) -MMD -MP -c $< -o $@
+$(BIN)/libtwist-cuda.so: $(CUDA_OBJ) $B/libtwist.a
+	@mkdir -p $(@D)
+	$(CC) -shared $(CFLAGS) -o $@ $(CUDA_OBJ) -Wl,--no-undefined -Wl,--exclude-libs,ALL $B/libtwist.a \
+	  -L$(CUDA_PATH)/lib -L$(CUDA_PATH)/lib64 -lcudnn -lcublasLt -lcudart_static -lstdc++ -ldl -lrt -lm -lpthread
+$B/emulated/%.o: %.cu
+	@mkdir -p $(@D)
+	$(CXX) -x c++ $(EMULATED_FLAGS) -c $< -o $@
+$B/emulated/%.o: %.cc
+	@mkdir -p $(@D)
+	$(CXX) $(EMULATED_FLAGS) -c $< -o $@
+$B/unit/libtwist-cuda.so: $(EMULATED_OBJ) $B/libtwist.a
+	@mkdir -p $(@D)
+	$(CXX) -shared $(CFLAGS) -o $@ $(EMULATED_OBJ) -Wl,--no-undefined -Wl,--exclude-libs,ALL $B/libtwist.a -lm -lpthread -ldl

@@ -1,0 +1,122 @@
+#include "cuda/tune.h"
+
+#include "core/error.h"
+#include "cuda/cache.h"
+#include "cuda/ops.h"
+
+#include <stdlib.h>
+
+enum { TRIED = 16, RUNS = 5, MOST_OPERANDS = 8 };
+static const size_t WORKSPACE_LIMIT = (size_t)256 << 20;
+
+double tw_time(cudaStream_t stream, int (*run)(void *arg), void *arg)
+{
+    cudaEvent_t from = NULL, to = NULL;
+    float ms = -1;
+    int rc = TW_CUDA(cudaEventCreate(&from));
+    if (rc == 0)
+        rc = TW_CUDA(cudaEventCreate(&to));
+    for (int i = -1; rc == 0 && i < RUNS; i++) {
+        if (i == 0)
+            rc = TW_CUDA(cudaEventRecord(from, stream));
+        if (rc == 0)
+            rc = run(arg);
+    }
+    if (rc == 0)
+        rc = TW_CUDA(cudaEventRecord(to, stream));
+    if (rc == 0)
+        rc = TW_CUDA(cudaEventSynchronize(to));
+    if (rc == 0)
+        rc = TW_CUDA(cudaEventElapsedTime(&ms, from, to));
+    if (from != NULL)
+        cudaEventDestroy(from);
+    if (to != NULL)
+        cudaEventDestroy(to);
+    return rc == 0 ? (double)ms / RUNS : -1;
+}
+
+typedef struct {
+    tw_dev *dev;
+    tw_tuned tuned;
+    tw_dnn_operand operand[MOST_OPERANDS];
+    int n;
+} trial;
+
+static int run_trial(void *arg)
+{
+    trial *t = arg;
+    return tw_tuned_run(&t->tuned, t->dev, t->operand, t->n);
+}
+
+/* The fastest of the plans, the others destroyed; NULL: none runs. */
+static cudnnBackendDescriptor_t fastest(trial *t, cudnnBackendDescriptor_t *plan, int plans)
+{
+    cudnnBackendDescriptor_t best = NULL;
+    double least = 0;
+    for (int i = 0; i < plans; i++) {
+        t->tuned = (tw_tuned){plan[i], tw_dnn_workspace(plan[i])};
+        const double ms = plans == 1 ? 0 : tw_time(t->dev->stream, run_trial, t);
+        cudnnBackendDescriptor_t loser = plan[i];
+        if (ms >= 0 && (best == NULL || ms < least)) {
+            loser = best;
+            best = plan[i];
+            least = ms;
+        }
+        if (loser != NULL)
+            cudnnBackendDestroyDescriptor(loser);
+    }
+    return best;
+}
+
+static int time_plans(tw_tuned *out, tw_dev *d, cudnnBackendDescriptor_t *plan, int plans, const tw_tune_operand *operand, int n)
+{
+    trial t = {.dev = d, .n = n};
+    int rc = 0;
+    for (int i = 0; i < n && rc == 0; i++) {
+        t.operand[i] = (tw_dnn_operand){operand[i].uid, tw_cuda_alloc(d, operand[i].bytes)};
+        rc = t.operand[i].memory == NULL ? -1 : 0;
+    }
+    if (rc == 0) {
+        out->plan = fastest(&t, plan, plans);
+        rc = out->plan == NULL ? -1 : 1;
+    }
+    for (int i = 0; i < n; i++)
+        cudaFree(t.operand[i].memory);
+    return rc;
+}
+
+int tw_tune(tw_tuned *out, tw_dev *d, const char *key, cudnnBackendDescriptor_t graph, const tw_tune_operand *operand, int n)
+{
+    const tw_dnn_site here = {.handle = d->dnn, .exact = d->precision == TW_F32};
+    const char *kept = tw_dnn_cache_find(d->plans, key);
+    *out = (tw_tuned){0};
+    if (kept != NULL)
+        out->plan = tw_dnn_load(kept, &here);
+    if (out->plan == NULL) {
+        cudnnBackendDescriptor_t plan[TRIED];
+        const int plans = tw_dnn_plans(plan, TRIED, graph, &here, WORKSPACE_LIMIT);
+        if (plans == 0)
+            return 0;
+        if (time_plans(out, d, plan, plans, operand, n) < 0)
+            return -1;
+        char *text = tw_dnn_save(out->plan);
+        if (text != NULL)
+            tw_dnn_cache_add(d->plans, key, text);
+        free(text);
+    }
+    out->workspace = tw_dnn_workspace(out->plan);
+    return tw_dev_scratch(d, TW_SCRATCH_LIBRARY, out->workspace) == NULL ? -1 : 1;
+}
+
+void tw_tuned_fini(tw_tuned *t)
+{
+    if (t->plan != NULL)
+        cudnnBackendDestroyDescriptor(t->plan);
+    *t = (tw_tuned){0};
+}
+
+int tw_tuned_run(const tw_tuned *t, tw_dev *d, const tw_dnn_operand *operand, int n)
+{
+    void *workspace = tw_dev_scratch(d, TW_SCRATCH_LIBRARY, t->workspace);
+    return workspace == NULL ? -1 : tw_dnn_run(d->dnn, t->plan, operand, n, workspace);
+}

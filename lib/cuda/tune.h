@@ -1,0 +1,30 @@
+/* The fastest plan for a graph on this device: from the cache, else timed. */
+#ifndef TW_CUDA_TUNE_H
+#define TW_CUDA_TUNE_H
+
+#include "cuda/device.h"
+#include "cuda/dnn.h"
+
+/* Operands as they will be when it is run. */
+typedef struct {
+    int64_t uid;
+    size_t bytes;
+} tw_tune_operand;
+
+typedef struct {
+    cudnnBackendDescriptor_t plan;
+    size_t workspace;
+} tw_tuned;
+
+/* Times the first plans of the heuristic on memory of its own, unless the cache knows the key. 1: found; 0: cuDNN has no plan for
+ * this graph; -1 and tw_error(). */
+int tw_tune(tw_tuned *out, tw_dev *d, const char *key, cudnnBackendDescriptor_t graph, const tw_tune_operand *operand, int n);
+void tw_tuned_fini(tw_tuned *t);
+
+/* Runs it on the device's stream, with the workspace that all share. 0, or -1 and tw_error(). */
+int tw_tuned_run(const tw_tuned *t, tw_dev *d, const tw_dnn_operand *operand, int n);
+
+/* Milliseconds of one call of run(arg) on the stream: the mean of several after one that does not count; < 0: it failed. */
+double tw_time(cudaStream_t stream, int (*run)(void *arg), void *arg);
+
+#endif

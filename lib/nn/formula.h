@@ -1,0 +1,77 @@
+/* The arithmetic of single numbers that the CPU's loops and CUDA's kernels have in common: what the tests prove of one holds
+ * for the other. C11 and CUDA C++. */
+#ifndef TW_NN_FORMULA_H
+#define TW_NN_FORMULA_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __CUDACC__
+#define TW_FORMULA static __host__ __device__ inline
+#else
+#define TW_FORMULA static inline
+#endif
+
+/* Level v of colour c (red, green, blue) less ImageNet's mean, over its deviation. */
+TW_FORMULA float tw_picture_level(int v, int c)
+{
+    const double mean = c == 0 ? 0.485 : c == 1 ? 0.456 : 0.406, std = c == 0 ? 0.229 : c == 1 ? 0.224 : 0.225;
+    return (float)((v / 255.0 - mean) / std);
+}
+
+TW_FORMULA float tw_normal_cdf(float x)
+{
+    return 0.5f * (1 + erff(x * 0.70710678f));
+}
+
+TW_FORMULA float tw_gelu(float x)
+{
+    return x * tw_normal_cdf(x);
+}
+
+/* Phi(x) + x phi(x) */
+TW_FORMULA float tw_gelu_slope(float x)
+{
+    return tw_normal_cdf(x) + x * (0.39894228f * expf(-0.5f * x * x));
+}
+
+/* BatchNorm's eps, and how far running statistics move: PyTorch's. */
+#define TW_NORM_EPS 1e-5
+#define TW_NORM_MOMENTUM 0.1
+
+/* Variance from the mean and the mean square: not below 0; NaN stays. */
+TW_FORMULA double tw_norm_variance(double mean, double square)
+{
+    const double var = square - mean * mean;
+    return var > 0 ? var : var == var ? 0 : var;
+}
+
+TW_FORMULA float tw_norm_rstd(double var)
+{
+    return (float)(1 / sqrt(var + TW_NORM_EPS));
+}
+
+TW_FORMULA float tw_norm_move(float running, double now)
+{
+    return (float)((1 - TW_NORM_MOMENTUM) * (double)running + TW_NORM_MOMENTUM * now);
+}
+
+/* sum dy xhat, from {sum dy, sum dy x}. */
+TW_FORMULA double tw_norm_normalised(double sum, double product, float mean, float rstd)
+{
+    return (product - (double)mean * sum) * (double)rstd;
+}
+
+/* Steps of the optimizers for one number; see tw_momentum and tw_adamw. */
+TW_FORMULA float tw_momentum_velocity(float w, float v, float g, float grad, float decay, float momentum, float into)
+{
+    return momentum * v + into * (grad * g + decay * w);
+}
+
+TW_FORMULA float tw_adamw_weight(float w, float m, float v, float decay_factor, float rate, float root, float eps)
+{
+    return decay_factor * w - rate * m / (sqrtf(v) / root + eps);
+}
+
+#endif

@@ -1,0 +1,312 @@
+/* Goal: each operation of the CUDA backend gives what the CPU backend gives, in every type of activations, at shapes that hit every
+ * edge. Runs on a GPU where libtwist-cuda.so finds one; in `make check` on the emulation beside this program (tests/emulate). */
+#include "cuda_test.h"
+
+static const tw_backend *cpu, *gpu;
+static tw_dev *c, *g;
+static tw_dtype type;
+static tw_rng rng;
+
+/* What a number of the type is off by after one rounding, and some slack for sums in another order. */
+static double tolerance(void)
+{
+    return type == TW_F32 ? 2e-5 : type == TW_F16 ? 2e-3 : 1.2e-2;
+}
+
+/* Random numbers that the type has. */
+static float *numbers(size_t n)
+{
+    float *x = tw_alloc64(n * sizeof *x);
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)((int)tw_rng_below(&rng, 256) - 128) / 128; /* eight bits: exact in every type */
+    return x;
+}
+
+/* The same numbers as activations, as f32 in device memory. */
+static void *activations(const float *x, size_t n)
+{
+    void *y = gpu->alloc(g, n * tw_dtype_size(type));
+    CHECK(y != NULL && gpu->from_f32(g, y, x, n) == 0);
+    return y;
+}
+
+static float *plain(const float *x, size_t n)
+{
+    float *y = gpu->alloc(g, n * sizeof *y);
+    CHECK(y != NULL && gpu->upload(g, y, x, n * sizeof *y) == 0);
+    return y;
+}
+
+static void near_numbers(const char *what, const float *got, const float *want, size_t n, double tol)
+{
+    double worst = 0, size = 1e-30;
+    for (size_t i = 0; i < n; i++) {
+        worst = fmax(worst, isfinite(got[i]) ? fabs((double)got[i] - (double)want[i]) : INFINITY);
+        size = fmax(size, fabs((double)want[i]));
+    }
+    if (!(worst / size <= tol))
+        printf("%s, %s: off by %.2g\n", what, tw_dtype_name(type), worst / size);
+    CHECK(worst / size <= tol);
+    if (tw_report != NULL)
+        fprintf(tw_report, "%s\t%s\t%.3g\t%.3g\n", what, tw_dtype_name(type), worst / size, tol);
+}
+
+/* Device memory against host memory; y is released. */
+static void same_activations(const char *what, void *y, const float *want, size_t n)
+{
+    float *got = tw_alloc64(n * sizeof *got);
+    CHECK(gpu->to_f32(g, got, y, n) == 0);
+    near_numbers(what, got, want, n, tolerance());
+    free(got);
+    gpu->release(g, y);
+}
+
+static void same_plain(const char *what, float *y, const float *want, size_t n, double tol)
+{
+    float *got = tw_alloc64(n * sizeof *got);
+    CHECK(gpu->download(g, got, y, n * sizeof *got) == 0);
+    near_numbers(what, got, want, n, tol);
+    free(got);
+    gpu->release(g, y);
+}
+
+static void conv(int N, int H, int W, int C, int K, int size, int stride)
+{
+    const int pad = size / 2;
+    const tw_conv_shape s = {.N = N, .H = H, .W = W, .C = C, .OH = (H + 2 * pad - size) / stride + 1,
+                             .OW = (W + 2 * pad - size) / stride + 1, .K = K, .size = size, .stride = stride, .pad = pad,
+                             .train = true, .data_gradient = true};
+    const size_t nx = (size_t)N * (size_t)(H * W * C), ny = (size_t)N * (size_t)(s.OH * s.OW * K), nw = (size_t)(K * C * size * size);
+    float *x = numbers(nx), *w = numbers(nw), *dy = numbers(ny), *dw = numbers(nw);
+    void *gx = activations(x, nx), *gdy = activations(dy, ny), *gy = activations(dy, ny), *gdx = activations(x, nx);
+    float *gw = plain(w, nw), *gdw = plain(dw, nw), *y = numbers(ny), *dx = numbers(nx);
+    tw_conv *a = cpu->conv_new(c, &s), *b = gpu->conv_new(g, &s);
+    CHECK(a != NULL);
+    if (b == NULL)
+        printf("%s\n", gpu->error());
+    CHECK(b != NULL);
+    CHECK(cpu->conv_weights(a, w) == 0 && cpu->conv_forward(a, y, x) == 0);
+    CHECK(cpu->conv_backward_data(a, dx, dy) == 0 && cpu->conv_backward_weights(a, dw, x, dy) == 0);
+    CHECK(gpu->conv_weights(b, gw) == 0 && gpu->conv_forward(b, gy, gx) == 0);
+    CHECK(gpu->conv_backward_data(b, gdx, gdy) == 0 && gpu->conv_backward_weights(b, gdw, gx, gdy) == 0);
+    same_activations("convolution", gy, y, ny);
+    same_activations("convolution, data gradient", gdx, dx, nx);
+    same_plain("convolution, weight gradient", gdw, dw, nw, tolerance());
+    cpu->conv_free(a);
+    gpu->conv_free(b);
+    gpu->release(g, gx), gpu->release(g, gdy), gpu->release(g, gw);
+    free(x), free(w), free(dy), free(dw), free(y), free(dx);
+}
+
+static void linear(int rows, int C, int K)
+{
+    const size_t nx = (size_t)(rows * C), ny = (size_t)(rows * K), nw = (size_t)(K * C), nb = (size_t)K;
+    float *x = numbers(nx), *w = numbers(nw), *b = numbers(nb), *dy = numbers(ny), *y = numbers(ny), *dx = numbers(nx);
+    float *dw = numbers(nw), *db = numbers(nb);
+    void *gx = activations(x, nx), *gdy = activations(dy, ny), *gy = activations(y, ny), *gdx = activations(x, nx);
+    float *gw = plain(w, nw), *gb = plain(b, nb), *gdw = plain(dw, nw), *gdb = plain(db, nb);
+    tw_linear *a = cpu->linear_new(c, rows, C, K, true), *l = gpu->linear_new(g, rows, C, K, true);
+    CHECK(a != NULL && l != NULL);
+    CHECK(cpu->linear_weights(a, w, b) == 0 && cpu->linear_forward(a, y, x) == 0);
+    CHECK(cpu->linear_backward_data(a, dx, dy) == 0 && cpu->linear_backward_weights(a, dw, db, x, dy) == 0);
+    CHECK(gpu->linear_weights(l, gw, gb) == 0 && gpu->linear_forward(l, gy, gx) == 0);
+    CHECK(gpu->linear_backward_data(l, gdx, gdy) == 0 && gpu->linear_backward_weights(l, gdw, gdb, gx, gdy) == 0);
+    same_activations("linear", gy, y, ny);
+    same_activations("linear, data gradient", gdx, dx, nx);
+    same_plain("linear, weight gradient", gdw, dw, nw, 2e-5);
+    same_plain("linear, bias gradient", gdb, db, nb, 2e-5);
+    cpu->linear_free(a);
+    gpu->linear_free(l);
+    gpu->release(g, gx), gpu->release(g, gdy), gpu->release(g, gw), gpu->release(g, gb);
+    free(x), free(w), free(b), free(dy), free(y), free(dx), free(dw), free(db);
+}
+
+/* One norm, on the CPU (f32 [C] each in block) or in device memory. */
+static tw_norm norm_on(float *block, double *sums, int64_t rows, int C, bool affine, bool relu)
+{
+    return (tw_norm){.rows = rows, .count = rows, .C = C, .relu = relu, .gamma = affine ? block : NULL, .beta = affine ? block + C : NULL,
+                     .running_mean = block + 2 * C, .running_var = block + 3 * C, .mean = block + 4 * C, .rstd = block + 5 * C,
+                     .sums = sums};
+}
+
+static void norm(int rows, int C, bool affine, bool relu, bool add, bool two)
+{
+    const size_t n = (size_t)rows * (size_t)C, block = 8 * (size_t)C;
+    float *x = numbers(n), *s = numbers(n), *dy = numbers(n), *dy2 = numbers(n), *y = numbers(n), *dx = numbers(n), *v = numbers(block);
+    for (int i = 0; i < C; i++)
+        v[3 * C + i] = 1 + v[3 * C + i] / 2; /* running variance */
+    void *gx = activations(x, n), *gs = activations(s, n), *gdy = activations(dy, n), *gdy2 = activations(dy2, n);
+    void *gy = activations(y, n), *gdx = activations(dx, n);
+    float *gv = plain(v, block);
+    double *sums = tw_calloc(2 * (size_t)C, sizeof *sums), *gsums = gpu->alloc(g, 2 * (size_t)C * sizeof *sums);
+    const tw_norm a = norm_on(v, sums, rows, C, affine, relu), b = norm_on(gv, gsums, rows, C, affine, relu);
+    CHECK(cpu->norm_sums(c, &a, x) == 0 && cpu->norm_statistics(c, &a) == 0 && cpu->norm_apply(c, &a, y, x, add ? s : NULL) == 0);
+    CHECK(gpu->norm_sums(g, &b, gx) == 0 && gpu->norm_statistics(g, &b) == 0 && gpu->norm_apply(g, &b, gy, gx, add ? gs : NULL) == 0);
+    float *result = numbers(n); /* the mask of the ReLU must be the same on both sides */
+    CHECK(gpu->to_f32(g, result, gy, n) == 0);
+    near_numbers("norm", result, y, n, tolerance());
+    CHECK(cpu->norm_backward_sums(c, &a, dy, two ? dy2 : NULL, result, x) == 0);
+    CHECK(gpu->norm_backward_sums(g, &b, gdy, two ? gdy2 : NULL, gy, gx) == 0);
+    CHECK(cpu->norm_backward_params(c, &a, v + 6 * C, v + 7 * C) == 0 && gpu->norm_backward_params(g, &b, gv + 6 * C, gv + 7 * C) == 0);
+    CHECK(cpu->norm_backward_apply(c, &a, dx, dy, x) == 0 && gpu->norm_backward_apply(g, &b, gdx, gdy, gx) == 0);
+    same_activations("norm, gradient of the shortcut", gdy, dy, n);
+    same_activations("norm, data gradient", gdx, dx, n);
+    same_plain("norm, statistics and parameters", gv, v, block, tolerance());
+    gpu->release(g, gx), gpu->release(g, gs), gpu->release(g, gdy2), gpu->release(g, gy), gpu->release(g, gsums);
+    free(x), free(s), free(dy), free(dy2), free(y), free(dx), free(v), free(sums), free(result);
+}
+
+static void running(int rows, int C)
+{
+    const size_t n = (size_t)(rows * C), block = 6 * (size_t)C;
+    float *x = numbers(n), *y = numbers(n), *v = numbers(block);
+    for (size_t i = 0; i < block; i++)
+        v[i] = fabsf(v[i]) + 0.5f;
+    void *gx = activations(x, n), *gy = activations(y, n);
+    float *gv = plain(v, block);
+    const tw_norm a = norm_on(v, NULL, rows, C, true, true), b = norm_on(gv, NULL, rows, C, true, true);
+    CHECK(cpu->norm_running(c, &a) == 0 && cpu->norm_apply(c, &a, y, x, NULL) == 0);
+    CHECK(gpu->norm_running(g, &b) == 0 && gpu->norm_apply(g, &b, gy, gx, NULL) == 0);
+    same_activations("norm of running statistics", gy, y, n);
+    gpu->release(g, gx), gpu->release(g, gv);
+    free(x), free(y), free(v);
+}
+
+static void pooling(int N, int H, int W, int C)
+{
+    const tw_pool_shape s = {.N = N, .H = H, .W = W, .C = C, .OH = (H + 2 - 3) / 2 + 1, .OW = (W + 2 - 3) / 2 + 1, .size = 3, .stride = 2,
+                             .pad = 1};
+    const size_t nx = (size_t)N * (size_t)(H * W * C), ny = (size_t)N * (size_t)(s.OH * s.OW * C);
+    float *x = numbers(nx), *y = numbers(ny), *dx = numbers(nx), *dy = numbers(ny);
+    uint8_t *pick = malloc(ny), *got = malloc(ny), *gpick = gpu->alloc(g, ny);
+    void *gx = activations(x, nx), *gy = activations(y, ny), *gdx = activations(dx, nx), *gdy = activations(dy, ny);
+    CHECK(cpu->max_forward(c, &s, y, pick, x) == 0 && cpu->max_backward(c, &s, dx, pick, dy) == 0);
+    CHECK(gpu->max_forward(g, &s, gy, gpick, gx) == 0 && gpu->max_backward(g, &s, gdx, gpick, gdy) == 0);
+    CHECK(gpu->download(g, got, gpick, ny) == 0 && memcmp(got, pick, ny) == 0);
+    same_activations("max pool", gy, y, ny);
+    same_activations("max pool, gradient", gdx, dx, nx);
+    gpu->release(g, gx), gpu->release(g, gdy), gpu->release(g, gpick);
+    free(x), free(y), free(dx), free(dy), free(pick), free(got);
+}
+
+static void mean(int N, int HW, int C)
+{
+    const size_t nx = (size_t)(N * HW * C), ny = (size_t)(N * C);
+    float *x = numbers(nx), *y = numbers(ny), *dx = numbers(nx), *dy = numbers(ny);
+    void *gx = activations(x, nx), *gy = activations(y, ny), *gdx = activations(dx, nx), *gdy = activations(dy, ny);
+    CHECK(cpu->mean_forward(c, y, x, N, HW, C) == 0 && cpu->mean_backward(c, dx, dy, N, HW, C) == 0);
+    CHECK(gpu->mean_forward(g, gy, gx, N, HW, C) == 0 && gpu->mean_backward(g, gdx, gdy, N, HW, C) == 0);
+    same_activations("mean", gy, y, ny);
+    same_activations("mean, gradient", gdx, dx, nx);
+    gpu->release(g, gx), gpu->release(g, gdy);
+    free(x), free(y), free(dx), free(dy);
+}
+
+static void elementwise(size_t n)
+{
+    float *x = numbers(n), *y = numbers(n), *dy = numbers(n), *z = numbers(n);
+    void *gx = activations(x, n), *gy = activations(y, n), *gdy = activations(dy, n), *gz = activations(z, n), *gd = activations(z, n);
+    CHECK(cpu->add(c, y, x, n) == 0 && gpu->add(g, gy, gx, n) == 0);
+    same_activations("add", gy, y, n);
+    CHECK(cpu->gelu_forward(c, z, x, n) == 0 && gpu->gelu_forward(g, gz, gx, n) == 0);
+    same_activations("GELU", gz, z, n);
+    CHECK(cpu->gelu_backward(c, z, dy, x, n) == 0 && gpu->gelu_backward(g, gd, gdy, gx, n) == 0);
+    same_activations("GELU, gradient", gd, z, n);
+    uint8_t *pixel = malloc(3 * n);
+    for (size_t i = 0; i < 3 * n; i++)
+        pixel[i] = (uint8_t)(i * 7);
+    float *level = numbers(3 * n);
+    void *glevel = activations(level, 3 * n);
+    CHECK(cpu->pictures(c, level, pixel, n) == 0 && gpu->pictures(g, glevel, pixel, n) == 0);
+    same_activations("pictures", glevel, level, 3 * n);
+    gpu->release(g, gx), gpu->release(g, gdy);
+    free(x), free(y), free(dy), free(z), free(pixel), free(level);
+}
+
+/* The same numbers are dropped: bits, not only shares. */
+static void dropout(int rows, int C)
+{
+    const size_t n = (size_t)(rows * C);
+    const tw_drop drop = {.p = 0.25, .seed = 0x123456789abcdefull, .step = 0x1234567890ll, .row = 7, .layer = 3};
+    float *x = numbers(n), *y = numbers(n), *got = numbers(n);
+    void *gx = activations(x, n);
+    int differ = 0;
+    CHECK(cpu->dropout(c, &drop, y, x, rows, C) == 0 && gpu->dropout(g, &drop, gx, gx, rows, C) == 0);
+    CHECK(gpu->to_f32(g, got, gx, n) == 0);
+    for (size_t i = 0; i < n; i++)
+        differ += (got[i] == 0) != (y[i] == 0);
+    CHECK(differ == 0);
+    same_activations("dropout", gx, y, n);
+    free(x), free(y), free(got);
+}
+
+static void optimizers(size_t n)
+{
+    float *w = numbers(n), *v = numbers(n), *m = numbers(n), *d = numbers(n);
+    for (size_t i = 0; i < n; i++)
+        v[i] = fabsf(v[i]); /* a second moment */
+    float *gw = plain(w, n), *gv = plain(v, n), *gm = plain(m, n), *gd = plain(d, n);
+    const tw_momentum k = {0.5f, 0.1f, 0.9f, 0.3f, 0.7f};
+    const tw_adamw a = {0.5f, 0.99f, 0.9f, 0.999f, 1e-8f, 0.01f, 0.7f};
+    double square, want;
+    CHECK(cpu->sum_squares(c, &want, d, n) == 0 && gpu->sum_squares(g, &square, gd, n) == 0);
+    CHECK_NEAR(square / want, 1, 1e-12); /* f64 on both sides */
+    CHECK(cpu->step_momentum(c, w, m, d, n, &k) == 0 && gpu->step_momentum(g, gw, gm, gd, n, &k) == 0);
+    CHECK(cpu->step_adamw(c, w, m, v, d, n, &a) == 0 && gpu->step_adamw(g, gw, gm, gv, gd, n, &a) == 0);
+    CHECK(cpu->average(c, d, w, n, 0.99) == 0 && gpu->average(g, gd, gw, n, 0.99) == 0);
+    same_plain("optimizers, weights", gw, w, n, 1e-6);
+    same_plain("optimizers, first moment", gm, m, n, 1e-6);
+    same_plain("optimizers, second moment", gv, v, n, 1e-6);
+    same_plain("teacher's average", gd, d, n, 1e-6);
+    free(w), free(v), free(m), free(d);
+}
+
+static void every_op(void)
+{
+    conv(2, 11, 9, 3, 64, 7, 2);
+    conv(3, 8, 8, 3, 16, 3, 1);
+    conv(3, 7, 5, 16, 24, 3, 2);
+    conv(5, 4, 4, 12, 8, 1, 1);
+    conv(4, 5, 3, 32, 16, 1, 2);
+    linear(7, 20, 13);
+    linear(32, 64, 40);
+    for (int k = 0; k < 16; k++)
+        norm(k % 3 == 0 ? 700 : 9, k % 5 == 0 ? 264 : k % 2 == 0 ? 24 : 13, k & 1, k & 2, k & 4, k & 8);
+    running(9, 24);
+    pooling(3, 8, 6, 16);
+    pooling(2, 7, 1, 10);
+    mean(3, 49, 16);
+    mean(2, 5, 7);
+    elementwise(1001);
+    elementwise(4096);
+    dropout(9, 13);
+    dropout(5, 64);
+    optimizers(5003);
+}
+
+int main(int argc, char **argv)
+{
+    test_open(argc, argv);
+    cpu = tw_backend_open("cpu");
+    gpu = tw_backend_open("cuda");
+    if (gpu == NULL || gpu->devices() < 1)
+        test_skip("no libtwist-cuda.so with a device, nor the emulation of one (g++ and CUDA's headers make it)");
+    CHECK(cpu != NULL);
+    c = cpu->open(TW_F32, 1);
+    cpu->enter(c);
+    tw_rng_init(&rng, 1, TW_USE_INIT, 0, 0, 0);
+    static const tw_dtype types[] = {TW_F32, TW_BF16, TW_F16};
+    for (int i = 0; i < 3; i++) {
+        type = types[i];
+        g = gpu->open(type, 1);
+        if (g == NULL)
+            printf("%s\n", gpu->error());
+        CHECK(g != NULL);
+        gpu->enter(g);
+        every_op();
+        gpu->close(g);
+    }
+    CHECK(gpu->open(TW_I64, 1) == NULL && strstr(gpu->error(), "i64") != NULL);
+    cpu->close(c);
+    return test_done();
+}
