@@ -17,6 +17,7 @@ typedef struct {
     bool relu, affine; /* of a norm */
     double eps;        /* of a layer norm */
     double drop;       /* of dropout; of a residual: the share of samples whose branch is left out */
+    int number;        /* of a residual: among those of the network */
     int heads;         /* of attention */
     int first, count;  /* tokens of a mean; count 0: all that follow */
 } tw_layer;

@@ -103,11 +103,11 @@ static int tokens_backward(tw_node *n)
     return TW_BACKEND(n->ctx->be, n->ctx->be->tokens_backward(n->ctx->dev, &t, n->dx, p[3].grad, p[0].grad, p[1].grad, n->dy));
 }
 
-/* A backbone's layers have numbers of their own, which the head's dropout does not meet. */
+/* Numbers that the head's dropout does not meet. */
 static tw_drop path(const tw_node *n)
 {
     enum { BACKBONE = 1 << 12 };
-    return tw_node_drop(n, n->layer->drop, BACKBONE + n->index);
+    return tw_node_drop(n, n->layer->drop, BACKBONE + n->layer->number);
 }
 
 static int residual_forward(tw_node *n)

@@ -19,10 +19,10 @@ static int add_linear(tw_graph *g, int in, int param, int C, int K)
 }
 
 /* x + branch, the branch left out for a share of the samples */
-static int add_residual(tw_graph *g, int branch, int x, int C, double drop)
+static int add_residual(tw_graph *g, int branch, int x, int C, double drop, int number)
 {
     return tw_graph_add(g, (tw_layer){.op = &tw_op_residual, .in = branch, .shortcut = x, .param = -1, .C = C, .K = C,
-                                      .drop = drop});
+                                      .drop = drop, .number = number});
 }
 
 /* Tokens from..: one, or all that follow (count 0), averaged. */
@@ -71,12 +71,12 @@ static int add_block(tw_net *net, int i, int x, int C, int heads, double drop)
     y = add_linear(g, y, declare_linear(net, i, "attn.qkv", C, 3 * C), C, 3 * C);
     y = add_attention(g, y, C, heads);
     y = add_linear(g, y, declare_linear(net, i, "attn.proj", C, C), C, C);
-    x = add_residual(g, y, x, C, drop);
+    x = add_residual(g, y, x, C, drop, 2 * i);
     y = tw_graph_layer_norm(g, x, declare_norm(net, i, "norm2", C), C, EPS);
     y = add_linear(g, y, declare_linear(net, i, "mlp.fc1", C, 4 * C), C, 4 * C);
     y = add(g, &tw_op_gelu, y, 4 * C);
     y = add_linear(g, y, declare_linear(net, i, "mlp.fc2", 4 * C, C), 4 * C, C);
-    return add_residual(g, y, x, C, drop);
+    return add_residual(g, y, x, C, drop, 2 * i + 1);
 }
 
 /* Each block's CLS token (and the last one's mean patch) after the final norm, beside what is there already (value `before` of D

@@ -16,27 +16,56 @@ static inline double formula_uniform(uint64_t k, uint64_t tensor)
     return (double)((x ^ x >> 16) >> 8) / (1 << 24);
 }
 
-static inline double formula_value(const tw_param *p, double u)
+typedef enum { FORMULA_MEAN, FORMULA_VAR, FORMULA_CONV, FORMULA_LINEAR, FORMULA_SCALE, FORMULA_SHIFT } formula_kind;
+
+static inline formula_kind formula_kind_of(const tw_param *p)
 {
     if (strstr(p->name, "running_mean") != NULL)
-        return 0.1 * (u - 0.5);
+        return FORMULA_MEAN;
     if (strstr(p->name, "running_var") != NULL)
-        return 0.5 + u;
-    if (p->rank == 4)
-        return (2 * u - 1) * sqrt(6 / (double)(p->dim[0] * p->dim[2] * p->dim[3]));
-    if (p->rank == 2)
-        return (2 * u - 1) / sqrt((double)p->dim[1]);
-    return strstr(p->name, ".weight") != NULL ? 0.75 + 0.5 * u : 0.2 * (u - 0.5);
+        return FORMULA_VAR;
+    if (p->rank == 4 || p->rank == 2)
+        return p->rank == 4 ? FORMULA_CONV : FORMULA_LINEAR;
+    return strstr(p->name, ".weight") != NULL ? FORMULA_SCALE : FORMULA_SHIFT;
+}
+
+static inline double formula_of(formula_kind kind, const tw_param *p, double u)
+{
+    switch (kind) {
+    case FORMULA_MEAN: return 0.1 * (u - 0.5);
+    case FORMULA_VAR: return 0.5 + u;
+    case FORMULA_CONV: return (2 * u - 1) * sqrt(6 / (double)(p->dim[0] * p->dim[2] * p->dim[3]));
+    case FORMULA_LINEAR: return (2 * u - 1) / sqrt((double)p->dim[1]);
+    case FORMULA_SCALE: return 0.75 + 0.5 * u;
+    case FORMULA_SHIFT: break;
+    }
+    return 0.2 * (u - 0.5);
+}
+
+static inline double formula_value(const tw_param *p, double u)
+{
+    return formula_of(formula_kind_of(p), p, u);
+}
+
+/* shift: of the biases of a ResNet's norms, so that no ReLU is near its kink; 0: none. */
+static inline void formula_fill_shifted(tw_net *net, double shift)
+{
+    for (int i = 0; i < tw_net_params(net); i++) {
+        const tw_param *p = tw_net_param(net, i);
+        const formula_kind kind = formula_kind_of(p);
+        const size_t length = strlen(p->name);
+        const bool shifted = strncmp(p->name, "backbone.", 9) == 0 && length > 5 && strcmp(p->name + length - 5, ".bias") == 0;
+        for (size_t k = 0; p->dtype == TW_F32 && k < p->n; k++) {
+            const float v = (float)formula_of(kind, p, formula_uniform(k, (uint64_t)i));
+            ((float *)p->value)[k] = shifted ? (float)((double)v + shift) : v;
+        }
+    }
+    tw_net_changed(net);
 }
 
 static inline void formula_fill(tw_net *net)
 {
-    for (int i = 0; i < tw_net_params(net); i++) {
-        const tw_param *p = tw_net_param(net, i);
-        for (size_t k = 0; p->dtype == TW_F32 && k < p->n; k++)
-            ((float *)p->value)[k] = (float)formula_value(p, formula_uniform(k, (uint64_t)i));
-    }
-    tw_net_changed(net);
+    formula_fill_shifted(net, 0);
 }
 
 #endif

@@ -3,12 +3,16 @@ logits, gradients, running statistics, eval mode. Long tensors are written as th
 first numbers.
 """
 import os
+import sys
+import zlib
 
 import numpy as np
 import torch
-import torchvision
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import nets  # noqa: E402
+
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
@@ -38,13 +42,14 @@ def fill(name, shape, number):
 
 
 class Head(torch.nn.Module):
-    def __init__(self, feat, hid, dim, act):
+    def __init__(self, feat, hid, dim, act, proj_norm="bn", lbn="bn"):
         super().__init__()
         nn = torch.nn
-        self.projection_head = nn.Sequential(nn.Linear(feat, hid), nn.BatchNorm1d(hid), act(), nn.Dropout(0.0),
-                                             nn.Linear(hid, hid), nn.BatchNorm1d(hid), act())
+        norm = {"bn": nn.BatchNorm1d, "ln": nn.LayerNorm, "none": lambda _: nn.Identity()}[proj_norm]
+        self.projection_head = nn.Sequential(nn.Linear(feat, hid), norm(hid), act(), nn.Dropout(0.0),
+                                             nn.Linear(hid, hid), norm(hid), act())
         self.last_linear = nn.Linear(hid, dim)
-        self.norm = nn.BatchNorm1d(dim, affine=False)
+        self.norm = nn.Identity() if lbn == "identity" else nn.BatchNorm1d(dim, affine=False)
 
     def forward(self, x):
         raw = self.last_linear(self.projection_head(x))
@@ -52,18 +57,20 @@ class Head(torch.nn.Module):
 
 
 class Net(torch.nn.Module):
-    def __init__(self, name, small_stem, hid, dim, act):
+    def __init__(self, name, small_stem, hid, dim, act, head=None, **more):
         super().__init__()
-        self.backbone = getattr(torchvision.models, name)()
-        feat = self.backbone.fc.in_features
-        self.backbone.fc = torch.nn.Identity()
+        self.backbone, feat = nets.make(name, **more)
         if small_stem:
             self.backbone.conv1 = torch.nn.Conv2d(3, 64, 3, 1, 1, bias=False)
             self.backbone.maxpool = torch.nn.Identity()
-        self.projection_heads = Head(feat, hid, dim, act)
+        self.projection_heads = Head(feat, hid, dim, act, **(head or {}))
 
     def forward(self, groups):
-        features = torch.cat([self.backbone(x) for x in groups])
+        features = []
+        for x in groups:
+            self.backbone.first_row = sum(len(f) for f in features)
+            features.append(self.backbone(x))
+        features = torch.cat(features)
         return (features, *self.projection_heads(features))
 
 
@@ -82,12 +89,14 @@ def normalise(x):
     return x.permute(0, 3, 1, 2)
 
 
-def case(file, name, small_stem, hid, dim, act, batch, groups):
-    net = Net(name, small_stem, hid, dim, act).double()
+def case(file, name, small_stem, hid, dim, act, batch, groups, shift=0, **more):
+    """shift: of the backbone's biases; 3 keeps ReLUs away from where rounding decides."""
+    net = Net(name, small_stem, hid, dim, act, **more).double()
     state = net.state_dict()
     for i, (key, v) in enumerate(state.items()):
         if v.dtype.is_floating_point:
-            v.copy_(fill(key, tuple(v.shape), i))
+            on = shift if key.startswith("backbone.") and key.endswith(".bias") else 0
+            v.copy_((fill(key, tuple(v.shape), i) + on).float().double())
     pictures = [normalise(picture((views * batch, h, w, 3), 2000 + i)) for i, (views, h, w) in enumerate(groups)]
     with open(os.path.join(HERE, file), "w") as f:
         net.train()
@@ -111,11 +120,23 @@ def names():
         for name in ("resnet18", "resnet34", "resnet50"):
             for key, v in Net(name, False, 24, 10, torch.nn.ReLU).state_dict().items():
                 f.write(f"{name} {key} {' '.join(map(str, v.shape))}".rstrip() + "\n")
+    # Of larger ones the number of tensors, of elements, and the CRC-32 of all those lines.
+    with open(os.path.join(HERE, "names-more.txt"), "w") as f, torch.device("meta"):
+        for name in (*nets.WIDE, *nets.VITS):
+            state = Net(name, False, 24, 10, torch.nn.ReLU).state_dict()
+            lines = "".join(f"{name} {key} {' '.join(map(str, v.shape))}".rstrip() + "\n" for key, v in state.items())
+            f.write(f"{name} {len(state)} {sum(v.numel() for v in state.values())} {zlib.crc32(lines.encode()):08x}\n")
 
 
 if __name__ == "__main__":
     torch.manual_seed(0)
     names()
+    relu, gelu = torch.nn.ReLU, torch.nn.GELU
+    case("resnet50w2.txt", "resnet50w2", False, 24, 12, relu, 4, [(2, 32, 32)], shift=3, head={"proj_norm": "ln"})
+    case("vit_t.txt", "vit_t", False, 32, 12, gelu, 3, [(2, 48, 32), (2, 32, 32)])
+    case("vit_s.txt", "vit_s", False, 24, 12, gelu, 3, [(2, 32, 32), (1, 24, 40)], patch=8, grid=4, head={"lbn": "identity"})
+    case("vit-drop.txt", "vit_t", False, 24, 12, relu, 4, [(2, 32, 32), (2, 16, 32)], patch=16, grid=2, drop_path=0.4, seed=77,
+         head={"proj_norm": "none"})
     # Sizes at which PyTorch's own f32 stays near its f64: a ReLU that goes the other way changes gradients by percents.
     case("resnet18.txt", "resnet18", False, 40, 24, torch.nn.ReLU, 4, [(2, 32, 40), (3, 24, 16)])
     case("resnet50.txt", "resnet50", False, 32, 12, torch.nn.GELU, 4, [(2, 32, 32)])

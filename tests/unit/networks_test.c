@@ -1,5 +1,5 @@
 /* Goal: whole networks compute what PyTorch computes (tests/golden/nn/make.py, f64): names, features, logits, gradients, running
- * statistics, two groups of sizes, eval mode, both stems, both activations; and do so with the same bits every time. */
+ * statistics, two groups of sizes, eval mode, both stems, both activations, position embeddings resized, stochastic depth. */
 #include "test.h"
 
 #include "core/mem.h"
@@ -7,6 +7,7 @@
 #include "nn/net.h"
 
 #include <math.h>
+#include <zlib.h>
 
 static uint8_t *picture(size_t n, int number)
 {
@@ -62,6 +63,7 @@ typedef struct {
     int B, n_groups;
     tw_view_group group[2];
     double forward, gradient; /* tolerances */
+    double shift;             /* of the backbone's biases */
 } network;
 
 static void compare(const golden *g, tw_net *net, const tw_plan *p, size_t rows, int K, const network *n)
@@ -100,11 +102,13 @@ static void run_network(const network *n)
 {
     FILE *f = open_golden(n->file);
     CHECK(f != NULL);
-    tw_net *net = tw_net_new("cpu", &n->net);
+    tw_net_config c = n->net;
+    c.blank = true;
+    tw_net *net = tw_net_new("cpu", &c);
     CHECK(net != NULL);
     if (f == NULL || net == NULL)
         return;
-    formula_fill(net);
+    formula_fill_shifted(net, n->shift);
     uint8_t *picture_of[2] = {NULL, NULL};
     int V = 0;
     for (int i = 0; i < n->n_groups; i++) {
@@ -148,7 +152,7 @@ static void names(void)
     char text[200], want[200];
     for (int b = 0; b < 3; b++) {
         const tw_net_config c = {.backbone = backbone[b], .head = true, .hid_dim = 24, .dim = 10, .act = "relu",
-                                 .precision = TW_F32, .threads = 2};
+                                 .precision = TW_F32, .blank = true, .threads = 2};
         tw_net *net = tw_net_new("cpu", &c);
         CHECK(net != NULL);
         int wrong = 0;
@@ -167,6 +171,70 @@ static void names(void)
     fclose(f);
 }
 
+/* Likewise, of larger ones: how many tensors, elements, and the CRC-32 of the lines. Those of more than 100 million weights have
+ * the same makers and are left out. */
+static void names_more(void)
+{
+    FILE *f = open_golden("names-more.txt");
+    char name[32], text[200];
+    long long tensors, elements;
+    unsigned want;
+    int seen = 0;
+    CHECK(f != NULL);
+    while (f != NULL && fscanf(f, "%31s %lld %lld %x", name, &tensors, &elements, &want) == 4) {
+        if (elements > 100000000)
+            continue;
+        const tw_net_config c = {.backbone = name, .head = true, .hid_dim = 24, .dim = 10, .act = "relu", .precision = TW_F32,
+                                 .blank = true, .threads = 1};
+        tw_net *net = tw_net_new("cpu", &c);
+        CHECK(net != NULL && tw_net_params(net) == tensors);
+        uLong crc = 0;
+        for (int i = 0; net != NULL && i < tw_net_params(net); i++) {
+            const tw_param *p = tw_net_param(net, i);
+            int n = snprintf(text, sizeof text, "%s %s", name, p->name);
+            for (int k = 0; k < p->rank; k++)
+                n += snprintf(text + n, sizeof text - (size_t)n, " %d", (int)p->dim[k]);
+            n += snprintf(text + n, sizeof text - (size_t)n, "\n");
+            crc = crc32(crc, (const Bytef *)text, (uInt)n);
+            elements -= (long long)p->n;
+        }
+        CHECK(elements == 0 && crc == want);
+        tw_net_free(net);
+        seen++;
+    }
+    CHECK(seen == 5);
+    if (f != NULL)
+        fclose(f);
+}
+
+/* How weights of a vision transformer and its head start: deviation 0.02, biases 0, norms 1 and 0, no decay for tokens. */
+static void first_values(void)
+{
+    const tw_net_config c = {.backbone = "vit_t", .head = true, .hid_dim = 64, .dim = 10, .act = "gelu", .precision = TW_F32,
+                             .seed = 3, .threads = 1};
+    tw_net *net = tw_net_new("cpu", &c);
+    CHECK(net != NULL);
+    for (int i = 0; net != NULL && i < tw_net_params(net); i++) {
+        const tw_param *p = tw_net_param(net, i);
+        double sum = 0, square = 0;
+        if (p->dtype != TW_F32)
+            continue;
+        for (size_t k = 0; k < p->n; k++) {
+            sum += (double)((const float *)p->value)[k];
+            square += (double)((const float *)p->value)[k] * (double)((const float *)p->value)[k];
+        }
+        const double n = (double)p->n, deviation = sqrt(square / n);
+        const bool token = strstr(p->name, "cls_token") != NULL || strstr(p->name, "pos_embed") != NULL;
+        const bool patches = strstr(p->name, "patch_embed") != NULL;
+        if (p->rank > 1 || patches)
+            CHECK_NEAR(deviation, patches ? 1 / sqrt(3.0 * 3 * 256) : 0.02, 0.1 * 0.02 * (n < 1000 ? 5 : 1));
+        else
+            CHECK_NEAR(sum, strstr(p->name, ".weight") != NULL || strstr(p->name, "running_var") != NULL ? n : 0, 0);
+        CHECK(p->decayed == (p->rank > 1 && !token));
+    }
+    tw_net_free(net);
+}
+
 int main(void)
 {
     /* f32 against f64: rounding grows to 1e-5 through 20 layers and to 1e-4 through 50. In ResNet-50 some ReLUs fall on the
@@ -174,17 +242,34 @@ int main(void)
     static const network networks[] = {
         {"resnet18.txt",
          {.backbone = "resnet18", .head = true, .hid_dim = 40, .dim = 24, .act = "relu", .precision = TW_F32, .threads = 2},
-         4, 2, {{2, 32, 40}, {3, 24, 16}}, 3e-5, 2e-4},
+         4, 2, {{2, 32, 40}, {3, 24, 16}}, 3e-5, 2e-4, 0},
         {"resnet50.txt",
          {.backbone = "resnet50", .head = true, .hid_dim = 32, .dim = 12, .act = "gelu", .precision = TW_F32, .threads = 2},
-         4, 1, {{2, 32, 32}}, 3e-4, 5e-2},
+         4, 1, {{2, 32, 32}}, 3e-4, 5e-2, 0},
         {"small-stem.txt",
          {.backbone = "resnet18", .small_stem = true, .head = true, .hid_dim = 32, .dim = 16, .act = "relu", .precision = TW_F32,
           .threads = 1},
-         4, 1, {{2, 16, 16}}, 3e-5, 2e-4},
+         4, 1, {{2, 16, 16}}, 3e-5, 2e-4, 0},
+        {"resnet50w2.txt",
+         {.backbone = "resnet50w2", .head = true, .hid_dim = 24, .dim = 12, .act = "relu", .proj_norm = "ln", .precision = TW_F32,
+          .threads = 2},
+         4, 1, {{2, 32, 32}}, 3e-4, 2e-3, 3},
+        {"vit_t.txt",
+         {.backbone = "vit_t", .head = true, .hid_dim = 32, .dim = 12, .act = "gelu", .precision = TW_F32, .threads = 2},
+         3, 2, {{2, 48, 32}, {2, 32, 32}}, 3e-5, 2e-4, 0},
+        {"vit_s.txt",
+         {.backbone = "vit_s", .head = true, .hid_dim = 24, .dim = 12, .act = "gelu", .lbn_type = "identity", .patch_size = 8,
+          .pos_grid = 4, .precision = TW_F32, .threads = 2},
+         3, 2, {{2, 32, 32}, {1, 24, 40}}, 3e-5, 2e-4, 0},
+        {"vit-drop.txt",
+         {.backbone = "vit_t", .head = true, .hid_dim = 24, .dim = 12, .act = "relu", .proj_norm = "none", .pos_grid = 2,
+          .drop_path = 0.4, .seed = 77, .precision = TW_F32, .threads = 1},
+         4, 2, {{2, 32, 32}, {2, 16, 32}}, 3e-5, 2e-4, 0},
     };
     for (size_t i = 0; i < sizeof networks / sizeof *networks; i++)
         run_network(&networks[i]);
     names();
+    names_more();
+    first_values();
     return test_done();
 }
