@@ -1,6 +1,6 @@
-#include "core/error.h"
+#include "cpu/columns.h"
+
 #include "core/mem.h"
-#include "cpu/dense.h"
 #include "cpu/prim.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "cpu/dense.h"
+#include "cpu/conv.h"
 
 #include "core/error.h"
 #include "core/mem.h"
@@ -7,43 +7,29 @@
 
 #include <stdlib.h>
 
-struct tw_dense {
+typedef struct {
     tw_dev *dev;
     tw_conv_shape shape;
     tw_prim forward, data, weights;
     void *matrix;   /* [OH*OW*K, H*W*C], device type */
     size_t elements;
-};
+} dense;
 
-bool tw_dense_suits(const tw_conv_shape *s)
+static bool suits(const tw_dev *d, const tw_conv_shape *s)
 {
+    (void)d;
     return s->train && s->size == 3 && s->stride == 1 && s->pad == 1 && s->H > 1 && s->W > 1 && s->H <= 3 && s->W <= 3;
 }
 
-tw_dense *tw_dense_new(tw_dev *d, const tw_conv_shape *s)
+static size_t bytes(const void *way)
 {
-    tw_dense *c = tw_calloc(1, sizeof *c);
-    if (c == NULL)
-        return NULL;
-    const int in = s->H * s->W * s->C, out = s->OH * s->OW * s->K;
-    const dnnl_data_type_t t = tw_dnnl_type(d->precision);
-    *c = (tw_dense){.dev = d, .shape = *s, .elements = (size_t)in * (size_t)out};
-    c->matrix = tw_alloc64(tw_dense_bytes(c));
-    const tw_product forward = {s->N, in, out, .weights_transposed = true, .src_type = t, .dst_type = t};
-    const tw_product data = {s->N, out, in, .src_type = t, .dst_type = t};
-    const tw_product weights = {out, s->N, in, .src_transposed = true, .src_type = t, .dst_type = dnnl_f32};
-    if (c->matrix != NULL && tw_prim_product(&c->forward, d, &forward) == 0 && tw_prim_product(&c->data, d, &data) == 0 &&
-        tw_prim_product(&c->weights, d, &weights) == 0 &&
-        tw_dev_scratch(d, TW_SCRATCH_GRADIENT, c->elements * sizeof(float)) != NULL)
-        return c;
-    tw_dense_free(c);
-    return NULL;
+    const dense *c = way;
+    return c->elements * tw_dtype_size(c->dev->precision);
 }
 
-void tw_dense_free(tw_dense *c)
+static void close_dense(void *way)
 {
-    if (c == NULL)
-        return;
+    dense *c = way;
     tw_prim_fini(&c->forward);
     tw_prim_fini(&c->data);
     tw_prim_fini(&c->weights);
@@ -51,9 +37,24 @@ void tw_dense_free(tw_dense *c)
     free(c);
 }
 
-size_t tw_dense_bytes(const tw_dense *c)
+static void *open_dense(tw_dev *d, const tw_conv_shape *s)
 {
-    return c->elements * tw_dtype_size(c->dev->precision);
+    dense *c = tw_calloc(1, sizeof *c);
+    if (c == NULL)
+        return NULL;
+    const int in = s->H * s->W * s->C, out = s->OH * s->OW * s->K;
+    const dnnl_data_type_t t = tw_dnnl_type(d->precision);
+    *c = (dense){.dev = d, .shape = *s, .elements = (size_t)in * (size_t)out};
+    c->matrix = tw_alloc64(bytes(c));
+    const tw_product forward = {s->N, in, out, .weights_transposed = true, .src_type = t, .dst_type = t};
+    const tw_product data = {s->N, out, in, .src_type = t, .dst_type = t};
+    const tw_product weights = {out, s->N, in, .src_transposed = true, .src_type = t, .dst_type = dnnl_f32};
+    if (c->matrix != NULL && tw_prim_product(&c->forward, d, &forward) == 0 && tw_prim_product(&c->data, d, &data) == 0 &&
+        tw_prim_product(&c->weights, d, &weights) == 0 &&
+        tw_dev_scratch(d, TW_SCRATCH_GRADIENT, c->elements * sizeof(float)) != NULL)
+        return c;
+    close_dense(c);
+    return NULL;
 }
 
 /* The tap of output place o that meets input place i (both y * W + x), or -1. */
@@ -80,8 +81,9 @@ static void fill_row(void *row, const float *w, const tw_conv_shape *s, int o, t
     TW_BY_TYPE(t, row_any, row, w, s, o);
 }
 
-void tw_dense_weights(tw_dense *c, const float *w)
+static int take_weights(void *way, const float *w)
 {
+    dense *c = way;
     const tw_conv_shape *s = &c->shape;
     const size_t in = (size_t)s->H * (size_t)s->W * (size_t)s->C, per_channel = (size_t)s->C * (size_t)(s->size * s->size);
     const size_t bytes = in * tw_dtype_size(c->dev->precision);
@@ -90,15 +92,18 @@ void tw_dense_weights(tw_dense *c, const float *w)
         for (int o = 0; o < s->OH * s->OW; o++)
             fill_row((char *)c->matrix + ((size_t)o * (size_t)s->K + (size_t)k) * bytes, w + (size_t)k * per_channel, s, o,
                      c->dev->precision);
+    return 0;
 }
 
-int tw_dense_forward(tw_dense *c, void *y, const void *x)
+static int forward(void *way, void *y, const void *x)
 {
+    dense *c = way;
     return tw_prim_run(&c->forward, c->dev, (void *[]){y, (void *)x, c->matrix});
 }
 
-int tw_dense_backward_data(tw_dense *c, void *dx, const void *dy)
+static int backward_data(void *way, void *dx, const void *dy)
 {
+    dense *c = way;
     return tw_prim_run(&c->data, c->dev, (void *[]){dx, (void *)dy, c->matrix});
 }
 
@@ -116,8 +121,9 @@ static void fold(float *restrict dw, const float *restrict gradient, const tw_co
         }
 }
 
-int tw_dense_backward_weights(tw_dense *c, float *dw, const void *x, const void *dy)
+static int backward_weights(void *way, float *dw, const void *x, const void *dy)
 {
+    dense *c = way;
     const tw_conv_shape *s = &c->shape;
     float *gradient = tw_dev_scratch(c->dev, TW_SCRATCH_GRADIENT, c->elements * sizeof *gradient);
     if (gradient == NULL || tw_prim_run(&c->weights, c->dev, (void *[]){gradient, (void *)dy, (void *)x}) != 0)
@@ -127,3 +133,14 @@ int tw_dense_backward_weights(tw_dense *c, float *dw, const void *x, const void 
         fold(dw + (size_t)k * (size_t)s->C * (size_t)(s->size * s->size), gradient, s, k);
     return 0;
 }
+
+const tw_conv_way tw_conv_dense = {
+    .suits = suits,
+    .open = open_dense,
+    .close = close_dense,
+    .bytes = bytes,
+    .weights = take_weights,
+    .forward = forward,
+    .backward_data = backward_data,
+    .backward_weights = backward_weights,
+};

@@ -1,0 +1,210 @@
+/* oneDNN's direct convolution on NHWC activations. The weights are copied into the layouts that it prefers when they have
+ * changed; weight gradients come in its layout and are added to the plain ones. */
+#include "cpu/conv.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+#include "cpu/columns.h"
+#include "cpu/prim.h"
+
+#include <stdlib.h>
+
+typedef struct {
+    tw_dev *dev;
+    tw_conv_shape shape;
+    tw_prim forward, data, weights;       /* the three passes */
+    tw_prim to_forward, to_data, to_plain; /* plain weights to their layouts; gradient from its layout, added */
+    void *w_forward, *w_data;
+    tw_columns *columns;                  /* instead of `weights`; or NULL */
+    size_t offset;                        /* of the used taps in the plain weights, elements */
+    size_t bytes, gradient_bytes;
+} direct;
+
+/* Along one side. Taps of a kernel that only ever meet padding are left out: a 3x3 kernel on one pixel is a 1x1 kernel, at
+ * stride 2 on 2 x 2 pixels a 2x2 one. Networks on small pictures are full of them. */
+typedef struct {
+    int first, count;   /* the taps in use */
+    int before, after;  /* padding left */
+} taps;
+
+static taps used_taps(int in, int out, int size, int stride, int pad)
+{
+    taps t;
+    const int low = pad - (out - 1) * stride; /* the first tap of the last window that is not before the picture */
+    const int high = in - 1 + pad;            /* the last tap of the first window that is not behind it */
+    t.first = low > 0 ? low : 0;
+    t.count = (high < size - 1 ? high : size - 1) - t.first + 1;
+    t.before = pad - t.first;
+    t.after = (out - 1) * stride + t.count - in - t.before;
+    t.after = t.after > 0 ? t.after : 0;
+    return t;
+}
+
+static int make(tw_prim *p, direct *c, tw_conv_kind kind, const tw_conv_desc *desc, const tw_prim_arg *arg)
+{
+    dnnl_primitive_attr_t attr = tw_prim_attr(false);
+    if (attr == NULL)
+        return -1;
+    const int rc = TW_DNNL(tw_conv_pd(&p->pd, c->dev->engine, kind, desc, attr, c->forward.pd));
+    dnnl_primitive_attr_destroy(attr);
+    return rc != 0 ? -1 : tw_prim_make(p, c->dev, arg, 3);
+}
+
+/* Room for weights in the layout that p wants, and the copy into it. */
+static int layout(tw_prim *reorder, void **w, direct *c, const tw_prim *p, tw_const_md plain)
+{
+    tw_const_md md = tw_prim_md(p, dnnl_query_weights_md);
+    const size_t bytes = dnnl_memory_desc_get_size(md);
+    *w = tw_alloc64(bytes);
+    c->bytes += bytes;
+    return *w == NULL ? -1 : tw_prim_reorder(reorder, c->dev, plain, md, false);
+}
+
+static int make_all(direct *c, const tw_conv_desc *desc, tw_const_md plain)
+{
+    const bool train = c->shape.train;
+    if (make(&c->forward, c, train ? TW_CONV_FORWARD : TW_CONV_INFERENCE, desc,
+             (tw_prim_arg[]){{DNNL_ARG_DST, dnnl_query_dst_md}, {DNNL_ARG_SRC, dnnl_query_src_md},
+                             {DNNL_ARG_WEIGHTS, dnnl_query_weights_md}}) != 0 ||
+        layout(&c->to_forward, &c->w_forward, c, &c->forward, plain) != 0)
+        return -1;
+    if (train && c->shape.data_gradient &&
+        (make(&c->data, c, TW_CONV_BACKWARD_DATA, desc,
+              (tw_prim_arg[]){{DNNL_ARG_DIFF_SRC, dnnl_query_diff_src_md}, {DNNL_ARG_DIFF_DST, dnnl_query_diff_dst_md},
+                              {DNNL_ARG_WEIGHTS, dnnl_query_weights_md}}) != 0 ||
+         layout(&c->to_data, &c->w_data, c, &c->data, plain) != 0))
+        return -1;
+    return 0;
+}
+
+static int make_gradient(direct *c, const tw_conv_desc *desc, tw_const_md plain)
+{
+    if (make(&c->weights, c, TW_CONV_BACKWARD_WEIGHTS, desc,
+             (tw_prim_arg[]){{DNNL_ARG_DIFF_WEIGHTS, dnnl_query_diff_weights_md}, {DNNL_ARG_SRC, dnnl_query_src_md},
+                             {DNNL_ARG_DIFF_DST, dnnl_query_diff_dst_md}}) != 0)
+        return -1;
+    tw_const_md md = tw_prim_md(&c->weights, dnnl_query_diff_weights_md);
+    c->gradient_bytes = dnnl_memory_desc_get_size(md);
+    if (tw_dev_scratch(c->dev, TW_SCRATCH_GRADIENT, c->gradient_bytes) == NULL)
+        return -1;
+    return tw_prim_reorder(&c->to_plain, c->dev, md, plain, true);
+}
+
+/* NHWC in oneDNN's logical order N C H W. */
+static tw_md nhwc(int N, int H, int W, int C, dnnl_data_type_t type)
+{
+    const dnnl_dims_t dim = {N, C, H, W};
+    const dnnl_dims_t stride = {(dnnl_dim_t)H * W * C, 1, (dnnl_dim_t)W * C, C};
+    return tw_md_new(4, dim, type, stride);
+}
+
+static int build(direct *c)
+{
+    const tw_conv_shape *s = &c->shape;
+    const dnnl_data_type_t type = tw_dnnl_type(c->dev->precision);
+    const taps y = used_taps(s->H, s->OH, s->size, s->stride, s->pad), x = used_taps(s->W, s->OW, s->size, s->stride, s->pad);
+    c->offset = (size_t)(y.first * s->size + x.first);
+    const dnnl_dims_t dim = {s->K, s->C, y.count, x.count};
+    const dnnl_dims_t stride = {(dnnl_dim_t)s->C * s->size * s->size, (dnnl_dim_t)s->size * s->size, s->size, 1};
+    tw_md src = nhwc(s->N, s->H, s->W, s->C, type), dst = nhwc(s->N, s->OH, s->OW, s->K, type);
+    tw_md weights = tw_md_new(4, dim, type, NULL), gradient = tw_md_new(4, dim, dnnl_f32, NULL);
+    tw_md plain = tw_md_new(4, dim, dnnl_f32, stride);
+    int rc = -1;
+    if (src == NULL || dst == NULL || weights == NULL || gradient == NULL || plain == NULL) {
+        tw_fail("convolution of %d x %d pixels: out of memory", s->H, s->W);
+    } else {
+        tw_conv_desc desc = {.src = src, .weights = weights, .dst = dst, .strides = {s->stride, s->stride},
+                             .before = {y.before, x.before}, .after = {y.after, x.after}};
+        rc = make_all(c, &desc, plain);
+        desc.weights = gradient;
+        if (rc == 0 && s->train && c->columns == NULL)
+            rc = make_gradient(c, &desc, plain);
+    }
+    tw_md_free(src);
+    tw_md_free(dst);
+    tw_md_free(weights);
+    tw_md_free(gradient);
+    tw_md_free(plain);
+    return rc;
+}
+
+static void close_direct(void *way)
+{
+    direct *c = way;
+    tw_prim *const prim[] = {&c->forward, &c->data, &c->weights, &c->to_forward, &c->to_data, &c->to_plain};
+    for (size_t i = 0; i < sizeof prim / sizeof *prim; i++)
+        tw_prim_fini(prim[i]);
+    tw_columns_free(c->columns);
+    free(c->w_forward);
+    free(c->w_data);
+    free(c);
+}
+
+static void *open_direct(tw_dev *d, const tw_conv_shape *s)
+{
+    direct *c = tw_calloc(1, sizeof *c);
+    if (c == NULL)
+        return NULL;
+    c->dev = d;
+    c->shape = *s;
+    if (tw_columns_suit(s))
+        c->columns = tw_columns_new(d, s);
+    if ((!tw_columns_suit(s) || c->columns != NULL) && build(c) == 0)
+        return c;
+    close_direct(c);
+    return NULL;
+}
+
+static bool suits(const tw_dev *d, const tw_conv_shape *s)
+{
+    (void)d, (void)s;
+    return true;
+}
+
+static size_t bytes(const void *way)
+{
+    return ((const direct *)way)->bytes;
+}
+
+static int take_weights(void *way, const float *w)
+{
+    direct *c = way;
+    void *plain = (float *)w + c->offset; /* read only */
+    if (tw_prim_run(&c->to_forward, c->dev, (void *[]){plain, c->w_forward}) != 0)
+        return -1;
+    return c->w_data == NULL ? 0 : tw_prim_run(&c->to_data, c->dev, (void *[]){plain, c->w_data});
+}
+
+static int forward(void *way, void *y, const void *x)
+{
+    direct *c = way;
+    return tw_prim_run(&c->forward, c->dev, (void *[]){y, (void *)x, c->w_forward});
+}
+
+static int backward_data(void *way, void *dx, const void *dy)
+{
+    direct *c = way;
+    return tw_prim_run(&c->data, c->dev, (void *[]){dx, (void *)dy, c->w_data});
+}
+
+static int backward_weights(void *way, float *dw, const void *x, const void *dy)
+{
+    direct *c = way;
+    if (c->columns != NULL)
+        return tw_columns_backward_weights(c->columns, dw, x, dy);
+    void *scratch = tw_dev_scratch(c->dev, TW_SCRATCH_GRADIENT, c->gradient_bytes);
+    if (scratch == NULL || tw_prim_run(&c->weights, c->dev, (void *[]){scratch, (void *)x, (void *)dy}) != 0)
+        return -1;
+    return tw_prim_run(&c->to_plain, c->dev, (void *[]){scratch, dw + c->offset});
+}
+
+const tw_conv_way tw_conv_direct = {
+    .suits = suits,
+    .open = open_direct,
+    .close = close_direct,
+    .bytes = bytes,
+    .weights = take_weights,
+    .forward = forward,
+    .backward_data = backward_data,
+    .backward_weights = backward_weights,
+};

@@ -1,0 +1,373 @@
+/* F(4x4, 3x3): the picture is cut into tiles of 4 x 4 outputs, each seeing 6 x 6 inputs. With V = B^T x B of a tile's inputs and
+ * U = G w G^T of the weights, both [36 positions, ...], the outputs are A^T (U V) A: per position one matrix product over the
+ * channels. Backward are the transposed maps: Z = A dy A^T, dV = U^T Z, dx += B dV B^T, dU = Z V^T, dw += G^T dU G. Pictures go
+ * through in pieces, so that what lies between the maps stays in the cache. */
+#include "cpu/conv.h"
+#include "cpu/winograd.h"
+
+#include "core/mem.h"
+
+#include <stdlib.h>
+
+enum { POSITIONS = 36, TILE = 4, SEEN = 6, PIECE_BYTES = 8 << 20, ROWS = 256 };
+
+typedef struct {
+    tw_dev *dev;
+    tw_conv_shape shape;
+    int down, across; /* tiles of a picture */
+    int pictures;     /* of a piece */
+    float *u;         /* [36,C,K] */
+} winograd;
+
+/* Where a tile lies: its picture, its first output row and column. */
+typedef struct {
+    int n, y, x;
+} tile;
+
+static size_t tile_bytes(const tw_conv_shape *s)
+{
+    return POSITIONS * ((size_t)s->C + (size_t)s->K) * sizeof(float);
+}
+
+static int tiles_along(int pixels)
+{
+    return (pixels + TILE - 1) / TILE;
+}
+
+/* Edge tiles do the work of whole ones: on odd sizes the direct method, which skips taps on padding, may do less. */
+static bool suits(const tw_dev *d, const tw_conv_shape *s)
+{
+    if (!s->train || d->precision != TW_F32 || s->size != 3 || s->stride != 1 || s->pad != 1 || s->C % TW_LANES != 0 ||
+        s->K % TW_LANES != 0 || s->C < 32 || s->K < 32)
+        return false;
+    const double tiles = (double)tiles_along(s->H) * tiles_along(s->W), taps = (3.0 * s->H - 2) * (3.0 * s->W - 2);
+    return tiles * POSITIONS * 1.7 <= taps && tiles * (double)tile_bytes(s) <= 4.0 * PIECE_BYTES;
+}
+
+static void close_winograd(void *way)
+{
+    winograd *w = way;
+    free(w->u);
+    free(w);
+}
+
+static size_t weights_bytes(const tw_conv_shape *s)
+{
+    return POSITIONS * (size_t)s->C * (size_t)s->K * sizeof(float);
+}
+
+static size_t bytes(const void *way)
+{
+    return weights_bytes(&((const winograd *)way)->shape);
+}
+
+static void *open_winograd(tw_dev *d, const tw_conv_shape *s)
+{
+    winograd *w = tw_calloc(1, sizeof *w);
+    if (w == NULL)
+        return NULL;
+    *w = (winograd){.dev = d, .shape = *s, .down = tiles_along(s->H), .across = tiles_along(s->W)};
+    const size_t picture = (size_t)(w->down * w->across) * tile_bytes(s);
+    w->pictures = (int)tw_min(s->N, (int64_t)(PIECE_BYTES / picture > 0 ? PIECE_BYTES / picture : 1));
+    w->u = tw_alloc64(weights_bytes(s));
+    if (w->u != NULL && tw_dev_scratch(d, TW_SCRATCH_COLUMNS, (size_t)w->pictures * picture) != NULL &&
+        tw_dev_scratch(d, TW_SCRATCH_GRADIENT, weights_bytes(s)) != NULL)
+        return w;
+    close_winograd(w);
+    return NULL;
+}
+
+typedef void map(tw_lanes *restrict y, int out, const tw_lanes *restrict x, int in);
+
+/* Both sides of a square by the same map: y [to,to] = M x M^T, x [from,from]. */
+TW_KERNEL void both(tw_lanes *restrict y, const tw_lanes *restrict x, map *m, int to, int from)
+{
+    tw_lanes half[SEEN * SEEN];
+    for (int j = 0; j < from; j++)
+        m(half + j, from, x + j, from);
+    for (int i = 0; i < to; i++)
+        m(y + i * to, 1, half + i * from, 1);
+}
+
+/* Eight numbers anywhere in memory. (No function: a vector returned by one that is not inlined has no settled place.) */
+#define LANES(p) (*(tw_lanes_anywhere *)(p))
+
+/* w [K,C,3,3] of the output channels [k, k + 8) to u [36,C,K]. */
+TW_CLONES static void spread_taps(float *restrict u, const float *restrict w, int k, int C, int K)
+{
+    for (int c = 0; c < C; c++) {
+        tw_lanes taps[9], spread[POSITIONS];
+        for (int i = 0; i < 9; i++)
+            for (int l = 0; l < TW_LANES; l++)
+                taps[i][l] = w[((size_t)(k + l) * (size_t)C + (size_t)c) * 9 + (size_t)i];
+        both(spread, taps, tw_wino_taps, SEEN, 3);
+        for (int p = 0; p < POSITIONS; p++)
+            LANES(u + ((size_t)p * (size_t)C + (size_t)c) * (size_t)K + (size_t)k) = spread[p];
+    }
+}
+
+TW_CLONES static void gather_taps(float *restrict dw, const float *restrict du, int k, int C, int K)
+{
+    for (int c = 0; c < C; c++) {
+        tw_lanes taps[9], spread[POSITIONS];
+        for (int p = 0; p < POSITIONS; p++)
+            spread[p] = LANES(du + ((size_t)p * (size_t)C + (size_t)c) * (size_t)K + (size_t)k);
+        both(taps, spread, tw_wino_taps_transposed, 3, SEEN);
+        for (int i = 0; i < 9; i++)
+            for (int l = 0; l < TW_LANES; l++)
+                dw[((size_t)(k + l) * (size_t)C + (size_t)c) * 9 + (size_t)i] += taps[i][l];
+    }
+}
+
+/* The size x size pixels of [H,W,C] from (y, x) on; those outside the picture are `none`, which no step moves. */
+typedef struct {
+    float *at[SEEN * SEEN];
+    int step[SEEN * SEEN]; /* 1, or 0 outside */
+} window;
+
+static window window_at(float *picture, int y, int x, int size, int H, int W, int C, float *none)
+{
+    window w;
+    for (int i = 0; i < size; i++)
+        for (int j = 0; j < size; j++) {
+            const bool inside = y + i >= 0 && y + i < H && x + j >= 0 && x + j < W;
+            w.at[i * size + j] = inside ? picture + ((size_t)(y + i) * (size_t)W + (size_t)(x + j)) * (size_t)C : none;
+            w.step[i * size + j] = inside;
+        }
+    return w;
+}
+
+/* One tile's pixels to its row of [36,rows,C]; `apart`: elements from position to position. */
+TW_KERNEL void spread_any(float *restrict v, size_t apart, const window *w, int C, map *m, int size)
+{
+    for (int c = 0; c < C; c += TW_LANES) {
+        tw_lanes x[SEEN * SEEN], y[POSITIONS];
+        for (int i = 0; i < size * size; i++)
+            x[i] = LANES(w->at[i] + c * w->step[i]);
+        both(y, x, m, SEEN, size);
+        for (int p = 0; p < POSITIONS; p++)
+            LANES(v + (size_t)p * apart + (size_t)c) = y[p];
+    }
+}
+
+TW_CLONES static void spread_input(float *restrict v, size_t apart, const window *w, int C)
+{
+    spread_any(v, apart, w, C, tw_wino_input, SEEN);
+}
+
+TW_CLONES static void spread_gradient(float *restrict v, size_t apart, const window *w, int C)
+{
+    spread_any(v, apart, w, C, tw_wino_output_transposed, TILE);
+}
+
+/* And back: the pixels outside the picture land in the window's `none`. */
+TW_KERNEL void gather_any(const window *w, const float *restrict v, size_t apart, int C, map *m, int size, bool add)
+{
+    for (int c = 0; c < C; c += TW_LANES) {
+        tw_lanes x[POSITIONS], y[SEEN * SEEN];
+        for (int p = 0; p < POSITIONS; p++)
+            x[p] = LANES(v + (size_t)p * apart + (size_t)c);
+        both(y, x, m, size, SEEN);
+        for (int i = 0; i < size * size; i++) {
+            float *to = w->at[i] + c * w->step[i];
+            if (add)
+                y[i] += LANES(to);
+            LANES(to) = y[i];
+        }
+    }
+}
+
+TW_CLONES static void gather_output(const window *w, const float *restrict v, size_t apart, int C)
+{
+    gather_any(w, v, apart, C, tw_wino_output, TILE, false);
+}
+
+TW_CLONES static void add_input_gradient(const window *w, const float *restrict v, size_t apart, int C)
+{
+    gather_any(w, v, apart, C, tw_wino_input_transposed, SEEN, true);
+}
+
+/* The pictures [first, first + n) under way, and where what belongs to them lies in scratch memory. */
+typedef struct {
+    int first, n, rows; /* rows: tiles */
+    float *v, *z;       /* [36,rows,C], [36,rows,K] */
+} piece;
+
+static piece piece_at(const winograd *w, float *scratch, int first)
+{
+    piece p = {.first = first, .n = (int)tw_min(w->pictures, w->shape.N - first), .v = scratch};
+    p.rows = p.n * w->down * w->across;
+    p.z = p.v + (size_t)POSITIONS * (size_t)p.rows * (size_t)w->shape.C;
+    return p;
+}
+
+static tile tile_at(const winograd *w, const piece *p, int row)
+{
+    const int each = w->down * w->across, in = row % each;
+    return (tile){p->first + row / each, in / w->across * TILE, in % w->across * TILE};
+}
+
+static float *picture_at(const void *x, int n, const tw_conv_shape *s, int C)
+{
+    return (float *)x + (size_t)n * (size_t)(s->H * s->W) * (size_t)C;
+}
+
+/* Inside a parallel region: V of x, or Z of dy. */
+static void spread(const winograd *w, const piece *p, const void *x, bool gradient)
+{
+    const tw_conv_shape *s = &w->shape;
+    const int C = gradient ? s->K : s->C;
+    float *to = gradient ? p->z : p->v, none[TW_LANES] = {0};
+#pragma omp for schedule(static)
+    for (int row = 0; row < p->rows; row++) {
+        const tile t = tile_at(w, p, row);
+        const int out = gradient ? 0 : 1; /* a tile's inputs begin one pixel before its outputs */
+        const window v = window_at(picture_at(x, t.n, s, C), t.y - out, t.x - out, gradient ? TILE : SEEN, s->H, s->W, C, none);
+        if (gradient)
+            spread_gradient(to + (size_t)row * (size_t)C, (size_t)p->rows * (size_t)C, &v, C);
+        else
+            spread_input(to + (size_t)row * (size_t)C, (size_t)p->rows * (size_t)C, &v, C);
+    }
+}
+
+/* Per position: z = v u, or back v = z u^T. Rows are cut in the same way for any number of threads. */
+static dnnl_status_t multiply(const winograd *w, const piece *p, bool back)
+{
+    const int C = w->shape.C, K = w->shape.K, parts = (p->rows + ROWS - 1) / ROWS;
+    dnnl_status_t status = dnnl_success;
+#pragma omp for schedule(static)
+    for (int i = 0; i < POSITIONS * parts; i++) {
+        const int position = i / parts, row = i % parts * ROWS, rows = (int)tw_min(ROWS, p->rows - row);
+        const size_t at = (size_t)position * (size_t)p->rows + (size_t)row;
+        float *v = p->v + at * (size_t)C, *z = p->z + at * (size_t)K, *u = w->u + (size_t)position * (size_t)(C * K);
+        const dnnl_status_t st = back ? dnnl_sgemm('N', 'T', rows, C, K, 1, z, K, u, K, 0, v, C)
+                                      : dnnl_sgemm('N', 'N', rows, K, C, 1, v, C, u, K, 0, z, K);
+        status = st > status ? st : status;
+    }
+    return status;
+}
+
+static int take_weights(void *way, const float *weights)
+{
+    winograd *w = way;
+#pragma omp parallel for schedule(static)
+    for (int k = 0; k < w->shape.K; k += TW_LANES)
+        spread_taps(w->u, weights, k, w->shape.C, w->shape.K);
+    return 0;
+}
+
+static float *scratch_of(const winograd *w)
+{
+    return tw_dev_scratch(w->dev, TW_SCRATCH_COLUMNS, (size_t)(w->pictures * w->down * w->across) * tile_bytes(&w->shape));
+}
+
+static int forward(void *way, void *y, const void *x)
+{
+    const winograd *w = way;
+    const tw_conv_shape *s = &w->shape;
+    float *scratch = scratch_of(w);
+    int status = dnnl_success;
+    if (scratch == NULL)
+        return -1;
+    for (int first = 0; first < s->N && status == dnnl_success; first += w->pictures) {
+        const piece p = piece_at(w, scratch, first);
+#pragma omp parallel reduction(max : status)
+        {
+            spread(w, &p, x, false);
+            status = (int)multiply(w, &p, false);
+            float none[TW_LANES];
+#pragma omp for schedule(static)
+            for (int row = 0; row < p.rows; row++) {
+                const tile t = tile_at(w, &p, row);
+                const window to = window_at(picture_at(y, t.n, s, s->K), t.y, t.x, TILE, s->H, s->W, s->K, none);
+                gather_output(&to, p.z + (size_t)row * (size_t)s->K, (size_t)p.rows * (size_t)s->K, s->K);
+            }
+        }
+    }
+    return tw_dnnl_check((dnnl_status_t)status, "dnnl_sgemm(");
+}
+
+/* The tiles of one picture overlap by two pixels: one after the other. */
+static void add_picture(const winograd *w, const piece *p, float *dx, int n)
+{
+    const tw_conv_shape *s = &w->shape;
+    const int tiles = w->down * w->across;
+    float none[TW_LANES] = {0};
+    memset(dx, 0, (size_t)(s->H * s->W) * (size_t)s->C * sizeof *dx);
+    for (int row = n * tiles; row < (n + 1) * tiles; row++) {
+        const tile t = tile_at(w, p, row);
+        const window to = window_at(dx, t.y - 1, t.x - 1, SEEN, s->H, s->W, s->C, none);
+        add_input_gradient(&to, p->v + (size_t)row * (size_t)s->C, (size_t)p->rows * (size_t)s->C, s->C);
+    }
+}
+
+static int backward_data(void *way, void *dx, const void *dy)
+{
+    const winograd *w = way;
+    const tw_conv_shape *s = &w->shape;
+    float *scratch = scratch_of(w);
+    int status = dnnl_success;
+    if (scratch == NULL)
+        return -1;
+    for (int first = 0; first < s->N && status == dnnl_success; first += w->pictures) {
+        const piece p = piece_at(w, scratch, first);
+#pragma omp parallel reduction(max : status)
+        {
+            spread(w, &p, dy, true);
+            status = (int)multiply(w, &p, true);
+#pragma omp for schedule(static)
+            for (int n = 0; n < p.n; n++)
+                add_picture(w, &p, picture_at(dx, first + n, s, s->C), n);
+        }
+    }
+    return tw_dnnl_check((dnnl_status_t)status, "dnnl_sgemm(");
+}
+
+/* du [36,C,K] of this piece: added to those before it. */
+static dnnl_status_t multiply_gradient(const winograd *w, const piece *p, float *du)
+{
+    const int C = w->shape.C, K = w->shape.K;
+    dnnl_status_t status = dnnl_success;
+#pragma omp for schedule(static)
+    for (int i = 0; i < POSITIONS; i++) {
+        const size_t at = (size_t)i * (size_t)p->rows;
+        const dnnl_status_t st = dnnl_sgemm('T', 'N', C, K, p->rows, 1, p->v + at * (size_t)C, C, p->z + at * (size_t)K, K,
+                                            p->first > 0 ? 1 : 0, du + (size_t)i * (size_t)(C * K), K);
+        status = st > status ? st : status;
+    }
+    return status;
+}
+
+static int backward_weights(void *way, float *dw, const void *x, const void *dy)
+{
+    const winograd *w = way;
+    const tw_conv_shape *s = &w->shape;
+    float *scratch = scratch_of(w), *du = tw_dev_scratch(w->dev, TW_SCRATCH_GRADIENT, weights_bytes(s));
+    int status = dnnl_success;
+    if (scratch == NULL || du == NULL)
+        return -1;
+    for (int first = 0; first < s->N && status == dnnl_success; first += w->pictures) {
+        const piece p = piece_at(w, scratch, first);
+#pragma omp parallel reduction(max : status)
+        {
+            spread(w, &p, x, false);
+            spread(w, &p, dy, true);
+            status = (int)multiply_gradient(w, &p, du);
+        }
+    }
+#pragma omp parallel for schedule(static)
+    for (int k = 0; k < s->K; k += TW_LANES)
+        gather_taps(dw, du, k, s->C, s->K);
+    return tw_dnnl_check((dnnl_status_t)status, "dnnl_sgemm(");
+}
+
+const tw_conv_way tw_conv_winograd = {
+    .suits = suits,
+    .open = open_winograd,
+    .close = close_winograd,
+    .bytes = bytes,
+    .weights = take_weights,
+    .forward = forward,
+    .backward_data = backward_data,
+    .backward_weights = backward_weights,
+};
