@@ -26,6 +26,9 @@ DEBIAN_DEV = cppcheck clang libclang-rt-14-dev
 DEBIAN = gcc make pkg-config libdnnl-dev libmsgpack-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev libzstd-dev zlib1g-dev libcjson-dev librandom123-dev libzmq3-dev \
 	libopenmpi-dev openmpi-bin bats bats-support bats-assert mandoc
 
+.DEFAULT_GOAL = all
+include lib/cuda/rules.mk
+
 all: $(PROGRAMS) $(BIN)/libtwist-cpu.so $(MPI_SO) $(CUDA_SO) ## all: programs and libraries, in bin/
 help: ## help: this list
 	@sed -n 's/^[a-z-]*:.*## //p' $(MAKEFILE_LIST)
@@ -49,7 +52,6 @@ $B/unit/%: $B/tests/unit/%.o $B/libtwist.a | $(BIN)/libtwist-cpu.so $(MPI_SO) $(
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $< $B/libtwist.a $(LDLIBS) -Wl,--disable-new-dtags,-rpath,$(abspath $(BIN))
 .SECONDARY:
-include lib/cuda/rules.mk
 
 deps: ## deps: the Debian packages this needs (as root, or through sudo)
 	@set -e; s=; [ "$$(id -u)" = 0 ] || s=sudo; \

@@ -3,8 +3,8 @@
 
 #include "core/philox.h"
 #include "cpu/device.h"
-#include "cpu/drop.h"
 #include "cpu/vec.h"
+#include "nn/formula.h"
 
 TW_KERNEL void copy_any(void *restrict y, const float *restrict x, size_t from, size_t to, tw_dtype t)
 {

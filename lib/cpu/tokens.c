@@ -3,8 +3,8 @@
 
 #include "core/philox.h"
 #include "cpu/device.h"
-#include "cpu/drop.h"
 #include "cpu/vec.h"
+#include "nn/formula.h"
 
 #include <string.h>
 

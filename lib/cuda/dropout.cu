@@ -2,15 +2,16 @@
 #include "cuda/kernel.h"
 
 #include "core/philox.h"
+#include "nn/formula.h"
 
 #include <Random123/philox.h>
 
 /* Kernels. */
 
-/* Block i of the stream (seed, TW_USE_DROP, step, row, layer): see tw_rng_init. */
+/* Block i of the row's stream: see tw_drop and tw_rng_init. */
 static __device__ inline philox4x32_ctr_t draw(const tw_drop &d, int64_t row, uint32_t i)
 {
-    const philox4x32_ctr_t counter = {{i, (uint32_t)d.step, (uint32_t)((uint64_t)d.step >> 32 & 0xff) | (uint32_t)row << 8,
+    const philox4x32_ctr_t counter = {{i, (uint32_t)d.step, (uint32_t)((uint64_t)d.step >> 32 & 0xff) | tw_drop_number(&d, row) << 8,
                                        (uint32_t)TW_USE_DROP << 16 | ((uint32_t)d.layer & 0xffff)}};
     const philox4x32_key_t key = {{(uint32_t)d.seed, (uint32_t)(d.seed >> 32)}};
     return philox4x32(counter, key);
@@ -23,7 +24,7 @@ template <typename T> static __global__ void drop_out(tw_drop d, T *y, const T *
     for (int64_t i = TW_GRID_FROM; i < n; i += TW_GRID_STEP) {
         const int64_t row = i / across;
         const int first = (int)(i % across) * 4;
-        const philox4x32_ctr_t number = draw(d, d.row + row, (uint32_t)(i % across));
+        const philox4x32_ctr_t number = draw(d, row, (uint32_t)(i % across));
         for (int k = 0; k < 4 && first + k < C; k++) {
             const int64_t at = row * C + first + k;
             y[at] = tw_narrow<T>((double)number.v[k] >= limit ? tw_widen(x[at]) * scale : 0);

@@ -3,6 +3,8 @@
 #ifndef TW_NN_FORMULA_H
 #define TW_NN_FORMULA_H
 
+#include "nn/backend.h"
+
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -61,6 +63,12 @@ TW_FORMULA float tw_norm_move(float running, double now)
 TW_FORMULA double tw_norm_normalised(double sum, double product, float mean, float rstd)
 {
     return (product - (double)mean * sum) * (double)rstd;
+}
+
+/* Of a row that dropout or stochastic depth decides about: see tw_drop. */
+TW_FORMULA uint32_t tw_drop_number(const tw_drop *d, int64_t row)
+{
+    return (uint32_t)(d->row + row / d->batch * d->stride + row % d->batch);
 }
 
 /* Steps of the optimizers for one number; see tw_momentum and tw_adamw. */

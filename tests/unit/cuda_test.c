@@ -227,7 +227,7 @@ static void elementwise(size_t n)
 static void dropout(int rows, int C)
 {
     const size_t n = (size_t)(rows * C);
-    const tw_drop drop = {.p = 0.25, .seed = 0x123456789abcdefull, .step = 0x1234567890ll, .row = 7, .layer = 3};
+    const tw_drop drop = {.p = 0.25, .seed = 0x123456789abcdefull, .step = 0x1234567890ll, .row = 7, .batch = 4, .stride = 11, .layer = 3};
     float *x = numbers(n), *y = numbers(n), *got = numbers(n);
     void *gx = activations(x, n);
     int differ = 0;
