@@ -17,7 +17,7 @@ typedef struct {
 
 struct tw_net {
     tw_net_config config; /* its strings are not kept */
-    tw_comm *comm;
+    tw_comm *comm, *bunch;
     const tw_backend *be;
     tw_dev *dev;
     tw_param *param;

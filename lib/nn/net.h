@@ -33,6 +33,7 @@ typedef struct {
     bool blank;             /* weights that a checkpoint will fill are not drawn: zeros */
     int threads;            /* of the backend */
     tw_comm *comm;          /* synchronises BatchNorm; NULL: tw_comm_single() */
+    tw_comm *bunch;         /* of the ranks among these whose samples the last norm takes together; NULL: all of comm */
     tw_net *beside;         /* runs on that net's device, which must outlive it; NULL: on one of its own */
 } tw_net_config;
 
@@ -97,7 +98,8 @@ const float *tw_plan_features(const tw_plan *p);
 const float *tw_plan_logits(const tw_plan *p);
 const float *tw_plan_raw_logits(const tw_plan *p);
 
-/* dlogits: f32 [V*B, K]. Adds to every param's grad. 0, or -1 and tw_error(). */
+/* dlogits: f32 [V*B, K]. Adds to every param's grad; with several ranks these are then summed over all of them, so that they must be
+ * zero before. 0, or -1 and tw_error(). */
 int tw_plan_backward(tw_plan *p, const float *dlogits);
 
 /* Bytes of memory the plan holds. */

@@ -9,6 +9,12 @@ static int open(tw_node *n)
     return 0;
 }
 
+/* Whose samples are taken together: everybody's, by the last norm (which has no affine part) those of a bunch. */
+static tw_comm *among(const tw_node *n)
+{
+    return n->layer->affine ? n->ctx->net->comm : n->ctx->net->bunch;
+}
+
 static tw_norm describe(const tw_node *n)
 {
     const tw_layer *l = n->layer;
@@ -18,7 +24,7 @@ static tw_norm describe(const tw_node *n)
     const tw_param *running = p + (l->affine ? 2 : 0);
     return (tw_norm){
         .rows = tw_shape_rows(&n->in),
-        .count = tw_shape_rows(&n->in) * n->ctx->net->comm->ranks,
+        .count = tw_shape_rows(&n->in) * among(n)->ranks,
         .C = l->C,
         .relu = l->relu,
         .gamma = l->affine ? p[0].device : NULL,
@@ -33,7 +39,7 @@ static tw_norm describe(const tw_node *n)
 
 static int total(const tw_node *n, const tw_norm *norm)
 {
-    tw_comm *comm = n->ctx->net->comm;
+    tw_comm *comm = among(n);
     return comm->ranks == 1 ? 0 : comm->sum_f64(comm, norm->sums, 2 * (size_t)norm->C);
 }
 

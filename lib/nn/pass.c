@@ -22,6 +22,7 @@ struct tw_pass {
     tw_block *grad;     /* at most one per layer: the gradient of its input */
     int n_grads;
     int *dx;            /* per layer: its dx block or NONE */
+    int *complete;      /* per layer: tensors from this number on have their gradients once its backward pass has run */
     users *users;       /* per value */
     size_t value_bytes, grad_bytes, keep_bytes;
     char *memory, *keep;
@@ -101,6 +102,23 @@ static void place_gradients(tw_pass *p, bool input_gradient)
     p->grad_bytes = tw_arena_place(p->grad, p->n_grads);
 }
 
+/* A layer's tensors are those from its first one to the first one of another layer. */
+static void find_complete(tw_pass *p)
+{
+    int last = -1, lowest = TW_EXCHANGE_NONE; /* the last tensor number that layers before i begin with; the first of all */
+    for (int i = 0; i < p->n; i++) {
+        const int own = p->node[i].layer->param;
+        lowest = own >= 0 && own < lowest ? own : lowest;
+    }
+    for (int i = 0; i < p->n; i++) {
+        p->complete[i] = last < 0 ? lowest : TW_EXCHANGE_NONE;
+        for (int j = 0; j < p->n && last >= 0; j++)
+            if (p->node[j].layer->param > last && p->node[j].layer->param < p->complete[i])
+                p->complete[i] = p->node[j].layer->param;
+        last = p->node[i].layer->param > last ? p->node[i].layer->param : last;
+    }
+}
+
 static int open_nodes(tw_pass *p)
 {
     static char wanted; /* until bind(), dx only tells the op whether it will be asked for */
@@ -141,12 +159,15 @@ tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, int64_t fi
     p->value = tw_calloc(n, sizeof *p->value);
     p->grad = tw_calloc(n, sizeof *p->grad);
     p->dx = tw_calloc(n, sizeof *p->dx);
+    p->complete = tw_calloc(n, sizeof *p->complete);
     p->users = tw_calloc(n + 1, sizeof *p->users);
-    if (p->node == NULL || p->value == NULL || p->grad == NULL || p->dx == NULL || p->users == NULL)
+    if (p->node == NULL || p->value == NULL || p->grad == NULL || p->dx == NULL || p->complete == NULL ||
+        p->users == NULL)
         goto err;
     if (infer_shapes(p, in, first_row) != 0)
         goto err;
     place_values(p);
+    find_complete(p);
     for (int i = 0; i < p->n; i++)
         p->dx[i] = NONE;
     if (ctx->train)
@@ -172,6 +193,7 @@ void tw_pass_free(tw_pass *p)
     free(p->value);
     free(p->grad);
     free(p->dx);
+    free(p->complete);
     free(p->users);
     free(p);
 }
@@ -243,7 +265,7 @@ int tw_pass_forward(tw_pass *p)
     return 0;
 }
 
-int tw_pass_backward(tw_pass *p)
+int tw_pass_backward(tw_pass *p, tw_exchange *x)
 {
     const tw_backend *be = p->ctx->be;
     for (int i = p->n - 1; i >= 0; i--) {
@@ -251,7 +273,7 @@ int tw_pass_backward(tw_pass *p)
         if (n->dy2 != NULL && !n->layer->op->sums_gradients &&
             TW_BACKEND(be, be->add(p->ctx->dev, n->dy, n->dy2, tw_shape_elements(&n->out))) != 0)
             return -1;
-        if (n->layer->op->backward(n) != 0)
+        if (n->layer->op->backward(n) != 0 || (x != NULL && tw_exchange_down_to(x, p->complete[i]) != 0))
             return -1;
     }
     return 0;

@@ -3,6 +3,7 @@
 #ifndef TW_NN_PASS_H
 #define TW_NN_PASS_H
 
+#include "nn/exchange.h"
 #include "nn/op.h"
 
 typedef struct tw_pass tw_pass;
@@ -26,6 +27,7 @@ void tw_pass_bind(tw_pass *p, const void *x, void *y, void *dy, void *dx, void *
 int tw_pass_weights(tw_pass *p);
 void tw_pass_count(tw_pass *p); /* before each forward pass in training */
 int tw_pass_forward(tw_pass *p);
-int tw_pass_backward(tw_pass *p); /* the result's gradient may be changed by it */
+/* The result's gradient may be changed by it. x: this is the last pass that adds to the gradients of its layers; NULL: it is not. */
+int tw_pass_backward(tw_pass *p, tw_exchange *x);
 
 #endif

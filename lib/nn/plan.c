@@ -260,14 +260,16 @@ int tw_plan_backward(tw_plan *p, const float *dlogits)
     if (!p->ctx.train || p->head == NULL || !p->forwarded)
         return tw_fail("backward: %s", !p->ctx.train ? "the plan is not for training" : p->head == NULL ? "the network has no head"
                                                                                                         : "no forward pass yet");
+    tw_exchange sums;
     be->enter(p->ctx.dev);
+    tw_exchange_start(&sums, p->net);
     if (TW_BACKEND(be, be->from_f32(p->ctx.dev, p->dlogits, dlogits, p->rows * (size_t)p->K)) != 0 ||
-        tw_pass_backward(p->head) != 0)
+        tw_pass_backward(p->head, &sums) != 0)
         return -1;
     for (int i = p->n_groups - 1; i >= 0; i--)
-        if (tw_pass_backward(p->group[i].pass) != 0)
+        if (tw_pass_backward(p->group[i].pass, i == 0 ? &sums : NULL) != 0)
             return -1;
-    return 0;
+    return tw_exchange_finish(&sums);
 }
 
 size_t tw_plan_bytes(const tw_plan *p)

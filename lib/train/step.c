@@ -85,6 +85,21 @@ static int undo(tw_step *s)
     return s->teacher != NULL ? tw_buffers_restore(s->teacher_buffers) : 0;
 }
 
+/* Each rank has labelled its own batch; the loss of all is the mean over ranks, and so is the threshold. */
+static int mean_of_ranks(const tw_step *s, tw_selflabel_terms *t)
+{
+    tw_comm *comm = tw_net_comm(s->net);
+    double sum[3] = {t->loss, t->threshold, t->selected};
+    if (comm->ranks == 1)
+        return 0;
+    for (size_t i = 0; i < (size_t)s->V * (size_t)s->B * (size_t)s->K; i++)
+        s->dlogits[i] /= (float)comm->ranks;
+    if (comm->sum_f64(comm, sum, 3) != 0)
+        return -1;
+    *t = (tw_selflabel_terms){sum[0] / comm->ranks, sum[1] / comm->ranks, (int)sum[2]};
+    return 0;
+}
+
 static int loss(tw_step *s, tw_step_result *r, const tw_step_plan *p)
 {
     const float *logits = tw_plan_logits(s->plan), *teacher = s->teacher != NULL ? tw_teacher_logits(s->teacher) : NULL;
@@ -94,7 +109,8 @@ static int loss(tw_step *s, tw_step_result *r, const tw_step_plan *p)
     }
     if (!p->self_label)
         return tw_loss_twist(s->loss, &r->terms, s->dlogits, logits, teacher);
-    if (tw_loss_selflabel(&r->selflabel, s->dlogits, logits, teacher, s->V, s->B, s->K, &p->confidence) != 0)
+    if (tw_loss_selflabel(&r->selflabel, s->dlogits, logits, teacher, s->V, s->B, s->K, &p->confidence) != 0 ||
+        mean_of_ranks(s, &r->selflabel) != 0)
         return -1;
     r->terms = (tw_loss_terms){r->selflabel.loss, NAN, NAN, NAN};
     return 0;
