@@ -84,7 +84,8 @@ int tw_build_head(tw_net *net, const tw_net_config *c)
     net->last_norm = lbn != 2;
     if (net->last_norm) {
         const int param = tw_declare_norm(net, "projection_heads.norm", K, false);
-        tw_graph_add(g, (tw_layer){.op = &tw_op_norm, .in = x, .shortcut = -1, .param = param, .C = K, .K = K});
+        const tw_op *op = c->bunch_samples > 0 ? &tw_op_bunches : &tw_op_norm;
+        tw_graph_add(g, (tw_layer){.op = op, .in = x, .shortcut = -1, .param = param, .C = K, .K = K});
     }
     return g->failed || net->failed ? -1 : 0;
 }

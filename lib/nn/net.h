@@ -34,6 +34,7 @@ typedef struct {
     int threads;            /* of the backend */
     tw_comm *comm;          /* synchronises BatchNorm; NULL: tw_comm_single() */
     tw_comm *bunch;         /* of the ranks among these whose samples the last norm takes together; NULL: all of comm */
+    int bunch_samples;      /* 0, or: a rank has several bunches, of so many of its samples each (CPU only; bunch is not used) */
     tw_net *beside;         /* runs on that net's device, which must outlive it; NULL: on one of its own */
 } tw_net_config;
 

@@ -17,7 +17,7 @@ typedef struct {
     MPI_Comm mpi;
     void *room; /* what came from the others */
     size_t room_bytes;
-    bool patient; /* sleeps instead of spinning while MPI is under way */
+    bool patient; /* sleeps while MPI is under way, and hardly spins */
 } channel;
 
 typedef struct {
@@ -64,13 +64,15 @@ static int room(channel *c, size_t bytes)
     return c->room != NULL ? 0 : fail("MPI: out of memory");
 }
 
-/* Until the request is done. Spinning is quickest; the back channel must leave the processors to those who compute. */
+/* Until the request is done. Spinning is quickest, but not for long: the processors may be wanted by others, and by the back channel's
+ * own callers at once. */
 static int finish(const channel *c, MPI_Request *request, const char *what)
 {
     static const struct timespec nap = {0, 30000};
+    const int spins = c->patient ? 4 : 500;
     int done = 0, rc;
     for (int i = 0; (rc = MPI_Test(request, &done, MPI_STATUS_IGNORE)) == MPI_SUCCESS && !done; i++)
-        if (c->patient && i > 4)
+        if (i > spins)
             nanosleep(&nap, NULL);
         else
             sched_yield();
