@@ -1,7 +1,9 @@
 #include "checkpoint/identify.h"
 
 #include "core/error.h"
+#include "nn/backbones.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -44,18 +46,23 @@ static int count_blocks(const list *l, const char *stage)
     return n;
 }
 
-static const struct {
-    const char *name;
-    bool bottleneck;
-    int blocks[4];
-} resnets[] = {
-    {"resnet18", false, {2, 2, 2, 2}},
-    {"resnet34", false, {3, 4, 6, 3}},
-    {"resnet50", true, {3, 4, 6, 3}},
-};
+/* Words put one after the other into id->text. */
+static void say(tw_identity *id, const char *format, ...)
+{
+    const size_t used = strlen(id->text);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(id->text + used, sizeof id->text - used, format, args);
+    va_end(args);
+}
 
-/* The backbone in words into id->text; returns its length. */
-static size_t identify_resnet(tw_identity *id, const list *l)
+/* The number `of` for a small number of whatever a file says; else 0. */
+static int small(int64_t of)
+{
+    return of > 0 && of <= 1 << 20 ? (int)of : 0;
+}
+
+static void identify_resnet(tw_identity *id, const list *l)
 {
     const tw_tensor *stem = find(l, "conv1.weight");
     const bool bottleneck = any(l, "layer1.0.conv3.");
@@ -63,42 +70,65 @@ static size_t identify_resnet(tw_identity *id, const list *l)
                           count_blocks(l, "layer4")};
     const int64_t width = stem->rank == 4 ? stem->dim[0] : 0;
     id->small_stem = stem->rank == 4 && stem->dim[2] == 3;
-    for (size_t i = 0; i < sizeof resnets / sizeof *resnets; i++)
-        if (resnets[i].bottleneck == bottleneck && memcmp(resnets[i].blocks, count, sizeof count) == 0)
-            id->backbone = resnets[i].name;
-    id->known = id->backbone != NULL && width == 64;
-    int n;
-    if (id->known)
-        n = snprintf(id->text, sizeof id->text, "%s", id->backbone);
+    for (const tw_resnet_kind *k = tw_resnets; k->name != NULL; k++)
+        if (k->bottleneck == bottleneck && memcmp(k->blocks, count, sizeof count) == 0 && width == 64 * k->widen)
+            id->backbone = k->name;
+    if (id->backbone != NULL)
+        say(id, "%s", id->backbone);
     else
-        n = snprintf(id->text, sizeof id->text, "a ResNet of %d, %d, %d, %d %s blocks, %lld channels wide", count[0], count[1],
-                     count[2], count[3], bottleneck ? "bottleneck" : "basic", (long long)width);
+        say(id, "a ResNet of %d, %d, %d, %d %s blocks, %lld channels wide", count[0], count[1], count[2], count[3],
+            bottleneck ? "bottleneck" : "basic", (long long)width);
     if (id->small_stem)
-        n += snprintf(id->text + n, sizeof id->text - (size_t)n, " (small stem)");
-    return (size_t)n;
+        say(id, " (small stem)");
 }
 
-static size_t identify_vit(tw_identity *id, const list *l)
+/* The side of a position embedding [1, 1 + side^2, C]; 0 where it is none. */
+static int side_of(const tw_tensor *pos)
+{
+    const int64_t cells = pos != NULL && pos->rank == 3 && pos->dim[0] == 1 && pos->dim[1] <= 1 << 16 ? pos->dim[1] - 1 : 0;
+    int side = 0;
+    while ((int64_t)side * side < cells)
+        side++;
+    return (int64_t)side * side == cells ? side : 0;
+}
+
+static void identify_vit(tw_identity *id, const list *l)
 {
     const tw_tensor *patch = find(l, "patch_embed.proj.weight");
-    return (size_t)snprintf(id->text, sizeof id->text, "a vision transformer of %d blocks, %lld channels wide",
-                            count_blocks(l, "blocks"), patch->rank == 4 ? (long long)patch->dim[0] : 0LL);
+    const int blocks = count_blocks(l, "blocks"), width = patch->rank == 4 ? small(patch->dim[0]) : 0;
+    id->patch_size = patch->rank == 4 && patch->dim[2] == patch->dim[3] ? small(patch->dim[2]) : 0;
+    id->pos_grid = side_of(find(l, "pos_embed"));
+    for (const tw_vit_kind *k = tw_vits; k->name != NULL; k++)
+        if (width == k->width && blocks == TW_VIT_DEPTH && id->patch_size > 0 && id->pos_grid > 0 && find(l, "cls_token") != NULL)
+            id->backbone = k->name;
+    if (id->backbone == NULL)
+        say(id, "a vision transformer of %d blocks, %d channels wide", blocks, width);
+    else
+        say(id, "%s (patches of %d px, positions for %d x %d)", id->backbone, id->patch_size, id->pos_grid, id->pos_grid);
 }
 
-static void identify_head(tw_identity *id, const list *l, size_t used)
+static void identify_head(tw_identity *id, const list *l)
 {
     const tw_tensor *hidden = find(l, "projection_head.0.weight"), *last = find(l, "last_linear.weight");
     id->head = true;
-    id->hid_dim = hidden != NULL && hidden->rank == 2 && hidden->dim[0] <= 1 << 20 ? (int)hidden->dim[0] : 0;
-    id->dim = last != NULL && last->rank == 2 && last->dim[0] <= 1 << 20 ? (int)last->dim[0] : 0;
-    snprintf(id->text + used, sizeof id->text - used, " with a head of %d and %d units", id->hid_dim, id->dim);
+    id->hid_dim = hidden != NULL && hidden->rank == 2 ? small(hidden->dim[0]) : 0;
+    id->dim = last != NULL && last->rank == 2 ? small(last->dim[0]) : 0;
+    id->proj_norm = find(l, "projection_head.1.running_mean") != NULL ? "bn" : any(l, "projection_head.1.") ? "ln" : "none";
+    id->last_norm = find(l, "norm.running_mean") != NULL;
+    say(id, " with a head of %d and %d units", id->hid_dim, id->dim);
+    if (strcmp(id->proj_norm, "bn") != 0)
+        say(id, ", %s", strcmp(id->proj_norm, "ln") == 0 ? "LayerNorm inside" : "no norm inside");
+    if (!id->last_norm)
+        say(id, ", no last norm");
 }
 
-static size_t identify_backbone(tw_identity *id, const list *l)
+static bool identify_backbone(tw_identity *id, const list *l)
 {
     if (find(l, "conv1.weight") != NULL)
-        return identify_resnet(id, l);
-    return find(l, "patch_embed.proj.weight") != NULL ? identify_vit(id, l) : 0;
+        identify_resnet(id, l);
+    else if (find(l, "patch_embed.proj.weight") != NULL)
+        identify_vit(id, l);
+    return id->text[0] != '\0';
 }
 
 /* What the state dict itself may stand under. */
@@ -109,13 +139,13 @@ int tw_identify(tw_identity *id, const tw_named_tensor *t, int n, const char *ro
 {
     static const char *const backbones[] = {"backbone.", "module.backbone.", "", "module.", "module.encoder_q."};
     static const char *const heads[] = {"projection_heads.", "module.projection_heads."};
-    size_t used = 0;
-    *id = (tw_identity){.known = false};
-    for (size_t i = 0; used == 0 && i < OUTER * sizeof backbones / sizeof *backbones; i++) {
+    bool found = false;
+    *id = (tw_identity){.backbone = NULL};
+    for (size_t i = 0; !found && i < OUTER * sizeof backbones / sizeof *backbones; i++) {
         snprintf(id->prefix, sizeof id->prefix, "%s%s%s", root, outer[i % OUTER], backbones[i / OUTER]);
-        used = identify_backbone(id, &(list){t, n, id->prefix});
+        found = identify_backbone(id, &(list){t, n, id->prefix});
     }
-    if (used == 0)
+    if (!found)
         return tw_fail("no network known here: neither conv1.weight nor patch_embed.proj.weight among its tensors (the first is "
                        "%.64s)",
                        t[0].name);
@@ -123,7 +153,7 @@ int tw_identify(tw_identity *id, const tw_named_tensor *t, int n, const char *ro
         snprintf(id->head_prefix, sizeof id->head_prefix, "%s%s%s", root, outer[i % OUTER], heads[i / OUTER]);
         const list l = {t, n, id->head_prefix};
         if (any(&l, ""))
-            identify_head(id, &l, used);
+            identify_head(id, &l);
     }
     return 0;
 }

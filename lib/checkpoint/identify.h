@@ -6,11 +6,13 @@
 
 typedef struct {
     char prefix[64], head_prefix[64]; /* of the backbone's and the head's names: "backbone.", "" */
-    bool known;                       /* backbone is one that lib/nn has */
-    const char *backbone;             /* "resnet18"; static */
+    const char *backbone;             /* "resnet18"; static; NULL: none that lib/nn has */
     bool small_stem, head;
+    int patch_size, pos_grid;         /* of a vision transformer, as in tw_net_config */
     int hid_dim, dim;                 /* of the head */
-    char text[160];                   /* for people: "resnet18 (small stem) with a head of 512 and 40 units" */
+    const char *proj_norm;            /* of the head: "bn", "ln", "none"; static */
+    bool last_norm;                   /* of the head: it ends in a norm */
+    char text[192];                   /* for people: "resnet18 (small stem) with a head of 512 and 40 units" */
 } tw_identity;
 
 /* Looks at the tensors whose names begin with root ("" or "teacher."), which the prefixes then include. 0, or -1 and tw_error()

@@ -3,6 +3,7 @@
 #include "checkpoint/identify.h"
 #include "core/error.h"
 #include "core/mem.h"
+#include "nn/backbones.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,17 +45,33 @@ int tw_network_tensors(tw_named_tensor *t, tw_net *net, unsigned parts)
     return n;
 }
 
+static void say(tw_network_description *d, const char *key, const char *value)
+{
+    d->pair[d->n][0] = key;
+    d->pair[d->n++][1] = value;
+}
+
 void tw_network_describe(tw_network_description *d, const tw_net_config *c)
 {
     snprintf(d->hid_dim, sizeof d->hid_dim, "%d", c->hid_dim);
     snprintf(d->dim, sizeof d->dim, "%d", c->dim);
     snprintf(d->drop, sizeof d->drop, "%.17g", c->drop);
-    const char *const pair[TW_NETWORK_PAIRS][2] = {
-        {"backbone", c->backbone}, {"small_stem", c->small_stem ? "1" : "0"}, {"hid_dim", d->hid_dim}, {"dim", d->dim},
-        {"act", c->act},           {"drop", d->drop},
-    };
-    memcpy(d->pair, pair, sizeof pair);
-    d->n = c->head ? TW_NETWORK_PAIRS : 2;
+    snprintf(d->patch_size, sizeof d->patch_size, "%d", c->patch_size > 0 ? c->patch_size : TW_VIT_PATCH);
+    d->n = 0;
+    say(d, "backbone", c->backbone);
+    say(d, "small_stem", c->small_stem ? "1" : "0");
+    if (tw_vit_find(c->backbone) != NULL)
+        say(d, "patch_size", d->patch_size);
+    if (!c->head)
+        return;
+    say(d, "hid_dim", d->hid_dim);
+    say(d, "dim", d->dim);
+    say(d, "act", c->act);
+    say(d, "drop", d->drop);
+    if (c->proj_norm != NULL && strcmp(c->proj_norm, "bn") != 0)
+        say(d, "proj_norm", c->proj_norm);
+    if (c->lbn_type != NULL && strcmp(c->lbn_type, "identity") == 0)
+        say(d, "lbn_type", c->lbn_type);
 }
 
 static int identify_file(tw_identity *id, const tw_checkpoint *f, unsigned parts)
@@ -124,10 +141,14 @@ int tw_network_config_of(tw_net_config *c, const tw_checkpoint *f, unsigned part
     tw_network_description d;
     if (identify_file(&id, f, parts) != 0)
         return -1;
-    if (!id.known)
+    if (id.backbone == NULL)
         return tw_fail("%s: %s, which this version cannot run", tw_checkpoint_path(f), id.text);
     c->backbone = id.backbone;
     c->small_stem = id.small_stem;
+    c->patch_size = id.patch_size;
+    c->pos_grid = id.pos_grid;
+    c->proj_norm = id.proj_norm;
+    c->lbn_type = id.last_norm ? "bn" : "identity";
     c->head = id.head;
     c->hid_dim = id.hid_dim;
     c->dim = id.dim;
@@ -200,8 +221,11 @@ static int compare(const tw_identity *id, tw_net *net, const tw_checkpoint *f, u
         return -1;
     if ((parts & TW_NETWORK_HEAD) != 0 && !id->head)
         return tw_fail("%s: a backbone without a head (%s)", tw_checkpoint_path(f), id->text);
-    const bool backbone = !id->known || strcmp(id->backbone, own.backbone) != 0 || id->small_stem != own.small_stem;
-    const bool head = (parts & TW_NETWORK_HEAD) != 0 && (id->hid_dim != own.hid_dim || id->dim != own.dim);
+    const bool backbone = id->backbone == NULL || strcmp(id->backbone, own.backbone) != 0 || id->small_stem != own.small_stem ||
+                          id->patch_size != own.patch_size || id->pos_grid != own.pos_grid;
+    const bool head = (parts & TW_NETWORK_HEAD) != 0 &&
+                      (id->hid_dim != own.hid_dim || id->dim != own.dim || strcmp(id->proj_norm, own.proj_norm) != 0 ||
+                       id->last_norm != own.last_norm);
     if (backbone || head)
         return tw_fail("%s: a checkpoint of another network: %s, where %s is wanted", tw_checkpoint_path(f), id->text, own.text);
     return 0;

@@ -1,8 +1,8 @@
 /* Networks and files of weights: which network a file holds, its weights into a network, a network's tensors for a file.
  *
  * Names understood, of a backbone: the official state dict ("backbone.conv1.weight"), torchvision's ("conv1.weight"; "fc." is
- * its classifier), both also behind "module."; of a head: "projection_heads.", also behind "module.". Other tensors (an optimizer's, a
- * teacher's) are ignored. */
+ * its classifier), timm's and DINO's ("blocks.0.norm1.weight"), all also behind "module."; of a head: "projection_heads.", also
+ * behind "module.". Other tensors (an optimizer's, a teacher's) are ignored. */
 #ifndef TW_CHECKPOINT_NETWORK_H
 #define TW_CHECKPOINT_NETWORK_H
 
@@ -12,9 +12,9 @@
 /* Parts, to be or-ed; CLASSIFIER is "fc."; with TEACHER those of the file's momentum encoder ("teacher.") instead of the model's. */
 enum { TW_NETWORK_BACKBONE = 1, TW_NETWORK_HEAD = 2, TW_NETWORK_TEACHER = 4, TW_NETWORK_CLASSIFIER = 8 };
 
-/* Finds out which network the file holds and fills backbone, small_stem, head (whether there is one), hid_dim, dim, act, drop;
- * the other members of *c are left alone. Names and shapes of the tensors tell all but act and drop, which are taken from the
- * metadata ("relu" and 0 where it lacks them). Metadata that contradicts the tensors is an error, as is a network that this
+/* Finds out which network the file holds and fills backbone, small_stem, patch_size, pos_grid, head (whether there is one), hid_dim,
+ * dim, proj_norm, lbn_type, act, drop; the other members of *c are left alone. Names and shapes of the tensors tell all but act and
+ * drop, which are taken from the metadata ("relu" and 0 where it lacks them). Metadata that contradicts the tensors is an error, as is a network that this
  * version cannot run: the message says what it is. 0, or -1 and tw_error(). Strings are static. */
 int tw_network_config(tw_net_config *c, const tw_checkpoint *f);
 /* The same of the network that parts names: the model (0) or TW_NETWORK_TEACHER. */
@@ -24,13 +24,14 @@ int tw_network_config_of(tw_net_config *c, const tw_checkpoint *f, unsigned part
  * where there is none. */
 int tw_network_text(char *text, size_t size, const tw_checkpoint *f);
 
-/* What tw_network_config reads back, as metadata for tw_safetensors_write: backbone, small_stem (0 or 1) and, with a head,
- * hid_dim, dim, act, drop. pair[0 .. n-1] point into *d and *c. */
-enum { TW_NETWORK_PAIRS = 6 };
+/* What tw_network_config reads back, as metadata for tw_safetensors_write: backbone, small_stem (0 or 1), patch_size of a vision
+ * transformer and, with a head, hid_dim, dim, act, drop, proj_norm unless it is bn, lbn_type if it is identity. pair[0 .. n-1]
+ * point into *d and *c. */
+enum { TW_NETWORK_PAIRS = 9 };
 typedef struct {
     const char *pair[TW_NETWORK_PAIRS][2];
     int n;
-    char hid_dim[16], dim[16], drop[32];
+    char hid_dim[16], dim[16], drop[32], patch_size[16];
 } tw_network_description;
 void tw_network_describe(tw_network_description *d, const tw_net_config *c);
 

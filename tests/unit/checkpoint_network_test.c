@@ -221,10 +221,12 @@ static void refusals(tw_net *net)
     add(&deep, "backbone.conv1.weight", 64, 3, 7, 7);
     add_blocks(&deep, "conv3.weight", r200);
     config_fails(&deep, NULL, NULL, "a ResNet of 3, 3, 3, 3 bottleneck blocks, 64 channels wide, which this version cannot run");
-    add(&wide, "backbone.conv1.weight", 128, 3, 3, 3);
+    add(&wide, "backbone.conv1.weight", 192, 3, 3, 3);
     add_blocks(&wide, "conv3.weight", r34);
-    config_fails(&wide, NULL, NULL, "a ResNet of 3, 4, 6, 3 bottleneck blocks, 128 channels wide");
+    config_fails(&wide, NULL, NULL, "a ResNet of 3, 4, 6, 3 bottleneck blocks, 192 channels wide");
     load_fails(net, &wide, "where resnet18 is wanted");
+    wide.t[0].tensor.dim[0] = 128;
+    accepted(&wide, "", "resnet50w2");
     add(&vit, "patch_embed.proj.weight", 6, 3, 2, 2);
     add(&vit, "blocks.0.norm1.weight", 6, 0, 0, 0);
     config_fails(&vit, NULL, NULL, "a vision transformer of 1 blocks, 6 channels wide, which this version cannot run");
@@ -232,6 +234,65 @@ static void refusals(tw_net *net)
     config_fails(&none, NULL, NULL, "no network known here");
     none.n = 0;
     config_fails(&none, NULL, NULL, "no tensor in it");
+}
+
+static void write_net(tw_net *net, const tw_net_config *c, unsigned parts, const char *rename)
+{
+    tw_named_tensor *t = tw_calloc((size_t)tw_net_params(net), sizeof *t);
+    char(*name)[96] = tw_calloc((size_t)tw_net_params(net), sizeof *name);
+    tw_network_description d;
+    const int n = tw_network_tensors(t, net, parts);
+    for (int i = 0; i < n && rename != NULL; i++) {
+        snprintf(name[i], sizeof name[i], "%s%s", rename, t[i].name);
+        t[i].name = name[i];
+    }
+    tw_network_describe(&d, c);
+    CHECK(tw_safetensors_write(path, t, n, (const char *const(*)[2])d.pair, rename == NULL ? d.n : 0) == 0);
+    free(t);
+    free(name);
+}
+
+/* A vision transformer with a head out of the ordinary: told by its tensors, loaded, refused where anything differs. */
+static void vit(void)
+{
+    const tw_net_config c = {.backbone = "vit_t", .patch_size = 8, .pos_grid = 5, .head = true, .hid_dim = 24, .dim = 10,
+                             .act = "gelu", .proj_norm = "ln", .lbn_type = "identity", .precision = TW_F32, .seed = 2, .threads = 1};
+    tw_net_config found = {0}, other = c;
+    tw_net *net = new_net(c);
+    char text[256];
+    write_net(net, &c, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD, NULL);
+    tw_checkpoint *f = tw_checkpoint_open(path);
+    CHECK(f != NULL && tw_network_config(&found, f) == 0 && tw_network_text(text, sizeof text, f) == 0);
+    CHECK(strcmp(found.backbone, "vit_t") == 0 && found.patch_size == 8 && found.pos_grid == 5 &&
+          strcmp(found.proj_norm, "ln") == 0 && strcmp(found.lbn_type, "identity") == 0 && strcmp(found.act, "gelu") == 0);
+    CHECK(strcmp(text, "vit_t (patches of 8 px, positions for 5 x 5) with a head of 24 and 10 units, LayerNorm inside, no last "
+                       "norm") == 0);
+    other.seed = 3;
+    tw_net *same = new_net(other);
+    CHECK(!same_weights(net, same, "") && tw_network_load(same, f, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD) == 0);
+    CHECK(same_weights(net, same, ""));
+    tw_net_free(same);
+    for (int i = 0; i < 4; i++) {
+        other = c;
+        other.patch_size = i == 0 ? 4 : 8;
+        other.pos_grid = i == 1 ? 4 : 5;
+        other.proj_norm = i == 2 ? "none" : "ln";
+        other.lbn_type = i == 3 ? "bn" : "identity";
+        tw_net *wrong = new_net(other);
+        CHECK(tw_network_load(wrong, f, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD) != 0);
+        CHECK(says("a checkpoint of another network: vit_t"));
+        tw_net_free(wrong);
+    }
+    tw_checkpoint_close(f);
+    write_net(net, &c, TW_NETWORK_BACKBONE, "module."); /* as timm and DINO name them */
+    f = tw_checkpoint_open(path);
+    other.seed = 4;
+    other.head = false;
+    same = new_net(other);
+    CHECK(f != NULL && tw_network_load(same, f, TW_NETWORK_BACKBONE) == 0 && same_weights(net, same, "backbone."));
+    tw_checkpoint_close(f);
+    tw_net_free(same);
+    tw_net_free(net);
 }
 
 int main(void)
@@ -244,6 +305,7 @@ int main(void)
     names_and_types(net, other, "");
     names_and_types(net, other, "module.backbone.");
     refusals(net);
+    vit();
     tw_net_free(net);
     tw_net_free(other);
     unlink(path);
