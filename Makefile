@@ -5,7 +5,7 @@ DEST = $(DESTDIR)$(PREFIX)
 CC ?= gcc
 OPT ?= -O3
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
-CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -g $(OPT) -ffp-contract=off $(WARN) $(WERROR) -Ilib -fPIC -MMD -MP $(CFLAGS)
+CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -g $(OPT) -ffp-contract=off $(WARN) $(WERROR) -Ilib -I$B/proto -fPIC -MMD -MP $(CFLAGS)
 B ?= build
 BIN ?= bin
 MPICC ?= mpicc
@@ -16,14 +16,15 @@ LIB_SRC = $(foreach d,$(LIB_DIRS),$(wildcard lib/$d/*.c))
 CPU_SRC = $(wildcard lib/cpu/*.c)
 PROGRAMS = $(patsubst src/%.c,$(BIN)/%,$(wildcard src/*.c))
 UNIT = $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*_test.c))
-LIB_OBJ = $(LIB_SRC:%.c=$B/%.o)
+PROTO_OBJ = $(patsubst lib/%.proto,$B/proto/%.pb-c.o,$(wildcard lib/*/*.proto))
+LIB_OBJ = $(LIB_SRC:%.c=$B/%.o) $(PROTO_OBJ)
 CPU_OBJ = $(CPU_SRC:%.c=$B/%.o)
 # Only where Open MPI's compiler wrapper is.
 MPI_SO = $(if $(shell command -v $(MPICC)),$(BIN)/libtwist-mpi.so)
-LDLIBS = -lmsgpackc -ljpeg -lpng -lwebpdemux -lwebp -lgif -lzstd -lz -lcjson -lpthread -ldl -lm
+LDLIBS = -lmsgpackc -ljpeg -lpng -lwebpdemux -lwebp -lgif -lzstd -lz -lcjson -lprotobuf-c -lpthread -ldl -lm
 # What `make lint` and `make fuzz` want beside these.
 DEBIAN_DEV = cppcheck clang libclang-rt-14-dev
-DEBIAN = gcc make pkg-config libdnnl-dev libmsgpack-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev libzstd-dev zlib1g-dev libcjson-dev librandom123-dev libzmq3-dev \
+DEBIAN = gcc make pkg-config libdnnl-dev libmsgpack-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev libzstd-dev zlib1g-dev libcjson-dev libprotobuf-c-dev protobuf-c-compiler librandom123-dev libzmq3-dev \
 	libopenmpi-dev openmpi-bin bats bats-support bats-assert mandoc
 
 .DEFAULT_GOAL = all
@@ -36,6 +37,13 @@ help: ## help: this list
 $B/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) $(if $(filter lib/cpu/%,$<),-fopenmp) -c $< -o $@
+# Messages in protobuf: protoc-c writes their C, which is compiled without our warnings.
+$B/proto/%.pb-c.c $B/proto/%.pb-c.h: lib/%.proto
+	@mkdir -p $(@D)
+	protoc-c --proto_path=lib --c_out=$B/proto $<
+$B/proto/%.pb-c.o: $B/proto/%.pb-c.c
+	$(CC) -std=c11 -g $(OPT) -fPIC -I$B/proto $(CFLAGS) -c $< -o $@
+$B/lib/report/events.o: $B/proto/report/event.pb-c.h
 $B/libtwist.a: $(LIB_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^

@@ -1,6 +1,7 @@
 /* twist-train: TWIST pre-training on a views stream. */
 #include "core/program.h"
 #include "train/args.h"
+#include "train/bad_batch.h"
 #include "train/folder.h"
 #include "train/learner.h"
 #include "train/log.h"
@@ -8,21 +9,24 @@
 #include "train/pace.h"
 #include "train/schedule.h"
 #include "train/step.h"
+#include "train/watch.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static const char usage[] =
     "usage: twist-train -o DIR [OPTION...] < VIEWS\n"
-    "TWIST pre-training: checkpoint.safetensors, backbone.safetensors, log.jsonl, args.json in DIR.\n"
+    "TWIST pre-training: checkpoint.safetensors, backbone.safetensors, log.jsonl, events, args.json in DIR.\n"
     "  -o, --output DIR, -i, --input ENDPOINT (-)      --resume: go on from DIR/checkpoint.safetensors\n"
     "  --init FILE (weights)    --seed N (0)           --max-steps N (of the whole run; 0: no limit)\n"
+    "  --stop-on-nan 0|1 (1; 0: a batch whose numbers are not finite is passed over)\n"
     "  --save-every N: steps between checkpoints (0: an epoch)    --epoch-samples N: where the stream does not say\n"
     " network: --backbone resnet18|34|50|200|50w2|50w4|50w5|200w2, vit_t|s|b (resnet50)   --small-stem (for 64 px and less)\n"
-    "  --dim N (32768)  --hid-dim N (4096)  --act relu|gelu (relu)  --drop P (0)  --patch-size N (16)  --drop-path P (0)\n"
+    "  --dim N (4096)  --hid-dim N (4096)  --act relu|gelu (relu)  --drop P (0)  --patch-size N (16)  --drop-path P (0)\n"
     "  --lbn-type bn|syncbn|identity (bn)  --bunch-size N (256)  --proj-norm bn|ln|none (bn)  --proj-trunc-init\n"
     " loss: --lam1 X (0)  --lam2 X (1)  --tau X (1)\n"
-    "  self-labeling from --mme-epochs N (800) on: --quantile X (0.5)  --quantile-end X (0.6)  --threshold X (0.5)\n"
+    "  --crops-interact-style sparse|self_label (sparse; self_label: labels from the first epoch on)\n"
+    "  self-labeling from --mme-epochs N (800) on: --quantile X (0.5)  --quantile-end X (0.6)  --threshold X (0)\n"
     " teacher: --use-momentum-encoder 0|1 (0)  --momentum-start X (0.996)  --momentum-end X (1)\n"
     " steps: --epochs N (850)  --batch-size N per rank (128)  --optim lars|sgd|admw (lars)  --clip-norm X (0: off)\n"
     "  --lr X (0.5) and --lr-sl X (0.05), each times the batch of all ranks / 256; --lr-wbr X (1): lr / X for biases and norms\n"
@@ -30,6 +34,8 @@ static const char usage[] =
     " machine: --device auto|cpu|cuda (auto)  --precision auto|fp32|bf16|fp16 (auto)  -j, --threads N (all)\n"
     "  -h, --help  -V, --version  -q, --quiet  -v, --verbose  --progress\n"
     "SIGINT, SIGTERM, SIGUSR1: a checkpoint after the step in hand, exit 75.\n";
+
+enum { MOST_UNUSABLE = 10 }; /* batches passed over in a row before the run is given up */
 
 struct run {
     tw_train_options o;
@@ -41,7 +47,9 @@ struct run {
     tw_loader *loader;
     tw_step *step;
     tw_monitor *monitor;
-    tw_jsonl *log;
+    tw_runlog *log;
+    tw_watch watch;
+    int unusable;       /* batches in a row whose numbers were not finite */
     tw_schedule schedule;
     tw_pace pace;
     int64_t saved_step; /* of the last checkpoint; -1: none */
@@ -115,11 +123,10 @@ static void open_run(struct run *r)
     else if (o->init != NULL)
         load_weights(r);
     r->first_step = r->state->step;
-    char *path = tw_folder_file(&r->folder, "log.jsonl");
-    r->log = path != NULL ? tw_jsonl_open(path, r->folder.there ? r->state->step : -1) : NULL;
+    r->watch = (tw_watch)TW_WATCH_NEW;
+    r->log = tw_runlog_open(o->output, r->folder.there ? r->state->step : -1);
     if (r->log == NULL || tw_folder_write(&r->folder, "args.json", r->args) != 0)
         tw_die_error();
-    free(path);
 }
 
 static bool finished(const struct run *r)
@@ -175,24 +182,37 @@ static void show_progress(const struct run *r, const tw_step_result *s)
                     tw_pace_text(text, sizeof text, &r->pace, r->state->step, r->o.batch_size * tw_step_views(r->step), "views"));
 }
 
-static void log_step(struct run *r, const tw_step_plan *p, const tw_step_result *s)
+static void log_step(struct run *r, const tw_step_plan *p, const tw_step_result *s, bool taken)
 {
     const tw_pace_step pace = tw_pace_next(&r->pace, tw_loader_waited(r->loader));
-    if (tw_log_step(r->log, r->state->step, r->state->at.epoch, p, s, r->o.batch_size, tw_step_views(r->step), &pace) != 0)
+    if (tw_log_step(r->log, r->state->step, r->state->at.epoch, p, s, taken, r->o.batch_size, tw_step_views(r->step), &pace) != 0)
         tw_die_error();
+}
+
+/* The first epoch of self-labeling. */
+static int64_t labels_from(const struct run *r)
+{
+    return r->o.self_label ? 0 : r->o.mme_epochs;
 }
 
 static void log_epoch(struct run *r)
 {
+    char text[160];
     tw_epoch_summary e;
     const int64_t epoch = r->state->at.epoch;
     if (r->monitor == NULL)
         return;
-    if (tw_monitor_epoch(&e, r->monitor) != 0 || (e.steps > 0 && tw_log_epoch(r->log, epoch, &e) != 0))
+    if (tw_monitor_epoch(&e, r->monitor) != 0)
         tw_die_error();
-    if (e.steps > 0)
-        tw_note(1, "epoch %lld: loss %.4f, kl %.4f, eh %.4f, he %.4f, agreement %.1f %%, nmi %.3f", (long long)epoch, e.mean.loss,
-                e.mean.kl, e.mean.eh, e.mean.he, 100 * e.agreement, e.nmi);
+    if (e.steps == 0)
+        return;
+    const char *warning = tw_watch_epoch(text, sizeof text, &r->watch, &e, e.steps * r->o.batch_size, r->o.dim, epoch >= labels_from(r));
+    if (tw_log_epoch(r->log, epoch, r->state->step, &e, warning) != 0)
+        tw_die_error();
+    tw_note(1, "epoch %lld: loss %.4f, kl %.4f, eh %.4f, he %.4f, agreement %.1f %%, nmi %.3f", (long long)epoch, e.mean.loss,
+            e.mean.kl, e.mean.eh, e.mean.he, 100 * e.agreement, e.nmi);
+    if (warning != NULL)
+        tw_warn("epoch %lld: %s", (long long)epoch, warning);
 }
 
 /* Goes on to the beginning of an epoch. */
@@ -207,13 +227,22 @@ static void turn_to(struct run *r, int64_t epoch)
         save(r);
 }
 
-static void refuse_numbers(struct run *r, const tw_step_result *s)
+/* The loss or the gradient is not finite: the batch is kept for whoever wants to look at it, and the run ends or passes it over. */
+static void refuse_numbers(struct run *r, const tw_batch *b, const tw_step_result *s)
 {
+    char *path = tw_folder_file(&r->folder, "bad-batch.tws");
     tw_progress_end();
+    if (path == NULL || tw_bad_batch_save(path, b, tw_loader_header(r->loader), tw_program_command()) != 0)
+        tw_die_error();
+    tw_complain("%s: step %lld, epoch %lld: the loss is %g, the gradient's norm %g; the step was not taken; %s has the batch",
+                tw_loader_name(r->loader), (long long)r->state->step + 1, (long long)r->state->at.epoch, s->terms.loss, s->gradient_norm, path);
+    free(path);
+    if (!r->o.stop_on_nan && ++r->unusable < MOST_UNUSABLE)
+        return;
     save_if_new(r);
-    tw_die("%s: step %lld, epoch %lld: the loss is %g, the gradient's norm %g; the step was not taken, %s is of step %lld",
-           tw_loader_name(r->loader), (long long)r->state->step, (long long)r->state->at.epoch, s->terms.loss, s->gradient_norm,
-           r->folder.checkpoint, (long long)r->saved_step);
+    if (!r->o.stop_on_nan)
+        tw_die("%d batches in a row: the run has diverged; %s is as it was before them", r->unusable, r->folder.checkpoint);
+    tw_die("%s is of step %lld; --stop-on-nan=0 passes such batches over", r->folder.checkpoint, (long long)r->saved_step);
 }
 
 static void train_on(struct run *r, const tw_batch *b)
@@ -221,8 +250,8 @@ static void train_on(struct run *r, const tw_batch *b)
     const tw_step_plan p = {
         .lr = tw_schedule_lr(&r->schedule, b->epoch, r->state->iteration),
         .weight_decay = tw_schedule_weight_decay(&r->schedule, b->epoch, r->state->iteration),
-        .self_label = b->epoch >= r->o.mme_epochs,
-        .confidence = {tw_schedule_quantile(&r->schedule, r->o.quantile, r->o.quantile_end, b->epoch, r->state->iteration),
+        .self_label = b->epoch >= labels_from(r),
+        .confidence = {tw_schedule_quantile(&r->schedule, r->o.quantile, r->o.quantile_end, labels_from(r), b->epoch, r->state->iteration),
                        r->o.threshold},
         .number = r->state->step,
         .momentum = tw_schedule_momentum(&r->schedule, r->o.momentum_start, r->o.momentum_end, b->epoch, r->state->iteration),
@@ -231,13 +260,15 @@ static void train_on(struct run *r, const tw_batch *b)
     const int rc = tw_step_run(r->step, &s, b->pictures, &p);
     if (rc < 0)
         tw_die_error();
-    if (rc == 0)
-        refuse_numbers(r, &s);
     const tw_plan *plan = tw_step_plan_of(r->step);
-    if (tw_monitor_step(r->monitor, &s.terms, tw_plan_logits(plan), tw_plan_raw_logits(plan), b->label) != 0)
+    if (rc == 0)
+        refuse_numbers(r, b, &s);
+    else if (tw_monitor_step(r->monitor, &s.terms, tw_plan_logits(plan), tw_plan_raw_logits(plan), b->label) != 0)
         tw_die_error();
+    else
+        r->unusable = 0;
     r->state->step++;
-    log_step(r, &p, &s);
+    log_step(r, &p, &s, rc == 1);
     show_progress(r, &s);
     r->state->at = b->next;
     r->state->iteration++;
@@ -305,7 +336,7 @@ int main(int argc, char **argv)
         tw_die("%s: ended after %lld of %lld epochs; %s has what was learned", tw_loader_name(r.loader), (long long)r.state->at.epoch,
                (long long)r.o.epochs, r.folder.checkpoint);
     end_stream(&r);
-    if (tw_jsonl_close(r.log) != 0)
+    if (tw_runlog_close(r.log) != 0)
         tw_die_error();
     tw_note(1, "%lld steps, %.0f s, waited %.1f s for views", (long long)(r.state->step - r.first_step), tw_now() - r.pace.start,
             tw_loader_waited(r.loader));

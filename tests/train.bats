@@ -177,14 +177,6 @@ straight() {
     [ -s run/checkpoint.safetensors ]
 }
 
-@test "a loss that is not finite stops the run; the checkpoint is of the step before" {
-    run twist-train -i "$VIEWS" -o run $SMALL --lr=1e40 --warmup-epochs=0 --save-every=1000
-    echo "$output"
-    [ "$status" -eq 1 ]
-    [[ "$output" == *"the step was not taken"* ]]
-    [ -s run/checkpoint.safetensors ]
-}
-
 @test "streams that cannot be trained on: another kind, one view, views of other sizes, too few samples, broken records" {
     twist-decode -q "$BATS_FILE_TMPDIR/photos" -o images.tws
     run twist-train -i images.tws -o run $SMALL

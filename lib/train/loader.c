@@ -46,7 +46,8 @@ static int shape(tw_batch *t, const tw_sample *s, int B)
     t->group = tw_calloc((size_t)s->n_views, sizeof *t->group);
     t->pictures = tw_calloc((size_t)s->n_views, sizeof *t->pictures);
     t->label = tw_calloc((size_t)B, sizeof *t->label);
-    if (t->group == NULL || t->pictures == NULL || t->label == NULL)
+    t->row = tw_calloc((size_t)B, sizeof *t->row);
+    if (t->group == NULL || t->pictures == NULL || t->label == NULL || t->row == NULL)
         return -1;
     for (int v = 0; v < s->n_views; v++) {
         tw_view_group *g = &t->group[t->n_groups > 0 ? t->n_groups - 1 : 0];
@@ -87,6 +88,14 @@ static int put(tw_batch *t, const tw_sample *s, int row)
             memcpy(t->pictures[i] + ((size_t)k * (size_t)t->B + (size_t)row) * bytes, s->views[v].data, bytes);
         }
     }
+    tw_batch_row *r = &t->row[row];
+    if (tw_grow(&r->key, &r->key_cap, s->key_size, 1) != 0)
+        return -1;
+    if (s->key_size > 0)
+        memcpy(r->key, s->key, s->key_size);
+    r->key_size = s->key_size;
+    r->index = s->index;
+    r->pos = s->pos;
     t->label[row] = s->label > INT32_MAX ? -1 : (int32_t)s->label;
     return 0;
 }
@@ -244,6 +253,9 @@ void tw_loader_close(tw_loader *b)
         tw_batch *t = &b->job[i].batch;
         for (int k = 0; k < t->n_groups; k++)
             free(t->pictures[k]);
+        for (int k = 0; t->row != NULL && k < t->B; k++)
+            free(t->row[k].key);
+        free(t->row);
         free(t->group);
         free(t->pictures);
         free(t->label);

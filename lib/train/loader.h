@@ -11,11 +11,19 @@ typedef struct {
     int64_t epoch, sample;
 } tw_position;
 
+/* Which sample a row of a batch is. */
+typedef struct {
+    char *key;
+    size_t key_size, key_cap;
+    int64_t index, pos;
+} tw_batch_row;
+
 typedef struct {
     int B, V, n_groups;
     tw_view_group *group;    /* runs of equal sizes, as in the stream's views */
     uint8_t **pictures;      /* per group: u8 [n_views*B,H,W,3], view-major: as tw_plan_forward takes them */
     int32_t *label;          /* [B], -1: nil */
+    tw_batch_row *row;       /* [B] */
     int64_t epoch;
     tw_position next;        /* after this batch */
 } tw_batch;

@@ -2,16 +2,17 @@
 #ifndef TW_TRAIN_LOG_H
 #define TW_TRAIN_LOG_H
 
-#include "report/jsonl.h"
+#include "report/runlog.h"
 #include "train/monitor.h"
 #include "train/pace.h"
 #include "train/step.h"
 
-/* A step done, the step-th of the run, on a batch of B samples of `views` views. 0, or -1 and tw_error(). */
-int tw_log_step(tw_jsonl *log, int64_t step, int64_t epoch, const tw_step_plan *p, const tw_step_result *s, int B, int views,
+/* A step done, the step-th of the run, on a batch of B samples of `views` views; not taken: passed over, as its numbers
+ * were not finite. 0, or -1 and tw_error(). */
+int tw_log_step(tw_runlog *log, int64_t step, int64_t epoch, const tw_step_plan *p, const tw_step_result *s, bool taken, int B, int views,
                 const tw_pace_step *pace);
 
-/* The epoch that ended. 0, or -1 and tw_error(). */
-int tw_log_epoch(tw_jsonl *log, int64_t epoch, const tw_epoch_summary *e);
+/* The epoch that ended with that step; warning: what is wrong with it, or NULL. 0, or -1 and tw_error(). */
+int tw_log_epoch(tw_runlog *log, int64_t epoch, int64_t step, const tw_epoch_summary *e, const char *warning);
 
 #endif

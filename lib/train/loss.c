@@ -1,8 +1,8 @@
 /* With p_v the probabilities of view v of one sample, L = log(p + eps), P = 2V - 3 pairs: view v = 0, 1 meets all others, every
  * other view meets 0 and 1. For one pair KL(p, q) + KL(q, p) = sum (p - q)(log p - log q), whose derivative by p is
  * (Lp - Lq) + (p - q) / (p + eps); over the partners of a view these add up to sums over all views, so that the gradient
- * costs O(V), not O(V^2). With a teacher's probabilities t_0, t_1 there are 2 (V - 1) pairs, whose KL(t, p) has the derivative
- * -t / (p + eps) by p. */
+ * costs O(V), not O(V^2). With a teacher's probabilities t_0, t_1 there are 2 (V - 1) pairs, whose KL(t, s) has the derivative
+ * -t / (s + eps) by s; as the official code does, kl then is of the probabilities at temperature tau. */
 #include "train/loss.h"
 
 #include "core/error.h"
@@ -26,7 +26,7 @@ struct tw_loss {
     float *sum, *sum_log; /* over the views of one sample: [K] */
     float *g;        /* of one row: [K] */
     const float *taught; /* of the call under way: the teacher's logits [2*B,K]; NULL: none */
-    float *t;        /* the teacher's probabilities of one sample: [2,K] */
+    float *t;        /* the teacher's probabilities of one sample, at temperature tau: [2,K] */
 };
 
 tw_loss *tw_loss_new(const tw_loss_weights *w, int V, int B, int K, tw_comm *comm)
@@ -133,37 +133,37 @@ static double diversity(tw_loss *l)
     return he;
 }
 
-/* The divergences of sample b from the teacher, added up; fills log_p and t. */
+/* The divergences of sample b from the teacher, added up; fills t and, of s, log_p. */
 static double taught_consistency(tw_loss *l, int b)
 {
     const int K = l->K;
     double total = 0;
     for (int t = 0; t < 2; t++) {
         float *q = l->t + (size_t)t * (size_t)K;
-        tw_softmax(q, l->taught + ((size_t)t * (size_t)l->B + (size_t)b) * (size_t)K, K, 1);
+        tw_softmax(q, l->taught + ((size_t)t * (size_t)l->B + (size_t)b) * (size_t)K, K, (float)(1 / l->w.tau));
         for (int k = 0; k < K; k++) /* meets all views but one */
             total += (l->V - 1) * (double)q[k] * (double)logf(q[k] + EPS);
     }
     for (int v = 0; v < l->V; v++) {
-        const float *p = row(l->p, l, v, b), *t0 = l->t, *t1 = l->t + K;
+        const float *s = row(l->s, l, v, b), *t0 = l->t, *t1 = l->t + K;
         const float with0 = v == 0 ? 0 : 1, with1 = v == 1 ? 0 : 1;
         float *log_p = l->log_p + (size_t)v * (size_t)K;
         for (int k = 0; k < K; k++) {
-            log_p[k] = logf(p[k] + EPS);
+            log_p[k] = logf(s[k] + EPS);
             total -= (double)(with0 * t0[k] + with1 * t1[k]) * (double)log_p[k];
         }
     }
     return total;
 }
 
-/* The derivative by p of view v of its divergences from the teacher, times `scale`. */
-static void taught_gradient(const tw_loss *l, float *restrict g, const float *p, int v, float scale)
+/* The derivative by s of view v of its divergences from the teacher, times `scale`. */
+static void taught_gradient(const tw_loss *l, float *restrict g, const float *s, int v, float scale)
 {
     const int K = l->K;
     const float *t0 = l->t, *t1 = l->t + K;
     const float from0 = v == 0 ? 0 : scale, from1 = v == 1 ? 0 : scale;
     for (int k = 0; k < K; k++)
-        g[k] = -(from0 * t0[k] + from1 * t1[k]) / (p[k] + EPS);
+        g[k] = -(from0 * t0[k] + from1 * t1[k]) / (s[k] + EPS);
 }
 
 /* The divergences of sample b, added up; fills log_p, sum and sum_log. */
@@ -241,15 +241,16 @@ static double sample(tw_loss *l, float *dlogits, int b)
         const float eh_scale = (float)(weight(l, v) * (1 + l->w.lam1) / global);
         float *d = row(dlogits, l, v, b), *g = l->g;
         memset(d, 0, (size_t)K * sizeof *d);
+        const bool of_s = l->taught != NULL || s == p; /* kl is of the same probabilities as eh and he */
         if (l->taught != NULL)
-            taught_gradient(l, g, p, v, kl_scale);
+            taught_gradient(l, g, s, v, kl_scale);
         else
             consistency_gradient(l, g, p, v, b, kl_scale);
-        if (s != p) {
+        if (!of_s) {
             through_softmax(d, p, g, K, 1);
             memset(g, 0, (size_t)K * sizeof *g);
         }
-        eh += weight(l, v) * entropy_gradient(g, s, s == p ? l->log_p + at : NULL, l->dmean + at, K, eh_scale);
+        eh += weight(l, v) * entropy_gradient(g, s, of_s ? l->log_p + at : NULL, l->dmean + at, K, eh_scale);
         through_softmax(d, s, g, K, (float)(1 / l->w.tau));
     }
     return eh;

@@ -28,7 +28,7 @@ void tw_loss_free(tw_loss *l);
  * to the derivatives of the loss of the GLOBAL batch (B times ranks): gradients of ranks are to be added, not averaged. Sums
  * are f64 in a fixed order. A loss that is not finite is no error here.
  * teacher: f32 [2*B, K], its logits of views 0 and 1, or NULL: there is none. With it kl is the mean over teacher view t and view
- * v != t of KL(teacher_t, v), eh and he are the means over all V views, and the teacher has no derivatives.
+ * v != t of KL(teacher_t, v) at temperature tau, eh and he are the means over all V views, and the teacher has no derivatives.
  * 0, or -1 and tw_error() (the communicator's). */
 int tw_loss_twist(tw_loss *l, tw_loss_terms *terms, float *dlogits, const float *logits, const float *teacher);
 

@@ -13,11 +13,14 @@ const char *const tw_act_names[] = {"relu", "gelu", NULL};
 const char *const tw_lbn_names[] = {"bn", "syncbn", "identity", NULL};
 const char *const tw_proj_norm_names[] = {"bn", "ln", "none", NULL};
 
+static const char *const styles[] = {"sparse", "self_label", "label", "class", NULL};
+enum { SPARSE, SELF_LABEL };
+
 void tw_train_defaults(tw_train_options *o)
 {
     *o = (tw_train_options){
-        .input = "-", .backbone = "resnet50", .patch_size = 16, .dim = 32768, .hid_dim = 4096, .bunch_size = 256, .lam2 = 1, .tau = 1,
-        .mme_epochs = 800, .quantile = 0.5, .quantile_end = 0.6, .threshold = 0.5, .epochs = 850, .batch_size = 128, .lr = 0.5,
+        .input = "-", .stop_on_nan = true, .backbone = "resnet50", .patch_size = 16, .dim = 4096, .hid_dim = 4096, .bunch_size = 256, .lam2 = 1, .tau = 1,
+        .mme_epochs = 800, .quantile = 0.5, .quantile_end = 0.6, .epochs = 850, .batch_size = 128, .lr = 0.5,
         .lr_sl = 0.05, .lr_wbr = 1, .sl_warmup_epochs = 5, .weight_decay = 1.5e-6, .momentum_start = 0.996, .momentum_end = 1, .threads = tw_processors(),
     };
 }
@@ -32,6 +35,7 @@ int tw_train_rows(tw_opt table[TW_TRAIN_ROWS], tw_train_options *o)
         {0, "seed", TW_OPT_I64, &o->seed, 0, 9e18, NULL},
         {0, "max-steps", TW_OPT_I64, &o->max_steps, 0, 1e15, NULL},
         {0, "save-every", TW_OPT_I64, &o->save_every, 0, 1e15, NULL},
+        {0, "stop-on-nan", TW_OPT_BOOL, &o->stop_on_nan, 0, 0, NULL},
         {0, "epoch-samples", TW_OPT_I64, &o->epoch_samples, 0, 1e12, NULL},
         {0, "backbone", TW_OPT_STRING, &o->backbone, 0, 0, NULL},
         {0, "small-stem", TW_OPT_FLAG, &o->small_stem, 0, 0, NULL},
@@ -48,6 +52,7 @@ int tw_train_rows(tw_opt table[TW_TRAIN_ROWS], tw_train_options *o)
         {0, "lam1", TW_OPT_FLOAT, &o->lam1, -1e6, 1e6, NULL},
         {0, "lam2", TW_OPT_FLOAT, &o->lam2, -1e6, 1e6, NULL},
         {0, "tau", TW_OPT_FLOAT, &o->tau, 1e-3, 1e3, NULL},
+        {0, "crops-interact-style", TW_OPT_CHOICE, &o->crops_interact_style, 0, 0, styles},
         {0, "mme-epochs", TW_OPT_I64, &o->mme_epochs, 0, 1 << 24, NULL},
         {0, "quantile", TW_OPT_FLOAT, &o->quantile, 0, 1, NULL},
         {0, "quantile-end", TW_OPT_FLOAT, &o->quantile_end, 0, 1, NULL},
@@ -79,6 +84,15 @@ int tw_train_settle(tw_train_options *o)
 {
     if (o->output == NULL)
         return tw_fail("-o: which folder is the run to be written to?");
+    if (o->crops_interact_style > SELF_LABEL)
+        return tw_fail("--crops-interact-style=%s: not here; sparse and self_label are", styles[o->crops_interact_style]);
+    o->self_label = o->crops_interact_style == SELF_LABEL;
+    if (o->self_label && tw_opts_given("mme-epochs") && o->mme_epochs < o->epochs)
+        return tw_fail("--crops-interact-style=self_label: labels from the first epoch to the last; --mme-epochs=%lld means a change before "
+                       "epoch %lld",
+                       (long long)o->mme_epochs, (long long)o->epochs);
+    if (o->self_label || o->mme_epochs > o->epochs)
+        o->mme_epochs = o->epochs;
     if (!tw_opts_given("warmup-epochs"))
         o->warmup_epochs = tw_schedule_warmup(o->epochs);
     if (!tw_opts_given("weight-decay-end"))

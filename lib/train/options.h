@@ -13,9 +13,10 @@ extern const char *const tw_device_names[], *const tw_precision_names[], *const 
 /* Named as on the command line; man/twist-train.1 says what each does. */
 typedef struct {
     const char *input, *output, *init, *backbone;
-    bool resume, small_stem, proj_trunc_init, use_momentum_encoder;
+    bool resume, small_stem, proj_trunc_init, use_momentum_encoder, stop_on_nan;
+    bool self_label; /* from the first epoch on: what --crops-interact-style=self_label means */
     int64_t seed, max_steps, save_every, epoch_samples, epochs, mme_epochs, warmup_epochs, sl_warmup_epochs, bunch_size;
-    int dim, hid_dim, act, lbn_type, proj_norm, patch_size, batch_size, optim, device, precision, threads;
+    int crops_interact_style, dim, hid_dim, act, lbn_type, proj_norm, patch_size, batch_size, optim, device, precision, threads;
     double drop, drop_path, lam1, lam2, tau, quantile, quantile_end, threshold, clip_norm, lr, lr_sl, lr_wbr, weight_decay, weight_decay_end;
     double momentum_start, momentum_end;
 } tw_train_options;

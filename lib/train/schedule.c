@@ -33,12 +33,12 @@ double tw_schedule_lr(const tw_schedule *s, int64_t epoch, int64_t it)
     return phase(s->lr_sl, at - first, (double)s->sl_warmup_epochs * n, (double)s->epochs * n - first);
 }
 
-double tw_schedule_quantile(const tw_schedule *s, double q, double q_end, int64_t epoch, int64_t it)
+double tw_schedule_quantile(const tw_schedule *s, double q, double q_end, int64_t first, int64_t epoch, int64_t it)
 {
-    if (epoch < s->mme_epochs)
+    if (epoch < first)
         return q;
-    const double n = (double)s->steps_per_epoch, done = (double)(epoch - s->mme_epochs) * n + (double)it;
-    return q_end + (q - q_end) * cosine(done / ((double)(s->epochs - s->mme_epochs) * n));
+    const double n = (double)s->steps_per_epoch, done = (double)(epoch - first) * n + (double)it;
+    return q_end + (q - q_end) * cosine(done / ((double)(s->epochs - first) * n));
 }
 
 double tw_schedule_momentum(const tw_schedule *s, double start, double end, int64_t epoch, int64_t it)

@@ -19,8 +19,8 @@ int64_t tw_schedule_warmup(int64_t epochs);
  * mme_epochs; then the same from 0 to lr_sl over sl_warmup_epochs and to 0.001 lr_sl at the last epoch's end. */
 double tw_schedule_lr(const tw_schedule *s, int64_t epoch, int64_t it);
 
-/* The quantile of self-labeling's confidences: cosine from q to q_end over the epochs from mme_epochs on; q before them. */
-double tw_schedule_quantile(const tw_schedule *s, double q, double q_end, int64_t epoch, int64_t it);
+/* The quantile of self-labeling's confidences: cosine from q to q_end over the epochs from `first` on. */
+double tw_schedule_quantile(const tw_schedule *s, double q, double q_end, int64_t first, int64_t epoch, int64_t it);
 
 /* The share that a teacher keeps of itself: cosine from start to end over the epochs before mme_epochs, then end. */
 double tw_schedule_momentum(const tw_schedule *s, double start, double end, int64_t epoch, int64_t it);

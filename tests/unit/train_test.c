@@ -9,6 +9,7 @@
 #include "train/schedule.h"
 #include "train/step.h"
 #include "train/teacher.h"
+#include "train/watch.h"
 
 #include <unistd.h>
 
@@ -308,8 +309,8 @@ static void schedules(void)
     CHECK_NEAR(tw_schedule_momentum(&s, 0.9, 1, 0, 0), 0.9, 1e-12);
     CHECK_NEAR(tw_schedule_momentum(&s, 0.9, 1, 10, 0), 0.95, 1e-12);
     CHECK_NEAR(tw_schedule_momentum(&s, 0.9, 1, 20, 0), 1, 0);
-    CHECK_NEAR(tw_schedule_quantile(&s, 0.5, 0.6, 3, 0), 0.5, 0);
-    CHECK_NEAR(tw_schedule_quantile(&s, 0.5, 0.6, 25, 0), 0.55, 1e-12);
+    CHECK_NEAR(tw_schedule_quantile(&s, 0.5, 0.6, 20, 3, 0), 0.5, 0);
+    CHECK_NEAR(tw_schedule_quantile(&s, 0.5, 0.6, 20, 25, 0), 0.55, 1e-12);
 }
 
 /* Agreement, classes and deviations of a batch made by hand. */
@@ -331,6 +332,35 @@ static void monitor(void)
     CHECK_NEAR(e.row_std, (sqrt(8) + sqrt(18) + sqrt(2) + sqrt(50)) / 12, 1e-6);
     CHECK(tw_monitor_epoch(&e, m) == 0 && e.steps == 0);
     tw_monitor_free(m);
+}
+
+/* Each sign by itself, against an epoch that has none. */
+static void watch(void)
+{
+    const tw_epoch_summary sound = {.steps = 10, .mean = {-2, 0.1, 1, 3.1}, .classes = 30, .column_std = 1};
+    const double log_K = log(32);
+    char text[160];
+    tw_watch w = TW_WATCH_NEW;
+    tw_epoch_summary e = sound;
+#define SAYS(word) CHECK(tw_watch_epoch(text, sizeof text, &w, &e, 320, 32, false) != NULL && strstr(text, word) != NULL)
+    CHECK(tw_watch_epoch(text, sizeof text, &w, &e, 320, 32, false) == NULL);
+    e.mean.loss = -2 + 0.24 * log_K;
+    CHECK(tw_watch_epoch(text, sizeof text, &w, &e, 320, 32, false) == NULL);
+    e.mean.loss = -2 + 0.26 * log_K;
+    SAYS("divergence");
+    e = sound, e.column_std = 0.09;
+    SAYS("same logits");
+    e = sound, e.classes = 1;
+    SAYS("1 of 32");
+    e = sound, e.mean.he = 0.04 * log_K;
+    SAYS("mean answer");
+    e = sound, e.mean.eh = 0.995 * log_K;
+    SAYS("uniform");
+    e = sound, e.classes = 10; /* fewer than 1 % of 1000 samples' worth of 4096 classes */
+    CHECK(strstr(tw_watch_epoch(text, sizeof text, &w, &e, 1000, 4096, false), "10 of 1000") != NULL);
+    e = sound, e.mean = (tw_loss_terms){5, NAN, NAN, NAN}; /* another loss, another best */
+    CHECK(tw_watch_epoch(text, sizeof text, &w, &e, 320, 32, true) == NULL);
+#undef SAYS
 }
 
 /* A log goes on behind the step of the checkpoint; later lines and one that was cut are removed. */
@@ -360,6 +390,7 @@ int main(void)
     losses();
     schedules();
     monitor();
+    watch();
     log_lines();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         three_steps(&cases[i]);

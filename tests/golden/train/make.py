@@ -22,10 +22,9 @@ EPS, PROJECTIONS, HIDDEN, CLASSES = 1e-5, 8, 128, 12
 
 def taught_loss(logits, teacher, views, lam1, lam2, tau):
     """The loss with a momentum encoder, whose logits are of the two global views."""
-    f, t = logits.chunk(views), [x.softmax(1) for x in teacher.chunk(2)]
-    p, s = [x.softmax(1) for x in f], [(x / tau).softmax(1) for x in f]
+    s, t = [(x / tau).softmax(1) for x in logits.chunk(views)], [(x / tau).softmax(1) for x in teacher.chunk(2)]
     pairs = [(i, v) for i in range(2) for v in range(views) if i != v]
-    kl = sum((t[i] * ((t[i] + EPS).log() - (p[v] + EPS).log())).sum(1).mean() for i, v in pairs) / len(pairs)
+    kl = sum((t[i] * ((t[i] + EPS).log() - (s[v] + EPS).log())).sum(1).mean() for i, v in pairs) / len(pairs)
     eh = sum(-(x * (x + EPS).log()).sum(1).mean() for x in s) / views
     he = sum(-(x.mean(0) * (x.mean(0) + EPS).log()).sum() for x in s) / views
     return kl + (1 + lam1) * eh - lam2 * he, kl, eh, he
