@@ -1,8 +1,11 @@
 /* twist-embed: features, class logits or probabilities of a network for a stream of views. */
 #include "checkpoint/network.h"
+#include "core/half.h"
 #include "core/mem.h"
 #include "core/pool.h"
 #include "core/program.h"
+#include "eval/classifier.h"
+#include "eval/kept.h"
 #include "stream/reader.h"
 #include "stream/writer.h"
 
@@ -14,8 +17,11 @@ static const char usage[] =
     "usage: twist-embed [options] CHECKPOINT\n"
     "Reads a stream of views, one of each picture (twist-augment --aug=eval), writes one of features.\n"
     "      --output LIST       features, logits, probs: several with commas (default features)\n"
+    "      --head FILE         logits and probs of a classifier in FILE (twist-linear -o, fc of a network)\n"
+    "      --type TYPE         of the numbers written: f32 or f16 (default f32)\n"
     "  -i, --input ENDPOINT    where the views come from: -, a file, pipe:COMMAND (default -)\n"
     "  -o, --out ENDPOINT      where the features go: -, a file (default -)\n"
+    "      --append            go on with the file of --out where an interrupted run left it\n"
     "      --random-init NET   without CHECKPOINT: an untrained resnet18, resnet34 or resnet50\n"
     "      --small-stem        of --random-init: for views of 64 px and less\n"
     "      --seed N            of --random-init (default 0)\n"
@@ -33,14 +39,15 @@ static const char usage[] =
 
 enum { AUTO, CPU, CUDA };
 enum { PRECISION_AUTO, FP32, BF16 };
+enum { F32, F16 };
 enum { BATCHES = 2, PLANS = 4 };
 
 struct opts {
-    const char *input, *output, *checkpoint, *random_init;
+    const char *input, *output, *checkpoint, *random_init, *head;
     tw_strings outputs;
-    bool features, logits, probs, small_stem, pixels, avgpool;
+    bool features, logits, probs, small_stem, pixels, avgpool, append;
     int64_t seed;
-    int batch_size, device, precision, threads, last_blocks;
+    int batch_size, device, precision, threads, last_blocks, type;
     tw_common common;
 };
 
@@ -59,6 +66,8 @@ struct feed {
     tw_reader *reader;
     int batch_size;
     bool is_held, ended;
+    const tw_kept *kept; /* what the output has already */
+    int64_t pass;        /* samples that are passed over therefore */
     tw_sample held; /* a view of another size than those before it: the next batch begins with it */
     int64_t n;
 };
@@ -75,7 +84,11 @@ struct run {
     int K, D; /* pixels: D of the first view */
     struct slot slot[PLANS];
     tw_writer *writer;
-    float *row; /* [D] pixels or [K] probabilities */
+    tw_classifier head;   /* C 0: none */
+    float *head_logits;   /* [batch_size,C] */
+    float *row;           /* [D] pixels or [K] probabilities */
+    uint16_t *half[3];    /* features, logits, probs as f16 */
+    tw_kept kept;
     int64_t batches, done;
 };
 
@@ -97,7 +110,11 @@ static int next(struct feed *f, tw_sample *s)
         f->is_held = false;
         return 1;
     }
-    const int rc = tw_reader_next(f->reader, s);
+    int rc = 1;
+    while ((rc = tw_reader_next(f->reader, s)) == 1 && f->pass > 0)
+        if (--f->pass == 0 && !tw_kept_last(f->kept, s))
+            return tw_fail("%s: %.*s: not what the last sample of the features to be continued was made of", tw_reader_name(f->reader),
+                           (int)(s->key_size < 200 ? s->key_size : 200), s->key);
     if (rc != 1)
         return rc;
     f->n++;
@@ -193,9 +210,18 @@ static void softmax(float *p, const float *x, int K)
         p[k] = (float)((double)p[k] / sum);
 }
 
-static tw_tensor vector(const float *data, int n)
+/* The vector as it is written; number: of the block that it has as f16. NULL in data, and tw_error(): no memory. */
+static tw_tensor vector(struct run *r, const float *data, int n, int number)
 {
-    return (tw_tensor){.dtype = TW_F32, .rank = 1, .dim = {n}, .data = data};
+    tw_tensor t = {.dtype = r->o.type == F16 ? TW_F16 : TW_F32, .rank = 1, .dim = {n}, .data = data};
+    if (r->o.type == F32)
+        return t;
+    if (r->half[number] == NULL)
+        r->half[number] = tw_calloc((size_t)n, sizeof *r->half[number]);
+    if (r->half[number] != NULL)
+        tw_halves_from_floats(r->half[number], data, (size_t)n);
+    t.data = r->half[number];
+    return t;
 }
 
 static bool finite_all(const float *x, int n)
@@ -216,14 +242,12 @@ static int put(struct run *r, const tw_sample *read, const float *features, cons
         return tw_fail("%s: sample %lld (%.*s): the results are not finite", r->o.checkpoint, (long long)r->done + 1,
                        (int)(s.key_size < 200 ? s.key_size : 200), s.key);
     s.features = s.logits = s.probs = (tw_tensor){.data = NULL};
-    if (r->o.features)
-        s.features = vector(features, r->D);
-    if (r->o.logits)
-        s.logits = vector(logits, r->K);
-    if (r->o.probs) {
+    if (r->o.probs)
         softmax(r->row, logits, r->K);
-        s.probs = vector(r->row, r->K);
-    }
+    if ((r->o.features && (s.features = vector(r, features, r->D, 0)).data == NULL) ||
+        (r->o.logits && (s.logits = vector(r, logits, r->K, 1)).data == NULL) ||
+        (r->o.probs && (s.probs = vector(r, r->row, r->K, 2)).data == NULL))
+        return -1;
     r->done++;
     return tw_writer_sample(r->writer, &s);
 }
@@ -263,6 +287,10 @@ static int compute(struct run *r, const struct batch *b)
     if (plan == NULL || tw_plan_forward(plan, pictures, b->n, 0) != 0)
         return -1;
     const float *features = tw_plan_features(plan), *logits = tw_plan_logits(plan);
+    if (r->head.C > 0) {
+        tw_classifier_apply(r->head_logits, &r->head, features, b->n);
+        logits = r->head_logits;
+    }
     for (int i = 0; i < b->n; i++) {
         if (put(r, &b->sample[i], features, logits) != 0)
             return -1;
@@ -277,10 +305,13 @@ static int load(struct run *r, tw_net_config *c)
     tw_checkpoint *f = tw_checkpoint_open(r->o.checkpoint);
     if (f == NULL || tw_network_config(c, f) != 0)
         goto err;
-    if (c->head && !r->o.logits && !r->o.probs)
+    const bool classes = r->o.logits || r->o.probs;
+    if (classes && r->o.head == NULL && !c->head && tw_network_classes(f) > 0)
+        r->o.head = r->o.checkpoint; /* its own classifier */
+    if (!classes || r->o.head != NULL)
         c->head = false;
-    if (!c->head && (r->o.logits || r->o.probs)) {
-        tw_fail("%s: a backbone without a head has no logits or probs", r->o.checkpoint);
+    if (classes && !c->head && r->o.head == NULL) {
+        tw_fail("%s: a backbone without a head has no logits or probs (--head gives it a classifier)", r->o.checkpoint);
         goto err;
     }
     if (r->o.last_blocks > 0 || r->o.avgpool)
@@ -290,12 +321,23 @@ static int load(struct run *r, tw_net_config *c)
     r->net = tw_net_new("cpu", c);
     if (r->net == NULL || tw_network_load(r->net, f, TW_NETWORK_BACKBONE | (c->head ? TW_NETWORK_HEAD : 0)) != 0)
         goto err;
-    r->K = c->dim;
+    r->K = c->head ? c->dim : 0;
     tw_checkpoint_close(f);
     return 0;
 err:
     tw_checkpoint_close(f);
     return -1;
+}
+
+static int open_head(struct run *r)
+{
+    if (tw_classifier_read(&r->head, r->o.head) != 0)
+        return -1;
+    if (r->head.D != r->D)
+        return tw_fail("%s: its classifier wants %d features, %s has %d", r->o.head, r->head.D, r->o.checkpoint, r->D);
+    r->K = r->head.C;
+    r->head_logits = tw_calloc((size_t)r->o.batch_size * (size_t)r->K, sizeof *r->head_logits);
+    return r->head_logits != NULL ? 0 : -1;
 }
 
 static int open_network(struct run *r)
@@ -314,6 +356,8 @@ static int open_network(struct run *r)
     if (r->net == NULL)
         return -1;
     r->D = tw_net_feature_dim(r->net);
+    if (r->o.head != NULL && open_head(r) != 0)
+        return -1;
     r->row = tw_calloc((size_t)r->K, sizeof *r->row);
     return r->row != NULL ? 0 : -1;
 }
@@ -322,12 +366,14 @@ static void show_progress(const struct run *r, const tw_header *h, double start)
 {
     if (!tw_progress_due())
         return;
-    const double rate = (double)r->done / (tw_now() - start);
+    const double rate = (double)r->done / (tw_now() - start), done = (double)(r->done + r->kept.samples);
     const double all = h->samples >= 0 ? (double)h->samples * (double)h->epochs : -1;
+    const double left = (all - done) / rate;
     if (all > 0)
-        tw_progress("%lld of %.0f views, %.1f/s, %.0f s left", (long long)r->done, all, rate, (all - (double)r->done) / rate);
+        tw_progress("%.0f of %.0f views, %.1f/s, ETA %d:%02d:%02d", done, all, rate, (int)(left / 3600), (int)(left / 60) % 60,
+                    (int)left % 60);
     else
-        tw_progress("%lld views, %.1f/s", (long long)r->done, rate);
+        tw_progress("%.0f views, %.1f/s", done, rate);
 }
 
 /* Ends the program with tw_error(); the writer's reader sees no end record. */
@@ -364,19 +410,50 @@ static int pump(struct run *r, struct feed *f, struct batch *batch)
     return 0;
 }
 
+/* What an interrupted run has left, which has to be what this one would have written. true: there is nothing left to do. */
+static bool read_kept(struct run *r)
+{
+    tw_kept *k = &r->kept;
+    const struct opts *o = &r->o;
+    if (tw_kept_read(k, o->output) != 0)
+        tw_die_error();
+    if (k->samples > 0 && ((k->features > 0) != o->features || (k->logits > 0) != o->logits || (k->probs > 0) != o->probs ||
+                           k->half != (o->type == F16)))
+        tw_die("%s: written with other --output or --type", o->output);
+    if (k->complete)
+        tw_warn("%s: complete: %lld samples", o->output, (long long)k->samples);
+    else if (k->samples > 0)
+        tw_warn("%s: going on after %lld samples", o->output, (long long)k->samples);
+    return k->complete;
+}
+
+static int open_writer(struct run *r, const tw_header *h)
+{
+    const char *history = r->o.common.no_history ? NULL : tw_program_command();
+    const tw_kept *k = &r->kept;
+    if (r->o.append && k->bytes > 0 && tw_kept_fits(k, r->o.output, h) != 0)
+        return -1;
+    if (k->samples > 0 && !r->o.pixels && ((k->features > 0 && k->features != r->D) || (k->logits > 0 && k->logits != r->K)))
+        return tw_fail("%s: written with another network", r->o.output);
+    r->writer = r->o.append ? tw_writer_append(r->o.output, h, history, k->bytes, k->samples) : tw_writer_open(r->o.output, h, history);
+    return r->writer != NULL ? 0 : -1;
+}
+
 static void embed(struct run *r)
 {
-    struct feed f = {.batch_size = r->o.batch_size};
+    struct feed f = {.batch_size = r->o.batch_size, .kept = &r->kept};
     struct batch batch[BATCHES] = {{.n = 0}};
-    if (open_network(r) != 0 || (f.reader = tw_reader_open(r->o.input, NULL, NULL)) == NULL)
+    if (strncmp(r->o.input, "pipe:", 5) != 0 || strstr(r->o.input, "%s") == NULL) /* it begins at its beginning */
+        f.pass = r->kept.samples;
+    const tw_place place = {0, 1, r->kept.epoch, r->kept.samples > 0 ? r->kept.pos + 1 : 0};
+    if (open_network(r) != 0 || (f.reader = tw_reader_open(r->o.input, NULL, &place)) == NULL)
         give_up(r);
     tw_header h = *tw_reader_header(f.reader);
     if (h.kind != TW_VIEWS)
         tw_die("%s: a stream of %s, want views (twist-augment --aug=eval makes them)", tw_reader_name(f.reader),
                tw_kind_names[h.kind]);
     h.kind = TW_FEATURES;
-    r->writer = tw_writer_open(r->o.output, &h, r->o.common.no_history ? NULL : tw_program_command());
-    if (r->writer == NULL)
+    if (open_writer(r, &h) != 0)
         give_up(r);
     tw_sample_init(&f.held);
     for (int i = 0; i < BATCHES; i++) {
@@ -388,7 +465,9 @@ static void embed(struct run *r)
     }
     if (pump(r, &f, batch) != 0)
         give_up(r);
-    const int64_t skipped = tw_reader_end(f.reader)->skipped;
+    int64_t skipped = tw_reader_end(f.reader)->skipped;
+    if (r->kept.samples > 0 && h.samples >= 0) /* of the earlier runs too */
+        skipped = h.samples * h.epochs - r->kept.samples - r->done;
     tw_reader_close(f.reader);
     if (tw_writer_finish(r->writer, skipped) != 0)
         tw_die_error();
@@ -421,11 +500,15 @@ static void choose_outputs(struct opts *o)
 static void parse(struct opts *o)
 {
     static const char *const devices[] = {"auto", "cpu", "cuda", NULL}, *const precisions[] = {"auto", "fp32", "bf16", NULL};
+    static const char *const types[] = {"f32", "f16", NULL};
     tw_strings operands = {0};
     const tw_opt table[] = {
         {'i', "input", TW_OPT_STRING, &o->input, 0, 0, NULL},
         {'o', "out", TW_OPT_STRING, &o->output, 0, 0, NULL},
         {0, "output", TW_OPT_LIST, &o->outputs, 0, 0, NULL},
+        {0, "head", TW_OPT_STRING, &o->head, 0, 0, NULL},
+        {0, "type", TW_OPT_CHOICE, &o->type, 0, 0, types},
+        {0, "append", TW_OPT_FLAG, &o->append, 0, 0, NULL},
         {0, "random-init", TW_OPT_STRING, &o->random_init, 0, 0, NULL},
         {0, "small-stem", TW_OPT_FLAG, &o->small_stem, 0, 0, NULL},
         {0, "seed", TW_OPT_I64, &o->seed, 0, 9e18, NULL},
@@ -446,7 +529,13 @@ static void parse(struct opts *o)
     choose_outputs(o);
     if (o->random_init == NULL && (o->small_stem || tw_opts_given("seed")))
         tw_die_usage("--small-stem and --seed go with --random-init");
-    if (operands.n == 0 && (o->logits || o->probs))
+    if (o->head != NULL && o->pixels)
+        tw_die_usage("--head: a classifier of a network's features, not of --pixels");
+    if (o->head != NULL && !o->logits && !o->probs)
+        tw_die_usage("--head: --output=logits or probs asks for what it says");
+    if (o->append && strcmp(o->output, "-") == 0)
+        tw_die_usage("--append: which file? (-o)");
+    if (operands.n == 0 && (o->logits || o->probs) && o->head == NULL)
         tw_die_usage("--output: %s has features only", o->random_init != NULL ? "--random-init" : "--pixels");
     if (operands.n == 0 && (o->last_blocks > 0 || o->avgpool))
         tw_die_usage("--n-last-blocks and --avgpool-patchtokens are for vision transformers");
@@ -459,10 +548,16 @@ int main(int argc, char **argv)
     struct run r = {.o = {.input = "-", .output = "-", .batch_size = 32, .threads = tw_processors()}};
     tw_program_start("twist-embed", argc, argv);
     parse(&r.o);
+    if (r.o.append && read_kept(&r))
+        return TW_EXIT_OK;
     embed(&r);
     for (int i = 0; i < PLANS; i++)
         tw_plan_free(r.slot[i].plan);
     tw_net_free(r.net);
+    tw_classifier_fini(&r.head);
+    for (int i = 0; i < 3; i++)
+        free(r.half[i]);
+    free(r.head_logits);
     free(r.row);
     free(r.o.outputs.item);
     return TW_EXIT_OK;

@@ -144,3 +144,95 @@ refused() { # MESSAGE ARGUMENT...
     [ "$status" -eq 1 ]
     [[ "$output" == *"resnet19: unknown backbone"* ]]
 }
+
+@test "--append: what an interrupted run left, cut anywhere, becomes byte for byte the file of a run never interrupted" {
+    local options="--no-history --output=features,logits --batch-size=4"
+    twist-embed $options -i "$VIEWS" "$WEIGHTS" -o want.emb
+    size=$(stat -c %s want.emb)
+    for cut in 3000 $((size / 2)) $((size - 20)) $size; do
+        head -c $cut want.emb > out.emb
+        twist-embed -q $options -i "$VIEWS" "$WEIGHTS" -o out.emb --append
+        cmp want.emb out.emb
+    done
+    rm out.emb # nothing there: a new file
+    twist-embed -q $options -i "$VIEWS" "$WEIGHTS" -o out.emb --append
+    cmp want.emb out.emb
+    run twist-embed -i nowhere "$WEIGHTS" $options -o out.emb --append
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"out.emb: complete: 15 samples"* ]]
+}
+
+@test "--append after kill -9; the data follow by %s" {
+    mkdir photos
+    for i in 0 1 2 3 4 5 6 7 8 9; do { printf 'P6 32 32 255\n'; head -c 3072 /dev/urandom; } > photos/$i.ppm; done
+    echo broken > photos/55.ppm
+    local input="pipe:twist-decode -q --skip=%s photos | twist-augment -q --aug=eval --resize=32 --size=32"
+    twist-embed -q --no-history -i "${input/--skip=%s/}" "$WEIGHTS" -o want.emb
+    twist-embed -q --no-history -i "pipe:(twist-decode -q photos | twist-augment -q --aug=eval --resize=32 --size=32; sleep 60)" --batch-size=1 "$WEIGHTS" -o out.emb --append &
+    for _ in $(seq 600); do
+        [ "$(stat -c %s out.emb 2> /dev/null || echo 0)" -gt 6000 ] && break
+        sleep 0.05
+    done
+    kill -9 $! && wait $! || true
+    head -c 14000 out.emb > cut.emb && mv cut.emb out.emb
+    twist-embed -q --no-history -i "$input" "$WEIGHTS" -o out.emb --append
+    cmp <(twist-cat --json want.emb) <(twist-cat --json out.emb)
+    twist-cat --json out.emb | tail -n 1 | grep -q '"samples": 10, "skipped": 1'
+}
+
+@test "--append refuses what this command would not have written: other outputs, another network, other data, another kind" {
+    twist-embed -q -i "$ONE" "$WEIGHTS" -o out.emb
+    head -c $(($(stat -c %s out.emb) - 20)) out.emb > cut.emb
+    cp cut.emb keep.emb
+    for more in --output=logits --type=f16 "-i $VIEWS"; do
+        run twist-embed -q -i "$ONE" "$WEIGHTS" -o cut.emb --append $more
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"cut.emb: "* ]]
+        cmp cut.emb keep.emb
+    done
+    run twist-embed -q -i "$ONE" "$WEIGHTS" -o "$ONE" --append
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"a stream of views"* ]]
+    run twist-embed -q -i "$ONE" "$WEIGHTS" --append
+    [ "$status" -eq 2 ]
+}
+
+@test "--type=f16: half the bytes, the nearest numbers of 16 bits, understood by the programs that read features" {
+    twist-embed -q --no-history --output=features,probs -i "$VIEWS" "$WEIGHTS" -o whole.emb
+    twist-embed -q --no-history --output=features,probs -i "$VIEWS" "$WEIGHTS" --type=f16 -o half.emb
+    [ $((2 * $(stat -c %s half.emb))) -lt $(($(stat -c %s whole.emb) + 15 * 400)) ]
+    paste -d '\n' <(twist-cat --json whole.emb | grep key) <(twist-cat --json half.emb | grep key) |
+        sed 's/.*"features": \[//; s/\].*//' | awk -F', ' 'NR % 2 { for (i = 1; i <= NF; i++) a[i] = $i; next }
+            { for (i = 1; i <= NF; i++) { d = a[i] - $i; if (d < 0) d = -d; if (d > a[i] / 2048 + 1e-7) bad++; n++ } } END { exit !(n == 15 * 512 && !bad) }'
+    twist-cat --npy features=half.npy half.emb > /dev/null
+    head -c 100 half.npy | grep -q "'<f2'.*(15, 512"
+    [ "$(twist-cluster whole.emb --kmeans 3 -q | sed 's/.*"iterations": //')" = "$(twist-cluster half.emb --kmeans 3 -q | sed 's/.*"iterations": //')" ]
+}
+
+@test "--head: the logits of a classifier that twist-linear wrote, or of the network's own fc" {
+    mkdir -p photos/a photos/b
+    for i in 0 1 2 3; do
+        { printf 'P6 32 32 255\n'; head -c 3072 /dev/urandom; } > photos/a/$i.ppm
+        { printf 'P6 32 32 255\n'; head -c 3072 /dev/zero; } > photos/b/$i.ppm
+    done
+    twist-decode -q photos | twist-augment -q --aug=eval --resize=32 --size=32 -o views.tws
+    twist-embed -q -i views.tws "$WEIGHTS" -o train.emb
+    twist-linear -q --train train.emb --val train.emb --epochs=5 --lr=0.01 --normalize -o classifier.safetensors > result
+    grep -q '"acc1": 1,' result
+    twist-embed -q --output=features,logits,probs --head classifier.safetensors -i views.tws "$WEIGHTS" -o out.emb
+    twist-cluster -q out.emb | grep -q '"acc": 1,'
+    for more in "--batch-size=1 -j1" "--batch-size=3"; do
+        twist-embed -q --output=features,logits,probs --head classifier.safetensors -i views.tws "$WEIGHTS" -o more.emb $more
+        cmp <(twist-cat --json out.emb | grep key) <(twist-cat --json more.emb | grep key)
+    done
+    twist-finetune -q -i views.tws -o run --weights "$WEIGHTS" --batch-size=4 --epochs=1 --val views.tws > result
+    twist-embed -q --output=probs -i views.tws run/best.safetensors -o own.emb
+    twist-embed -q --output=probs -i views.tws --head run/best.safetensors run/best.safetensors -o other.emb
+    cmp <(twist-cat --json own.emb | grep key) <(twist-cat --json other.emb | grep key)
+    acc=$(sed 's/{"acc1": \([0-9.]*\),.*/\1/' result)
+    twist-cluster -q --match <(echo '{"clusters": 2, "n_classes": 2, "classes": null, "match": [0, 1]}') own.emb | grep -q "\"acc\": $acc,"
+    rm out.emb
+    refused "$WEIGHTS: no classifier" -i views.tws --head "$WEIGHTS" --output=probs "$WEIGHTS"
+    run twist-embed -i views.tws --head classifier.safetensors "$WEIGHTS"
+    [ "$status" -eq 2 ]
+}

@@ -2,6 +2,7 @@
 #include "checkpoint/checkpoint.h"
 
 #include "core/error.h"
+#include "core/half.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -12,15 +13,6 @@ static float from_bits(uint32_t bits)
     float v;
     memcpy(&v, &bits, sizeof v);
     return v;
-}
-
-static float from_f16(uint16_t h)
-{
-    const int exponent = h >> 10 & 31, mantissa = h & 1023;
-    float v = exponent != 0 ? ldexpf((float)(1024 + mantissa), exponent - 25) : ldexpf((float)mantissa, -24);
-    if (exponent == 31)
-        v = mantissa != 0 ? NAN : INFINITY;
-    return h >> 15 != 0 ? -v : v;
 }
 
 double tw_tensor_element(const tw_tensor *t, int64_t i)
@@ -39,7 +31,7 @@ double tw_tensor_element(const tw_tensor *t, int64_t i)
     case TW_U8: return v.u8;
     case TW_I32: return v.i32;
     case TW_I64: return (double)v.i64;
-    case TW_F16: return (double)from_f16(v.u16);
+    case TW_F16: return (double)tw_half_to_float(v.u16);
     case TW_BF16: return (double)from_bits((uint32_t)v.u16 << 16);
     case TW_F32: return (double)v.f32;
     case TW_F64: return v.f64;

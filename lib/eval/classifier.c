@@ -1,9 +1,11 @@
 #include "eval/classifier.h"
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/checkpoint.h"
 #include "core/error.h"
+#include "core/mem.h"
 
 #include <cjson/cJSON.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,4 +54,69 @@ int tw_classifier_write(const char *path, const float *weight, const float *bias
     const int rc = tw_safetensors_write(path, t, 2, all, m);
     free(text);
     return rc;
+}
+
+/* The layer's tensors; NULL: there is none under any of the names. */
+static const tw_tensor *find(const tw_checkpoint *f, const tw_tensor **bias)
+{
+    static const char *const outer[] = {"", "module.", "model.", "state_dict.", "state_dict.module."}, *const name[] = {"fc", "linear", "head"};
+    for (size_t i = 0; i < sizeof outer / sizeof *outer; i++)
+        for (size_t k = 0; k < sizeof name / sizeof *name; k++) {
+            char text[64];
+            snprintf(text, sizeof text, "%s%s.weight", outer[i], name[k]);
+            const tw_tensor *weight = tw_checkpoint_find(f, text);
+            snprintf(text, sizeof text, "%s%s.bias", outer[i], name[k]);
+            *bias = tw_checkpoint_find(f, text);
+            if (weight != NULL && *bias != NULL)
+                return weight;
+        }
+    return NULL;
+}
+
+static int take(tw_classifier *c, const tw_checkpoint *f)
+{
+    const tw_tensor *bias, *weight = find(f, &bias);
+    if (weight == NULL)
+        return tw_fail("no classifier in it (fc.weight, fc.bias)");
+    if (weight->rank != 2 || bias->rank != 1 || weight->dim[0] != bias->dim[0] || weight->dim[0] < 1 || weight->dim[1] < 1 ||
+        weight->dim[0] > 1 << 20 || weight->dim[1] > 1 << 24)
+        return tw_fail("its classifier's weight and bias have no shape of [C,D] and [C]");
+    c->C = (int)weight->dim[0];
+    c->D = (int)weight->dim[1];
+    float *w = tw_calloc((size_t)c->C * (size_t)c->D, sizeof *w);
+    c->bias = tw_calloc((size_t)c->C, sizeof *c->bias);
+    int rc = w == NULL || c->bias == NULL || tw_tensor_to_f32(w, weight) != 0 || tw_tensor_to_f32(c->bias, bias) != 0 ||
+             tw_panels_init(&c->weight, c->C, c->D, NULL) != 0 ? -1 : 0;
+    if (rc == 0)
+        tw_panels_set(&c->weight, w, (size_t)c->D, 1, c->C, c->D, NULL);
+    free(w);
+    return rc;
+}
+
+int tw_classifier_read(tw_classifier *c, const char *path)
+{
+    *c = (tw_classifier){.C = 0};
+    tw_checkpoint *f = tw_checkpoint_open(path);
+    int rc = f != NULL ? take(c, f) : -1;
+    if (f != NULL && rc != 0)
+        tw_fail("%s: %s", path, tw_error());
+    if (rc != 0)
+        tw_classifier_fini(c);
+    tw_checkpoint_close(f);
+    return rc;
+}
+
+void tw_classifier_fini(tw_classifier *c)
+{
+    tw_panels_fini(&c->weight);
+    free(c->bias);
+    *c = (tw_classifier){.C = 0};
+}
+
+void tw_classifier_apply(float *logits, const tw_classifier *c, const float *x, int n)
+{
+    tw_product(logits, (size_t)c->C, x, (size_t)c->D, 1, n, &c->weight, false);
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < c->C; k++)
+            logits[(size_t)i * c->C + k] += c->bias[k];
 }

@@ -4,6 +4,23 @@
 #ifndef TW_EVAL_CLASSIFIER_H
 #define TW_EVAL_CLASSIFIER_H
 
+#include "eval/matrix.h"
+
+typedef struct {
+    int C, D;
+    float *bias;      /* [C] */
+    tw_panels weight; /* [C,D] */
+} tw_classifier;
+
+/* The classifier of a file of weights: a weight [C,D] and a bias [C], all finite, under the name fc (twist-linear, twist-finetune,
+ * torchvision), linear (DINO's and TWIST's evaluation of vision transformers) or head (timm), also behind "module.", "model." or
+ * "state_dict.". 0, or -1 and tw_error() naming the file. Free with tw_classifier_fini. */
+int tw_classifier_read(tw_classifier *c, const char *path);
+void tw_classifier_fini(tw_classifier *c);
+
+/* logits [n,C] of n features x [n,D]. The same bits for any n. */
+void tw_classifier_apply(float *logits, const tw_classifier *c, const float *x, int n);
+
 /* Folds the standardisation of the features, x' = (x - mean) / std, into the weights [C,D] and bias [C] that were trained on x', so
  * that they apply to x. mean, std: [D]. */
 void tw_classifier_fold(float *weight, float *bias, int C, int D, const float *mean, const float *std);

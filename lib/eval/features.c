@@ -1,6 +1,7 @@
 #include "eval/features.h"
 
 #include "core/error.h"
+#include "core/half.h"
 #include "core/mem.h"
 
 #include <float.h>
@@ -28,7 +29,10 @@ int tw_vector_copy(float *out, const tw_roster *r, const tw_sample *s, const tw_
 {
     const int D = (int)t->dim[0];
     bool finite = true;
-    memcpy(out, t->data, (size_t)D * sizeof *out);
+    if (t->dtype == TW_F16)
+        tw_halves_to_floats(out, t->data, (size_t)D);
+    else
+        memcpy(out, t->data, (size_t)D * sizeof *out);
     for (int d = 0; d < D; d++)
         finite &= fabsf(out[d]) <= FLT_MAX;
     for (int d = 0; d < D && !finite; d++) {

@@ -20,7 +20,7 @@ struct tw_npy {
 
 static const char *type_of(tw_dtype t)
 {
-    return t == TW_U8 ? "|u1" : t == TW_I64 ? "<i8" : t == TW_F32 ? "<f4" : NULL;
+    return t == TW_U8 ? "|u1" : t == TW_I64 ? "<i8" : t == TW_F32 ? "<f4" : t == TW_F16 ? "<f2" : NULL;
 }
 
 static int write_header(tw_npy *f)

@@ -12,7 +12,7 @@ typedef struct tw_npy tw_npy;
 tw_npy *tw_npy_create(const char *path);
 
 /* Appends a row: the tensor part[0] (rank 0: a number), or n tensors of one shape stacked. The first row settles type and
- * shape of all: u8, i64 or f32. 0, or -1 and tw_error(). */
+ * shape of all: u8, i64, f16 or f32. 0, or -1 and tw_error(). */
 int tw_npy_row(tw_npy *f, const tw_tensor *part, int n, bool stacked);
 
 /* Writes the header, closes and frees. Without a row: an empty f32 array. 0, or -1 and tw_error(). */

@@ -344,11 +344,11 @@ static int sample_field(tw_sample *s, walk *w)
     case S_VIEWS:
         return read_views(s, v);
     case S_FEATURES:
-        return tw_field_tensor(&s->features, v, name, TW_F32, 1);
+        return tw_field_vector(&s->features, v, name);
     case S_LOGITS:
-        return tw_field_tensor(&s->logits, v, name, TW_F32, 1);
+        return tw_field_vector(&s->logits, v, name);
     case S_PROBS:
-        return tw_field_tensor(&s->probs, v, name, TW_F32, 1);
+        return tw_field_vector(&s->probs, v, name);
     case S_TRACE:
         s->trace = v->p;
         s->trace_size = (size_t)(v->end - v->p);

@@ -102,7 +102,7 @@ static int put_int(encoder *e, const char *name, int64_t v, bool nil_below_0)
 /* As msgpack-numpy's encode: the same keys, all of them bin, in the same order. */
 static int put_tensor(encoder *e, const tw_tensor *t)
 {
-    const char *type = t->dtype == TW_U8 ? "|u1" : t->dtype == TW_F32 ? "<f4" : NULL;
+    const char *type = t->dtype == TW_U8 ? "|u1" : t->dtype == TW_F32 ? "<f4" : t->dtype == TW_F16 ? "<f2" : NULL;
     const int64_t bytes = tw_tensor_bytes(t);
     if (bytes < 0)
         return -1;

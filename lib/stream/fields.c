@@ -75,7 +75,8 @@ static int check_tensor(const tw_tensor *t, size_t size, const char *name, int r
     return 0;
 }
 
-int tw_field_tensor(tw_tensor *t, tw_cursor *c, const char *name, tw_dtype dtype, int rank)
+/* The tensor, of that type or of the other one that is allowed (half: f16). */
+static int read_tensor(tw_tensor *t, tw_cursor *c, const char *name, tw_dtype dtype, bool half, int rank)
 {
     enum { ND = 1, TYPE = 2, SHAPE = 4, DATA = 8 };
     const char *want = dtype == TW_U8 ? "|u1" : "<f4";
@@ -103,8 +104,10 @@ int tw_field_tensor(tw_tensor *t, tw_cursor *c, const char *name, tw_dtype dtype
         if (tw_msg_is(&k, key, "nd") && v.type == TW_MSG_BOOL && v.yes) {
             seen |= ND;
         } else if (tw_msg_is(&k, key, "type")) {
-            if (!tw_msg_is(&v, payload, want))
-                return tw_fail("%s: want elements of type '%s'", name, want);
+            if (half && tw_msg_is(&v, payload, "<f2"))
+                t->dtype = TW_F16;
+            else if (!tw_msg_is(&v, payload, want))
+                return tw_fail("%s: want elements of type '%s'%s", name, want, half ? " or '<f2'" : "");
             seen |= TYPE;
         } else if (tw_msg_is(&k, key, "data") && v.type == TW_MSG_BIN) {
             t->data = payload;
@@ -115,6 +118,16 @@ int tw_field_tensor(tw_tensor *t, tw_cursor *c, const char *name, tw_dtype dtype
     if (seen != (ND | TYPE | SHAPE | DATA))
         return tw_fail("%s: not a tensor as msgpack-numpy writes it (nd, type, shape, data)", name);
     return check_tensor(t, size, name, rank);
+}
+
+int tw_field_tensor(tw_tensor *t, tw_cursor *c, const char *name, tw_dtype dtype, int rank)
+{
+    return read_tensor(t, c, name, dtype, false, rank);
+}
+
+int tw_field_vector(tw_tensor *t, tw_cursor *c, const char *name)
+{
+    return read_tensor(t, c, name, TW_F32, true, 1);
 }
 
 int tw_field_image(tw_tensor *t, tw_cursor *c, const char *name)

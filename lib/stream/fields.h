@@ -13,6 +13,8 @@ int tw_field_u64(uint64_t *v, tw_cursor *c, const char *name);
 int tw_field_bytes(const void **data, size_t *size, tw_cursor *c, const char *name, tw_msg_type type);
 /* A tensor as msgpack-numpy encodes it (keys and type as bin or str), of that type and rank, no dimension 0, its data borrowed. */
 int tw_field_tensor(tw_tensor *t, tw_cursor *c, const char *name, tw_dtype dtype, int rank);
+/* A vector: f32 or f16 [D]. */
+int tw_field_vector(tw_tensor *t, tw_cursor *c, const char *name);
 /* A pixel tensor: u8 [H,W,3]. */
 int tw_field_image(tw_tensor *t, tw_cursor *c, const char *name);
 

@@ -1,5 +1,6 @@
 #include "stream/json.h"
 
+#include "core/half.h"
 #include "stream/fields.h"
 #include "stream/msg.h"
 
@@ -54,12 +55,16 @@ static void put_number(FILE *f, double v, int digits)
 static void put_floats(FILE *f, const tw_tensor *t)
 {
     const unsigned char *p = t->data;
+    const bool half = t->dtype == TW_F16;
     putc('[', f);
-    for (int64_t i = 0; i < t->dim[0]; i++, p += sizeof(float)) {
+    for (int64_t i = 0; i < t->dim[0]; i++, p += half ? 2 : 4) { /* not aligned inside a record */
         float v;
-        memcpy(&v, p, sizeof v); /* not aligned inside a record */
+        if (half)
+            tw_halves_to_floats(&v, p, 1);
+        else
+            memcpy(&v, p, sizeof v);
         fputs(i != 0 ? ", " : "", f);
-        put_number(f, (double)v, 9);
+        put_number(f, (double)v, half ? 5 : 9);
     }
     putc(']', f);
 }
@@ -69,7 +74,7 @@ static bool put_tensor(FILE *f, tw_cursor *c)
 {
     tw_tensor t;
     tw_cursor at = *c;
-    if (tw_field_tensor(&t, &at, "", TW_F32, 1) == 0) {
+    if (tw_field_vector(&t, &at, "") == 0) {
         put_floats(f, &t);
     } else {
         at = *c;

@@ -219,6 +219,11 @@ const tw_end *tw_reader_end(const tw_reader *r)
     return &r->end;
 }
 
+int64_t tw_reader_offset(const tw_reader *r)
+{
+    return r->offset;
+}
+
 const char *tw_reader_name(const tw_reader *r)
 {
     return r->in.name;

@@ -33,6 +33,9 @@ int tw_reader_next(tw_reader *r, tw_sample *s);
 bool tw_reader_ready(tw_reader *r, int ms);
 const tw_end *tw_reader_end(const tw_reader *r);
 
+/* Bytes of the header and of the samples read so far. */
+int64_t tw_reader_offset(const tw_reader *r);
+
 /* Name of the endpoint for messages. */
 const char *tw_reader_name(const tw_reader *r);
 /* Seconds spent waiting for input so far. */

@@ -35,7 +35,7 @@ typedef struct {
     tw_tensor image;            /* u8 [H,W,3]; data NULL: absent */
     int n_views;
     tw_tensor *views;           /* u8 [H,W,3] each */
-    tw_tensor features, logits, probs; /* f32 [D]; data NULL: absent */
+    tw_tensor features, logits, probs; /* f32 or f16 [D]; data NULL: absent */
     const void *trace;          /* the msgpack of the value of `trace`, or NULL */
     size_t trace_size;
     const void *extra;          /* unknown keys with values, as in tw_header */

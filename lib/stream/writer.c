@@ -24,6 +24,7 @@ enum { HOLD = 65536, PIPE_SIZE = 1 << 20, AT_ONCE = 64, MESSAGE = 256 /* bytes o
 struct tw_writer {
     int fd;
     tw_file *file; /* NULL: standard output */
+    bool in_place; /* a file too, under its own name from the beginning */
     tw_net *net;   /* instead of the descriptor; NULL: none */
     char *name;
     tw_bytes held;
@@ -178,6 +179,32 @@ tw_writer *tw_writer_open(const char *endpoint, const tw_header *h, const char *
     return NULL;
 }
 
+/* Opens the file and cuts it to the bytes that are kept. */
+static int open_kept(tw_writer *w, const char *path, int64_t keep)
+{
+    w->name = strdup(path);
+    if (w->name == NULL)
+        return tw_fail("out of memory");
+    w->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (w->fd < 0 || ftruncate(w->fd, keep) != 0 || lseek(w->fd, keep, SEEK_SET) < 0)
+        return tw_fail_errno("%s", path);
+    w->in_place = true;
+    return 0;
+}
+
+tw_writer *tw_writer_append(const char *path, const tw_header *h, const char *history, int64_t keep, int64_t samples)
+{
+    tw_writer *w = tw_calloc(1, sizeof *w);
+    if (w == NULL)
+        return NULL;
+    w->fd = -1;
+    w->samples = samples;
+    if (open_kept(w, path, keep) == 0 && (keep > 0 || write_header(w, h, history) == 0))
+        return w;
+    tw_writer_abandon(w);
+    return NULL;
+}
+
 int tw_writer_sample(tw_writer *w, const tw_sample *s)
 {
     if (w->failed)
@@ -228,7 +255,9 @@ static int close_output(tw_writer *w, bool ok)
         rc = tw_file_commit(w->file);
     else if (w->file != NULL)
         tw_file_abandon(w->file);
-    else if (w->fd >= 0 && close(w->fd) != 0 && ok)
+    else if (w->in_place && ok && fsync(w->fd) != 0)
+        rc = tw_fail_errno("%s", w->name);
+    if (w->file == NULL && w->fd >= 0 && close(w->fd) != 0 && ok)
         rc = tw_fail_errno("%s", w->name);
     free(w->held.data);
     free(w->name);

@@ -11,6 +11,11 @@ typedef struct tw_writer tw_writer;
  * tw_error(). */
 tw_writer *tw_writer_open(const char *endpoint, const tw_header *h, const char *history);
 
+/* Opens a file that is written in place, record by record, so that what has been written outlives a process that is killed: keep 0
+ * begins it anew, with the header; else its first `keep` bytes, which hold the header and `samples` records, are kept and the rest is
+ * cut off. What is written is not removed by tw_writer_abandon. NULL and tw_error(). */
+tw_writer *tw_writer_append(const char *path, const tw_header *h, const char *history, int64_t keep, int64_t samples);
+
 /* Each 0, or -1 and tw_error(); errors are sticky. A reader that has gone (EPIPE) ends the process quietly by SIGPIPE's
  * default action. */
 int tw_writer_sample(tw_writer *w, const tw_sample *s);
