@@ -86,7 +86,7 @@ install: all ## install: programs, pipelines and man pages under PREFIX
 	install -d $(DEST)/bin $(DEST)/lib $(DEST)/share/twist/pipelines $(DEST)/share/twist/policies $(foreach n,1 5 7,$(DEST)/share/man/man$n)
 	install $(PROGRAMS) $(DEST)/bin
 	install $(BIN)/libtwist-cpu.so $(MPI_SO) $(CUDA_SO) $(DEST)/lib
-	install pipelines/* $(DEST)/share/twist/pipelines
+	cp -R pipelines/. $(DEST)/share/twist/pipelines
 	install -m 644 formats/policies/* $(DEST)/share/twist/policies
 	$(foreach n,1 5 7,install -m 644 man/*.$n $(DEST)/share/man/man$n;)
 asan: ## asan: the tests under AddressSanitizer

@@ -89,3 +89,39 @@ json_number() { grep -oE "\"$1\": *-?[0-9][0-9.eE+-]*" | head -n 1 | sed 's/.*: 
 
 # json_numbers KEY: the number of that key of each line of JSON that has one.
 json_numbers() { sed -nE "s/.*\"$1\": *(-?[0-9][0-9.eE+-]*).*/\1/p"; }
+
+# curve LOG RECORDS NAME TITLE [X Y]: the values of NAME in the log's lines that have the key RECORDS ("step", "end_of_epoch") as an SVG
+# line chart, groups of them averaged so that at most 300 points are drawn; at X Y of a picture around it. Nothing where there are less
+# than two.
+CURVE_WIDTH=434 CURVE_HEIGHT=178
+curve() {
+    grep "\"$2\":" "$1" | json_numbers "$3" |
+        awk -v title="$4" -v unit="${2##*_}" -v width=$CURVE_WIDTH -v height=$CURVE_HEIGHT -v place="${5:+x=\"$5\" y=\"$6\" }" '
+    { y[n++] = $1 + 0 }
+    END {
+        if (n < 2) exit
+        left = 46; top = 26; w = width - left - 8; h = height - top - 22
+        group = int((n + 299) / 300)
+        for (i = 0; i < n; i += group) {
+            s = 0; k = 0
+            for (j = i; j < i + group && j < n; j++) { s += y[j]; k++ }
+            z[m++] = s / k
+        }
+        low = high = z[0]
+        for (i = 1; i < m; i++) { if (z[i] < low) low = z[i]; if (z[i] > high) high = z[i] }
+        if (high == low) high = low + 1
+        size = place == "" ? "" : sprintf("width=\"%d\" height=\"%d\" ", width, height)
+        printf "<svg %s%sviewBox=\"0 0 %d %d\" role=\"img\" font-size=\"11\" fill=\"#68748a\"><title>%s</title>\n", place, size, width, height, title
+        printf "<text x=\"%d\" y=\"14\" font-size=\"13\" font-weight=\"600\" fill=\"#1d2430\">%s</text>\n", left, title
+        for (k = 0; k <= 2; k++) {
+            at = top + h - k * h / 2
+            printf "<path stroke=\"#e3e7ee\" d=\"M%d %.1fh%d\"/>", left, at, w
+            printf "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.3g</text>\n", left - 6, at + 4, low + (high - low) * k / 2
+        }
+        printf "<text x=\"%d\" y=\"%d\">%s 1</text>", left, top + h + 16, unit
+        printf "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%d</text>\n", left + w, top + h + 16, n
+        printf "<polyline fill=\"none\" stroke=\"#2563b8\" stroke-width=\"1.6\" stroke-linejoin=\"round\" points=\""
+        for (i = 0; i < m; i++) printf "%.1f,%.1f ", left + w * i / (m > 1 ? m - 1 : 1), top + h - h * (z[i] - low) / (high - low)
+        printf "\"/></svg>\n"
+    }'
+}

@@ -23,7 +23,7 @@ static const char usage[] =
     "  --save-every N: steps between checkpoints (0: an epoch)    --epoch-samples N: where the stream does not say\n"
     " network: --backbone resnet18|34|50|200|50w2|50w4|50w5|200w2, vit_t|s|b (resnet50)   --small-stem (for 64 px and less)\n"
     "  --dim N (4096)  --hid-dim N (4096)  --act relu|gelu (relu)  --drop P (0)  --patch-size N (16)  --drop-path P (0)\n"
-    "  --lbn-type bn|syncbn|identity (bn)  --bunch-size N (256)  --proj-norm bn|ln|none (bn)  --proj-trunc-init\n"
+    "  --lbn-type bn|syncbn|identity (bn)  --bunch-size N (256)  --proj-norm bn|ln|none (bn)  --proj-trunc-init 0|1 (0)\n"
     " loss: --lam1 X (0)  --lam2 X (1)  --tau X (1)\n"
     "  --crops-interact-style sparse|self_label (sparse; self_label: labels from the first epoch on)\n"
     "  self-labeling from --mme-epochs N (800) on: --quantile X (0.5)  --quantile-end X (0.6)  --threshold X (0)\n"

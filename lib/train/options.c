@@ -41,7 +41,7 @@ int tw_train_rows(tw_opt table[TW_TRAIN_ROWS], tw_train_options *o)
         {0, "small-stem", TW_OPT_FLAG, &o->small_stem, 0, 0, NULL},
         {0, "patch-size", TW_OPT_INT, &o->patch_size, 1, 224, NULL},
         {0, "drop-path", TW_OPT_FLOAT, &o->drop_path, 0, 0.999, NULL},
-        {0, "proj-trunc-init", TW_OPT_FLAG, &o->proj_trunc_init, 0, 0, NULL},
+        {0, "proj-trunc-init", TW_OPT_BOOL, &o->proj_trunc_init, 0, 0, NULL},
         {0, "dim", TW_OPT_INT, &o->dim, 2, 1 << 20, NULL},
         {0, "hid-dim", TW_OPT_INT, &o->hid_dim, 1, 1 << 20, NULL},
         {0, "act", TW_OPT_CHOICE, &o->act, 0, 0, tw_act_names},
