@@ -72,6 +72,12 @@ pipe_failed() {
     done
 }
 
+# stage COMMAND: the command as a stage of a pipe that is given to a program as pipe:. A stage that fails is named; those after it stop
+# for want of an end record, those before it for want of a reader (141).
+stage() {
+    printf '{ %s || { rc=$?; [ $rc -eq 141 ] || echo "%s: %s failed (exit $rc)" >&2; exit $rc; }; }' "$1" "$me" "${1%% *}"
+}
+
 # embed OUT DECODE-WORDS -- AUGMENT-OPTIONS -- EMBED-WORDS: evaluation views of the pictures through twist-embed into the file OUT.
 embed() {
     local out=$1 decode=() augment=()

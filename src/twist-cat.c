@@ -5,6 +5,7 @@
 #include "report/columns.h"
 #include "report/sheet.h"
 #include "report/stats.h"
+#include "report/table.h"
 #include "stream/json.h"
 #include "stream/reader.h"
 #include "stream/scan.h"
@@ -18,12 +19,14 @@ static const char usage[] =
     "usage: twist-cat [options] [FILE...]\n"
     "Copies streams, joined where there are several of one kind (default: standard input), as they are.\n"
     "  -i, --input ENDPOINT   instead of FILEs: -, a file, pipe:COMMAND, tcp://, ipc:// (default -)\n"
-    "  -o, --output ENDPOINT  where the stream goes: -, a file, tcp://, ipc:// (default -; nowhere with any of the next five)\n"
+    "  -o, --output ENDPOINT  where the stream goes: -, a file, tcp://, ipc:// (default -; nowhere with most of those below)\n"
     "      --json             one line of JSON for each record, to standard output\n"
     "      --header           the header as JSON, to standard output, and nothing else\n"
     "      --check            read everything, print what is there; exit 1 if anything is wrong\n"
     "      --npy FIELD=FILE   one field of all samples as a NumPy array; FIELD is index, epoch, pos, label,\n"
     "                         image, views, features, logits or probs; may be repeated\n"
+    "      --table FILE       a line for each input: key, label, status (ok), separated by tabs\n"
+    "      --rejects FILE     of twist-decode: lines of --table, rows of NaN in --npy, for its bad pictures too\n"
     "      --sheet FILE.png   contact sheet of the first 64 rows: a row for a sample's views, or of images\n"
     "      --head N           only the first N samples (after --skip)\n"
     "      --skip N           without the first N samples (default 0)\n"
@@ -38,7 +41,7 @@ static const char usage[] =
     "  -h, --help             this text          -V, --version  version\n";
 
 struct opts {
-    const char *input, *output, *sheet, *log;
+    const char *input, *output, *sheet, *log, *table, *rejects;
     tw_strings npy;
     bool json, header, check, stats;
     int64_t head, skip;
@@ -56,8 +59,10 @@ struct run {
     tw_writer *writer;
     tw_columns *columns;
     tw_sheet *sheet;
+    tw_table *table;
     tw_stats stats;
     int64_t seen, taken, skipped, bytes;
+    int64_t place; /* in the data's order, of the next line of the table */
 };
 
 /* Ends the program with tw_error(), leaving no half-written file and no command running. */
@@ -65,6 +70,7 @@ static noreturn void give_up(struct run *r)
 {
     tw_writer_abandon(r->writer);
     tw_columns_abandon(r->columns);
+    tw_table_abandon(r->table);
     for (int i = 0; i < r->n_readers; i++)
         tw_reader_close(r->reader[i]);
     tw_die_error();
@@ -101,7 +107,7 @@ static bool copies(const struct opts *o)
 {
     if (o->output == NULL && o->stats && tw_is_terminal(STDOUT_FILENO))
         return false;
-    return o->output != NULL || (!o->json && o->npy.n == 0 && o->sheet == NULL);
+    return o->output != NULL || (!o->json && o->npy.n == 0 && o->sheet == NULL && o->table == NULL);
 }
 
 static int print_header(const tw_header *h)
@@ -142,8 +148,27 @@ static int put_on_sheet(tw_sheet *sheet, const tw_sample *s)
     return tw_sheet_add(sheet, &s->image);
 }
 
+/* The bad pictures whose places come before pos: a line, and a row of every array. */
+static int put_rejects(struct run *r, int64_t pos)
+{
+    for (; r->place < pos; r->place++)
+        if (tw_table_missing(r->table) != 0 || (r->columns != NULL && tw_columns_missing(r->columns) != 0))
+            return -1;
+    return 0;
+}
+
+static int put_in_table(struct run *r, const tw_sample *s)
+{
+    if (r->o.rejects != NULL && put_rejects(r, s->pos) != 0)
+        return -1;
+    r->place = s->pos + 1;
+    return tw_table_add(r->table, s);
+}
+
 static int put_sample(struct run *r, const tw_sample *s)
 {
+    if (r->table != NULL && put_in_table(r, s) != 0)
+        return -1;
     if (r->writer != NULL && tw_writer_encoded(r->writer, s->buffer, s->record_size) != 0)
         return -1;
     if (r->o.json && tw_json_record(stdout, s->buffer, s->record_size) != 0)
@@ -186,6 +211,12 @@ static int close_outputs(struct run *r)
 {
     const tw_end end = {r->taken, r->skipped};
     int rc = r->o.json && (print_end(&end) != 0 || flush_text() != 0) ? -1 : 0;
+    if (rc == 0 && r->o.rejects != NULL)
+        rc = put_rejects(r, r->place + r->skipped - tw_table_named(r->table));
+    if (rc == 0 && r->table != NULL) {
+        rc = tw_table_finish(r->table);
+        r->table = NULL;
+    }
     if (rc == 0 && r->columns != NULL) {
         rc = tw_columns_finish(r->columns);
         r->columns = NULL;
@@ -248,6 +279,8 @@ static int open_outputs(struct run *r, const tw_header *h)
     if (r->o.sheet != NULL && (r->sheet = tw_sheet_new()) == NULL)
         return -1;
     if (r->o.npy.n > 0 && (r->columns = tw_columns_create(r->o.npy.item, r->o.npy.n)) == NULL)
+        return -1;
+    if (r->o.table != NULL && (r->table = tw_table_create(r->o.table, r->o.rejects, h)) == NULL)
         return -1;
     if (r->o.json && print_header(h) != 0)
         return -1;
@@ -339,6 +372,8 @@ static void parse(struct opts *o, tw_strings *inputs)
         {0, "header", TW_OPT_FLAG, &o->header, 0, 0, NULL},
         {0, "check", TW_OPT_FLAG, &o->check, 0, 0, NULL},
         {0, "npy", TW_OPT_LIST, &o->npy, 0, 0, NULL},
+        {0, "table", TW_OPT_STRING, &o->table, 0, 0, NULL},
+        {0, "rejects", TW_OPT_STRING, &o->rejects, 0, 0, NULL},
         {0, "sheet", TW_OPT_STRING, &o->sheet, 0, 0, NULL},
         {0, "head", TW_OPT_I64, &o->head, 0, 9e15, NULL},
         {0, "skip", TW_OPT_I64, &o->skip, 0, 9e15, NULL},
@@ -352,10 +387,12 @@ static void parse(struct opts *o, tw_strings *inputs)
     for (int i = 0; i < o->npy.n; i++)
         if (!tw_is_column(o->npy.item[i]))
             tw_die_usage("--npy: '%s' is not FIELD=FILE with one of the fields", o->npy.item[i]);
-    if (o->check && (o->json || o->header || o->npy.n > 0 || o->sheet != NULL || o->output != NULL || o->head >= 0 || o->skip > 0))
+    if (o->check && (o->json || o->header || o->npy.n > 0 || o->sheet != NULL || o->table != NULL || o->output != NULL || o->head >= 0 || o->skip > 0))
         tw_die_usage("--check stands alone");
     if (o->header && (o->json || o->npy.n > 0 || o->sheet != NULL || o->output != NULL))
         tw_die_usage("--header stands alone");
+    if (o->rejects != NULL && (o->table == NULL || o->head >= 0 || o->skip > 0))
+        tw_die_usage("--rejects: belongs to the --table of a whole stream");
     if (o->json && o->output != NULL && strcmp(o->output, "-") == 0)
         tw_die_usage("--json and -o - would both write to standard output");
     if (o->input != NULL && inputs->n > 0)

@@ -8,7 +8,7 @@
 #include "eval/kmeans.h"
 #include "eval/matrix.h"
 #include "eval/page.h"
-#include "eval/text.h"
+#include "report/text.h"
 
 #include <math.h>
 #include <stdlib.h>

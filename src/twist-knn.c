@@ -5,7 +5,7 @@
 #include "eval/features.h"
 #include "eval/knn.h"
 #include "eval/matrix.h"
-#include "eval/text.h"
+#include "report/text.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -50,7 +50,7 @@ figure() { tr -d ' \n' < "$3" | sed "s/.*\"$1\":{//" | number "$2"; }
 }
 
 @test "the pipelines refuse missing values and unknown words by name, exit 2, and answer --help" {
-    for p in pretrain linear cluster demo report curves; do
+    for p in pretrain linear semi embed cluster demo report curves; do
         run "$PIPELINES/$p" --help
         [ "$status" -eq 0 ]
         [[ "$output" == "usage: $p "* ]]

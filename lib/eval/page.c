@@ -4,7 +4,7 @@
 #include "core/file.h"
 #include "core/mem.h"
 #include "eval/page_parts.h"
-#include "eval/text.h"
+#include "report/text.h"
 
 #include <limits.h>
 #include <math.h>

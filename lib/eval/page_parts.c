@@ -2,7 +2,7 @@
 
 #include "core/error.h"
 #include "core/mem.h"
-#include "eval/text.h"
+#include "report/text.h"
 
 #include <stdlib.h>
 #include <string.h>

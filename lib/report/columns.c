@@ -81,6 +81,18 @@ int tw_columns_add(tw_columns *c, const tw_sample *s)
     return 0;
 }
 
+int tw_columns_missing(tw_columns *c)
+{
+    for (int i = 0; i < c->n; i++) {
+        column *k = &c->column[i];
+        if (k->field == IMAGE || k->field == VIEWS)
+            return tw_fail("%s: pictures have no row for a bad one", k->path);
+        if ((k->field <= LABEL ? add_number(k, -1) : tw_npy_missing(k->file)) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 int tw_columns_finish(tw_columns *c)
 {
     int rc = 0;

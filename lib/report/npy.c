@@ -5,6 +5,7 @@
 #include "core/mem.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@ enum { HEADER = 256, BEFORE = 10 };
 struct tw_npy {
     char *path;
     tw_file *file;
-    int64_t rows;
+    int64_t rows, before; /* before: rows of NaN that wait for the first row's shape */
     tw_tensor row; /* type and shape of each; data unused */
 };
 
@@ -62,6 +63,30 @@ err:
     return NULL;
 }
 
+/* n rows of NaN of the settled shape. */
+static int write_missing(tw_npy *f, int64_t n)
+{
+    const float nan32 = NAN;
+    const uint16_t nan16 = 0x7e00;
+    const int64_t elements = tw_tensor_elements(&f->row);
+    if (f->row.dtype != TW_F32 && f->row.dtype != TW_F16)
+        return tw_fail("%s: numbers of type %s have no NaN for a bad picture", f->path, tw_dtype_name(f->row.dtype));
+    const size_t size = tw_dtype_size(f->row.dtype);
+    for (int64_t i = 0; i < n * elements; i++)
+        if (fwrite(f->row.dtype == TW_F32 ? (const void *)&nan32 : &nan16, size, 1, tw_file_stream(f->file)) != 1)
+            return tw_fail_errno("%s", f->path);
+    f->rows += n;
+    return 0;
+}
+
+int tw_npy_missing(tw_npy *f)
+{
+    if (f->rows > 0)
+        return write_missing(f, 1);
+    f->before++;
+    return 0;
+}
+
 static bool same(const tw_tensor *a, const tw_tensor *b)
 {
     return a->dtype == b->dtype && a->rank == b->rank && memcmp(a->dim, b->dim, (size_t)a->rank * sizeof *a->dim) == 0;
@@ -85,8 +110,11 @@ int tw_npy_row(tw_npy *f, const tw_tensor *part, int n, bool stacked)
         return -1;
     if (type_of(row.dtype) == NULL)
         return tw_fail("%s: type %s is not written", f->path, tw_dtype_name(row.dtype));
-    if (f->rows == 0)
+    if (f->rows == 0) {
         f->row = row;
+        if (f->before > 0 && write_missing(f, f->before) != 0)
+            return -1;
+    }
     if (!same(&f->row, &row))
         return tw_fail("%s: the shape differs from the first row's", f->path);
     for (int i = 0; i < n; i++)

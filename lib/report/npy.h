@@ -15,6 +15,9 @@ tw_npy *tw_npy_create(const char *path);
  * shape of all: u8, i64, f16 or f32. 0, or -1 and tw_error(). */
 int tw_npy_row(tw_npy *f, const tw_tensor *part, int n, bool stacked);
 
+/* Appends a row of NaN; before the first row, of the shape that it will have. 0, or -1 and tw_error(): rows of whole numbers. */
+int tw_npy_missing(tw_npy *f);
+
 /* Writes the header, closes and frees. Without a row: an empty f32 array. 0, or -1 and tw_error(). */
 int tw_npy_finish(tw_npy *f);
 void tw_npy_abandon(tw_npy *f);

@@ -5,7 +5,7 @@
 #include "eval/batches.h"
 #include "eval/blocks.h"
 #include "eval/classifier.h"
-#include "eval/text.h"
+#include "report/text.h"
 
 #include <stdatomic.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "eval/text.h"
+#include "report/text.h"
 
 #include <string.h>
 

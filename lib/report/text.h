@@ -1,6 +1,6 @@
-/* Keys and names in the text that the evaluation programs write. */
-#ifndef TW_EVAL_TEXT_H
-#define TW_EVAL_TEXT_H
+/* Keys and names in the text that the programs write. */
+#ifndef TW_REPORT_TEXT_H
+#define TW_REPORT_TEXT_H
 
 #include <stddef.h>
 #include <stdio.h>

@@ -1,0 +1,96 @@
+# Goal: the evaluation's pipelines do in one line what the seed's commands do: a folder into an array and a table, that goes on after
+# an interruption; fine-tuning with a part of the labels; linear classification.
+
+setup_file() {
+    BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
+    cd "$BATS_FILE_TMPDIR"
+    mkdir -p data/train/a data/train/b
+    for i in 0 1 2 3 4 5 6 7; do
+        { printf 'P6 16 16 255\n'; head -c 768 /dev/urandom; } > data/train/a/$i.ppm
+        { printf 'P6 16 16 255\n'; head -c 720 /dev/zero; head -c 48 /dev/urandom; } > data/train/b/$i.ppm
+    done
+    cp -r data/train data/val
+    for c in a b; do for i in 0 1 2 3; do echo $c/$i.ppm; done; done > data/10percent.txt
+    "$BIN/twist-decode" -q --shuffle data/train | "$BIN/twist-augment" -q --aug=barlow --size=16 |
+        "$BIN/twist-train" -q -o pre --backbone=resnet18 --small-stem --hid-dim=16 --dim=8 --batch-size=8 --epochs=1 --optim=sgd --lr=0.1 -j1
+}
+
+setup() {
+    BIN=$(cd "${BIN:-$BATS_TEST_DIRNAME/../bin}" && pwd)
+    TREE=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+    mkdir -p "$BATS_TEST_TMPDIR/tree"
+    cp -r "$TREE/pipelines" "$BATS_TEST_TMPDIR/tree/"
+    ln -s "$BIN" "$BATS_TEST_TMPDIR/tree/bin"
+    PIPELINES=$BATS_TEST_TMPDIR/tree/pipelines
+    PATH=$BIN:$PATH
+    cd "$BATS_TEST_TMPDIR"
+    DATA=$BATS_FILE_TMPDIR/data WEIGHTS=$BATS_FILE_TMPDIR/pre/backbone.safetensors
+}
+
+@test "embed: a row of the array and a line of the table for each input, bad ones by name and cause; interrupted, it goes on" {
+    cp -r "$DATA/train" photos
+    echo broken > photos/a/3a.ppm
+    echo broken > photos/a/0a.ppm
+    "$PIPELINES/embed" photos --weights "$WEIGHTS" -o whole --size=16 --resize=16 -q 2> /dev/null
+    [ "$(cat whole.tsv | wc -l)" -eq 19 ]
+    [ "$(grep -c '	[ab]	ok$' whole.tsv)" -eq 16 ]
+    sed -n 3p whole.tsv | grep -q '^photos/a/0a.ppm		no picture'
+    sed -n 7p whole.tsv | grep -q '^photos/a/3a.ppm		no picture'
+    head -c 120 whole.npy | grep -q "'<f4'.*(18, 512"
+    # row 2 is NaN, row 1 is not
+    od -An -tx4 -j $((256 + 2048)) -N 8 whole.npy | grep -q '7fc00000 7fc00000'
+    ! od -An -tx4 -j 256 -N 2048 whole.npy | grep -q '7fc00000'
+    [ ! -e whole.emb ]
+    # what a killed run leaves: a part of the stream, and the list of what it found bad, beyond what was embedded
+    "$PIPELINES/embed" photos --weights "$WEIGHTS" -o part --size=16 --resize=16 --keep -q 2> /dev/null
+    head -c 8000 part.emb > cut.emb && mv cut.emb part.emb
+    rm part.npy part.tsv
+    printf 'photos/a/0a.ppm\tno picture: none of JPEG, PNG, WebP, GIF, BMP, PNM\nphotos/a/3a.ppm\tno picture: none of JPEG, PNG, WebP, GIF, BMP, PNM\n' > part.rejects.1
+    run "$PIPELINES/embed" photos --weights "$WEIGHTS" -o part --size=16 --resize=16
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"going on after 3 samples"* ]]
+    cmp whole.npy part.npy
+    cmp whole.tsv part.tsv
+    [ -z "$(ls part.rejects* part.emb 2> /dev/null)" ]
+}
+
+@test "embed refuses a folder, weights and words that are not there" {
+    run "$PIPELINES/embed" nowhere --weights "$WEIGHTS" -o x
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"nowhere"* ]]
+    run "$PIPELINES/embed" "$DATA" -o x
+    [ "$status" -eq 2 ]
+    run "$PIPELINES/embed" "$DATA" --weights "$WEIGHTS" -o x --no-such=3
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"no-such"* ]]
+}
+
+@test "semi: the seed's commands, word for word, are its recipes" {
+    for p in "1 0.04 20" "10 0.02 20" "100 0.01 30"; do
+        set -- $p
+        touch "$DATA/1percent.txt"
+        run "$PIPELINES/semi" "$DATA" "$WEIGHTS" --weights finetune --lr-backbone $2 --lr-classifier 0.2 --train-percent $1 --weight-decay 0 \
+            --epochs $3 --backbone 'resnet50' --dry-run
+        [ "$status" -eq 0 ]
+        given=$output
+        [[ "$given" == "twist-finetune -o $BATS_FILE_TMPDIR/pre/semi-$1 --weights $WEIGHTS "*"--lr-backbone=$2 --epochs=$3 "*"--aug=linear"*"--aug=eval"* ]]
+        [ "$1" = 100 ] || [[ "$given" == *"--subset=$DATA/$1percent.txt"* ]]
+        run "$PIPELINES/semi" "$DATA" "$WEIGHTS" --train-percent $1 --dry-run --lr-classifier=0.2 --weight-decay=0
+        [ "$output" = "$given" ]
+    done
+    rm "$DATA/1percent.txt"
+    run "$PIPELINES/semi" "$DATA" "$WEIGHTS" --train-percent 1
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"1percent.txt"*"SimCLR"* ]]
+}
+
+@test "semi trains on the list only, and goes on where it was stopped" {
+    run "$PIPELINES/semi" "$DATA" "$WEIGHTS" --train-percent 10 -o run --size=16 --resize=16 --epochs=3 --batch-size=4 --lr-backbone=0.001 --max-steps=3 -j1
+    echo "$output"
+    [ "$status" -eq 0 ]
+    "$PIPELINES/semi" "$DATA" "$WEIGHTS" --train-percent 10 -o run --size=16 --resize=16 --epochs=3 --batch-size=4 --lr-backbone=0.001 -j1 -q > result
+    cat result
+    grep -q '"epochs": 3, "steps": 6}' result # 8 of the 16 pictures
+    grep -q '"val_samples":16' run/log.jsonl
+    [ "$(grep -c '"step":' run/log.jsonl)" -eq 6 ]
+}
