@@ -6,6 +6,7 @@
 #include "core/program.h"
 #include "eval/classifier.h"
 #include "eval/kept.h"
+#include "nn/backbones.h"
 #include "stream/reader.h"
 #include "stream/writer.h"
 
@@ -22,15 +23,15 @@ static const char usage[] =
     "  -i, --input ENDPOINT    where the views come from: -, a file, pipe:COMMAND (default -)\n"
     "  -o, --out ENDPOINT      where the features go: -, a file (default -)\n"
     "      --append            go on with the file of --out where an interrupted run left it\n"
-    "      --random-init NET   without CHECKPOINT: an untrained resnet18, resnet34 or resnet50\n"
+    "      --random-init NET   without CHECKPOINT: an untrained network (as of twist-train --backbone)\n"
     "      --small-stem        of --random-init: for views of 64 px and less\n"
     "      --seed N            of --random-init (default 0)\n"
     "      --pixels            without CHECKPOINT: the views themselves, values / 255\n"
     "      --batch-size N      views computed together (default 32)\n"
     "      --device NAME       auto, cpu or cuda (default auto)\n"
     "      --precision NAME    auto, fp32 or bf16 (default auto: fp32 on the CPU)\n"
-    "      --n-last-blocks N   of vision transformers only\n"
-    "      --avgpool-patchtokens  of vision transformers only\n"
+    "      --n-last-blocks N   of vision transformers: CLS tokens of the last N blocks (default 1)\n"
+    "      --avgpool-patchtokens  of vision transformers: and the mean patch token\n"
     "  -j, --threads N         threads that compute (default: the processors)\n"
     "      --no-history        leave this command out of the header's history\n"
     "      --progress          progress line even where standard error is no terminal\n"
@@ -300,6 +301,16 @@ static int compute(struct run *r, const struct batch *b)
     return 0;
 }
 
+/* Which tokens of a vision transformer are its features. */
+static void choose_blocks(const struct run *r, tw_net_config *c)
+{
+    c->last_blocks = r->o.last_blocks;
+    c->patch_mean = r->o.avgpool;
+    if ((c->last_blocks > 0 || c->patch_mean) && tw_vit_find(c->backbone) == NULL)
+        tw_die_usage("--n-last-blocks and --avgpool-patchtokens are for vision transformers: %s holds a %s", r->o.checkpoint,
+                     c->backbone);
+}
+
 static int load(struct run *r, tw_net_config *c)
 {
     tw_checkpoint *f = tw_checkpoint_open(r->o.checkpoint);
@@ -314,9 +325,9 @@ static int load(struct run *r, tw_net_config *c)
         tw_fail("%s: a backbone without a head has no logits or probs (--head gives it a classifier)", r->o.checkpoint);
         goto err;
     }
-    if (r->o.last_blocks > 0 || r->o.avgpool)
-        tw_die_usage("--n-last-blocks and --avgpool-patchtokens are for vision transformers: %s holds a %s", r->o.checkpoint,
-                     c->backbone);
+    choose_blocks(r, c);
+    if (c->head && (c->last_blocks > 1 || c->patch_mean))
+        tw_die_usage("--n-last-blocks and --avgpool-patchtokens: the head takes the last CLS token alone: --output=features");
     c->blank = true;
     r->net = tw_net_new("cpu", c);
     if (r->net == NULL || tw_network_load(r->net, f, TW_NETWORK_BACKBONE | (c->head ? TW_NETWORK_HEAD : 0)) != 0)
@@ -349,6 +360,7 @@ static int open_network(struct run *r)
         c.backbone = r->o.random_init;
         c.small_stem = r->o.small_stem;
         c.seed = (uint64_t)r->o.seed;
+        choose_blocks(r, &c);
         r->net = tw_net_new("cpu", &c);
     } else if (load(r, &c) != 0) {
         return -1;
@@ -516,7 +528,7 @@ static void parse(struct opts *o)
         {0, "batch-size", TW_OPT_INT, &o->batch_size, 1, 65536, NULL},
         {0, "device", TW_OPT_CHOICE, &o->device, 0, 0, devices},
         {0, "precision", TW_OPT_CHOICE, &o->precision, 0, 0, precisions},
-        {0, "n-last-blocks", TW_OPT_INT, &o->last_blocks, 1, 64, NULL},
+        {0, "n-last-blocks", TW_OPT_INT, &o->last_blocks, 1, TW_VIT_DEPTH, NULL},
         {0, "avgpool-patchtokens", TW_OPT_FLAG, &o->avgpool, 0, 0, NULL},
         {'j', "threads", TW_OPT_INT, &o->threads, 1, 1024, NULL},
     };
@@ -537,7 +549,7 @@ static void parse(struct opts *o)
         tw_die_usage("--append: which file? (-o)");
     if (operands.n == 0 && (o->logits || o->probs) && o->head == NULL)
         tw_die_usage("--output: %s has features only", o->random_init != NULL ? "--random-init" : "--pixels");
-    if (operands.n == 0 && (o->last_blocks > 0 || o->avgpool))
+    if (o->pixels && (o->last_blocks > 0 || o->avgpool))
         tw_die_usage("--n-last-blocks and --avgpool-patchtokens are for vision transformers");
     if (o->device == CUDA)
         tw_die("--device=cuda: this build has no CUDA");

@@ -84,6 +84,28 @@ refused() { # MESSAGE ARGUMENT...
     [ "$(twist-cat --json --head 1 r1.emb | sed -n 's/.*"features": \[\([^]]*\)\].*/\1/p' | tr , '\n' | wc -l)" -eq 512 ]
 }
 
+@test "vision transformers: CLS tokens of several blocks, the last one last, then the mean patch; checkpoints of twist-train" {
+    local options="--no-history -i $ONE" row=$((192 * 4))
+    twist-embed $options --random-init=vit_t --seed=5 | twist-cat --head 1 --npy features=one.npy
+    twist-embed $options --random-init=vit_t --seed=5 --n-last-blocks=3 | twist-cat --head 1 --npy features=three.npy
+    twist-embed $options --random-init=vit_t --seed=5 --n-last-blocks=3 --avgpool-patchtokens -j1 | twist-cat --head 1 --npy features=four.npy
+    cmp <(tail -c $row one.npy) <(tail -c $row three.npy)
+    cmp <(tail -c $((3 * row)) three.npy) <(tail -c $((4 * row)) four.npy | head -c $((3 * row)))
+    ! cmp -s <(tail -c $row four.npy) <(tail -c $row three.npy)
+    twist-synth -q -o pictures --count=4 --val-count=0 --classes=2 --size=32
+    twist-decode -q pictures/train | twist-augment -q --aug=barlow --size=32 > train.tws
+    twist-train -q -i train.tws -o run --backbone=vit_t --patch-size=8 --hid-dim=16 --dim=8 --batch-size=2 --epochs=1 --precision=fp32 \
+        --optim=admw --lbn-type=identity --proj-norm=none --drop-path=0.2 -j1
+    twist-embed $options --output=features,probs run/checkpoint.safetensors -o want.emb
+    run twist-embed $options --output=probs --n-last-blocks=2 run/checkpoint.safetensors
+    [ "$status" -eq 2 ]
+    twist-ckpt --to run.pth --part=model run/checkpoint.safetensors
+    twist-embed $options --output=features run.pth -o got.emb
+    twist-embed $options run/backbone.safetensors -o want.emb
+    cmp want.emb got.emb
+    twist-ckpt run/checkpoint.safetensors | grep -F "vit_t (patches of 8 px, positions for 28 x 28) with a head of 16 and 8 units, no norm inside, no last norm"
+}
+
 @test "a checkpoint that is missing, cut, of another network, or not finite is refused by name" {
     refused "absent.safetensors: No such file" -i "$ONE" absent.safetensors
     head -c 10000000 "$WEIGHTS" > cut.safetensors
@@ -131,7 +153,8 @@ refused() { # MESSAGE ARGUMENT...
 
 @test "usage: exit 2 for what does not go together, 1 for a device that is not there" {
     for wrong in "" "$WEIGHTS more" "--pixels $WEIGHTS" "--random-init=resnet18 --pixels" "--output=feature $WEIGHTS" "--output=probs --pixels" \
-        "--small-stem $WEIGHTS" "--output= $WEIGHTS" "--precision=fp8 $WEIGHTS" "--n-last-blocks=4 $WEIGHTS" "--avgpool-patchtokens --pixels"; do
+        "--small-stem $WEIGHTS" "--output= $WEIGHTS" "--precision=fp8 $WEIGHTS" "--n-last-blocks=4 $WEIGHTS" "--avgpool-patchtokens --pixels" \
+        "--random-init=vit_t --n-last-blocks=13" "--n-last-blocks=2 --random-init=resnet18" "--avgpool-patchtokens --output=probs $WEIGHTS"; do
         run bash -c "twist-embed $wrong < '$ONE' > out.emb"
         echo "$wrong: $output"
         [ "$status" -eq 2 ]

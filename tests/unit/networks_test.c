@@ -207,6 +207,35 @@ static void names_more(void)
         fclose(f);
 }
 
+/* The CLS tokens of several blocks, the mean patch token; a plan for training is refused. */
+static void blocks(void)
+{
+    FILE *f = open_golden("vit-blocks.txt");
+    uint8_t *x = picture(3 * 48 * 64 * 3, 2000);
+    int lines = 0, last, mean;
+    CHECK(f != NULL);
+    for (golden g; f != NULL && read_line(f, &g); lines++) {
+        CHECK(sscanf(g.name, "%d-%d", &last, &mean) == 2);
+        const tw_net_config c = {.backbone = "vit_t", .pos_grid = 3, .last_blocks = last, .patch_mean = mean, .precision = TW_F32,
+                                 .blank = true, .threads = 2};
+        const tw_view_group group = {1, 48, 64};
+        tw_net *net = tw_net_new("cpu", &c);
+        CHECK(net != NULL && tw_net_feature_dim(net) == 192 * (last + mean));
+        formula_fill(net);
+        tw_plan *p = tw_plan_new(net, &group, 1, 3, TW_PLAN_EVAL);
+        CHECK(p != NULL && tw_plan_forward(p, (const uint8_t *const *)&x, 3, 0) == 0);
+        CHECK(distance(&g, tw_plan_features(p), 3 * (size_t)tw_net_feature_dim(net)) < 3e-5);
+        if (last > 1)
+            CHECK(tw_plan_new(net, &group, 1, 3, TW_PLAN_TRAIN) == NULL && strstr(tw_error(), "for evaluation") != NULL);
+        tw_plan_free(p);
+        tw_net_free(net);
+    }
+    CHECK(lines == 3);
+    if (f != NULL)
+        fclose(f);
+    free(x);
+}
+
 /* How weights of a vision transformer and its head start: deviation 0.02, biases 0, norms 1 and 0, no decay for tokens. */
 static void first_values(void)
 {
@@ -271,5 +300,6 @@ int main(void)
     names();
     names_more();
     first_values();
+    blocks();
     return test_done();
 }

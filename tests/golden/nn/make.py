@@ -128,6 +128,17 @@ def names():
             f.write(f"{name} {len(state)} {sum(v.numel() for v in state.values())} {zlib.crc32(lines.encode()):08x}\n")
 
 
+def blocks(file):
+    """Evaluation: the CLS tokens of the last 4 blocks and the mean patch token."""
+    net = Net("vit_t", False, 1, 1, torch.nn.ReLU, patch=16, grid=3).double().eval().backbone
+    for i, (key, v) in enumerate((k, v) for k, v in net.state_dict().items()):
+        v.copy_(fill(key, tuple(v.shape), i))
+    x = normalise(picture((3, 48, 64, 3), 2000))
+    with open(os.path.join(HERE, file), "w") as f, torch.no_grad():
+        for last, mean in ((1, False), (4, False), (12, True)):
+            line(f, "features", f"{last}-{int(mean)}", net(x, last, mean))
+
+
 if __name__ == "__main__":
     torch.manual_seed(0)
     names()
@@ -137,6 +148,7 @@ if __name__ == "__main__":
     case("vit_s.txt", "vit_s", False, 24, 12, gelu, 3, [(2, 32, 32), (1, 24, 40)], patch=8, grid=4, head={"lbn": "identity"})
     case("vit-drop.txt", "vit_t", False, 24, 12, relu, 4, [(2, 32, 32), (2, 16, 32)], patch=16, grid=2, drop_path=0.4, seed=77,
          head={"proj_norm": "none"})
+    blocks("vit-blocks.txt")
     # Sizes at which PyTorch's own f32 stays near its f64: a ReLU that goes the other way changes gradients by percents.
     case("resnet18.txt", "resnet18", False, 40, 24, torch.nn.ReLU, 4, [(2, 32, 40), (3, 24, 16)])
     case("resnet50.txt", "resnet50", False, 32, 12, torch.nn.GELU, 4, [(2, 32, 32)])
