@@ -1,7 +1,9 @@
 /* twist-ckpt: look into checkpoints, and convert them. */
+#include "checkpoint/compare.h"
 #include "checkpoint/export.h"
 #include "checkpoint/layout.h"
 #include "checkpoint/network.h"
+#include "checkpoint/recipe.h"
 #include "core/mem.h"
 #include "core/program.h"
 
@@ -14,6 +16,8 @@ static const char usage[] =
     "Lists what a checkpoint holds: its network, its metadata, its tensors (name, type, shape).\n"
     "      --stats         with minimum, maximum, mean and deviation of each tensor\n"
     "      --position      print only --start-epoch=E --skip=S, for twist-decode, of a training checkpoint\n"
+    "      --recipe        print only the options of the training that wrote it, as pipelines/pretrain --recipe takes them\n"
+    "      --diff OTHER    print only where the tensors of FILE (A) and OTHER (B) differ; exit 1 if they do\n"
     "      --to FILE       write the tensors to FILE: .safetensors, .pth, .npz, or .pkl for detectron2\n"
     "      --part PART     only the model (backbone and head), the backbone, or the teacher\n"
     "      --keys NAMING   name the tensors as official, torchvision or detectron2 does (default: as they are; of the\n"
@@ -22,8 +26,8 @@ static const char usage[] =
     "  -h, --help          this text          -V, --version  version\n";
 
 struct opts {
-    const char *file, *to;
-    bool stats, position;
+    const char *file, *to, *diff;
+    bool stats, position, recipe;
     int part, keys; /* tw_part, tw_keys */
     tw_common common;
 };
@@ -149,6 +153,21 @@ static int convert(const tw_checkpoint *f, const tw_selection *s, const char *to
     return rc;
 }
 
+/* Whether the two files' tensors are the same. */
+static bool compare(const tw_selection *a, const struct opts *o)
+{
+    tw_selection b;
+    tw_comparison c;
+    tw_checkpoint *f = tw_checkpoint_open(o->diff);
+    if (f == NULL || tw_select(&b, f, (tw_part)o->part, (tw_keys)o->keys) != 0 || tw_compare(&c, stdout, a, &b) != 0)
+        tw_die_error();
+    printf("%d tensors are the same, %d differ, %d in shape; %d only in A, %d only in B\n", c.same, c.changed, c.reshaped, c.only_a,
+           c.only_b);
+    tw_selection_fini(&b);
+    tw_checkpoint_close(f);
+    return c.changed + c.reshaped + c.only_a + c.only_b == 0;
+}
+
 static void parse(struct opts *o)
 {
     static const char *const parts[] = {"all", "model", "backbone", "teacher", NULL};
@@ -157,6 +176,8 @@ static void parse(struct opts *o)
     const tw_opt table[] = {
         {0, "stats", TW_OPT_FLAG, &o->stats, 0, 0, NULL},
         {0, "position", TW_OPT_FLAG, &o->position, 0, 0, NULL},
+        {0, "recipe", TW_OPT_FLAG, &o->recipe, 0, 0, NULL},
+        {0, "diff", TW_OPT_STRING, &o->diff, 0, 0, NULL},
         {0, "to", TW_OPT_STRING, &o->to, 0, 0, NULL},
         {0, "part", TW_OPT_CHOICE, &o->part, 0, 0, parts},
         {0, "keys", TW_OPT_CHOICE, &o->keys, 0, 0, keys},
@@ -168,6 +189,10 @@ static void parse(struct opts *o)
     free(operands.item);
     if (o->position && (o->stats || o->to != NULL || o->part != TW_PART_ALL || o->keys != TW_KEYS_KEEP))
         tw_die_usage("--position stands alone");
+    if (o->recipe && (o->position || o->stats || o->to != NULL || o->diff != NULL || o->part != TW_PART_ALL || o->keys != TW_KEYS_KEEP))
+        tw_die_usage("--recipe stands alone");
+    if (o->diff != NULL && (o->position || o->stats || o->to != NULL))
+        tw_die_usage("--diff goes with --part and --keys only");
     if (o->to != NULL && o->stats)
         tw_die_usage("--stats belongs to the list, which --to does not print");
     if (o->to != NULL && format_of(o->to) == NULL)
@@ -191,15 +216,18 @@ int main(int argc, char **argv)
     tw_checkpoint *f = tw_checkpoint_open(o.file);
     if (f == NULL || tw_select(&s, f, (tw_part)o.part, (tw_keys)o.keys) != 0)
         tw_die_error();
+    bool good = true;
     if (o.position)
         print_position(f);
-    else if (o.to == NULL)
+    else if (o.diff != NULL)
+        good = compare(&s, &o);
+    else if (o.to == NULL && !o.recipe)
         list(f, &s, o.stats);
-    else if (convert(f, &s, o.to) != 0)
+    else if ((o.recipe ? tw_recipe_write(stdout, f) : convert(f, &s, o.to)) != 0)
         tw_die_error();
     if (fflush(stdout) != 0 || ferror(stdout))
         tw_die("standard output: cannot be written");
     tw_selection_fini(&s);
     tw_checkpoint_close(f);
-    return TW_EXIT_OK;
+    return good ? TW_EXIT_OK : TW_EXIT_FAILED;
 }

@@ -152,3 +152,38 @@ refused() { # STATUS MESSAGE ARGUMENT...
     refused 2 "--position stands alone" --position --stats "$WEIGHTS"
     refused 1 "$BATS_TEST_TMPDIR: no regular file" "$BATS_TEST_TMPDIR"
 }
+
+@test "--recipe: an official checkpoint's arguments, and ours, as options that pipelines/pretrain takes" {
+    twist-ckpt --recipe "$GOLDEN/full.pth" > out
+    [ "$(grep '^--' out | tr '\n' ' ')" = "--lr 0.5 --epochs 800 " ]
+    grep -qx '# arch resnet50' out
+    safetensors '{"__metadata__":{"args":"{\"output\":\"run dir\",\"lr\":0.3,\"backbone\":\"resnet18\",\"small_stem\":true,\"use_momentum_encoder\":false,\"init\":null}"}}' "" > run.safetensors
+    twist-ckpt --recipe run.safetensors > recipe
+    [ "$(grep '^--' recipe | tr '\n' ' ')" = "--lr 0.3 --backbone resnet18 --small_stem --use_momentum_encoder 0 " ]
+    grep -qx '# output run?dir' recipe
+    run "$BATS_TEST_DIRNAME/../pipelines/pretrain" --recipe recipe --data-path photos --output_dir o --dry-run
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"twist-train -o o "*"--lr=0.3 --backbone=resnet18 --small-stem --use-momentum-encoder=0"* ]]
+    refused 1 "$WEIGHTS: no arguments of a training in it" --recipe "$WEIGHTS"
+    refused 2 "--recipe stands alone" --recipe --stats "$WEIGHTS"
+}
+
+@test "--diff: what is the same across formats and names, and how far apart the rest is" {
+    twist-ckpt --to copy.pth "$WEIGHTS"
+    twist-ckpt --diff copy.pth "$WEIGHTS" > out
+    [ "$(cat out)" = "139 tensors are the same, 0 differ, 0 in shape; 0 only in A, 0 only in B" ]
+    twist-ckpt --part=backbone --to backbone.npz "$WEIGHTS"
+    twist-ckpt --part=backbone --diff backbone.npz "$WEIGHTS" | grep -q ' 0 differ, 0 in shape; 0 only in A, 0 only in B$'
+    run twist-ckpt --diff backbone.npz "$WEIGHTS"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *$'backbone.conv1.weight\tonly in A: f32 [64, 3, 7, 7]'*$'\nconv1.weight\tonly in B: f32 [64, 3, 7, 7]'* ]]
+    tensors() { safetensors '{"x":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"y":{"dtype":"U8","shape":['$1'],"data_offsets":[4,8]}}' "$2"; }
+    tensors 4 abcdABCD > a
+    tensors 2,2 abcfABCD > b
+    run twist-ckpt --diff b a
+    [ "$status" -eq 1 ]
+    [ "${lines[0]}" = $'x\t1 of 4 differ, by 2 at most, 0.01015 of the norm' ] # 2 / sqrt(97^2 + 98^2 + 99^2 + 100^2)
+    [ "${lines[1]}" = $'y\tu8 [4], u8 [2, 2]' ]
+    [ "${lines[2]}" = "0 tensors are the same, 1 differ, 1 in shape; 0 only in A, 0 only in B" ]
+    refused 1 "nowhere: No such file" --diff nowhere a
+}

@@ -1,0 +1,89 @@
+#include "checkpoint/recipe.h"
+
+#include "core/error.h"
+
+#include <cjson/cJSON.h>
+#include <string.h>
+
+static const char *const known[] = {
+    "backbone", "small_stem", "patch_size", "drop_path", "dim", "hid_dim", "act", "drop", "proj_norm", "proj_trunc_init", "lbn_type",
+    "bunch_size", "aug", "size", "local_size", "local_crops_number", "min1", "max1", "min2", "max2", "interpolation", "lam1", "lam2", "tau",
+    "quantile", "quantile_end", "threshold", "crops_interact_style", "use_momentum_encoder", "momentum_start", "momentum_end", "epochs",
+    "mme_epochs", "batch_size", "optim", "clip_norm", "lr", "lr_sl", "lr_wbr", "warmup_epochs", "sl_warmup_epochs", "weight_decay",
+    "weight_decay_end", "seed", "init", "precision", "stop_on_nan",
+};
+
+static bool is_known(const char *name)
+{
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(name, known[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Text from a file, on one line and in one word of the recipe's reader. */
+static void put(FILE *to, const char *text)
+{
+    for (; *text != '\0'; text++)
+        putc((unsigned char)*text <= 32 || *text == 127 || strchr("#'\"\\", *text) != NULL ? '?' : *text, to);
+}
+
+/* value: as metadata and JSON print it. first: the pass that writes options, not comments. */
+static void line(FILE *to, const char *name, const char *value, bool first)
+{
+    const bool none = *value == '\0' || strcmp(value, "null") == 0, yes = strcmp(value, "true") == 0, no = strcmp(value, "false") == 0;
+    const bool option = is_known(name) && !none && !(strcmp(name, "small_stem") == 0 && !yes);
+    if (option != first)
+        return;
+    fputs(option ? "--" : "# ", to);
+    put(to, name);
+    if (strcmp(name, "small_stem") != 0 || !option) {
+        putc(' ', to);
+        put(to, yes ? "1" : no ? "0" : value);
+    }
+    putc('\n', to);
+}
+
+static int from_json(FILE *to, const char *text, bool first)
+{
+    cJSON *all = cJSON_Parse(text);
+    if (!cJSON_IsObject(all)) {
+        cJSON_Delete(all);
+        return tw_fail("its metadata 'args' is no JSON object");
+    }
+    const cJSON *v;
+    cJSON_ArrayForEach(v, all)
+    {
+        char *printed = cJSON_PrintUnformatted(v);
+        const char *value = cJSON_IsString(v) ? v->valuestring : printed;
+        if (value != NULL)
+            line(to, v->string, value, first);
+        cJSON_free(printed);
+    }
+    cJSON_Delete(all);
+    return 0;
+}
+
+/* Official arguments; returns how many there are. */
+static int from_namespace(FILE *to, const tw_checkpoint *f, bool first)
+{
+    const char *key, *value;
+    int n = 0;
+    for (int i = 0; tw_checkpoint_meta_at(f, i, &key, &value); i++)
+        if (strncmp(key, "args.", 5) == 0) {
+            line(to, key + 5, value, first);
+            n++;
+        }
+    return n;
+}
+
+int tw_recipe_write(FILE *to, const tw_checkpoint *f)
+{
+    const char *json = tw_checkpoint_meta(f, "args");
+    for (int pass = 0; pass < 2; pass++)
+        if (json != NULL && from_json(to, json, pass == 0) != 0)
+            return tw_fail("%s: %s", tw_checkpoint_path(f), tw_error());
+        else if (json == NULL && from_namespace(to, f, pass == 0) == 0)
+            return tw_fail("%s: no arguments of a training in it", tw_checkpoint_path(f));
+    return 0;
+}
