@@ -11,7 +11,7 @@ BIN ?= bin
 MPICC ?= mpicc
 
 # libtwist.a is what every program links; opened at run time: libtwist-cpu.so (oneDNN) by those that compute, libtwist-mpi.so by ranks.
-LIB_DIRS = core stream source image synth nn train comm checkpoint eval report
+LIB_DIRS = core stream source image synth nn train comm checkpoint eval report feed
 LIB_SRC = $(foreach d,$(LIB_DIRS),$(wildcard lib/$d/*.c))
 CPU_SRC = $(wildcard lib/cpu/*.c)
 PROGRAMS = $(patsubst src/%.c,$(BIN)/%,$(wildcard src/*.c))

@@ -72,6 +72,11 @@ void tw_program_start(const char *name, int argc, char **argv)
     *p = '\0';
 }
 
+void tw_program_limit(int n)
+{
+    program.argc = n;
+}
+
 const char *tw_program_command(void)
 {
     return program.command;

@@ -15,6 +15,9 @@ enum { TW_EXIT_OK = 0, TW_EXIT_FAILED = 1, TW_EXIT_USAGE = 2, TW_EXIT_AGAIN = 75
 /* Call first in main. name: "twist-decode". Keeps argv for tw_program_command(). */
 void tw_program_start(const char *name, int argc, char **argv);
 
+/* Only the first n words of the command line are options and operands: for a program that runs the command behind them. */
+void tw_program_limit(int n);
+
 /* Parses as tw_opts_parse does; then -h prints usage on stdout and exits 0, -V the version; a mistake prints its one line
  * and `try 'NAME -h'` on stderr and exits 2. usage: the static text, at most 24 lines, defaults in it. */
 void tw_program_options(const tw_opt *table, int n, tw_common *common, tw_strings *operands, const char *usage);

@@ -220,6 +220,15 @@ static int read_file(const char *path, void **block, size_t *cap, size_t *size)
     return tw_fail("%s", strncmp(e, path, n) == 0 && strncmp(e + n, ": ", 2) == 0 ? e + n + 2 : e);
 }
 
+void tw_source_where(const tw_source *s, uint64_t i, const char **path, int64_t *offset, int64_t *length)
+{
+    tw_span span;
+    const bool member = tw_entries_span(&s->all, i, &span);
+    *path = member ? s->shard[span.shard].path : tw_entries_path(&s->all, i);
+    *offset = member ? span.at : 0;
+    *length = member ? span.size : -1;
+}
+
 int tw_source_read(const tw_source *s, uint64_t i, void **block, size_t *cap, size_t *size)
 {
     tw_span span;

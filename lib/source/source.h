@@ -39,6 +39,9 @@ int64_t tw_source_label(const tw_source *s, uint64_t i);    /* -1: none */
 int tw_source_n_classes(const tw_source *s);                /* -1: no labels */
 const char **tw_source_classes(const tw_source *s);
 
+/* Where its bytes are: a file of their own (*length -1), or those from *offset on of a shard. */
+void tw_source_where(const tw_source *s, uint64_t i, const char **path, int64_t *offset, int64_t *length);
+
 /* Reads the undecoded picture into *block, which grows as needed (capacity *cap, bytes *size). Thread-safe for different blocks. 0, or
  * -1 and tw_error() without the picture's path. */
 int tw_source_read(const tw_source *s, uint64_t i, void **block, size_t *cap, size_t *size);

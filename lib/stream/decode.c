@@ -380,12 +380,29 @@ static void reset(tw_sample *s)
     *s = empty;
 }
 
-int tw_decode_sample(tw_sample *s, tw_kind kind)
+/* All fields of the record; the unknown ones to copy, see add_extra; x NULL: they are passed over. */
+static int read_fields(tw_sample *s, tw_kind kind, const unsigned char *record, size_t size, const extras *x, unsigned char *copy)
 {
     walk w;
+    int rc;
+    if (walk_begin(&w, sample_keys, record, size) != 0)
+        return -1;
+    while ((rc = walk_next(&w)) == 1) {
+        if (w.field >= 0 && sample_field(s, &w) != 0)
+            return -1;
+        if (w.field < 0 && x != NULL)
+            add_extra(&s->extra, &s->extra_size, copy, &w);
+    }
+    s->n_extra = x != NULL ? x->n : 0;
+    if (rc != 0 || require(&w, 1u << S_KEY | 1u << S_INDEX) != 0)
+        return -1;
+    return check_kind(s, kind);
+}
+
+int tw_decode_sample(tw_sample *s, tw_kind kind)
+{
     extras x;
     unsigned char *copy = NULL;
-    int rc;
     reset(s);
     if (find_extras(&x, sample_keys, s->buffer, s->record_size) != 0)
         return -1;
@@ -394,16 +411,11 @@ int tw_decode_sample(tw_sample *s, tw_kind kind)
             return -1;
         copy = (unsigned char *)s->buffer + s->record_size;
     }
-    if (walk_begin(&w, sample_keys, s->buffer, s->record_size) != 0)
-        return -1;
-    while ((rc = walk_next(&w)) == 1) {
-        if (w.field < 0)
-            add_extra(&s->extra, &s->extra_size, copy, &w);
-        else if (sample_field(s, &w) != 0)
-            return -1;
-    }
-    s->n_extra = x.n;
-    if (rc != 0 || require(&w, 1u << S_KEY | 1u << S_INDEX) != 0)
-        return -1;
-    return check_kind(s, kind);
+    return read_fields(s, kind, s->buffer, s->record_size, &x, copy);
+}
+
+int tw_decode_borrowed(tw_sample *s, tw_kind kind, const void *record, size_t size)
+{
+    reset(s);
+    return read_fields(s, kind, record, size, NULL, NULL);
 }

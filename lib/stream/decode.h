@@ -16,5 +16,7 @@ int tw_decode_end(tw_end *e, const unsigned char *record, size_t size);
 /* The sample in s->buffer (s->record_size bytes) of a stream of that kind. Unknown fields that do not lie together are
  * copied behind the record, for which the buffer may grow. 0, or -1 and tw_error(). */
 int tw_decode_sample(tw_sample *s, tw_kind kind);
+/* The sample in bytes that are somewhere else and stay there; unknown fields are passed over. 0, or -1 and tw_error(). */
+int tw_decode_borrowed(tw_sample *s, tw_kind kind, const void *record, size_t size);
 
 #endif

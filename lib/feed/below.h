@@ -1,0 +1,15 @@
+/* Files named by somebody else: opened only below a folder, whatever their names say. */
+#ifndef TW_FEED_BELOW_H
+#define TW_FEED_BELOW_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Opens a regular file below the folder (a descriptor) for reading; names and links that lead out of it are refused. A descriptor, or -1 and
+ * tw_error() without the path. */
+int tw_below_open(int folder, const char *path);
+
+/* Reads length bytes from offset on (length -1: all of the file) into *block, at most `most`. 0, or -1 and tw_error() without the path. */
+int tw_below_read(int folder, const char *path, int64_t offset, int64_t length, int64_t most, void **block, size_t *size);
+
+#endif

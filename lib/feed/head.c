@@ -1,0 +1,377 @@
+#include "feed/head_parts.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+#include "core/program.h"
+#include "stream/crc32c.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void tw_head_say(tw_head *h, int level, const char *fmt, ...)
+{
+    char text[1200];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    h->ops.say(h->ops.context, level, text);
+}
+
+tw_head *tw_head_new(const tw_head_options *o, const tw_head_ops *ops, uint64_t session, double now)
+{
+    tw_head *h = tw_calloc(1, sizeof *h);
+    if (h == NULL)
+        return NULL;
+    h->o = *o;
+    h->ops = *ops;
+    h->session = session;
+    h->next = h->low = o->first;
+    h->now = now;
+    h->reference = -1;
+    h->slot = tw_calloc((size_t)o->window, sizeof *h->slot);
+    h->worker = tw_calloc((size_t)o->workers, sizeof *h->worker);
+    if (h->slot != NULL && h->worker != NULL)
+        return h;
+    tw_head_free(h);
+    return NULL;
+}
+
+void tw_head_free(tw_head *h)
+{
+    if (h == NULL)
+        return;
+    for (int64_t i = 0; h->slot != NULL && i < h->o.window; i++)
+        for (int k = 0; k < h->slot[i].results; k++)
+            if (h->slot[i].result[k].payload != NULL)
+                h->ops.release(h->ops.context, h->slot[i].result[k].payload);
+    free(h->slot);
+    free(h->worker);
+    free(h);
+}
+
+slot *tw_head_slot(const tw_head *h, int64_t position)
+{
+    return &h->slot[position % h->o.window];
+}
+
+/* One past the last position that may be leased: the window, made smaller where results are large; not past the epoch after this one. */
+int64_t tw_head_limit(const tw_head *h)
+{
+    const int64_t fit = h->largest > 0 ? h->o.memory / h->largest : h->o.memory / h->o.max_bytes;
+    int64_t n = fit < h->o.window ? fit : h->o.window;
+    n = n < MIN_WINDOW ? (MIN_WINDOW < h->o.window ? MIN_WINDOW : h->o.window) : n;
+    int64_t end = (h->next / h->o.epoch + 2) * h->o.epoch;
+    if (end > h->o.end)
+        end = h->o.end;
+    return h->next + n < end ? h->next + n : end;
+}
+
+static bool in_hand(const tw_head *h, int64_t p)
+{
+    return p >= h->next && p < h->next + h->o.window && p < h->o.end;
+}
+
+/* ---- workers ---- */
+
+static worker *find(tw_head *h, const tw_feed_id *id)
+{
+    for (int i = 0; i < h->workers; i++)
+        if (h->worker[i].up && h->worker[i].id.n == id->n && memcmp(h->worker[i].id.byte, id->byte, id->n) == 0)
+            return &h->worker[i];
+    return NULL;
+}
+
+static int send(tw_head *h, const tw_feed_id *to, const tw_feed_msg *m)
+{
+    return h->ops.send(h->ops.context, to, m);
+}
+
+static void refuse(tw_head *h, const tw_feed_id *to, int code, const char *text)
+{
+    h->count.refused++;
+    send(h, to, &(tw_feed_msg){.type = TW_REFUSE, .code = code, .text = text});
+}
+
+void tw_head_ban(tw_head *h, worker *w, int code, const char *why)
+{
+    tw_head_say(h, -1, "worker %s is turned away: %s", w->name, why);
+    refuse(h, &w->id, code, why);
+    tw_head_gone(h, w, NULL);
+}
+
+void tw_head_gone(tw_head *h, worker *w, const char *why)
+{
+    const uint32_t serial = w->serial;
+    if (!w->up)
+        return;
+    w->up = false;
+    for (int64_t p = h->next; p < h->next + h->o.window && p < h->o.end; p++) {
+        slot *s = tw_head_slot(h, p);
+        for (int k = 0; k < s->leases; k++)
+            if (s->lease[k].serial == serial) {
+                tw_head_unlease(h, p, k);
+                break;
+            }
+    }
+    if (h->first_only == serial)
+        h->first_only = 0;
+    if (why != NULL) {
+        h->count.gone++;
+        tw_head_say(h, 0, "worker %s: %s; what it had in hand goes to others", w->name, why);
+    }
+}
+
+/* A place in the table: the oldest that is gone, or a new one. */
+static worker *new_worker(tw_head *h)
+{
+    for (int i = 0; i < h->workers; i++)
+        if (!h->worker[i].up)
+            return &h->worker[i];
+    return h->workers < h->o.workers ? &h->worker[h->workers++] : NULL;
+}
+
+static void hello(tw_head *h, const tw_feed_id *from, const tw_feed_msg *m, const char *user)
+{
+    char text[200];
+    if (m->protocol != TW_FEED_PROTOCOL || strcmp(m->text, TW_VERSION) != 0) {
+        snprintf(text, sizeof text, "it speaks version %lld of the protocol as program %.64s; the head speaks %d as program " TW_VERSION,
+                 (long long)m->protocol, m->text, TW_FEED_PROTOCOL);
+        tw_head_say(h, -1, "worker %s is turned away: %s", m->name, text);
+        refuse(h, from, TW_REFUSE_VERSION, text);
+        return;
+    }
+    worker *w = find(h, from);
+    if (w != NULL)
+        tw_head_gone(h, w, NULL); /* it starts afresh */
+    w = new_worker(h);
+    if (w == NULL) {
+        refuse(h, from, TW_REFUSE_FULL, "the head has as many workers as it takes");
+        return;
+    }
+    *w = (worker){.up = true, .id = *from, .slots = (int)m->slots, .heard = h->now, .serial = ++h->serials};
+    snprintf(w->name, sizeof w->name, "%s%s%s", user != NULL ? user : "", user != NULL ? "/" : "", m->name);
+    snprintf(w->user, sizeof w->user, "%s", user != NULL ? user : "");
+    const tw_feed_msg welcome = {.type = TW_WELCOME, .protocol = TW_FEED_PROTOCOL, .session = h->session, .hb_ms = (int64_t)(h->o.heartbeat * 1e3),
+                                 .lease_ms = (int64_t)(h->o.lease * 1e3), .max_bytes = h->o.max_bytes};
+    if (send(h, from, &welcome) != 0)
+        tw_head_gone(h, w, NULL);
+}
+
+static void ready(tw_head *h, worker *w, const char *why_not)
+{
+    if (why_not != NULL) {
+        tw_head_ban(h, w, TW_REFUSE_COMMAND, why_not);
+        return;
+    }
+    if (!w->ready)
+        tw_head_say(h, 1, "worker %s is here, %d slots", w->name, w->slots);
+    w->ready = true;
+}
+
+void tw_head_drop_user(tw_head *h, bool (*allowed)(void *context, const char *user), void *context)
+{
+    for (int i = 0; i < h->workers; i++)
+        if (h->worker[i].up && h->worker[i].user[0] != '\0' && !allowed(context, h->worker[i].user))
+            tw_head_ban(h, &h->worker[i], TW_REFUSE_BANNED, "its key is not allowed any more");
+}
+
+void tw_head_bye(tw_head *h, const char *why)
+{
+    for (int i = 0; i < h->workers; i++)
+        if (h->worker[i].up)
+            send(h, &h->worker[i].id, &(tw_feed_msg){.type = TW_BYE, .session = h->session, .text = why});
+}
+
+/* ---- messages ---- */
+
+/* What a worker took for one sample: the time from lease to result is shared by what it had in hand. */
+static void learn(tw_head *h, worker *w, const lease *l)
+{
+    const double latency = h->now - l->since, service = latency / (l->held > 1 ? l->held : 1);
+    w->service = w->service == 0 ? service : w->service + 0.2 * (service - w->service);
+    w->latency = w->latency == 0 ? latency : w->latency + 0.2 * (latency - w->latency);
+}
+
+/* The lease of that number that this worker has outstanding for the position; -1: none. */
+static int find_lease(const slot *s, const worker *w, uint64_t number)
+{
+    for (int k = 0; k < s->leases; k++)
+        if (s->lease[k].number == number && s->lease[k].serial == w->serial)
+            return k;
+    return -1;
+}
+
+/* The sample that new workers make first: it must be what others made of it. */
+static void tried(tw_head *h, worker *w, const tw_feed_msg *m)
+{
+    w->trial = 0;
+    if (m->type == TW_DONE && m->crc == h->reference_crc && m->bytes == h->reference_size) {
+        w->tried = true;
+        return;
+    }
+    if (m->type == TW_FAIL && (m->code == TW_FAIL_RETURNED || m->code == TW_FAIL_CRASH || m->code == TW_FAIL_TIMEOUT) && ++w->trials < 3)
+        return;
+    char text[800];
+    snprintf(text, sizeof text, "the sample that it was tried with %s%.600s",
+             m->type == TW_DONE ? "has other bytes than others made of it: another command, library or a broken machine" : "failed: ",
+             m->type == TW_DONE ? "" : m->text);
+    tw_head_ban(h, w, TW_REFUSE_COMMAND, text);
+}
+
+static int done(tw_head *h, worker *w, const tw_feed_msg *m, void *payload, const void *data, size_t size)
+{
+    const int64_t p = m->pos;
+    if (w->trial != 0 && m->lease == w->trial) {
+        const bool whole = (int64_t)size == m->bytes && tw_crc32c(0, data, size) == m->crc;
+        tried(h, w, whole ? m : &(tw_feed_msg){.type = TW_FAIL, .code = TW_FAIL_IO, .text = "its result was damaged on the way"});
+        h->ops.release(h->ops.context, payload);
+        return 0;
+    }
+    if (!in_hand(h, p) || tw_head_slot(h, p)->filled || tw_head_slot(h, p)->sub != m->sub) {
+        h->count.duplicates++;
+        w->duplicates++;
+        if (in_hand(h, p)) {
+            const int k = find_lease(tw_head_slot(h, p), w, m->lease);
+            if (k >= 0)
+                tw_head_unlease(h, p, k);
+        }
+        h->ops.release(h->ops.context, payload);
+        return 0;
+    }
+    slot *s = tw_head_slot(h, p);
+    const int k = find_lease(s, w, m->lease);
+    const char *wrong = NULL;
+    if ((int64_t)size != m->bytes || size == 0 || (int64_t)size > h->o.max_bytes)
+        wrong = "a result of the wrong size";
+    else if (tw_crc32c(0, data, size) != m->crc)
+        wrong = "a result that was damaged on the way";
+    else if (h->ops.check(h->ops.context, p, m->sub, data, size) != 0)
+        wrong = tw_error();
+    if (wrong != NULL) {
+        h->count.wrong++;
+        tw_head_say(h, 0, "worker %s: position %lld: %s", w->name, (long long)p, wrong);
+        if (++w->wrong >= MOST_WRONG) {
+            h->ops.release(h->ops.context, payload);
+            tw_head_ban(h, w, TW_REFUSE_BANNED, "wrong results");
+            return 0;
+        }
+        if (k >= 0)
+            tw_head_unlease(h, p, k);
+        h->ops.release(h->ops.context, payload);
+        return 0;
+    }
+    if (k >= 0) {
+        learn(h, w, &s->lease[k]);
+        tw_head_unlease(h, p, k);
+    }
+    w->done++;
+    return tw_head_accept(h, w, p, payload, size, (uint32_t)m->crc);
+}
+
+static int failed(tw_head *h, worker *w, const tw_feed_msg *m)
+{
+    const int64_t p = m->pos;
+    if (w->trial != 0 && m->lease == w->trial) {
+        tried(h, w, m);
+        return 0;
+    }
+    if (!in_hand(h, p))
+        return 0;
+    const int k = find_lease(tw_head_slot(h, p), w, m->lease);
+    if (k < 0) /* a repeated FAIL, or of a lease that expired, is nothing */
+        return 0;
+    tw_head_unlease(h, p, k);
+    if (m->code == TW_FAIL_RETURNED || tw_head_slot(h, p)->filled || tw_head_slot(h, p)->sub != m->sub)
+        return 0;
+    w->failed++;
+    return tw_head_fault(h, w, p, (int)m->code, m->text);
+}
+
+int tw_head_message(tw_head *h, double now, const tw_feed_id *from, const tw_feed_msg *m, void *payload, const void *data, size_t size,
+                    const char *why_not, const char *user)
+{
+    h->now = now;
+    int rc = 0;
+    bool owned = payload != NULL;
+    worker *w = find(h, from);
+    if (w != NULL)
+        w->heard = now;
+    if (m->type == TW_HELLO) {
+        hello(h, from, m, user);
+    } else if (m->type == TW_DONE || m->type == TW_FAIL || m->type == TW_PING || m->type == TW_READY || m->type == TW_BYE) {
+        if (w == NULL) {
+            if (m->type != TW_BYE)
+                refuse(h, from, TW_REFUSE_UNKNOWN, "say HELLO first");
+        } else if (m->session != h->session) {
+            h->count.stale++;
+        } else if (m->type == TW_DONE) {
+            owned = false;
+            rc = done(h, w, m, payload, data, size);
+        } else if (m->type == TW_FAIL) {
+            rc = failed(h, w, m);
+        } else if (m->type == TW_PING) {
+            w->slots = (int)m->slots;
+            send(h, from, &(tw_feed_msg){.type = TW_PONG, .session = h->session, .pos = h->next});
+        } else if (m->type == TW_READY) {
+            ready(h, w, why_not);
+        } else {
+            tw_head_say(h, 1, "worker %s has ended", w->name);
+            tw_head_gone(h, w, NULL);
+        }
+    } /* other types are no worker's: dropped */
+    if (owned)
+        h->ops.release(h->ops.context, payload);
+    return rc != 0 ? rc : tw_head_assign(h);
+}
+
+/* ---- the order ---- */
+
+int tw_head_first(tw_head *h, void **payload)
+{
+    if (h->next >= h->o.end || !tw_head_slot(h, h->next)->filled)
+        return 0;
+    slot *s = tw_head_slot(h, h->next);
+    *payload = s->results > 0 ? s->result[0].payload : NULL;
+    return 1;
+}
+
+void tw_head_advance(tw_head *h)
+{
+    slot *s = tw_head_slot(h, h->next);
+    while (s->leases > 0) /* a second lease: its result will be a duplicate */
+        tw_head_unlease(h, h->next, 0);
+    *s = (slot){0};
+    h->next++;
+    h->filled--;
+    if (h->low < h->next)
+        h->low = h->next;
+}
+
+void tw_head_get(const tw_head *h, tw_head_state *s)
+{
+    *s = h->count;
+    s->next = h->next;
+    s->filled = h->filled;
+    s->window = (int)(tw_head_limit(h) - h->next);
+    for (int i = 0; i < h->workers; i++) {
+        s->up += h->worker[i].up;
+        s->leased += h->worker[i].up ? h->worker[i].held : 0;
+    }
+}
+
+int tw_head_workers(const tw_head *h)
+{
+    return h->workers;
+}
+
+bool tw_head_worker_get(const tw_head *h, int i, double now, tw_head_worker *out)
+{
+    const worker *w = &h->worker[i];
+    *out = (tw_head_worker){w->name, w->slots, w->held, tw_head_effective(h, w), w->service, now - w->heard, w->done, w->failed,
+                            w->duplicates, w->wrong, w->expired, w->ready};
+    return w->up;
+}

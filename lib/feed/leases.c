@@ -1,0 +1,232 @@
+#include "feed/head_parts.h"
+
+#include <math.h>
+
+worker *tw_head_by_serial(const tw_head *h, uint32_t serial)
+{
+    for (int i = 0; i < h->workers; i++)
+        if (h->worker[i].up && h->worker[i].serial == serial)
+            return &h->worker[i];
+    return NULL;
+}
+
+static bool able(const tw_head *h, const worker *w)
+{
+    return w->up && w->ready && w->slots > 0 && (w->tried || h->first_only == w->serial);
+}
+
+int tw_head_able(const tw_head *h, uint32_t but, uint32_t or_but)
+{
+    int n = 0;
+    for (int i = 0; i < h->workers; i++)
+        n += able(h, &h->worker[i]) && h->worker[i].serial != but && h->worker[i].serial != or_but;
+    return n;
+}
+
+/* The least of what workers take for a sample, or from lease to result; 0: not known yet. */
+static double best(const tw_head *h, bool latency)
+{
+    double least = 0;
+    for (int i = 0; i < h->workers; i++) {
+        const double v = latency ? h->worker[i].latency : h->worker[i].service;
+        if (h->worker[i].up && v > 0 && (least == 0 || v < least))
+            least = v;
+    }
+    return least;
+}
+
+int tw_head_effective(const tw_head *h, const worker *w)
+{
+    if (w->slots < 1)
+        return 0;
+    if (w->service <= 0)
+        return w->slots < NEW_CREDIT ? w->slots : NEW_CREDIT;
+    const double part = 2 * best(h, false) / w->service, n = floor(w->slots * (part < 1 ? part : 1));
+    return n < 1 ? 1 : (int)n;
+}
+
+void tw_head_unlease(tw_head *h, int64_t position, int k)
+{
+    slot *s = tw_head_slot(h, position);
+    worker *w = tw_head_by_serial(h, s->lease[k].serial);
+    if (w != NULL) {
+        w->held--;
+        if (w->solo == position + 1)
+            w->solo = 0;
+    }
+    s->lease[k] = s->lease[--s->leases];
+    if (!s->filled && position < h->low)
+        h->low = position;
+}
+
+/* A lease for the position; 0, or -1: the worker could not be reached, and is gone. */
+static int grant(tw_head *h, worker *w, int64_t position)
+{
+    slot *s = tw_head_slot(h, position);
+    const tw_feed_msg m = {.type = TW_LEASE, .session = h->session, .pos = position, .lease = ++h->leases, .sub = s->sub};
+    s->lease[s->leases++] = (lease){m.lease, w->serial, ++w->held, h->now};
+    if (s->solo)
+        w->solo = position + 1;
+    if (h->ops.send(h->ops.context, &w->id, &m) == 0)
+        return 0;
+    tw_head_gone(h, w, "it cannot be reached");
+    return -1;
+}
+
+static bool has_part(const slot *s, uint32_t serial)
+{
+    for (int k = 0; k < s->leases; k++)
+        if (s->lease[k].serial == serial)
+            return true;
+    for (int k = 0; k < s->results; k++)
+        if (s->result[k].serial == serial)
+            return true;
+    return false;
+}
+
+/* The worker that will have it first, of those that may take it; NULL: none now. */
+static worker *pick(tw_head *h, const slot *s)
+{
+    const double usual = best(h, false);
+    const bool others = tw_head_able(h, s->failed_by[0], s->failed_by[1]) > 0; /* than those that have failed it */
+    const bool other = tw_head_able(h, s->failed_by[0], 0) > 0;
+    worker *first = NULL;
+    double when = 0;
+    for (int i = 0; i < h->workers; i++) {
+        worker *w = &h->worker[i];
+        const double t = (w->held + 1) * (w->service > 0 ? w->service : usual);
+        const bool failed = w->serial == s->failed_by[0] ? other : w->serial == s->failed_by[1] && others;
+        if (!able(h, w) || w->solo != 0 || failed || has_part(s, w->serial))
+            continue;
+        if (!s->solo && w->held >= tw_head_effective(h, w))
+            continue;
+        if (first == NULL || t < when) {
+            first = w;
+            when = t;
+        }
+    }
+    return first;
+}
+
+/* A position that a worker is to have alone: one is chosen, and gets it when it has nothing else in hand. */
+static worker *pick_alone(tw_head *h, int64_t position)
+{
+    for (int i = 0; i < h->workers; i++)
+        if (h->worker[i].up && h->worker[i].solo == position + 1)
+            return able(h, &h->worker[i]) && h->worker[i].held == 0 ? &h->worker[i] : NULL;
+    worker *w = pick(h, tw_head_slot(h, position));
+    if (w != NULL)
+        w->solo = position + 1;
+    return w != NULL && w->held == 0 ? w : NULL;
+}
+
+/* New workers make a sample that others have made before they make any that counts. */
+static void try_workers(tw_head *h)
+{
+    for (int i = 0; i < h->workers; i++) {
+        worker *w = &h->worker[i];
+        if (!w->up || !w->ready || w->tried || w->slots < 1)
+            continue;
+        if (h->reference < 0) {
+            if (h->first_only == 0)
+                h->first_only = w->serial;
+            continue;
+        }
+        if (w->trial != 0 || h->first_only == w->serial)
+            continue;
+        w->trial = ++h->leases;
+        w->trial_since = h->now;
+        const tw_feed_msg m = {.type = TW_LEASE, .session = h->session, .pos = h->reference, .lease = w->trial, .sub = h->reference_sub};
+        if (h->ops.send(h->ops.context, &w->id, &m) != 0)
+            tw_head_gone(h, w, "it cannot be reached");
+    }
+}
+
+int tw_head_assign(tw_head *h)
+{
+    try_workers(h);
+    const int64_t limit = tw_head_limit(h);
+    bool free_before = false;
+    for (int64_t p = h->low; p < limit; p++) {
+        slot *s = tw_head_slot(h, p);
+        if (!s->started && tw_head_start(h, p) != 0)
+            return -1;
+        while (!s->filled && s->leases + s->results < tw_head_wanted(h, p)) {
+            worker *w = s->solo ? pick_alone(h, p) : pick(h, s);
+            if (w == NULL)
+                break;
+            grant(h, w, p); /* where that fails, the next one is asked */
+        }
+        const bool done = s->filled || s->leases + s->results >= tw_head_wanted(h, p);
+        if (done && !free_before)
+            h->low = p + 1;
+        free_before = free_before || !done;
+        if (!done && !s->solo && s->results == 0 && s->failed_by[0] == 0)
+            break; /* nobody takes it, and nobody would take the next */
+    }
+    return 0;
+}
+
+/* R7: what the order waits for and is late is leased to a second worker. */
+static void hedge(tw_head *h)
+{
+    const double late = 4 * best(h, true) + h->o.hedge;
+    const int64_t end = h->next + (tw_head_limit(h) - h->next + 3) / 4;
+    for (int64_t p = h->next; p < end; p++) {
+        slot *s = tw_head_slot(h, p);
+        if (s->filled || s->solo || s->leases != 1 || h->now - s->lease[0].since < late)
+            continue;
+        worker *w = pick(h, s);
+        if (w == NULL)
+            return;
+        h->count.hedged += grant(h, w, p) == 0;
+    }
+}
+
+static int expire(tw_head *h)
+{
+    for (int64_t p = h->next; p < h->next + h->o.window && p < h->o.end; p++) {
+        slot *s = tw_head_slot(h, p);
+        for (int k = 0; k < s->leases; k++) {
+            if (h->now - s->lease[k].since < h->o.lease)
+                continue;
+            worker *w = tw_head_by_serial(h, s->lease[k].serial);
+            h->count.expired++;
+            if (w != NULL) {
+                w->expired++;
+                if (h->first_only == w->serial)
+                    h->first_only = 0;
+            }
+            tw_head_unlease(h, p, k--);
+            if (s->filled)
+                continue;
+            s->solo = s->solo || ++s->expiries >= SOLO_EXPIRIES;
+            if (s->expiries >= FAULT_EXPIRIES) {
+                s->expiries = 0;
+                if (tw_head_fault(h, w, p, TW_FAIL_TIMEOUT, "no result in time, from any worker") != 0)
+                    return -1;
+                break;
+            }
+        }
+    }
+    return 0;
+}
+
+int tw_head_tick(tw_head *h, double now)
+{
+    h->now = now;
+    for (int i = 0; i < h->workers; i++) {
+        worker *w = &h->worker[i];
+        if (w->up && now - w->heard > SILENT * h->o.heartbeat)
+            tw_head_gone(h, w, "it has been silent");
+        else if (w->up && w->trial != 0 && now - w->trial_since > h->o.lease)
+            tw_head_ban(h, w, TW_REFUSE_COMMAND, "the sample that it was tried with did not come back in time");
+    }
+    if (expire(h) != 0)
+        return -1;
+    for (int64_t p = h->next; h->o.audit > 0 && p < tw_head_limit(h); p++)
+        if (tw_head_settle(h, p) != 0)
+            return -1;
+    hedge(h);
+    return tw_head_assign(h);
+}

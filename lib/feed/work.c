@@ -1,0 +1,535 @@
+#include "feed/work.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+#include "core/pool.h"
+#include "core/program.h"
+#include "feed/below.h"
+#include "feed/child.h"
+#include "stream/crc32c.h"
+#include "stream/decode.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { READERS = 4, MISSED = 6 /* heartbeats of the head */ };
+
+/* A lease in hand, in the order in which they came. */
+typedef struct {
+    uint64_t lease;
+    int64_t pos, try;
+    tw_feed_what what;
+    char *text;         /* of key and path */
+    enum { FETCHING, GIVEN } state;
+    double since;       /* when it was given to the command */
+    void *file;         /* what was read of it */
+    size_t size;
+    bool failed, dropped; /* reading: with error; dropped: the lease is not wanted any more */
+    char error[600];
+} held;
+
+typedef struct {
+    const tw_work_options *o;
+    void (*say)(int level, const char *text);
+    tw_link link;
+    bool open, joined, draining, header_sent, header_next; /* header_next: the command's next record is its header */
+    uint64_t session;
+    int64_t max_bytes;
+    double heartbeat, heard, sent, hello, last_head; /* times of the last ... */
+    double retry, back_off, progress; /* when the command is started again, after how long; when it gave its last record */
+    int root;
+    tw_child *child;
+    tw_bytes header;    /* of the files stream */
+    tw_pool *readers;
+    held *item[TW_FEED_SLOTS]; /* GIVEN ones first */
+    int n, given;
+    int64_t done, failed;
+    tw_sample sample;
+} work;
+
+static void say(work *w, int level, const char *fmt, ...) TW_PRINTF(3, 4);
+static void say(work *w, int level, const char *fmt, ...)
+{
+    char text[1200];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    w->say(level, text);
+}
+
+static void free_held(held *h)
+{
+    free(h->text);
+    free(h->file);
+    free(h);
+}
+
+/* Takes item i out of the list. One that is being read is freed when that is done. */
+static void remove_item(work *w, int i)
+{
+    held *h = w->item[i];
+    memmove(&w->item[i], &w->item[i + 1], (size_t)(w->n - i - 1) * sizeof *w->item);
+    w->n--;
+    if (h->state == GIVEN) {
+        w->given--;
+        free_held(h);
+    } else {
+        h->dropped = true;
+    }
+}
+
+static bool send(work *w, const tw_feed_msg *m)
+{
+    if (!w->open || tw_link_send(&w->link, NULL, m, NULL, 0) != 0)
+        return false;
+    w->sent = tw_now();
+    return true;
+}
+
+static void fail_item(work *w, int i, int code, const char *text)
+{
+    const held *h = w->item[i];
+    w->failed += code != TW_FAIL_RETURNED;
+    send(w, &(tw_feed_msg){.type = TW_FAIL, .session = w->session, .pos = h->pos, .lease = h->lease, .sub = h->try, .code = code, .text = text});
+    remove_item(w, i);
+}
+
+/* ---- the command ---- */
+
+static int start_child(work *w)
+{
+    w->child = tw_child_start(w->o->command, w->max_bytes, w->o->child_memory);
+    if (w->child == NULL)
+        return -1;
+    w->progress = tw_now();
+    w->header_next = true;
+    return tw_child_give(w->child, w->header.data, w->header.size);
+}
+
+/* What the command had in hand is failed: all of it, or the oldest alone (the rest is given back). */
+static void child_lost(work *w, int code, bool oldest, const char *why)
+{
+    char how[160], text[600];
+    tw_child_end(w->child, how, sizeof how);
+    w->child = NULL;
+    snprintf(text, sizeof text, "%.400s%s%s", why, why[0] != '\0' && !oldest ? ": " : "", oldest ? "" : how);
+    say(w, 0, "%s; it is started again", text);
+    for (bool first = true; w->given > 0; first = false)
+        fail_item(w, 0, oldest && !first ? TW_FAIL_RETURNED : code, text);
+    w->back_off = w->back_off == 0 ? 0.1 : w->back_off < 2.5 ? 2 * w->back_off : 5;
+    w->retry = tw_now() + w->back_off;
+}
+
+static void stop_child(work *w)
+{
+    tw_child_end(w->child, NULL, 0);
+    w->child = NULL;
+    while (w->n > 0)
+        remove_item(w, w->n - 1);
+}
+
+static int give(work *w, held *h)
+{
+    tw_bytes record = {0};
+    const tw_feed_what *t = &h->what;
+    tw_sample s;
+    tw_sample_init(&s);
+    s.key = t->key;
+    s.key_size = strlen(t->key);
+    s.index = t->index;
+    s.epoch = t->epoch;
+    s.pos = t->pos;
+    s.label = t->label;
+    s.sub = t->sub;
+    s.bytes = h->file;
+    s.bytes_size = h->size;
+    const int rc = tw_encode_sample(&record, &s) == 0 && tw_child_give(w->child, record.data, record.size) == 0 ? 0 : -1;
+    free(record.data);
+    free(h->file);
+    h->file = NULL;
+    h->since = tw_now();
+    if (w->given == 0)
+        w->progress = h->since;
+    h->state = GIVEN;
+    w->given++;
+    return rc;
+}
+
+/* A pool's thread reads the file. */
+static void fetch(void *job, int worker, void *context)
+{
+    held *h = job;
+    const work *w = context;
+    (void)worker;
+    if (!h->failed && h->file == NULL && tw_below_read(w->root, h->what.path, h->what.offset, h->what.length, w->o->link.max_bytes, &h->file, &h->size) != 0) {
+        h->failed = true;
+        snprintf(h->error, sizeof h->error, "%s", tw_error());
+    }
+}
+
+static int index_of(const work *w, const held *h)
+{
+    for (int i = 0; i < w->n; i++)
+        if (w->item[i] == h)
+            return i;
+    return -1;
+}
+
+/* Hands on what has been read, in order. */
+static int hand_on(work *w)
+{
+    for (held *h; w->child != NULL && (h = tw_pool_take_ready(w->readers)) != NULL;) {
+        if (h->dropped)
+            free_held(h);
+        else if (h->failed) {
+            h->state = GIVEN; /* so that it is freed */
+            w->given++;
+            fail_item(w, index_of(w, h), TW_FAIL_IO, h->error);
+        } else if (give(w, h) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* A complaint of twist-decode about one of the samples in hand: "twist-decode: KEY: CAUSE; skipped". */
+static bool heard_bad(work *w, const char *line)
+{
+    static const char program[] = "twist-decode: ", end[] = "; skipped";
+    const size_t n = strlen(line), m = sizeof end - 1;
+    if (strncmp(line, program, sizeof program - 1) != 0 || n < sizeof program + m || strcmp(line + n - m, end) != 0)
+        return false;
+    line += sizeof program - 1;
+    for (int i = 0; i < w->given; i++) {
+        const size_t k = strlen(w->item[i]->what.key);
+        if (strncmp(line, w->item[i]->what.key, k) != 0 || strncmp(line + k, ": ", 2) != 0)
+            continue;
+        char cause[600];
+        snprintf(cause, sizeof cause, "%.*s", (int)(strlen(line + k + 2) - m), line + k + 2);
+        fail_item(w, i, TW_FAIL_DECODE, cause);
+        return true;
+    }
+    return false;
+}
+
+static void read_errors(work *w)
+{
+    const char *line;
+    while (w->child != NULL && (line = tw_child_line(w->child)) != NULL)
+        if (!heard_bad(w, line))
+            say(w, -1, "command: %s", line);
+}
+
+static void free_message(void *data, void *hint)
+{
+    (void)hint;
+    free(data);
+}
+
+static void send_record(work *w, const tw_feed_msg *m, void *record, size_t size)
+{
+    zmq_msg_t msg;
+    if (w->link.z->msg_init_data(&msg, record, size, free_message, NULL) != 0) {
+        free(record);
+        return;
+    }
+    if (tw_link_send_msg(&w->link, m, &msg) == 0)
+        w->sent = tw_now();
+    else
+        w->joined = false; /* the connection is lost, and with it the lease */
+}
+
+/* The sample in hand that the record just decoded is of; -1: none. */
+static int match(const work *w)
+{
+    for (int i = 0; i < w->given; i++) {
+        const tw_feed_what *t = &w->item[i]->what;
+        if (t->index == w->sample.index && t->epoch == w->sample.epoch && t->pos == w->sample.pos && t->sub == w->sample.sub)
+            return i;
+    }
+    return -1;
+}
+
+/* Decodes it into w->sample. 0, or -1 and tw_error(): not what was asked for. */
+static int decode(work *w, const void *record, size_t size)
+{
+    tw_end end;
+    if (tw_decode_end(&end, record, size) != 0)
+        return tw_fail("an end record before its input's");
+    return tw_decode_borrowed(&w->sample, TW_VIEWS, record, size) != 0 ? -1 : match(w) < 0 ? tw_fail("a record that nobody asked for") : 0;
+}
+
+/* A record of the command. The samples that were given before it and have not come are bad. */
+static void take_record(work *w, void *record, size_t size)
+{
+    if (w->header_next) {
+        w->header_next = false;
+        if (w->header_sent) /* it was started again */
+            free(record);
+        else
+            send_record(w, &(tw_feed_msg){.type = TW_READY, .session = w->session}, record, size);
+        w->header_sent = true;
+        return;
+    }
+    if (decode(w, record, size) != 0) {
+        char why[600];
+        snprintf(why, sizeof why, "the command gave %.500s", tw_error());
+        free(record);
+        child_lost(w, TW_FAIL_CRASH, false, why);
+        return;
+    }
+    read_errors(w); /* says why some have not come, if it has not yet */
+    while (match(w) > 0)
+        fail_item(w, 0, TW_FAIL_DECODE, "no record came of it");
+    if (match(w) < 0) {
+        free(record);
+        return;
+    }
+    const held *h = w->item[0];
+    const tw_feed_msg m = {.type = TW_DONE, .session = w->session, .pos = h->pos, .lease = h->lease, .sub = h->try,
+                           .crc = tw_crc32c(0, record, size), .bytes = (int64_t)size};
+    w->done++;
+    w->back_off = 0;
+    w->progress = tw_now();
+    send_record(w, &m, record, size);
+    remove_item(w, 0);
+}
+
+static void read_child(work *w)
+{
+    int rc = 0;
+    void *record;
+    size_t size;
+    while (w->child != NULL && (rc = tw_child_record(w->child, &record, &size)) == 1)
+        take_record(w, record, size);
+    read_errors(w);
+    if (w->child != NULL && rc < 0)
+        child_lost(w, TW_FAIL_CRASH, false, "");
+    else if (w->child != NULL && w->given > 0 && tw_now() - w->progress > w->o->sample_timeout) {
+        char why[200];
+        snprintf(why, sizeof why, "no result of the command for %g s", w->o->sample_timeout);
+        child_lost(w, TW_FAIL_TIMEOUT, true, why);
+    }
+}
+
+/* ---- the head ---- */
+
+static int redial(work *w)
+{
+    if (w->open)
+        tw_link_close(&w->link, 0);
+    w->open = false;
+    w->joined = false;
+    stop_child(w);
+    if (tw_link_dial(&w->link, w->o->endpoint, &w->o->link) != 0)
+        return -1;
+    w->open = true;
+    w->heard = tw_now();
+    w->hello = 0;
+    return 0;
+}
+
+static int welcome(work *w, tw_link_msg *in)
+{
+    if (!in->has_payload)
+        return 0;
+    stop_child(w);
+    w->header.size = 0;
+    const size_t size = w->link.z->msg_size(&in->payload);
+    if (tw_grow(&w->header.data, &w->header.cap, size, 1) != 0)
+        return -1;
+    memcpy(w->header.data, w->link.z->msg_data(&in->payload), size);
+    w->header.size = size;
+    w->session = in->m.session;
+    w->max_bytes = in->m.max_bytes;
+    w->heartbeat = (double)(in->m.hb_ms > 10 ? in->m.hb_ms : 10) * 1e-3;
+    w->joined = true;
+    w->header_sent = false;
+    w->retry = 0;
+    return start_child(w);
+}
+
+static int leased(work *w, tw_link_msg *in)
+{
+    const tw_feed_msg *m = &in->m;
+    if (!w->joined || m->session != w->session)
+        return 0;
+    if (w->n == TW_FEED_SLOTS || (m->what.path[0] == '\0' && !in->has_payload)) {
+        send(w, &(tw_feed_msg){.type = TW_FAIL, .session = w->session, .pos = m->pos, .lease = m->lease, .sub = m->sub, .code = TW_FAIL_RETURNED});
+        return 0;
+    }
+    held *h = tw_calloc(1, sizeof *h);
+    const size_t k = strlen(m->what.key) + 1, p = strlen(m->what.path) + 1;
+    if (h == NULL || (h->text = malloc(k + p)) == NULL)
+        return tw_fail("out of memory");
+    *h = (held){.lease = m->lease, .pos = m->pos, .try = m->sub, .what = m->what, .text = h->text};
+    h->what.key = memcpy(h->text, m->what.key, k);
+    h->what.path = memcpy(h->text + k, m->what.path, p);
+    if (in->has_payload) {
+        h->size = w->link.z->msg_size(&in->payload);
+        h->file = malloc(h->size + 1);
+        if (h->file == NULL)
+            return tw_fail("out of memory");
+        memcpy(h->file, w->link.z->msg_data(&in->payload), h->size);
+    } else if (w->root < 0) {
+        h->failed = true;
+        snprintf(h->error, sizeof h->error, "the worker has no --root to look for files in");
+    }
+    w->item[w->n++] = h;
+    while (tw_pool_full(w->readers)) /* only where many were dropped while they were read */
+        free_held(tw_pool_take(w->readers));
+    tw_pool_submit(w->readers, h);
+    return 0;
+}
+
+static int refused(work *w, const tw_feed_msg *m)
+{
+    if (m->code == TW_REFUSE_UNKNOWN) {
+        if (w->joined)
+            stop_child(w);
+        w->joined = false;
+        w->hello = 0;
+        return 0;
+    }
+    if (m->code == TW_REFUSE_FULL) {
+        w->joined = false;
+        w->hello = tw_now() + 5; /* later */
+        return 0;
+    }
+    return tw_fail("%s: the head turns this worker away: %s", w->o->endpoint, m->text);
+}
+
+/* 1: the head has ended and the worker was to end with it. */
+static int message(work *w, tw_link_msg *in)
+{
+    const tw_feed_msg *m = &in->m;
+    if (m->type != TW_WELCOME && m->type != TW_REFUSE && m->type != TW_LEASE && m->type != TW_PONG && m->type != TW_BYE)
+        return 0; /* what a head never says (its own words, come back from a port that it is connected to itself) is not heard */
+    w->heard = w->last_head = tw_now();
+    if (m->type == TW_WELCOME)
+        return welcome(w, in);
+    if (m->type == TW_REFUSE)
+        return refused(w, m);
+    if (m->type == TW_LEASE)
+        return leased(w, in);
+    if (m->type == TW_BYE && (!w->joined || m->session == w->session)) {
+        say(w, 1, "the head has ended: %s", m->text);
+        if (w->joined)
+            stop_child(w);
+        w->joined = false;
+        return w->o->once ? 1 : 0;
+    }
+    return 0;
+}
+
+static int hear(work *w, tw_link_msg *in)
+{
+    int64_t dropped = 0;
+    int rc, done = 0;
+    while (done == 0 && (rc = tw_link_receive(&w->link, in, &dropped)) == 1)
+        done = message(w, in);
+    return done != 0 ? done : rc;
+}
+
+static void speak(work *w)
+{
+    const double now = tw_now();
+    if (!w->joined && now - w->hello >= w->heartbeat) {
+        const tw_feed_msg hello = {.type = TW_HELLO, .protocol = TW_FEED_PROTOCOL, .text = TW_VERSION, .name = w->o->name, .slots = w->o->slots};
+        w->hello = send(w, &hello) ? now : now - w->heartbeat + 0.02; /* not connected yet */
+    } else if (w->joined && now - w->sent >= w->heartbeat) {
+        send(w, &(tw_feed_msg){.type = TW_PING, .session = w->session, .slots = w->draining ? 0 : w->o->slots, .held = w->n, .done = w->done,
+                               .failed = w->failed});
+    }
+}
+
+static int wait_for(work *w)
+{
+    zmq_pollitem_t item[4] = {{w->link.socket, 0, ZMQ_POLLIN, 0}};
+    int n = 1;
+    if (w->child != NULL) {
+        if (tw_child_output(w->child) >= 0)
+            item[n++] = (zmq_pollitem_t){NULL, tw_child_output(w->child), ZMQ_POLLIN, 0};
+        if (tw_child_errors(w->child) >= 0)
+            item[n++] = (zmq_pollitem_t){NULL, tw_child_errors(w->child), ZMQ_POLLIN, 0};
+        if (tw_child_input(w->child) >= 0)
+            item[n++] = (zmq_pollitem_t){NULL, tw_child_input(w->child), ZMQ_POLLOUT, 0};
+    }
+    const bool reading = tw_pool_pending(w->readers) > 0 && w->child != NULL;
+    const long ms = reading ? 1 : !w->joined ? 20 : w->heartbeat < 0.4 ? (long)(w->heartbeat * 250) : 100;
+    return w->link.z->poll(item, n, ms > 0 ? ms : 1) < 0 && errno != EINTR ? tw_zmq_fail("ZeroMQ") : 0;
+}
+
+static int step(work *w, tw_link_msg *in)
+{
+    const double now = tw_now();
+    if (!w->open || now - w->heard > MISSED * w->heartbeat) {
+        if (w->joined)
+            say(w, 0, "%s: the head is silent; connecting anew", w->o->endpoint);
+        if (redial(w) != 0)
+            return -1;
+    }
+    if (now - w->last_head > w->o->linger)
+        return tw_fail("%s: no head for %g s", w->o->endpoint, w->o->linger);
+    speak(w);
+    if (wait_for(w) != 0)
+        return -1;
+    const int rc = hear(w, in);
+    if (rc != 0)
+        return rc;
+    if (w->joined && w->child == NULL && tw_now() >= w->retry && start_child(w) != 0)
+        return -1;
+    if (w->child != NULL) {
+        if (hand_on(w) != 0)
+            return -1;
+        tw_child_pump(w->child);
+        read_child(w);
+    }
+    return 0;
+}
+
+int tw_work_run(const tw_work_options *o, int (*stop)(void), void (*say_)(int level, const char *text))
+{
+    work w = {.o = o, .say = say_, .heartbeat = 1, .last_head = tw_now(), .root = -1};
+    tw_link_msg *in = tw_calloc(1, sizeof *in);
+    int rc = in != NULL ? 0 : -1;
+    tw_sample_init(&w.sample);
+    if (o->root != NULL && (w.root = open(o->root, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
+        rc = tw_fail_errno("%s", o->root);
+    if (rc == 0 && (w.readers = tw_pool_new(READERS, 2 * TW_FEED_SLOTS, fetch, &w)) == NULL)
+        rc = -1;
+    while (rc == 0) {
+        const int how = stop();
+        if (how == 2 || (how == 1 && (!w.joined || w.n == 0)))
+            break;
+        if (how == 1 && !w.draining) {
+            w.draining = true;
+            w.sent = 0; /* says so at once */
+        }
+        rc = step(&w, in);
+    }
+    if (rc >= 0 && w.joined)
+        send(&w, &(tw_feed_msg){.type = TW_BYE, .session = w.session, .text = "the worker ends"});
+    char why[1024];
+    snprintf(why, sizeof why, "%s", tw_error());
+    stop_child(&w);
+    for (held *h; w.readers != NULL && (h = tw_pool_take(w.readers)) != NULL;)
+        free_held(h);
+    tw_pool_free(w.readers);
+    if (in != NULL && in->has_payload)
+        w.link.z->msg_close(&in->payload);
+    if (w.open)
+        tw_link_close(&w.link, 5000);
+    if (w.root >= 0)
+        close(w.root);
+    free(w.header.data);
+    tw_sample_fini(&w.sample);
+    free(in);
+    return rc < 0 ? tw_fail("%s", why) : 0;
+}

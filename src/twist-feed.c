@@ -1,0 +1,513 @@
+/* twist-feed: a farm of machines that make views for a trainer: head, work, keygen, status. */
+#include "core/pool.h"
+#include "core/program.h"
+#include "feed/serve.h"
+#include "feed/status.h"
+#include "feed/work.h"
+#include "source/sequence.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "usage: twist-feed head --work ENDPOINT [options] SOURCE... [-- COMMAND]    twist-feed work [options] ENDPOINT... -- COMMAND\n"
+    "       twist-feed keygen NAME                                              twist-feed status [options] ENDPOINT\n"
+    "Many machines make the views of a data set for one trainer, each sample once and in order. COMMAND: files to views, as\n"
+    "'twist-decode -i - | twist-augment'. ENDPOINT: ipc://PATH (in a folder of mode 0700), tcp://HOST:PORT (beyond loopback: with keys)\n"
+    "head:   the order of twist-decode, made by workers; the stream goes to standard output\n"
+    "  --list FILE  -0, --null  --labels FILE  --listing FILE  --subset FILE  --every N  --shuffle  --seed N  --epochs N  --start-epoch N\n"
+    "  --skip N  --limit N  --shard R/W  --on-error WHAT  --max-errors N|R%  --rejects FILE  --no-history: as of twist-decode\n"
+    "  -w, --work ENDPOINT    where workers come to       --local N        start N workers here (default 0), which run COMMAND\n"
+    "  -o, --output FILE      instead of standard output  --root DIR       workers find the files below their root as here below DIR (.)\n"
+    "      --ship             send the files themselves   --quarantine FILE  remember images that crash or hang COMMAND\n"
+    "      --window N         samples in hand (1024)      --mem SIZE       bytes of results held at most (1GiB)\n"
+    "      --audit PART       of the samples are made twice and compared (0)  --max-bytes SIZE  of one result (64MiB)\n"
+    "      --heartbeat S      (1)   --lease S  until a sample is given to another worker (30)   --hedge S  (0.02)  --workers N  (1024)\n"
+    "      --metrics FILE     for Prometheus, every 10 s  --log FILE       the same as lines of JSON\n"
+    "work:   --slots N        samples in hand (4 a processor, and 4)           --root DIR  files are looked for below it (.)\n"
+    "      --name NAME        (host.pid)   --sample-timeout S  (10)   --linger S  without a head (3600)   --once  end with the head\n"
+    "      --child-memory SIZE  address space of each process of COMMAND (0: no bound)   -j, --jobs N  so many workers (1)\n"
+    "status: --watch  every second   --json  lines of JSON   --metrics FILE  for Prometheus, instead of the table\n"
+    "all:    --key FILE       own secret key (NAME.key)   --allow FILE  head: keys that are let in   --server FILE  the head's NAME.pub\n"
+    "      --insecure         without keys where others can reach it           -q, -v, --progress, -h, --help, -V, --version\n";
+
+static const char *const on_error_names[] = {"skip", "fail", "substitute", NULL};
+
+struct opts {
+    tw_source_options from;
+    tw_link_options link;
+    tw_head_options rules;
+    tw_work_options worker;
+    const char *work, *output, *root, *quarantine, *max_errors, *rejects, *shard, *metrics, *log, *command;
+    bool shuffle, ship, watch, json;
+    int64_t seed, epochs, start_epoch, skip, limit;
+    int on_error, rank, ranks, local, jobs, slots, window;
+    tw_common common;
+};
+
+static volatile sig_atomic_t stops, hups;
+
+static void on_signal(int sig)
+{
+    if (sig == SIGHUP)
+        hups = 1;
+    else
+        stops++;
+}
+
+static int stop(void)
+{
+    return stops > 2 ? 2 : stops;
+}
+
+static bool reload(void)
+{
+    const bool yes = hups != 0;
+    hups = 0;
+    return yes;
+}
+
+static void catch(int sig)
+{
+    struct sigaction a = {.sa_handler = on_signal};
+    sigemptyset(&a.sa_mask);
+    sigaction(sig, &a, NULL);
+}
+
+static void say(int level, const char *text)
+{
+    char safe[1400];
+    size_t n = 0;
+    for (; *text != '\0' && n < sizeof safe - 1; text++) /* names of files and what workers say may hold anything */
+        safe[n++] = (unsigned char)*text < 32 || *text == 127 ? '?' : *text;
+    safe[n] = '\0';
+    if (level < 0)
+        tw_complain("%s", safe);
+    else if (level == 0)
+        tw_warn("%s", safe);
+    else
+        tw_note(level, "%s", safe);
+}
+
+/* ---- own workers of a head ---- */
+
+static struct {
+    pid_t pid[256];
+    double since[256];
+    int n, deaths;
+    char **argv;
+} locals;
+
+static void start_local(int i)
+{
+    const pid_t parent = getpid();
+    locals.since[i] = tw_now();
+    locals.pid[i] = fork();
+    if (locals.pid[i] != 0)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent)
+        _exit(1);
+    signal(SIGPIPE, SIG_DFL);
+    dup2(STDERR_FILENO, STDOUT_FILENO); /* the stream's pipe is the head's alone: its reader must see it end */
+    execv("/proc/self/exe", locals.argv);
+    _exit(127);
+}
+
+/* Starts again those that have died; too many deaths are the head's end. */
+static const char *keep_local(void)
+{
+    for (int i = 0; i < locals.n; i++) {
+        int status;
+        if (locals.pid[i] > 0 && waitpid(locals.pid[i], &status, WNOHANG) != locals.pid[i])
+            continue;
+        if (locals.pid[i] > 0 && tw_now() - locals.since[i] < 5 && ++locals.deaths >= 3 + 2 * locals.n)
+            return "its own workers end as soon as they are started";
+        start_local(i);
+    }
+    return NULL;
+}
+
+static void end_local(void)
+{
+    for (int i = 0; i < locals.n; i++)
+        if (locals.pid[i] > 0)
+            kill(locals.pid[i], SIGTERM);
+    for (int i = 0; i < locals.n; i++)
+        if (locals.pid[i] > 0)
+            waitpid(locals.pid[i], NULL, 0);
+}
+
+/* The words of a worker's command line. */
+static void set_up_local(const struct opts *o)
+{
+    static char *argv[24];
+    static char slots[32], timeout[32], memory[32];
+    int n = 0;
+    snprintf(slots, sizeof slots, "--slots=%d", o->slots);
+    snprintf(timeout, sizeof timeout, "--sample-timeout=%g", o->worker.sample_timeout);
+    snprintf(memory, sizeof memory, "--child-memory=%lld", (long long)o->worker.child_memory);
+    argv[n++] = "twist-feed";
+    argv[n++] = "work";
+    argv[n++] = "--once";
+    if (o->common.quiet)
+        argv[n++] = "-q";
+    argv[n++] = slots;
+    argv[n++] = timeout;
+    argv[n++] = memory;
+    argv[n++] = "--root";
+    argv[n++] = (char *)o->root;
+    if (o->link.insecure)
+        argv[n++] = "--insecure";
+    argv[n++] = (char *)o->work;
+    argv[n++] = "--";
+    argv[n++] = (char *)o->command;
+    argv[n] = NULL;
+    locals.argv = argv;
+    locals.n = o->local;
+}
+
+/* ---- head ---- */
+
+static void check_endpoint(const char *endpoint, bool head, const struct opts *o)
+{
+    const char *note;
+    if (tw_link_check(endpoint, head, &o->link, &note) != 0)
+        tw_die_error();
+    if (note != NULL && (head || o->link.insecure))
+        tw_warn("%s: %s", endpoint, note);
+    const char *port = strncmp(tw_zmq_address(endpoint), "tcp://", 6) == 0 ? strrchr(endpoint, ':') : NULL;
+    if (port != NULL && atoi(port + 1) >= 32768)
+        tw_warn("%s: ports from 32768 on are given to other connections too; take a lower one", endpoint);
+}
+
+/* Where own workers come to when nothing is said: a new folder that nobody else may enter. */
+static char folder[64];
+
+static void remove_folder(void)
+{
+    char path[80];
+    if (folder[0] == '\0')
+        return;
+    snprintf(path, sizeof path, "%s/feed", folder);
+    unlink(path);
+    rmdir(folder);
+}
+
+static void default_endpoint(struct opts *o)
+{
+    static char endpoint[96];
+    if (o->work != NULL)
+        return;
+    if (o->local == 0)
+        tw_die_usage("head: --work ENDPOINT says where workers come to, or --local N starts some here");
+    snprintf(folder, sizeof folder, "/tmp/twist-feed-XXXXXX");
+    if (mkdtemp(folder) == NULL)
+        tw_die("%s: %s", folder, strerror(errno));
+    snprintf(endpoint, sizeof endpoint, "ipc://%s/feed", folder);
+    o->work = endpoint;
+}
+
+static void run_head(struct opts *o, const tw_strings *sources)
+{
+    tw_rejects rejects;
+    o->from.operand = sources->item;
+    o->from.n_operands = sources->n;
+    o->from.jobs = tw_processors();
+    if (sources->n == 0 && o->from.list == NULL)
+        tw_die_usage("head: no SOURCE");
+    for (int i = 0; i < sources->n; i++)
+        if (tw_is_sequence(sources->item[i]))
+            tw_die_usage("%s: read from first to last; a farm reads at random: folders, .tar shards, lists", sources->item[i]);
+    if (o->local > 0 && o->command == NULL)
+        tw_die_usage("head: --local wants a command behind --");
+    if (o->local > 0 && o->link.key != NULL)
+        tw_die_usage("head: --local workers have no keys: start them by hand, or leave --key out");
+    if (tw_rejects_init(&rejects, o->max_errors) != 0)
+        tw_die_usage("%s", tw_error());
+    default_endpoint(o);
+    check_endpoint(o->work, true, o);
+    tw_source *source = tw_source_open(&o->from);
+    if (source == NULL)
+        tw_die_error();
+    const tw_places_options po = {source, o->ship ? NULL : o->root, o->shuffle, o->seed, o->limit, o->rank, o->ranks, o->on_error};
+    tw_places *places = tw_places_new(&po);
+    if (places == NULL || (o->quarantine != NULL && tw_places_quarantine(places, o->quarantine) != 0) || tw_rejects_open(&rejects, o->rejects) != 0)
+        tw_die_error();
+    const int64_t count = tw_places_count(places), epochs = o->epochs > o->start_epoch ? o->epochs - o->start_epoch : 0;
+    if (o->skip > count)
+        tw_die("--skip=%lld: an epoch has only %lld samples", (long long)o->skip, (long long)count);
+    if (count == 0)
+        tw_die("no samples in this shard");
+    const char *history = tw_program_command();
+    const tw_header header = {.kind = TW_FILES, .samples = count, .epochs = epochs, .first_epoch = o->start_epoch, .seed = (uint64_t)o->seed,
+                              .n_classes = tw_source_n_classes(source), .classes = tw_source_classes(source),
+                              .n_history = o->common.no_history ? 0 : 1, .history = &history};
+    o->rules.window = o->window;
+    o->rules.epoch = count;
+    o->rules.first = o->start_epoch * count + (epochs > 0 ? o->skip : 0);
+    o->rules.end = epochs > 0 ? o->epochs * count : o->rules.first;
+    set_up_local(o);
+    const tw_serve_options so = {.link = o->link, .rules = o->rules, .endpoint = o->work, .output = o->output, .metrics = o->metrics, .log = o->log,
+                                 .places = places, .rejects = &rejects, .header = &header, .on_error = o->on_error, .ship = o->ship,
+                                 .local = o->local > 0 ? keep_local : NULL};
+    tw_note(1, "%s: epoch %lld, sample %lld; heartbeat %g s, dead after 3; lease %g s; window %d, %lld MiB", o->work, (long long)o->start_epoch,
+            (long long)o->skip, o->rules.heartbeat, o->rules.lease, o->window, (long long)(o->rules.memory >> 20));
+    catch(SIGHUP);
+    catch(SIGTERM);
+    catch(SIGINT);
+    atexit(remove_folder);
+    const int rc = tw_serve_run(&so, stop, reload, say);
+    end_local();
+    tw_progress_end();
+    if (rc != 0)
+        tw_die_error();
+    tw_places_free(places);
+    tw_source_close(source);
+}
+
+/* ---- work ---- */
+
+static void run_worker(const struct opts *o, const char *endpoint, int number)
+{
+    static char name[160];
+    char host[100] = "";
+    tw_work_options w = o->worker;
+    gethostname(host, sizeof host - 1);
+    snprintf(name, sizeof name, "%.64s.%ld", host, (long)getpid());
+    if (w.name != NULL && number >= 0)
+        snprintf(name, sizeof name, "%.120s.%d", w.name, number);
+    w.name = w.name != NULL && number < 0 ? w.name : name;
+    w.endpoint = endpoint;
+    w.command = o->command;
+    w.link = o->link;
+    w.root = o->root;
+    w.slots = o->slots;
+    if (tw_work_run(&w, stop, say) != 0)
+        tw_die_error();
+    tw_note(1, "done");
+}
+
+/* One process for each head (and each of -j): a head that hangs or a worker that dies is of no concern to the others. */
+static void run_workers(const struct opts *o, const tw_strings *endpoints)
+{
+    pid_t pid[1024];
+    int n = 0, rc = TW_EXIT_OK;
+    if (endpoints->n == 0 || o->command == NULL)
+        tw_die_usage("work: ENDPOINT... -- COMMAND");
+    if ((size_t)endpoints->n * (size_t)o->jobs > sizeof pid / sizeof *pid)
+        tw_die_usage("work: more than %zu workers", sizeof pid / sizeof *pid);
+    for (int i = 0; i < endpoints->n; i++)
+        check_endpoint(endpoints->item[i], false, o);
+    catch(SIGTERM);
+    catch(SIGINT);
+    if (endpoints->n * o->jobs == 1) {
+        run_worker(o, endpoints->item[0], -1);
+        return;
+    }
+    for (int k = 0; k < o->jobs; k++)
+        for (int i = 0; i < endpoints->n; i++, n++) {
+            const pid_t parent = getpid();
+            pid[n] = fork();
+            if (pid[n] == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGTERM);
+                if (getppid() == parent)
+                    run_worker(o, endpoints->item[i], n);
+                exit(TW_EXIT_OK);
+            }
+            if (pid[n] < 0)
+                tw_die("a worker cannot be started: %s", strerror(errno));
+        }
+    for (int told = 0, left = n; left > 0;) {
+        int status;
+        const pid_t ended = waitpid(-1, &status, 0);
+        left -= ended > 0;
+        if (ended > 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
+            rc = TW_EXIT_FAILED;
+        for (; told < stops; told++)
+            for (int i = 0; i < n; i++)
+                kill(pid[i], SIGTERM);
+    }
+    if (rc != TW_EXIT_OK)
+        exit(rc);
+}
+
+/* ---- status ---- */
+
+static void show(const struct opts *o, const char *json, const char *endpoint)
+{
+    int rc = 0;
+    if (o->metrics != NULL)
+        rc = tw_status_metrics(o->metrics, json);
+    else if (o->json)
+        rc = puts(json) < 0;
+    else
+        rc = tw_status_print(stdout, json);
+    if (rc != 0 && !o->json)
+        tw_die("%s: %s", endpoint, tw_error());
+    if (fflush(stdout) != 0)
+        tw_die("standard output: cannot be written");
+}
+
+static void run_status(struct opts *o, const tw_strings *endpoints)
+{
+    static tw_link_msg in;
+    tw_link link;
+    if (endpoints->n != 1)
+        tw_die_usage("status: one ENDPOINT");
+    o->link.max_bytes = 16 << 20;
+    check_endpoint(endpoints->item[0], false, o);
+    catch(SIGTERM);
+    catch(SIGINT);
+    if (tw_link_dial(&link, endpoints->item[0], &o->link) != 0)
+        tw_die_error();
+    double asked = 0, heard = tw_now();
+    bool wanted = false;
+    int64_t dropped = 0;
+    while (stop() == 0) {
+        zmq_pollitem_t item = {link.socket, 0, ZMQ_POLLIN, 0};
+        const double now = tw_now();
+        if (!wanted && now - asked >= 1 && tw_link_send(&link, NULL, &(tw_feed_msg){.type = TW_ASK}, NULL, 0) == 0) {
+            wanted = true;
+            asked = now;
+        }
+        if (now - heard > 5)
+            tw_die("%s: no head answers", endpoints->item[0]);
+        link.z->poll(&item, 1, 50);
+        const int rc = tw_link_receive(&link, &in, &dropped);
+        if (rc < 0)
+            tw_die_error();
+        if (rc == 1 && in.m.type == TW_TELL && in.has_payload) {
+            const size_t n = link.z->msg_size(&in.payload);
+            char *json = malloc(n + 1);
+            if (json == NULL)
+                tw_die("out of memory");
+            memcpy(json, link.z->msg_data(&in.payload), n);
+            json[n] = '\0';
+            show(o, json, endpoints->item[0]);
+            free(json);
+            heard = tw_now();
+            wanted = false;
+            if (!o->watch)
+                break;
+        }
+    }
+    if (in.has_payload)
+        link.z->msg_close(&in.payload);
+    tw_link_close(&link, 0);
+}
+
+/* ---- the command line ---- */
+
+/* The words behind -- are the command, joined by blanks as ssh does. Returns the number of words before it. */
+static int cut_command(struct opts *o, int argc, char **argv)
+{
+    size_t room = 1;
+    int end = 1;
+    while (end < argc && strcmp(argv[end], "--") != 0)
+        end++;
+    for (int i = end + 1; i < argc; i++)
+        room += strlen(argv[i]) + 1;
+    if (end + 1 >= argc)
+        return end;
+    char *text = calloc(room, 1);
+    if (text == NULL)
+        tw_die("out of memory");
+    for (int i = end + 1; i < argc; i++) {
+        strcat(text, argv[i]);
+        strcat(text, i + 1 < argc ? " " : "");
+    }
+    o->command = text;
+    return end;
+}
+
+static void parse(struct opts *o, tw_strings *operands, int argc, char **argv)
+{
+    const tw_opt table[] = {
+        {0, "list", TW_OPT_STRING, &o->from.list, 0, 0, NULL},
+        {'0', "null", TW_OPT_FLAG, &o->from.nuls, 0, 0, NULL},
+        {0, "labels", TW_OPT_STRING, &o->from.labels, 0, 0, NULL},
+        {0, "listing", TW_OPT_STRING, &o->from.listing, 0, 0, NULL},
+        {0, "subset", TW_OPT_STRING, &o->from.subset, 0, 0, NULL},
+        {0, "every", TW_OPT_I64, &o->from.every, 1, 1e15, NULL},
+        {0, "shuffle", TW_OPT_FLAG, &o->shuffle, 0, 0, NULL},
+        {0, "seed", TW_OPT_I64, &o->seed, 0, 9e18, NULL},
+        {0, "epochs", TW_OPT_I64, &o->epochs, 0, 1 << 24, NULL},
+        {0, "start-epoch", TW_OPT_I64, &o->start_epoch, 0, 1 << 24, NULL},
+        {0, "skip", TW_OPT_I64, &o->skip, 0, 1e15, NULL},
+        {0, "limit", TW_OPT_I64, &o->limit, 0, 1e15, NULL},
+        {0, "shard", TW_OPT_STRING, &o->shard, 0, 0, NULL},
+        {0, "on-error", TW_OPT_CHOICE, &o->on_error, 0, 0, on_error_names},
+        {0, "max-errors", TW_OPT_STRING, &o->max_errors, 0, 0, NULL},
+        {0, "rejects", TW_OPT_STRING, &o->rejects, 0, 0, NULL},
+        {'w', "work", TW_OPT_STRING, &o->work, 0, 0, NULL},
+        {'o', "output", TW_OPT_STRING, &o->output, 0, 0, NULL},
+        {0, "local", TW_OPT_INT, &o->local, 0, 256, NULL},
+        {0, "root", TW_OPT_STRING, &o->root, 0, 0, NULL},
+        {0, "ship", TW_OPT_FLAG, &o->ship, 0, 0, NULL},
+        {0, "quarantine", TW_OPT_STRING, &o->quarantine, 0, 0, NULL},
+        {0, "window", TW_OPT_INT, &o->window, 1, 1 << 20, NULL},
+        {0, "mem", TW_OPT_SIZE, &o->rules.memory, 0, 0, NULL},
+        {0, "max-bytes", TW_OPT_SIZE, &o->link.max_bytes, 1024, 1 << 30, NULL},
+        {0, "audit", TW_OPT_FLOAT, &o->rules.audit, 0, 1, NULL},
+        {0, "heartbeat", TW_OPT_FLOAT, &o->rules.heartbeat, 0.01, 3600, NULL},
+        {0, "lease", TW_OPT_FLOAT, &o->rules.lease, 0.05, 86400, NULL},
+        {0, "hedge", TW_OPT_FLOAT, &o->rules.hedge, 0, 86400, NULL},
+        {0, "workers", TW_OPT_INT, &o->rules.workers, 1, 1 << 16, NULL},
+        {0, "metrics", TW_OPT_STRING, &o->metrics, 0, 0, NULL},
+        {0, "log", TW_OPT_STRING, &o->log, 0, 0, NULL},
+        {0, "slots", TW_OPT_INT, &o->slots, 1, TW_FEED_SLOTS, NULL},
+        {0, "name", TW_OPT_STRING, &o->worker.name, 0, 0, NULL},
+        {0, "sample-timeout", TW_OPT_FLOAT, &o->worker.sample_timeout, 0.05, 86400, NULL},
+        {0, "linger", TW_OPT_FLOAT, &o->worker.linger, 0.05, 1e9, NULL},
+        {0, "once", TW_OPT_FLAG, &o->worker.once, 0, 0, NULL},
+        {0, "child-memory", TW_OPT_SIZE, &o->worker.child_memory, 0, 0, NULL},
+        {'j', "jobs", TW_OPT_INT, &o->jobs, 1, 1024, NULL},
+        {0, "watch", TW_OPT_FLAG, &o->watch, 0, 0, NULL},
+        {0, "json", TW_OPT_FLAG, &o->json, 0, 0, NULL},
+        {0, "key", TW_OPT_STRING, &o->link.key, 0, 0, NULL},
+        {0, "allow", TW_OPT_STRING, &o->link.allow, 0, 0, NULL},
+        {0, "server", TW_OPT_STRING, &o->link.server, 0, 0, NULL},
+        {0, "insecure", TW_OPT_FLAG, &o->link.insecure, 0, 0, NULL},
+    };
+    tw_program_start("twist-feed", argc, argv);
+    tw_program_limit(cut_command(o, argc, argv));
+    tw_program_options(table, sizeof table / sizeof *table, &o->common, operands, usage);
+    char end;
+    if (o->shard != NULL && (sscanf(o->shard, "%d/%d%c", &o->rank, &o->ranks, &end) != 2 || o->ranks < 1 || o->rank < 0 || o->rank >= o->ranks))
+        tw_die_usage("--shard: '%s' is not R/W with 0 <= R < W", o->shard);
+    o->rules.max_bytes = o->link.max_bytes;
+}
+
+int main(int argc, char **argv)
+{
+    static struct opts o = {.output = "-", .root = ".", .epochs = 1, .ranks = 1, .jobs = 1, .window = 1024, .rules = TW_HEAD_DEFAULT,
+                            .link = {.max_bytes = (int64_t)64 << 20}, .worker = {.sample_timeout = 10, .linger = 3600}};
+    tw_strings operands = {0};
+    o.slots = 4 * tw_processors() + 4;
+    if (o.slots > TW_FEED_SLOTS)
+        o.slots = TW_FEED_SLOTS;
+    parse(&o, &operands, argc, argv);
+    const char *what = operands.n > 0 ? operands.item[0] : "";
+    tw_strings rest = {operands.item + 1, operands.n - 1};
+    if (strcmp(what, "head") == 0)
+        run_head(&o, &rest);
+    else if (strcmp(what, "work") == 0)
+        run_workers(&o, &rest);
+    else if (strcmp(what, "status") == 0)
+        run_status(&o, &rest);
+    else if (strcmp(what, "keygen") != 0)
+        tw_die_usage("head, work, keygen or status is wanted first");
+    else if (rest.n != 1)
+        tw_die_usage("keygen: one NAME");
+    else if (tw_keys_make(rest.item[0]) != 0)
+        tw_die_error();
+    free(operands.item);
+    return TW_EXIT_OK;
+}
