@@ -35,7 +35,7 @@ static const char usage[] =
     "      --child-memory SIZE  address space of each process of COMMAND (0: no bound)   -j, --jobs N  so many workers (1)\n"
     "status: --watch  every second   --json  lines of JSON   --metrics FILE  for Prometheus, instead of the table\n"
     "all:    --key FILE       own secret key (NAME.key)   --allow FILE  head: keys that are let in   --server FILE  the head's NAME.pub\n"
-    "      --insecure         without keys where others can reach it           -q, -v, --progress, -h, --help, -V, --version\n";
+    "      --insecure         without keys where others can reach it      -q, --quiet  -v, --verbose  --progress  -h, --help  -V, --version\n";
 
 static const char *const on_error_names[] = {"skip", "fail", "substitute", NULL};
 

@@ -174,6 +174,7 @@ int tw_input_end(tw_input *in)
     in->pid = 0;
     if (pid < 0)
         return tw_fail_errno("%s", in->name);
+    in->killed = WIFSIGNALED(status) || WEXITSTATUS(status) > 128; /* 128 + signal: how a shell tells of it */
     if (WIFSIGNALED(status))
         return tw_fail("%s: the command was ended by signal %d (%s)", in->name, WTERMSIG(status), strsignal(WTERMSIG(status)));
     if (WEXITSTATUS(status) != 0)

@@ -12,6 +12,7 @@ typedef struct {
     tw_net *net; /* instead of the descriptor; NULL: none */
     pid_t pid;  /* of the command's shell, which leads a process group of its own; 0: no command, or it has been waited for */
     char *name; /* for messages */
+    bool killed; /* by tw_input_end: the command was ended by a signal */
 } tw_input;
 
 /* Opens the endpoint (place NULL: 0 1 0 0); pipes are enlarged to 1 MiB; most: bytes of a message. 0, or -1 and tw_error() with nothing open. */

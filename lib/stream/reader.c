@@ -25,6 +25,11 @@ struct tw_reader {
     int64_t record, offset; /* of the record in hand: number (the header is 0), place in the stream */
     double waited;
     char error[1024];
+    char *endpoint;             /* NULL: a command that is not started again */
+    tw_place place;             /* where it would be */
+    double restart[TW_RESTARTS]; /* when it was, the last ones */
+    int restarts;
+    int64_t before;             /* samples that came before the last start */
     size_t ahead_at, ahead_end; /* what has been read and not been copied yet */
     unsigned char ahead[AHEAD];
 };
@@ -143,6 +148,62 @@ static int read_header(tw_reader *r)
     return rc;
 }
 
+/* Whether the command is one that is started again. */
+static bool restarts(const char *endpoint)
+{
+    if (strncmp(endpoint, "pipe:", 5) != 0 || strstr(endpoint, "%e") == NULL || strstr(endpoint, "%s") == NULL)
+        return false;
+    const char *word = endpoint + 5 + strspn(endpoint + 5, " ");
+    const size_t n = strcspn(word, " "), m = strlen("twist-feed");
+    const char *next = word + n + strspn(word + n, " ");
+    return n >= m && strncmp(word + n - m, "twist-feed", m) == 0 && (n == m || word[n - m - 1] == '/') && strncmp(next, "head ", 5) == 0;
+}
+
+/* The new stream must be the rest of the old one. */
+static int same_stream(tw_reader *r)
+{
+    tw_header old = r->header;
+    void *block = r->header_block;
+    r->header_block = NULL;
+    int rc = read_header(r);
+    const tw_header *h = &r->header;
+    if (rc == 0 && (h->kind != old.kind || h->samples != old.samples || h->seed != old.seed || h->n_classes != old.n_classes)) {
+        tw_fail("%s: started again, it gives another stream", r->in.name);
+        rc = fail(r);
+    }
+    free(r->header_block);
+    r->header = old;
+    r->header_block = block;
+    return rc;
+}
+
+/* After a failure: starts the command again if that is what to do. 0, or -1 with the failure as it was, or a new one. */
+static int restart(tw_reader *r, bool begun)
+{
+    static const struct timespec pause = {0, 200000000};
+    do {
+        const double t = now();
+        double *oldest = &r->restart[r->restarts % TW_RESTARTS];
+        if (r->endpoint == NULL || !r->in.killed)
+            return -1;
+        if (r->restarts >= TW_RESTARTS && t - *oldest < 600) {
+            tw_fail("%s; it has been started again %d times in ten minutes", r->error, TW_RESTARTS);
+            return fail(r);
+        }
+        *oldest = t;
+        if (r->restarts++ > 0)
+            nanosleep(&pause, NULL);
+        r->before += begun && r->record > 0 ? r->record - 1 : 0;
+        tw_input_close(&r->in);
+        r->failed = false;
+        r->record = r->offset = 0;
+        r->ahead_at = r->ahead_end = 0;
+        if (tw_input_open(&r->in, r->endpoint, &r->place, r->limits.record) != 0)
+            return fail(r);
+    } while ((begun ? same_stream(r) : read_header(r)) != 0);
+    return 0;
+}
+
 tw_reader *tw_reader_open(const char *endpoint, const tw_limits *limits, const tw_place *place)
 {
     static const tw_limits usual = TW_LIMITS_DEFAULT;
@@ -154,13 +215,19 @@ tw_reader *tw_reader_open(const char *endpoint, const tw_limits *limits, const t
         tw_fail("%s: the stream's limits are out of range (nesting 1 to %d)", endpoint, TW_SCAN_DEPTH);
         goto err;
     }
+    r->place = place != NULL ? *place : (tw_place){0, 1, 0, 0};
+    if (restarts(endpoint) && (r->endpoint = strdup(endpoint)) == NULL) {
+        tw_fail("out of memory");
+        goto err;
+    }
     if (tw_input_open(&r->in, endpoint, place, r->limits.record) != 0)
         goto err;
-    if (read_header(r) == 0)
+    if (read_header(r) == 0 || restart(r, false) == 0)
         return r;
     tw_reader_close(r);
     return NULL;
 err:
+    free(r->endpoint);
     free(r);
     return NULL;
 }
@@ -186,16 +253,13 @@ static int finish(tw_reader *r)
     }
     if (tw_input_end(&r->in) != 0)
         return fail(r);
+    r->end.samples += r->before;
     r->ended = true;
     return 0;
 }
 
-int tw_reader_next(tw_reader *r, tw_sample *s)
+static int next(tw_reader *r, tw_sample *s)
 {
-    if (r->failed)
-        return tw_fail("%s", r->error);
-    if (r->ended)
-        return 0;
     r->record++;
     int rc = read_record(r, &r->limits, &s->buffer, &s->buffer_cap, &s->record_size);
     if (rc <= 0)
@@ -206,7 +270,23 @@ int tw_reader_next(tw_reader *r, tw_sample *s)
     if (rc < 0)
         return fail_record(r);
     r->offset += (int64_t)s->record_size;
-    return rc == 1 ? finish(r) : 1;
+    if (rc == 1)
+        return finish(r);
+    r->place.epoch = s->epoch;
+    r->place.skip = s->pos / r->place.ranks + 1;
+    return 1;
+}
+
+int tw_reader_next(tw_reader *r, tw_sample *s)
+{
+    if (r->failed)
+        return tw_fail("%s", r->error);
+    if (r->ended)
+        return 0;
+    int rc;
+    while ((rc = next(r, s)) < 0 && restart(r, true) == 0)
+        ;
+    return rc;
 }
 
 bool tw_reader_ready(tw_reader *r, int ms)
@@ -240,5 +320,6 @@ void tw_reader_close(tw_reader *r)
         return;
     tw_input_close(&r->in);
     free(r->header_block);
+    free(r->endpoint);
     free(r);
 }

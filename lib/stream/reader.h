@@ -19,8 +19,13 @@ typedef struct {
     int64_t epoch, skip;
 } tw_place;
 
-/* Opens the endpoint and reads the header. NULL and tw_error(). limits NULL: the defaults. */
+/* Opens the endpoint and reads the header. NULL and tw_error(). limits NULL: the defaults.
+ *
+ * A command `twist-feed head ...` with %e and %s in it is started again where a signal ends it, at the place behind the last sample that was read (pos / ranks
+ * is taken for its place in the rank's order), and the reader goes on as if nothing had been: up to TW_RESTARTS times in ten minutes. */
 tw_reader *tw_reader_open(const char *endpoint, const tw_limits *limits, const tw_place *place);
+
+enum { TW_RESTARTS = 5 };
 
 const tw_header *tw_reader_header(const tw_reader *r); /* borrowed until close */
 

@@ -1,0 +1,315 @@
+# Goal: a farm gives byte for byte the stream of one machine, whoever is slow, is stopped, is killed or says the wrong thing; bad pictures are
+# dealt with as twist-decode does; nobody comes in who is not allowed.
+
+setup() { . "$BATS_TEST_DIRNAME/feed.sh"; }
+teardown() { end_all; }
+
+@test "1, 2, 3 and 7 workers, folders and shards, skip and shard: the bytes of one machine" {
+    pictures 40
+    reference --shuffle --seed=3 --epochs=3
+    for n in 1 2 3 7; do
+        twist-feed head -q --no-history --shuffle --seed=3 --epochs=3 --local "$n" p -- "$COMMAND" > got.tws
+        cmp want.tws got.tws
+    done
+    reference --seed=1 --epochs=4 --start-epoch=1 --skip=7 --shard=1/3 --limit=31
+    twist-feed head -q --no-history --seed=1 --epochs=4 --start-epoch=1 --skip=7 --shard=1/3 --limit=31 --local 2 p -o got.tws -- "$COMMAND"
+    cmp want.tws got.tws
+    (cd p && tar -cf ../p.tar ./*)
+    mkdir -p q && mv p.tar q/p.tar
+    twist-decode --no-history -q --shuffle q/p.tar | twist-augment --no-history -q --aug=barlow --size=48 > want.tws
+    twist-feed head -q --no-history --shuffle --local 2 --window=3 q/p.tar -- "$COMMAND" > got.tws
+    cmp want.tws got.tws
+    twist-feed head -q --no-history --shuffle --local 2 --ship --mem=50KiB q/p.tar -- "$COMMAND" > got.tws
+    cmp want.tws got.tws
+}
+
+@test "50 faults and more: workers and commands killed and stopped, heads killed: the bytes of one machine" {
+    pictures 60
+    reference --shuffle --seed=5 --epochs=400
+    spawn twist-cat -q --no-history -o got.tws \
+        -i "pipe:twist-feed head -q $HB --lease=2 --no-history --shuffle --seed=5 --epochs=400 --start-epoch=%e --skip=%s --window=64 --work=$ADDRESS p"
+    local reader=$last workers=() faults=0 i w c heads=0
+    for i in 0 1 2 3; do worker --sample-timeout=2; workers[i]=$last; done
+    RANDOM=7
+    while kill -0 "$reader" 2> /dev/null && [ $faults -lt 90 ]; do
+        sleep 0.08
+        i=$((RANDOM % 4)) w=${workers[i]} faults=$((faults + 1))
+        case $((RANDOM % 8)) in
+        0 | 1 | 2) kill -9 "$w" 2> /dev/null || true; worker --sample-timeout=2; workers[i]=$last ;;
+        3) kill -STOP "$w" 2> /dev/null || true; (sleep 0.7; kill -CONT "$w" 2> /dev/null) 3>&- & ;;
+        4 | 5) c=$(descendants "$w" | tail -n 1); [ -z "$c" ] || kill -9 "$c" 2> /dev/null || true ;;
+        6) c=$(descendants "$w" | head -n 1); [ -z "$c" ] || kill -STOP "$c" 2> /dev/null || true ;;
+        7) if [ $heads -lt 4 ]; then heads=$((heads + 1)); c=$(head_of "$reader"); [ -z "$c" ] || kill -9 "$c"; fi ;;
+        esac
+    done
+    wait "$reader"
+    cmp want.tws got.tws
+    echo "# $faults faults, $heads of them heads" >&3
+    [ $faults -ge 50 ]
+    [ $heads -ge 1 ]
+}
+
+@test "connections cut at random bytes, and a partition that heals: the bytes of one machine" {
+    "${CC:-cc}" -O1 -o cutwire "$TREE/tests/tools/cutwire.c" || skip "no C compiler"
+    pictures 50
+    reference --shuffle --epochs=12
+    spawn twist-feed head -q $HB --no-history --shuffle --epochs=12 --work="tcp://127.0.0.1:$PORT" -o got.tws p
+    local head=$last
+    spawn ./cutwire $((PORT + 1)) "$PORT" 5 300000
+    local wire=$last i
+    for i in 1 2 3; do spawn twist-feed work -q "tcp://127.0.0.1:$((PORT + 1))" -- "$COMMAND"; done
+    sleep 1
+    kill -USR1 "$wire"
+    wait "$head"
+    cmp want.tws got.tws
+}
+
+@test "a worker killed: the gap is at most three heartbeats and a sample" {
+    pictures 60
+    spawn sh -c "exec twist-feed head -q $HB --no-history --epochs=400 --work=$ADDRESS p > head.out"
+    local i victim a b
+    for i in 1 2; do worker; done
+    victim=$last
+    for ((i = 0; i < 100; i++)); do [ -s head.out ] && [ "$(field workers)" = 2 ] && break; sleep 0.1; done
+    kill -9 "$victim"
+    sleep 1 # 3 x 0.2 s and what a loaded machine adds
+    a=$(stat -c %s head.out)
+    sleep 0.5
+    b=$(stat -c %s head.out)
+    [ "$b" -gt "$a" ]
+    [ "$(field workers)" = 1 ]
+}
+
+@test "a worker that is told to end finishes what it has: nothing is leased again" {
+    pictures 60
+    reference --epochs=30
+    spawn twist-feed head -q --no-history --epochs=30 --hedge=100 --work="$ADDRESS" --log log -o got.tws p
+    local head=$last i w=()
+    for i in 0 1 2; do worker; w[i]=$last; done
+    for i in 0 1; do
+        sleep 0.5
+        kill -TERM "${w[i]}"
+        wait "${w[i]}"
+    done
+    wait "$head"
+    cmp want.tws got.tws
+    tail -n 1 log | grep -q '"duplicates":0,.*"expired":0,"hedged":0,"lost_workers":0'
+}
+
+@test "bad pictures: skipped, substituted or fatal, and listed, as twist-decode does" {
+    pictures 24
+    local f n=0
+    for f in p/*/0000[3-5].jpg; do head -c 400 "$f" > t && mv t "$f"; done
+    : > p/0/zzz.jpg 2> /dev/null || : > "$(echo p/* | cut -d' ' -f1)/zzz.jpg"
+    for how in skip substitute; do
+        twist-decode --no-history -q --shuffle --epochs=2 --on-error=$how --rejects=want.tsv p 2> want.err |
+            twist-augment --no-history -q --aug=barlow --size=48 > want.tws
+        twist-feed head -q --no-history --shuffle --epochs=2 --on-error=$how --rejects=got.tsv --local 3 p -- "$COMMAND" > got.tws 2> got.err
+        cmp want.tws got.tws
+        cmp want.tsv got.tsv
+        cmp <(sed 's/twist-decode/twist-feed/' want.err) <(grep -v 'bad images left out' got.err)
+    done
+    run twist-feed head -q --on-error=fail --local 1 p -o no.tws -- "$COMMAND"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"twist-feed: p/"*".jpg: "* ]]
+    [ ! -e no.tws ]
+    run twist-feed head -q --max-errors=2 --local 1 p -o no.tws -- "$COMMAND"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"more than 2 bad images"* ]]
+}
+
+@test "a picture that crashes or hangs the command: it alone is left out, and remembered; the same with 1 and 3 workers" {
+    "${CC:-cc}" -O1 -o poison "$TREE/tests/tools/poison.c" || skip "no C compiler"
+    pictures 30
+    local victim index how n
+    victim=$(find p -name '*.jpg' | LC_ALL=C sort | sed -n 9p)
+    mv "$victim" t
+    twist-decode --no-history -q --epochs=3 p | twist-augment --no-history -q --aug=barlow --size=48 > without.tws
+    cat t - <<< POISON > "$victim"
+    for how in crash hang; do
+        for n in 1 3; do
+            twist-feed head -q --no-history --epochs=3 $HB --local $n --sample-timeout=0.7 --quarantine=q$n.$how p -o got.tws -- "./poison $how | $COMMAND" 2> err
+            [ "$(twist-cat --json got.tws | grep -c '"key"')" = 87 ]
+            ! twist-cat --json got.tws | grep -qF "$victim"
+            [ "$(wc -l < q$n.$how)" = 1 ]
+            grep -qP "^8\t$victim\t" q$n.$how
+            [ "$(grep -cF "$victim" err)" -ge 3 ] # once an epoch
+        done
+        [ "$(cut -f1,2 q1.$how)" = "$(cut -f1,2 q3.$how)" ]
+    done
+    # what is in the file is not tried again
+    twist-feed head -q --no-history --epochs=3 --local 1 --quarantine=q1.crash p -o again.tws -- "./poison crash | $COMMAND"
+    cmp again.tws got.tws
+}
+
+@test "other bytes from one worker: another command, another machine: turned away; --audit finds who is wrong" {
+    pictures 30
+    reference --epochs=40
+    slow_head 6 --epochs=40 $HB --work="$ADDRESS"
+    worker
+    sleep 0.5
+    run timeout 20 twist-feed work -q --name=odd "$ADDRESS" -- "twist-decode --no-history -q -j1 -i - | twist-augment --no-history -q -j1 --aug=barlow --size=40"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"the head turns this worker away: "*"other bytes"* ]]
+    run timeout 20 twist-feed work -q --name=old "$ADDRESS" -- "twist-decode -q -j1 -i - | twist-augment -q -j1 --aug=barlow --size=48 --trace"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"another command"* ]]
+    run timeout 20 twist-feed work -q "$ADDRESS" -- "twist-decode --no-history -q -j1 -i -"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"stream of images; views are wanted"* ]]
+    wait "$head"
+    grep -q "worker odd is turned away" err
+    cmp want.tws got.tws
+}
+
+@test "status: a table, JSON and metrics; a head that is not there" {
+    pictures 20
+    spawn twist-feed head -q --no-history --epochs=4000 --work="$ADDRESS" --metrics=live.prom -o got.tws p
+    worker
+    sleep 1
+    twist-feed status "$ADDRESS" > table
+    grep -q '^epoch [0-9]*, sample [0-9]* of 20; [0-9]* written' table
+    grep -q '^w[0-9]* ' table
+    twist-feed status --json "$ADDRESS" | grep -q '^{"written":[0-9]*,.*"worker":\[{"name":"w'
+    twist-feed status --metrics=x.prom "$ADDRESS"
+    grep -q '^twist_feed_workers 1$' x.prom
+    grep -q '^# TYPE twist_feed_written_total counter$' x.prom
+    grep -q '^twist_feed_worker_done_total{worker="w[0-9]*",place="0"} [1-9]' x.prom
+    timeout 3 twist-feed status --watch --json "$ADDRESS" > lines || true
+    [ "$(wc -l < lines)" -ge 2 ]
+    end_all
+    pids=
+    run timeout 20 twist-feed status "$ADDRESS"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"no head answers"* ]]
+}
+
+@test "two ranks: a head each, workers that serve both; the order does not depend on who works" {
+    pictures 30
+    for r in 0 1; do
+        twist-decode --no-history -q --shuffle --epochs=3 --shard=$r/2 p | twist-augment --no-history -q --aug=barlow --size=48 > want$r.tws
+        spawn twist-feed head -q --no-history --shuffle --epochs=3 --shard=$r/2 --work="ipc://$PWD/farm/r$r" -o got$r.tws p
+    done
+    local heads=$pids
+    spawn twist-feed work -q -j2 "ipc://$PWD/farm/r0" "ipc://$PWD/farm/r1" -- "$COMMAND"
+    wait $heads
+    cmp want0.tws got0.tws
+    cmp want1.tws got1.tws
+}
+
+@test "addresses and keys: what is refused" {
+    pictures 4
+    twist-feed keygen k
+    twist-feed keygen w
+    [ "$(stat -c %a k.key)" = 600 ]
+    [ "$(stat -c %a k.pub)" = 644 ]
+    run twist-feed keygen k
+    [ "$status" -eq 1 ]
+    chmod 755 farm
+    for bad in "tcp://*:$PORT|reachable from other machines" "tcp://0.0.0.0:$PORT|reachable" "ipc://@abstract|abstract" "$ADDRESS|others may enter its folder" \
+        "tcp://*:$PORT --key=k.key|--key wants --allow" "tcp://*:$PORT --allow=w.pub|wants --key" "http://x|neither tcp"; do
+        run timeout 10 twist-feed head -q p --work=${bad%|*}
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"${bad##*|}"* ]] || { echo "$bad: $output"; false; }
+    done
+    chmod 644 k.key
+    run timeout 10 twist-feed head -q p --work="tcp://*:$PORT" --key=k.key --allow=w.pub
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"k.key: others may read or write it (mode 0644)"* ]]
+    chmod 600 k.key
+    ln -s k.key link.key
+    head -c 39 w.key > short.key
+    echo "$(head -c 40 w.key)x" > long.key
+    : > empty.key
+    chmod 600 ./*.key
+    for bad in "link.key|a link" "short.key|no secret key" "long.key|no secret key" "empty.key|no secret key" "none.key|No such file"; do
+        run timeout 10 twist-feed head -q p --work="tcp://*:$PORT" --key="${bad%|*}" --allow=w.pub
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"${bad##*|}"* ]] || { echo "$bad: $output"; false; }
+    done
+    if [ "$(id -u)" = 0 ]; then
+        cp w.key theirs.key && chown 12345 theirs.key && chmod 600 theirs.key
+        run timeout 10 twist-feed head -q p --work="tcp://*:$PORT" --key=theirs.key --allow=w.pub
+        [[ "$output" == *"belongs to somebody else"* ]]
+    fi
+}
+
+@test "CURVE: the allowed worker alone is let in; a key that is taken out; nothing secret is seen" {
+    pictures 30
+    reference --epochs=40
+    for k in head good gone bad; do twist-feed keygen $k; done
+    cat good.pub gone.pub > allowed
+    slow_head 7 --epochs=40 $HB --work="tcp://127.0.0.1:$PORT" --key=head.key --allow=allowed
+    local at="tcp://127.0.0.1:$PORT"
+    # an unknown key, none, another head's key: nobody hears them
+    spawn twist-feed work -q --key=bad.key --server=head.pub "$at" -- "$COMMAND"
+    spawn twist-feed work -q --insecure "$at" -- "$COMMAND"
+    spawn twist-feed work -q --key=good.key --server=bad.pub "$at" -- "$COMMAND"
+    head -c 20000 /dev/urandom > /dev/tcp/127.0.0.1/"$PORT" 2> /dev/null || true
+    sleep 1
+    run twist-feed status --json --key=gone.key --server=head.pub "$at"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *'"workers":0,'* ]]
+    [[ "$output" == *'"refused_keys":'[1-9]* ]]
+    spawn twist-feed work -q --name=one --key=gone.key --server=head.pub "$at" -- "$COMMAND"
+    local gone=$last rc=0
+    sleep 1
+    for p in $pids; do
+        tr '\0' '\n' < /proc/$p/environ > env.txt 2> /dev/null || true
+        tr '\0' '\n' < /proc/$p/cmdline >> env.txt 2> /dev/null || true
+        for k in head good gone bad; do ! grep -qF "$(cat $k.key)" env.txt; done
+    done
+    cp good.pub allowed
+    kill -HUP "$(head_of "$head")"
+    wait "$gone" || rc=$?
+    [ $rc -eq 1 ]
+    spawn twist-feed work -q --key=good.key --server=head.pub "$at" -- "$COMMAND"
+    wait "$head"
+    cmp want.tws got.tws
+    for k in head good gone bad; do ! grep -qF "$(cat $k.key)" err; done
+    grep -q "worker gone/one is turned away: its key is not allowed any more" err
+}
+
+@test "random bytes and half-open connections during an epoch: the bytes of one machine" {
+    pictures 40
+    reference --epochs=30
+    spawn twist-feed head -q --no-history --epochs=30 $HB --work="tcp://127.0.0.1:$PORT" -o got.tws p
+    local head=$last i fds=()
+    spawn twist-feed work -q "tcp://127.0.0.1:$PORT" -- "$COMMAND"
+    for ((i = 0; i < 200; i++)); do # they never say anything
+        exec {fd}<> /dev/tcp/127.0.0.1/"$PORT" && fds+=("$fd") || break
+    done 2> /dev/null
+    for ((i = 0; i < 60; i++)); do
+        head -c $((RANDOM % 3000)) /dev/urandom > /dev/tcp/127.0.0.1/"$PORT" || break
+        printf '\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x03\x00NULL' > /dev/tcp/127.0.0.1/"$PORT" || break
+    done 2> /dev/null
+    wait "$head"
+    for fd in "${fds[@]}"; do exec {fd}>&-; done
+    cmp want.tws got.tws
+}
+
+@test "files outside the root are not opened; links that lead out of it neither" {
+    pictures 6
+    run timeout 20 twist-feed head -q --root=farm --local 1 p -o x.tws -- "$COMMAND"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"not below the root"* ]]
+    mkdir other
+    cp -r p other/p
+    rm "$(find p -name '*.jpg' | sort | head -n 1)"
+    ln -s "$PWD/other/$(cd other && find p -name '*.jpg' | sort | head -n 1)" "$(cd other && find p -name '*.jpg' | sort | head -n 1)"
+    mkdir in && mv p in/p
+    run timeout 20 twist-feed head -q --root=in --local 1 in/p -o x.tws -- "$COMMAND"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *".jpg: leads out of the root; skipped"* ]]
+}
+
+@test "a head whose reader has gone stops quietly; wrong command lines exit 2" {
+    pictures 20
+    run bash -o pipefail -c "timeout 20 twist-feed head -q --epochs=1000 --local 1 p -- '$COMMAND' | head -c 5000 > part"
+    [ "$status" -eq 141 ]
+    [ -z "$output" ]
+    for args in "" "nothing" "head" "head p" "head --local 2 p" "work" "work $ADDRESS" "keygen" "keygen a b" "status" "head --local 1 -w x - -- cat"; do
+        run twist-feed $args
+        [ "$status" -eq 2 ] || { echo "$args: $status $output"; false; }
+    done
+}

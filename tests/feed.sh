@@ -1,0 +1,60 @@
+# What the tests of the farm share (tests/feed.bats, tests/long/feed.bats): sourced in their setup.
+
+BIN=$(cd "${BIN:-$BATS_TEST_DIRNAME/../bin}" && pwd)
+PATH=$BIN:$PATH
+TREE=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd)
+COMMAND="twist-decode --no-history -q -j1 -i - | twist-augment --no-history -q -j1 --aug=barlow --size=48"
+HB="--heartbeat=0.2"
+PORT=$((10000 + BASHPID % 15000))
+cd "$BATS_TEST_TMPDIR"
+mkdir -m 700 farm
+ADDRESS=ipc://$PWD/farm/s
+pids=
+
+# Everything that a test has left running is its own: each is ended by its number.
+end_all() {
+    local p
+    for p in $pids; do kill -9 "$p" 2> /dev/null || true; done
+    wait 2> /dev/null || true
+}
+
+# pictures N: a folder of pictures, p
+pictures() { twist-synth -q -o s --count="$1" --val-count=0 --classes=2 --size=64 && mv s/train p; }
+
+# reference OPTION...: want.tws, as one machine makes it
+reference() { twist-decode --no-history -q "$@" p | twist-augment --no-history -q --aug=barlow --size=48 > want.tws; }
+
+# spawn COMMAND...: in the background, in $pids; the number is $last
+spawn() { (exec "$@") 3>&- & last=$!; pids="$pids $last"; }
+
+# slow_head SECONDS OPTION...: a head whose reader begins so late, so that it is there meanwhile; in $head, its messages in err
+slow_head() {
+    local seconds=$1
+    shift
+    spawn bash -c 'n=$1; shift; twist-feed head -v --no-history "$@" p 2> err | { sleep "$n"; cat > got.tws; }' head "$seconds" "$@"
+    head=$last
+}
+
+# worker [OPTION...]: one worker more
+worker() { spawn twist-feed work -q --name="w$RANDOM" "$@" "$ADDRESS" -- "$COMMAND"; }
+
+# descendants PID: the processes below it
+descendants() {
+    local c
+    for c in $(cat /proc/"$1"/task/*/children 2> /dev/null); do echo "$c"; descendants "$c"; done
+}
+
+# head_of PID: the twist-feed head below (or at) it
+head_of() {
+    local c
+    for c in "$1" $(descendants "$1"); do
+        tr '\0' ' ' < /proc/$c/cmdline 2> /dev/null | grep -q '^[^ ]*twist-feed head ' && { echo "$c"; return; }
+    done
+    true
+}
+
+# field NAME: of the head's state
+field() { twist-feed status --json "$ADDRESS" 2> /dev/null | grep -oE "\"$1\":[0-9.]+" | head -n 1 | cut -d: -f2; }
+
+# seconds that SECONDS cannot tell
+now() { date +%s.%N; }
