@@ -146,7 +146,6 @@ int tw_head_assign(tw_head *h)
 {
     try_workers(h);
     const int64_t limit = tw_head_limit(h);
-    bool free_before = false;
     for (int64_t p = h->low; p < limit; p++) {
         slot *s = tw_head_slot(h, p);
         if (!s->started && tw_head_start(h, p) != 0)
@@ -158,9 +157,8 @@ int tw_head_assign(tw_head *h)
             grant(h, w, p); /* where that fails, the next one is asked */
         }
         const bool done = s->filled || s->leases + s->results >= tw_head_wanted(h, p);
-        if (done && !free_before)
+        if (done && h->low == p) /* else one before it is free, perhaps since a worker could not be reached just now */
             h->low = p + 1;
-        free_before = free_before || !done;
         if (!done && !s->solo && s->results == 0 && s->failed_by[0] == 0)
             break; /* nobody takes it, and nobody would take the next */
     }
