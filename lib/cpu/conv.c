@@ -2,12 +2,15 @@
 
 #include "core/mem.h"
 #include "cpu/ops.h"
+#include "nn/formula.h"
 
 #include <stdlib.h>
 
 struct tw_conv {
     const tw_conv_way *how;
     void *way;
+    int K;
+    float *scale, *shift; /* of the norm that is folded in, [K] each; or NULL */
 };
 
 tw_conv *tw_cpu_conv_new(tw_dev *d, const tw_conv_shape *s)
@@ -20,9 +23,15 @@ tw_conv *tw_cpu_conv_new(tw_dev *d, const tw_conv_shape *s)
     while (!all[i]->suits(d, s))
         i++;
     c->how = all[i];
+    c->K = s->K;
+    if (s->folded && (c->scale = tw_alloc64(2 * (size_t)s->K * sizeof *c->scale)) == NULL)
+        goto err;
+    c->shift = s->folded ? c->scale + s->K : NULL;
     c->way = c->how->open(d, s);
     if (c->way != NULL)
         return c;
+err:
+    free(c->scale);
     free(c);
     return NULL;
 }
@@ -32,6 +41,7 @@ void tw_cpu_conv_free(tw_conv *c)
     if (c == NULL)
         return;
     c->how->close(c->way);
+    free(c->scale);
     free(c);
 }
 
@@ -42,12 +52,26 @@ size_t tw_cpu_conv_bytes(const tw_conv *c)
 
 int tw_cpu_conv_weights(tw_conv *c, const float *w)
 {
-    return c->how->weights(c->way, w);
+    return c->how->weights(c->way, w, NULL);
 }
 
 int tw_cpu_conv_forward(tw_conv *c, void *y, const void *x)
 {
-    return c->how->forward(c->way, y, x);
+    return c->how->forward(c->way, y, x, NULL, NULL);
+}
+
+int tw_cpu_conv_fold(tw_conv *c, const float *w, const tw_norm *n)
+{
+    for (int k = 0; k < c->K; k++) {
+        c->scale[k] = (n->gamma != NULL ? n->gamma[k] : 1) * tw_norm_rstd((double)n->running_var[k]);
+        c->shift[k] = (n->beta != NULL ? n->beta[k] : 0) - n->running_mean[k] * c->scale[k];
+    }
+    return c->how->weights(c->way, w, c->scale);
+}
+
+int tw_cpu_conv_folded(tw_conv *c, void *y, const void *x, const void *shortcut)
+{
+    return c->how->forward(c->way, y, x, c->shift, shortcut);
 }
 
 int tw_cpu_conv_backward_data(tw_conv *c, void *dx, const void *dy)

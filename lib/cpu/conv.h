@@ -11,8 +11,10 @@ typedef struct {
     void *(*open)(tw_dev *d, const tw_conv_shape *s); /* NULL and tw_error() */
     void (*close)(void *way);
     size_t (*bytes)(const void *way);
-    int (*weights)(void *way, const float *w);
-    int (*forward)(void *way, void *y, const void *x);
+    /* scale: what the channels of a folded one are multiplied by, f32 [K]; else NULL */
+    int (*weights)(void *way, const float *w, const float *scale);
+    /* shift f32 [K] and shortcut: of a folded one; else NULL */
+    int (*forward)(void *way, void *y, const void *x, const float *shift, const void *shortcut);
     int (*backward_data)(void *way, void *dx, const void *dy);
     int (*backward_weights)(void *way, float *dw, const void *x, const void *dy);
 } tw_conv_way;
@@ -21,7 +23,7 @@ typedef struct {
  * meet padding or a pixel is not seen: in training, 3x3 on up to 3 x 3 pixels. */
 extern const tw_conv_way tw_conv_dense;
 
-/* Winograd's minimal filtering F(4x4, 3x3): in training, 3x3 at stride 1 in fp32, a quarter of the multiplications. */
+/* Winograd's minimal filtering F(4x4, 3x3): 3x3 at stride 1 in fp32, a quarter of the multiplications. */
 extern const tw_conv_way tw_conv_winograd;
 
 /* oneDNN's: suits every shape. */

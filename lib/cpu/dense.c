@@ -81,9 +81,10 @@ static void fill_row(void *row, const float *w, const tw_conv_shape *s, int o, t
     TW_BY_TYPE(t, row_any, row, w, s, o);
 }
 
-static int take_weights(void *way, const float *w)
+static int take_weights(void *way, const float *w, const float *scale)
 {
     dense *c = way;
+    (void)scale; /* it trains */
     const tw_conv_shape *s = &c->shape;
     const size_t in = (size_t)s->H * (size_t)s->W * (size_t)s->C, per_channel = (size_t)s->C * (size_t)(s->size * s->size);
     const size_t bytes = in * tw_dtype_size(c->dev->precision);
@@ -95,9 +96,10 @@ static int take_weights(void *way, const float *w)
     return 0;
 }
 
-static int forward(void *way, void *y, const void *x)
+static int forward(void *way, void *y, const void *x, const float *shift, const void *shortcut)
 {
     dense *c = way;
+    (void)shift, (void)shortcut;
     return tw_prim_run(&c->forward, c->dev, (void *[]){y, (void *)x, c->matrix});
 }
 

@@ -40,14 +40,31 @@ static taps used_taps(int in, int out, int size, int stride, int pad)
     return t;
 }
 
-static int make(tw_prim *p, direct *c, tw_conv_kind kind, const tw_conv_desc *desc, const tw_prim_arg *arg)
+/* What a folded convolution does after its sum: adds the shortcut, then the ReLU. 0, or -1 and tw_error(). */
+static int set_tail(dnnl_primitive_attr_t attr, const tw_conv_shape *s, tw_const_md shortcut)
+{
+    dnnl_post_ops_t ops = NULL;
+    int rc = TW_DNNL(dnnl_post_ops_create(&ops));
+    if (rc == 0 && s->add)
+        rc = TW_DNNL(dnnl_post_ops_append_binary(ops, dnnl_binary_add, shortcut));
+    if (rc == 0 && s->relu)
+        rc = TW_DNNL(tw_append_relu(ops));
+    if (rc == 0)
+        rc = TW_DNNL(dnnl_primitive_attr_set_post_ops(attr, ops));
+    if (ops != NULL)
+        dnnl_post_ops_destroy(ops);
+    return rc;
+}
+
+/* n arguments; a shortcut, where there is one, follows the bias. */
+static int make(tw_prim *p, direct *c, tw_conv_kind kind, const tw_conv_desc *desc, const tw_prim_arg *arg, int n)
 {
     dnnl_primitive_attr_t attr = tw_prim_attr(false);
-    if (attr == NULL)
+    if (attr == NULL || (kind == TW_CONV_INFERENCE && set_tail(attr, &c->shape, desc->dst) != 0))
         return -1;
     const int rc = TW_DNNL(tw_conv_pd(&p->pd, c->dev->engine, kind, desc, attr, c->forward.pd));
     dnnl_primitive_attr_destroy(attr);
-    return rc != 0 ? -1 : tw_prim_make(p, c->dev, arg, 3);
+    return rc != 0 ? -1 : tw_prim_make(p, c->dev, arg, n);
 }
 
 /* Room for weights in the layout that p wants, and the copy into it. */
@@ -64,14 +81,16 @@ static int make_all(direct *c, const tw_conv_desc *desc, tw_const_md plain)
 {
     const bool train = c->shape.train;
     if (make(&c->forward, c, train ? TW_CONV_FORWARD : TW_CONV_INFERENCE, desc,
-             (tw_prim_arg[]){{DNNL_ARG_DST, dnnl_query_dst_md}, {DNNL_ARG_SRC, dnnl_query_src_md},
-                             {DNNL_ARG_WEIGHTS, dnnl_query_weights_md}}) != 0 ||
+             (tw_prim_arg[]){{DNNL_ARG_DST, dnnl_query_dst_md, 0}, {DNNL_ARG_SRC, dnnl_query_src_md, 0},
+                             {DNNL_ARG_WEIGHTS, dnnl_query_weights_md, 0}, {DNNL_ARG_BIAS, dnnl_query_weights_md, 1},
+                             {DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, dnnl_query_dst_md, 0}},
+             3 + c->shape.folded + c->shape.add) != 0 ||
         layout(&c->to_forward, &c->w_forward, c, &c->forward, plain) != 0)
         return -1;
     if (train && c->shape.data_gradient &&
         (make(&c->data, c, TW_CONV_BACKWARD_DATA, desc,
-              (tw_prim_arg[]){{DNNL_ARG_DIFF_SRC, dnnl_query_diff_src_md}, {DNNL_ARG_DIFF_DST, dnnl_query_diff_dst_md},
-                              {DNNL_ARG_WEIGHTS, dnnl_query_weights_md}}) != 0 ||
+              (tw_prim_arg[]){{DNNL_ARG_DIFF_SRC, dnnl_query_diff_src_md, 0}, {DNNL_ARG_DIFF_DST, dnnl_query_diff_dst_md, 0},
+                              {DNNL_ARG_WEIGHTS, dnnl_query_weights_md, 0}}, 3) != 0 ||
          layout(&c->to_data, &c->w_data, c, &c->data, plain) != 0))
         return -1;
     return 0;
@@ -80,8 +99,8 @@ static int make_all(direct *c, const tw_conv_desc *desc, tw_const_md plain)
 static int make_gradient(direct *c, const tw_conv_desc *desc, tw_const_md plain)
 {
     if (make(&c->weights, c, TW_CONV_BACKWARD_WEIGHTS, desc,
-             (tw_prim_arg[]){{DNNL_ARG_DIFF_WEIGHTS, dnnl_query_diff_weights_md}, {DNNL_ARG_SRC, dnnl_query_src_md},
-                             {DNNL_ARG_DIFF_DST, dnnl_query_diff_dst_md}}) != 0)
+             (tw_prim_arg[]){{DNNL_ARG_DIFF_WEIGHTS, dnnl_query_diff_weights_md, 0}, {DNNL_ARG_SRC, dnnl_query_src_md, 0},
+                             {DNNL_ARG_DIFF_DST, dnnl_query_diff_dst_md, 0}}, 3) != 0)
         return -1;
     tw_const_md md = tw_prim_md(&c->weights, dnnl_query_diff_weights_md);
     c->gradient_bytes = dnnl_memory_desc_get_size(md);
@@ -109,11 +128,12 @@ static int build(direct *c)
     tw_md src = nhwc(s->N, s->H, s->W, s->C, type), dst = nhwc(s->N, s->OH, s->OW, s->K, type);
     tw_md weights = tw_md_new(4, dim, type, NULL), gradient = tw_md_new(4, dim, dnnl_f32, NULL);
     tw_md plain = tw_md_new(4, dim, dnnl_f32, stride);
+    tw_md bias = tw_md_new(1, (dnnl_dims_t){s->K}, dnnl_f32, (dnnl_dims_t){1});
     int rc = -1;
-    if (src == NULL || dst == NULL || weights == NULL || gradient == NULL || plain == NULL) {
+    if (src == NULL || dst == NULL || weights == NULL || gradient == NULL || plain == NULL || bias == NULL) {
         tw_fail("convolution of %d x %d pixels: out of memory", s->H, s->W);
     } else {
-        tw_conv_desc desc = {.src = src, .weights = weights, .dst = dst, .strides = {s->stride, s->stride},
+        tw_conv_desc desc = {.src = src, .weights = weights, .dst = dst, .bias = s->folded ? bias : NULL, .strides = {s->stride, s->stride},
                              .before = {y.before, x.before}, .after = {y.after, x.after}};
         rc = make_all(c, &desc, plain);
         desc.weights = gradient;
@@ -125,6 +145,7 @@ static int build(direct *c)
     tw_md_free(weights);
     tw_md_free(gradient);
     tw_md_free(plain);
+    tw_md_free(bias);
     return rc;
 }
 
@@ -166,19 +187,31 @@ static size_t bytes(const void *way)
     return ((const direct *)way)->bytes;
 }
 
-static int take_weights(void *way, const float *w)
+/* w with each output channel multiplied by its scale. NULL and tw_error(). */
+static float *scaled(const direct *c, const float *w, const float *scale)
 {
-    direct *c = way;
-    void *plain = (float *)w + c->offset; /* read only */
-    if (tw_prim_run(&c->to_forward, c->dev, (void *[]){plain, c->w_forward}) != 0)
-        return -1;
-    return c->w_data == NULL ? 0 : tw_prim_run(&c->to_data, c->dev, (void *[]){plain, c->w_data});
+    const tw_conv_shape *s = &c->shape;
+    const size_t each = (size_t)s->C * (size_t)(s->size * s->size);
+    float *to = tw_dev_scratch(c->dev, TW_SCRATCH_GRADIENT, (size_t)s->K * each * sizeof *to);
+    for (size_t k = 0; to != NULL && k < (size_t)s->K; k++)
+        for (size_t i = 0; i < each; i++)
+            to[k * each + i] = w[k * each + i] * scale[k];
+    return to;
 }
 
-static int forward(void *way, void *y, const void *x)
+static int take_weights(void *way, const float *w, const float *scale)
 {
     direct *c = way;
-    return tw_prim_run(&c->forward, c->dev, (void *[]){y, (void *)x, c->w_forward});
+    float *plain = scale != NULL ? scaled(c, w, scale) : (float *)w; /* read only */
+    if (plain == NULL || tw_prim_run(&c->to_forward, c->dev, (void *[]){plain + c->offset, c->w_forward}) != 0)
+        return -1;
+    return c->w_data == NULL ? 0 : tw_prim_run(&c->to_data, c->dev, (void *[]){plain + c->offset, c->w_data});
+}
+
+static int forward(void *way, void *y, const void *x, const float *shift, const void *shortcut)
+{
+    direct *c = way;
+    return tw_prim_run(&c->forward, c->dev, (void *[]){y, (void *)x, c->w_forward, (void *)shift, (void *)shortcut});
 }
 
 static int backward_data(void *way, void *dx, const void *dy)

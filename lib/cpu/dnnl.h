@@ -50,6 +50,7 @@ static inline void tw_md_free(tw_md md)
 
 typedef struct {
     tw_const_md src, weights, dst;
+    tw_const_md bias; /* of the forward kinds; NULL: none */
     dnnl_dims_t strides, before, after; /* before, after: padding */
 } tw_conv_desc;
 
@@ -69,7 +70,7 @@ static inline dnnl_status_t tw_conv_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t 
     if (kind == TW_CONV_BACKWARD_WEIGHTS)
         return dnnl_convolution_backward_weights_primitive_desc_create(pd, engine, alg, d->src, d->weights, NULL, d->dst, d->strides,
                                                                        dilates, d->before, d->after, hint, attr);
-    return dnnl_convolution_forward_primitive_desc_create(pd, engine, prop, alg, d->src, d->weights, NULL, d->dst, d->strides,
+    return dnnl_convolution_forward_primitive_desc_create(pd, engine, prop, alg, d->src, d->weights, d->bias, d->dst, d->strides,
                                                           dilates, d->before, d->after, attr);
 #else
     dnnl_convolution_desc_t desc;
@@ -80,7 +81,7 @@ static inline dnnl_status_t tw_conv_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t 
         status = dnnl_convolution_backward_weights_desc_init(&desc, alg, d->src, d->weights, NULL, d->dst, d->strides, d->before,
                                                              d->after);
     else
-        status = dnnl_convolution_forward_desc_init(&desc, prop, alg, d->src, d->weights, NULL, d->dst, d->strides, d->before,
+        status = dnnl_convolution_forward_desc_init(&desc, prop, alg, d->src, d->weights, d->bias, d->dst, d->strides, d->before,
                                                     d->after);
     return status != dnnl_success ? status : dnnl_primitive_desc_create(pd, &desc, attr, engine, hint);
 #endif
@@ -106,6 +107,15 @@ static inline dnnl_status_t tw_append_sum(dnnl_post_ops_t ops)
     return dnnl_post_ops_append_sum(ops, 1, 0, dnnl_data_type_undef);
 #else
     return dnnl_post_ops_append_sum(ops, 1);
+#endif
+}
+
+static inline dnnl_status_t tw_append_relu(dnnl_post_ops_t ops)
+{
+#if DNNL_VERSION_MAJOR >= 3
+    return dnnl_post_ops_append_eltwise(ops, dnnl_eltwise_relu, 0, 0);
+#else
+    return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_relu, 0, 0);
 #endif
 }
 

@@ -49,7 +49,7 @@ static int finish(tw_prim *p, tw_dev *d)
 int tw_prim_make(tw_prim *p, tw_dev *d, const tw_prim_arg *arg, int n)
 {
     for (int i = 0; i < n; i++)
-        if (add_arg(p, d, arg[i].arg, tw_prim_md(p, arg[i].query)) != 0)
+        if (add_arg(p, d, arg[i].arg, dnnl_primitive_desc_query_md(p->pd, arg[i].query, arg[i].index)) != 0)
             return -1;
     return finish(p, d);
 }
@@ -97,8 +97,8 @@ tw_md tw_md_matrix(int a, int b, bool transposed, dnnl_data_type_t type)
 
 int tw_prim_product(tw_prim *p, tw_dev *d, const tw_product *s)
 {
-    static const tw_prim_arg arg[] = {{DNNL_ARG_DST, dnnl_query_dst_md}, {DNNL_ARG_SRC, dnnl_query_src_md},
-                                      {DNNL_ARG_WEIGHTS, dnnl_query_weights_md}};
+    static const tw_prim_arg arg[] = {{DNNL_ARG_DST, dnnl_query_dst_md, 0}, {DNNL_ARG_SRC, dnnl_query_src_md, 0},
+                                      {DNNL_ARG_WEIGHTS, dnnl_query_weights_md, 0}};
     tw_md src = tw_md_matrix(s->M, s->D, s->src_transposed, s->src_type);
     tw_md weights = tw_md_matrix(s->D, s->N, s->weights_transposed, s->src_type);
     tw_md dst = tw_md_matrix(s->M, s->N, false, s->dst_type);

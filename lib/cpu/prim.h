@@ -5,7 +5,7 @@
 #include "cpu/device.h"
 #include "cpu/dnnl.h"
 
-enum { TW_PRIM_ARGS = 4 };
+enum { TW_PRIM_ARGS = 6 };
 
 typedef struct {
     dnnl_primitive_desc_t pd;
@@ -19,6 +19,7 @@ typedef struct {
 typedef struct {
     int arg;
     dnnl_query_t query;
+    int index; /* 1: the bias, a second one of the weights */
 } tw_prim_arg;
 
 /* Attributes of every primitive here: scratch memory comes from the device; add: the result is added to what is there.

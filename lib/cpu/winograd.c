@@ -9,13 +9,14 @@
 
 #include <stdlib.h>
 
-enum { POSITIONS = 36, TILE = 4, SEEN = 6, PIECE_BYTES = 8 << 20, ROWS = 256 };
+enum { POSITIONS = 36, TILE = 4, SEEN = 6, PIECE_BYTES = 8 << 20, ROWS = 256, LEAST_ROWS = 16 };
 
 typedef struct {
     tw_dev *dev;
     tw_conv_shape shape;
     int down, across; /* tiles of a picture */
     int pictures;     /* of a piece */
+    int rows;         /* of a matrix product, tiles */
     float *u;         /* [36,C,K] */
 } winograd;
 
@@ -34,14 +35,15 @@ static int tiles_along(int pixels)
     return (pixels + TILE - 1) / TILE;
 }
 
-/* Edge tiles do the work of whole ones: on odd sizes the direct method, which skips taps on padding, may do less. */
+/* In evaluation a picture's features must not depend on those beside it: the bits of a row of a product depend on the product's
+ * size, so that each is of one picture. Edge tiles do the work of whole ones: on odd sizes the direct method, which skips taps on padding, may do less. */
 static bool suits(const tw_dev *d, const tw_conv_shape *s)
 {
-    if (!s->train || d->precision != TW_F32 || s->size != 3 || s->stride != 1 || s->pad != 1 || s->C % TW_LANES != 0 ||
+    if ((!s->train && !s->folded) || d->precision != TW_F32 || s->size != 3 || s->stride != 1 || s->pad != 1 || s->C % TW_LANES != 0 ||
         s->K % TW_LANES != 0 || s->C < 32 || s->K < 32)
         return false;
     const double tiles = (double)tiles_along(s->H) * tiles_along(s->W), taps = (3.0 * s->H - 2) * (3.0 * s->W - 2);
-    return tiles * POSITIONS * 1.7 <= taps && tiles * (double)tile_bytes(s) <= 4.0 * PIECE_BYTES;
+    return (s->train || tiles >= LEAST_ROWS) && tiles * POSITIONS * 1.7 <= taps && tiles * (double)tile_bytes(s) <= 4.0 * PIECE_BYTES;
 }
 
 static void close_winograd(void *way)
@@ -69,6 +71,7 @@ static void *open_winograd(tw_dev *d, const tw_conv_shape *s)
     *w = (winograd){.dev = d, .shape = *s, .down = tiles_along(s->H), .across = tiles_along(s->W)};
     const size_t picture = (size_t)(w->down * w->across) * tile_bytes(s);
     w->pictures = (int)tw_min(s->N, (int64_t)(PIECE_BYTES / picture > 0 ? PIECE_BYTES / picture : 1));
+    w->rows = s->train ? ROWS : w->down * w->across;
     w->u = tw_alloc64(weights_bytes(s));
     if (w->u != NULL && tw_dev_scratch(d, TW_SCRATCH_COLUMNS, (size_t)w->pictures * picture) != NULL &&
         tw_dev_scratch(d, TW_SCRATCH_GRADIENT, weights_bytes(s)) != NULL)
@@ -92,14 +95,16 @@ TW_KERNEL void both(tw_lanes *restrict y, const tw_lanes *restrict x, map *m, in
 /* Eight numbers anywhere in memory. (No function: a vector returned by one that is not inlined has no settled place.) */
 #define LANES(p) (*(tw_lanes_anywhere *)(p))
 
-/* w [K,C,3,3] of the output channels [k, k + 8) to u [36,C,K]. */
-TW_CLONES static void spread_taps(float *restrict u, const float *restrict w, int k, int C, int K)
+/* w [K,C,3,3] of the output channels [k, k + 8), each times its scale, to u [36,C,K]. */
+TW_CLONES static void spread_taps(float *restrict u, const float *restrict w, const float *scale, int k, int C, int K)
 {
+    static const float ones[TW_LANES] = {1, 1, 1, 1, 1, 1, 1, 1};
+    const float *by = scale != NULL ? scale + k : ones;
     for (int c = 0; c < C; c++) {
         tw_lanes taps[9], spread[POSITIONS];
         for (int i = 0; i < 9; i++)
             for (int l = 0; l < TW_LANES; l++)
-                taps[i][l] = w[((size_t)(k + l) * (size_t)C + (size_t)c) * 9 + (size_t)i];
+                taps[i][l] = w[((size_t)(k + l) * (size_t)C + (size_t)c) * 9 + (size_t)i] * by[l];
         both(spread, taps, tw_wino_taps, SEEN, 3);
         for (int p = 0; p < POSITIONS; p++)
             LANES(u + ((size_t)p * (size_t)C + (size_t)c) * (size_t)K + (size_t)k) = spread[p];
@@ -182,6 +187,26 @@ TW_CLONES static void gather_output(const window *w, const float *restrict v, si
     gather_any(w, v, apart, C, tw_wino_output, TILE, false);
 }
 
+/* The same with what follows it when a norm is folded in; shortcut: the window's pixels there, or NULL. */
+TW_CLONES static void gather_folded(const window *w, const window *shortcut, const float *restrict v, size_t apart, int C,
+                                    const float *restrict shift, bool relu)
+{
+    for (int c = 0; c < C; c += TW_LANES) {
+        tw_lanes x[POSITIONS], y[TILE * TILE];
+        for (int p = 0; p < POSITIONS; p++)
+            x[p] = LANES(v + (size_t)p * apart + (size_t)c);
+        both(y, x, tw_wino_output, TILE, SEEN);
+        for (int i = 0; i < TILE * TILE; i++) {
+            y[i] += LANES(shift + c);
+            if (shortcut != NULL)
+                y[i] += LANES(shortcut->at[i] + c * shortcut->step[i]);
+            if (relu)
+                y[i] = (tw_lanes)((tw_masks)y[i] & ~(tw_masks)(y[i] < 0)); /* keeps NaN */
+            LANES(w->at[i] + c * w->step[i]) = y[i];
+        }
+    }
+}
+
 TW_CLONES static void add_input_gradient(const window *w, const float *restrict v, size_t apart, int C)
 {
     gather_any(w, v, apart, C, tw_wino_input_transposed, SEEN, true);
@@ -233,11 +258,11 @@ static void spread(const winograd *w, const piece *p, const void *x, bool gradie
 /* Per position: z = v u, or back v = z u^T. Rows are cut in the same way for any number of threads. */
 static dnnl_status_t multiply(const winograd *w, const piece *p, bool back)
 {
-    const int C = w->shape.C, K = w->shape.K, parts = (p->rows + ROWS - 1) / ROWS;
+    const int C = w->shape.C, K = w->shape.K, parts = (p->rows + w->rows - 1) / w->rows;
     dnnl_status_t status = dnnl_success;
 #pragma omp for schedule(static)
     for (int i = 0; i < POSITIONS * parts; i++) {
-        const int position = i / parts, row = i % parts * ROWS, rows = (int)tw_min(ROWS, p->rows - row);
+        const int position = i / parts, row = i % parts * w->rows, rows = (int)tw_min(w->rows, p->rows - row);
         const size_t at = (size_t)position * (size_t)p->rows + (size_t)row;
         float *v = p->v + at * (size_t)C, *z = p->z + at * (size_t)K, *u = w->u + (size_t)position * (size_t)(C * K);
         const dnnl_status_t st = back ? dnnl_sgemm('N', 'T', rows, C, K, 1, z, K, u, K, 0, v, C)
@@ -247,12 +272,12 @@ static dnnl_status_t multiply(const winograd *w, const piece *p, bool back)
     return status;
 }
 
-static int take_weights(void *way, const float *weights)
+static int take_weights(void *way, const float *weights, const float *scale)
 {
     winograd *w = way;
 #pragma omp parallel for schedule(static)
     for (int k = 0; k < w->shape.K; k += TW_LANES)
-        spread_taps(w->u, weights, k, w->shape.C, w->shape.K);
+        spread_taps(w->u, weights, scale, k, w->shape.C, w->shape.K);
     return 0;
 }
 
@@ -261,7 +286,7 @@ static float *scratch_of(const winograd *w)
     return tw_dev_scratch(w->dev, TW_SCRATCH_COLUMNS, (size_t)(w->pictures * w->down * w->across) * tile_bytes(&w->shape));
 }
 
-static int forward(void *way, void *y, const void *x)
+static int forward(void *way, void *y, const void *x, const float *shift, const void *shortcut)
 {
     const winograd *w = way;
     const tw_conv_shape *s = &w->shape;
@@ -275,12 +300,21 @@ static int forward(void *way, void *y, const void *x)
         {
             spread(w, &p, x, false);
             status = (int)multiply(w, &p, false);
-            float none[TW_LANES];
+            float none[TW_LANES] = {0};
 #pragma omp for schedule(static)
             for (int row = 0; row < p.rows; row++) {
                 const tile t = tile_at(w, &p, row);
                 const window to = window_at(picture_at(y, t.n, s, s->K), t.y, t.x, TILE, s->H, s->W, s->K, none);
-                gather_output(&to, p.z + (size_t)row * (size_t)s->K, (size_t)p.rows * (size_t)s->K, s->K);
+                const float *z = p.z + (size_t)row * (size_t)s->K;
+                const size_t apart = (size_t)p.rows * (size_t)s->K;
+                if (shift == NULL) {
+                    gather_output(&to, z, apart, s->K);
+                    continue;
+                }
+                window by;
+                if (s->add)
+                    by = window_at(picture_at(shortcut, t.n, s, s->K), t.y, t.x, TILE, s->H, s->W, s->K, none);
+                gather_folded(&to, s->add ? &by : NULL, z, apart, s->K, shift, s->relu);
             }
         }
     }

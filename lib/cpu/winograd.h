@@ -9,6 +9,7 @@
 
 enum { TW_LANES = 8 };
 typedef float tw_lanes __attribute__((vector_size(TW_LANES * 4)));
+typedef int32_t tw_masks __attribute__((vector_size(TW_LANES * 4)));
 typedef float tw_lanes_anywhere __attribute__((vector_size(TW_LANES * 4), aligned(4), may_alias));
 
 #define WINO_P 0.70710678118654752f

@@ -20,6 +20,8 @@ typedef struct {
     int size, stride, pad;
     bool train;         /* gradients will be asked for */
     bool data_gradient; /* that of the input too */
+    bool folded;        /* of evaluation: with the norm that follows it, see conv_fold */
+    bool add, relu;     /* of that norm: a shortcut, a ReLU */
 } tw_conv_shape;
 
 /* [N,H,W,C] -> [N,OH,OW,C] */
@@ -123,6 +125,10 @@ typedef struct tw_backend {
     size_t (*conv_bytes)(const tw_conv *c);
     int (*conv_weights)(tw_conv *c, const float *w); /* w [K,C,size,size]: takes the present values over */
     int (*conv_forward)(tw_conv *c, void *y, const void *x);
+    /* For a folded shape, instead of those two: the norm by its running statistics becomes part of the weights, and
+     * y = relu(conv(x) + shift + shortcut) one pass. NULL: the norm is a layer of its own. */
+    int (*conv_fold)(tw_conv *c, const float *w, const tw_norm *n);
+    int (*conv_folded)(tw_conv *c, void *y, const void *x, const void *shortcut);
     int (*conv_backward_data)(tw_conv *c, void *dx, const void *dy);
     int (*conv_backward_weights)(tw_conv *c, float *dw, const void *x, const void *dy); /* dw += */
 

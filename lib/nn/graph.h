@@ -12,6 +12,7 @@ typedef struct {
     const tw_op *op;
     int in, shortcut; /* values; shortcut -1: none */
     int param;        /* its first tensor in the state dict; -1: it has none */
+    int norm;         /* of a folded convolution: the norm's first tensor */
     int C, K;         /* channels in and out */
     int size, stride, pad;
     bool relu, affine; /* of a norm */
@@ -34,6 +35,9 @@ int tw_graph_add(tw_graph *g, tw_layer layer);
 int tw_graph_conv(tw_graph *g, int in, int param, int C, int K, int size, int stride);
 int tw_graph_norm(tw_graph *g, int in, int param, int C, int shortcut, bool relu);
 int tw_graph_layer_norm(tw_graph *g, int in, int param, int C, double eps);
+/* The same network for evaluation, each norm that follows a convolution folded into it. Result f: free with tw_graph_fini. 0, or
+ * -1 and tw_error(). */
+int tw_graph_fold(tw_graph *f, const tw_graph *g);
 void tw_graph_fini(tw_graph *g);
 
 #endif

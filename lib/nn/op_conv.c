@@ -3,7 +3,7 @@
 
 #include "core/error.h"
 
-static int shape(tw_node *n)
+int tw_conv_out(tw_node *n)
 {
     const tw_layer *l = n->layer;
     const int H = (n->in.H + 2 * l->pad - l->size) / l->stride + 1, W = (n->in.W + 2 * l->pad - l->size) / l->stride + 1;
@@ -21,12 +21,12 @@ static int open(tw_node *n)
     return n->state != NULL ? 0 : tw_backend_failed(n->ctx->be);
 }
 
-static void close(tw_node *n)
+void tw_conv_close(tw_node *n)
 {
     n->ctx->be->conv_free(n->state);
 }
 
-static size_t bytes(const tw_node *n)
+size_t tw_conv_node_bytes(const tw_node *n)
 {
     return n->ctx->be->conv_bytes(n->state);
 }
@@ -50,5 +50,6 @@ static int backward(tw_node *n)
     return n->dx == NULL ? 0 : TW_BACKEND(be, be->conv_backward_data(n->state, n->dx, n->dy));
 }
 
-const tw_op tw_op_conv = {.name = "convolution", .reads_x = true, .shape = shape, .open = open, .close = close, .bytes = bytes,
+const tw_op tw_op_conv = {.name = "convolution", .reads_x = true, .shape = tw_conv_out, .open = open,
+                          .close = tw_conv_close, .bytes = tw_conv_node_bytes,
                           .weights = weights, .forward = forward, .backward = backward};

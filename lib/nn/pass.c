@@ -16,6 +16,7 @@ typedef struct {
 struct tw_pass {
     tw_context *ctx;
     const tw_graph *graph;
+    tw_graph folded;    /* what is run instead, in evaluation; or empty */
     tw_node *node;
     int n;
     tw_block *value;    /* value i + 1 at i: outputs of the layers; the last one is outside */
@@ -153,8 +154,14 @@ tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, int64_t fi
     tw_pass *p = tw_calloc(1, sizeof *p);
     if (p == NULL)
         return NULL;
-    const size_t n = (size_t)g->n;
-    *p = (tw_pass){.ctx = ctx, .graph = g, .n = g->n};
+    *p = (tw_pass){.ctx = ctx, .graph = g};
+    if (!ctx->batch && ctx->be->conv_fold != NULL) {
+        if (tw_graph_fold(&p->folded, g) != 0)
+            goto err;
+        p->graph = &p->folded;
+    }
+    p->n = p->graph->n;
+    const size_t n = (size_t)p->n;
     p->node = tw_calloc(n, sizeof *p->node);
     p->value = tw_calloc(n, sizeof *p->value);
     p->grad = tw_calloc(n, sizeof *p->grad);
@@ -195,6 +202,7 @@ void tw_pass_free(tw_pass *p)
     free(p->dx);
     free(p->complete);
     free(p->users);
+    tw_graph_fini(&p->folded);
     free(p);
 }
 

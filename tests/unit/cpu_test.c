@@ -107,6 +107,52 @@ static void convolutions(void)
     conv(130, 2, 2, 16, 16, 1, 2);
 }
 
+/* A convolution with the norm behind it in one pass: against the two apart, and each picture's bits whatever is beside it. */
+static void folded(int N, int side, int C, int K, int size, int stride, bool add, bool relu)
+{
+    const int pad = size / 2, out = (side + 2 * pad - size) / stride + 1;
+    tw_conv_shape s = {.N = N, .H = side, .W = side, .C = C, .OH = out, .OW = out, .K = K, .size = size, .stride = stride,
+                       .pad = pad, .folded = true, .add = add, .relu = relu};
+    const size_t nx = (size_t)N * (size_t)(side * side * C), ny = (size_t)N * (size_t)(out * out * K), nw = (size_t)(K * C * size * size);
+    float *x = numbers(nx), *w = numbers(nw), *y = numbers(ny), *one = numbers(ny), *shortcut = numbers(ny);
+    float *gamma = numbers((size_t)K), *beta = numbers((size_t)K), *mean = numbers((size_t)K), *var = numbers((size_t)K);
+    double *y0 = tw_calloc(ny, sizeof *y0), *dx0 = tw_calloc(nx, sizeof *dx0), *dw0 = tw_calloc(nw, sizeof *dw0);
+    plain_conv(&s, x, w, y, y0, dx0, dw0);
+    for (int k = 0; k < K; k++)
+        var[k] = fabsf(var[k]) + 0.1f;
+    for (size_t i = 0; i < ny; i++) {
+        const size_t k = i % (size_t)K;
+        y0[i] = (y0[i] - mean[k]) / sqrt(var[k] + 1e-5) * gamma[k] + beta[k] + (add ? shortcut[i] : 0);
+        y0[i] = relu && y0[i] < 0 ? 0 : y0[i];
+    }
+    const tw_norm norm = {.C = K, .gamma = gamma, .beta = beta, .running_mean = mean, .running_var = var};
+    tw_conv *c = be->conv_new(dev, &s);
+    CHECK(c != NULL);
+    CHECK(be->conv_fold(c, w, &norm) == 0 && be->conv_folded(c, y, x, add ? shortcut : NULL) == 0);
+    CHECK(off(y, y0, ny) < 1e-5);
+    be->conv_free(c);
+    s.N = 1;
+    c = be->conv_new(dev, &s);
+    CHECK(c != NULL);
+    const size_t x1 = nx / (size_t)N, y1 = ny / (size_t)N, last = (size_t)N - 1;
+    CHECK(be->conv_fold(c, w, &norm) == 0 && be->conv_folded(c, one, x + last * x1, add ? shortcut + last * y1 : NULL) == 0);
+    CHECK(memcmp(one, y + last * y1, y1 * sizeof *y) == 0);
+    be->conv_free(c);
+    free(x), free(w), free(y), free(one), free(shortcut), free(gamma), free(beta), free(mean), free(var), free(y0), free(dx0), free(dw0);
+}
+
+static void folds(void)
+{
+    folded(3, 9, 16, 24, 3, 1, true, true);
+    folded(5, 16, 32, 64, 3, 1, true, true);
+    folded(7, 14, 64, 32, 3, 1, false, true);
+    folded(2, 23, 32, 40, 3, 1, true, false);
+    folded(4, 14, 32, 64, 3, 2, false, true);
+    folded(9, 7, 64, 128, 1, 1, true, true);
+    folded(3, 8, 64, 32, 1, 2, false, false);
+    folded(2, 17, 3, 64, 7, 2, false, true);
+}
+
 static void linear(int rows, int C, int K)
 {
     const size_t nx = (size_t)(rows * C), ny = (size_t)(rows * K), nw = (size_t)(K * C);
@@ -389,6 +435,7 @@ int main(void)
         CHECK(dev != NULL);
         be->enter(dev);
         convolutions();
+    folds();
         linear(7, 20, 13);
         linear(64, 130, 70);
         for (int k = 0; k < 16; k++)
