@@ -79,6 +79,8 @@ static noreturn void give_up(struct run *r)
 static int joined_header(tw_header *joined, const struct run *r)
 {
     tw_header h = *tw_reader_header(r->reader[0]);
+    if (r->n_readers > 1)
+        h.share.ranks = 0;
     for (int i = 1; i < r->n_readers; i++) {
         const tw_header *next = tw_reader_header(r->reader[i]);
         const char *a = tw_reader_name(r->reader[0]), *b = tw_reader_name(r->reader[i]);

@@ -28,7 +28,7 @@ static const char usage[] =
     "      --epochs N         epochs in all (default 1)                   --start-epoch N  the first one to make (default 0)\n"
     "      --skip N           leave out the first N samples of the first epoch (default 0)\n"
     "      --limit N          only the first N places of each epoch's order (default 0: all)\n"
-    "      --shard R/W        every W-th place from the R-th on (default 0/1)\n"
+    "      --shard R/W[/B]    every W-th place from the R-th on, or block of B places (default 0/1)\n"
     "      --shrink-to PX     JPEG: decode at 1/2, 1/4, 1/8 size, short side never below PX (default 0: off)\n"
     "      --max-pixels N     larger images are bad (default 178956970)   --exif-rotate  turn upright as the Exif orientation says\n"
     "      --truncated WHAT   bad, or keep: what decoded of a damaged image or archive counts (default bad)\n"
@@ -53,7 +53,8 @@ struct opts {
     const char *input, *output, *shard, *max_errors, *rejects, *log;
     bool shuffle, nuls;
     int64_t seed, epochs, start_epoch, skip, limit, max_pixels;
-    int shrink_to, truncated, on_error, jobs, rank, ranks;
+    int shrink_to, truncated, on_error, jobs;
+    tw_share share;
     bool exif_rotate;
     tw_common common;
 };
@@ -126,9 +127,8 @@ static void parse(struct opts *o, tw_strings *operands, int argc, char **argv)
     };
     tw_program_start("twist-decode", argc, argv);
     tw_program_options(table, sizeof table / sizeof *table, &o->common, operands, usage);
-    char end;
-    if (o->shard != NULL && (sscanf(o->shard, "%d/%d%c", &o->rank, &o->ranks, &end) != 2 || o->ranks < 1 || o->rank < 0 || o->rank >= o->ranks))
-        tw_die_usage("--shard: '%s' is not R/W with 0 <= R < W", o->shard);
+    if (o->shard != NULL && !tw_share_parse(&o->share, o->shard))
+        tw_die_usage("--shard: '%s' is not R/W or R/W/B with 0 <= R < W and B > 0", o->shard);
     if (o->from.nuls && o->from.list == NULL)
         tw_die_usage("--null: there is no --list");
     o->from.operand = operands->item;
@@ -403,7 +403,7 @@ static void members(struct run *r)
     tw_picture p;
     int rc = 1;
     for (; (o->limit == 0 || pos < o->limit) && (rc = tw_sequence_next(r->sequence, &p, &label)) == 1; pos++) {
-        if (pos % o->ranks != o->rank || mine++ < o->skip) {
+        if (!tw_share_has(&o->share, pos) || mine++ < o->skip) {
             free(p.name);
             free(p.bytes);
             continue;
@@ -436,14 +436,15 @@ static void open_source(struct run *r, tw_header *h)
     if (r->source == NULL)
         tw_die_error();
     const uint64_t n = tw_source_count(r->source);
-    if (tw_order_init(&r->order, n, (uint64_t)o->limit, o->shuffle, (uint64_t)o->seed, o->rank, o->ranks) != 0)
+    if (tw_order_init(&r->order, n, (uint64_t)o->limit, o->shuffle, (uint64_t)o->seed, o->share.rank, o->share.ranks) != 0)
         tw_die_error();
+    r->order.share = o->share;
     const int64_t count = (int64_t)tw_order_count(&r->order);
     if (o->skip > count)
         tw_die("--skip=%lld: an epoch has only %lld samples", (long long)o->skip, (long long)count);
     const int64_t epochs = o->epochs > o->start_epoch ? o->epochs - o->start_epoch : 0;
     *h = (tw_header){.kind = TW_IMAGES, .samples = count, .epochs = epochs, .first_epoch = o->start_epoch, .seed = (uint64_t)o->seed,
-                     .n_classes = tw_source_n_classes(r->source), .classes = tw_source_classes(r->source)};
+                     .n_classes = tw_source_n_classes(r->source), .classes = tw_source_classes(r->source), .share = o->share};
     r->in_all = epochs > 0 ? epochs * count - o->skip : 0;
     tw_note(1, "%llu pictures, %d classes, found in %.2f s", (unsigned long long)n, h->n_classes < 0 ? 0 : h->n_classes, tw_now() - r->start);
 }
@@ -536,7 +537,7 @@ static void free_all(struct run *r)
 
 int main(int argc, char **argv)
 {
-    static struct run r = {.o = {.output = "-", .epochs = 1, .max_pixels = 178956970, .ranks = 1}};
+    static struct run r = {.o = {.output = "-", .epochs = 1, .max_pixels = 178956970, .share = {0, 1, 1}}};
     tw_strings operands = {0};
     tw_header h;
     mallopt(M_MMAP_THRESHOLD, KEEP_IMAGE); /* what is given back goes back to the system */

@@ -1,4 +1,5 @@
 /* twist-train: TWIST pre-training on a views stream. */
+#include "core/mem.h"
 #include "core/program.h"
 #include "train/args.h"
 #include "train/bad_batch.h"
@@ -7,11 +8,13 @@
 #include "train/log.h"
 #include "train/monitor.h"
 #include "train/pace.h"
+#include "train/ranks.h"
 #include "train/schedule.h"
 #include "train/step.h"
 #include "train/watch.h"
 
 #include <stdlib.h>
+#include <stdnoreturn.h>
 #include <string.h>
 
 static const char usage[] =
@@ -40,11 +43,14 @@ enum { MOST_UNUSABLE = 10 }; /* batches passed over in a row before the run is g
 struct run {
     tw_train_options o;
     tw_common common;
+    tw_comm *comm;
     char *args; /* the options as JSON */
     tw_folder folder;
     tw_learner learner;
     tw_train_state *state; /* the learner's */
     tw_loader *loader;
+    tw_ranks_state all; /* what the ranks agreed upon last */
+    double waited;      /* seconds for other ranks' batches */
     tw_step *step;
     tw_monitor *monitor;
     tw_runlog *log;
@@ -56,6 +62,36 @@ struct run {
     int64_t first_step; /* where this process began */
 };
 
+/* The first rank writes and speaks for all. */
+static bool leads(const struct run *r)
+{
+    return r->comm->rank == 0;
+}
+
+/* The end that all ranks have agreed upon: none is gone before the first one is done. */
+noreturn static void leave(struct run *r, int status)
+{
+    if (r->comm->close(r->comm) != 0)
+        tw_die_error();
+    exit(status); /* the reading thread may hang in the stream */
+}
+
+static void join_ranks(struct run *r)
+{
+    char part[32];
+    r->comm = tw_comm_open();
+    if (r->comm == NULL)
+        tw_die_error();
+    if (r->comm->ranks == 1)
+        return;
+    snprintf(part, sizeof part, "rank %d", r->comm->rank);
+    tw_program_part(part, !leads(r));
+    if (strcmp(r->o.input, "-") == 0)
+        tw_die_usage("-i: every rank wants an input of its own: 'pipe:twist-decode --shard=%%r/%%n ... | twist-augment ...'");
+    if (!tw_opts_given("threads") && (r->o.threads = tw_comm_processors(r->comm)) < 0)
+        tw_die_error();
+}
+
 static void parse(struct run *r)
 {
     tw_opt table[TW_TRAIN_ROWS];
@@ -64,6 +100,7 @@ static void parse(struct run *r)
     tw_program_options(table, n, &r->common, NULL, usage);
     if (tw_train_settle(&r->o) != 0)
         tw_die_usage("%s", tw_error());
+    join_ranks(r);
     r->args = tw_args_json(table, n);
     if (r->args == NULL)
         tw_die_error();
@@ -72,6 +109,8 @@ static void parse(struct run *r)
 /* Writes the learner to a file of the run's folder. */
 static void save_as(const struct run *r, const char *name, int (*write)(const char *path, const tw_learner *l))
 {
+    if (!leads(r))
+        return;
     char *path = tw_folder_file(&r->folder, name);
     if (path == NULL || write(path, &r->learner) != 0)
         tw_die_error();
@@ -114,16 +153,21 @@ static void load_weights(struct run *r)
 static void open_run(struct run *r)
 {
     const tw_train_options *o = &r->o;
-    if (tw_folder_open(&r->folder, o->output, o->resume) != 0 || tw_learner_open(&r->learner, o, r->args) != 0)
+    r->folder.path = o->output;
+    if ((leads(r) && tw_folder_open(&r->folder, o->output, o->resume) != 0) || tw_learner_open(&r->learner, o, r->comm, r->args) != 0)
         tw_die_error();
     r->state = &r->learner.state;
     r->saved_step = -1;
     if (r->folder.there)
         resume(r);
-    else if (o->init != NULL)
+    else if (o->init != NULL && leads(r))
         load_weights(r);
+    if (tw_ranks_share(&r->learner) != 0)
+        tw_die_error();
     r->first_step = r->state->step;
     r->watch = (tw_watch)TW_WATCH_NEW;
+    if (!leads(r))
+        return;
     r->log = tw_runlog_open(o->output, r->folder.there ? r->state->step : -1);
     if (r->log == NULL || tw_folder_write(&r->folder, "args.json", r->args) != 0)
         tw_die_error();
@@ -134,25 +178,37 @@ static bool finished(const struct run *r)
     return r->state->at.epoch >= r->o.epochs || (r->o.max_steps > 0 && r->state->step >= r->o.max_steps);
 }
 
+/* The smallest of all ranks' n: an epoch has as many steps as every rank has batches. */
+static int64_t fewest(const struct run *r, int64_t n)
+{
+    int64_t *all = tw_calloc((size_t)r->comm->ranks, sizeof *all);
+    if (all == NULL || r->comm->gather(r->comm, all, &n, sizeof n) != 0)
+        tw_die_error();
+    for (int i = 0; i < r->comm->ranks; i++)
+        n = all[i] < n ? all[i] : n;
+    free(all);
+    return n;
+}
+
 static void open_stream(struct run *r)
 {
     const tw_train_options *o = &r->o;
-    const tw_loader_options bo = {.B = o->batch_size, .rank = 0, .ranks = 1, .start = r->state->at,
+    const tw_loader_options bo = {.B = o->batch_size, .rank = r->comm->rank, .ranks = r->comm->ranks, .start = r->state->at,
                                    .exact = strncmp(o->input, "pipe:", 5) == 0 && strstr(o->input, "%s") != NULL};
     r->loader = tw_loader_open(o->input, &bo);
     if (r->loader == NULL)
         tw_die_error();
-    const tw_header *h = tw_loader_header(r->loader);
-    const int64_t samples = o->epoch_samples > 0 ? o->epoch_samples : h->samples;
+    const int64_t samples = tw_loader_samples(r->loader, o->epoch_samples > 0 ? o->epoch_samples : -1);
     if (samples < 0)
         tw_die("%s: does not say how many samples an epoch has: --epoch-samples does", tw_loader_name(r->loader));
     if (samples < o->batch_size)
         tw_die("%s: an epoch of %lld samples has no batch of %d", tw_loader_name(r->loader), (long long)samples, o->batch_size);
+    const int64_t steps = fewest(r, samples / o->batch_size);
     const double scale = (double)o->batch_size * r->state->ranks / 256;
     r->schedule = (tw_schedule){
         .lr = o->lr * scale, .lr_sl = o->lr_sl * scale, .weight_decay = o->weight_decay, .weight_decay_end = o->weight_decay_end,
         .epochs = o->epochs, .mme_epochs = o->mme_epochs, .warmup_epochs = o->warmup_epochs,
-        .sl_warmup_epochs = o->sl_warmup_epochs, .steps_per_epoch = samples / o->batch_size,
+        .sl_warmup_epochs = o->sl_warmup_epochs, .steps_per_epoch = steps,
     };
 }
 
@@ -162,7 +218,7 @@ static void open_step(struct run *r, const tw_batch *b)
     if (b->V < 2)
         tw_die("%s: one view a sample; training wants two or more", tw_loader_name(r->loader));
     r->step = tw_step_new(r->learner.net, r->learner.teacher, r->learner.optim, b->group, b->n_groups, b->B, &so);
-    r->monitor = r->step == NULL ? NULL : tw_monitor_new(b->V, b->B, tw_net_classes(r->learner.net));
+    r->monitor = r->step == NULL ? NULL : tw_monitor_new(b->V, b->B, tw_net_classes(r->learner.net), r->comm);
     if (r->monitor == NULL)
         tw_die_error();
     tw_note(1, "batch of %d x %d views in %d sizes: %.0f MB beside the weights", b->B, b->V, b->n_groups,
@@ -174,18 +230,24 @@ static void open_step(struct run *r, const tw_batch *b)
     tw_pace_begin(&r->pace, r->first_step, all);
 }
 
+/* Of all ranks. */
+static int samples_of_step(const struct run *r)
+{
+    return r->o.batch_size * r->comm->ranks;
+}
+
 static void show_progress(const struct run *r, const tw_step_result *s)
 {
     char text[160];
     if (tw_progress_due())
         tw_progress("epoch %lld/%lld, loss %.4f, %s", (long long)r->state->at.epoch + 1, (long long)r->o.epochs, s->terms.loss,
-                    tw_pace_text(text, sizeof text, &r->pace, r->state->step, r->o.batch_size * tw_step_views(r->step), "views"));
+                    tw_pace_text(text, sizeof text, &r->pace, r->state->step, samples_of_step(r) * tw_step_views(r->step), "views"));
 }
 
 static void log_step(struct run *r, const tw_step_plan *p, const tw_step_result *s, bool taken)
 {
-    const tw_pace_step pace = tw_pace_next(&r->pace, tw_loader_waited(r->loader));
-    if (tw_log_step(r->log, r->state->step, r->state->at.epoch, p, s, taken, r->o.batch_size, tw_step_views(r->step), &pace) != 0)
+    const tw_pace_step pace = tw_pace_next(&r->pace, tw_loader_waited(r->loader) + r->waited);
+    if (leads(r) && tw_log_step(r->log, r->state->step, r->state->at.epoch, p, s, taken, samples_of_step(r), tw_step_views(r->step), &pace) != 0)
         tw_die_error();
 }
 
@@ -204,9 +266,9 @@ static void log_epoch(struct run *r)
         return;
     if (tw_monitor_epoch(&e, r->monitor) != 0)
         tw_die_error();
-    if (e.steps == 0)
+    if (e.steps == 0 || !leads(r))
         return;
-    const char *warning = tw_watch_epoch(text, sizeof text, &r->watch, &e, e.steps * r->o.batch_size, r->o.dim, epoch >= labels_from(r));
+    const char *warning = tw_watch_epoch(text, sizeof text, &r->watch, &e, e.steps * samples_of_step(r), r->o.dim, epoch >= labels_from(r));
     if (tw_log_epoch(r->log, epoch, r->state->step, &e, warning) != 0)
         tw_die_error();
     tw_note(1, "epoch %lld: loss %.4f, kl %.4f, eh %.4f, he %.4f, agreement %.1f %%, nmi %.3f", (long long)epoch, e.mean.loss,
@@ -230,19 +292,26 @@ static void turn_to(struct run *r, int64_t epoch)
 /* The loss or the gradient is not finite: the batch is kept for whoever wants to look at it, and the run ends or passes it over. */
 static void refuse_numbers(struct run *r, const tw_batch *b, const tw_step_result *s)
 {
-    char *path = tw_folder_file(&r->folder, "bad-batch.tws");
+    char name[48] = "bad-batch.tws";
+    if (!leads(r))
+        snprintf(name, sizeof name, "bad-batch.%d.tws", r->comm->rank);
+    char *path = tw_folder_file(&r->folder, name);
     tw_progress_end();
     if (path == NULL || tw_bad_batch_save(path, b, tw_loader_header(r->loader), tw_program_command()) != 0)
         tw_die_error();
-    tw_complain("%s: step %lld, epoch %lld: the loss is %g, the gradient's norm %g; the step was not taken; %s has the batch",
-                tw_loader_name(r->loader), (long long)r->state->step + 1, (long long)r->state->at.epoch, s->terms.loss, s->gradient_norm, path);
+    if (leads(r))
+        tw_complain("%s: step %lld, epoch %lld: the loss is %g, the gradient's norm %g; the step was not taken; %s has the batch",
+                    tw_loader_name(r->loader), (long long)r->state->step + 1, (long long)r->state->at.epoch, s->terms.loss,
+                    s->gradient_norm, path);
     free(path);
     if (!r->o.stop_on_nan && ++r->unusable < MOST_UNUSABLE)
         return;
     save_if_new(r);
-    if (!r->o.stop_on_nan)
-        tw_die("%d batches in a row: the run has diverged; %s is as it was before them", r->unusable, r->folder.checkpoint);
-    tw_die("%s is of step %lld; --stop-on-nan=0 passes such batches over", r->folder.checkpoint, (long long)r->saved_step);
+    if (leads(r) && !r->o.stop_on_nan)
+        tw_complain("%d batches in a row: the run has diverged; %s is as it was before them", r->unusable, r->folder.checkpoint);
+    else if (leads(r))
+        tw_complain("%s is of step %lld; --stop-on-nan=0 passes such batches over", r->folder.checkpoint, (long long)r->saved_step);
+    leave(r, TW_EXIT_FAILED);
 }
 
 static void train_on(struct run *r, const tw_batch *b)
@@ -270,7 +339,7 @@ static void train_on(struct run *r, const tw_batch *b)
     r->state->step++;
     log_step(r, &p, &s, rc == 1);
     show_progress(r, &s);
-    r->state->at = b->next;
+    r->state->at = (tw_position){b->epoch, r->all.sample};
     r->state->iteration++;
     if (r->state->iteration == r->schedule.steps_per_epoch)
         turn_to(r, b->epoch + 1);
@@ -278,29 +347,54 @@ static void train_on(struct run *r, const tw_batch *b)
         save(r);
 }
 
-/* 1: training is complete; 0: the stream ended before; 2: a signal wants the program to stop. */
+/* Tells the others how it stands here and sets r->all. What is wrong here is said here. */
+static void agree(struct run *r, int status, const tw_batch *b)
+{
+    const double since = tw_now();
+    const tw_rank_report mine = tw_rank_reports(status, b, tw_stop_signal());
+    if (status == TW_RANK_FAILED)
+        tw_complain("%s", tw_error());
+    if (status == TW_RANK_ENDED)
+        tw_complain("%s: ended after %lld of %lld epochs", tw_loader_name(r->loader), (long long)r->state->at.epoch, (long long)r->o.epochs);
+    if (tw_ranks_agree(&r->all, r->comm, &mine) != 0)
+        tw_die_error();
+    if (r->all.status == TW_RANK_FAILED && r->all.rank == r->comm->rank && status != TW_RANK_FAILED)
+        tw_complain("%s", tw_error());
+    r->waited += r->comm->ranks > 1 ? tw_now() - since : 0;
+}
+
+/* The next batch, of the same epoch on all ranks: where bad images have left one an epoch short, the others go on to its next too.
+ * What the ranks agreed upon is in r->all. */
+static int next_batch(struct run *r, const tw_batch **b)
+{
+    static const int status[] = {TW_RANK_FAILED, TW_RANK_ENDED, TW_RANK_READY, TW_RANK_STOPPED};
+    int have = TW_RANK_STOPPED;
+    do {
+        if (have != TW_RANK_READY)
+            have = status[1 + tw_loader_next(r->loader, b, tw_stop_signal)];
+        agree(r, have, have == TW_RANK_READY ? *b : NULL);
+        if (r->all.status == TW_RANK_READY && (*b)->epoch < r->all.last)
+            have = TW_RANK_STOPPED; /* that one is left out */
+    } while (r->all.status == TW_RANK_READY && r->all.first < r->all.last);
+    return r->all.status;
+}
+
+/* Until training is complete: TW_RANK_READY; else why it goes no further. */
 static int train(struct run *r)
 {
     const tw_batch *b;
     while (!finished(r)) {
-        const int rc = tw_loader_next(r->loader, &b, tw_stop_signal);
-        if (rc < 0) {
-            save_if_new(r);
-            tw_die_error();
-        }
-        if (rc != 1)
+        const int rc = next_batch(r, &b);
+        if (rc != TW_RANK_READY)
             return rc;
         if (r->step == NULL)
             open_step(r, b);
         if (b->epoch > r->state->at.epoch) /* bad images may leave an epoch short */
             turn_to(r, b->epoch);
-        if (finished(r))
-            break;
-        train_on(r, b);
-        if (tw_stop_signal() != 0)
-            return finished(r) ? 1 : 2;
+        if (!finished(r))
+            train_on(r, b);
     }
-    return 1;
+    return TW_RANK_READY;
 }
 
 /* What the stream still has after the last batch: less than a batch, and its end record, which is waited for so that nobody
@@ -308,8 +402,10 @@ static int train(struct run *r)
 static void end_stream(struct run *r)
 {
     const tw_batch *b;
-    if (r->o.max_steps == 0 && tw_loader_next(r->loader, &b, tw_stop_signal) < 0)
-        tw_die_error();
+    if (r->o.max_steps == 0 && tw_loader_next(r->loader, &b, tw_stop_signal) < 0) {
+        tw_complain("%s", tw_error());
+        r->all.status = TW_RANK_FAILED;
+    }
 }
 
 int main(int argc, char **argv)
@@ -322,22 +418,26 @@ int main(int argc, char **argv)
     if (finished(&r)) {
         tw_warn("%s: the run is complete: %lld epochs, %lld steps", r.folder.checkpoint, (long long)r.state->at.epoch,
                 (long long)r.state->step);
-        return TW_EXIT_OK;
+        leave(&r, TW_EXIT_OK);
     }
     open_stream(&r);
     const int rc = train(&r);
     tw_progress_end();
     save_if_new(&r);
-    if (rc == 2) {
-        tw_warn("stopped by signal %d after step %lld; the same command goes on", tw_stop_signal(), (long long)r.state->step);
-        exit(TW_EXIT_AGAIN); /* the reading thread may hang in the stream */
+    if (rc == TW_RANK_STOPPED) {
+        tw_warn("stopped by signal %d after step %lld; the same command goes on", r.all.signal, (long long)r.state->step);
+        leave(&r, TW_EXIT_AGAIN);
     }
-    if (rc == 0)
-        tw_die("%s: ended after %lld of %lld epochs; %s has what was learned", tw_loader_name(r.loader), (long long)r.state->at.epoch,
-               (long long)r.o.epochs, r.folder.checkpoint);
+    if (rc != TW_RANK_READY) {
+        tw_warn("%s has what was learned, to step %lld", r.folder.checkpoint, (long long)r.state->step);
+        leave(&r, TW_EXIT_FAILED);
+    }
     end_stream(&r);
-    if (tw_runlog_close(r.log) != 0)
+    if (leads(&r) && tw_runlog_close(r.log) != 0)
         tw_die_error();
+    if (r.comm->ranks > 1)
+        tw_note(1, "sums of gradients: %.1f s, %.1f s of them waited for; %.1f s waited for other ranks' views", r.comm->sum_seconds(r.comm),
+                r.comm->wait_seconds(r.comm), r.waited);
     tw_note(1, "%lld steps, %.0f s, waited %.1f s for views", (long long)(r.state->step - r.first_step), tw_now() - r.pace.start,
             tw_loader_waited(r.loader));
     tw_loader_close(r.loader);
@@ -345,5 +445,5 @@ int main(int argc, char **argv)
     tw_step_free(r.step);
     tw_learner_close(&r.learner);
     tw_folder_close(&r.folder);
-    return TW_EXIT_OK;
+    leave(&r, r.all.status == TW_RANK_FAILED ? TW_EXIT_FAILED : TW_EXIT_OK);
 }

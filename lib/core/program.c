@@ -12,7 +12,8 @@ static struct {
     char *command;
     int argc;
     char **argv;
-    bool quiet, progress, line_open;
+    char part[24];   /* ended by ": "; empty: there are no others */
+    bool quiet, silent, progress, line_open;
     int verbose;
     double last_progress;
 } program = {.name = "twist"};
@@ -82,11 +83,17 @@ const char *tw_program_command(void)
     return program.command;
 }
 
-static void say(const char *fmt, va_list ap)
+void tw_program_part(const char *part, bool quiet)
+{
+    snprintf(program.part, sizeof program.part, "%s: ", part);
+    program.silent = quiet;
+}
+
+static void say(const char *part, const char *fmt, va_list ap)
 {
     tw_progress_end();
     flockfile(stderr);
-    fprintf(stderr, "%s: ", program.name);
+    fprintf(stderr, "%s: %s", program.name, part);
     vfprintf(stderr, fmt, ap);
     fputc('\n', stderr);
     funlockfile(stderr);
@@ -96,7 +103,7 @@ void tw_die(const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    say(fmt, ap);
+    say(program.part, fmt, ap);
     va_end(ap);
     exit(TW_EXIT_FAILED);
 }
@@ -110,7 +117,7 @@ void tw_die_usage(const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    say(fmt, ap);
+    say(program.part, fmt, ap);
     va_end(ap);
     fprintf(stderr, "try '%s -h'\n", program.name);
     exit(TW_EXIT_USAGE);
@@ -120,33 +127,33 @@ void tw_complain(const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    say(fmt, ap);
+    say(program.part, fmt, ap);
     va_end(ap);
 }
 
 void tw_warn(const char *fmt, ...)
 {
-    if (program.quiet)
+    if (program.quiet || program.silent)
         return;
     va_list ap;
     va_start(ap, fmt);
-    say(fmt, ap);
+    say("", fmt, ap);
     va_end(ap);
 }
 
 void tw_note(int level, const char *fmt, ...)
 {
-    if (program.quiet || program.verbose < level)
+    if (program.quiet || program.silent || program.verbose < level)
         return;
     va_list ap;
     va_start(ap, fmt);
-    say(fmt, ap);
+    say("", fmt, ap);
     va_end(ap);
 }
 
 bool tw_progress_due(void)
 {
-    return !program.quiet && (program.progress || tw_is_terminal(STDERR_FILENO)) && tw_now() - program.last_progress >= 0.2;
+    return !program.quiet && !program.silent && (program.progress || tw_is_terminal(STDERR_FILENO)) && tw_now() - program.last_progress >= 0.2;
 }
 
 void tw_progress(const char *fmt, ...)

@@ -26,6 +26,9 @@ void tw_program_options(const tw_opt *table, int n, tw_common *common, tw_string
  * history. Borrowed, lives as long as the program. */
 const char *tw_program_command(void);
 
+/* One of several processes of a program ("rank 1"): named by what goes wrong. quiet: the others speak of all else. */
+void tw_program_part(const char *part, bool quiet);
+
 /* "NAME: message" on stderr, then exit 1. die_error() prints tw_error(). */
 noreturn void tw_die(const char *fmt, ...) TW_PRINTF(1, 2);
 noreturn void tw_die_error(void);

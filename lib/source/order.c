@@ -8,7 +8,7 @@
 
 int tw_order_init(tw_order *o, uint64_t n, uint64_t limit, bool shuffle, uint64_t seed, int shard, int shards)
 {
-    *o = (tw_order){.n = n, .limit = limit == 0 || limit > n ? n : limit, .shuffle = shuffle, .seed = seed, .shard = shard, .shards = shards};
+    *o = (tw_order){.n = n, .limit = limit == 0 || limit > n ? n : limit, .shuffle = shuffle, .seed = seed, .share = {shard, shards, 1}};
     if (!shuffle)
         return 0;
     o->place = tw_calloc(n, sizeof *o->place);
@@ -32,13 +32,12 @@ void tw_order_epoch(tw_order *o, int64_t epoch)
 
 uint64_t tw_order_count(const tw_order *o)
 {
-    const uint64_t before = (uint64_t)o->shard, every = (uint64_t)o->shards;
-    return o->limit > before ? (o->limit - before + every - 1) / every : 0;
+    return (uint64_t)tw_share_before(&o->share, (int64_t)o->limit);
 }
 
 uint64_t tw_order_pos(const tw_order *o, uint64_t i)
 {
-    return i * (uint64_t)o->shards + (uint64_t)o->shard;
+    return (uint64_t)tw_share_pos(&o->share, (int64_t)i);
 }
 
 uint64_t tw_order_index(const tw_order *o, uint64_t i)

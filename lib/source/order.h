@@ -3,6 +3,8 @@
 #ifndef TW_SOURCE_ORDER_H
 #define TW_SOURCE_ORDER_H
 
+#include "core/share.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -10,11 +12,11 @@ typedef struct {
     uint64_t n, limit;  /* samples of the data set; places of an epoch (at most n) */
     bool shuffle;
     uint64_t seed;
-    int shard, shards;  /* this one has the places shard, shard + shards, ... */
+    tw_share share;     /* the places that this one has */
     uint64_t *place;    /* owned: the permutation of the epoch in hand; NULL without shuffle */
 } tw_order;
 
-/* limit 0: all of n. 0, or -1 and tw_error(). */
+/* limit 0: all of n. Its share: every shards-th place (for others: o->share.block). 0, or -1 and tw_error(). */
 int tw_order_init(tw_order *o, uint64_t n, uint64_t limit, bool shuffle, uint64_t seed, int shard, int shards);
 void tw_order_fini(tw_order *o);
 

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const header_keys[] = {"twist", "kind", "samples", "epochs", "first_epoch", "seed", "classes", "history", "crc", NULL};
-enum { H_TWIST, H_KIND, H_SAMPLES, H_EPOCHS, H_FIRST_EPOCH, H_SEED, H_CLASSES, H_HISTORY, H_CRC };
+static const char *const header_keys[] = {"twist", "kind", "samples", "epochs", "first_epoch", "seed", "classes", "history", "shard", "crc", NULL};
+enum { H_TWIST, H_KIND, H_SAMPLES, H_EPOCHS, H_FIRST_EPOCH, H_SEED, H_CLASSES, H_HISTORY, H_SHARD, H_CRC };
 static const char *const sample_keys[] = {"key", "index", "epoch", "pos", "label", "sub", "bytes", "image", "views", "features",
                                           "logits", "probs", "trace", "crc", NULL};
 enum { S_KEY, S_INDEX, S_EPOCH, S_POS, S_LABEL, S_SUB, S_BYTES, S_IMAGE, S_VIEWS, S_FEATURES, S_LOGITS, S_PROBS, S_TRACE, S_CRC };
@@ -202,6 +202,17 @@ static void *header_room(strings *room, unsigned char **extra, const unsigned ch
     return block;
 }
 
+static int read_share(tw_share *s, tw_cursor *c)
+{
+    const void *data;
+    size_t size;
+    char text[64];
+    if (tw_field_bytes(&data, &size, c, "shard", TW_MSG_STR) != 0)
+        return -1;
+    snprintf(text, sizeof text, "%.*s", size < sizeof text ? (int)size : 0, (const char *)data);
+    return tw_share_parse(s, text) ? 0 : tw_fail("shard: '%s' is not R/W or R/W/B with 0 <= R < W and B > 0", text);
+}
+
 static int header_field(tw_header *h, strings *room, walk *w)
 {
     int64_t version = 1;
@@ -227,6 +238,8 @@ static int header_field(tw_header *h, strings *room, walk *w)
             return -1;
         h->n_history = h->n_history < 0 ? 0 : h->n_history;
         return 0;
+    case H_SHARD:
+        return read_share(&h->share, &w->value);
     default:
         return 0;
     }

@@ -6,6 +6,7 @@
 
 #include <msgpack/pack.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors travel as they lie in memory: '<f4'");
@@ -135,7 +136,8 @@ static int put_strings(encoder *e, const char *const *text, int n)
 int tw_encode_header(tw_bytes *out, const tw_header *h)
 {
     encoder e;
-    begin(&e, out, NULL, 8 + (size_t)h->n_extra);
+    char share[64];
+    begin(&e, out, NULL, 8 + (h->share.ranks > 1) + (size_t)h->n_extra);
     int rc = put_int(&e, "twist", 1, false);
     rc = rc || put_key(&e, "kind") || put_key(&e, tw_kind_names[h->kind]);
     rc = rc || put_int(&e, "samples", h->samples, true) || put_int(&e, "epochs", h->epochs, true);
@@ -143,6 +145,10 @@ int tw_encode_header(tw_bytes *out, const tw_header *h)
     rc = rc || put_key(&e, "seed") || msgpack_pack_uint64(&e.pk, h->seed);
     rc = rc || put_key(&e, "classes");
     rc = rc || (h->n_classes < 0 ? msgpack_pack_nil(&e.pk) : put_strings(&e, h->classes, h->n_classes));
+    if (h->share.ranks > 1) {
+        snprintf(share, sizeof share, "%d/%d/%lld", h->share.rank, h->share.ranks, (long long)h->share.block);
+        rc = rc || put_key(&e, "shard") || put_key(&e, share);
+    }
     rc = rc || put_key(&e, "history") || put_strings(&e, h->history, h->n_history);
     rc = rc || put(&e, h->extra, h->extra_size);
     return finish(&e, rc);

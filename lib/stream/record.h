@@ -2,6 +2,7 @@
 #ifndef TW_STREAM_RECORD_H
 #define TW_STREAM_RECORD_H
 
+#include "core/share.h"
 #include "core/tensor.h"
 
 #include <stdbool.h>
@@ -16,6 +17,7 @@ typedef struct {
     uint64_t seed;
     int n_classes;              /* -1: nil, the data has no labels */
     const char **classes;
+    tw_share share;             /* of the data set's places; ranks 0 or 1: it has all */
     int n_history;
     const char **history;
     const void *extra;          /* unknown keys with their values, msgpack, passed on as they are */

@@ -2,6 +2,7 @@
 
 #include "checkpoint/network.h"
 #include "core/error.h"
+#include "train/ranks.h"
 #include "train/teacher.h"
 
 #include <stdlib.h>
@@ -24,16 +25,26 @@ int tw_learner_network(tw_learner *l, int device, int precision)
     return l->net != NULL ? 0 : -1;
 }
 
-int tw_learner_open(tw_learner *l, const tw_train_options *o, char *args)
+/* --bunch-size where it was given; else its default, unless that does not go with the batch or the device. */
+static int64_t bunch_size(const tw_train_options *o)
 {
-    *l = (tw_learner){.args = args, .state = {.B = o->batch_size, .ranks = 1, .optim = (tw_optim_kind)o->optim}};
+    const bool cpu = o->device == TW_DEVICE_CPU || strcmp(tw_backend_choose("auto"), "cpu") == 0;
+    const bool fits = o->bunch_size >= o->batch_size || (o->batch_size % o->bunch_size == 0 && cpu);
+    if (strcmp(tw_lbn_names[o->lbn_type], "bn") != 0)
+        return 0;
+    return fits || tw_opts_given("bunch-size") ? o->bunch_size : o->batch_size;
+}
+
+int tw_learner_open(tw_learner *l, const tw_train_options *o, tw_comm *comm, char *args)
+{
+    *l = (tw_learner){.args = args, .state = {.B = o->batch_size, .ranks = comm->ranks, .optim = (tw_optim_kind)o->optim}};
     l->config = (tw_net_config){
         .backbone = o->backbone, .small_stem = o->small_stem, .head = true, .hid_dim = o->hid_dim, .dim = o->dim,
         .act = tw_act_names[o->act], .drop = o->drop, .proj_norm = tw_proj_norm_names[o->proj_norm], .lbn_type = tw_lbn_names[o->lbn_type],
         .proj_trunc_init = o->proj_trunc_init, .patch_size = o->patch_size, .drop_path = o->drop_path,
-        .seed = (uint64_t)o->seed, .threads = o->threads, .comm = tw_comm_single(),
+        .seed = (uint64_t)o->seed, .threads = o->threads,     .comm = comm,
     };
-    if (tw_learner_network(l, o->device, o->precision) != 0)
+    if (tw_ranks_bunch(&l->config, bunch_size(o), o->batch_size) != 0 || tw_learner_network(l, o->device, o->precision) != 0)
         return -1;
     l->optim = tw_optim_new(l->net, (tw_optim_kind)o->optim, o->lr_wbr);
     l->teacher = l->optim != NULL && o->use_momentum_encoder ? tw_teacher_net(&l->config, l->net) : NULL;
@@ -68,12 +79,16 @@ static int resume(tw_learner *l, const tw_checkpoint *f, const tw_train_options 
     const char *path = tw_checkpoint_path(f);
     if (tw_state_read(&s, f) != 0)
         return -1;
-    if (s.B * s.ranks != o->batch_size)
-        return tw_fail("--batch-size=%d: %s was trained with %d on each of %d ranks", o->batch_size, path, s.B, s.ranks);
+    const int ranks = l->config.comm->ranks;
+    if ((int64_t)s.B * s.ranks != (int64_t)o->batch_size * ranks)
+        return tw_fail("--batch-size=%d: on %d ranks, where %s was trained with %d on each of %d", o->batch_size, ranks, path, s.B, s.ranks);
     if (s.optim != (tw_optim_kind)o->optim)
         return tw_fail("--optim=%s: %s was trained with %s", tw_optim_names[o->optim], path, tw_optim_names[s.optim]);
     if (tw_state_load(l, f) != 0)
         return -1;
+    s.at.sample = (s.at.sample * s.ranks + ranks - 1) / ranks;
+    s.B = o->batch_size;
+    s.ranks = ranks;
     l->state = s;
     return 0;
 }

@@ -21,6 +21,7 @@ typedef struct {
 struct tw_loader {
     tw_loader_options o;
     tw_reader *reader;
+    tw_share share;     /* the places that are this rank's */
     tw_pool *pool;
     job job[AHEAD + 1];
     job *taken;         /* the caller's; NULL: none yet */
@@ -105,7 +106,7 @@ static int put(tw_batch *t, const tw_sample *s, int row)
 static bool may_begin(const tw_loader *b, const tw_position *p)
 {
     const tw_position *start = &b->o.start;
-    const int64_t n = tw_reader_header(b->reader)->samples;
+    const int64_t n = tw_loader_samples(b, -1);
     if (b->passed > 0 || b->o.exact || (p->epoch == start->epoch && p->sample == start->sample))
         return true;
     return p->epoch == start->epoch + 1 && p->sample == 0 && n >= 0 && n - start->sample < b->o.B;
@@ -120,7 +121,9 @@ static int read_on(tw_loader *b)
         if (rc != 1)
             return rc;
         const tw_sample *s = &b->sample;
-        const tw_position p = {s->epoch, s->pos / b->o.ranks};
+        if (!tw_share_has(&b->share, s->pos)) /* another rank's */
+            continue;
+        const tw_position p = {s->epoch, tw_share_before(&b->share, s->pos)};
         if (p.epoch < start->epoch || (p.epoch == start->epoch && p.sample < start->sample)) {
             b->passed++;
             continue;
@@ -190,6 +193,12 @@ tw_loader *tw_loader_open(const char *endpoint, const tw_loader_options *o)
         tw_fail("%s: a stream of %s; views are wanted (twist-augment makes them)", tw_reader_name(b->reader), tw_kind_names[h->kind]);
         goto err;
     }
+    b->share = h->share.ranks > 1 ? h->share : (tw_share){o->rank, o->ranks, o->B};
+    if (o->ranks > 1 && (b->share.rank != o->rank || b->share.ranks != o->ranks)) {
+        tw_fail("%s: has the places of shard %d/%d, where this is rank %d of %d: --shard=%%r/%%n", tw_reader_name(b->reader), b->share.rank,
+                b->share.ranks, o->rank, o->ranks);
+        goto err;
+    }
     b->pool = tw_pool_new(1, AHEAD + 1, run, b);
     if (b->pool == NULL)
         goto err;
@@ -205,6 +214,14 @@ err:
 const tw_header *tw_loader_header(const tw_loader *b)
 {
     return tw_reader_header(b->reader);
+}
+
+int64_t tw_loader_samples(const tw_loader *b, int64_t all)
+{
+    const tw_header *h = tw_loader_header(b);
+    if (all < 0 && (h->samples < 0 || h->share.ranks > 1))
+        return h->samples;
+    return tw_share_before(&b->share, all < 0 ? h->samples : all);
 }
 
 const char *tw_loader_name(const tw_loader *b)

@@ -6,7 +6,7 @@
 #include "nn/net.h"
 #include "stream/reader.h"
 
-/* A place in the data: of this rank's epoch, how many places of its order have been used. */
+/* A place in the data: how many places of this rank's share of the epoch's order have been used. */
 typedef struct {
     int64_t epoch, sample;
 } tw_position;
@@ -36,9 +36,12 @@ typedef struct {
 
 typedef struct tw_loader tw_loader;
 
-/* Opens the endpoint (%r %n %e %s of pipe:COMMAND filled in). Refuses streams of another kind than views. NULL and tw_error(). */
+/* Opens the endpoint (%r %n %e %s of pipe:COMMAND filled in). Of a stream that has all places, ranks take blocks of B in turn; of a
+ * share, this rank's must be it. Refuses others, and streams of another kind than views. NULL and tw_error(). */
 tw_loader *tw_loader_open(const char *endpoint, const tw_loader_options *o);
 const tw_header *tw_loader_header(const tw_loader *b); /* borrowed */
+/* Samples of an epoch that are this rank's, where the data set's are `all` (-1: as the header says; -1 if it does not). */
+int64_t tw_loader_samples(const tw_loader *b, int64_t all);
 const char *tw_loader_name(const tw_loader *b);
 
 /* The next full batch of samples of one epoch, borrowed until the next call; what is left of an epoch is dropped, as the official

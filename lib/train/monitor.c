@@ -11,6 +11,7 @@
 
 struct tw_monitor {
     int V, B, K;
+    tw_comm *comm;
     tw_epoch_summary sum;   /* sums over the steps */
     int64_t agreed, seen;
     int32_t *cluster, *label; /* of the samples with a label */
@@ -19,12 +20,12 @@ struct tw_monitor {
     double *column;         /* [2K]: sums and squares */
 };
 
-tw_monitor *tw_monitor_new(int V, int B, int K)
+tw_monitor *tw_monitor_new(int V, int B, int K, tw_comm *comm)
 {
     tw_monitor *m = tw_calloc(1, sizeof *m);
     if (m == NULL)
         return NULL;
-    *m = (tw_monitor){.V = V, .B = B, .K = K};
+    *m = (tw_monitor){.V = V, .B = B, .K = K, .comm = comm};
     m->used = tw_calloc((size_t)K, 1);
     m->column = tw_calloc((size_t)K, 2 * sizeof *m->column);
     if (m->used != NULL && m->column != NULL)
@@ -100,8 +101,67 @@ int tw_monitor_step(tw_monitor *m, const tw_loss_terms *terms, const float *logi
     return 0;
 }
 
+/* Sums and means over the ranks, and which classes any of them has used. */
+static int add_numbers(tw_monitor *m)
+{
+    tw_epoch_summary *s = &m->sum;
+    double *v[] = {&s->raw_column_std, &s->raw_row_std, &s->column_std, &s->row_std};
+    enum { N = sizeof v / sizeof *v };
+    double *all = tw_calloc((size_t)m->K + N + 2, sizeof *all);
+    if (all == NULL)
+        return -1;
+    for (int k = 0; k < m->K; k++)
+        all[k] = m->used[k];
+    double *rest = all + m->K;
+    for (int i = 0; i < N; i++)
+        rest[i] = *v[i] / m->comm->ranks;
+    rest[N] = (double)m->agreed;
+    rest[N + 1] = (double)m->seen;
+    const int rc = m->comm->sum_f64(m->comm, all, (size_t)m->K + N + 2);
+    for (int k = 0; k < m->K; k++)
+        m->used[k] = all[k] > 0;
+    for (int i = 0; i < N; i++)
+        *v[i] = rest[i];
+    m->agreed = (int64_t)rest[N];
+    m->seen = (int64_t)rest[N + 1];
+    free(all);
+    return rc;
+}
+
+/* The clusters and labels of all ranks, one rank after the other. */
+static int add_labels(tw_monitor *m)
+{
+    tw_comm *c = m->comm;
+    uint64_t mine = m->n, most = 0, *n = tw_calloc((size_t)c->ranks, sizeof *n);
+    int rc = n != NULL ? c->gather(c, n, &mine, sizeof mine) : -1;
+    for (int r = 0; rc == 0 && r < c->ranks; r++)
+        most = n[r] > most ? n[r] : most;
+    int32_t *send = tw_calloc(2 * most + 1, sizeof *send), *all = tw_calloc((2 * most + 1) * (size_t)c->ranks, sizeof *all);
+    rc = send == NULL || all == NULL ? -1 : rc;
+    for (size_t i = 0; rc == 0 && i < m->n; i++) {
+        send[i] = m->cluster[i];
+        send[most + i] = m->label[i];
+    }
+    if (rc == 0 && most > 0)
+        rc = c->gather(c, all, send, 2 * most * sizeof *send);
+    m->n = 0;
+    for (int r = 0; rc == 0 && r < c->ranks; r++) {
+        const size_t at = m->n;
+        if ((rc = tw_grow(&m->cluster, &m->cluster_cap, at + n[r] + 1, sizeof *m->cluster)) != 0 ||
+            (rc = tw_grow(&m->label, &m->label_cap, at + n[r] + 1, sizeof *m->label)) != 0)
+            break;
+        memcpy(m->cluster + at, all + 2 * most * (size_t)r, n[r] * sizeof *all);
+        memcpy(m->label + at, all + 2 * most * (size_t)r + most, n[r] * sizeof *all);
+        m->n += n[r];
+    }
+    free(n), free(send), free(all);
+    return rc;
+}
+
 int tw_monitor_epoch(tw_epoch_summary *out, tw_monitor *m)
 {
+    if (m->comm->ranks > 1 && (add_numbers(m) != 0 || add_labels(m) != 0))
+        return -1;
     const double n = (double)m->sum.steps;
     const tw_epoch_summary *s = &m->sum;
     *out = (tw_epoch_summary){

@@ -18,13 +18,13 @@ typedef struct {
     double nmi, ami, ari;            /* of the argmax of view 0 and the labels; NaN where there are none */
 } tw_epoch_summary;
 
-tw_monitor *tw_monitor_new(int V, int B, int K); /* NULL and tw_error() */
+tw_monitor *tw_monitor_new(int V, int B, int K, tw_comm *comm); /* comm is kept. NULL and tw_error() */
 void tw_monitor_free(tw_monitor *m);
 
 /* After a step: logits and raw as tw_plan_logits, label [B]. 0, or -1 and tw_error(). */
 int tw_monitor_step(tw_monitor *m, const tw_loss_terms *terms, const float *logits, const float *raw, const int32_t *label);
 
-/* The epoch so far; begins the next. 0, or -1 and tw_error(). */
+/* The epoch so far, over all ranks (deviations: the means of theirs); begins the next. All ranks call it together. 0, or -1 and tw_error(). */
 int tw_monitor_epoch(tw_epoch_summary *out, tw_monitor *m);
 
 #endif

@@ -319,7 +319,7 @@ static void monitor(void)
     const float logits[] = {2, 0, 0, 0, 3, 0, /* view 1: */ 1, 0, 0, 0, 0, 5};
     const int32_t label[] = {0, 1};
     const tw_loss_terms t = {1, 2, 3, 4};
-    tw_monitor *m = tw_monitor_new(2, 2, 3);
+    tw_monitor *m = tw_monitor_new(2, 2, 3, tw_comm_single());
     tw_epoch_summary e;
     CHECK(tw_monitor_step(m, &t, logits, logits, label) == 0 && tw_monitor_step(m, &t, logits, logits, label) == 0);
     CHECK(tw_monitor_epoch(&e, m) == 0);
