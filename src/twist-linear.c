@@ -17,9 +17,11 @@ static const char usage[] =
     "JSON on standard output. A training stream of one epoch is kept and shuffled; one of several is taken as it comes.\n"
     "      --train ENDPOINT   features and labels to learn from: -, a file, pipe:COMMAND\n"
     "      --val ENDPOINT     features and labels to measure on\n"
-    "      --lr R             learning rate, cosine to 0 by epoch (default 0.2; --lr-classifier is the same)\n"
+    "      --lr R,...         learning rate, cosine to 0 by epoch (default 0.2; --lr-classifier is the same); of several, a\n"
+    "                         classifier each learns in the one pass, and the best is reported\n"
+    "      --scale-lr         each --lr times batch size / 256 (the protocol of vision transformers)\n"
     "      --batch-size N     samples a step (default 1024)\n"
-    "      --epochs N         (default 100, or those of the training stream)\n"
+    "      --epochs N         (default 100, or those of the training stream, of which it takes the first N)\n"
     "      --weight-decay R   (default 0)\n"
     "      --momentum R       (default 0.9)\n"
     "      --normalize        scale every feature to mean 0, deviation 1 of the training set\n"
@@ -31,12 +33,14 @@ static const char usage[] =
     "  -q, --quiet            errors only        -v, --verbose  a line for each epoch\n"
     "  -h, --help             this text          -V, --version  version\n";
 
+enum { MOST_RATES = 64 };
+
 struct opts {
-    const char *train, *val, *output, *log;
-    double lr, weight_decay, momentum;
+    const char *train, *val, *output, *log, *lr;
+    double weight_decay, momentum;
     int batch_size, epochs, jobs;
     int64_t seed;
-    bool normalize;
+    bool normalize, scale_lr;
     tw_common common;
 };
 
@@ -46,16 +50,25 @@ struct score {
     double loss, acc1, acc5;
 };
 
+/* The classifier of one learning rate. */
+struct pupil {
+    double lr;
+    tw_linear *model;
+    bool lost;                 /* its loss is not finite any more */
+    double loss;               /* of the epoch: the sum over its samples, then their mean */
+    float *best_w, *best_b;    /* [C,D], [C]: the weights of the best epoch, with -o */
+    struct score best, last;
+};
+
 struct run {
     struct opts o;
     tw_blocks *threads;
     tw_batches train;
     tw_features val;
-    tw_linear *model;
+    struct pupil pupil[MOST_RATES];
+    int n_pupils;
     int C, D, epochs;
     float *mean, *std;         /* [D] each, with --normalize */
-    float *best_w, *best_b;    /* [C,D], [C]: the weights of the best epoch, with -o */
-    struct score best, last;
     FILE *log;
     double start;
 };
@@ -75,13 +88,14 @@ static void read_streams(struct run *r)
     r->epochs = o->epochs;
     if (r->train.kept != NULL)
         return;
-    if (tw_opts_given("epochs") && o->epochs != r->train.epochs)
+    const bool given = tw_opts_given("epochs");
+    if (given && o->epochs > r->train.epochs)
         tw_die("--epochs=%d: %s has %lld epochs", o->epochs, r->train.who->name, (long long)r->train.epochs);
-    if (r->train.epochs > 1 << 24)
-        tw_die("%s: %lld epochs are too many", r->train.who->name, (long long)r->train.epochs);
+    if (!given && r->train.epochs > 1 << 24)
+        tw_die("%s: %lld epochs are too many: --epochs says how many to take", r->train.who->name, (long long)r->train.epochs);
     if (o->normalize)
         tw_die("--normalize: %s has several epochs; the mean of one that is kept is wanted", r->train.who->name);
-    r->epochs = (int)r->train.epochs;
+    r->epochs = given ? o->epochs : (int)r->train.epochs;
 }
 
 /* Opens what is written at the end, or fails before the work is done. */
@@ -105,53 +119,85 @@ static void normalize(struct run *r)
     tw_features_standardize(&r->val, r->mean, r->std);
 }
 
-static void make_model(struct run *r)
+static void make_models(struct run *r)
 {
     const struct opts *o = &r->o;
-    r->model = tw_linear_new(r->C, r->D, r->train.size, o->momentum, o->weight_decay, r->threads);
-    if (r->model == NULL)
-        tw_die_error();
-    tw_linear_init(r->model, (uint64_t)o->seed);
-    if (o->output == NULL)
-        return;
-    r->best_w = tw_calloc((size_t)r->C * r->D, sizeof *r->best_w);
-    r->best_b = tw_calloc((size_t)r->C, sizeof *r->best_b);
-    if (r->best_w == NULL || r->best_b == NULL)
-        tw_die_error();
+    for (int i = 0; i < r->n_pupils; i++) {
+        struct pupil *p = &r->pupil[i];
+        p->model = tw_linear_new(r->C, r->D, r->train.size, o->momentum, o->weight_decay, r->threads);
+        if (p->model == NULL)
+            tw_die_error();
+        tw_linear_init(p->model, (uint64_t)o->seed);
+        if (o->output == NULL)
+            continue;
+        p->best_w = tw_calloc((size_t)r->C * r->D, sizeof *p->best_w);
+        p->best_b = tw_calloc((size_t)r->C, sizeof *p->best_b);
+        if (p->best_w == NULL || p->best_b == NULL)
+            tw_die_error();
+    }
 }
 
 /* Cosine from lr to 0 over the epochs, the same within one (CosineAnnealingLR). */
-static double rate_of(const struct run *r, int epoch)
+static double rate_of(const struct run *r, const struct pupil *p, int epoch)
 {
-    return r->o.lr * 0.5 * (1 + cos(3.14159265358979323846 * epoch / r->epochs));
+    const double scale = r->o.scale_lr ? r->o.batch_size / 256.0 : 1;
+    return p->lr * scale * 0.5 * (1 + cos(3.14159265358979323846 * epoch / r->epochs));
+}
+
+/* The pupil with the best accuracy so far; of equal ones the first. */
+static const struct pupil *best_of(const struct run *r)
+{
+    const struct pupil *best = &r->pupil[0];
+    for (int i = 1; i < r->n_pupils; i++)
+        if (r->pupil[i].best.acc1 > best->best.acc1)
+            best = &r->pupil[i];
+    return best;
 }
 
 /* n samples of the epoch have been seen. */
-static void show_progress(const struct run *r, int epoch, int64_t n, double loss)
+static void show_progress(const struct run *r, int epoch, int64_t n)
 {
     char left[40] = "";
+    const struct pupil *best = best_of(r);
     if (r->train.kept != NULL) {
         const double all = (double)r->epochs * (double)r->train.who->n, done = (double)epoch * (double)r->train.who->n + (double)n;
         snprintf(left, sizeof left, ", %.0f s left", (tw_now() - r->start) * (all - done) / done);
     }
-    tw_progress("epoch %d/%d, loss %.4f, best acc1 %.4f%s", epoch + 1, r->epochs, loss, r->best.acc1, left);
+    tw_progress("epoch %d/%d, loss %.4f, best acc1 %.4f%s", epoch + 1, r->epochs, best->loss / (double)n, best->best.acc1, left);
 }
 
-/* One epoch of steps. Returns the mean loss. */
-static double train_epoch(struct run *r, int epoch)
+/* A step of every pupil that has not lost its way; one of them has to be left. */
+static void step(struct run *r, int epoch, int m)
 {
-    double loss = 0;
+    int left = 0;
+    for (int i = 0; i < r->n_pupils; i++) {
+        struct pupil *p = &r->pupil[i];
+        if (p->lost)
+            continue;
+        p->loss += tw_linear_step(p->model, r->train.x, r->train.y, m, rate_of(r, p, epoch));
+        p->lost = !isfinite(p->loss);
+        left += !p->lost;
+        if (p->lost && r->n_pupils > 1)
+            tw_warn("--lr=%g: epoch %d: the loss is not finite", p->lr, epoch + 1);
+    }
+    if (left > 0)
+        return;
+    tw_progress_end();
+    tw_die("epoch %d: the loss is not finite: a smaller --lr, or --normalize, may help", epoch + 1);
+}
+
+/* One epoch of steps. */
+static void train_epoch(struct run *r, int epoch)
+{
     int64_t n = 0;
     int m;
+    for (int i = 0; i < r->n_pupils; i++)
+        r->pupil[i].loss = 0;
     while ((m = tw_batches_next(&r->train)) > 0) {
-        loss += tw_linear_step(r->model, r->train.x, r->train.y, m, rate_of(r, epoch));
+        step(r, epoch, m);
         n += m;
-        if (!isfinite(loss)) {
-            tw_progress_end();
-            tw_die("epoch %d: the loss is not finite: a smaller --lr, or --normalize, may help", epoch + 1);
-        }
         if (tw_progress_due())
-            show_progress(r, epoch, n, loss / (double)n);
+            show_progress(r, epoch, n);
     }
     if (m < 0) {
         tw_progress_end();
@@ -159,58 +205,103 @@ static double train_epoch(struct run *r, int epoch)
     }
     if (n == 0)
         tw_die("%s: ends after %d of its %d epochs", r->train.who->name, epoch, r->epochs);
-    return loss / (double)n;
+    for (int i = 0; i < r->n_pupils; i++)
+        r->pupil[i].loss /= (double)n;
 }
 
-static void measure(struct run *r, int epoch, double loss)
+static void measure(struct run *r, struct pupil *p, int epoch)
 {
     int64_t hits[2] = {0, 0};
-    if (tw_linear_count(hits, r->model, r->val.x, r->val.who.label, r->val.who.n) != 0)
+    const double n = (double)r->val.who.n;
+    if (tw_linear_count(hits, p->model, r->val.x, r->val.who.label, r->val.who.n) != 0)
         tw_die_error();
-    r->last = (struct score){epoch + 1, loss, (double)hits[0] / (double)r->val.who.n, (double)hits[1] / (double)r->val.who.n};
-    if (epoch > 0 && r->last.acc1 <= r->best.acc1)
+    p->last = (struct score){epoch + 1, p->loss, (double)hits[0] / n, (double)hits[1] / n};
+    if (epoch > 0 && p->last.acc1 <= p->best.acc1)
         return;
-    r->best = r->last;
-    if (r->best_w != NULL) {
-        memcpy(r->best_w, tw_linear_weight(r->model), (size_t)r->C * r->D * sizeof *r->best_w);
-        memcpy(r->best_b, tw_linear_bias(r->model), (size_t)r->C * sizeof *r->best_b);
+    p->best = p->last;
+    if (p->best_w != NULL) {
+        memcpy(p->best_w, tw_linear_weight(p->model), (size_t)r->C * r->D * sizeof *p->best_w);
+        memcpy(p->best_b, tw_linear_bias(p->model), (size_t)r->C * sizeof *p->best_b);
     }
 }
 
-static void log_epoch(const struct run *r, int epoch)
+static void log_epoch(const struct run *r, const struct pupil *p, int epoch)
 {
     const double seconds = tw_now() - r->start;
-    tw_note(1, "epoch %d/%d: loss %.4f, acc1 %.4f, acc5 %.4f", epoch + 1, r->epochs, r->last.loss, r->last.acc1, r->last.acc5);
+    tw_note(1, "epoch %d/%d, lr %g: loss %.4f, acc1 %.4f, acc5 %.4f", epoch + 1, r->epochs, p->lr, p->last.loss, p->last.acc1,
+            p->last.acc5);
     if (r->log == NULL)
         return;
-    fprintf(r->log, "{\"epoch\": %d, \"lr\": %.9g, \"loss\": %.9g, \"acc1\": %.9g, \"acc5\": %.9g, \"seconds\": %.3f}\n", epoch + 1,
-            rate_of(r, epoch), r->last.loss, r->last.acc1, r->last.acc5, seconds);
+    fprintf(r->log, "{\"epoch\": %d, ", epoch + 1);
+    if (r->n_pupils > 1)
+        fprintf(r->log, "\"of\": %.9g, ", p->lr);
+    fprintf(r->log, "\"lr\": %.9g, \"loss\": %.9g, \"acc1\": %.9g, \"acc5\": %.9g, \"seconds\": %.3f}\n", rate_of(r, p, epoch),
+            p->last.loss, p->last.acc1, p->last.acc5, seconds);
     if (fflush(r->log) != 0)
         tw_die("%s: cannot be written", r->o.log);
 }
 
+static void end_epoch(struct run *r, int epoch)
+{
+    for (int i = 0; i < r->n_pupils; i++)
+        if (!r->pupil[i].lost) {
+            measure(r, &r->pupil[i], epoch);
+            log_epoch(r, &r->pupil[i], epoch);
+        }
+}
+
 static void write_classifier(struct run *r)
 {
-    char acc1[32], epoch[32];
+    char acc1[32], epoch[32], lr[32];
+    const struct pupil *p = best_of(r);
     const tw_roster *named = r->train.who->named > 0 ? r->train.who : &r->val.who;
-    snprintf(acc1, sizeof acc1, "%.9g", r->best.acc1);
-    snprintf(epoch, sizeof epoch, "%d", r->best.epoch);
-    const char *const meta[][2] = {{"acc1", acc1}, {"epoch", epoch}, {"command", tw_program_command()}};
+    snprintf(acc1, sizeof acc1, "%.9g", p->best.acc1);
+    snprintf(epoch, sizeof epoch, "%d", p->best.epoch);
+    snprintf(lr, sizeof lr, "%.9g", p->lr);
+    const char *const meta[][2] = {{"acc1", acc1}, {"epoch", epoch}, {"lr", lr}, {"command", tw_program_command()}};
     if (r->o.normalize)
-        tw_classifier_fold(r->best_w, r->best_b, r->C, r->D, r->mean, r->std);
-    if (tw_classifier_write(r->o.output, r->best_w, r->best_b, r->C, r->D, named->named == r->C ? named->classes : NULL, meta,
-                            r->o.common.no_history ? 2 : 3) != 0)
+        tw_classifier_fold(p->best_w, p->best_b, r->C, r->D, r->mean, r->std);
+    if (tw_classifier_write(r->o.output, p->best_w, p->best_b, r->C, r->D, named->named == r->C ? named->classes : NULL, meta,
+                            r->o.common.no_history ? 3 : 4) != 0)
         tw_die_error();
+}
+
+/* What each rate reached, where there are several. */
+static void print_rates(const struct run *r)
+{
+    fputs("\"rates\": [", stdout);
+    for (int i = 0; i < r->n_pupils; i++) {
+        const struct pupil *p = &r->pupil[i];
+        printf("%s{\"lr\": %.9g, \"acc1\": %.9g, \"acc5\": %.9g, \"epoch\": %d, \"acc1_last\": ", i > 0 ? ", " : "", p->lr, p->best.acc1,
+               p->best.acc5, p->best.epoch);
+        printf(p->lost ? "null}" : "%.9g}", p->last.acc1);
+    }
+    fputs("], ", stdout);
 }
 
 static void print_result(const struct run *r)
 {
-    printf("{\"acc1\": %.9g, \"acc5\": %.9g, \"epoch\": %d, \"acc1_last\": %.9g, \"acc5_last\": %.9g, \"loss_last\": %.9g, "
-           "\"epochs\": %d, \"classes\": %d, \"val\": %lld}\n",
-           r->best.acc1, r->best.acc5, r->best.epoch, r->last.acc1, r->last.acc5, r->last.loss, r->epochs, r->C,
-           (long long)r->val.who.n);
+    const struct pupil *p = best_of(r);
+    printf("{\"acc1\": %.9g, \"acc5\": %.9g, \"epoch\": %d, \"lr\": %.9g, \"acc1_last\": %.9g, \"acc5_last\": %.9g, \"loss_last\": %.9g, ",
+           p->best.acc1, p->best.acc5, p->best.epoch, p->lr, p->last.acc1, p->last.acc5, p->last.loss);
+    if (r->n_pupils > 1)
+        print_rates(r);
+    printf("\"epochs\": %d, \"classes\": %d, \"val\": %lld}\n", r->epochs, r->C, (long long)r->val.who.n);
     if (fflush(stdout) != 0 || ferror(stdout))
         tw_die("standard output: cannot be written");
+}
+
+static void parse_rates(struct run *r)
+{
+    for (const char *p = r->o.lr, *end; p != NULL; p = *end != '\0' ? end + 1 : NULL) {
+        char text[64];
+        end = strchrnul(p, ',');
+        if (end - p >= (long)sizeof text || r->n_pupils == MOST_RATES)
+            tw_die_usage("--lr: a list of at most %d numbers", MOST_RATES);
+        snprintf(text, sizeof text, "%.*s", (int)(end - p), p);
+        if (tw_parse_double(&r->pupil[r->n_pupils++].lr, text, 0, 1e6, "--lr") != 0)
+            tw_die_usage("%s", tw_error());
+    }
 }
 
 static void parse(struct opts *o)
@@ -218,8 +309,9 @@ static void parse(struct opts *o)
     const tw_opt table[] = {
         {0, "train", TW_OPT_STRING, &o->train, 0, 0, NULL},
         {0, "val", TW_OPT_STRING, &o->val, 0, 0, NULL},
-        {0, "lr", TW_OPT_FLOAT, &o->lr, 0, 1e6, NULL},
-        {0, "lr-classifier", TW_OPT_FLOAT, &o->lr, 0, 1e6, NULL},
+        {0, "lr", TW_OPT_STRING, &o->lr, 0, 0, NULL},
+        {0, "lr-classifier", TW_OPT_STRING, &o->lr, 0, 0, NULL},
+        {0, "scale-lr", TW_OPT_FLAG, &o->scale_lr, 0, 0, NULL},
         {0, "batch-size", TW_OPT_INT, &o->batch_size, 1, 1 << 24, NULL},
         {0, "epochs", TW_OPT_INT, &o->epochs, 1, 1 << 24, NULL},
         {0, "weight-decay", TW_OPT_FLOAT, &o->weight_decay, 0, 1e6, NULL},
@@ -241,36 +333,39 @@ static void close_all(struct run *r)
 {
     if (r->log != NULL && (ferror(r->log) || fclose(r->log) != 0))
         tw_die("%s: cannot be written", r->o.log);
-    tw_linear_free(r->model);
+    for (int i = 0; i < r->n_pupils; i++) {
+        tw_linear_free(r->pupil[i].model);
+        free(r->pupil[i].best_w);
+        free(r->pupil[i].best_b);
+    }
     tw_batches_close(&r->train);
     tw_features_fini(&r->val);
     tw_blocks_free(r->threads);
     free(r->mean);
     free(r->std);
-    free(r->best_w);
-    free(r->best_b);
 }
 
 int main(int argc, char **argv)
 {
-    static struct run r = {.o = {.lr = 0.2, .batch_size = 1024, .epochs = 100, .momentum = 0.9}};
+    static struct run r = {.o = {.lr = "0.2", .batch_size = 1024, .epochs = 100, .momentum = 0.9}};
     tw_program_start("twist-linear", argc, argv);
     r.o.jobs = tw_processors();
     parse(&r.o);
+    parse_rates(&r);
     if ((r.threads = tw_blocks_new(r.o.jobs)) == NULL)
         tw_die_error();
     open_outputs(&r);
     read_streams(&r);
     if (r.o.normalize)
         normalize(&r);
-    make_model(&r);
+    make_models(&r);
     r.start = tw_now();
     for (int e = 0; e < r.epochs; e++) {
-        measure(&r, e, train_epoch(&r, e));
-        log_epoch(&r, e);
+        train_epoch(&r, e);
+        end_epoch(&r, e);
     }
     tw_progress_end();
-    if (tw_batches_finish(&r.train) != 0)
+    if ((r.train.kept != NULL || r.epochs == r.train.epochs) && tw_batches_finish(&r.train) != 0)
         tw_die_error();
     if (r.o.output != NULL)
         write_classifier(&r);

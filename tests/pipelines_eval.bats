@@ -94,3 +94,19 @@ setup() {
     grep -q '"val_samples":16' run/log.jsonl
     [ "$(grep -c '"step":' run/log.jsonl)" -eq 6 ]
 }
+
+@test "linear: from stored features, and from random views embedded anew in every epoch" {
+    sizes="--size=16 --resize=16 --epochs=4 --batch-size=8 -j1"
+    "$PIPELINES/linear" "$DATA" "$WEIGHTS" -o stored $sizes --lr=0.01,0.001 --normalize > result
+    grep -q '"rates": \[{"lr": 0.01, .*{"lr": 0.001, ' result
+    [ -s stored/classifier.safetensors ] && [ -s stored/train.emb ]
+    "$PIPELINES/linear" "$DATA" "$WEIGHTS" -o augmented $sizes --views augmented --lr=0.001 > result
+    grep -q '"epochs": 4, "classes": 2, "val": 16}' result
+    [ ! -e augmented/train.emb ]
+    # the seed's command, word for word
+    run "$PIPELINES/linear" "$DATA" "$WEIGHTS" --weight-decay 0 --checkpoint-dir out/ --batch-size 1024 --val_epoch 1 --lr-classifier 0.2 --views augmented --dry-run
+    [ "$status" -eq 0 ]
+    [[ "$output" == "twist-linear --train 'pipe:"*"--epochs=100 "*"--aug=linear"*"twist-embed"*" --val out//val.emb "*"--batch-size=1024 --lr-classifier=0.2"* ]]
+    run "$PIPELINES/linear" "$DATA" "$WEIGHTS" --views none
+    [ "$status" -eq 2 ]
+}
