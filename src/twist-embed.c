@@ -27,6 +27,7 @@ static const char usage[] =
     "      --small-stem        of --random-init: for views of 64 px and less\n"
     "      --seed N            of --random-init (default 0)\n"
     "      --pixels            without CHECKPOINT: the views themselves, values / 255\n"
+    "      --part WHAT         model or teacher of a training checkpoint (default model)\n"
     "      --batch-size N      views computed together (default 32)\n"
     "      --device NAME       auto, cpu or cuda (default auto)\n"
     "      --precision NAME    auto, fp32 or bf16 (default auto: fp32 on the CPU)\n"
@@ -45,6 +46,7 @@ enum { BATCHES = 2, PLANS = 4 };
 
 struct opts {
     const char *input, *output, *checkpoint, *random_init, *head;
+    int part; /* 1: the teacher */
     tw_strings outputs;
     bool features, logits, probs, small_stem, pixels, avgpool, append;
     int64_t seed;
@@ -314,7 +316,8 @@ static void choose_blocks(const struct run *r, tw_net_config *c)
 static int load(struct run *r, tw_net_config *c)
 {
     tw_checkpoint *f = tw_checkpoint_open(r->o.checkpoint);
-    if (f == NULL || tw_network_config(c, f) != 0)
+    const unsigned part = r->o.part == 1 ? TW_NETWORK_TEACHER : 0;
+    if (f == NULL || tw_network_config_of(c, f, part) != 0)
         goto err;
     const bool classes = r->o.logits || r->o.probs;
     if (classes && r->o.head == NULL && !c->head && tw_network_classes(f) > 0)
@@ -330,7 +333,7 @@ static int load(struct run *r, tw_net_config *c)
         tw_die_usage("--n-last-blocks and --avgpool-patchtokens: the head takes the last CLS token alone: --output=features");
     c->blank = true;
     r->net = tw_net_new("cpu", c);
-    if (r->net == NULL || tw_network_load(r->net, f, TW_NETWORK_BACKBONE | (c->head ? TW_NETWORK_HEAD : 0)) != 0)
+    if (r->net == NULL || tw_network_load(r->net, f, part | TW_NETWORK_BACKBONE | (c->head ? TW_NETWORK_HEAD : 0)) != 0)
         goto err;
     r->K = c->head ? c->dim : 0;
     tw_checkpoint_close(f);
@@ -514,6 +517,7 @@ static void parse(struct opts *o)
     static const char *const devices[] = {"auto", "cpu", "cuda", NULL}, *const precisions[] = {"auto", "fp32", "bf16", NULL};
     static const char *const types[] = {"f32", "f16", NULL};
     tw_strings operands = {0};
+    static const char *const parts[] = {"model", "teacher", NULL};
     const tw_opt table[] = {
         {'i', "input", TW_OPT_STRING, &o->input, 0, 0, NULL},
         {'o', "out", TW_OPT_STRING, &o->output, 0, 0, NULL},
@@ -524,6 +528,7 @@ static void parse(struct opts *o)
         {0, "random-init", TW_OPT_STRING, &o->random_init, 0, 0, NULL},
         {0, "small-stem", TW_OPT_FLAG, &o->small_stem, 0, 0, NULL},
         {0, "seed", TW_OPT_I64, &o->seed, 0, 9e18, NULL},
+        {0, "part", TW_OPT_CHOICE, &o->part, 0, 0, parts},
         {0, "pixels", TW_OPT_FLAG, &o->pixels, 0, 0, NULL},
         {0, "batch-size", TW_OPT_INT, &o->batch_size, 1, 65536, NULL},
         {0, "device", TW_OPT_CHOICE, &o->device, 0, 0, devices},
