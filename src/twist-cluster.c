@@ -28,7 +28,9 @@ static const char usage[] =
     "      --assignments FILE  a line for each record: key, cluster, probability, label, class of the cluster\n"
     "      --match FILE.json   what cluster stands for what class: read where FILE exists, else found by the one-to-one match\n"
     "                          of the most records (which is used in any case) and written\n"
-    "      --report DIR        DIR/report.html: metrics, confusion matrix, pictures with their top 3 predictions\n"
+    "      --top N             print, instead of the metrics, a line for each record: key, and the classes of its N (1 to 5) most\n"
+    "                          probable clusters, each with its probability\n"
+    "      --report DIR        DIR/report.html: metrics, confusion matrix, pictures with their top 3 predictions; sheets\n"
     "  -j, --jobs N            threads of k-means (default: the processors this process may use)\n"
     "      --progress          progress line even where standard error is no terminal\n"
     "  -q, --quiet             errors only       -v, --verbose  say more\n"
@@ -38,7 +40,7 @@ struct opts {
     const char *input, *assignments, *match, *report;
     tw_kmeans_options kmeans; /* K 0: the class head */
     int64_t seed;
-    int jobs;
+    int jobs, top;
     tw_common common;
 };
 
@@ -156,6 +158,29 @@ static void put_assignment(FILE *f, const struct run *r, int64_t i)
     putc('\n', f);
 }
 
+/* What the record is taken for, by the classes that its clusters stand for ("cluster K" where one stands for none). */
+static void print_top(const struct run *r)
+{
+    const tw_clusters *c = &r->clusters;
+    for (int64_t i = 0; i < c->who.n; i++) {
+        size_t size;
+        const char *key = tw_roster_key(&c->who, i, &size);
+        tw_text_tsv(stdout, key, size);
+        for (int t = 0; t < r->o.top && c->top[i * TW_TOP + t] >= 0; t++) {
+            const int32_t k = c->top[i * TW_TOP + t];
+            putchar('\t');
+            if (r->matched && r->match.to[k] >= 0)
+                put_class(stdout, r, r->match.to[k]);
+            else
+                printf("cluster %d", k);
+            putchar('\t');
+            if (c->prob != NULL)
+                printf("%.6g", (double)c->prob[i * TW_TOP + t]);
+        }
+        putchar('\n');
+    }
+}
+
 static int write_assignments(const struct run *r)
 {
     tw_file *out = tw_file_create(r->o.assignments);
@@ -200,8 +225,6 @@ static void print_metrics(const struct run *r)
     if (r->o.kmeans.K > 0)
         printf("\"inertia\": %.9g, \"iterations\": %d, ", r->inertia, r->iterations);
     printf("\"samples\": %lld, \"labelled\": %lld}\n", (long long)r->clusters.who.n, (long long)r->clusters.who.labelled);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        tw_die("standard output: cannot be written");
 }
 
 /* Fails before the work is done where a file cannot be written afterwards. */
@@ -230,6 +253,7 @@ static void parse(struct opts *o)
         {0, "seed", TW_OPT_I64, &o->seed, 0, 9e18, NULL},
         {0, "assignments", TW_OPT_STRING, &o->assignments, 0, 0, NULL},
         {0, "match", TW_OPT_STRING, &o->match, 0, 0, NULL},
+        {0, "top", TW_OPT_INT, &o->top, 1, TW_TOP, NULL},
         {0, "report", TW_OPT_STRING, &o->report, 0, 0, NULL},
         {'j', "jobs", TW_OPT_INT, &o->jobs, 1, 4096, NULL},
     };
@@ -262,7 +286,12 @@ int main(int argc, char **argv)
     if (tw_clusters_score(&r.scores, &r.clusters, r.matched ? r.match.to : NULL) != 0)
         tw_die_error();
     write_files(&r);
-    print_metrics(&r);
+    if (r.o.top > 0)
+        print_top(&r);
+    else
+        print_metrics(&r);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        tw_die("standard output: cannot be written");
     tw_match_fini(&r.match);
     tw_clusters_fini(&r.clusters);
     return TW_EXIT_OK;

@@ -5,6 +5,7 @@
 #include "eval/features.h"
 #include "eval/knn.h"
 #include "eval/matrix.h"
+#include "eval/picture_file.h"
 #include "report/text.h"
 
 #include <stdlib.h>
@@ -20,6 +21,9 @@ static const char usage[] =
     "      --temperature T    of the votes (default 0.07)\n"
     "      --neighbours N     instead of accuracies, a line for each record of --val: its key and the keys of its N\n"
     "                         nearest records in --train, the nearest first, separated by tabs\n"
+    "      --cosines          of --neighbours: the cosine behind each key, after a tab\n"
+    "      --sheet FILE.png   of --neighbours: a sheet, a row for each of the first 64 records and its nearest, of keys that are\n"
+    "                         paths of pictures\n"
     "  -j, --jobs N           threads (default: the processors this process may use)\n"
     "      --progress         progress line even where standard error is no terminal\n"
     "  -q, --quiet            errors only        -v, --verbose  say more\n"
@@ -28,9 +32,10 @@ static const char usage[] =
 enum { MOST_K = 100000, MOST_KS = 64 };
 
 struct opts {
-    const char *train, *val, *ks;
+    const char *train, *val, *ks, *sheet;
     double temperature;
     int neighbours, jobs;
+    bool cosines;
     int k[MOST_KS], n_k, k_most;
     tw_common common;
 };
@@ -155,6 +160,31 @@ static void print_key(const tw_roster *who, int64_t i)
     tw_text_tsv(stdout, key, size);
 }
 
+/* Adds the record's picture to the row; where its key is no picture, nothing. 0, or -1. */
+static int add_picture(tw_sheet *s, tw_picture_files *files, const tw_roster *who, int64_t i)
+{
+    size_t size;
+    tw_tensor t;
+    const char *key = tw_roster_key(who, i, &size);
+    return tw_picture_file(&t, files, key, size) ? tw_sheet_add(s, &t) : 0;
+}
+
+static void write_sheet(const struct run *r)
+{
+    tw_picture_files *files = tw_picture_files_new();
+    tw_sheet *s = files != NULL ? tw_sheet_new() : NULL;
+    int rc = s != NULL ? 0 : -1;
+    for (int64_t i = 0; rc == 0 && i < r->val.who.n && tw_sheet_row(s); i++) {
+        rc = add_picture(s, files, &r->val.who, i);
+        for (int k = 0; rc == 0 && k < r->o.neighbours; k++)
+            rc = add_picture(s, files, &r->train, r->near[i * r->o.k_most + k].row);
+    }
+    if (rc != 0 || tw_sheet_write(s, r->o.sheet) != 0)
+        tw_die_error();
+    tw_sheet_free(s);
+    tw_picture_files_free(files);
+}
+
 static void print_neighbours(const struct run *r)
 {
     if (r->o.neighbours > r->train.n)
@@ -163,7 +193,10 @@ static void print_neighbours(const struct run *r)
         print_key(&r->val.who, i);
         for (int k = 0; k < r->o.neighbours; k++) {
             putchar('\t');
-            print_key(&r->train, r->near[i * r->o.k_most + k].row);
+            const tw_neighbour *n = &r->near[i * r->o.k_most + k];
+            print_key(&r->train, n->row);
+            if (r->o.cosines)
+                printf("\t%.6g", (double)n->cosine);
         }
         putchar('\n');
     }
@@ -193,6 +226,8 @@ static void parse(struct opts *o)
         {'k', "k", TW_OPT_STRING, &o->ks, 0, 0, NULL},
         {0, "temperature", TW_OPT_FLOAT, &o->temperature, 1e-6, 1e6, NULL},
         {0, "neighbours", TW_OPT_INT, &o->neighbours, 1, MOST_K, NULL},
+        {0, "cosines", TW_OPT_FLAG, &o->cosines, 0, 0, NULL},
+        {0, "sheet", TW_OPT_STRING, &o->sheet, 0, 0, NULL},
         {'j', "jobs", TW_OPT_INT, &o->jobs, 1, 4096, NULL},
     };
     tw_program_options(table, sizeof table / sizeof *table, &o->common, NULL, usage);
@@ -200,6 +235,8 @@ static void parse(struct opts *o)
         tw_die_usage("--%s is missing", o->train == NULL ? "train" : "val");
     if (strcmp(o->train, "-") == 0 && strcmp(o->val, "-") == 0)
         tw_die_usage("--train and --val cannot both be standard input");
+    if ((o->cosines || o->sheet != NULL) && o->neighbours == 0)
+        tw_die_usage("--%s goes with --neighbours", o->sheet != NULL ? "sheet" : "cosines");
     parse_ks(o);
     if (o->neighbours > 0)
         o->k_most = o->neighbours;
@@ -219,6 +256,8 @@ int main(int argc, char **argv)
         print_neighbours(&r);
     else
         print_metrics(&r);
+    if (r.o.sheet != NULL)
+        write_sheet(&r);
     if (fflush(stdout) != 0 || ferror(stdout))
         tw_die("standard output: cannot be written");
     tw_knn_free(r.search);

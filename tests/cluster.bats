@@ -163,3 +163,37 @@ near() { awk -v a="$1" -v b="$2" 'BEGIN {exit !(a - b < 1e-8 && b - a < 1e-8)}';
         [[ "$output" == *"try 'twist-cluster -h'"* ]]
     done
 }
+
+# png FILE: its width and height
+png() { od -An -tu1 -j 16 -N 8 "$1" | awk '{print $3 * 256 + $4, $7 * 256 + $8}'; }
+
+@test "--report draws the confusion matrix, and a sheet for each cluster with pictures" {
+    mkdir -p "class 2" "class 1"
+    { printf 'P6 40 40 255\n'; head -c 4800 /dev/zero; } > "class 2/000.png" # by content, not by name
+    { printf 'P6 40 20 255\n'; head -c 2400 /dev/zero; } > "class 1/001.png"
+    twist-cluster "$EVAL/val.tws" --report r --assignments a.tsv > out
+    [ "$(png r/confusion.png)" = "640 512" ] # 5 columns of 4 classes and none, 4 rows
+    n=$(grep -P '^class (2/000|1/001).png\t' a.tsv | cut -f 2 | sort -u)
+    [ "$(ls r/cluster-*.png | wc -l)" -eq "$(wc -w <<< "$n")" ]
+    for k in $n; do
+        [ -s "r/cluster-$k.png" ]
+        grep -qF "<a href=\"cluster-$k.png\">$k</a>" r/report.html
+    done
+    twist-cluster "$EVAL/unlabelled.tws" --report u > out
+    [ ! -e u/confusion.png ]
+}
+
+@test "--top names what a record is taken for, through the match found on other data" {
+    twist-cluster "$EVAL/val.tws" --match m.json --assignments a.tsv > out
+    twist-cluster "$EVAL/val.tws" --match m.json --top 3 > top
+    [ "$(wc -l < top)" -eq 40 ]
+    awk -F '\t' 'NF != 7 || $3 < $5 || $5 < $7 {exit 1}' top
+    diff <(cut -f 1-3 top) <(sed 1d a.tsv | awk -F '\t' '{print $1 "\t" $5 "\t" $3}')
+    run twist-cluster "$EVAL/unlabelled.tws" --match m.json --top 1
+    [ "$status" -eq 0 ]
+    [[ "${lines[0]}" == *$'\tclass '[0-3]$'\t0.'* ]]
+    run twist-cluster "$EVAL/unlabelled.tws" --top 1 # nothing to name them by
+    [[ "${lines[0]}" == *$'\tcluster '[0-3]$'\t0.'* ]]
+    run twist-cluster "$EVAL/val.tws" --top 6
+    [ "$status" -eq 2 ]
+}

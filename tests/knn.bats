@@ -96,3 +96,17 @@ number() { sed -n "s/.*\"$1\": *\([0-9.]*\).*/\1/p" <<< "$output"; }
         [[ "$output" == *"try 'twist-knn -h'"* ]]
     done
 }
+
+@test "--cosines behind the keys fall and begin with 1 for the record itself; --sheet shows the pictures" {
+    run twist-knn --train "$EVAL/val.tws" --val "$EVAL/val.tws" --neighbours 4 --cosines
+    [ "$status" -eq 0 ]
+    awk -F '\t' 'NF != 9 || $1 != $2 || $3 < 0.999999 || $3 < $5 || $5 < $7 || $7 < $9 {exit 1}' <<< "$output"
+    [ "$(cut -f 1,2,4,6,8 <<< "$output")" = "$(twist-knn --train "$EVAL/val.tws" --val "$EVAL/val.tws" --neighbours 4)" ]
+    key=$(head -n 1 <<< "$output" | cut -f 4)
+    mkdir -p "$(dirname "$key")"
+    { printf 'P6 40 20 255\n'; head -c 2400 /dev/zero; } > "$key"
+    twist-knn --train "$EVAL/val.tws" --val "$EVAL/val.tws" --neighbours 2 --sheet s.png > out
+    [ "$(od -An -tu1 -j 16 -N 4 s.png | awk '{print $3 * 256 + $4}')" -ge 124 ] # a picture of 120 pixels, 3 times its 40
+    run twist-knn --train "$EVAL/val.tws" --val "$EVAL/val.tws" --cosines
+    [ "$status" -eq 2 ]
+}

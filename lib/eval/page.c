@@ -4,13 +4,14 @@
 #include "core/file.h"
 #include "core/mem.h"
 #include "eval/page_parts.h"
+#include "eval/page_pictures.h"
+#include "eval/picture_file.h"
 #include "report/text.h"
 
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const char head[] =
@@ -76,18 +77,6 @@ static char *way_back(const char *folder)
     return way != NULL ? strcat(way, to + same) : NULL;
 }
 
-/* Whether the key is the path of a regular file that can be read. */
-static bool is_picture(const char *key, size_t size)
-{
-    char path[PATH_MAX];
-    struct stat st;
-    if (size == 0 || size >= sizeof path || memchr(key, '\0', size) != NULL)
-        return false;
-    memcpy(path, key, size);
-    path[size] = '\0';
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, R_OK) == 0;
-}
-
 static void put_guess(FILE *f, const tw_page *p, int64_t i, int t)
 {
     const tw_clusters *c = p->clusters;
@@ -108,7 +97,7 @@ static void put_picture(FILE *f, const tw_page *p, int64_t i, const char *way)
     size_t size;
     const char *key = tw_roster_key(who, i, &size);
     fputs("<figure>", f);
-    if (is_picture(key, size)) {
+    if (tw_is_picture_file(key, size)) {
         fputs("<img loading=\"lazy\" alt=\"\" src=\"", f);
         if (key[0] != '/')
             tw_text_url(f, way, strlen(way));
@@ -142,10 +131,11 @@ int tw_page_write(const tw_page *p, const char *folder)
 {
     if (tw_make_folder(folder) != 0)
         return -1;
+    bool *sheet = tw_calloc((size_t)p->clusters->K, sizeof *sheet);
     char *way = way_back(folder), *path = tw_calloc(strlen(folder) + sizeof "/report.html", 1);
     tw_file *out = NULL;
     int rc = -1;
-    if (way != NULL && path != NULL) {
+    if (way != NULL && path != NULL && sheet != NULL && tw_page_confusion_png(p, folder) == 0 && tw_page_sheets(sheet, p, folder) == 0) {
         stpcpy(stpcpy(path, folder), "/report.html");
         out = tw_file_create(path);
     }
@@ -153,7 +143,7 @@ int tw_page_write(const tw_page *p, const char *folder)
         FILE *f = tw_file_stream(out);
         fputs(head, f);
         put_metrics(f, p);
-        if (tw_page_confusion(f, p) == 0 && tw_page_clusters(f, p) == 0) {
+        if (tw_page_confusion(f, p) == 0 && tw_page_clusters(f, p, sheet) == 0) {
             put_pictures(f, p, way);
             fputs("</html>\n", f);
             rc = tw_file_commit(out);
@@ -161,6 +151,7 @@ int tw_page_write(const tw_page *p, const char *folder)
             tw_file_abandon(out);
         }
     }
+    free(sheet);
     free(way);
     free(path);
     return rc;

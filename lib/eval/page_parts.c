@@ -23,10 +23,10 @@ void tw_page_class(FILE *f, const tw_page *p, int class, int cluster)
         fprintf(f, "class %d", class);
 }
 
-/* count[C,C+1]: samples of a label by the class of their cluster, those of clusters without a class in the last column. */
-static int64_t *count_cells(const tw_page *p, int C)
+int64_t *tw_page_counts(const tw_page *p)
 {
     const tw_clusters *c = p->clusters;
+    const int C = p->match->C;
     int64_t *count = tw_calloc((size_t)C * ((size_t)C + 1), sizeof *count);
     for (int64_t i = 0; count != NULL && i < c->who.n; i++) {
         const int label = c->who.label[i], to = p->match->to[c->top[i * TW_TOP]];
@@ -88,7 +88,7 @@ int tw_page_confusion(FILE *f, const tw_page *p)
         fprintf(f, "<p>%d classes are too many for a confusion matrix.</p>\n", C);
         return 0;
     }
-    int64_t *count = count_cells(p, C);
+    int64_t *count = tw_page_counts(p);
     if (count == NULL)
         return -1;
     const int size = C + 1 > LEAST_SIZE ? C + 1 : LEAST_SIZE;
@@ -111,25 +111,20 @@ int tw_page_confusion(FILE *f, const tw_page *p)
     return 0;
 }
 
-typedef struct {
-    int cluster;
-    int64_t samples, right; /* right: with the label that the cluster stands for */
-} cluster_row;
-
 static int largest_first(const void *a, const void *b)
 {
-    const cluster_row *p = a, *q = b;
+    const tw_page_row *p = a, *q = b;
     if (p->samples != q->samples)
         return p->samples < q->samples ? 1 : -1;
     return p->cluster - q->cluster;
 }
 
-int tw_page_clusters(FILE *f, const tw_page *p)
+tw_page_row *tw_page_largest(const tw_page *p)
 {
     const tw_clusters *c = p->clusters;
-    cluster_row *row = tw_calloc((size_t)c->K, sizeof *row);
+    tw_page_row *row = tw_calloc((size_t)c->K, sizeof *row);
     if (row == NULL)
-        return -1;
+        return NULL;
     for (int k = 0; k < c->K; k++)
         row[k].cluster = k;
     for (int64_t i = 0; i < c->who.n; i++) {
@@ -138,11 +133,25 @@ int tw_page_clusters(FILE *f, const tw_page *p)
         row[k].right += p->match != NULL && label >= 0 && label == p->match->to[k];
     }
     qsort(row, (size_t)c->K, sizeof *row, largest_first);
+    return row;
+}
+
+int tw_page_clusters(FILE *f, const tw_page *p, const bool *sheet)
+{
+    const tw_clusters *c = p->clusters;
+    tw_page_row *row = tw_page_largest(p);
+    if (row == NULL)
+        return -1;
     fputs("<h2>Clusters</h2>\n<table><tr><th>cluster</th><th>samples</th><th>class</th><th>with that label</th></tr>\n", f);
     for (int k = 0; k < c->K && k < TW_PAGE_CLUSTERS && row[k].samples > 0; k++) {
-        fprintf(f, "<tr><th>%d</th><td>%lld</td><td class=\"n\">", row[k].cluster, (long long)row[k].samples);
-        if (p->match != NULL && p->match->to[row[k].cluster] >= 0) {
-            tw_page_class(f, p, p->match->to[row[k].cluster], -1);
+        const int n = row[k].cluster;
+        if (sheet[n])
+            fprintf(f, "<tr><th><a href=\"cluster-%d.png\">%d</a></th>", n, n);
+        else
+            fprintf(f, "<tr><th>%d</th>", n);
+        fprintf(f, "<td>%lld</td><td class=\"n\">", (long long)row[k].samples);
+        if (p->match != NULL && p->match->to[n] >= 0) {
+            tw_page_class(f, p, p->match->to[n], -1);
             fprintf(f, "</td><td>%.1f %%</td></tr>\n", 100.0 * (double)row[k].right / (double)row[k].samples);
         } else {
             fputs("</td><td></td></tr>\n", f);
