@@ -55,6 +55,8 @@ static int read_shape(tw_tensor *t, const cJSON *shape)
 static int read_tensor(tw_named_tensor *t, const cJSON *info, const unsigned char *data, size_t size)
 {
     const cJSON *dtype = NULL, *shape = NULL, *offsets = NULL, *field;
+    if (!cJSON_IsObject(info)) /* the items of a list have no names */
+        return tw_fail("want dtype, shape and two data_offsets");
     cJSON_ArrayForEach(field, info)
     {
         const cJSON **to = strcmp(field->string, "dtype") == 0          ? &dtype
@@ -66,7 +68,7 @@ static int read_tensor(tw_named_tensor *t, const cJSON *info, const unsigned cha
         if (to != NULL)
             *to = field;
     }
-    if (!cJSON_IsObject(info) || !cJSON_IsString(dtype) || !cJSON_IsArray(shape) || !cJSON_IsArray(offsets) ||
+    if (!cJSON_IsString(dtype) || !cJSON_IsArray(shape) || !cJSON_IsArray(offsets) ||
         cJSON_GetArraySize(offsets) != 2)
         return tw_fail("want dtype, shape and two data_offsets");
     if (find_dtype(&t->tensor.dtype, dtype->valuestring) != 0)

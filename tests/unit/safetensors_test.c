@@ -152,6 +152,7 @@ static void hostile(void)
     refused("{\"a\":5}", 0, "tensor a: want dtype");
     refused("{\"__metadata__\":{\"k\":5}}", 0, "__metadata__: k is no string");
     refused("{\"__metadata__\":[\"k\"]}", 0, "__metadata__ is no map");
+    refused("{\"a\":[\"F32\",[1],[0,4]]}", 4, "tensor a: want dtype, shape");
     refused("{\"__metadata__\":{},\"__metadata__\":{}}", 0, "__metadata__ stands twice");
     refused("[]", 0, "no safetensors file");
     refused("{} x", 0, "the header is no JSON: wrong at byte 11");

@@ -1,0 +1,40 @@
+"""Trains and measures detectron2's models by the configurations beside this file.
+usage: train_detectron2.py --config-file FILE.yaml [--num-gpus N] [--eval-only] [--resume] [KEY VALUE...]"""
+from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.config import get_cfg
+from detectron2.engine import DefaultTrainer, default_argument_parser, default_setup, launch
+from detectron2.evaluation import COCOEvaluator, PascalVOCDetectionEvaluator
+
+
+class Trainer(DefaultTrainer):
+    @classmethod
+    def build_evaluator(cls, cfg, name, output_folder=None):
+        if name.startswith("coco"):
+            return COCOEvaluator(name, output_dir=output_folder or cfg.OUTPUT_DIR)
+        return PascalVOCDetectionEvaluator(name)
+
+
+def configure(args):
+    cfg = get_cfg()
+    cfg.merge_from_file(args.config_file)
+    cfg.merge_from_list(args.opts)
+    cfg.freeze()
+    default_setup(cfg, args)
+    return cfg
+
+
+def main(args):
+    cfg = configure(args)
+    if args.eval_only:
+        model = Trainer.build_model(cfg)
+        DetectionCheckpointer(model, save_dir=cfg.OUTPUT_DIR).resume_or_load(cfg.MODEL.WEIGHTS, resume=args.resume)
+        return Trainer.test(cfg, model)
+    trainer = Trainer(cfg)
+    trainer.resume_or_load(resume=args.resume)
+    return trainer.train()
+
+
+if __name__ == "__main__":
+    options = default_argument_parser().parse_args()
+    launch(main, options.num_gpus, num_machines=options.num_machines, machine_rank=options.machine_rank, dist_url=options.dist_url,
+           args=(options,))
