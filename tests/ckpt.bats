@@ -187,3 +187,18 @@ refused() { # STATUS MESSAGE ARGUMENT...
     [ "${lines[2]}" = "0 tensors are the same, 1 differ, 1 in shape; 0 only in A, 0 only in B" ]
     refused 1 "nowhere: No such file" --diff nowhere a
 }
+
+@test "detectron2's pickle is read: back to torchvision's names and to the same bytes; one cut short is refused" {
+    twist-ckpt --diff "$GOLDEN/backbone.safetensors" "$GOLDEN/backbone.pkl" | grep -q '^6 tensors are the same, 0 differ'
+    twist-ckpt --part=backbone --to own.pkl --keys=detectron2 "$WEIGHTS"
+    twist-ckpt --part=backbone --to back.safetensors own.pkl
+    twist-ckpt --part=backbone --to backbone.safetensors "$WEIGHTS"
+    twist-ckpt --diff back.safetensors backbone.safetensors | grep -q '^120 tensors are the same, 0 differ'
+    twist-ckpt --to again.pkl own.pkl
+    cmp own.pkl again.pkl
+    twist-ckpt own.pkl | sed -n 2p | grep -Fx 'network: resnet18'
+    head -c 100000 own.pkl > cut.pkl
+    refused 1 "cut.pkl: pickle, byte " cut.pkl
+    printf '\200\4cposix\nsystem\n(U\17touch attacked!tR.' > attack.pkl
+    refused 1 "attack.pkl: pickle, byte 16: refused: it wants posix.system" attack.pkl
+}

@@ -56,12 +56,16 @@ static int read_other(tw_checkpoint *c)
         c->format = "PyTorch before 1.6";
         return tw_pth_read_legacy(&c->contents, &c->map);
     }
+    if (tw_pkl_is(&c->map)) {
+        c->format = "pickle of arrays";
+        return tw_pkl_read(&c->contents, &c->map);
+    }
     return read_zip(c);
 }
 
 static bool is_other(const tw_map *m)
 {
-    return (m->size >= 4 && memcmp(m->data, "PK\3\4", 4) == 0) || tw_pth_is_legacy(m);
+    return (m->size >= 4 && memcmp(m->data, "PK\3\4", 4) == 0) || tw_pth_is_legacy(m) || tw_pkl_is(m);
 }
 
 static int read_file(tw_checkpoint *c)

@@ -17,6 +17,8 @@ typedef enum {
     TW_PY_DICT,    /* n items: key, value, key, value; also an OrderedDict and the attributes of an argparse.Namespace */
     TW_PY_TENSOR,  /* item: STORAGE, INT offset, LIST of sizes, LIST of strides (of anything: to be checked), ... */
     TW_PY_STORAGE, /* item: "storage", GLOBAL class, STR key, device, INT elements */
+    TW_PY_ARRAY,   /* of numpy; item: ..., LIST of sizes, DTYPE, BOOL: Fortran's order, STR bytes (of anything: to be checked) */
+    TW_PY_DTYPE,   /* of numpy; item: STR like "f4", then, where it was told, STR byte order */
     TW_PY_GLOBAL,  /* i: which of those known here */
     TW_PY_OPAQUE,  /* a value of a known and harmless class that is not looked into (a numpy number, a path) */
     TW_PY_MARK,    /* the machine's own */

@@ -15,6 +15,9 @@ typedef enum {
     MAKES_OBJECT,    /* copyreg's way to an empty object of a class */
     IS_OBJECT,
     IS_NAMESPACE,
+    MAKES_ARRAY,     /* numpy's array, empty: its state comes with BUILD */
+    MAKES_DTYPE,     /* of its first argument */
+    IS_ARRAY,
     MAKES_SAME,      /* its first argument */
     MAKES_OPAQUE
 } role;
@@ -59,7 +62,10 @@ static const struct {
     {"torch int64", MAKES_OPAQUE, 0},
     {"numpy.core.multiarray scalar", MAKES_OPAQUE, 0},
     {"numpy._core.multiarray scalar", MAKES_OPAQUE, 0},
-    {"numpy dtype", MAKES_OPAQUE, 0},
+    {"numpy.core.multiarray _reconstruct", MAKES_ARRAY, 0},
+    {"numpy._core.multiarray _reconstruct", MAKES_ARRAY, 0},
+    {"numpy ndarray", IS_ARRAY, 0},
+    {"numpy dtype", MAKES_DTYPE, 0},
     {"_codecs encode", MAKES_OPAQUE, 0},
     {"pathlib PosixPath", MAKES_OPAQUE, 0},
     {"pathlib._local PosixPath", MAKES_OPAQUE, 0},
@@ -113,6 +119,14 @@ static int push_dict(tw_pickle *p, const tw_py *args)
     return tw_machine_push(p, v);
 }
 
+static int push_dtype(tw_pickle *p, const tw_py *args)
+{
+    tw_py *v = tw_machine_value(p, TW_PY_DTYPE);
+    if (v == NULL || (args->n > 0 && tw_machine_append(p, v, args->item, 1) != 0))
+        return -1;
+    return tw_machine_push(p, v);
+}
+
 /* callable(*args), for the callables known here. */
 int tw_machine_call(tw_pickle *p)
 {
@@ -134,7 +148,13 @@ int tw_machine_call(tw_pickle *p)
             return tw_machine_number(p, TW_PY_DICT, 1);
         break;
     case MAKES_OPAQUE: return tw_machine_number(p, TW_PY_OPAQUE, 0);
+    case MAKES_ARRAY:
+        if (args->n > 0 && is_global(args->item[0], IS_ARRAY))
+            return tw_machine_number(p, TW_PY_ARRAY, 0);
+        break;
+    case MAKES_DTYPE: return push_dtype(p, args);
     case OF_STORAGE:
+    case IS_ARRAY:
     case IS_OBJECT: break;
     }
     return tw_fail("refused: it calls %s", globals[f->i].name);
@@ -149,6 +169,10 @@ int tw_machine_build(tw_pickle *p)
         return -1;
     if (v->kind == TW_PY_DICT && v->i == 1 && state->kind == TW_PY_DICT && state != v)
         return tw_machine_append(p, v, state->item, state->n);
+    if (v->kind == TW_PY_ARRAY && v->n == 0 && state->kind == TW_PY_LIST)
+        return tw_machine_append(p, v, state->item, state->n);
+    if (v->kind == TW_PY_DTYPE && v->n == 1 && state->kind == TW_PY_LIST && state->n > 1) /* (version, byte order, ...) */
+        return tw_machine_append(p, v, &state->item[1], 1);
     if (v->kind == TW_PY_DICT || v->kind == TW_PY_OPAQUE || v->kind == TW_PY_TENSOR)
         return 0;
     return tw_fail("refused: it sets the state of something that has none");

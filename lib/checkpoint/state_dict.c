@@ -122,6 +122,50 @@ static int read_tensor(walker *w, tw_tensor *t, const tw_py *v)
     return 0;
 }
 
+static bool is_word(const tw_py *v, const char *word)
+{
+    return v->kind == TW_PY_STR && v->n == strlen(word) && memcmp(v->s, word, v->n) == 0;
+}
+
+static int array_dtype(tw_tensor *t, const tw_py *v)
+{
+    static const struct {
+        const char *name;
+        tw_dtype dtype;
+    } types[] = {{"u1", TW_U8}, {"b1", TW_U8}, {"i4", TW_I32}, {"i8", TW_I64}, {"f2", TW_F16}, {"f4", TW_F32}, {"f8", TW_F64}};
+    for (size_t i = 0; v->n > 0 && i < sizeof types / sizeof *types; i++)
+        if (is_word(v->item[0], types[i].name)) {
+            t->dtype = types[i].dtype;
+            return v->n > 1 && is_word(v->item[1], ">") ? tw_fail("big-endian numbers") : 0;
+        }
+    return tw_fail("a type that is not supported");
+}
+
+/* numpy's array: its state (version, sizes, dtype, Fortran's order, bytes). */
+static int read_array(tw_tensor *t, const tw_py *v)
+{
+    *t = (tw_tensor){.rank = 0};
+    if (v->n != 5 || v->item[1]->kind != TW_PY_LIST || v->item[1]->n > TW_MAX_RANK || v->item[2]->kind != TW_PY_DTYPE ||
+        v->item[3]->kind != TW_PY_BOOL || v->item[4]->kind != TW_PY_STR)
+        return tw_fail("no array as numpy pickles it");
+    t->rank = (int)v->item[1]->n;
+    for (int i = 0; i < t->rank; i++) {
+        const tw_py *size = v->item[1]->item[i];
+        if (size->kind != TW_PY_INT || size->i < 0)
+            return tw_fail("a dimension that is no whole number");
+        t->dim[i] = size->i;
+    }
+    if (array_dtype(t, v->item[2]) != 0)
+        return -1;
+    if (v->item[3]->i != 0 && t->rank > 1)
+        return tw_fail("in Fortran's order, want C's");
+    const int64_t bytes = tw_tensor_bytes(t);
+    if (bytes < 0 || (uint64_t)bytes != v->item[4]->n)
+        return bytes < 0 ? -1 : tw_fail("its shape needs %lld bytes, it has %zu", (long long)bytes, v->item[4]->n);
+    t->data = v->item[4]->s;
+    return 0;
+}
+
 /* A leaf in JSON's words into text, cut to size. Returns the length. */
 static size_t describe(char *text, size_t size, const tw_py *v)
 {
@@ -204,7 +248,7 @@ static int walk_list(walker *w, const tw_py *v)
     char number[24];
     bool deep = false;
     for (size_t i = 0; i < v->n; i++)
-        deep = deep || v->item[i]->kind == TW_PY_TENSOR || v->item[i]->kind == TW_PY_DICT || v->item[i]->kind == TW_PY_LIST;
+        deep = deep || v->item[i]->kind == TW_PY_TENSOR || v->item[i]->kind == TW_PY_ARRAY || v->item[i]->kind == TW_PY_DICT || v->item[i]->kind == TW_PY_LIST;
     if (!deep)
         return add_list(w, v);
     for (size_t i = 0; i < v->n; i++)
@@ -225,7 +269,8 @@ static int walk(walker *w, const tw_py *v)
     case TW_PY_DICT: rc = walk_dict(w, v); break;
     case TW_PY_LIST: rc = walk_list(w, v); break;
     case TW_PY_TENSOR:
-        rc = read_tensor(w, &t, v);
+    case TW_PY_ARRAY:
+        rc = v->kind == TW_PY_ARRAY ? read_array(&t, v) : read_tensor(w, &t, v);
         if (rc != 0)
             tw_fail("tensor %.200s: %s", w->name, tw_error());
         else
@@ -234,6 +279,7 @@ static int walk(walker *w, const tw_py *v)
     case TW_PY_STORAGE:
     case TW_PY_GLOBAL:
     case TW_PY_OPAQUE:
+    case TW_PY_DTYPE:
     case TW_PY_MARK: break;
     default:
         describe(text, sizeof text, v);

@@ -101,6 +101,28 @@ static void hostile_tensors(void)
     REFUSED("}U\1t" REBUILD("Float", "\6") "K\0]q\1K\2a]K\1a\x89NtRsh\1Na0.", "dimensions");
 }
 
+/* A numpy array "t" with that state: version, shape, type, Fortran's order, bytes. */
+#define NUMPY(type, order) "cnumpy\ndtype\n(U\2" type "\x89\x88tR(K\3U\1" order "NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"
+#define ARRAY(shape, type, fortran, data) \
+    "}U\1tcnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\0\x85U\1btR(K\1" shape type fortran data "tbs."
+
+static void hostile_arrays(void)
+{
+    ACCEPTED(ARRAY("(K\1K\2t", NUMPY("f4", "<"), "\x89", "U\10abcdefgh"));
+    ACCEPTED(ARRAY("(K\0K\2t", NUMPY("f4", "<"), "\x89", "U\0"));
+    REFUSED(ARRAY("(K\2K\2t", NUMPY("f4", "<"), "\x89", "U\10abcdefgh"), "tensor t: its shape needs 16 bytes, it has 8");
+    REFUSED(ARRAY("(K\1K\1t", NUMPY("f4", "<"), "\x89", "U\10abcdefgh"), "its shape needs 4 bytes, it has 8");
+    REFUSED(ARRAY("(\x8a\x08\0\0\0\0\0\0\0\x40\x8a\x08\0\0\0\0\0\0\0\x40t", NUMPY("f4", "<"), "\x89", "U\0"), "tensor t: ");
+    REFUSED(ARRAY("J\xff\xff\xff\xff\x85", NUMPY("f4", "<"), "\x89", "U\10abcdefgh"), "no whole number");
+    REFUSED(ARRAY("K\2\x85", NUMPY("f4", ">"), "\x89", "U\10abcdefgh"), "big-endian");
+    REFUSED(ARRAY("K\2\x85", NUMPY("O8", "|"), "\x89", "U\10abcdefgh"), "a type that is not supported");
+    REFUSED(ARRAY("K\2\x85", "N", "\x89", "U\10abcdefgh"), "no array as numpy pickles it");
+    REFUSED(ARRAY("(K\1K\2t", NUMPY("f4", "<"), "\x88", "U\10abcdefgh"), "Fortran's order");
+    REFUSED("}U\1tcnumpy.core.multiarray\n_reconstruct\n)Rs.", "refused: it calls numpy.core.multiarray _reconstruct");
+    REFUSED("}U\1tcnumpy\nndarray\n)Rs.", "refused: it calls numpy ndarray");
+    REFUSED("}U\1tcnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\0\x85U\1btRs.", "no array as numpy pickles it");
+}
+
 static void hostile_pickles(void)
 {
     ACCEPTED("}.");
@@ -287,6 +309,7 @@ int main(void)
     refused_file(GOLDEN "attack.pth", "refused: it wants posix.system");
     refused_file(GOLDEN "compressed.npz", "entry x.npy: compressed");
     hostile_tensors();
+    hostile_arrays();
     hostile_pickles();
     many('N', "more than");
     many('(', "more than");

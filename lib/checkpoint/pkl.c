@@ -1,0 +1,75 @@
+/* detectron2's files: a pickle with numpy's arrays in it, the names of a ResNet as detectron2 has them. */
+#include "checkpoint/contents.h"
+#include "checkpoint/state_dict.h"
+#include "core/error.h"
+#include "core/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { NAME = 256 };
+
+/* A pickle of protocol 2 to 5; the length of a safetensors header, whose first bytes may be the same, has zeros in the others. */
+bool tw_pkl_is(const tw_map *file)
+{
+    static const unsigned char zeros[5];
+    return file->size >= 8 && file->data[0] == 0x80 && file->data[1] >= 2 && file->data[1] <= 5 && memcmp(file->data + 3, zeros, 5) != 0;
+}
+
+/* No storages outside: arrays have their bytes. */
+static int none(void *context, tw_stored *s, const char *key, size_t n)
+{
+    (void)context, (void)s;
+    return tw_fail("storage %.*s is not in the file", (int)(n < 100 ? n : 100), key);
+}
+
+/* "conv2.norm.bias" -> "bn2.bias", "shortcut.weight" -> "downsample.0.weight"; others stay. */
+static void layer_name(char *to, size_t size, const char *name)
+{
+    if (strncmp(name, "conv", 4) == 0 && name[4] != '\0' && strncmp(name + 5, ".norm.", 6) == 0)
+        snprintf(to, size, "bn%c.%s", name[4], name + 11);
+    else if (strncmp(name, "shortcut.norm.", 14) == 0)
+        snprintf(to, size, "downsample.1.%s", name + 14);
+    else if (strncmp(name, "shortcut.", 9) == 0)
+        snprintf(to, size, "downsample.0.%s", name + 9);
+    else
+        snprintf(to, size, "%s", name);
+}
+
+/* torchvision's name of detectron2's, which begins with "model."; false: it is none. */
+static bool rename_tensor(char to[NAME], const char *name)
+{
+    if (strncmp(name, "model.", 6) != 0 || strlen(name) > NAME - 16)
+        return false;
+    name += 6;
+    if (strncmp(name, "stem.", 5) == 0) {
+        layer_name(to, NAME, name + 5);
+        return true;
+    }
+    const char *block = strchr(name, '.'), *rest = block != NULL ? strchr(block + 1, '.') : NULL;
+    if (strncmp(name, "res", 3) != 0 || name[3] < '2' || name[3] > '5' || block != name + 4 || rest == NULL)
+        return false;
+    const int n = snprintf(to, NAME, "layer%c%.*s.", name[3] - 1, (int)(rest - block), block);
+    layer_name(to + n, (size_t)(NAME - n), rest + 1);
+    return true;
+}
+
+int tw_pkl_read(tw_contents *c, const tw_map *file)
+{
+    size_t used;
+    char name[NAME];
+    tw_contents own = {.n = 0};
+    tw_pickle *p = tw_pickle_read(file->data, file->size, &used);
+    int rc = p != NULL ? 0 : -1;
+    if (rc == 0 && (tw_pickle_value(p)->kind != TW_PY_DICT || used != file->size))
+        rc = tw_fail("pickle: not of one dict of arrays");
+    if (rc == 0)
+        rc = tw_state_dict_read(&own, tw_pickle_value(p), none, NULL, 0);
+    for (size_t i = 0; rc == 0 && i < own.n; i++)
+        rc = tw_contents_tensor(c, rename_tensor(name, own.tensor[i].name) ? name : own.tensor[i].name, &own.tensor[i].tensor);
+    for (size_t i = 0; rc == 0 && i < own.n_meta; i++)
+        rc = tw_contents_meta(c, own.meta[i][0], own.meta[i][1]);
+    tw_contents_fini(&own);
+    tw_pickle_free(p);
+    return rc;
+}
