@@ -332,7 +332,9 @@ static void train_on(struct run *r, const tw_batch *b)
     const tw_plan *plan = tw_step_plan_of(r->step);
     if (rc == 0)
         refuse_numbers(r, b, &s);
-    else if (tw_monitor_step(r->monitor, &s.terms, tw_plan_logits(plan), tw_plan_raw_logits(plan), b->label) != 0)
+    else if (s.spread != NULL && !s.skipped && tw_monitor_learned(r->monitor, &s.terms, s.spread, s.largest, b->label) != 0)
+        tw_die_error();
+    else if (s.spread == NULL && tw_monitor_step(r->monitor, &s.terms, tw_plan_logits(plan), tw_plan_raw_logits(plan), b->label) != 0)
         tw_die_error();
     else
         r->unusable = 0;

@@ -27,6 +27,8 @@ struct tw_dev {
     char name[80];       /* of the device and its libraries: what plans depend on */
     void *scratch[TW_SCRATCHES];
     size_t scratch_bytes[TW_SCRATCHES];
+    unsigned long moved;         /* counts how often scratch memory has moved: what was recorded before cannot be played */
+    const int64_t *step;         /* number of the step for dropout, in device memory; NULL: as the call says */
     struct tw_dnn_cache *plans;
 };
 
@@ -36,6 +38,9 @@ void *tw_dev_scratch(tw_dev *d, tw_scratch purpose, size_t bytes);
 
 /* Plain device memory beside alloc's, which is not zeroed. NULL and tw_error(). */
 void *tw_dev_memory(size_t bytes);
+
+/* Sums f64 over all ranks, on the stream. One rank: nothing. 0, or -1 and tw_error(). */
+int tw_dev_sum(tw_dev *d, double *x, size_t n);
 
 /* Call CUDA, cuDNN, cuBLASLt: 0, or -1 and tw_error() naming the call. */
 #define TW_CUDA(call) tw_cuda_check((call), #call)

@@ -17,8 +17,11 @@ static __device__ inline philox4x32_ctr_t draw(const tw_drop &d, int64_t row, ui
     return philox4x32(counter, key);
 }
 
-template <typename T> static __global__ void drop_out(tw_drop d, T *y, const T *x, int C, int across, int64_t n)
+/* step: where its number is, instead of d.step; or NULL. */
+template <typename T> static __global__ void drop_out(tw_drop d, const int64_t *step, T *y, const T *x, int C, int across, int64_t n)
 {
+    if (step != NULL)
+        d.step = *step;
     const double limit = d.p * 4294967296.0;
     const float scale = (float)(1 / (1 - d.p));
     for (int64_t i = TW_GRID_FROM; i < n; i += TW_GRID_STEP) {
@@ -34,10 +37,10 @@ template <typename T> static __global__ void drop_out(tw_drop d, T *y, const T *
 
 /* Launchers. */
 
-int tw_launch_dropout(const tw_drop *drop, void *y, const void *x, int rows, int C, tw_dtype t, cudaStream_t stream)
+int tw_launch_dropout(const tw_drop *drop, const int64_t *step, void *y, const void *x, int rows, int C, tw_dtype t, cudaStream_t stream)
 {
     const int across = (C + 3) / 4;
     const int64_t n = (int64_t)rows * across;
-    TW_BY_TYPE(t, TW_LAUNCH((drop_out<T>), tw_blocks(n), TW_BLOCK, stream, *drop, (T *)y, (const T *)x, C, across, n));
+    TW_BY_TYPE(t, TW_LAUNCH((drop_out<T>), tw_blocks(n), TW_BLOCK, stream, *drop, step, (T *)y, (const T *)x, C, across, n));
     return TW_LAUNCHED("dropout");
 }

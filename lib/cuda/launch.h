@@ -23,7 +23,8 @@ int tw_launch_gelu(void *y, const void *x, int64_t n, tw_dtype t, cudaStream_t s
 int tw_launch_gelu_backward(void *dx, const void *dy, const void *x, int64_t n, tw_dtype t, cudaStream_t stream);
 
 /* dropout.cu */
-int tw_launch_dropout(const tw_drop *drop, void *y, const void *x, int rows, int C, tw_dtype t, cudaStream_t stream);
+/* step: number of the step in device memory, instead of drop's; or NULL */
+int tw_launch_dropout(const tw_drop *drop, const int64_t *step, void *y, const void *x, int rows, int C, tw_dtype t, cudaStream_t stream);
 
 /* norm.cu. partial: room for tw_norm_partials(n) numbers. */
 size_t tw_norm_partials(const tw_norm *n, tw_dtype t);

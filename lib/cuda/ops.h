@@ -62,6 +62,18 @@ int tw_cuda_step_momentum(tw_dev *d, float *w, float *v, const float *g, size_t 
 int tw_cuda_step_adamw(tw_dev *d, float *w, float *m, float *v, const float *g, size_t n, const tw_adamw *k);
 int tw_cuda_average(tw_dev *d, float *y, const float *x, size_t n, double keep);
 
+tw_learn *tw_cuda_learn_new(tw_dev *d, const tw_learn_config *c);
+void tw_cuda_learn_free(tw_learn *l);
+int tw_cuda_learn_begin(tw_learn *l, const tw_learn_numbers *n);
+int tw_cuda_learn_loss(tw_learn *l, void *dlogits, const void *logits, const void *raw, const void *teacher, bool self_label);
+int tw_cuda_learn_update(tw_learn *l);
+int tw_cuda_learn_results(tw_learn *l, tw_learn_results *r, int32_t *largest);
+int tw_cuda_learn_record(tw_learn *l, int i, bool begin);
+int tw_cuda_learn_play(tw_learn *l, int i);
+int tw_cuda_pin(tw_dev *d, void *p, size_t bytes);
+void tw_cuda_unpin(tw_dev *d, void *p);
+int tw_cuda_upload_pinned(tw_dev *d, void *to, const void *from, size_t bytes);
+
 #ifdef __cplusplus
 }
 #endif

@@ -14,6 +14,23 @@ int tw_cuda_upload(tw_dev *d, void *to, const void *from, size_t bytes)
     return TW_CUDA(cudaStreamSynchronize(d->stream)); /* the caller may change what was pinned */
 }
 
+int tw_cuda_upload_pinned(tw_dev *d, void *to, const void *from, size_t bytes)
+{
+    return TW_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, d->stream));
+}
+
+int tw_cuda_pin(tw_dev *d, void *p, size_t bytes)
+{
+    (void)d;
+    return TW_CUDA(cudaHostRegister(p, bytes, cudaHostRegisterDefault));
+}
+
+void tw_cuda_unpin(tw_dev *d, void *p)
+{
+    (void)d;
+    cudaHostUnregister(p);
+}
+
 int tw_cuda_download(tw_dev *d, void *to, const void *from, size_t bytes)
 {
     if (TW_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, d->stream)) != 0)
@@ -51,10 +68,7 @@ int tw_cuda_to_f32(tw_dev *d, float *y, const void *x, size_t n)
 
 int tw_cuda_pictures(tw_dev *d, void *y, const uint8_t *x, size_t pixels)
 {
-    uint8_t *raw = tw_dev_scratch(d, TW_SCRATCH_PADDED, 3 * pixels);
-    if (raw == NULL || tw_cuda_upload(d, raw, x, 3 * pixels) != 0)
-        return -1;
-    return tw_launch_pictures(y, raw, (int64_t)(3 * pixels), d->precision, d->stream);
+    return tw_launch_pictures(y, x, (int64_t)(3 * pixels), d->precision, d->stream);
 }
 
 int tw_cuda_add(tw_dev *d, void *y, const void *x, size_t n)
@@ -74,7 +88,7 @@ int tw_cuda_gelu_backward(tw_dev *d, void *dx, const void *dy, const void *x, si
 
 int tw_cuda_dropout(tw_dev *d, const tw_drop *drop, void *y, const void *x, int rows, int C)
 {
-    return tw_launch_dropout(drop, y, x, rows, C, d->precision, d->stream);
+    return tw_launch_dropout(drop, d->step, y, x, rows, C, d->precision, d->stream);
 }
 
 static double *norm_partials(tw_dev *d, const tw_norm *n)

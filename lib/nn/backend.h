@@ -94,6 +94,49 @@ typedef struct {
     float root;          /* sqrt(1 - beta2^t) */
 } tw_adamw;
 
+typedef enum { TW_LEARN_LARS, TW_LEARN_SGD, TW_LEARN_ADAMW } tw_learn_optim;
+
+/* What a device that trains by itself (learn_new) is told once. Pointers: device memory. */
+typedef struct {
+    float *w;                  /* [n] */
+    const float *g;
+    float *state[2];           /* velocity; first and second moment */
+    float *teacher;            /* follows w; NULL: none */
+    size_t n;
+    double rate;               /* times the learning rate */
+    bool decayed;
+} tw_learn_tensor;
+
+typedef struct {
+    int V, B, K;
+    int64_t ranks;
+    double lam1, lam2, tau;    /* twist-method.md 2 */
+    double clip_norm;
+    tw_learn_optim optim;
+    const tw_learn_tensor *tensor; /* read by learn_new only */
+    int tensors;
+} tw_learn_config;
+
+/* The numbers of one step, which the device reads from its own memory: a recorded step is played again with others. */
+typedef struct {
+    int64_t number;            /* of all steps: of the dropout masks */
+    int64_t adam;              /* this is AdamW's step number so many, from 1 */
+    double lr, weight_decay;
+    double quantile, threshold; /* of self-labeling: see tw_confidence */
+    double keep;               /* the teacher's, of itself */
+} tw_learn_numbers;
+
+/* What came of it. loss, gradient_norm: before loss scaling. */
+typedef struct {
+    double loss, kl, eh, he, threshold, gradient_norm;
+    double raw_column_std, raw_row_std, column_std, row_std; /* see tw_epoch_summary */
+    double scale;              /* of the loss, in fp16 */
+    int64_t selected;
+    int32_t taken;             /* 0: a number was not finite, and no weight, moment or teacher has changed */
+} tw_learn_results;
+
+typedef struct tw_learn tw_learn;
+
 typedef struct tw_backend {
     int version; /* TW_BACKEND_VERSION */
     const char *name;
@@ -116,7 +159,7 @@ typedef struct tw_backend {
 
     int (*from_f32)(tw_dev *d, void *y, const float *x, size_t n); /* host f32 -> activations */
     int (*to_f32)(tw_dev *d, float *y, const void *x, size_t n);   /* activations -> host f32 */
-    /* u8 RGB of [0,255], host -> activations, by ImageNet's mean and deviation: (x / 255 - mean) / std */
+    /* u8 RGB of [0,255], device memory -> activations, by ImageNet's mean and deviation: (x / 255 - mean) / std */
     int (*pictures)(tw_dev *d, void *y, const uint8_t *x, size_t pixels);
     int (*add)(tw_dev *d, void *y, const void *x, size_t n); /* y += x */
 
@@ -196,9 +239,29 @@ typedef struct tw_backend {
     int (*step_momentum)(tw_dev *d, float *w, float *v, const float *g, size_t n, const tw_momentum *k);
     int (*step_adamw)(tw_dev *d, float *w, float *m, float *v, const float *g, size_t n, const tw_adamw *k);
     int (*average)(tw_dev *d, float *y, const float *x, size_t n, double keep); /* y = keep y + (1 - keep) x, of a teacher */
+
+    /* Losses, clipping, optimizer and teacher on the device, in the order begin, loss, (backward passes), update, results; none of them but
+     * results waits. NULL: lib/train does it in host memory. With learn_record everything from loss (or from the forward pass)
+     * to update is kept as one piece of work, which learn_play does again without a call in between: learn_record(l, i, true)
+     * begins to record number i < 4, learn_record(l, i, false) ends. learn_play: 1: done; 0: there is nothing under that number, or
+     * memory has moved since. */
+    tw_learn *(*learn_new)(tw_dev *d, const tw_learn_config *c);
+    void (*learn_free)(tw_learn *l);
+    int (*learn_begin)(tw_learn *l, const tw_learn_numbers *n);
+    /* Logits (after the last norm, before it: raw or NULL) and the teacher's (of views 0 and 1; NULL: none) -> dlogits */
+    int (*learn_loss)(tw_learn *l, void *dlogits, const void *logits, const void *raw, const void *teacher, bool self_label);
+    int (*learn_update)(tw_learn *l);
+    /* largest [2*B]: of each row of views 0 and 1 the first of the largest logits */
+    int (*learn_results)(tw_learn *l, tw_learn_results *r, int32_t *largest);
+    int (*learn_record)(tw_learn *l, int i, bool begin);
+    int (*learn_play)(tw_learn *l, int i);
+    /* Host memory that is often read from: uploads need not be waited for then, until learn_results. */
+    int (*pin)(tw_dev *d, void *p, size_t bytes);
+    void (*unpin)(tw_dev *d, void *p);
+    int (*upload_pinned)(tw_dev *d, void *to, const void *from, size_t bytes);
 } tw_backend;
 
-enum { TW_BACKEND_VERSION = 2 };
+enum { TW_BACKEND_VERSION = 3 };
 
 /* The table of libtwist-NAME.so: looked for beside the executable, in ../lib from there, then by the loader's own path. The
  * library stays loaded. NULL and tw_error(). */

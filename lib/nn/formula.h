@@ -65,6 +65,59 @@ TW_FORMULA double tw_norm_normalised(double sum, double product, float mean, flo
     return (product - (double)mean * sum) * (double)rstd;
 }
 
+/* The TWIST loss, per class; log_p = log(p + TW_LOSS_EPS). See train/loss.c. */
+#define TW_LOSS_EPS 1e-5f
+
+/* The derivative by p of the pairs of one view: of views 0 and 1, which meet all n; of the others, which meet these two. */
+TW_FORMULA float tw_pairs_slope_first(float n, float p, float log_p, float sum, float sum_log)
+{
+    return (n * log_p - sum_log) + (n * p - sum) / (p + TW_LOSS_EPS);
+}
+
+TW_FORMULA float tw_pairs_slope_other(float p, float log_p, float p0, float p1, float log_0, float log_1)
+{
+    return (2 * log_p - log_0 - log_1) + (2 * p - p0 - p1) / (p + TW_LOSS_EPS);
+}
+
+/* Of -s log(s + eps), negated; of the mean's entropy likewise. */
+TW_FORMULA float tw_entropy_slope(float s, float log_s)
+{
+    return log_s + s / (s + TW_LOSS_EPS);
+}
+
+TW_FORMULA double tw_mean_entropy_slope(double m, double log_m)
+{
+    return log_m + m / (m + (double)TW_LOSS_EPS);
+}
+
+/* Share of view v in the means over pairs: pairs it is in, over 2 P. With a teacher: over all views. */
+TW_FORMULA double tw_view_weight(int v, int V, bool taught)
+{
+    return taught ? 1.0 / V : (v < 2 ? V - 1 : 2) / (2.0 * (2 * V - 3));
+}
+
+/* How many divergences kl is the mean of. */
+TW_FORMULA double tw_divergences(int V, bool taught)
+{
+    return 2.0 * (taught ? V - 1 : 2 * V - 3);
+}
+
+/* Deviation from sums over n numbers; not below 0, NaN stays. */
+TW_FORMULA double tw_deviation(double sum, double squares, double n)
+{
+    const double mean = sum / n, var = squares / n - mean * mean;
+    return var > 0 ? sqrt(var) : var == var ? 0 : var;
+}
+
+/* LARS's local rate: eta ||w|| / (||g|| + decay ||w||), 1 where one of them is 0: then there is no decay either. */
+TW_FORMULA double tw_lars_rate(double w, double g, double *decay)
+{
+    if (w > 0 && g > 0)
+        return 0.001 * w / (g + *decay * w);
+    *decay = 0;
+    return 1;
+}
+
 /* Of a row that dropout or stochastic depth decides about: see tw_drop. */
 TW_FORMULA uint32_t tw_drop_number(const tw_drop *d, int64_t row)
 {

@@ -99,9 +99,20 @@ const float *tw_plan_features(const tw_plan *p);
 const float *tw_plan_logits(const tw_plan *p);
 const float *tw_plan_raw_logits(const tw_plan *p);
 
-/* dlogits: f32 [V*B, K]. Adds to every param's grad; with several ranks these are then summed over all of them, so that they must be
+/* dlogits: f32 [V*B, K]; NULL: they are in tw_plan_device_gradient. Adds to every param's grad; with several ranks these are then summed over all of them, so that they must be
  * zero before. 0, or -1 and tw_error(). */
 int tw_plan_backward(tw_plan *p, const float *dlogits);
+
+/* tw_plan_forward in parts, for a device that trains by itself (tw_backend, learn_new). load: the views to the device; pinned: they
+ * lie in memory that was pinned and stay there until learn_results. count: what the host counts of a pass. run: all else, of B
+ * samples and without results in host memory, so that it can be recorded. 0, or -1 and tw_error(). */
+int tw_plan_load(tw_plan *p, const uint8_t *const *pictures, int rows, bool pinned);
+void tw_plan_count(tw_plan *p);
+int tw_plan_run(tw_plan *p);
+/* In device memory, activations: [V*B, K]. raw NULL: the head has no last norm. */
+const void *tw_plan_device_logits(const tw_plan *p);
+const void *tw_plan_device_raw_logits(const tw_plan *p);
+void *tw_plan_device_gradient(tw_plan *p);
 
 /* Bytes of memory the plan holds. */
 size_t tw_plan_bytes(const tw_plan *p);

@@ -11,6 +11,8 @@ typedef struct {
     tw_shape shape;    /* of the pictures */
     tw_pass *pass;
     void *pictures;    /* normalised, in device memory */
+    uint8_t *raw;      /* as they come, in device memory; NULL where that is host memory */
+    const uint8_t *given; /* what the next pass reads: raw, or the caller's */
     size_t first_row;  /* among all V*B */
 } group;
 
@@ -81,7 +83,9 @@ static int make_groups(tw_plan *p, const tw_view_group *v)
         p->rows += (size_t)g->shape.N;
         p->V += v[i].n_views;
         g->pictures = device_memory(p, tw_shape_elements(&g->shape) * element_size(p));
-        if (g->pictures == NULL)
+        if (!p->ctx.be->unified)
+            g->raw = device_memory(p, tw_shape_elements(&g->shape));
+        if (g->pictures == NULL || (g->raw == NULL && !p->ctx.be->unified))
             return -1;
         g->pass = tw_pass_new(&p->ctx, &p->net->backbone, g->shape, (int64_t)g->first_row, false);
         if (g->pass == NULL)
@@ -174,6 +178,7 @@ void tw_plan_free(tw_plan *p)
     for (int i = 0; p->group != NULL && i < p->n_groups; i++) {
         tw_pass_free(p->group[i].pass);
         be->release(p->ctx.dev, p->group[i].pictures);
+        be->release(p->ctx.dev, p->group[i].raw);
     }
     tw_pass_free(p->head);
     void *const block[] = {p->features, p->dfeatures, p->logits, p->dlogits, p->gradients};
@@ -199,7 +204,7 @@ static int refresh(tw_plan *p)
     return 0;
 }
 
-static void count(tw_plan *p)
+void tw_plan_count(tw_plan *p)
 {
     for (int i = 0; i < p->n_groups; i++)
         tw_pass_count(p->group[i].pass);
@@ -212,29 +217,62 @@ static int download(const tw_plan *p, float *to, const void *from, int columns)
     return TW_BACKEND(p->ctx.be, p->ctx.be->to_f32(p->ctx.dev, to, from, p->rows * (size_t)columns));
 }
 
-int tw_plan_forward(tw_plan *p, const uint8_t *const *pictures, int rows, int64_t step)
+/* Of the group, in `rows` of the B samples. */
+static size_t pixels(const tw_plan *p, const group *g, int rows)
+{
+    return (size_t)g->shape.N / (size_t)p->B * (size_t)rows * (size_t)g->shape.H * (size_t)g->shape.W;
+}
+
+int tw_plan_load(tw_plan *p, const uint8_t *const *pictures, int rows, bool pinned)
 {
     const tw_backend *be = p->ctx.be;
-    if (rows != p->B && (p->ctx.batch || p->V != 1 || rows < 1 || rows > p->B))
-        return tw_fail("batch of %d: the plan is for %d", rows, p->B);
     be->enter(p->ctx.dev);
-    p->ctx.step = step;
-    if (refresh(p) != 0)
-        return -1;
-    if (p->ctx.batch)
-        count(p);
     for (int i = 0; i < p->n_groups; i++) {
         group *g = &p->group[i];
-        const size_t pixels = (size_t)g->shape.N / (size_t)p->B * (size_t)rows * (size_t)g->shape.H * (size_t)g->shape.W;
-        if (TW_BACKEND(be, be->pictures(p->ctx.dev, g->pictures, pictures[i], pixels)) != 0 || tw_pass_forward(g->pass) != 0)
+        g->given = be->unified ? pictures[i] : g->raw;
+        if (!be->unified &&
+            TW_BACKEND(be, (pinned ? be->upload_pinned : be->upload)(p->ctx.dev, g->raw, pictures[i], 3 * pixels(p, g, rows))) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int run(tw_plan *p, int rows)
+{
+    const tw_backend *be = p->ctx.be;
+    if (refresh(p) != 0)
+        return -1;
+    for (int i = 0; i < p->n_groups; i++) {
+        group *g = &p->group[i];
+        if (TW_BACKEND(be, be->pictures(p->ctx.dev, g->pictures, g->given, pixels(p, g, rows))) != 0 || tw_pass_forward(g->pass) != 0)
             return -1;
     }
     p->forwarded = true;
+    return p->head == NULL ? 0 : tw_pass_forward(p->head);
+}
+
+int tw_plan_run(tw_plan *p)
+{
+    p->ctx.be->enter(p->ctx.dev);
+    return run(p, p->B);
+}
+
+int tw_plan_forward(tw_plan *p, const uint8_t *const *pictures, int rows, int64_t step)
+{
+    if (rows != p->B && (p->ctx.batch || p->V != 1 || rows < 1 || rows > p->B))
+        return tw_fail("batch of %d: the plan is for %d", rows, p->B);
+    p->ctx.step = step;
+    if (tw_plan_load(p, pictures, rows, false) != 0)
+        return -1;
+    if (p->ctx.batch)
+        tw_plan_count(p);
+    if (run(p, rows) != 0)
+        return -1;
     if (download(p, p->host_features, p->features, p->net->feature_dim) != 0)
         return -1;
     if (p->head == NULL)
         return 0;
-    if (tw_pass_forward(p->head) != 0 || download(p, p->host_logits, p->logits, p->K) != 0)
+    if (download(p, p->host_logits, p->logits, p->K) != 0)
         return -1;
     return p->host_raw == NULL ? 0 : download(p, p->host_raw, p->raw, p->K);
 }
@@ -254,6 +292,21 @@ const float *tw_plan_raw_logits(const tw_plan *p)
     return p->host_raw;
 }
 
+const void *tw_plan_device_logits(const tw_plan *p)
+{
+    return p->logits;
+}
+
+const void *tw_plan_device_raw_logits(const tw_plan *p)
+{
+    return p->raw;
+}
+
+void *tw_plan_device_gradient(tw_plan *p)
+{
+    return p->dlogits;
+}
+
 int tw_plan_backward(tw_plan *p, const float *dlogits)
 {
     const tw_backend *be = p->ctx.be;
@@ -263,7 +316,7 @@ int tw_plan_backward(tw_plan *p, const float *dlogits)
     tw_exchange sums;
     be->enter(p->ctx.dev);
     tw_exchange_start(&sums, p->net);
-    if (TW_BACKEND(be, be->from_f32(p->ctx.dev, p->dlogits, dlogits, p->rows * (size_t)p->K)) != 0 ||
+    if ((dlogits != NULL && TW_BACKEND(be, be->from_f32(p->ctx.dev, p->dlogits, dlogits, p->rows * (size_t)p->K)) != 0) ||
         tw_pass_backward(p->head, &sums) != 0)
         return -1;
     for (int i = p->n_groups - 1; i >= 0; i--)

@@ -7,13 +7,14 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "nn/formula.h"
 #include "train/softmax.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const float EPS = 1e-5f;
+static const float EPS = TW_LOSS_EPS;
 
 struct tw_loss {
     tw_loss_weights w;
@@ -83,16 +84,14 @@ static float *row(float *x, const tw_loss *l, int v, int b)
     return x + ((size_t)v * (size_t)l->B + (size_t)b) * (size_t)l->K;
 }
 
-/* Share of view v in the means over pairs: pairs it is in, over 2 P. With a teacher: over all views. */
 static double weight(const tw_loss *l, int v)
 {
-    return l->taught != NULL ? 1.0 / l->V : (v < 2 ? l->V - 1 : 2) / (2.0 * (2 * l->V - 3));
+    return tw_view_weight(v, l->V, l->taught != NULL);
 }
 
-/* How many divergences kl is the mean of. */
 static double divergences(const tw_loss *l)
 {
-    return 2.0 * (l->taught != NULL ? l->V - 1 : 2 * l->V - 3);
+    return tw_divergences(l->V, l->taught != NULL);
 }
 
 static int probabilities(tw_loss *l, const float *logits)
@@ -128,7 +127,7 @@ static double diversity(tw_loss *l)
             const size_t i = (size_t)v * (size_t)l->K + (size_t)k;
             const double m = l->mean[i], log_m = log(m + eps);
             he -= weight(l, v) * m * log_m;
-            l->dmean[i] = (float)(l->w.lam2 * weight(l, v) / global * (log_m + m / (m + eps)));
+            l->dmean[i] = (float)(l->w.lam2 * weight(l, v) / global * tw_mean_entropy_slope(m, log_m));
         }
     return he;
 }
@@ -198,12 +197,12 @@ static void consistency_gradient(const tw_loss *l, float *restrict g, const floa
     if (v < 2) {
         const float n = (float)l->V;
         for (int k = 0; k < K; k++)
-            g[k] = scale * ((n * log_p[k] - l->sum_log[k]) + (n * p[k] - l->sum[k]) / (p[k] + EPS));
+            g[k] = scale * tw_pairs_slope_first(n, p[k], log_p[k], l->sum[k], l->sum_log[k]);
         return;
     }
     const float *p0 = row(l->p, l, 0, b), *p1 = row(l->p, l, 1, b), *log_0 = l->log_p, *log_1 = l->log_p + K;
     for (int k = 0; k < K; k++)
-        g[k] = scale * ((2 * log_p[k] - log_0[k] - log_1[k]) + (2 * p[k] - p0[k] - p1[k]) / (p[k] + EPS));
+        g[k] = scale * tw_pairs_slope_other(p[k], log_p[k], p0[k], p1[k], log_0[k], log_1[k]);
 }
 
 /* Adds the derivatives of eh and he by s to g; returns the entropy. log_s: log(s + eps), or NULL: to be taken. */
@@ -213,7 +212,7 @@ static double entropy_gradient(float *restrict g, const float *s, const float *l
     for (int k = 0; k < K; k++) {
         const float log_k = log_s != NULL ? log_s[k] : logf(s[k] + EPS);
         entropy -= (double)(s[k] * log_k);
-        g[k] += dmean[k] - scale * (log_k + s[k] / (s[k] + EPS));
+        g[k] += dmean[k] - scale * tw_entropy_slope(s[k], log_k);
     }
     return entropy;
 }

@@ -75,29 +75,58 @@ static void spread(tw_monitor *m, double *column, double *row, const float *x)
     *row += of_rows / (double)rows;
 }
 
-int tw_monitor_step(tw_monitor *m, const tw_loss_terms *terms, const float *logits, const float *raw, const int32_t *label)
+static void add_terms(tw_monitor *m, const tw_loss_terms *terms)
 {
     m->sum.steps++;
     m->sum.mean.loss += terms->loss;
     m->sum.mean.kl += terms->kl;
     m->sum.mean.eh += terms->eh;
     m->sum.mean.he += terms->he;
-    spread(m, &m->sum.raw_column_std, &m->sum.raw_row_std, raw);
-    spread(m, &m->sum.column_std, &m->sum.row_std, logits);
+}
+
+static int make_room(tw_monitor *m)
+{
     if (tw_grow(&m->cluster, &m->cluster_cap, m->n + (size_t)m->B, sizeof *m->cluster) != 0 ||
         tw_grow(&m->label, &m->label_cap, m->n + (size_t)m->B, sizeof *m->label) != 0)
         return -1;
-    for (int b = 0; b < m->B; b++) {
-        const int first = tw_argmax(logits + (size_t)b * (size_t)m->K, m->K);
-        const int second = tw_argmax(logits + (size_t)(m->B + b) * (size_t)m->K, m->K);
-        m->used[first] = 1;
-        m->agreed += first == second;
-        m->seen++;
-        if (label[b] < 0)
-            continue;
-        m->cluster[m->n] = first;
-        m->label[m->n++] = label[b];
-    }
+    return 0;
+}
+
+/* One sample, whose views 0 and 1 are in these classes. */
+static void add_sample(tw_monitor *m, int first, int second, int32_t label)
+{
+    m->used[first] = 1;
+    m->agreed += first == second;
+    m->seen++;
+    if (label < 0)
+        return;
+    m->cluster[m->n] = first;
+    m->label[m->n++] = label;
+}
+
+int tw_monitor_learned(tw_monitor *m, const tw_loss_terms *terms, const tw_spread *spread, const int32_t *largest, const int32_t *label)
+{
+    add_terms(m, terms);
+    m->sum.raw_column_std += spread->raw_column_std;
+    m->sum.raw_row_std += spread->raw_row_std;
+    m->sum.column_std += spread->column_std;
+    m->sum.row_std += spread->row_std;
+    if (make_room(m) != 0)
+        return -1;
+    for (int b = 0; b < m->B; b++)
+        add_sample(m, largest[b], largest[m->B + b], label[b]);
+    return 0;
+}
+
+int tw_monitor_step(tw_monitor *m, const tw_loss_terms *terms, const float *logits, const float *raw, const int32_t *label)
+{
+    add_terms(m, terms);
+    spread(m, &m->sum.raw_column_std, &m->sum.raw_row_std, raw);
+    spread(m, &m->sum.column_std, &m->sum.row_std, logits);
+    if (make_room(m) != 0)
+        return -1;
+    for (int b = 0; b < m->B; b++)
+        add_sample(m, tw_argmax(logits + (size_t)b * (size_t)m->K, m->K), tw_argmax(logits + (size_t)(m->B + b) * (size_t)m->K, m->K), label[b]);
     return 0;
 }
 

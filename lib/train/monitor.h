@@ -21,6 +21,14 @@ typedef struct {
 tw_monitor *tw_monitor_new(int V, int B, int K, tw_comm *comm); /* comm is kept. NULL and tw_error() */
 void tw_monitor_free(tw_monitor *m);
 
+/* Mean deviations of one step's logits. */
+typedef struct {
+    double raw_column_std, raw_row_std, column_std, row_std;
+} tw_spread;
+
+/* After a step whose logits stay on a device: as tw_monitor_step, largest [2*B] the argmax of each row of views 0 and 1. */
+int tw_monitor_learned(tw_monitor *m, const tw_loss_terms *terms, const tw_spread *spread, const int32_t *largest, const int32_t *label);
+
 /* After a step: logits and raw as tw_plan_logits, label [B]. 0, or -1 and tw_error(). */
 int tw_monitor_step(tw_monitor *m, const tw_loss_terms *terms, const float *logits, const float *raw, const int32_t *label);
 

@@ -96,6 +96,27 @@ void tw_optim_rule(tw_optim *o, int i, double rate, bool decayed)
         }
 }
 
+int tw_optim_table(const tw_optim *o, tw_learn_tensor *t)
+{
+    for (int i = 0; i < o->n; i++) {
+        const struct slot *s = &o->slot[i];
+        t[i] = (tw_learn_tensor){.w = s->param->device, .g = s->param->grad, .state = {s->state[0], s->state[1]}, .n = s->param->n,
+                                 .rate = s->rate, .decayed = s->decayed};
+    }
+    return o->n;
+}
+
+tw_optim_kind tw_optim_kind_of(const tw_optim *o)
+{
+    return o->kind;
+}
+
+void tw_optim_took(tw_optim *o)
+{
+    o->steps++;
+    tw_net_changed(o->net);
+}
+
 static int norm_of(tw_optim *o, double *norm, const float *x, size_t n)
 {
     double square;

@@ -19,6 +19,12 @@ void tw_optim_free(tw_optim *o);
  * it is decayed or not; decayed: whether weight decay (and LARS's adaptation) applies. */
 void tw_optim_rule(tw_optim *o, int i, double rate, bool decayed);
 
+/* What a device that trains by itself is told of the optimizer: a row for each trained tensor (room for tw_net_params of them), all but
+ * the teacher's part. Returns their number. tw_optim_took: it has taken a step. */
+int tw_optim_table(const tw_optim *o, tw_learn_tensor *t);
+tw_optim_kind tw_optim_kind_of(const tw_optim *o);
+void tw_optim_took(tw_optim *o);
+
 /* The norm of all gradients together. Not finite where one of them is not. 0, or -1 and tw_error(). */
 int tw_optim_gradient_norm(double *norm, tw_optim *o);
 

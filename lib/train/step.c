@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/mem.h"
 #include "train/buffers.h"
+#include "train/device_step.h"
 #include "train/labels.h"
 #include "train/teacher.h"
 
@@ -16,6 +17,7 @@ struct tw_step {
     tw_plan *plan;
     tw_teacher *teacher;   /* NULL: none */
     tw_buffers *buffers, *teacher_buffers;
+    tw_device_step *device; /* instead of all below; or NULL */
     tw_loss *loss;
     float *dlogits;
     int V, B, K;
@@ -30,12 +32,13 @@ tw_step *tw_step_new(tw_net *net, tw_net *teacher, tw_optim *optim, const tw_vie
     *s = (tw_step){.net = net, .optim = optim, .o = *o, .B = B, .K = tw_net_classes(net)};
     for (int i = 0; i < n_groups; i++)
         s->V += group[i].n_views;
-    if (!o->supervised && (s->loss = tw_loss_new(&o->loss, s->V, B, s->K, tw_net_comm(net))) == NULL)
+    const bool device = tw_device_step_suits(net, o);
+    if (!o->supervised && !device && (s->loss = tw_loss_new(&o->loss, s->V, B, s->K, tw_net_comm(net))) == NULL)
         goto err;
     s->buffers = tw_buffers_new(net);
     s->plan = tw_plan_new(net, group, n_groups, B, TW_PLAN_TRAIN);
-    s->dlogits = tw_alloc64((size_t)s->V * (size_t)B * (size_t)s->K * sizeof *s->dlogits);
-    if (s->buffers == NULL || s->plan == NULL || s->dlogits == NULL)
+    s->dlogits = device ? NULL : tw_alloc64((size_t)s->V * (size_t)B * (size_t)s->K * sizeof *s->dlogits);
+    if (s->buffers == NULL || s->plan == NULL || (s->dlogits == NULL && !device))
         goto err;
     if (teacher != NULL) {
         s->teacher = tw_teacher_new(teacher, group, n_groups, B);
@@ -43,6 +46,8 @@ tw_step *tw_step_new(tw_net *net, tw_net *teacher, tw_optim *optim, const tw_vie
         if (s->teacher == NULL || s->teacher_buffers == NULL)
             goto err;
     }
+    if (device && (s->device = tw_device_step_new(net, s->plan, s->teacher, optim, group, n_groups, B, o)) == NULL)
+        goto err;
     return s;
 err:
     tw_step_free(s);
@@ -53,6 +58,7 @@ void tw_step_free(tw_step *s)
 {
     if (s == NULL)
         return;
+    tw_device_step_free(s->device);
     tw_teacher_free(s->teacher);
     tw_buffers_free(s->teacher_buffers);
     tw_buffers_free(s->buffers);
@@ -67,13 +73,17 @@ size_t tw_step_bytes(const tw_step *s)
     return tw_plan_bytes(s->plan) + (s->teacher != NULL ? tw_teacher_bytes(s->teacher) : 0);
 }
 
-/* Both networks see the views. */
-static int forward(tw_step *s, uint8_t *const *pictures, const tw_step_plan *p)
+static int keep(tw_step *s)
 {
     if (tw_buffers_keep(s->buffers) != 0)
         return -1;
-    if (s->teacher != NULL &&
-        (tw_buffers_keep(s->teacher_buffers) != 0 || tw_teacher_forward(s->teacher, pictures, p->number) != 0))
+    return s->teacher != NULL ? tw_buffers_keep(s->teacher_buffers) : 0;
+}
+
+/* Both networks see the views. */
+static int forward(tw_step *s, uint8_t *const *pictures, const tw_step_plan *p)
+{
+    if (keep(s) != 0 || (s->teacher != NULL && tw_teacher_forward(s->teacher, pictures, p->number) != 0))
         return -1;
     return tw_plan_forward(s->plan, (const uint8_t *const *)pictures, s->B, p->number);
 }
@@ -126,9 +136,19 @@ static int backward(tw_step *s, tw_step_result *r)
     return tw_optim_gradient_norm(&r->gradient_norm, s->optim);
 }
 
+static int run_on_device(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_plan *p)
+{
+    if (keep(s) != 0)
+        return -1;
+    const int rc = tw_device_step_run(s->device, r, pictures, p);
+    return rc >= 0 && (rc == 0 || r->skipped) && undo(s) != 0 ? -1 : rc;
+}
+
 int tw_step_run(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_plan *p)
 {
     *r = (tw_step_result){.gradient_norm = NAN};
+    if (s->device != NULL)
+        return run_on_device(s, r, pictures, p);
     if (forward(s, pictures, p) != 0 || loss(s, r, p) != 0 || backward(s, r) != 0)
         return -1;
     if (!isfinite(r->gradient_norm))

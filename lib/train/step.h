@@ -4,6 +4,7 @@
 #define TW_TRAIN_STEP_H
 
 #include "train/loss.h"
+#include "train/monitor.h"
 #include "train/optim.h"
 #include "train/selflabel.h"
 
@@ -27,6 +28,9 @@ typedef struct {
     tw_loss_terms terms;  /* self-labeling, supervised: loss only, the others NaN */
     tw_selflabel_terms selflabel;
     double gradient_norm; /* before clipping */
+    bool skipped;         /* fp16: the gradient overflowed; nothing was changed, and the loss is scaled less from now on */
+    const tw_spread *spread;  /* where the logits stay on a device: how they spread, and [2*B] the largest of views 0 and 1; */
+    const int32_t *largest;   /* else NULL: the plan has them in host memory. Borrowed until the next step */
     int64_t hits[2];      /* supervised: rows whose label is the first, is among the first five, by logit */
 } tw_step_result;
 

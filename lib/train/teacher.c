@@ -80,6 +80,16 @@ int tw_teacher_forward(tw_teacher *t, uint8_t *const *pictures, int64_t step)
     return tw_plan_forward(t->plan, (const uint8_t *const *)pictures, t->B, step);
 }
 
+tw_plan *tw_teacher_plan(tw_teacher *t)
+{
+    return t->plan;
+}
+
+tw_net *tw_teacher_network(tw_teacher *t)
+{
+    return t->net;
+}
+
 const float *tw_teacher_logits(const tw_teacher *t)
 {
     return tw_plan_logits(t->plan);

@@ -20,6 +20,8 @@ size_t tw_teacher_bytes(const tw_teacher *t); /* of its plan */
 
 /* pictures, step: as tw_plan_forward of the student's plan takes them. 0, or -1 and tw_error(). */
 int tw_teacher_forward(tw_teacher *t, uint8_t *const *pictures, int64_t step);
+tw_plan *tw_teacher_plan(tw_teacher *t); /* borrowed */
+tw_net *tw_teacher_network(tw_teacher *t);
 const float *tw_teacher_logits(const tw_teacher *t); /* of the last forward: f32 [2*B, K], view-major; borrowed */
 
 /* Parameters (not the statistics): keep of the teacher's + (1 - keep) of the student's. 0, or -1 and tw_error(). */

@@ -26,6 +26,8 @@ extern emu_thread emu_now;
 #define __shared__ static /* blocks run one after the other */
 #define __syncthreads() emu_sync_block()
 
+extern unsigned long emu_writes; /* counts what changed device memory */
+
 void emu_sync_block();
 void emu_sync_warp();
 extern uint64_t emu_slot[1024]; /* what threads of a block hand each other */
@@ -57,7 +59,7 @@ template <typename... P, typename... A>
 void emu_launch(void (*kernel)(P...), dim3 grid, dim3 block, cudaStream_t stream, bool together, A... argument)
 {
     std::tuple<std::decay_t<P>...> value(argument...); /* as they are now */
-    emu_enqueue(stream, [=] { emu_run(grid, block, together, [&] { std::apply(kernel, value); }); });
+    emu_enqueue(stream, [=] { emu_writes++, emu_run(grid, block, together, [&] { std::apply(kernel, value); }); });
 }
 
 #define TW_LAUNCH(kernel, grid, block, stream, ...) emu_launch(kernel, (grid), (block), (stream), false, __VA_ARGS__)

@@ -131,6 +131,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
     const int type = number_type(d.type);
     emu_enqueue(stream, [=] {
         emu_clock() += ms;
+        emu_writes++;
         const std::vector<float> av = unpack(a, A, ta), bv = unpack(b, B, !tb); /* [m,k], [n,k] */
         for (int64_t c = 0; c < d.cols; c++)
             for (int64_t r = 0; r < d.rows; r++) {

@@ -17,9 +17,11 @@ static std::map<size_t, size_t> taken; /* offset -> bytes */
 static std::map<void *, size_t> pinned;
 static int open_depth;
 
+static bool guarded = true;
+
 static void guard(bool open)
 {
-    if (arena != nullptr && mprotect(arena, ARENA, open ? PROT_READ | PROT_WRITE : PROT_NONE) != 0)
+    if (arena != nullptr && guarded && mprotect(arena, ARENA, open ? PROT_READ | PROT_WRITE : PROT_NONE) != 0)
         abort();
 }
 
@@ -72,6 +74,7 @@ static std::vector<CUstream_st *> streams;
 static double now; /* milliseconds that libraries have taken, by a made-up clock */
 static cudaError_t last_error = cudaSuccess;
 static unsigned long launches;
+unsigned long emu_writes;
 
 double &emu_clock()
 {
@@ -121,6 +124,12 @@ void emu_enqueue(cudaStream_t s, work w)
 
 extern "C" {
 
+void emu_unguard() /* for tests of much memory, of which each change of rights takes its time */
+{
+    guard(true);
+    guarded = false;
+}
+
 unsigned long emu_launches() /* for tests: work put on streams so far, a graph counting as one */
 {
     return launches;
@@ -163,7 +172,7 @@ cudaError_t cudaMalloc(void **p, size_t bytes)
     if (capturing())
         return fail(cudaErrorStreamCaptureUnsupported);
     if (arena == nullptr) {
-        void *all = mmap(nullptr, ARENA, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void *all = mmap(nullptr, ARENA, guarded ? PROT_NONE : PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (all == MAP_FAILED)
             abort();
         arena = (char *)all;
@@ -226,6 +235,18 @@ cudaError_t cudaFreeHost(void *p)
     return cudaSuccess;
 }
 
+cudaError_t cudaHostRegister(void *p, size_t bytes, unsigned)
+{
+    pinned[p] = bytes;
+    return cudaSuccess;
+}
+
+cudaError_t cudaHostUnregister(void *p)
+{
+    cudaDeviceSynchronize();
+    return pinned.erase(p) > 0 ? cudaSuccess : fail(cudaErrorHostMemoryNotRegistered);
+}
+
 static bool is_pinned(const void *p)
 {
     for (const auto &t : pinned)
@@ -248,17 +269,17 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcp
     if (n > 0 && (on_device(to) != to_device || on_device(from) != from_device))
         return fail(cudaErrorInvalidValue);
     if ((to_device && from_device) || is_pinned(to_device ? from : to)) {
-        emu_enqueue(s, [=] { memmove(to, from, n); });
+        emu_enqueue(s, [=] { emu_writes++, memmove(to, from, n); });
         return cudaSuccess;
     }
     if (s->capture != nullptr) /* pageable memory in a graph: what is there at replay is not what the caller means */
         return fail(cudaErrorStreamCaptureUnsupported);
     if (to_device) {
         std::vector<char> copy((const char *)from, (const char *)from + n);
-        emu_enqueue(s, [=] { memcpy(to, copy.data(), n); });
+        emu_enqueue(s, [=] { emu_writes++, memcpy(to, copy.data(), n); });
         return cudaSuccess;
     }
-    emu_enqueue(s, [=] { memcpy(to, from, n); });
+    emu_enqueue(s, [=] { emu_writes++, memcpy(to, from, n); });
     return cudaStreamSynchronize(s);
 }
 
@@ -266,7 +287,7 @@ cudaError_t cudaMemsetAsync(void *p, int v, size_t n, cudaStream_t s)
 {
     if (n > 0 && !on_device(p))
         return fail(cudaErrorInvalidValue);
-    emu_enqueue(s, [=] { memset(p, v, n); });
+    emu_enqueue(s, [=] { emu_writes++, memset(p, v, n); });
     return cudaSuccess;
 }
 

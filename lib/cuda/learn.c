@@ -1,0 +1,226 @@
+/* A device that trains by itself: losses, optimizer and teacher without the host, and the whole of a step as one CUDA graph. */
+#include "cuda/ops.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+#include "cuda/board.h"
+#include "cuda/device.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { RECORDS = 4 };
+static const float FIRST_SCALE = 65536; /* torch.cuda.amp.GradScaler's */
+
+struct tw_learn {
+    tw_dev *dev;
+    tw_learn_config c;       /* without its arrays */
+    tw_loss_memory loss;
+    void *block;             /* all device memory below, and the loss's */
+    tw_update_tensor *tensor;
+    tw_update_chunk *chunk;
+    double *sums, *partial;
+    int chunks;
+    tw_learn_numbers *numbers; /* pinned host memory */
+    tw_learn_results *results;
+    int32_t *largest;
+    cudaGraphExec_t record[RECORDS];
+    unsigned long moved[RECORDS]; /* the device's count when it was recorded */
+};
+
+/* Carves pieces of a block; without one, adds up what they need. */
+typedef struct {
+    char *block;
+    size_t at;
+} carver;
+
+static void *carve(carver *c, size_t n, size_t size)
+{
+    void *p = c->block == NULL ? NULL : c->block + c->at;
+    c->at += (n * size + 255) / 256 * 256;
+    return p;
+}
+
+static void place(tw_learn *l, carver *c)
+{
+    tw_loss_memory *m = &l->loss;
+    const size_t V = (size_t)m->V, B = (size_t)m->B, K = (size_t)m->K, blocks = (V * K + 255) / 256;
+    m->board = carve(c, 1, sizeof *m->board);
+    m->row = carve(c, V * B, sizeof *m->row);
+    m->taught = carve(c, 2 * B, sizeof *m->taught);
+    m->mean = carve(c, V * K, sizeof *m->mean);
+    m->dmean = carve(c, V * K, sizeof *m->dmean);
+    m->part = carve(c, 2 * B + blocks, sizeof *m->part);
+    m->spread = carve(c, V * B + K, sizeof *m->spread);
+    m->largest = carve(c, 2 * B, sizeof *m->largest);
+    m->confidence = carve(c, B, sizeof *m->confidence);
+    m->label = carve(c, 2 * B, sizeof *m->label);
+    l->tensor = carve(c, (size_t)l->c.tensors, sizeof *l->tensor);
+    l->chunk = carve(c, (size_t)l->chunks, sizeof *l->chunk);
+    l->sums = carve(c, 2 * (size_t)l->c.tensors, sizeof *l->sums);
+    l->partial = carve(c, 2 * (size_t)l->chunks, sizeof *l->partial);
+}
+
+static int count_chunks(const tw_learn_config *c)
+{
+    int64_t n = 0;
+    for (int i = 0; i < c->tensors; i++)
+        n += ((int64_t)c->tensor[i].n + TW_CHUNK - 1) / TW_CHUNK;
+    return (int)n;
+}
+
+/* The tables of tensors and of their chunks, to the device. */
+static int upload_tensors(tw_learn *l, const tw_learn_config *c)
+{
+    tw_update_tensor *t = tw_calloc((size_t)c->tensors, sizeof *t);
+    tw_update_chunk *chunk = tw_calloc((size_t)l->chunks, sizeof *chunk);
+    int at = 0, rc = -1;
+    if (t == NULL || chunk == NULL)
+        goto done;
+    for (int i = 0; i < c->tensors; i++) {
+        const tw_learn_tensor *from = &c->tensor[i];
+        t[i] = (tw_update_tensor){from->w, from->g, {from->state[0], from->state[1]}, from->teacher, (int64_t)from->n, from->rate, from->decayed, at, 0};
+        for (int64_t k = 0; k < t[i].n; k += TW_CHUNK)
+            chunk[at++] = (tw_update_chunk){i, k};
+        t[i].chunks = at - t[i].first;
+    }
+    rc = tw_cuda_upload(l->dev, l->tensor, t, (size_t)c->tensors * sizeof *t);
+    if (rc == 0)
+        rc = tw_cuda_upload(l->dev, l->chunk, chunk, (size_t)l->chunks * sizeof *chunk);
+done:
+    free(t);
+    free(chunk);
+    return rc;
+}
+
+static int open_memory(tw_learn *l, const tw_learn_config *c)
+{
+    const tw_board first = {.scale = l->dev->precision == TW_F16 ? FIRST_SCALE : 1};
+    carver size = {0};
+    place(l, &size);
+    l->block = tw_dev_memory(size.at);
+    if (l->block == NULL)
+        return -1;
+    place(l, &(carver){.block = l->block});
+    if (TW_CUDA(cudaHostAlloc((void **)&l->numbers, sizeof *l->numbers, cudaHostAllocDefault)) != 0 ||
+        TW_CUDA(cudaHostAlloc((void **)&l->results, sizeof *l->results, cudaHostAllocDefault)) != 0 ||
+        TW_CUDA(cudaHostAlloc((void **)&l->largest, 2 * (size_t)c->B * sizeof *l->largest, cudaHostAllocDefault)) != 0)
+        return -1;
+    return tw_cuda_upload(l->dev, l->loss.board, &first, sizeof first) != 0 || upload_tensors(l, c) != 0 ? -1 : 0;
+}
+
+tw_learn *tw_cuda_learn_new(tw_dev *d, const tw_learn_config *c)
+{
+    if (c->V > TW_MOST_VIEWS) {
+        tw_fail("%d views: a GPU trains on %d at most", c->V, TW_MOST_VIEWS);
+        return NULL;
+    }
+    tw_learn *l = tw_calloc(1, sizeof *l);
+    if (l == NULL)
+        return NULL;
+    *l = (tw_learn){.dev = d, .c = *c, .chunks = count_chunks(c)};
+    l->c.tensor = NULL;
+    l->loss = (tw_loss_memory){.V = c->V, .B = c->B, .K = c->K, .global = (double)c->B * (double)c->ranks, .lam1 = c->lam1, .lam2 = c->lam2,
+                               .tau = c->tau};
+    if (open_memory(l, c) == 0) {
+        d->step = &l->loss.board->in.number;
+        return l;
+    }
+    tw_cuda_learn_free(l);
+    return NULL;
+}
+
+void tw_cuda_learn_free(tw_learn *l)
+{
+    if (l == NULL)
+        return;
+    l->dev->step = NULL;
+    cudaStreamSynchronize(l->dev->stream);
+    for (int i = 0; i < RECORDS; i++)
+        if (l->record[i] != NULL)
+            cudaGraphExecDestroy(l->record[i]);
+    cudaFree(l->block);
+    cudaFreeHost(l->numbers);
+    cudaFreeHost(l->results);
+    cudaFreeHost(l->largest);
+    free(l);
+}
+
+int tw_cuda_learn_begin(tw_learn *l, const tw_learn_numbers *n)
+{
+    *l->numbers = *n; /* read by the copy: the step before is over, its results were waited for */
+    return TW_CUDA(cudaMemcpyAsync(&l->loss.board->in, l->numbers, sizeof *n, cudaMemcpyHostToDevice, l->dev->stream));
+}
+
+static int twist(tw_learn *l, void *dlogits, const void *logits, const void *teacher)
+{
+    const tw_loss_memory *m = &l->loss;
+    const tw_dtype t = l->dev->precision;
+    const cudaStream_t s = l->dev->stream;
+    if (tw_launch_column_sums(m, logits, t, s) != 0 || tw_dev_sum(l->dev, m->mean, (size_t)m->V * (size_t)m->K) != 0 ||
+        tw_launch_diversity(m, teacher != NULL, s) != 0 || tw_launch_twist(m, dlogits, logits, teacher, t, s) != 0 ||
+        tw_dev_sum(l->dev, m->board->sums, 2) != 0)
+        return -1;
+    return tw_launch_twist_terms(m, teacher != NULL, s);
+}
+
+int tw_cuda_learn_loss(tw_learn *l, void *dlogits, const void *logits, const void *raw, const void *teacher, bool self_label)
+{
+    const tw_loss_memory *m = &l->loss;
+    const tw_dtype t = l->dev->precision;
+    const cudaStream_t s = l->dev->stream;
+    if (tw_launch_spread(m, logits, false, t, s) != 0 || (raw != NULL && tw_launch_spread(m, raw, true, t, s) != 0))
+        return -1;
+    if (tw_launch_rows(m->row, logits, (int64_t)m->V * m->B, m->K, m->tau, t, s) != 0)
+        return -1;
+    if (teacher != NULL && tw_launch_rows(m->taught, teacher, 2 * (int64_t)m->B, m->K, 1, t, s) != 0)
+        return -1;
+    return self_label ? tw_launch_selflabel(m, dlogits, logits, teacher != NULL, t, s) : twist(l, dlogits, logits, teacher);
+}
+
+int tw_cuda_learn_update(tw_learn *l)
+{
+    tw_board *board = l->loss.board;
+    const cudaStream_t s = l->dev->stream;
+    if (tw_launch_norms(board, l->sums, l->partial, l->tensor, l->c.tensors, l->chunk, l->chunks, l->c.optim == TW_LEARN_LARS, l->c.clip_norm,
+                        l->dev->precision == TW_F16, s) != 0)
+        return -1;
+    return tw_launch_update(board, l->sums, l->tensor, l->chunk, l->chunks, l->c.optim, s);
+}
+
+int tw_cuda_learn_results(tw_learn *l, tw_learn_results *r, int32_t *largest)
+{
+    const cudaStream_t s = l->dev->stream;
+    const size_t rows = 2 * (size_t)l->c.B;
+    if (tw_launch_largest(&l->loss, s) != 0 ||
+        TW_CUDA(cudaMemcpyAsync(l->results, &l->loss.board->out, sizeof *r, cudaMemcpyDeviceToHost, s)) != 0 ||
+        TW_CUDA(cudaMemcpyAsync(l->largest, l->loss.largest, rows * sizeof *largest, cudaMemcpyDeviceToHost, s)) != 0 ||
+        TW_CUDA(cudaStreamSynchronize(s)) != 0)
+        return -1;
+    *r = *l->results;
+    memcpy(largest, l->largest, rows * sizeof *largest);
+    return 0;
+}
+
+int tw_cuda_learn_record(tw_learn *l, int i, bool begin)
+{
+    cudaGraph_t graph = NULL;
+    if (begin)
+        return TW_CUDA(cudaStreamBeginCapture(l->dev->stream, cudaStreamCaptureModeThreadLocal));
+    if (TW_CUDA(cudaStreamEndCapture(l->dev->stream, &graph)) != 0)
+        return -1;
+    if (l->record[i] != NULL)
+        cudaGraphExecDestroy(l->record[i]);
+    l->record[i] = NULL;
+    const int rc = TW_CUDA(cudaGraphInstantiateWithFlags(&l->record[i], graph, 0));
+    cudaGraphDestroy(graph);
+    l->moved[i] = l->dev->moved;
+    return rc;
+}
+
+int tw_cuda_learn_play(tw_learn *l, int i)
+{
+    if (l->record[i] == NULL || l->moved[i] != l->dev->moved)
+        return 0;
+    return TW_CUDA(cudaGraphLaunch(l->record[i], l->dev->stream)) == 0 ? 1 : -1;
+}

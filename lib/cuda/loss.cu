@@ -1,0 +1,346 @@
+/* The TWIST loss and its gradient over [V*B,K] logits, read four times and written once; probabilities exist in registers only.
+ * What is derived is in train/loss.c, whose formulas (nn/formula.h) these are. Sums are in an order that depends on the shape only. */
+#include "cuda/kernel.h"
+
+#include "cuda/board.h"
+#include "nn/formula.h"
+
+/* Kernels. */
+
+/* A row a block: its maximum, then the sums of exponentials. */
+template <typename T> static __global__ void row_stats(tw_row_stats *row, const T *f, int K, float warm)
+{
+    __shared__ float top[TW_BLOCK];
+    __shared__ int place[TW_BLOCK];
+    const T *x = f + (int64_t)blockIdx.x * K;
+    const int t = (int)threadIdx.x;
+    float most = -INFINITY;
+    int where = K;
+    for (int k = t; k < K; k += TW_BLOCK) {
+        const float v = tw_widen(x[k]);
+        if (v > most || where == K) {
+            most = v;
+            where = k;
+        }
+    }
+    top[t] = most;
+    place[t] = where;
+    for (int half = TW_BLOCK / 2; half > 0; half /= 2) {
+        __syncthreads();
+        if (t < half && (top[t + half] > top[t] || (top[t + half] == top[t] && place[t + half] < place[t]))) {
+            top[t] = top[t + half];
+            place[t] = place[t + half];
+        }
+    }
+    __syncthreads();
+    most = top[0];
+    double sum = 0, sum_warm = 0;
+    for (int k = t; k < K; k += TW_BLOCK) {
+        const float v = tw_widen(x[k]) - most;
+        sum += (double)expf(v);
+        if (warm != 1)
+            sum_warm += (double)expf(v * warm);
+    }
+    sum = tw_block_sum(sum);
+    if (warm != 1)
+        sum_warm = tw_block_sum(sum_warm);
+    if (t == 0)
+        row[blockIdx.x] = {most, (float)(1 / sum), (float)(1 / (warm != 1 ? sum_warm : sum)), place[0]};
+}
+
+/* The deviation of each row into spread [rows], a row a block; then of each column into spread [K] after them. */
+template <typename T> static __global__ void row_spread(double *spread, const T *x, int K)
+{
+    double s = 0, q = 0;
+    for (int k = (int)threadIdx.x; k < K; k += TW_BLOCK) {
+        const double v = (double)tw_widen(x[(int64_t)blockIdx.x * K + k]);
+        s += v;
+        q += v * v;
+    }
+    s = tw_block_sum(s);
+    q = tw_block_sum(q);
+    if (threadIdx.x == 0)
+        spread[blockIdx.x] = tw_deviation(s, q, K);
+}
+
+template <typename T> static __global__ void column_spread(double *spread, const T *x, int rows, int K)
+{
+    const int k = (int)TW_GRID_FROM;
+    double s = 0, q = 0;
+    for (int r = 0; k < K && r < rows; r++) {
+        const double v = (double)tw_widen(x[(int64_t)r * K + k]);
+        s += v;
+        q += v * v;
+    }
+    if (k < K)
+        spread[rows + k] = tw_deviation(s, q, rows);
+}
+
+/* The means of n and of m numbers. */
+static __global__ void mean_spread(double *of_rows, double *of_columns, const double *spread, int n, int m)
+{
+    double a = 0, b = 0;
+    for (int i = (int)threadIdx.x; i < n; i += TW_BLOCK)
+        a += spread[i];
+    for (int i = (int)threadIdx.x; i < m; i += TW_BLOCK)
+        b += spread[n + i];
+    a = tw_block_sum(a);
+    b = tw_block_sum(b);
+    if (threadIdx.x == 0) {
+        *of_rows = a / n;
+        *of_columns = b / m;
+    }
+}
+
+static __global__ void take_largest(tw_loss_memory m)
+{
+    const int i = (int)TW_GRID_FROM;
+    if (i < 2 * m.B)
+        m.largest[i] = m.row[i].where;
+}
+
+/* mean [V,K] = sums over the batch of s. */
+template <typename T> static __global__ void column_sums(tw_loss_memory m, const T *f, float warm)
+{
+    const int64_t i = TW_GRID_FROM;
+    if (i >= (int64_t)m.V * m.K)
+        return;
+    const int64_t v = i / m.K, k = i % m.K;
+    double sum = 0;
+    for (int64_t b = 0; b < m.B; b++) {
+        const tw_row_stats r = m.row[v * m.B + b];
+        sum += (double)(expf((tw_widen(f[(v * m.B + b) * m.K + k]) - r.most) * warm) * r.inverse_tau);
+    }
+    m.mean[i] = sum;
+}
+
+/* dmean, and a block's part of he. */
+static __global__ void diversity(tw_loss_memory m, bool taught)
+{
+    const int64_t i = TW_GRID_FROM;
+    double he = 0;
+    if (i < (int64_t)m.V * m.K) {
+        const double mean = m.mean[i] / m.global, log_m = log(mean + (double)TW_LOSS_EPS);
+        const double weight = tw_view_weight((int)(i / m.K), m.V, taught);
+        he = -weight * mean * log_m;
+        m.dmean[i] = (float)(m.lam2 * weight / m.global * tw_mean_entropy_slope(mean, log_m));
+    }
+    he = tw_block_sum(he);
+    if (threadIdx.x == 0)
+        m.part[2 * m.B + blockIdx.x] = he;
+}
+
+/* All views of one class of one sample. */
+template <int MOST> struct views {
+    float p[MOST], log_p[MOST], s[MOST];
+    float sum, sum_log, t[2];
+};
+
+template <typename T, int MOST>
+static __device__ inline void read_views(views<MOST> *x, const tw_loss_memory &m, const T *f, const T *taught, int b, int k, float warm)
+{
+    x->sum = x->sum_log = 0;
+#pragma unroll
+    for (int v = 0; v < MOST; v++) {
+        if (v >= m.V)
+            break;
+        const tw_row_stats r = m.row[(int64_t)v * m.B + b];
+        const float d = tw_widen(f[((int64_t)v * m.B + b) * m.K + k]) - r.most;
+        x->p[v] = expf(d) * r.inverse;
+        x->log_p[v] = logf(x->p[v] + TW_LOSS_EPS);
+        x->s[v] = warm == 1 ? x->p[v] : expf(d * warm) * r.inverse_tau;
+        x->sum += x->p[v];
+        x->sum_log += x->log_p[v];
+    }
+    for (int v = 0; taught != NULL && v < 2; v++) {
+        const tw_row_stats r = m.taught[(int64_t)v * m.B + b];
+        x->t[v] = expf(tw_widen(taught[((int64_t)v * m.B + b) * m.K + k]) - r.most) * r.inverse;
+    }
+}
+
+/* The derivatives by p (of the divergences) and by s (of the entropies) of view v. */
+template <int MOST>
+static __device__ inline void slopes(float *by_p, float *by_s, const views<MOST> &x, const tw_loss_memory &m, int v, int k, float kl_scale,
+                                     bool taught, float warm)
+{
+    const double share = tw_view_weight(v, m.V, taught);
+    const float eh_scale = (float)(share * (1 + m.lam1) / m.global);
+    if (taught)
+        *by_p = -((v == 0 ? 0 : kl_scale) * x.t[0] + (v == 1 ? 0 : kl_scale) * x.t[1]) / (x.p[v] + TW_LOSS_EPS);
+    else if (MOST == 2 || v < 2)
+        *by_p = kl_scale * tw_pairs_slope_first((float)m.V, x.p[v], x.log_p[v], x.sum, x.sum_log);
+    else
+        *by_p = kl_scale * tw_pairs_slope_other(x.p[v], x.log_p[v], x.p[0], x.p[1], x.log_p[0], x.log_p[1]);
+    const float log_s = warm == 1 ? x.log_p[v] : logf(x.s[v] + TW_LOSS_EPS);
+    *by_s = m.dmean[(int64_t)v * m.K + k] - eh_scale * tw_entropy_slope(x.s[v], log_s);
+}
+
+/* The divergences of one class, and its part of the entropies. */
+template <int MOST>
+static __device__ inline void terms_of(double *kl, double *eh, const views<MOST> &x, const tw_loss_memory &m, bool taught, float warm)
+{
+#pragma unroll
+    for (int v = 0; v < MOST; v++) {
+        if (v >= m.V)
+            break;
+        const float log_s = warm == 1 ? x.log_p[v] : logf(x.s[v] + TW_LOSS_EPS);
+        *eh -= tw_view_weight(v, m.V, taught) * (double)(x.s[v] * log_s);
+        if (taught) {
+            *kl -= (double)((v == 0 ? 0 : x.t[0]) + (v == 1 ? 0 : x.t[1])) * (double)x.log_p[v];
+            continue;
+        }
+        if (v > 0)
+            *kl += (double)((x.p[0] - x.p[v]) * (x.log_p[0] - x.log_p[v]));
+        if (v > 1)
+            *kl += (double)((x.p[1] - x.p[v]) * (x.log_p[1] - x.log_p[v]));
+    }
+    for (int v = 0; taught && v < 2; v++)
+        *kl += (m.V - 1) * (double)x.t[v] * (double)logf(x.t[v] + TW_LOSS_EPS);
+}
+
+/* A sample a block, all its views: <p, dp> and <s, ds> first, then the gradient through both softmaxes. */
+template <typename T, int MOST> static __global__ void twist(tw_loss_memory m, T *d, const T *f, const T *taught, float warm)
+{
+    const int b = (int)blockIdx.x;
+    const bool has_teacher = taught != NULL;
+    const float kl_scale = (float)(1 / (tw_divergences(m.V, has_teacher) * m.global)), scale = m.board->scale;
+    double kl = 0, eh = 0, dot_p[MOST] = {0}, dot_s[MOST] = {0};
+    for (int k = (int)threadIdx.x; k < m.K; k += TW_BLOCK) {
+        views<MOST> x;
+        read_views<T, MOST>(&x, m, f, taught, b, k, warm);
+        terms_of<MOST>(&kl, &eh, x, m, has_teacher, warm);
+#pragma unroll
+        for (int v = 0; v < MOST; v++) {
+            if (v >= m.V)
+                break;
+            float by_p, by_s;
+            slopes<MOST>(&by_p, &by_s, x, m, v, k, kl_scale, has_teacher, warm);
+            dot_p[v] += (double)(x.p[v] * by_p);
+            dot_s[v] += (double)(x.s[v] * by_s);
+        }
+    }
+    kl = tw_block_sum(kl);
+    eh = tw_block_sum(eh);
+#pragma unroll
+    for (int v = 0; v < MOST; v++) {
+        if (v >= m.V)
+            break;
+        dot_p[v] = tw_block_sum(dot_p[v]);
+        dot_s[v] = tw_block_sum(dot_s[v]);
+    }
+    if (threadIdx.x == 0) {
+        m.part[2 * b] = kl;
+        m.part[2 * b + 1] = eh;
+    }
+    for (int k = (int)threadIdx.x; k < m.K; k += TW_BLOCK) {
+        views<MOST> x;
+        read_views<T, MOST>(&x, m, f, taught, b, k, warm);
+#pragma unroll
+        for (int v = 0; v < MOST; v++) {
+            if (v >= m.V)
+                break;
+            float by_p, by_s;
+            slopes<MOST>(&by_p, &by_s, x, m, v, k, kl_scale, has_teacher, warm);
+            const float g = x.p[v] * (by_p - (float)dot_p[v]) + warm * x.s[v] * (by_s - (float)dot_s[v]);
+            d[((int64_t)v * m.B + b) * m.K + k] = tw_narrow<T>(g * scale);
+        }
+    }
+}
+
+/* kl and eh of this rank's samples; he, which is everybody's. */
+static __global__ void add_samples(tw_loss_memory m, int blocks)
+{
+    double kl = 0, eh = 0, he = 0;
+    for (int b = (int)threadIdx.x; b < m.B; b += TW_BLOCK) {
+        kl += m.part[2 * b];
+        eh += m.part[2 * b + 1];
+    }
+    for (int i = (int)threadIdx.x; i < blocks; i += TW_BLOCK)
+        he += m.part[2 * m.B + i];
+    kl = tw_block_sum(kl);
+    eh = tw_block_sum(eh);
+    he = tw_block_sum(he);
+    if (threadIdx.x == 0) {
+        m.board->sums[0] = kl;
+        m.board->sums[1] = eh;
+        m.board->out.he = he;
+    }
+}
+
+static __global__ void finish_terms(tw_loss_memory m, bool taught)
+{
+    tw_learn_results *r = &m.board->out;
+    r->kl = m.board->sums[0] / (tw_divergences(m.V, taught) * m.global);
+    r->eh = m.board->sums[1] / m.global;
+    r->loss = r->kl + (1 + m.lam1) * r->eh - m.lam2 * r->he;
+}
+
+/* Launchers. */
+
+static float warmth(const tw_loss_memory *m)
+{
+    return (float)(1 / m->tau);
+}
+
+static int diversity_blocks(const tw_loss_memory *m)
+{
+    return (int)tw_pieces((int64_t)m->V * m->K, TW_BLOCK);
+}
+
+int tw_launch_rows(tw_row_stats *row, const void *f, int64_t rows, int K, double tau, tw_dtype t, cudaStream_t stream)
+{
+    TW_BY_TYPE(t, TW_LAUNCH_BLOCK((row_stats<T>), (unsigned)rows, TW_BLOCK, stream, row, (const T *)f, K, (float)(1 / tau)));
+    return TW_LAUNCHED("rows of logits");
+}
+
+int tw_launch_spread(const tw_loss_memory *m, const void *x, bool raw, tw_dtype t, cudaStream_t stream)
+{
+    const int rows = m->V * m->B;
+    tw_learn_results *r = &m->board->out;
+    TW_BY_TYPE(t, TW_LAUNCH_BLOCK((row_spread<T>), (unsigned)rows, TW_BLOCK, stream, m->spread, (const T *)x, m->K));
+    TW_BY_TYPE(t, TW_LAUNCH((column_spread<T>), (unsigned)tw_pieces(m->K, TW_BLOCK), TW_BLOCK, stream, m->spread, (const T *)x, rows, m->K));
+    TW_LAUNCH_BLOCK(mean_spread, 1, TW_BLOCK, stream, raw ? &r->raw_row_std : &r->row_std, raw ? &r->raw_column_std : &r->column_std, m->spread,
+                    rows, m->K);
+    return TW_LAUNCHED("spread of logits");
+}
+
+int tw_launch_largest(const tw_loss_memory *m, cudaStream_t stream)
+{
+    TW_LAUNCH(take_largest, (unsigned)tw_pieces(2 * m->B, TW_BLOCK), TW_BLOCK, stream, *m);
+    return TW_LAUNCHED("largest logits");
+}
+
+int tw_launch_column_sums(const tw_loss_memory *m, const void *f, tw_dtype t, cudaStream_t stream)
+{
+    TW_BY_TYPE(t, TW_LAUNCH((column_sums<T>), (unsigned)diversity_blocks(m), TW_BLOCK, stream, *m, (const T *)f, warmth(m)));
+    return TW_LAUNCHED("means of probabilities");
+}
+
+int tw_launch_diversity(const tw_loss_memory *m, bool taught, cudaStream_t stream)
+{
+    TW_LAUNCH_BLOCK(diversity, (unsigned)diversity_blocks(m), TW_BLOCK, stream, *m, taught);
+    return TW_LAUNCHED("diversity");
+}
+
+#define LAUNCH_TWIST(most)                                                                                                   \
+    TW_BY_TYPE(t, TW_LAUNCH_BLOCK((twist<T, most>), (unsigned)m->B, TW_BLOCK, stream, *m, (T *)d, (const T *)f, (const T *)taught, warmth(m)))
+
+int tw_launch_twist(const tw_loss_memory *m, void *d, const void *f, const void *taught, tw_dtype t, cudaStream_t stream)
+{
+    if (m->V <= 2)
+        LAUNCH_TWIST(2);
+    else if (m->V <= 8)
+        LAUNCH_TWIST(8);
+    else
+        LAUNCH_TWIST(TW_MOST_VIEWS);
+    if (TW_LAUNCHED("TWIST loss") != 0)
+        return -1;
+    TW_LAUNCH_BLOCK(add_samples, 1, TW_BLOCK, stream, *m, diversity_blocks(m));
+    return TW_LAUNCHED("TWIST loss");
+}
+
+int tw_launch_twist_terms(const tw_loss_memory *m, bool taught, cudaStream_t stream)
+{
+    TW_LAUNCH(finish_terms, 1, 1, stream, *m, taught);
+    return TW_LAUNCHED("terms of the loss");
+}

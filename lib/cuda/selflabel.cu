@@ -1,0 +1,90 @@
+/* The loss of self-labeling and its gradient: see train/selflabel.c. */
+#include "cuda/kernel.h"
+
+#include "cuda/board.h"
+
+/* Kernels. */
+
+/* What each sample's views 0 and 1 (or the teacher's) say; `of` [2*B]. */
+static __global__ void anchors(tw_loss_memory m, const tw_row_stats *of)
+{
+    const int b = (int)TW_GRID_FROM;
+    if (b >= m.B)
+        return;
+    const tw_row_stats a = of[b], c = of[m.B + b];
+    const bool second = c.inverse > a.inverse; /* the largest probability is exp(0) / sum */
+    m.confidence[b] = second ? c.inverse : a.inverse;
+    m.label[b] = second ? c.where : a.where;
+    m.label[m.B + b] = second ? 1 : 0;
+}
+
+/* The threshold: the value at rank floor(q B), the largest first; then how many are above it. One block. */
+static __global__ void select(tw_loss_memory m)
+{
+    __shared__ float threshold;
+    const double q = m.board->in.quantile;
+    int rank = (int)floor(q * m.B);
+    rank = rank < m.B ? rank : m.B - 1;
+    if (threadIdx.x == 0)
+        threshold = (float)m.board->in.threshold;
+    __syncthreads();
+    for (int b = (int)threadIdx.x; q > 0 && b < m.B; b += TW_BLOCK) {
+        int above = 0, equal = 0;
+        for (int i = 0; i < m.B; i++) {
+            above += m.confidence[i] > m.confidence[b];
+            equal += m.confidence[i] == m.confidence[b];
+        }
+        if (above <= rank && rank < above + equal)
+            threshold = m.confidence[b]; /* equal ones write the same */
+    }
+    __syncthreads();
+    double selected = 0;
+    for (int b = (int)threadIdx.x; b < m.B; b += TW_BLOCK)
+        selected += m.confidence[b] > threshold;
+    selected = tw_block_sum(selected);
+    if (threadIdx.x == 0) {
+        m.board->out.threshold = (double)threshold;
+        m.board->out.selected = (int64_t)selected;
+    }
+}
+
+/* A row a block: zeros, or the cross-entropy of the row and its sample's label. part [V*B]. */
+template <typename T> static __global__ void cross_entropies(tw_loss_memory m, T *d, const T *f)
+{
+    const int v = (int)blockIdx.x / m.B, b = (int)blockIdx.x % m.B, label = m.label[b];
+    const int64_t at = (int64_t)blockIdx.x * m.K, selected = m.board->out.selected;
+    const bool none = v == m.label[m.B + b] || !(m.confidence[b] > (float)m.board->out.threshold);
+    const double share = selected > 0 ? 1.0 / ((double)selected * (m.V - 1)) : 0;
+    const tw_row_stats r = m.row[blockIdx.x];
+    const float scale = (float)share * m.board->scale;
+    double sum = 0;
+    for (int k = (int)threadIdx.x; k < m.K; k += TW_BLOCK) {
+        const float e = tw_widen(f[at + k]) - r.most;
+        sum += none ? 0 : exp((double)e);
+        d[at + k] = tw_narrow<T>(none ? 0 : (expf(e) * r.inverse - (k == label ? 1 : 0)) * scale);
+    }
+    sum = tw_block_sum(sum);
+    if (threadIdx.x == 0)
+        m.spread[blockIdx.x] = none ? 0 : share * (log(sum) + (double)r.most - (double)tw_widen(f[at + label]));
+}
+
+static __global__ void add_rows(tw_loss_memory m)
+{
+    double loss = 0;
+    for (int i = (int)threadIdx.x; i < m.V * m.B; i += TW_BLOCK)
+        loss += m.spread[i];
+    loss = tw_block_sum(loss);
+    if (threadIdx.x == 0)
+        m.board->out.loss = loss;
+}
+
+/* Launchers. */
+
+int tw_launch_selflabel(const tw_loss_memory *m, void *d, const void *f, bool taught, tw_dtype t, cudaStream_t stream)
+{
+    TW_LAUNCH(anchors, (unsigned)tw_pieces(m->B, TW_BLOCK), TW_BLOCK, stream, *m, taught ? m->taught : m->row);
+    TW_LAUNCH_BLOCK(select, 1, TW_BLOCK, stream, *m);
+    TW_BY_TYPE(t, TW_LAUNCH_BLOCK((cross_entropies<T>), (unsigned)(m->V * m->B), TW_BLOCK, stream, *m, (T *)d, (const T *)f));
+    TW_LAUNCH_BLOCK(add_rows, 1, TW_BLOCK, stream, *m);
+    return TW_LAUNCHED("self-labeling");
+}

@@ -1,0 +1,208 @@
+#include "train/device_step.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { MOST_PINNED = 32 };
+static const double LEAST_SCALE = 1.0 / 32768; /* an overflow below it is none of the scale's */
+
+struct tw_device_step {
+    tw_net *net;
+    const tw_backend *be;
+    tw_dev *dev;
+    tw_plan *plan;
+    tw_teacher *teacher;
+    tw_optim *optim;
+    tw_learn *learn;
+    int B;
+    bool warm[2];      /* a step of the kind (TWIST loss, self-labels) has run call by call */
+    bool bare;         /* nothing can be recorded */
+    tw_spread spread;
+    int32_t *largest;
+    size_t *bytes;     /* of each group's pictures */
+    int n_groups;
+    void *pinned[MOST_PINNED];
+    int n_pinned;
+};
+
+bool tw_device_step_suits(tw_net *net, const tw_step_options *o)
+{
+    return tw_net_backend(net)->learn_new != NULL && !o->supervised && tw_net_comm(net)->ranks == 1;
+}
+
+/* The tensors with their teachers. NULL and tw_error(). */
+static tw_learn_tensor *table(const tw_device_step *d, int *n)
+{
+    tw_learn_tensor *t = tw_calloc((size_t)tw_net_params(d->net), sizeof *t);
+    if (t == NULL)
+        return NULL;
+    *n = tw_optim_table(d->optim, t);
+    for (int i = 0, at = 0; d->teacher != NULL && i < tw_net_params(d->net); i++)
+        if (tw_net_param(d->net, i)->trained)
+            t[at++].teacher = tw_net_param(tw_teacher_network(d->teacher), i)->device;
+    return t;
+}
+
+static int open_learn(tw_device_step *d, int V, int B, const tw_step_options *o)
+{
+    static const tw_learn_optim optim[] = {[TW_LARS] = TW_LEARN_LARS, [TW_SGD] = TW_LEARN_SGD, [TW_ADAMW] = TW_LEARN_ADAMW};
+    tw_learn_config c = {.V = V, .B = B, .K = tw_net_classes(d->net), .ranks = 1, .lam1 = o->loss.lam1, .lam2 = o->loss.lam2,
+                         .tau = o->loss.tau, .clip_norm = o->clip_norm, .optim = optim[tw_optim_kind_of(d->optim)]};
+    tw_learn_tensor *t = table(d, &c.tensors);
+    if (t == NULL)
+        return -1;
+    c.tensor = t;
+    d->be->enter(d->dev);
+    d->learn = d->be->learn_new(d->dev, &c);
+    free(t);
+    return d->learn != NULL ? 0 : tw_backend_failed(d->be);
+}
+
+tw_device_step *tw_device_step_new(tw_net *net, tw_plan *plan, tw_teacher *teacher, tw_optim *optim, const tw_view_group *group, int n_groups,
+                                   int B, const tw_step_options *o)
+{
+    tw_device_step *d = tw_calloc(1, sizeof *d);
+    if (d == NULL)
+        return NULL;
+    *d = (tw_device_step){.net = net, .be = tw_net_backend(net), .dev = tw_net_device(net), .plan = plan, .teacher = teacher, .optim = optim,
+                          .n_groups = n_groups, .B = B};
+    d->largest = tw_calloc(2 * (size_t)B, sizeof *d->largest);
+    d->bytes = tw_calloc((size_t)n_groups, sizeof *d->bytes);
+    int V = 0;
+    for (int i = 0; d->bytes != NULL && i < n_groups; i++) {
+        V += group[i].n_views;
+        d->bytes[i] = (size_t)group[i].n_views * (size_t)B * (size_t)group[i].H * (size_t)group[i].W * 3;
+    }
+    if (d->largest != NULL && d->bytes != NULL && open_learn(d, V, B, o) == 0)
+        return d;
+    tw_device_step_free(d);
+    return NULL;
+}
+
+void tw_device_step_free(tw_device_step *d)
+{
+    if (d == NULL)
+        return;
+    if (d->learn != NULL)
+        d->be->learn_free(d->learn);
+    for (int i = 0; i < d->n_pinned; i++)
+        d->be->unpin(d->dev, d->pinned[i]);
+    free(d->largest);
+    free(d->bytes);
+    free(d);
+}
+
+/* The loader hands out the same few blocks again and again: each is pinned when it is first seen. */
+static bool pinned(tw_device_step *d, uint8_t *const *pictures)
+{
+    for (int i = 0; i < d->n_groups; i++) {
+        int k = 0;
+        while (k < d->n_pinned && d->pinned[k] != pictures[i])
+            k++;
+        if (k < d->n_pinned)
+            continue;
+        if (k == MOST_PINNED || d->be->pin(d->dev, pictures[i], d->bytes[i]) != 0)
+            return false;
+        d->pinned[d->n_pinned++] = pictures[i];
+    }
+    return true;
+}
+
+static int load(tw_device_step *d, uint8_t *const *pictures)
+{
+    const uint8_t *const *views = (const uint8_t *const *)pictures;
+    const bool fast = pinned(d, pictures);
+    if (tw_plan_load(d->plan, views, d->B, fast) != 0)
+        return -1;
+    return d->teacher == NULL ? 0 : tw_plan_load(tw_teacher_plan(d->teacher), views, d->B, fast);
+}
+
+/* All that is on the device from the views to the new weights. */
+static int compute(tw_device_step *d, bool self_label)
+{
+    const void *teacher = NULL;
+    if (d->teacher != NULL) {
+        if (tw_plan_run(tw_teacher_plan(d->teacher)) != 0)
+            return -1;
+        teacher = tw_plan_device_logits(tw_teacher_plan(d->teacher));
+    }
+    if (tw_plan_run(d->plan) != 0 ||
+        TW_BACKEND(d->be, d->be->learn_loss(d->learn, tw_plan_device_gradient(d->plan), tw_plan_device_logits(d->plan),
+                                            tw_plan_device_raw_logits(d->plan), teacher, self_label)) != 0)
+        return -1;
+    if (tw_net_zero_grad(d->net) != 0 || tw_plan_backward(d->plan, NULL) != 0)
+        return -1;
+    return TW_BACKEND(d->be, d->be->learn_update(d->learn));
+}
+
+/* Records what compute() does, anew. Where the device refuses, steps run call by call for good. */
+static void record(tw_device_step *d, bool self_label)
+{
+    const int i = self_label;
+    tw_net_changed(d->net); /* a played step begins with changed weights */
+    if (d->teacher != NULL)
+        tw_net_changed(tw_teacher_network(d->teacher));
+    d->bare = d->be->learn_record(d->learn, i, true) != 0;
+    if (d->bare)
+        return;
+    const int rc = compute(d, self_label);
+    d->bare = d->be->learn_record(d->learn, i, false) != 0 || rc != 0;
+}
+
+static int run(tw_device_step *d, bool self_label)
+{
+    if (d->warm[self_label] && !d->bare) {
+        int rc = d->be->learn_play(d->learn, self_label);
+        if (rc == 0) {
+            record(d, self_label);
+            rc = d->bare ? 0 : d->be->learn_play(d->learn, self_label);
+        }
+        if (rc != 0)
+            return rc > 0 ? 0 : tw_backend_failed(d->be);
+    }
+    d->warm[self_label] = true;
+    return compute(d, self_label);
+}
+
+static void count(tw_device_step *d)
+{
+    tw_plan_count(d->plan);
+    if (d->teacher != NULL)
+        tw_plan_count(tw_teacher_plan(d->teacher));
+}
+
+static void tell(tw_device_step *d, tw_step_result *r, const tw_learn_results *got, bool self_label)
+{
+    r->terms = self_label ? (tw_loss_terms){got->loss, NAN, NAN, NAN} : (tw_loss_terms){got->loss, got->kl, got->eh, got->he};
+    if (self_label)
+        r->selflabel = (tw_selflabel_terms){got->loss, got->threshold, (int)got->selected};
+    r->gradient_norm = got->gradient_norm;
+    d->spread = (tw_spread){got->raw_column_std, got->raw_row_std, got->column_std, got->row_std};
+    r->spread = &d->spread;
+    r->largest = d->largest;
+}
+
+int tw_device_step_run(tw_device_step *d, tw_step_result *r, uint8_t *const *pictures, const tw_step_plan *p)
+{
+    const tw_learn_numbers numbers = {.number = p->number, .adam = tw_optim_steps(d->optim) + 1, .lr = p->lr,
+                                      .weight_decay = p->weight_decay, .quantile = p->confidence.quantile,
+                                      .threshold = p->confidence.threshold, .keep = p->momentum};
+    tw_learn_results got;
+    d->be->enter(d->dev);
+    count(d);
+    if (TW_BACKEND(d->be, d->be->learn_begin(d->learn, &numbers)) != 0 || load(d, pictures) != 0 || run(d, p->self_label) != 0 ||
+        TW_BACKEND(d->be, d->be->learn_results(d->learn, &got, d->largest)) != 0)
+        return -1;
+    tell(d, r, &got, p->self_label);
+    if (!got.taken) {
+        r->skipped = isfinite(got.loss) && got.scale != 1 && got.scale > LEAST_SCALE;
+        return r->skipped ? 1 : 0;
+    }
+    tw_optim_took(d->optim);
+    if (d->teacher != NULL)
+        tw_net_changed(tw_teacher_network(d->teacher));
+    return 1;
+}

@@ -1,0 +1,153 @@
+/* Goal: three steps of training on the CUDA backend change the weights as three on the CPU do, in every loss and with every
+ * optimizer; what is kept on the device comes back. On a GPU, or on the emulation beside this program. */
+#include "cuda_test.h"
+
+#include "train/step.h"
+#include "train/teacher.h"
+
+enum { B = 4, CLASSES = 20, STEPS = 3 };
+
+typedef struct {
+    const char *name;
+    tw_optim_kind optim;
+    double lr, drop, clip, lam1, tau, quantile;
+    bool taught;
+    int n_groups;
+    tw_view_group group[2];
+    const char *act;
+} way;
+
+static const way ways[] = {
+    {"lars", TW_LARS, 0.2, 0, 0, 0, 1, 0, false, 1, {{2, 32, 32}}, "relu"},
+    {"admw, crops, tau, gelu, dropout, clipped", TW_ADAMW, 1e-4, 0.2, 0.5, -0.6, 0.5, 0, false, 2, {{2, 32, 32}, {2, 24, 24}}, "gelu"},
+    {"sgd, taught", TW_SGD, 1e-3, 0, 0, -0.6, 1, 0, true, 1, {{2, 32, 32}}, "relu"},
+    {"sgd, self-labels, taught", TW_SGD, 1e-3, 0, 0, 0, 1, 0.5, true, 1, {{2, 32, 32}}, "relu"},
+};
+
+static uint8_t *pictures[2];
+
+static void draw(const way *w, int step)
+{
+    tw_rng rng;
+    tw_rng_init(&rng, 9, TW_USE_VIEW, (uint64_t)step, 0, 0);
+    for (int i = 0; i < w->n_groups; i++) {
+        const size_t n = (size_t)(w->group[i].n_views * B * w->group[i].H * w->group[i].W * 3);
+        free(pictures[i]);
+        pictures[i] = malloc(n);
+        for (size_t k = 0; k < n; k++)
+            pictures[i][k] = (uint8_t)tw_rng_u32(&rng);
+    }
+}
+
+typedef struct {
+    float *first, *last, *taught; /* all weights and statistics, before and after; the teacher's */
+    size_t n;
+    double loss[STEPS], norm[STEPS];
+} outcome;
+
+static float *weights(tw_net *net, size_t *n)
+{
+    *n = 0;
+    for (int i = 0; i < tw_net_params(net); i++)
+        *n += tw_net_param(net, i)->dtype == TW_F32 ? tw_net_param(net, i)->n : 0;
+    float *all = malloc(*n * sizeof *all), *at = all;
+    CHECK(tw_net_download(net) == 0);
+    for (int i = 0; i < tw_net_params(net); i++) {
+        const tw_param *p = tw_net_param(net, i);
+        if (p->dtype != TW_F32)
+            continue;
+        memcpy(at, p->value, p->n * sizeof *at);
+        at += p->n;
+    }
+    return all;
+}
+
+static unsigned long (*launches)(void); /* of the emulation; NULL on a device */
+
+static outcome train(const char *device, tw_dtype precision, const way *w)
+{
+    const tw_net_config c = {.backbone = "resnet18", .head = true, .hid_dim = 32, .dim = CLASSES, .act = w->act, .drop = w->drop,
+                             .precision = precision, .seed = 3, .threads = 2};
+    const tw_step_options so = {.loss = {w->lam1, 1, w->tau}, .clip_norm = w->clip};
+    outcome o = {0};
+    tw_net *net = tw_net_new(device, &c);
+    CHECK(net != NULL);
+    if (net == NULL)
+        exit(test_done());
+    tw_optim *optim = tw_optim_new(net, w->optim, 1);
+    tw_net *teacher = w->taught ? tw_teacher_net(&c, net) : NULL;
+    tw_step *step = tw_step_new(net, teacher, optim, w->group, w->n_groups, B, &so);
+    CHECK(step != NULL);
+    o.first = weights(net, &o.n);
+    for (int i = 0; i < STEPS; i++) {
+        const tw_step_plan p = {.lr = w->lr * (i + 1), .weight_decay = 1e-4, .self_label = w->quantile > 0,
+                                .confidence = {.quantile = w->quantile}, .number = i, .momentum = 0.9};
+        tw_step_result r;
+        draw(w, i);
+        const unsigned long before = launches != NULL ? launches() : 0;
+        CHECK(tw_step_run(step, &r, pictures, &p) == 1);
+        if (launches != NULL && i == 2) /* one recorded piece of work, and what goes in and out */
+            CHECK(strcmp(device, "cpu") == 0 || launches() - before < 130);
+        o.loss[i] = r.terms.loss;
+        o.norm[i] = r.gradient_norm;
+    }
+    o.last = weights(net, &o.n);
+    if (teacher != NULL) {
+        o.taught = weights(teacher, &o.n);
+        CHECK(memcmp(o.first, o.taught, o.n * sizeof *o.first) != 0);
+    }
+    for (int i = 0; i < tw_net_params(net); i++)
+        if (tw_net_param(net, i)->dtype == TW_I64)
+            CHECK(*(const int64_t *)tw_net_param(net, i)->value == STEPS * (strstr(tw_net_param(net, i)->name, "backbone") != NULL ? w->n_groups : 1));
+    tw_step_free(step);
+    tw_optim_free(optim);
+    tw_net_free(teacher);
+    tw_net_free(net);
+    return o;
+}
+
+/* How far two changes are apart, in units of the first. */
+static double change_off(const float *from, const float *a, const float *b, size_t n)
+{
+    double off = 0, size = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double change = (double)a[i] - (double)from[i], other = (double)b[i] - (double)from[i];
+        off += (change - other) * (change - other);
+        size += change * change;
+    }
+    return sqrt(off / size);
+}
+
+static void three_steps(const way *w, tw_dtype precision, double tol)
+{
+    const outcome a = train("cpu", TW_F32, w), b = train("cuda", precision, w);
+    CHECK(a.n == b.n && memcmp(a.first, b.first, a.n * sizeof *a.first) == 0);
+    double off = change_off(a.first, a.last, b.last, a.n);
+    if (w->taught)
+        off = fmax(off, change_off(a.first, a.taught, b.taught, a.n));
+    printf("%s, %s: the change of three steps is off by %.2g; losses %.4f %.4f, %.4f %.4f, %.4f %.4f\n", w->name, tw_dtype_name(precision), off,
+           a.loss[0], b.loss[0], a.loss[1], b.loss[1], a.loss[2], b.loss[2]);
+    if (tw_report != NULL)
+        fprintf(tw_report, "three steps, %s\t%s\t%.3g\t%.3g\n", w->name, tw_dtype_name(precision), off, tol);
+    CHECK(off <= tol);
+    for (int i = 0; i < STEPS; i++)
+        CHECK(fabs(a.loss[i] - b.loss[i]) <= tol * fabs(a.loss[i]));
+    CHECK(fabs(a.norm[0] - b.norm[0]) <= tol * a.norm[0]);
+    free(a.first), free(a.last), free(a.taught), free(b.first), free(b.last), free(b.taught);
+}
+
+int main(int argc, char **argv)
+{
+    test_open(argc, argv);
+    const tw_backend *be = tw_backend_open("cuda");
+    if (be == NULL || be->devices() < 1)
+        test_skip("no libtwist-cuda.so with a device, nor the emulation of one");
+    launches = (unsigned long (*)(void))emulated("emu_launches");
+    void (*unguard)(void) = (void (*)(void))emulated("emu_unguard");
+    if (unguard != NULL && getenv("EMULATE_GUARDED") == NULL) /* minutes: see tests/long */
+        unguard();
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        three_steps(&ways[i], TW_F32, 0.01);
+    free(pictures[0]), free(pictures[1]);
+    return test_done();
+}
