@@ -36,7 +36,7 @@ help: ## help: this list
 
 $B/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(if $(filter lib/cpu/%,$<),-fopenmp) -c $< -o $@
+	$(CC) $(CFLAGS_ALL) $(if $(filter lib/cpu/%,$<),-fopenmp -fno-trapping-math) -c $< -o $@
 # Messages in protobuf: protoc-c writes their C, which is compiled without our warnings.
 $B/proto/%.pb-c.c $B/proto/%.pb-c.h: lib/%.proto
 	@mkdir -p $(@D)

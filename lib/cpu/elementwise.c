@@ -123,16 +123,12 @@ int tw_cpu_relu_backward(tw_dev *d, void *dx, const void *dy, const void *x, siz
     return 0;
 }
 
-TW_KERNEL float normal_cdf(float x)
-{
-    return 0.5f * (1 + tw_erf(x * 0.70710678f));
-}
-
 TW_KERNEL void gelu_any(void *restrict y, const void *restrict x, size_t from, size_t to, tw_dtype t)
 {
     for (size_t i = from; i < to; i++) {
         const float v = tw_get(x, i, t);
-        tw_put(y, i, v * normal_cdf(v), t);
+        float density;
+        tw_put(y, i, v * tw_cdf_and_density(v, &density), t);
     }
 }
 
@@ -152,8 +148,10 @@ TW_KERNEL void gelu_backward_any(void *restrict dx, const void *restrict dy, con
                                  tw_dtype t)
 {
     for (size_t i = from; i < to; i++) {
-        const float v = tw_get(x, i, t), density = 0.39894228f * tw_exp(-0.5f * v * v);
-        tw_put(dx, i, tw_get(dy, i, t) * (normal_cdf(v) + v * density), t);
+        const float v = tw_get(x, i, t);
+        float density;
+        const float cdf = tw_cdf_and_density(v, &density);
+        tw_put(dx, i, tw_get(dy, i, t) * (cdf + v * density), t);
     }
 }
 

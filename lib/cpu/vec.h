@@ -61,24 +61,19 @@ TW_KERNEL float tw_exp(float x)
     return x < -87.0f ? 0 : p * scale;
 }
 
-/* The error function to 2 units in the last place: a polynomial near 0, 1 - e^polynomial elsewhere, without branches. */
-TW_KERNEL float tw_erf(float x)
+/* The normal distribution at x, and in *density its derivative: to 1e-7, by Abramowitz and Stegun's 7.1.26, which needs the density's
+ * exponential and no other. */
+TW_KERNEL float tw_cdf_and_density(float x, float *density)
 {
-    const float t = x < 0 ? -x : x, s = x * x;
-    float far = -1.72853470e-5f * t + 3.83197126e-4f;
-    far = far * s + (-3.88396438e-3f * t + 2.42546219e-2f);
-    far = far * t - 1.06777877e-1f;
-    far = far * t - 6.34846687e-1f;
-    far = far * t - 1.28717512e-1f;
-    far = 1 - tw_exp(far * t - t);
-    far = x < 0 ? -far : far;
-    float near = -5.96761703e-4f;
-    near = near * s + 4.99119423e-3f;
-    near = near * s - 2.67681349e-2f;
-    near = near * s + 1.12819925e-1f;
-    near = near * s - 3.76125336e-1f;
-    near = near * s + 1.28379166e-1f;
-    return t > 0.927734375f ? far : near * x + x;
+    const float t = x < 0 ? -x : x, e = tw_exp(-0.5f * x * x), k = 1 / (1 + 0.23164190f * t);
+    float p = 1.061405429f;
+    p = p * k - 1.453152027f;
+    p = p * k + 1.421413741f;
+    p = p * k - 0.284496736f;
+    p = p * k + 0.254829592f;
+    const float beyond = 0.5f * p * k * e;
+    *density = 0.39894228f * e;
+    return x < 0 ? beyond : 1 - beyond;
 }
 
 /* The kernel for the type of the device: `name` is cloned from the inlined `name##_any`, whose last parameter is the type. */

@@ -64,12 +64,17 @@ static int declare_norm(tw_net *net, int block, const char *part, int C)
     return tw_declare_layer_norm(net, text, C);
 }
 
-static int add_block(tw_net *net, int i, int x, int C, int heads, double drop)
+/* A block. cls: all that is wanted is its CLS token, for which the others matter in the attention alone. */
+static int add_block(tw_net *net, int i, int x, int C, int heads, double drop, bool cls)
 {
     tw_graph *g = &net->backbone;
     int y = tw_graph_layer_norm(g, x, declare_norm(net, i, "norm1", C), C, EPS);
     y = add_linear(g, y, declare_linear(net, i, "attn.qkv", C, 3 * C), C, 3 * C);
     y = add_attention(g, y, C, heads);
+    if (cls) {
+        y = add_mean(g, y, C, 0, 1);
+        x = add_mean(g, x, C, 0, 1);
+    }
     y = add_linear(g, y, declare_linear(net, i, "attn.proj", C, C), C, C);
     x = add_residual(g, y, x, C, drop, 2 * i);
     y = tw_graph_layer_norm(g, x, declare_norm(net, i, "norm2", C), C, EPS);
@@ -114,7 +119,8 @@ int tw_build_vit(tw_net *net, const tw_vit_kind *k, const tw_net_config *c)
     tw_graph *g = &net->backbone;
     int x = add_stem(net, C, patch, c->pos_grid > 0 ? c->pos_grid : TW_VIT_PX / patch), out[TW_VIT_DEPTH];
     for (int i = 0; i < TW_VIT_DEPTH; i++)
-        out[i] = x = add_block(net, i, x, C, k->heads, c->drop_path * i / (TW_VIT_DEPTH - 1));
+        out[i] = x = add_block(net, i, x, C, k->heads, c->drop_path * i / (TW_VIT_DEPTH - 1),
+                               i == TW_VIT_DEPTH - 1 && !c->patch_mean);
     const int norm = tw_declare_layer_norm(net, "backbone.norm", C);
     int y = -1, D = 0;
     for (int i = TW_VIT_DEPTH - taken; i < TW_VIT_DEPTH; i++, D += C)
