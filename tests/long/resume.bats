@@ -1,5 +1,5 @@
 # Goal: a run killed without warning at every single step, and gone on with each time, ends in the checkpoint of a run never
-# stopped, byte for byte: multi-crop, AdamW, dropout, self-labeling in the last epoch, data by %e and %s.
+# stopped, byte for byte: multi-crop, AdamW, dropout, a teacher, self-labeling in the last epoch, data by %e and %s.
 
 setup() {
     BIN=${BIN:-$BATS_TEST_DIRNAME/../../bin}
@@ -9,7 +9,7 @@ setup() {
 
 run_on() { # DIR
     (cd "$1" && exec twist-train -q -o run --resume --save-every=1 --backbone=resnet18 --hid-dim=16 --dim=8 --batch-size=4 --epochs=3 \
-        --mme-epochs=2 --optim=admw --lr=0.05 --drop=0.1 --clip-norm=3 -j2 \
+        --mme-epochs=2 --optim=admw --lr=0.05 --drop=0.1 --clip-norm=3 --use-momentum-encoder=1 --momentum-start=0.5 -j2 \
         -i "pipe:twist-decode -q --shuffle --seed=3 --epochs=3 --start-epoch=%e --skip=%s ../pictures/train |
             twist-augment -q --aug=multicrop --size=32 --local-size=24 --local-crops-number=2 --mme-epochs=2")
 }

@@ -21,36 +21,51 @@ static bool ends(const char *name, const char *with)
     return n >= m && strcmp(name + n - m, with) == 0;
 }
 
-/* As formula.h, but the shifts of norms are 3 more: see make.py. */
-static float first_value(const tw_param *p, size_t k, int number)
+/* How a tensor begins: as in formula.h, but the shifts of norms before a ReLU are 3 more, see make.py. */
+typedef struct {
+    const tw_param *p;
+    formula_kind kind;
+    uint64_t number;
+    float shift;
+} beginning;
+
+static beginning begin(tw_net *net, int i)
 {
-    const bool linear = ends(p->name, "last_linear.bias") || ends(p->name, "head.0.bias") || ends(p->name, "head.4.bias") ||
-                        ends(p->name, "fc.bias");
-    const float v = (float)formula_value(p, formula_uniform(k, (uint64_t)number));
-    return ends(p->name, ".bias") && !linear ? v + 3 : v;
+    static const char *const unshifted[] = {"last_linear", "head.0.", "head.4.", "fc.", "backbone.blocks", "backbone.norm", "patch_embed"};
+    const tw_param *p = tw_net_param(net, i);
+    bool shifted = ends(p->name, ".bias");
+    for (size_t k = 0; k < sizeof unshifted / sizeof *unshifted; k++)
+        shifted = shifted && strstr(p->name, unshifted[k]) == NULL;
+    return (beginning){p, formula_kind_of(p), (uint64_t)i, shifted ? 3 : 0};
+}
+
+static float first_value(const beginning *b, size_t k)
+{
+    return (float)formula_of(b->kind, b->p, formula_uniform(k, b->number)) + b->shift;
 }
 
 /* act NULL: no head, a classifier of 12 classes. */
-static tw_net_config config(bool small_stem, const char *act)
+static tw_net_config config(const char *backbone, bool small_stem, const char *act)
 {
-    return (tw_net_config){.backbone = "resnet18", .small_stem = small_stem, .head = act != NULL, .hid_dim = 128, .dim = 12, .act = act,
-                           .classes = 12, .precision = TW_F32, .threads = 2};
+    return (tw_net_config){.backbone = backbone, .small_stem = small_stem, .head = act != NULL, .hid_dim = 128, .dim = 12, .act = act,
+                           .classes = 12, .precision = TW_F32, .blank = true, .threads = 2};
 }
 
-static tw_net *network(bool small_stem, const char *act)
+static tw_net *network(const char *backbone, bool small_stem, const char *act)
 {
-    const tw_net_config c = config(small_stem, act);
+    const tw_net_config c = config(backbone, small_stem, act);
     tw_net *net = tw_net_new("cpu", &c);
     for (int i = 0; net != NULL && i < tw_net_params(net); i++) {
         tw_param *p = tw_net_param(net, i);
+        const beginning b = begin(net, i);
         for (size_t k = 0; p->dtype == TW_F32 && k < p->n; k++)
-            ((float *)p->value)[k] = first_value(p, k, i);
+            ((float *)p->value)[k] = first_value(&b, k);
     }
     return net;
 }
 
 typedef struct {
-    const char *file;
+    const char *file, *backbone;
     tw_optim_kind optim;
     bool small_stem;
     const char *act;
@@ -62,21 +77,30 @@ typedef struct {
 } three;
 
 static const three cases[] = {
-    {"lars-two", TW_LARS, false, "relu", 1, {{2, 32, 32}}, 8, {0.2, 0.3, 0.25}, {1.5e-6, 1.5e-6, 1.5e-6}, 0, 0, 1, 0, {0}},
-    {"lars-crops", TW_LARS, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {0.2, 0.3, 0.25}, {1.5e-6, 1.5e-6, 1.5e-6}, 0, 0, 1, 0, {0}},
-    {"sgd-two", TW_SGD, false, "relu", 1, {{2, 32, 32}}, 8, {1e-3, 2e-3, 1.5e-3}, {1e-3, 1e-3, 1e-3}, 0, 0, 1, 0, {0}},
-    {"sgd-crops", TW_SGD, false, "gelu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {1e-3, 2e-3, 1.5e-3}, {1e-3, 1e-3, 1e-3}, 0.5, -0.6, 0.5, 0, {0}},
-    {"admw-two", TW_ADAMW, false, "relu", 1, {{2, 32, 32}}, 8, {1e-5, 2e-5, 1.5e-5}, {0.05, 0.05, 0.05}, 0, 0, 1, 0, {0}},
-    {"admw-crops", TW_ADAMW, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 8, {1e-5, 2e-5, 1.5e-5}, {0.05, 0.05, 0.05}, 3, 0, 1, 0, {0}},
-    {"selflabel", TW_SGD, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {1e-3, 2e-3, 1.5e-3}, {1e-3, 1e-3, 1e-3}, 0, 0, 1, 0.5, {0}},
-    {"small-stem", TW_SGD, true, "relu", 1, {{2, 16, 16}}, 6, {1e-3, 2e-3, 1.5e-3}, {1e-3, 1e-3, 1e-3}, 0, 0, 1, 0, {0}},
-    {"lars-clip", TW_LARS, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {0.2, 0.3, 0.25}, {1.5e-6, 1e-4, 3e-4}, 0.3, 0, 1, 0, {0}},
-    {"taught-admw", TW_ADAMW, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 8, {1e-5, 2e-5, 1.5e-5}, {0.04, 0.07, 0.12}, 0.5, -0.6, 1, 0,
+    {"lars-two", "resnet18", TW_LARS, false, "relu", 1, {{2, 32, 32}}, 8, {0.2, 0.3, 0.25}, {1.5e-6, 1.5e-6, 1.5e-6}, 0, 0, 1, 0, {0}},
+    {"lars-crops", "resnet18", TW_LARS, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {0.2, 0.3, 0.25}, {1.5e-6, 1.5e-6, 1.5e-6}, 0, 0, 1, 0, {0}},
+    {"sgd-two", "resnet18", TW_SGD, false, "relu", 1, {{2, 32, 32}}, 8, {1e-3, 2e-3, 1.5e-3}, {1e-3, 1e-3, 1e-3}, 0, 0, 1, 0, {0}},
+    {"sgd-crops", "resnet18", TW_SGD, false, "gelu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {1e-3, 2e-3, 1.5e-3}, {1e-3, 1e-3, 1e-3}, 0.5, -0.6, 0.5, 0, {0}},
+    {"admw-two", "resnet18", TW_ADAMW, false, "relu", 1, {{2, 32, 32}}, 8, {1e-5, 2e-5, 1.5e-5}, {0.05, 0.05, 0.05}, 0, 0, 1, 0, {0}},
+    {"admw-crops", "resnet18", TW_ADAMW, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 8, {1e-5, 2e-5, 1.5e-5}, {0.05, 0.05, 0.05}, 3, 0, 1, 0, {0}},
+    {"selflabel", "resnet18", TW_SGD, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {1e-3, 2e-3, 1.5e-3}, {1e-3, 1e-3, 1e-3}, 0, 0, 1, 0.5, {0}},
+    {"small-stem", "resnet18", TW_SGD, true, "relu", 1, {{2, 16, 16}}, 6, {1e-3, 2e-3, 1.5e-3}, {1e-3, 1e-3, 1e-3}, 0, 0, 1, 0, {0}},
+    {"lars-clip", "resnet18", TW_LARS, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {0.2, 0.3, 0.25}, {1.5e-6, 1e-4, 3e-4}, 0.3, 0, 1, 0, {0}},
+    {"taught-admw", "resnet18", TW_ADAMW, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 8, {1e-5, 2e-5, 1.5e-5}, {0.04, 0.07, 0.12}, 0.5, -0.6, 1, 0,
      {0.6, 0.8, 0.9}},
-    {"taught-lars", TW_LARS, false, "relu", 1, {{2, 32, 32}}, 8, {0.2, 0.3, 0.25}, {1.5e-6, 1.5e-6, 1.5e-6}, 0, -0.6, 0.5, 0, {0.6, 0.8, 0.9}},
-    {"taught-selflabel", TW_SGD, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {1e-3, 2e-3, 1.5e-3}, {1e-3, 1e-3, 1e-3}, 0, -0.6, 1, 0.5,
+    {"taught-lars", "resnet18", TW_LARS, false, "relu", 1, {{2, 32, 32}}, 8, {0.2, 0.3, 0.25}, {1.5e-6, 1.5e-6, 1.5e-6}, 0, -0.6, 0.5, 0, {0.6, 0.8, 0.9}},
+    {"taught-selflabel", "resnet18", TW_SGD, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {1e-3, 2e-3, 1.5e-3}, {1e-3, 1e-3, 1e-3}, 0, -0.6, 1, 0.5,
      {0.6, 0.8, 0.9}},
-    {"labels", TW_SGD, false, NULL, 1, {{1, 32, 32}}, 8, {1e-3, 2e-3, 1.5e-3}, {1e-3, 1e-3, 1e-3}, 0, 0, 1, 0, {0}}, /* supervised */
+    {"labels", "resnet18", TW_SGD, false, NULL, 1, {{1, 32, 32}}, 8, {1e-3, 2e-3, 1.5e-3}, {1e-3, 1e-3, 1e-3}, 0, 0, 1, 0, {0}}, /* supervised */
+    {"resnet50", "resnet50", TW_LARS, false, "relu", 2, {{2, 32, 32}, {3, 24, 24}}, 6, {0.2, 0.3, 0.25}, {1.5e-6, 1e-4, 3e-4}, 0.3, 0, 1, 0, {0}},
+    {"resnet50w2", "resnet50w2", TW_LARS, false, "relu", 1, {{2, 32, 32}}, 6, {0.2, 0.3, 0.25}, {1.5e-6, 1.5e-6, 1.5e-6}, 0, 0, 1, 0, {0}},
+    {"vit_t", "vit_t", TW_ADAMW, false, "gelu", 2, {{2, 48, 48}, {3, 32, 32}}, 6, {1e-4, 2e-4, 1.5e-4}, {0.04, 0.07, 0.12}, 0.5, 0, 1, 0, {0}},
+    {"vit_t-taught", "vit_t", TW_ADAMW, false, "relu", 2, {{2, 48, 48}, {3, 32, 32}}, 6, {1e-4, 2e-4, 1.5e-4}, {0.06, 0.06, 0.06}, 3, -0.6, 1, 0,
+     {0.6, 0.8, 0.9}},
+    {"vit_t-selflabel", "vit_t", TW_ADAMW, false, "gelu", 2, {{2, 48, 48}, {3, 32, 32}}, 6, {1e-4, 2e-4, 1.5e-4}, {0.06, 0.06, 0.06}, 0, -0.6, 1, 0.5,
+     {0.6, 0.8, 0.9}},
+    {"vit_s-taught", "vit_s", TW_LARS, false, "gelu", 2, {{2, 48, 48}, {3, 32, 32}}, 6, {0.2, 0.3, 0.25}, {1.5e-6, 1.5e-6, 1.5e-6}, 0.5, -0.6, 1, 0,
+     {0.6, 0.8, 0.9}},
 };
 
 /* Pictures of step t by formula, as make.py's: noise on tiles of 8 x 8. */
@@ -108,18 +132,19 @@ static int golden_line(FILE *f, char kind[16], char name[96], double *v)
     return n;
 }
 
-/* Adds to *off and *size the squared distance and norm of the tensor's change, by its projections. */
-static void compare_change(tw_net *net, const char *name, const double *want, double *off, double *size)
+/* Adds to *off and *size the squared distance and norm of the tensor's change, of every stride-th element, by its projections. */
+static void compare_change(tw_net *net, const char *name, size_t stride, const double *want, double *off, double *size)
 {
     for (int i = 0; i < tw_net_params(net); i++) {
         const tw_param *p = tw_net_param(net, i);
         if (strcmp(p->name, name) != 0)
             continue;
+        const beginning b = begin(net, i);
         double projection[PROJECTIONS] = {0}, distance = 0;
-        for (size_t k = 0; k < p->n; k++) {
-            const double d = (double)((const float *)p->value)[k] - (double)first_value(p, k, i);
+        for (size_t k = 0; k < p->n; k += stride) {
+            const double d = (double)((const float *)p->value)[k] - (double)first_value(&b, k);
             for (uint64_t j = 0; j < PROJECTIONS; j++)
-                projection[j] += formula_uniform(k, 5000 + j) < 0.5 ? -d : d;
+                projection[j] += formula_uniform(k / stride, 5000 + j) < 0.5 ? -d : d;
         }
         for (int j = 0; j < PROJECTIONS; j++)
             distance += (projection[j] - want[1 + j]) * (projection[j] - want[1 + j]) / PROJECTIONS;
@@ -143,9 +168,9 @@ static void three_steps(const three *c)
     uint8_t *pictures[2] = {NULL, NULL};
     snprintf(path, sizeof path, "tests/golden/train/%s.txt", c->file);
     FILE *f = fopen(path, "r");
-    tw_net *net = network(c->small_stem, c->act);
+    tw_net *net = network(c->backbone, c->small_stem, c->act);
     tw_optim *optim = net != NULL ? tw_optim_new(net, c->optim, 1) : NULL;
-    const tw_net_config like = config(c->small_stem, c->act);
+    const tw_net_config like = config(c->backbone, c->small_stem, c->act);
     tw_net *teacher = c->momentum[2] > 0 ? tw_teacher_net(&like, net) : NULL;
     const tw_step_options so = {.loss = {c->lam1, 1, c->tau}, .clip_norm = c->clip, .supervised = c->act == NULL};
     tw_step *step = optim != NULL ? tw_step_new(net, teacher, optim, c->group, c->n_groups, c->batch, &so) : NULL;
@@ -176,11 +201,14 @@ static void three_steps(const three *c)
     CHECK(golden_line(f, kind, name, v) == 3);
     for (int t = 0; t < 3; t++)
         CHECK_NEAR(norms[t] / v[t], 1, 5e-3);
-    while (golden_line(f, kind, name, v) == 1 + PROJECTIONS)
+    while (golden_line(f, kind, name, v) == 1 + PROJECTIONS) {
+        size_t stride = 1;
+        CHECK(strcmp(kind, "change") == 0 || sscanf(kind, "every%zu", &stride) == 1);
         if (strncmp(name, "teacher.", 8) == 0)
-            compare_change(teacher, name + 8, v, &taught.off, &taught.size);
+            compare_change(teacher, name + 8, stride, v, &taught.off, &taught.size);
         else
-            compare_change(net, name, v, &own.off, &own.size);
+            compare_change(net, name, stride, v, &own.off, &own.size);
+    }
     printf("%s: weights are off by %.2g of the update\n", c->file, sqrt(own.off / own.size));
     CHECK(own.size > 0 && sqrt(own.off / own.size) < 0.01);
     if (teacher != NULL) {
@@ -251,8 +279,9 @@ static bool untouched(tw_net *net)
     bool same = true;
     for (int i = 0; i < tw_net_params(net); i++) {
         const tw_param *t = tw_net_param(net, i);
+        const beginning b = begin(net, i);
         for (size_t k = 0; t->dtype == TW_F32 && k < t->n; k++)
-            same = same && ((const float *)t->value)[k] == first_value(t, k, i);
+            same = same && ((const float *)t->value)[k] == first_value(&b, k);
         same = same && (t->dtype == TW_F32 || *(const int64_t *)t->value == 0);
     }
     return same;
@@ -263,10 +292,10 @@ static void not_finite(void)
 {
     const three *c = &cases[2];
     uint8_t *pictures = tw_calloc(16 * 32 * 32 * 3, 1);
-    tw_net *net = network(false, "relu");
+    tw_net *net = network("resnet18", false, "relu");
     tw_optim *optim = tw_optim_new(net, TW_SGD, 1);
     const tw_step_options so = {.loss = {0, 1, 1}};
-    const tw_net_config like = config(false, "relu");
+    const tw_net_config like = config("resnet18", false, "relu");
     tw_net *teacher = tw_teacher_net(&like, net);
     tw_step *step = tw_step_new(net, teacher, optim, c->group, 1, 8, &so);
     const tw_step_plan p = {.lr = 1e-3, .momentum = 0.5};

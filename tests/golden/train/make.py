@@ -18,6 +18,7 @@ spec = importlib.util.spec_from_file_location("nn_make", os.path.join(HERE, ".."
 nn_make = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(nn_make)
 EPS, PROJECTIONS, HIDDEN, CLASSES = 1e-5, 8, 128, 12
+LARGE = 1 << 22  # of a tensor with more elements every n-th is looked at
 
 
 def taught_loss(logits, teacher, views, lam1, lam2, tau):
@@ -75,8 +76,8 @@ def picture(n, h, w, number):
 
 def first_value(key, shape, i):
     """As nn/make.py, but norms before a ReLU shift by 3: a unit near the kink falls on either side by rounding alone, and each that
-    does changes the gradient by a percent."""
-    linear = ("last_linear", "head.0.", "head.4.", "fc.")
+    does changes the gradient by a percent. Vision transformers have no ReLU."""
+    linear = ("last_linear", "head.0.", "head.4.", "fc.", "backbone.blocks", "backbone.norm", "patch_embed")
     shift = 3 if key.endswith("bias") and not any(name in key for name in linear) else 0
     return (nn_make.fill(key, shape, i) + shift).float().double()
 
@@ -106,8 +107,9 @@ def run(file, name, optim, groups, batch, lr, wd, clip=0, lam1=0.0, tau=1.0, qua
     before = {k: v.detach().clone().double() for k, v in net.named_parameters()}
     teacher = copy.deepcopy(net) if momentum else None
     decays = wd if isinstance(wd, tuple) else (wd,) * 3
-    decayed = [p for p in net.parameters() if p.ndim > 1]
-    rest = [p for p in net.parameters() if p.ndim <= 1]
+    skip = ("pos_embed", "cls_token")
+    decayed = [p for k, p in net.named_parameters() if p.ndim > 1 and not k.endswith(skip)]
+    rest = [p for k, p in net.named_parameters() if p.ndim <= 1 or k.endswith(skip)]
     split = [{"params": decayed, "weight_decay": decays[0]}, {"params": rest, "weight_decay": 0}]
     opt = {"lars": lambda: Lars([(True, decayed), (False, rest)]), "sgd": lambda: torch.optim.SGD(split, lr=lr[0], momentum=0.9),
            "admw": lambda: torch.optim.AdamW(split, lr=lr[0])}[optim]()
@@ -165,9 +167,11 @@ def write(file, losses, norms, change, other):
         f.write("norms - 3 " + " ".join(f"{v:.9g}" for v in norms) + "\n")
         for key in kept:
             d = change[key].numpy().ravel()
+            stride = -(-d.size // LARGE)
+            d = d[::stride]
             numbers = [np.linalg.norm(d)]
             numbers += [(d * np.where(nn_make.uniform(d.size, 5000 + j) < 0.5, -1, 1)).sum() for j in range(PROJECTIONS)]
-            f.write(f"change {key} {len(numbers)} " + " ".join(f"{v:.9g}" for v in numbers) + "\n")
+            f.write(f"{'change' if stride == 1 else f'every{stride}'} {key} {len(numbers)} " + " ".join(f"{v:.9g}" for v in numbers) + "\n")
 
 
 class Classifier(torch.nn.Module):
@@ -207,7 +211,7 @@ def finetune(file, dtype=torch.float64):
 
 
 TAUGHT = {"momentum": (0.6, 0.8, 0.9), "lam1": -0.6}
-TWO, CROPS = [(2, 32, 32)], [(2, 32, 32), (3, 24, 24)]
+TWO, CROPS, PATCHES = [(2, 32, 32)], [(2, 32, 32), (3, 24, 24)], [(2, 48, 48), (3, 32, 32)]
 CASES = [
     ("lars-two.txt", "resnet18", "lars", TWO, 8, (0.2, 0.3, 0.25), 1.5e-6, {}),
     ("lars-crops.txt", "resnet18", "lars", CROPS, 6, (0.2, 0.3, 0.25), 1.5e-6, {}),
@@ -220,6 +224,12 @@ CASES = [
     ("taught-admw.txt", "resnet18", "admw", CROPS, 8, (1e-5, 2e-5, 1.5e-5), (0.04, 0.07, 0.12), {**TAUGHT, "clip": 0.5}),
     ("taught-lars.txt", "resnet18", "lars", TWO, 8, (0.2, 0.3, 0.25), 1.5e-6, {**TAUGHT, "tau": 0.5}),
     ("taught-selflabel.txt", "resnet18", "sgd", CROPS, 6, (1e-3, 2e-3, 1.5e-3), 1e-3, {**TAUGHT, "quantile": 0.5}),
+    ("resnet50.txt", "resnet50", "lars", CROPS, 6, (0.2, 0.3, 0.25), (1.5e-6, 1e-4, 3e-4), {"clip": 0.3}),
+    ("resnet50w2.txt", "resnet50w2", "lars", TWO, 6, (0.2, 0.3, 0.25), 1.5e-6, {}),
+    ("vit_t.txt", "vit_t", "admw", PATCHES, 6, (1e-4, 2e-4, 1.5e-4), (0.04, 0.07, 0.12), {"clip": 0.5, "act": torch.nn.GELU}),
+    ("vit_t-taught.txt", "vit_t", "admw", PATCHES, 6, (1e-4, 2e-4, 1.5e-4), 0.06, {**TAUGHT, "clip": 3.0}),
+    ("vit_t-selflabel.txt", "vit_t", "admw", PATCHES, 6, (1e-4, 2e-4, 1.5e-4), 0.06, {**TAUGHT, "quantile": 0.5, "act": torch.nn.GELU}),
+    ("vit_s-taught.txt", "vit_s", "lars", PATCHES, 6, (0.2, 0.3, 0.25), 1.5e-6, {**TAUGHT, "clip": 0.5, "act": torch.nn.GELU}),
     ("small-stem.txt", "resnet18", "sgd", [(2, 16, 16)], 6, (1e-3, 2e-3, 1.5e-3), 1e-3, {"small_stem": True}),
 ]
 
