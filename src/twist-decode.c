@@ -436,9 +436,8 @@ static void open_source(struct run *r, tw_header *h)
     if (r->source == NULL)
         tw_die_error();
     const uint64_t n = tw_source_count(r->source);
-    if (tw_order_init(&r->order, n, (uint64_t)o->limit, o->shuffle, (uint64_t)o->seed, o->share.rank, o->share.ranks) != 0)
+    if (tw_order_init(&r->order, n, (uint64_t)o->limit, o->shuffle, (uint64_t)o->seed, &o->share) != 0)
         tw_die_error();
-    r->order.share = o->share;
     const int64_t count = (int64_t)tw_order_count(&r->order);
     if (o->skip > count)
         tw_die("--skip=%lld: an epoch has only %lld samples", (long long)o->skip, (long long)count);

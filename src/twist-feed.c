@@ -22,7 +22,7 @@ static const char usage[] =
     "'twist-decode -i - | twist-augment'. ENDPOINT: ipc://PATH (in a folder of mode 0700), tcp://HOST:PORT (beyond loopback: with keys)\n"
     "head:   the order of twist-decode, made by workers; the stream goes to standard output\n"
     "  --list FILE  -0, --null  --labels FILE  --listing FILE  --subset FILE  --every N  --shuffle  --seed N  --epochs N  --start-epoch N\n"
-    "  --skip N  --limit N  --shard R/W  --on-error WHAT  --max-errors N|R%  --rejects FILE  --no-history: as of twist-decode\n"
+    "  --skip N  --limit N  --shard R/W[/B]  --on-error WHAT  --max-errors N|R%  --rejects FILE  --no-history: as of twist-decode\n"
     "  -w, --work ENDPOINT    where workers come to       --local N        start N workers here (default 0), which run COMMAND\n"
     "  -o, --output FILE      instead of standard output  --root DIR       workers find the files below their root as here below DIR (.)\n"
     "      --ship             send the files themselves   --quarantine FILE  remember images that crash or hang COMMAND\n"
@@ -44,10 +44,11 @@ struct opts {
     tw_link_options link;
     tw_head_options rules;
     tw_work_options worker;
+    tw_share share;
     const char *work, *output, *root, *quarantine, *max_errors, *rejects, *shard, *metrics, *log, *command;
     bool shuffle, ship, watch, json;
     int64_t seed, epochs, start_epoch, skip, limit;
-    int on_error, rank, ranks, local, jobs, slots, window;
+    int on_error, local, jobs, slots, window;
     tw_common common;
 };
 
@@ -236,7 +237,7 @@ static void run_head(struct opts *o, const tw_strings *sources)
     tw_source *source = tw_source_open(&o->from);
     if (source == NULL)
         tw_die_error();
-    const tw_places_options po = {source, o->ship ? NULL : o->root, o->shuffle, o->seed, o->limit, o->rank, o->ranks, o->on_error};
+    const tw_places_options po = {source, o->ship ? NULL : o->root, o->shuffle, o->seed, o->limit, o->share, o->on_error};
     tw_places *places = tw_places_new(&po);
     if (places == NULL || (o->quarantine != NULL && tw_places_quarantine(places, o->quarantine) != 0) || tw_rejects_open(&rejects, o->rejects) != 0)
         tw_die_error();
@@ -246,7 +247,7 @@ static void run_head(struct opts *o, const tw_strings *sources)
     if (count == 0)
         tw_die("no samples in this shard");
     const char *history = tw_program_command();
-    const tw_header header = {.kind = TW_FILES, .samples = count, .epochs = epochs, .first_epoch = o->start_epoch, .seed = (uint64_t)o->seed,
+    const tw_header header = {.kind = TW_FILES, .samples = count, .epochs = epochs, .first_epoch = o->start_epoch, .seed = (uint64_t)o->seed, .share = o->share,
                               .n_classes = tw_source_n_classes(source), .classes = tw_source_classes(source),
                               .n_history = o->common.no_history ? 0 : 1, .history = &history};
     o->rules.window = o->window;
@@ -479,15 +480,14 @@ static void parse(struct opts *o, tw_strings *operands, int argc, char **argv)
     tw_program_start("twist-feed", argc, argv);
     tw_program_limit(cut_command(o, argc, argv));
     tw_program_options(table, sizeof table / sizeof *table, &o->common, operands, usage);
-    char end;
-    if (o->shard != NULL && (sscanf(o->shard, "%d/%d%c", &o->rank, &o->ranks, &end) != 2 || o->ranks < 1 || o->rank < 0 || o->rank >= o->ranks))
-        tw_die_usage("--shard: '%s' is not R/W with 0 <= R < W", o->shard);
+    if (o->shard != NULL && !tw_share_parse(&o->share, o->shard))
+        tw_die_usage("--shard: '%s' is not R/W or R/W/B with 0 <= R < W and B > 0", o->shard);
     o->rules.max_bytes = o->link.max_bytes;
 }
 
 int main(int argc, char **argv)
 {
-    static struct opts o = {.output = "-", .root = ".", .epochs = 1, .ranks = 1, .jobs = 1, .window = 1024, .rules = TW_HEAD_DEFAULT,
+    static struct opts o = {.output = "-", .root = ".", .epochs = 1, .share = {0, 1, 1}, .jobs = 1, .window = 1024, .rules = TW_HEAD_DEFAULT,
                             .link = {.max_bytes = (int64_t)64 << 20}, .worker = {.sample_timeout = 10, .linger = 3600}};
     tw_strings operands = {0};
     o.slots = 4 * tw_processors() + 4;

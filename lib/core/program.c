@@ -91,12 +91,10 @@ void tw_program_part(const char *part, bool quiet)
 
 static void say(const char *part, const char *fmt, va_list ap)
 {
+    char text[4096];
     tw_progress_end();
-    flockfile(stderr);
-    fprintf(stderr, "%s: %s", program.name, part);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
-    funlockfile(stderr);
+    vsnprintf(text, sizeof text, fmt, ap);
+    fprintf(stderr, "%s: %s%s\n", program.name, part, text); /* one write: other processes may be speaking too */
 }
 
 void tw_die(const char *fmt, ...)

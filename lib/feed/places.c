@@ -83,7 +83,7 @@ tw_places *tw_places_new(const tw_places_options *o)
     p->o = *o;
     p->epoch[0] = p->epoch[1] = -1;
     for (int k = 0; k < 2; k++)
-        if (tw_order_init(&p->order[k], n, (uint64_t)o->limit, o->shuffle, (uint64_t)o->seed, o->shard, o->shards) != 0)
+        if (tw_order_init(&p->order[k], n, (uint64_t)o->limit, o->shuffle, (uint64_t)o->seed, &o->share) != 0)
             goto err;
     p->count = (int64_t)tw_order_count(&p->order[0]);
     if (o->root != NULL && (p->root = absolute(o->root)) == NULL)

@@ -13,7 +13,8 @@ typedef struct {
     const char *root;         /* the folder below which workers find the files; NULL: files are shipped */
     bool shuffle;
     int64_t seed, limit;
-    int shard, shards, on_error;
+    tw_share share;
+    int on_error;
 } tw_places_options;
 
 typedef struct tw_places tw_places;

@@ -6,9 +6,9 @@
 
 #include <stdlib.h>
 
-int tw_order_init(tw_order *o, uint64_t n, uint64_t limit, bool shuffle, uint64_t seed, int shard, int shards)
+int tw_order_init(tw_order *o, uint64_t n, uint64_t limit, bool shuffle, uint64_t seed, const tw_share *share)
 {
-    *o = (tw_order){.n = n, .limit = limit == 0 || limit > n ? n : limit, .shuffle = shuffle, .seed = seed, .share = {shard, shards, 1}};
+    *o = (tw_order){.n = n, .limit = limit == 0 || limit > n ? n : limit, .shuffle = shuffle, .seed = seed, .share = *share};
     if (!shuffle)
         return 0;
     o->place = tw_calloc(n, sizeof *o->place);

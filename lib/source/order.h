@@ -16,8 +16,8 @@ typedef struct {
     uint64_t *place;    /* owned: the permutation of the epoch in hand; NULL without shuffle */
 } tw_order;
 
-/* limit 0: all of n. Its share: every shards-th place (for others: o->share.block). 0, or -1 and tw_error(). */
-int tw_order_init(tw_order *o, uint64_t n, uint64_t limit, bool shuffle, uint64_t seed, int shard, int shards);
+/* limit 0: all of n. 0, or -1 and tw_error(). */
+int tw_order_init(tw_order *o, uint64_t n, uint64_t limit, bool shuffle, uint64_t seed, const tw_share *share);
 void tw_order_fini(tw_order *o);
 
 /* Turns to an epoch, 0 .. 2^24 - 1. */

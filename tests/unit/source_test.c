@@ -184,7 +184,8 @@ static void orders(void)
 {
     tw_order all, again, part;
     int seen[N] = {0}, moved = 0, differ = 0, wrong = 0;
-    CHECK(tw_order_init(&all, N, 0, true, 7, 0, 1) == 0 && tw_order_init(&again, N, 0, true, 7, 0, 1) == 0);
+    const tw_share whole = {0, 1, 1}, every_third = {2, 3, 1};
+    CHECK(tw_order_init(&all, N, 0, true, 7, &whole) == 0 && tw_order_init(&again, N, 0, true, 7, &whole) == 0);
     CHECK(tw_order_count(&all) == N);
     tw_order_epoch(&all, 0);
     tw_order_epoch(&again, 5);
@@ -203,7 +204,8 @@ static void orders(void)
     /* four shards have the epoch among them, each every fourth place */
     uint64_t total = 0;
     for (int r = 0; r < 4; r++) {
-        CHECK(tw_order_init(&part, N, 0, true, 7, r, 4) == 0);
+        const tw_share share = {r, 4, 1};
+        CHECK(tw_order_init(&part, N, 0, true, 7, &share) == 0);
         tw_order_epoch(&part, 0);
         for (uint64_t i = 0; i < tw_order_count(&part); i++)
             wrong += tw_order_pos(&part, i) != 4 * i + (uint64_t)r || tw_order_index(&part, i) != tw_order_index(&all, 4 * i + (uint64_t)r);
@@ -211,11 +213,36 @@ static void orders(void)
         tw_order_fini(&part);
     }
     CHECK(wrong == 0 && total == N);
-    CHECK(tw_order_init(&part, N, 10, false, 7, 2, 3) == 0); /* places 2, 5, 8 of ten */
+    CHECK(tw_order_init(&part, N, 10, false, 7, &every_third) == 0); /* places 2, 5, 8 of ten */
     CHECK(tw_order_count(&part) == 3 && tw_order_index(&part, 2) == 8);
     tw_order_fini(&part);
     tw_order_fini(&all);
     tw_order_fini(&again);
+}
+
+/* Shares in blocks, against counting them out. */
+static void shares(void)
+{
+    tw_share s;
+    int wrong = 0;
+    for (int block = 1; block <= 5; block++)
+        for (int rank = 0; rank < 3; rank++) {
+            const tw_share part = {rank, 3, block};
+            int64_t mine = 0;
+            for (int64_t pos = 0; pos < 50; pos++) {
+                wrong += tw_share_before(&part, pos) != mine;
+                if (!tw_share_has(&part, pos))
+                    continue;
+                wrong += (int)(pos / block % 3) != rank || tw_share_pos(&part, mine) != pos;
+                mine++;
+            }
+        }
+    CHECK(wrong == 0);
+    CHECK(tw_share_parse(&s, "2/3") && s.rank == 2 && s.ranks == 3 && s.block == 1);
+    CHECK(tw_share_parse(&s, "0/1/64") && s.ranks == 1 && s.block == 64);
+    static const char *const bad[] = {"", "1", "3/3", "-1/3", "0/0", "0/2/0", "0/2/-1", "0/2x", "0/2/", "0/2/3x", "0/2/3/4"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK(!tw_share_parse(&s, bad[i]));
 }
 
 int main(void)
@@ -227,6 +254,7 @@ int main(void)
     subsets_and_labels();
     many_classes();
     orders();
+    shares();
     char command[64];
     snprintf(command, sizeof command, "rm -r %s", folder);
     CHECK(system(command) == 0);

@@ -1,0 +1,199 @@
+# Goal: ranks started by mpirun train as one: the same first steps whatever their number, the same bytes twice, one log; a signal stops
+# all after the same step, a rank that dies or whose stream fails ends the run within seconds and is named, and the checkpoint stands.
+
+setup_file() {
+    command -v mpirun > /dev/null || return 0
+    cd "$BATS_FILE_TMPDIR"
+    mkdir -p photos/a photos/b
+    for i in 0 1 2 3 4 5 6 7 8 9 10 11; do
+        { printf 'P6 40 40 255\n'; head -c 4800 /dev/urandom; } > photos/a/$i.ppm
+        head -c 120 /dev/urandom > row
+        { printf 'P6 40 40 255\n'; for _ in $(seq 40); do cat row; done; } > photos/b/$i.ppm
+    done
+}
+
+setup() {
+    command -v mpirun > /dev/null || skip "no mpirun"
+    BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
+    PATH=$BIN:$PATH
+    PIPELINES=$BATS_TEST_DIRNAME/../pipelines
+    PHOTOS=$BATS_FILE_TMPDIR/photos
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+    MPIRUN="mpirun --bind-to none"
+    SMALL="--backbone=resnet18 --hid-dim=16 --dim=8 --epochs=3 --optim=sgd --lr=0.005 --precision=fp32 --bunch-size=4 --threads=1"
+    cd "$BATS_TEST_TMPDIR"
+}
+
+# views BATCH [COMMAND]: each rank's input, 3 steps an epoch with 8 samples in all; COMMAND: something that it goes through.
+views() {
+    echo "pipe:twist-decode -q -j1 --shuffle --epochs=3 --start-epoch=%e --skip=%s --shard=%r/%n/$1 $PHOTOS | twist-augment -q -j1 --aug=barlow --size=32${2:+ | $2}"
+}
+
+# ranks N DIR [OPTION...]: 8 / N samples a rank, in two bunches altogether.
+ranks() {
+    local n=$1 dir=$2
+    shift 2
+    $MPIRUN -n "$n" twist-train -i "${VIEWS:-$(views $((8 / n)))}" -o "$dir" $SMALL --batch-size=$((8 / n)) "$@"
+}
+
+steps() { grep '"step":' "$1/log.jsonl"; }
+losses() { steps "$1" | sed 's/.*"loss":\([-0-9.e]*\),.*/\1/'; }
+
+# close_to FILE FILE N: the first N numbers agree to three digits.
+close_to() { paste "$1" "$2" | head -n "$3" | awk '{d = $1 - $2; if (d < 0) d = -d; if (d > 1e-3) {print; bad = 1}} END {exit bad || NR == 0}'; }
+
+# after STEPS DIR: until so many steps are logged.
+after() {
+    for _ in $(seq 1200); do
+        [ "$(grep -c '"step":' "$2/log.jsonl" 2> /dev/null)" -ge "$1" ] && return 0
+        sleep 0.05
+    done
+    return 1
+}
+
+# pid_of_rank N: of those started from this test's folder.
+pid_of_rank() {
+    local p
+    for p in /proc/[0-9]*; do
+        [ "$(readlink "$p/cwd")" = "$PWD" ] && [ "$(cat "$p/comm" 2> /dev/null)" = twist-train ] &&
+            tr '\0' '\n' < "$p/environ" 2> /dev/null | grep -qx "OMPI_COMM_WORLD_RANK=$1" && echo "${p#/proc/}" && return
+    done
+    return 1
+}
+
+@test "1, 2 and 4 ranks: the same losses, the same samples; one log, one set of files; the same bytes twice" {
+    ranks 1 one -q && ranks 2 two -q && ranks 4 four -q
+    mkdir more && (cd more && ranks 4 four -q)
+    for dir in one two four; do
+        losses $dir > $dir.losses
+        [ "$(wc -l < $dir.losses)" -eq 9 ]
+        [ "$(grep -c end_of_epoch $dir/log.jsonl)" -eq 3 ]
+    done
+    close_to one.losses two.losses 4
+    close_to one.losses four.losses 4
+    cmp four/checkpoint.safetensors more/four/checkpoint.safetensors
+    [ "$(ls four | sed 's/events.*/events/' | sort | tr '\n' ' ')" = "args.json backbone.safetensors checkpoint.safetensors events log.jsonl " ]
+    # counts over all ranks: as many labels as the epoch has samples give the same NMI at the same weights
+    [ "$(grep '"end_of_epoch":0' one/log.jsonl | sed 's/.*"classes_used":\([0-9]*\).*/\1/')" = \
+        "$(grep '"end_of_epoch":0' two/log.jsonl | sed 's/.*"classes_used":\([0-9]*\).*/\1/')" ]
+}
+
+@test "a stream with all samples is shared out; a share that is another rank's is refused" {
+    ranks 2 shards -q --max-steps=3
+    twist-decode -q --shuffle --epochs=3 "$PHOTOS" | twist-augment -q --aug=barlow --size=32 -o all.tws
+    VIEWS=all.tws ranks 2 whole -q --max-steps=3
+    cmp shards/backbone.safetensors whole/backbone.safetensors
+    twist-decode -q --shuffle --epochs=3 --shard=0/2/4 "$PHOTOS" | twist-augment -q --aug=barlow --size=32 -o first.tws
+    VIEWS=first.tws run ranks 2 other -q
+    [ "$status" -ne 0 ]
+    [[ "$output" == *"twist-train: rank 1: first.tws: has the places of shard 0/2"* ]]
+    run $MPIRUN -n 2 twist-train -o none $SMALL
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"rank 1: -i: every rank wants an input of its own"* ]]
+    run ranks 4 none --bunch-size=6
+    [ "$status" -ne 0 ]
+    [[ "$output" == *"--bunch-size=6: 4 ranks with batches of 2"* ]]
+}
+
+@test "resumed on other numbers of ranks: 2, then 1, then 4; another global batch is refused" {
+    ranks 2 run -q --resume --max-steps=2
+    ranks 1 run -q --resume --max-steps=4
+    ranks 4 run -q --resume
+    ranks 1 straight -q
+    losses run > run.losses && losses straight > straight.losses
+    [ "$(wc -l < run.losses)" -eq 9 ]
+    close_to run.losses straight.losses 5
+    run ranks 2 run --resume --batch-size=8
+    [ "$status" -ne 0 ]
+    [[ "$output" == *"--batch-size=8: on 2 ranks, where run/checkpoint.safetensors was trained with 2 on each of 4"* ]]
+}
+
+@test "SIGUSR1 to mpirun: all ranks stop after the same step, exit 75, and go on to the same weights" {
+    ranks 2 straight -q
+    ranks 2 run --resume 2> said &
+    pid=$!
+    after 2 run
+    mpirun_pid=$(pgrep -P $pid mpirun || echo $pid)
+    kill -USR1 $mpirun_pid
+    rc=0; wait $pid || rc=$?
+    cat said
+    [ $rc -eq 75 ]
+    [ "$(grep -c 'stopped by signal 10 after step' said)" -eq 1 ]
+    ranks 2 run -q --resume
+    cmp run/backbone.safetensors straight/backbone.safetensors
+}
+
+@test "a signal to one rank stops all of them" {
+    ranks 2 run --resume 2> said &
+    pid=$!
+    after 2 run
+    kill -TERM "$(pid_of_rank 1)"
+    rc=0; wait $pid || rc=$?
+    cat said
+    [ $rc -eq 75 ]
+    grep -q 'stopped by signal 15 after step' said
+}
+
+@test "a rank killed: the others end within seconds, it is named, the checkpoint stands" {
+    VIEWS="$(views 4 'sh -c "cat; sleep 100"')" # nobody comes to the end
+    ranks 2 run --save-every=1 --epochs=4 2> said &
+    pid=$!
+    after 3 run
+    kill -KILL "$(pid_of_rank 1)"
+    since=$(date +%s)
+    rc=0; wait $pid || rc=$?
+    [ $(($(date +%s) - since)) -le 10 ]
+    cat said
+    [ $rc -ne 0 ]
+    grep -q 'rank 1' said
+    ! pid_of_rank 0
+    twist-ckpt run/checkpoint.safetensors > /dev/null
+}
+
+@test "a rank whose stream is cut, or ends too early, ends the run: named, what was learned is saved" {
+    VIEWS="$(views 4 'if [ %r = 1 ]; then head -c 40000; else cat; fi')"
+    run ranks 2 cut --save-every=1000
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"twist-train: rank 1: pipe:"* ]]
+    [[ "$output" == *"cut/checkpoint.safetensors has what was learned, to step 1"* ]]
+    twist-ckpt cut/checkpoint.safetensors > /dev/null
+    VIEWS="$(views 4 'if [ %r = 1 ]; then twist-cat -q --head=20; else cat; fi')"
+    run ranks 2 short --epoch-samples=24
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"twist-train: rank 1: pipe:"*"ended after 1 of 3 epochs"* ]]
+}
+
+@test "bad pictures left out on one rank: the others keep step with it" {
+    cp -r "$PHOTOS" some && head -c 100 /dev/urandom > some/a/3.ppm
+    PHOTOS=some ranks 2 run -q --max-steps=6
+    [ "$(steps run | sed 's/.*"epoch":\([0-9]*\).*/\1/' | tr '\n' ' ')" = "0 0 1 1 2 2 " ]
+}
+
+@test "numbers that are not finite are everybody's: one message, every rank's batch is kept" {
+    run ranks 2 run --lr=1e40 --warmup-epochs=0 --save-every=1000
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [ "$(grep -c 'the step was not taken' <<< "$output")" -eq 1 ]
+    [ -s run/checkpoint.safetensors ] && [ -s run/bad-batch.tws ] && [ -s run/bad-batch.1.tws ]
+}
+
+@test "views of other sizes on one rank are refused by name" {
+    VIEWS='pipe:twist-decode -q -j1 --epochs=3 --shard=%r/%n/4 '"$PHOTOS"' | twist-augment -q -j1 --aug=barlow --size=3%r'
+    run ranks 2 run
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"twist-train: rank 1: its views are of other sizes"* ]]
+}
+
+@test "pretrain --ranks: each rank decodes its share; typed again it is complete" {
+    PRETRAIN="$PIPELINES/pretrain --data-path $PHOTOS --output_dir out --num_workers 1 --aug barlow --size 32 --ranks 2 --batch-size 4"
+    export MPIRUN
+    $PRETRAIN $SMALL -q
+    ranks 2 direct -q
+    cmp out/backbone.safetensors direct/backbone.safetensors
+    run $PRETRAIN $SMALL
+    [ "$status" -eq 0 ]
+    [ "$(grep -c 'the run is complete' <<< "$output")" -eq 1 ]
+}
