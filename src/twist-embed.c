@@ -39,7 +39,7 @@ static const char usage[] =
     "  -q, --quiet             errors only        -v, --verbose  say more\n"
     "  -h, --help              this text          -V, --version  version\n";
 
-enum { AUTO, CPU, CUDA };
+static const char *const device_names[] = {"auto", "cpu", "cuda", NULL};
 enum { PRECISION_AUTO, FP32, BF16 };
 enum { F32, F16 };
 enum { BATCHES = 2, PLANS = 4 };
@@ -83,6 +83,7 @@ struct slot {
 
 struct run {
     struct opts o;
+    const char *device;   /* "cpu" or "cuda" */
     tw_net *net;
     int K, D; /* pixels: D of the first view */
     struct slot slot[PLANS];
@@ -332,7 +333,7 @@ static int load(struct run *r, tw_net_config *c)
     if (c->head && (c->last_blocks > 1 || c->patch_mean))
         tw_die_usage("--n-last-blocks and --avgpool-patchtokens: the head takes the last CLS token alone: --output=features");
     c->blank = true;
-    r->net = tw_net_new("cpu", c);
+    r->net = tw_net_new(r->device, c);
     if (r->net == NULL || tw_network_load(r->net, f, part | TW_NETWORK_BACKBONE | (c->head ? TW_NETWORK_HEAD : 0)) != 0)
         goto err;
     r->K = c->head ? c->dim : 0;
@@ -359,12 +360,15 @@ static int open_network(struct run *r)
     tw_net_config c = {.precision = r->o.precision == BF16 ? TW_BF16 : TW_F32, .threads = r->o.threads};
     if (r->o.pixels)
         return 0;
+    r->device = tw_backend_choose(device_names[r->o.device]);
+    if (r->device == NULL)
+        return -1;
     if (r->o.random_init != NULL) {
         c.backbone = r->o.random_init;
         c.small_stem = r->o.small_stem;
         c.seed = (uint64_t)r->o.seed;
         choose_blocks(r, &c);
-        r->net = tw_net_new("cpu", &c);
+        r->net = tw_net_new(r->device, &c);
     } else if (load(r, &c) != 0) {
         return -1;
     }
@@ -514,7 +518,7 @@ static void choose_outputs(struct opts *o)
 
 static void parse(struct opts *o)
 {
-    static const char *const devices[] = {"auto", "cpu", "cuda", NULL}, *const precisions[] = {"auto", "fp32", "bf16", NULL};
+    static const char *const precisions[] = {"auto", "fp32", "bf16", NULL};
     static const char *const types[] = {"f32", "f16", NULL};
     tw_strings operands = {0};
     static const char *const parts[] = {"model", "teacher", NULL};
@@ -531,7 +535,7 @@ static void parse(struct opts *o)
         {0, "part", TW_OPT_CHOICE, &o->part, 0, 0, parts},
         {0, "pixels", TW_OPT_FLAG, &o->pixels, 0, 0, NULL},
         {0, "batch-size", TW_OPT_INT, &o->batch_size, 1, 65536, NULL},
-        {0, "device", TW_OPT_CHOICE, &o->device, 0, 0, devices},
+        {0, "device", TW_OPT_CHOICE, &o->device, 0, 0, device_names},
         {0, "precision", TW_OPT_CHOICE, &o->precision, 0, 0, precisions},
         {0, "n-last-blocks", TW_OPT_INT, &o->last_blocks, 1, TW_VIT_DEPTH, NULL},
         {0, "avgpool-patchtokens", TW_OPT_FLAG, &o->avgpool, 0, 0, NULL},
@@ -556,8 +560,6 @@ static void parse(struct opts *o)
         tw_die_usage("--output: %s has features only", o->random_init != NULL ? "--random-init" : "--pixels");
     if (o->pixels && (o->last_blocks > 0 || o->avgpool))
         tw_die_usage("--n-last-blocks and --avgpool-patchtokens are for vision transformers");
-    if (o->device == CUDA)
-        tw_die("--device=cuda: this build has no CUDA");
 }
 
 int main(int argc, char **argv)

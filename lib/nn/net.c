@@ -36,7 +36,11 @@ static int open_device(tw_net *net, const char *device, const tw_net_config *c)
     if (net->be == NULL)
         return -1;
     net->dev = c->beside != NULL ? c->beside->dev : net->be->open(c->precision, c->threads);
-    return net->dev != NULL ? 0 : tw_backend_failed(net->be);
+    if (net->dev == NULL)
+        return tw_backend_failed(net->be);
+    if (!net->be->unified && net->comm->ranks > 1)
+        return tw_fail("device %s: trains as one rank, not as one of %d", net->be->name, net->comm->ranks);
+    return 0;
 }
 
 static int build(tw_net *net, const char *device, const tw_net_config *c)

@@ -5,6 +5,7 @@
 #include "nn/arena.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { GIVEN_DY = -1, GIVEN_DX = -2, NONE = -3 }; /* gradient blocks that are not in the arena */
 
@@ -120,12 +121,22 @@ static void find_complete(tw_pass *p)
     }
 }
 
+/* Whether the backend has what the layer needs. */
+static int check_backend(const tw_backend *be, const tw_op *op)
+{
+    void (*entry)(void) = NULL;
+    memcpy(&entry, (const char *)be + op->needs, sizeof entry);
+    return op->needs == 0 || entry != NULL ? 0 : tw_fail("device %s has no layer of the kind '%s'", be->name, op->name);
+}
+
 static int open_nodes(tw_pass *p)
 {
     static char wanted; /* until bind(), dx only tells the op whether it will be asked for */
     for (int i = 0; i < p->n; i++) {
         tw_node *n = &p->node[i];
         n->dx = p->dx[i] == NONE ? NULL : &wanted;
+        if (check_backend(p->ctx->be, n->layer->op) != 0)
+            return -1;
         if (n->layer->op->open != NULL && n->layer->op->open(n) != 0)
             return -1;
         n->keep_bytes = (n->keep_bytes + 63) / 64 * 64;
