@@ -339,7 +339,7 @@ static void train_on(struct run *r, const tw_batch *b)
     else
         r->unusable = 0;
     r->state->step++;
-    log_step(r, &p, &s, rc == 1);
+    log_step(r, &p, &s, rc == 1 && !s.skipped);
     show_progress(r, &s);
     r->state->at = (tw_position){b->epoch, r->all.sample};
     r->state->iteration++;
