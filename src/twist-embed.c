@@ -5,9 +5,8 @@
 #include "core/pool.h"
 #include "core/program.h"
 #include "eval/classifier.h"
-#include "eval/kept.h"
+#include "eval/views.h"
 #include "nn/backbones.h"
-#include "stream/reader.h"
 #include "stream/writer.h"
 
 #include <math.h>
@@ -42,7 +41,7 @@ static const char usage[] =
 static const char *const device_names[] = {"auto", "cpu", "cuda", NULL};
 enum { PRECISION_AUTO, FP32, BF16 };
 enum { F32, F16 };
-enum { BATCHES = 2, PLANS = 4 };
+enum { PLANS = 4 };
 
 struct opts {
     const char *input, *output, *checkpoint, *random_init, *head;
@@ -52,27 +51,6 @@ struct opts {
     int64_t seed;
     int batch_size, device, precision, threads, last_blocks, type;
     tw_common common;
-};
-
-/* Views of one size; the reading thread fills one batch while the other is computed. */
-struct batch {
-    tw_sample *sample; /* [batch_size]; of the first n, pixels has the views */
-    int n, H, W;
-    uint8_t *pixels;   /* [n,H,W,3] */
-    size_t cap;
-    int rc;            /* 1: more follows; 0: the stream has ended; -1: it failed, see error */
-    char error[1024];
-};
-
-/* What the reading thread works on. */
-struct feed {
-    tw_reader *reader;
-    int batch_size;
-    bool is_held, ended;
-    const tw_kept *kept; /* what the output has already */
-    int64_t pass;        /* samples that are passed over therefore */
-    tw_sample held; /* a view of another size than those before it: the next batch begins with it */
-    int64_t n;
 };
 
 struct slot {
@@ -95,84 +73,6 @@ struct run {
     tw_kept kept;
     int64_t batches, done;
 };
-
-static int check_view(const tw_sample *s, const struct feed *f)
-{
-    if (s->n_views != 1)
-        return tw_fail("%s: sample %lld (%.*s): %d views, want one of each picture", tw_reader_name(f->reader), (long long)f->n,
-                       (int)(s->key_size < 200 ? s->key_size : 200), s->key, s->n_views);
-    return 0;
-}
-
-/* The next sample into *s, the held one first. As tw_reader_next. */
-static int next(struct feed *f, tw_sample *s)
-{
-    if (f->is_held) {
-        const tw_sample other = *s;
-        *s = f->held;
-        f->held = other;
-        f->is_held = false;
-        return 1;
-    }
-    int rc = 1;
-    while ((rc = tw_reader_next(f->reader, s)) == 1 && f->pass > 0)
-        if (--f->pass == 0 && !tw_kept_last(f->kept, s))
-            return tw_fail("%s: %.*s: not what the last sample of the features to be continued was made of", tw_reader_name(f->reader),
-                           (int)(s->key_size < 200 ? s->key_size : 200), s->key);
-    if (rc != 1)
-        return rc;
-    f->n++;
-    return check_view(s, f) == 0 ? 1 : -1;
-}
-
-static int add(struct batch *b, const tw_sample *s, int batch_size)
-{
-    const tw_tensor *v = &s->views[0];
-    const size_t bytes = (size_t)tw_tensor_bytes(v);
-    if (b->n == 0) {
-        size_t all;
-        b->H = (int)v->dim[0];
-        b->W = (int)v->dim[1];
-        if (!tw_mul(&all, bytes, (size_t)batch_size))
-            return tw_fail("views of %d x %d pixels are too large", b->H, b->W);
-        if (tw_grow(&b->pixels, &b->cap, all, 1) != 0)
-            return -1;
-    }
-    memcpy(b->pixels + (size_t)b->n++ * bytes, v->data, bytes);
-    return 0;
-}
-
-static int fill(struct feed *f, struct batch *b)
-{
-    while (b->n < f->batch_size) {
-        tw_sample *s = &b->sample[b->n];
-        const int rc = next(f, s);
-        if (rc != 1)
-            return rc;
-        if (b->n > 0 && (s->views[0].dim[0] != b->H || s->views[0].dim[1] != b->W)) {
-            const tw_sample other = f->held;
-            f->held = *s;
-            *s = other;
-            f->is_held = true;
-            return 1;
-        }
-        if (add(b, s, f->batch_size) != 0)
-            return -1;
-    }
-    return 1;
-}
-
-static void read_batch(void *job, int worker, void *context)
-{
-    struct batch *b = job;
-    struct feed *f = context;
-    (void)worker;
-    b->n = 0;
-    b->rc = f->ended ? 0 : fill(f, b);
-    f->ended = b->rc != 1;
-    if (b->rc < 0)
-        snprintf(b->error, sizeof b->error, "%s", tw_error());
-}
 
 /* The plan for that many views of that size: of the batch size, or of its halves so that a short batch costs at most twice its
  * share. The least recently used one makes room. */
@@ -256,7 +156,7 @@ static int put(struct run *r, const tw_sample *read, const float *features, cons
     return tw_writer_sample(r->writer, &s);
 }
 
-static int put_pixels(struct run *r, const struct batch *b)
+static int put_pixels(struct run *r, const tw_view_batch *b)
 {
     const size_t n = (size_t)b->H * (size_t)b->W * 3;
     if (n > 1 << 30)
@@ -279,11 +179,9 @@ static int put_pixels(struct run *r, const struct batch *b)
     return 0;
 }
 
-static int compute(struct run *r, const struct batch *b)
+static int compute(struct run *r, const tw_view_batch *b)
 {
     r->batches++;
-    if (b->n == 0)
-        return 0;
     if (r->o.pixels)
         return put_pixels(r, b);
     tw_plan *plan = plan_for(r, b->H, b->W, b->n);
@@ -403,30 +301,20 @@ static noreturn void give_up(struct run *r)
 }
 
 /* All batches, in order. What came before a failure of the stream is computed and written. */
-static int pump(struct run *r, struct feed *f, struct batch *batch)
+static int pump(struct run *r, tw_views *views)
 {
     const double start = tw_now();
-    tw_pool *pool = tw_pool_new(1, BATCHES, read_batch, f);
-    if (pool == NULL)
-        return -1;
-    for (int i = 0; i < BATCHES; i++)
-        tw_pool_submit(pool, &batch[i]);
-    for (struct batch *b; (b = tw_pool_take(pool)) != NULL;) {
+    tw_view_batch *b;
+    int rc;
+    while ((rc = tw_views_next(views, &b)) == 1) {
         if (compute(r, b) != 0)
-            give_up(r); /* the reading thread may be waiting for input: the exit ends it */
-        show_progress(r, tw_reader_header(f->reader), start);
-        if (b->rc < 0)
-            tw_fail("%s", b->error);
-        if (b->rc < 0)
             return -1;
-        if (b->rc == 1)
-            tw_pool_submit(pool, b);
+        show_progress(r, tw_reader_header(tw_views_reader(views)), start);
     }
-    tw_pool_free(pool);
     tw_progress_end();
     tw_note(1, "%lld views in %.1f s, %.1f s of it waiting for input", (long long)r->done, tw_now() - start,
-            tw_reader_waited(f->reader));
-    return 0;
+            tw_reader_waited(tw_views_reader(views)));
+    return rc;
 }
 
 /* What an interrupted run has left, which has to be what this one would have written. true: there is nothing left to do. */
@@ -460,43 +348,19 @@ static int open_writer(struct run *r, const tw_header *h)
 
 static void embed(struct run *r)
 {
-    struct feed f = {.batch_size = r->o.batch_size, .kept = &r->kept};
-    struct batch batch[BATCHES] = {{.n = 0}};
-    if (strncmp(r->o.input, "pipe:", 5) != 0 || strstr(r->o.input, "%s") == NULL) /* it begins at its beginning */
-        f.pass = r->kept.samples;
-    const tw_place place = {0, 1, r->kept.epoch, r->kept.samples > 0 ? r->kept.pos + 1 : 0};
-    if (open_network(r) != 0 || (f.reader = tw_reader_open(r->o.input, NULL, &place)) == NULL)
+    tw_views *views;
+    if (open_network(r) != 0 || (views = tw_views_open(r->o.input, r->o.batch_size, &r->kept)) == NULL)
         give_up(r);
-    tw_header h = *tw_reader_header(f.reader);
-    if (h.kind != TW_VIEWS)
-        tw_die("%s: a stream of %s, want views (twist-augment --aug=eval makes them)", tw_reader_name(f.reader),
-               tw_kind_names[h.kind]);
+    tw_header h = *tw_reader_header(tw_views_reader(views));
     h.kind = TW_FEATURES;
-    if (open_writer(r, &h) != 0)
-        give_up(r);
-    tw_sample_init(&f.held);
-    for (int i = 0; i < BATCHES; i++) {
-        batch[i].sample = tw_calloc((size_t)f.batch_size, sizeof *batch[i].sample);
-        if (batch[i].sample == NULL)
-            give_up(r);
-        for (int k = 0; k < f.batch_size; k++)
-            tw_sample_init(&batch[i].sample[k]);
-    }
-    if (pump(r, &f, batch) != 0)
-        give_up(r);
-    int64_t skipped = tw_reader_end(f.reader)->skipped;
+    if (open_writer(r, &h) != 0 || pump(r, views) != 0)
+        give_up(r); /* the reading thread may be waiting for input: the exit ends it */
+    int64_t skipped = tw_reader_end(tw_views_reader(views))->skipped;
     if (r->kept.samples > 0 && h.samples >= 0) /* of the earlier runs too */
         skipped = h.samples * h.epochs - r->kept.samples - r->done;
-    tw_reader_close(f.reader);
+    tw_views_close(views);
     if (tw_writer_finish(r->writer, skipped) != 0)
         tw_die_error();
-    for (int i = 0; i < BATCHES; i++) {
-        for (int k = 0; k < f.batch_size; k++)
-            tw_sample_fini(&batch[i].sample[k]);
-        free(batch[i].sample);
-        free(batch[i].pixels);
-    }
-    tw_sample_fini(&f.held);
 }
 
 static void choose_outputs(struct opts *o)

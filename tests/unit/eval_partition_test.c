@@ -4,6 +4,7 @@
 #include "core/philox.h"
 #include "eval/assignment.h"
 #include "eval/partition.h"
+#include "formula.h"
 
 static FILE *golden(const char *name)
 {
@@ -47,6 +48,40 @@ static void partitions(void)
         free(x);
     }
     CHECK(cases >= 16);
+    fclose(f);
+}
+
+/* Labels by formula (make.py, large()), K up to 32768, and one cluster, one class, a cluster for every sample. */
+static void large(void)
+{
+    FILE *f = golden("partition-large.txt");
+    int cases = 0, n, K, C;
+    double keep, want[6];
+    for (; fscanf(f, "%d %d %d %lf %lf %lf %lf %lf %lf %lf", &n, &K, &C, &keep, want, want + 1, want + 2, want + 3, want + 4, want + 5) == 10; cases++) {
+        int32_t *x = malloc(2 * (size_t)n * sizeof *x), *y = x + n;
+        int *to = malloc((size_t)K * sizeof *to);
+        for (int i = 0; i < n; i++) {
+            y[i] = C == n ? i : (int32_t)(C * formula_uniform((uint64_t)i, 1));
+            const int32_t own = K == n ? i : (int32_t)(K * formula_uniform((uint64_t)i, 3));
+            x[i] = formula_uniform((uint64_t)i, 2) < keep ? (int32_t)((int64_t)y[i] * 7919 % K) : own;
+        }
+        tw_agreement got;
+        CHECK(tw_agree(&got, x, y, (size_t)n) == 0);
+        CHECK_NEAR(got.nmi, want[0], 1e-9); /* the bounds promised; sums of up to a million terms in another order */
+        CHECK_NEAR(got.ami, want[1], 1e-7);
+        CHECK_NEAR(got.ari, want[2], 1e-9);
+        CHECK_NEAR(got.fmi, want[3], 1e-9);
+        CHECK_NEAR(got.purity, want[4], 1e-9);
+        if ((double)K * C < 1e8) {
+            int64_t right = 0;
+            CHECK(tw_match_classes(to, x, y, n, K, C) == 0);
+            for (int i = 0; i < n; i++)
+                right += to[x[i]] == y[i];
+            CHECK((double)right == want[5]);
+        }
+        free(x), free(to);
+    }
+    CHECK(cases == 12);
     fclose(f);
 }
 
@@ -111,6 +146,7 @@ static void matches(void)
 int main(void)
 {
     partitions();
+    large();
     many();
     assignments();
     matches();

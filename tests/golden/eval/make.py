@@ -41,6 +41,30 @@ def partitions():
                     m.fowlkes_mallows_score(b, a), purity(a, b)])
 
 
+def uniform(n, stream):
+    """n numbers of [0, 1): the hash of tests/unit/formula.h, so that labels need no file."""
+    x = np.arange(n, dtype=np.uint64) * 2654435761 + stream * 40503 + 12345 & 0xFFFFFFFF
+    for shift, factor in ((15, 2246822519), (13, 3266489917)):
+        x = (x ^ x >> shift) * factor & 0xFFFFFFFF
+    return ((x ^ x >> 16) >> 8).astype(np.float64) / 2**24
+
+
+def large():
+    """Labels by formula: n samples, K clusters, C classes; with the share `keep` the cluster goes with the class (K or C equal to n:
+    a label for each sample). Last comes how many samples agree by the best one-to-one match of clusters and classes."""
+    with open(os.path.join(here, "partition-large.txt"), "w") as f:
+        for n, K, C, keep in [(50000, 2, 2, 0.7), (50000, 3, 1000, 0.4), (50000, 1, 1000, 0), (50000, 1000, 1, 0), (40000, 1000, 1000, 0.5),
+                              (50000, 4096, 1000, 0.6), (20000, 4096, 4096, 0.3), (60000, 32768, 1000, 0.5), (60000, 32768, 2, 0),
+                              (20000, 20000, 1000, 0), (20000, 20000, 1, 0), (20000, 20000, 20000, 0)]:
+            y = np.arange(n) if C == n else np.floor(C * uniform(n, 1)).astype(int)
+            own = np.arange(n) if K == n else np.floor(K * uniform(n, 3)).astype(int)
+            x = np.where(uniform(n, 2) < keep, y * 7919 % K, own)
+            i, j = linear_sum_assignment(m.cluster.contingency_matrix(x, y), maximize=True) if K * C < 1e8 else (None, None)
+            best = m.cluster.contingency_matrix(x, y)[i, j].sum() if i is not None else n
+            row(f, [n, K, C, keep, m.normalized_mutual_info_score(y, x), m.adjusted_mutual_info_score(y, x), m.adjusted_rand_score(y, x),
+                    m.fowlkes_mallows_score(y, x), purity(x, y) if K * C < 1e8 else 1, best])
+
+
 def assignments():
     with open(os.path.join(here, "assignment.txt"), "w") as f:
         for rows, cols, kind in [(1, 1, 0), (4, 4, 0), (10, 10, 1), (7, 12, 0), (12, 7, 1), (40, 40, 1), (3, 50, 1), (50, 3, 0),
@@ -201,6 +225,7 @@ def stream(name, n, d, c, seed, labels=True, nan="", end=True, odd="", epochs=1,
 
 
 partitions()
+large()
 assignments()
 knn()
 linear()

@@ -1,0 +1,182 @@
+#include "eval/views.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+#include "core/pool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCHES = 2 };
+
+struct tw_views {
+    tw_reader *reader;
+    tw_pool *pool;
+    tw_view_batch batch[BATCHES];
+    tw_view_batch *taken; /* the caller's; NULL: none yet */
+    int B;
+    /* The reading thread's: */
+    bool is_held, ended;
+    tw_sample held;       /* a view of another size than those before it: the next batch begins with it */
+    const tw_kept *kept;
+    int64_t n, pass;      /* samples read; still to be passed over */
+};
+
+static int name_size(const tw_sample *s)
+{
+    return (int)(s->key_size < 200 ? s->key_size : 200);
+}
+
+/* The next sample into *s, the held one first. As tw_reader_next. */
+static int next(tw_views *v, tw_sample *s)
+{
+    if (v->is_held) {
+        const tw_sample other = *s;
+        *s = v->held;
+        v->held = other;
+        v->is_held = false;
+        return 1;
+    }
+    int rc = 1;
+    while ((rc = tw_reader_next(v->reader, s)) == 1 && v->pass > 0)
+        if (--v->pass == 0 && !tw_kept_last(v->kept, s))
+            return tw_fail("%s: %.*s: not what the last sample of the features to be continued was made of", tw_reader_name(v->reader),
+                           name_size(s), s->key);
+    if (rc != 1)
+        return rc;
+    v->n++;
+    return s->n_views == 1 ? 1 : tw_fail("%s: sample %lld (%.*s): %d views, want one of each picture", tw_reader_name(v->reader),
+                                         (long long)v->n, name_size(s), s->key, s->n_views);
+}
+
+static int add(tw_view_batch *b, const tw_sample *s, int B)
+{
+    const tw_tensor *t = &s->views[0];
+    const size_t bytes = (size_t)tw_tensor_bytes(t);
+    if (b->n == 0) {
+        size_t all;
+        if (t->dim[0] > 1 << 14 || t->dim[1] > 1 << 14 || !tw_mul(&all, bytes, (size_t)B))
+            return tw_fail("views of %lld x %lld pixels are too large", (long long)t->dim[0], (long long)t->dim[1]);
+        b->H = (int)t->dim[0];
+        b->W = (int)t->dim[1];
+        if (tw_grow(&b->pixels, &b->cap, all, 1) != 0)
+            return -1;
+    }
+    memcpy(b->pixels + (size_t)b->n++ * bytes, t->data, bytes);
+    return 0;
+}
+
+static int fill(tw_views *v, tw_view_batch *b)
+{
+    while (b->n < v->B) {
+        tw_sample *s = &b->sample[b->n];
+        const int rc = next(v, s);
+        if (rc != 1)
+            return rc;
+        if (b->n > 0 && (s->views[0].dim[0] != b->H || s->views[0].dim[1] != b->W)) {
+            const tw_sample other = v->held;
+            v->held = *s;
+            *s = other;
+            v->is_held = true;
+            return 1;
+        }
+        if (add(b, s, v->B) != 0)
+            return -1;
+    }
+    return 1;
+}
+
+static void read_batch(void *job, int worker, void *context)
+{
+    tw_view_batch *b = job;
+    tw_views *v = context;
+    (void)worker;
+    b->n = 0;
+    b->rc = v->ended ? 0 : fill(v, b);
+    v->ended = b->rc != 1;
+    if (b->rc < 0)
+        snprintf(b->error, sizeof b->error, "%s", tw_error());
+}
+
+static int open_reader(tw_views *v, const char *endpoint)
+{
+    const tw_kept *k = v->kept;
+    const bool going_on = k != NULL && k->samples > 0;
+    const bool there = strncmp(endpoint, "pipe:", 5) == 0 && strstr(endpoint, "%s") != NULL; /* the command begins where it should */
+    const tw_place place = {0, 1, going_on ? k->epoch : 0, going_on ? k->pos + 1 : 0};
+    v->pass = going_on && !there ? k->samples : 0;
+    v->reader = tw_reader_open(endpoint, NULL, &place);
+    if (v->reader == NULL)
+        return -1;
+    const tw_header *h = tw_reader_header(v->reader);
+    if (h->kind != TW_VIEWS)
+        return tw_fail("%s: a stream of %s, want views (twist-augment --aug=eval makes them)", tw_reader_name(v->reader),
+                       tw_kind_names[h->kind]);
+    return 0;
+}
+
+static int make_batches(tw_views *v)
+{
+    tw_sample_init(&v->held);
+    for (int i = 0; i < BATCHES; i++) {
+        v->batch[i].sample = tw_calloc((size_t)v->B, sizeof *v->batch[i].sample);
+        if (v->batch[i].sample == NULL)
+            return -1;
+        for (int k = 0; k < v->B; k++)
+            tw_sample_init(&v->batch[i].sample[k]);
+    }
+    return 0;
+}
+
+tw_views *tw_views_open(const char *endpoint, int B, const tw_kept *kept)
+{
+    tw_views *v = tw_calloc(1, sizeof *v);
+    if (v == NULL)
+        return NULL;
+    v->B = B;
+    v->kept = kept;
+    if (make_batches(v) != 0 || open_reader(v, endpoint) != 0 || (v->pool = tw_pool_new(1, BATCHES, read_batch, v)) == NULL) {
+        tw_views_close(v);
+        return NULL;
+    }
+    for (int i = 1; i < BATCHES; i++)
+        tw_pool_submit(v->pool, &v->batch[i]);
+    v->taken = &v->batch[0]; /* as if it had been handed out and come back */
+    return v;
+}
+
+tw_reader *tw_views_reader(const tw_views *v)
+{
+    return v->reader;
+}
+
+int tw_views_next(tw_views *v, tw_view_batch **b)
+{
+    if (v->taken->rc < 0) /* it was handed out with what had come before the failure */
+        return tw_fail("%s", v->taken->error);
+    do {
+        tw_pool_submit(v->pool, v->taken);
+        v->taken = tw_pool_take(v->pool);
+    } while (v->taken->rc == 1 && v->taken->n == 0);
+    *b = v->taken;
+    if (v->taken->n > 0)
+        return 1;
+    return v->taken->rc < 0 ? tw_fail("%s", v->taken->error) : 0;
+}
+
+void tw_views_close(tw_views *v)
+{
+    if (v == NULL)
+        return;
+    tw_pool_free(v->pool);
+    tw_reader_close(v->reader);
+    for (int i = 0; i < BATCHES; i++) {
+        for (int k = 0; v->batch[i].sample != NULL && k < v->B; k++)
+            tw_sample_fini(&v->batch[i].sample[k]);
+        free(v->batch[i].sample);
+        free(v->batch[i].pixels);
+    }
+    tw_sample_fini(&v->held);
+    free(v);
+}

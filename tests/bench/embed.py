@@ -1,0 +1,142 @@
+"""twist-embed against PyTorch and OpenVINO: how far apart the features are on the same pixels from the same weights, and processor seconds
+for a folder of photographs through ResNet-50, end to end, one thread each, in turns (the least of the rounds counts).
+usage: embed.py BIN PHOTOS FOLDER [ROUNDS]   (FOLDER: for files; needs torch, torchvision, timm, openvino, msgpack, msgpack-numpy, pillow)"""
+import os
+import resource
+import subprocess
+import sys
+import time
+
+import msgpack
+import msgpack_numpy
+import numpy as np
+import timm
+import torch
+import torchvision
+from PIL import Image
+
+BIN, PHOTOS, FOLDER = sys.argv[1:4]
+ROUNDS, LIMIT, BATCH = int(sys.argv[4]) if len(sys.argv) > 4 else 2, 96, 32
+torch.set_num_threads(1)
+torch.manual_seed(0)
+MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return [r for r in msgpack.Unpacker(f, object_hook=msgpack_numpy.decode, max_buffer_size=2**31) if b"key" in r or "key" in r]
+
+
+def field(record, name):
+    return record.get(name, record.get(name.encode()))
+
+
+def shell(command):
+    """Processor seconds of all the command's processes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(["bash", "-c", "set -o pipefail; " + command], check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def program(name, options):
+    return f"{os.path.join(BIN, name)} -q -j1 {options}"
+
+
+def random_statistics(model):
+    """Running statistics as after training, so that activations keep their size."""
+    model.train()
+    with torch.no_grad():
+        for _ in range(3):
+            model(torch.randn(8, 3, 224, 224))
+    return model.eval()
+
+
+def networks():
+    for name in ("resnet18", "resnet50"):
+        model = getattr(torchvision.models, name)()
+        yield name, random_statistics(model), lambda m, x: torch.nn.Sequential(*list(m.children())[:-1])(x).flatten(1)
+    yield "vit_s", timm.create_model("vit_small_patch16_224", num_classes=0).eval(), lambda m, x: m(x)
+
+
+def compare():
+    views = os.path.join(FOLDER, "embed-views.tws")
+    shell(f"{program('twist-decode', f'--limit=16 {PHOTOS}')} | {program('twist-augment', f'--aug=eval -o {views}')}")
+    pixels = torch.tensor(np.stack([field(r, "views")[0] for r in read(views)]))
+    x = ((pixels.float() / 255 - MEAN) / STD).permute(0, 3, 1, 2)
+    for name, model, features in networks():
+        weights, out = os.path.join(FOLDER, f"{name}.pth"), os.path.join(FOLDER, f"{name}.emb")
+        torch.save(model.state_dict(), weights)
+        with torch.no_grad():
+            want = features(model, x).double().numpy()
+        for precision in ("fp32", "bf16"):
+            if subprocess.run(["bash", "-c", program("twist-embed", f"--precision={precision} -i {views} -o {out} {weights}")], stderr=subprocess.PIPE).returncode:
+                print(f"{name}, {precision}: this processor cannot")
+                continue
+            got = np.stack([field(r, "features") for r in read(out)]).astype(np.float64)
+            error = np.linalg.norm(got - want) / np.linalg.norm(want)
+            cosine = ((got * want).sum(1) / np.linalg.norm(got, axis=1) / np.linalg.norm(want, axis=1)).min()
+            print(f"{name}, {precision}: relative error {error:.1e}, least cosine {cosine:.7f}", flush=True)
+
+
+def photographs():
+    found = [os.path.join(d, f) for d, _, files in os.walk(PHOTOS) for f in files]
+    return sorted(found)[:LIMIT]
+
+
+def peers(model):
+    """name: function of a normalised batch."""
+    body = torch.nn.Sequential(*list(model.children())[:-1]).eval()
+    fast = torch.nn.Sequential(*list(model.children())[:-1]).eval().to(memory_format=torch.channels_last)
+
+    def torch_run(x):
+        with torch.no_grad():
+            return fast(x.contiguous(memory_format=torch.channels_last))
+
+    yield "PyTorch", torch_run
+    try:
+        import openvino
+        core = openvino.Core()
+        net = core.compile_model(openvino.convert_model(body, example_input=torch.randn(BATCH, 3, 224, 224)), "CPU",
+                                 {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"})
+        yield "OpenVINO", lambda x: net(x.numpy())
+    except ImportError:
+        print("no OpenVINO here")
+
+
+def end_to_end(run):
+    """torchvision's loader, then the network; processor seconds of this process, and of the network alone."""
+    t = torchvision.transforms
+    prepare = t.Compose([t.Resize(256), t.CenterCrop(224), t.ToTensor(), t.Normalize(MEAN.tolist(), STD.tolist())])
+    paths, start, inside = photographs(), time.process_time(), 0
+    for i in range(0, len(paths), BATCH):
+        x = torch.stack([prepare(Image.open(p).convert("RGB")) for p in paths[i:i + BATCH]])
+        before = time.process_time()
+        run(x)
+        inside += time.process_time() - before
+    return time.process_time() - start, inside
+
+
+def speed():
+    model = torchvision.models.resnet50().eval()
+    weights, views = os.path.join(FOLDER, "speed.pth"), os.path.join(FOLDER, "speed-views.tws")
+    torch.save(model.state_dict(), weights)
+    decode, augment = program("twist-decode", f"--shrink-to=256 --limit={LIMIT} {PHOTOS}"), program("twist-augment", "--aug=eval")
+    shell(f"{decode} | {augment} > {views}")
+    embed = program("twist-embed", f"--precision=fp32 --batch-size={BATCH} {weights}")
+    theirs, ours, alone = {n: (1e9, 1e9) for n, _ in []}, 1e9, 1e9
+    runs = list(peers(model))
+    for name, run in runs:
+        run(torch.randn(BATCH, 3, 224, 224))  # what is prepared at the first call
+    for _ in range(ROUNDS):
+        ours = min(ours, shell(f"{decode} | {augment} | {embed} > /dev/null"))
+        alone = min(alone, shell(f"{embed} -i {views} > /dev/null"))
+        for name, run in runs:
+            theirs[name] = tuple(map(min, theirs.get(name, (1e9, 1e9)), end_to_end(run)))
+    print(f"ResNet-50 fp32, {LIMIT} photographs, one thread each, processor time: ours {ours:.1f} s ({LIMIT / ours:.1f} images/s), the network {alone:.1f} s")
+    for name, (whole, inside) in theirs.items():
+        print(f"  {name}: {whole:.1f} s, {whole / ours:.2f} x; the network {inside:.1f} s, {inside / alone:.2f} x")
+
+
+compare()
+speed()
