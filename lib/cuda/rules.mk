@@ -24,6 +24,10 @@ $(BIN)/libtwist-cuda.so: $(CUDA_OBJ) $B/libtwist.a
 	@mkdir -p $(@D)
 	$(CC) -shared $(CFLAGS) -o $@ $(CUDA_OBJ) -Wl,--no-undefined -Wl,--exclude-libs,ALL $B/libtwist.a \
 	  -L$(CUDA_PATH)/lib -L$(CUDA_PATH)/lib64 -lcudnn -lcublasLt -lcudart_static -lstdc++ -ldl -lrt -lm -lpthread
+# The benchmark of tests/gpu/run; the real library is looked for beside it and in ../lib.
+$B/unit/gpu_bench: $B/tests/gpu/bench.o $B/libtwist.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $< $B/libtwist.a $(LDLIBS)
 $B/emulated/%.o: %.cu
 	@mkdir -p $(@D)
 	$(CXX) -x c++ $(EMULATED_FLAGS) -c $< -o $@

@@ -1,0 +1,106 @@
+"""The same step in PyTorch, as fast as it goes there: bf16 autocast, channels_last, torch.compile, fused SGD, views already on the
+GPU. bench.py BACKBONE BATCH DIM VIEWS:SIZE [VIEWS:SIZE...]   Prints as bench.c does."""
+import sys
+import time
+
+import torch
+from torch import nn
+
+
+def block(c, width, stride, down):
+    k = 4 * width
+    main = nn.Sequential(nn.Conv2d(c, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(True),
+                         nn.Conv2d(width, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(True),
+                         nn.Conv2d(width, k, 1, bias=False), nn.BatchNorm2d(k))
+    side = nn.Sequential(nn.Conv2d(c, k, 1, stride, bias=False), nn.BatchNorm2d(k)) if down else nn.Identity()
+    return Sum(main, side)
+
+
+def basic(c, width, stride, down):
+    main = nn.Sequential(nn.Conv2d(c, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(True),
+                         nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width))
+    side = nn.Sequential(nn.Conv2d(c, width, 1, stride, bias=False), nn.BatchNorm2d(width)) if down else nn.Identity()
+    return Sum(main, side)
+
+
+class Sum(nn.Module):
+    def __init__(self, main, side):
+        super().__init__()
+        self.main, self.side = main, side
+
+    def forward(self, x):
+        return torch.relu(self.main(x) + self.side(x))
+
+
+def backbone(name):
+    bottleneck, depths = {"resnet18": (False, (2, 2, 2, 2)), "resnet50": (True, (3, 4, 6, 3))}[name]
+    layers = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(True), nn.MaxPool2d(3, 2, 1)]
+    c = 64
+    for stage, depth in enumerate(depths):
+        width = 64 << stage
+        for i in range(depth):
+            stride = 2 if stage and not i else 1
+            k = 4 * width if bottleneck else width
+            layers.append((block if bottleneck else basic)(c, width, stride, stride != 1 or c != k))
+            c = k
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), c
+
+
+class Net(nn.Module):
+    def __init__(self, name, dim):
+        super().__init__()
+        self.backbone, c = backbone(name)
+        self.head = nn.Sequential(nn.Linear(c, 4096), nn.BatchNorm1d(4096), nn.ReLU(True), nn.Linear(4096, 4096), nn.BatchNorm1d(4096),
+                                  nn.ReLU(True), nn.Linear(4096, dim), nn.BatchNorm1d(dim, affine=False))
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1) * 255)
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1) * 255)
+
+    def forward(self, groups):
+        return self.head(torch.cat([self.backbone((x.float() - self.mean) / self.std) for x in groups]))
+
+
+def loss(logits, views):
+    """All pairs (0, j), (1, j): consistency, sharpness, diversity."""
+    p = logits.float().softmax(1).view(views, -1, logits.shape[1])
+    log = (p + 1e-5).log()
+    pairs = [(0, j) for j in range(1, views)] + [(1, j) for j in range(2, views)]
+    kl = sum(((p[a] - p[b]) * (log[a] - log[b])).sum(1).mean() for a, b in pairs) / (2 * len(pairs))
+    weight = torch.tensor([views - 1 if v < 2 else 2 for v in range(views)], device=p.device) / (2 * len(pairs))
+    mean = p.mean(1)
+    return kl - (weight * (p * log).sum(2).mean(1)).sum() + (weight * (mean * (mean + 1e-5).log()).sum(1)).sum()
+
+
+def main():
+    name, batch, dim = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    groups = [tuple(map(int, a.split(":"))) for a in sys.argv[4:]]
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("high")
+    net = Net(name, dim).cuda().to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9, weight_decay=1.5e-6, fused=True)
+    pictures = [torch.randint(0, 256, (v * batch, 3, s, s), dtype=torch.uint8, device="cuda").to(memory_format=torch.channels_last)
+                for v, s in groups]
+    views = sum(v for v, _ in groups)
+
+    def forward():
+        with torch.autocast("cuda", torch.bfloat16):
+            return loss(net(pictures), views)
+
+    compiled = torch.compile(forward)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        compiled().backward()
+        optimizer.step()
+
+    for _ in range(8):
+        step()
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(30):
+        step()
+    torch.cuda.synchronize()
+    seconds = (time.perf_counter() - start) / 30
+    print(f"{views * batch / seconds:.1f} views/s, {1e3 * seconds:.2f} ms a step, {torch.cuda.max_memory_allocated() / 1e6:.0f} MB at most")
+
+
+main()
