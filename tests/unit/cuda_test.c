@@ -2,6 +2,10 @@
  * edge. Runs on a GPU where libtwist-cuda.so finds one; in `make check` on the emulation beside this program (tests/emulate). */
 #include "cuda_test.h"
 
+#include "train/loss.h"
+#include "train/optim.h"
+#include "train/selflabel.h"
+
 static const tw_backend *cpu, *gpu;
 static tw_dev *c, *g;
 static tw_dtype type;
@@ -261,8 +265,156 @@ static void optimizers(size_t n)
     free(w), free(v), free(m), free(d);
 }
 
+/* One tensor whose gradient is given, so that the step is seen apart from the loss. */
+enum { LEARNED = 70000 }; /* two chunks */
+
+typedef struct {
+    float *w, *v, *d, *gw, *gv, *gd;
+} learned;
+
+static learned new_learned(void)
+{
+    learned l = {numbers(LEARNED), numbers(LEARNED), numbers(LEARNED), NULL, NULL, NULL};
+    l.gw = plain(l.w, LEARNED);
+    l.gv = plain(l.v, LEARNED);
+    l.gd = plain(l.d, LEARNED);
+    return l;
+}
+
+static void free_learned(learned *l)
+{
+    gpu->release(g, l->gw), gpu->release(g, l->gv), gpu->release(g, l->gd);
+    free(l->w), free(l->v), free(l->d);
+}
+
+/* The loss on the device against train/loss.c and train/selflabel.c, with the same numbers. */
+static void losses(int V, int B, int K, double tau, bool taught, double quantile)
+{
+    const size_t n = (size_t)(V * B * K);
+    float *f = numbers(n), *t = numbers(2 * (size_t)(B * K)), *want = numbers(n), *got = numbers(n);
+    for (size_t i = 0; i < n; i++)
+        f[i] *= 4;
+    void *gf = activations(f, n), *gt = activations(t, 2 * (size_t)(B * K)), *gd = activations(want, n);
+    learned one = new_learned();
+    const tw_learn_tensor tensor = {.w = one.gw, .g = one.gd, .state = {one.gv, NULL}, .n = LEARNED, .rate = 1, .decayed = true};
+    const tw_learn_config k = {.V = V, .B = B, .K = K, .ranks = 1, .lam1 = -0.3, .lam2 = 0.7, .tau = tau, .optim = TW_LEARN_SGD, .tensor = &tensor,
+                               .tensors = 1};
+    const tw_learn_numbers numbers_in = {.number = 1, .adam = 1, .lr = 0.1, .weight_decay = 0.01, .quantile = quantile};
+    tw_learn *l = gpu->learn_new(g, &k);
+    tw_learn_results r;
+    int32_t *largest = malloc(2 * (size_t)B * sizeof *largest);
+    CHECK(l != NULL && gpu->learn_begin(l, &numbers_in) == 0);
+    CHECK(gpu->learn_loss(l, gd, gf, gf, taught ? gt : NULL, quantile > 0) == 0 && gpu->learn_update(l) == 0);
+    CHECK(gpu->learn_results(l, &r, largest) == 0 && r.taken == 1);
+    tw_loss_terms terms = {0};
+    if (quantile > 0) {
+        tw_selflabel_terms s;
+        const tw_confidence confidence = {.quantile = quantile};
+        CHECK(tw_loss_selflabel(&s, want, f, taught ? t : NULL, V, B, K, &confidence) == 0);
+        CHECK(s.selected == r.selected);
+        CHECK_NEAR(r.threshold, s.threshold, 1e-6);
+        terms.loss = s.loss;
+    } else {
+        tw_loss *host = tw_loss_new(&(tw_loss_weights){-0.3, 0.7, tau}, V, B, K, tw_comm_single());
+        CHECK(host != NULL && tw_loss_twist(host, &terms, want, f, taught ? t : NULL) == 0);
+        CHECK_NEAR(r.kl, terms.kl, 1e-5);
+        CHECK_NEAR(r.eh, terms.eh, 1e-5);
+        CHECK_NEAR(r.he, terms.he, 1e-5);
+        tw_loss_free(host);
+    }
+    CHECK_NEAR(r.loss, terms.loss, 1e-5);
+    CHECK(gpu->to_f32(g, got, gd, n) == 0);
+    for (size_t i = 0; i < n; i++)
+        got[i] /= (float)r.scale;
+    near_numbers(quantile > 0 ? "self-labeling" : "TWIST loss", got, want, n, tolerance());
+    gpu->learn_free(l);
+    gpu->release(g, gf), gpu->release(g, gt), gpu->release(g, gd);
+    free_learned(&one);
+    free(f), free(t), free(want), free(got), free(largest);
+}
+
+/* A gradient that is not finite changes nothing but, in fp16, the scale; a finite one makes a step. */
+static void refusal_of_steps(void)
+{
+    enum { V = 2, B = 2, K = 8 };
+    learned one = new_learned();
+    const tw_learn_tensor tensor = {.w = one.gw, .g = one.gd, .state = {one.gv, NULL}, .n = LEARNED, .rate = 0.5, .decayed = true};
+    const tw_learn_config k = {.V = V, .B = B, .K = K, .ranks = 1, .lam2 = 1, .tau = 1, .clip_norm = 3, .optim = TW_LEARN_LARS, .tensor = &tensor,
+                               .tensors = 1};
+    const tw_learn_numbers in = {.number = 1, .adam = 1, .lr = 0.1, .weight_decay = 0.01};
+    float *f = numbers(V * B * K), *w = numbers(LEARNED);
+    void *gf = activations(f, V * B * K), *gd = activations(f, V * B * K);
+    const float keep = one.d[66000], bad = INFINITY;
+    tw_learn *l = gpu->learn_new(g, &k);
+    tw_learn_results r;
+    int32_t largest[2 * B];
+    CHECK(l != NULL && gpu->upload(g, one.gd + 66000, &bad, sizeof bad) == 0);
+    CHECK(gpu->learn_begin(l, &in) == 0 && gpu->learn_loss(l, gd, gf, NULL, NULL, false) == 0 && gpu->learn_update(l) == 0);
+    CHECK(gpu->learn_results(l, &r, largest) == 0 && r.taken == 0 && isinf(r.gradient_norm) && isfinite(r.loss));
+    CHECK(gpu->download(g, w, one.gw, LEARNED * sizeof *w) == 0 && memcmp(w, one.w, LEARNED * sizeof *w) == 0);
+    const double scale = r.scale;
+    CHECK(scale == (type == TW_F16 ? 65536 : 1));
+    CHECK(gpu->upload(g, one.gd + 66000, &keep, sizeof keep) == 0);
+    CHECK(gpu->learn_begin(l, &in) == 0 && gpu->learn_loss(l, gd, gf, NULL, NULL, false) == 0 && gpu->learn_update(l) == 0);
+    CHECK(gpu->learn_results(l, &r, largest) == 0 && r.taken == 1 && r.scale == (type == TW_F16 ? scale / 2 : 1));
+    /* what the optimizer of lib/train does with the gradient over the scale */
+    double weight = 0, gradient = 0;
+    for (int i = 0; i < LEARNED; i++) {
+        weight += (double)one.w[i] * (double)one.w[i];
+        gradient += (double)one.d[i] * (double)one.d[i] / r.scale / r.scale;
+    }
+    weight = sqrt(weight), gradient = sqrt(gradient);
+    CHECK_NEAR(r.gradient_norm, gradient, 1e-9 * gradient);
+    const double clip = tw_clip(gradient, 3), local = 0.001 * weight / (gradient * clip + 0.01 * weight);
+    const tw_momentum m = {(float)(clip / r.scale), 0.01f, 0.9f, (float)(0.05 * local), 1};
+    CHECK(cpu->step_momentum(c, one.w, one.v, one.d, LEARNED, &m) == 0);
+    CHECK(gpu->download(g, w, one.gw, LEARNED * sizeof *w) == 0);
+    near_numbers("a step of LARS", w, one.w, LEARNED, 1e-6);
+    gpu->learn_free(l);
+    gpu->release(g, gf), gpu->release(g, gd);
+    free_learned(&one);
+    free(f), free(w);
+}
+
+/* What the host decides: the plan that is fastest among those allowed, timed once; nothing is left behind. Emulation only. */
+static void decisions(void)
+{
+    const int *plan = emulated("emu_last_plan");
+    int (*descriptors)(void) = (int (*)(void))emulated("emu_descriptors");
+    unsigned long (*launches)(void) = (unsigned long (*)(void))emulated("emu_launches");
+    const tw_conv_shape s = {.N = 1, .H = 6, .W = 6, .C = 8, .OH = 6, .OW = 6, .K = 8, .size = 3, .stride = 1, .pad = 1, .train = true};
+    if (plan == NULL || descriptors == NULL || launches == NULL)
+        return;
+    const int before = descriptors();
+    unsigned long work[2];
+    for (int i = 0; i < 2; i++) {
+        work[i] = launches();
+        tw_conv *conv = gpu->conv_new(g, &s);
+        work[i] = launches() - work[i];
+        float *x = numbers(288);
+        void *gx = activations(x, 288), *gy = activations(x, 288);
+        CHECK(conv != NULL && gpu->conv_forward(conv, gy, gx) == 0);
+        CHECK(*plan == (type == TW_F32 ? 3 : 1)); /* in fp32 nothing that rounds to TF32; never what varies from run to run */
+        gpu->conv_free(conv);
+        gpu->release(g, gx), gpu->release(g, gy);
+        free(x);
+    }
+    CHECK(work[0] > 20 && work[1] == 0);
+    CHECK(descriptors() == before);
+    setenv("EMULATE_NO_WIDE", "1", 1); /* no weight gradients in f32: rounded to the type */
+    conv(2, 5, 5, 16, 8, 3, 1);
+    unsetenv("EMULATE_NO_WIDE");
+}
+
 static void every_op(void)
 {
+    losses(2, 5, 10, 1, false, 0);
+    losses(5, 3, 300, 0.5, false, 0);
+    losses(14, 2, 40, 1, true, 0);
+    losses(3, 9, 33, 1, false, 0.5);
+    losses(4, 6, 20, 1, true, 0.4);
+    refusal_of_steps();
+    decisions();
     conv(2, 11, 9, 3, 64, 7, 2);
     conv(3, 8, 8, 3, 16, 3, 1);
     conv(3, 7, 5, 16, 24, 3, 2);

@@ -1,0 +1,64 @@
+# Promise: --device=cuda says what is missing and exits 1; --device=auto trains and embeds on the CPU then.
+
+bats_load_library bats-support
+bats_load_library bats-assert
+
+setup() {
+    cd "$BATS_TEST_TMPDIR" || return 1
+    root=$BATS_TEST_DIRNAME/..
+    views=$root/tests/golden/checkpoint/views.tws
+    mkdir bin lib
+    cp "$BIN"/twist-embed "$BIN"/twist-train "$BIN"/twist-finetune bin
+    cp "$BIN"/libtwist-cpu.so lib # found in ../lib; no libtwist-cuda.so
+    export LD_LIBRARY_PATH=
+}
+
+@test "without libtwist-cuda.so: exit 1 and the name of what is missing" {
+    run bin/twist-embed --device=cuda --random-init=resnet18 -i "$views" -o out
+    assert_failure 1
+    assert_output --partial "--device=cuda: "
+    assert_output --partial "libtwist-cuda.so"
+    run bin/twist-train --device=cuda -i "$views" -o run
+    assert_failure 1
+    assert_output --partial "--device=cuda: "
+    run bin/twist-finetune --device=cuda --random-init=resnet18 -i "$views" -o tuned
+    assert_failure
+}
+
+@test "a libtwist-cuda.so that does not load, or is another thing: the reason" {
+    echo nothing > lib/libtwist-cuda.so
+    run bin/twist-embed --device=cuda --random-init=resnet18 -i "$views" -o out
+    assert_failure 1
+    assert_output --partial "libtwist-cuda.so"
+    cp lib/libtwist-cpu.so lib/libtwist-cuda.so
+    run bin/twist-embed --device=cuda --random-init=resnet18 -i "$views" -o out
+    assert_failure 1
+    assert_output --partial "another version"
+}
+
+@test "without a device: exit 1; auto is the CPU, with the same bytes" {
+    emulated=$(dirname "$BIN")/build/unit/libtwist-cuda.so
+    [ -f "$emulated" ] || skip "no emulation of CUDA: g++ and CUDA's headers make it"
+    cp "$emulated" lib
+    export EMULATE_NO_DEVICE=1
+    run bin/twist-embed --device=cuda --random-init=resnet18 -i "$views" -o out
+    assert_failure 1
+    assert_output --partial "no NVIDIA device"
+    bin/twist-embed --no-history --device=auto --precision=fp32 --random-init=resnet18 --seed=1 -i "$views" -o auto
+    bin/twist-embed --no-history --device=cpu --precision=fp32 --random-init=resnet18 --seed=1 -i "$views" -o cpu
+    cmp auto cpu
+}
+
+@test "the emulated device embeds every sample and keeps its plans; vision transformers are refused by name" {
+    emulated=$(dirname "$BIN")/build/unit/libtwist-cuda.so
+    [ -f "$emulated" ] || skip "no emulation of CUDA: g++ and CUDA's headers make it"
+    cp "$emulated" lib
+    export XDG_CACHE_HOME=$PWD/cache
+    bin/twist-embed --no-history --device=cuda --precision=fp32 --random-init=resnet18 --seed=1 -i "$views" -o gpu
+    bin/twist-embed --no-history --device=cpu --precision=fp32 --random-init=resnet18 --seed=1 -i "$views" -o cpu
+    [ "$("$BIN"/twist-cat --json gpu | wc -l)" -eq "$("$BIN"/twist-cat --json cpu | wc -l)" ]
+    ls cache/twist/plans-*
+    run bin/twist-embed --device=cuda --random-init=vit_t -i "$views" -o vit
+    assert_failure 1
+    assert_output --partial "device cuda has no layer"
+}

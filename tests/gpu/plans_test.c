@@ -1,0 +1,71 @@
+/* Goal: cuDNN itself, without a device, takes the convolutions of ResNet-50 as lib/cuda describes them to it and has plans for an
+ * H200, forward and backward, in bf16 and fp16; a plan becomes text and a plan again. */
+#include "../unit/test.h"
+
+#include "cuda/conv.h"
+
+enum { MOST = 4 };
+
+/* How cuDNN describes an H200 to itself, made from the chip's data sheet: cudnnBackendGetAttribute says the true one there. */
+static const char h200[] =
+    "{\"maxGridSize\":[2147483647,65535,65535],\"maxBlockSize\":[1024,1024,64],\"regsPerBlock\":65536,\"multiProcessorCount\":132,"
+    "\"warpSize\":32,\"maxSharedMemoryPerBlock\":49152,\"maxSharedMemoryPerBlockOptin\":232448,\"reservedSharedMemoryPerBlock\":1024,"
+    "\"maxRegistersPerSM\":65536,\"maxCtasPerSM\":32,\"maxThreadsPerBlock\":1024,\"maxThreadsPerSM\":2048,\"pciDeviceId\":0,"
+    "\"isTccDriver\":0,\"supportCoopLaunch\":1,\"totalGlobalMem\":150754820096,\"smClockRateKHz\":1980000,\"memClockRateKHz\":3201000,"
+    "\"l2CacheSize\":62914560,\"cudaDeviceId\":0,\"deviceVer\":900,\"driverVer\":13000,\"deviceName\":\"NVIDIA H200\"}";
+
+static const tw_conv_shape shapes[] = {
+    {.N = 64, .H = 224, .W = 224, .C = 3, .OH = 112, .OW = 112, .K = 64, .size = 7, .stride = 2, .pad = 3},
+    {.N = 64, .H = 56, .W = 56, .C = 64, .OH = 56, .OW = 56, .K = 64, .size = 1, .stride = 1, .pad = 0},
+    {.N = 64, .H = 56, .W = 56, .C = 64, .OH = 56, .OW = 56, .K = 64, .size = 3, .stride = 1, .pad = 1},
+    {.N = 64, .H = 56, .W = 56, .C = 64, .OH = 56, .OW = 56, .K = 256, .size = 1, .stride = 1, .pad = 0},
+    {.N = 64, .H = 56, .W = 56, .C = 128, .OH = 28, .OW = 28, .K = 128, .size = 3, .stride = 2, .pad = 1},
+    {.N = 64, .H = 56, .W = 56, .C = 256, .OH = 28, .OW = 28, .K = 512, .size = 1, .stride = 2, .pad = 0},
+    {.N = 64, .H = 14, .W = 14, .C = 256, .OH = 14, .OW = 14, .K = 256, .size = 3, .stride = 1, .pad = 1},
+    {.N = 64, .H = 14, .W = 14, .C = 512, .OH = 7, .OW = 7, .K = 512, .size = 3, .stride = 2, .pad = 1},
+    {.N = 64, .H = 7, .W = 7, .C = 2048, .OH = 7, .OW = 7, .K = 512, .size = 1, .stride = 1, .pad = 0},
+};
+
+/* Whether a plan written as text is a plan again. */
+static bool survives(cudnnBackendDescriptor_t plan, const tw_dnn_site *at)
+{
+    char *text = tw_dnn_save(plan);
+    cudnnBackendDescriptor_t again = text == NULL ? NULL : tw_dnn_load(text, at);
+    const bool one_line = text != NULL && strpbrk(text, "\t\n") == NULL; /* what the cache can keep */
+    free(text);
+    if (again != NULL)
+        cudnnBackendDestroyDescriptor(again);
+    return again != NULL && one_line;
+}
+
+static void plans(const tw_conv_shape *s, tw_dnn_pass pass, tw_dtype t, const tw_dnn_site *at)
+{
+    cudnnBackendDescriptor_t plan[MOST];
+    char key[160];
+    tw_dnn b = {0};
+    cudnnBackendDescriptor_t graph = tw_conv_graph(&b, pass, s, t, false, at);
+    const int n = graph == NULL ? 0 : tw_dnn_plans(plan, MOST, graph, at, (size_t)256 << 20);
+    tw_conv_key(key, sizeof key, pass, s, t, false);
+    if (n < 1)
+        printf("%s: %s\n", key, tw_error());
+    CHECK(n >= 1);
+    if (n >= 1 && pass == TW_DNN_FORWARD)
+        CHECK(survives(plan[0], at));
+    for (int i = 0; i < n; i++)
+        cudnnBackendDestroyDescriptor(plan[i]);
+    tw_dnn_fini(&b);
+}
+
+int main(void)
+{
+    tw_dnn_site at = {.device = tw_dnn_device(h200)};
+    CHECK(at.device != NULL);
+    if (at.device == NULL)
+        return test_done();
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int pass = 0; pass < 3; pass++)
+            if (i > 0 || pass != TW_DNN_DATA) /* nobody asks for the gradient of pictures */
+                plans(&shapes[i], (tw_dnn_pass)pass, i % 2 == 0 ? TW_BF16 : TW_F16, &at);
+    cudnnBackendDestroyDescriptor(at.device);
+    return test_done();
+}
