@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <stdnoreturn.h>
 #include <string.h>
+#include <time.h>
 
 static const char usage[] =
     "usage: twist-train -o DIR [OPTION...] < VIEWS\n"
@@ -365,6 +366,15 @@ static void agree(struct run *r, int status, const tw_batch *b)
     r->waited += r->comm->ranks > 1 ? tw_now() - since : 0;
 }
 
+/* Whether what has ended the stream is a signal to all processes of the run, which this one may see a moment later. */
+static bool signal_came(void)
+{
+    static const struct timespec nap = {0, 10000000};
+    for (int i = 0; i < 10 && tw_stop_signal() == 0; i++)
+        nanosleep(&nap, NULL);
+    return tw_stop_signal() != 0;
+}
+
 /* The next batch, of the same epoch on all ranks: where bad images have left one an epoch short, the others go on to its next too.
  * What the ranks agreed upon is in r->all. */
 static int next_batch(struct run *r, const tw_batch **b)
@@ -374,6 +384,8 @@ static int next_batch(struct run *r, const tw_batch **b)
     do {
         if (have != TW_RANK_READY)
             have = status[1 + tw_loader_next(r->loader, b, tw_stop_signal)];
+        if (have >= TW_RANK_ENDED && signal_came())
+            have = TW_RANK_STOPPED;
         agree(r, have, have == TW_RANK_READY ? *b : NULL);
         if (r->all.status == TW_RANK_READY && (*b)->epoch < r->all.last)
             have = TW_RANK_STOPPED; /* that one is left out */
