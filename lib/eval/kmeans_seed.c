@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS = TW_MATRIX_ROWS, MOST_TRIES = 32, LEAST_SAMPLE = 16384, SAMPLE_PER_CENTRE = 64 };
+enum { ROWS = TW_MATRIX_ROWS, MOST_TRIES = 32, LEAST_SAMPLE = 16384, SAMPLE_PER_CENTRE = 16 };
 
 typedef struct {
     const float *x;   /* [n,D] */
