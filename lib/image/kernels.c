@@ -1,5 +1,8 @@
 #include "image/kernels.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 const tw_kernels *tw_kernels_at(int i)
 {
     const tw_kernels *have[3];
@@ -18,7 +21,11 @@ const tw_kernels *tw_kernels_at(int i)
 const tw_kernels *tw_kernels_best(void)
 {
     const tw_kernels *best = NULL;
-    for (int i = 0; tw_kernels_at(i) != NULL; i++)
+    const char *most = getenv("TWIST_SIMD");
+    for (int i = 0; tw_kernels_at(i) != NULL; i++) {
         best = tw_kernels_at(i);
+        if (most != NULL && strcmp(most, best->name) == 0)
+            break;
+    }
     return best;
 }
