@@ -58,3 +58,30 @@ field() { twist-feed status --json "$ADDRESS" 2> /dev/null | grep -oE "\"$1\":[0
 
 # seconds that SECONDS cannot tell
 now() { date +%s.%N; }
+
+# chaos SEED EPOCHS: four workers and a head that a reader starts again, and faults every 80 ms until the stream is there; got.tws must be want.tws
+# (--shuffle --seed=5). Sets faults and heads, how many there were.
+chaos() {
+    local reader workers=() i w c
+    faults=0 heads=0
+    spawn twist-cat -q --no-history -o got.tws \
+        -i "pipe:twist-feed head -q $HB --lease=2 --no-history --shuffle --seed=5 --epochs=$2 --start-epoch=%e --skip=%s --window=64 --work=$ADDRESS p"
+    reader=$last
+    for i in 0 1 2 3; do worker --sample-timeout=2; workers[i]=$last; done
+    RANDOM=$1
+    while kill -0 "$reader" 2> /dev/null && [ $faults -lt 90 ]; do
+        sleep 0.08
+        i=$((RANDOM % 4)) w=${workers[i]} faults=$((faults + 1))
+        case $((RANDOM % 8)) in
+        0 | 1 | 2) kill -9 "$w" 2> /dev/null || true; worker --sample-timeout=2; workers[i]=$last ;;
+        3) kill -STOP "$w" 2> /dev/null || true; (sleep 0.7; kill -CONT "$w" 2> /dev/null) 3>&- & ;;
+        4 | 5) c=$(descendants "$w" | tail -n 1); [ -z "$c" ] || kill -9 "$c" 2> /dev/null || true ;;
+        6) c=$(descendants "$w" | head -n 1); [ -z "$c" ] || kill -STOP "$c" 2> /dev/null || true ;;
+        7) if [ $heads -lt 4 ]; then heads=$((heads + 1)); c=$(head_of "$reader"); [ -z "$c" ] || kill -9 "$c" 2> /dev/null || true; fi ;;
+        esac
+    done
+    wait "$reader"
+    end_all
+    pids=
+    cmp want.tws got.tws
+}

@@ -35,14 +35,20 @@ static double best(const tw_head *h, bool latency)
     return least;
 }
 
-int tw_head_effective(const tw_head *h, const worker *w)
+/* fastest: seconds a sample of the fastest worker */
+static int effective(const worker *w, double fastest)
 {
     if (w->slots < 1)
         return 0;
     if (w->service <= 0)
         return w->slots < NEW_CREDIT ? w->slots : NEW_CREDIT;
-    const double part = 2 * best(h, false) / w->service, n = floor(w->slots * (part < 1 ? part : 1));
+    const double part = 2 * fastest / w->service, n = floor(w->slots * (part < 1 ? part : 1));
     return n < 1 ? 1 : (int)n;
+}
+
+int tw_head_effective(const tw_head *h, const worker *w)
+{
+    return effective(w, best(h, false));
 }
 
 void tw_head_unlease(tw_head *h, int64_t position, int k)
@@ -98,7 +104,7 @@ static worker *pick(tw_head *h, const slot *s)
         const bool failed = w->serial == s->failed_by[0] ? other : w->serial == s->failed_by[1] && others;
         if (!able(h, w) || w->solo != 0 || failed || has_part(s, w->serial))
             continue;
-        if (!s->solo && w->held >= tw_head_effective(h, w))
+        if (!s->solo && w->held >= effective(w, usual))
             continue;
         if (first == NULL || t < when) {
             first = w;
