@@ -1,8 +1,8 @@
 # What the tests of the farm share (tests/feed.bats, tests/long/feed.bats): sourced in their setup.
 
-BIN=$(cd "${BIN:-$BATS_TEST_DIRNAME/../bin}" && pwd)
-PATH=$BIN:$PATH
 TREE=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd)
+BIN=$(cd "${BIN:-$TREE/bin}" && pwd)
+PATH=$BIN:$PATH
 COMMAND="twist-decode --no-history -q -j1 -i - | twist-augment --no-history -q -j1 --aug=barlow --size=48"
 HB="--heartbeat=0.2"
 PORT=$((10000 + BASHPID % 15000))

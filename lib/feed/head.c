@@ -222,6 +222,15 @@ static void tried(tw_head *h, worker *w, const tw_feed_msg *m)
     tw_head_ban(h, w, TW_REFUSE_COMMAND, text);
 }
 
+/* An answer to a lease whose position has been written. */
+static void caught_up(const tw_head *h, worker *w, int64_t position)
+{
+    if (position < h->next && w->overtaken > 0) {
+        w->overtaken--;
+        w->held--;
+    }
+}
+
 static int done(tw_head *h, worker *w, const tw_feed_msg *m, void *payload, const void *data, size_t size)
 {
     const int64_t p = m->pos;
@@ -234,6 +243,7 @@ static int done(tw_head *h, worker *w, const tw_feed_msg *m, void *payload, cons
     if (!in_hand(h, p) || tw_head_slot(h, p)->filled || tw_head_slot(h, p)->sub != m->sub) {
         h->count.duplicates++;
         w->duplicates++;
+        caught_up(h, w, p);
         if (in_hand(h, p)) {
             const int k = find_lease(tw_head_slot(h, p), w, m->lease);
             if (k >= 0)
@@ -264,12 +274,16 @@ static int done(tw_head *h, worker *w, const tw_feed_msg *m, void *payload, cons
         h->ops.release(h->ops.context, payload);
         return 0;
     }
+    const int64_t low = h->low;
     if (k >= 0) {
         learn(h, w, &s->lease[k]);
         tw_head_unlease(h, p, k);
     }
     w->done++;
-    return tw_head_accept(h, w, p, payload, size, (uint32_t)m->crc);
+    const int rc = tw_head_accept(h, w, p, payload, size, (uint32_t)m->crc);
+    if (s->filled && h->low == p && low > p)
+        h->low = low; /* it is not free after all */
+    return rc;
 }
 
 static int failed(tw_head *h, worker *w, const tw_feed_msg *m)
@@ -279,6 +293,7 @@ static int failed(tw_head *h, worker *w, const tw_feed_msg *m)
         tried(h, w, m);
         return 0;
     }
+    caught_up(h, w, p);
     if (!in_hand(h, p))
         return 0;
     const int k = find_lease(tw_head_slot(h, p), w, m->lease);
@@ -342,8 +357,15 @@ int tw_head_first(tw_head *h, void **payload)
 void tw_head_advance(tw_head *h)
 {
     slot *s = tw_head_slot(h, h->next);
-    while (s->leases > 0) /* a second lease: its result will be a duplicate */
-        tw_head_unlease(h, h->next, 0);
+    for (int k = 0; k < s->leases; k++) { /* another was faster. Its worker gets nothing in its place until it answers: it may be dead */
+        worker *w = tw_head_by_serial(h, s->lease[k].serial);
+        if (w == NULL)
+            continue;
+        w->overtaken++;
+        w->overtaken_since = h->now;
+        if (w->solo == h->next + 1)
+            w->solo = 0;
+    }
     *s = (slot){0};
     h->next++;
     h->filled--;

@@ -47,6 +47,8 @@ typedef struct {
     uint64_t trial;        /* number of the lease that it is tried with; 0: none */
     int64_t solo;          /* the position that it has or is to have alone, plus one; 0: none */
     double heard, service, latency, trial_since;
+    int overtaken;         /* of held: leases whose positions have been written since, by another's result */
+    double overtaken_since;
     uint32_t serial;
     int64_t done, failed, duplicates, wrong, expired;
 } worker;

@@ -223,7 +223,10 @@ int tw_head_tick(tw_head *h, double now)
         worker *w = &h->worker[i];
         if (w->up && now - w->heard > SILENT * h->o.heartbeat)
             tw_head_gone(h, w, "it has been silent");
-        else if (w->up && w->trial != 0 && now - w->trial_since > h->o.lease)
+        else if (w->up && w->overtaken > 0 && now - w->overtaken_since > h->o.lease) {
+            w->held -= w->overtaken;
+            w->overtaken = 0;
+        } else if (w->up && w->trial != 0 && now - w->trial_since > h->o.lease)
             tw_head_ban(h, w, TW_REFUSE_COMMAND, "the sample that it was tried with did not come back in time");
     }
     if (expire(h) != 0)
