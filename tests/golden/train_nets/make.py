@@ -12,13 +12,10 @@ train_make = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(train_make)
 nn_make, first_value, write, Net = train_make.nn_make, train_make.first_value, train_make.write, train_make.nn_make.Net
 
-TAUGHT = {"momentum": (0.6, 0.8, 0.9), "lam1": -0.6}
 GELU, DECAY, RATE = torch.nn.GELU, (0.04, 0.07, 0.12), (1e-4, 2e-4, 1.5e-4)
 CROPS = [(2, 48, 48), (2, 32, 32)]
 CASES = [
     ("vit_t-drop.txt", "vit_t", "admw", CROPS, 6, RATE, DECAY, {"clip": 1.0, "act": GELU}, {"patch": 16, "drop_path": 0.3, "seed": 9}),
-    ("vit_t-taught.txt", "vit_t", "admw", CROPS, 6, RATE, DECAY, {**TAUGHT, "clip": 3.0, "act": GELU}, {"patch": 16}),
-    ("vit_t-selflabel.txt", "vit_t", "admw", CROPS, 6, RATE, DECAY, {**TAUGHT, "quantile": 0.5, "act": GELU}, {"patch": 16}),
     ("vit_s.txt", "vit_s", "admw", [(2, 32, 32)], 6, RATE, DECAY, {"clip": 1.0, "act": GELU}, {"patch": 8, "grid": 4}),
     ("vit_t-lars.txt", "vit_t", "lars", [(2, 32, 32)], 6, (0.2, 0.3, 0.25), 1e-4, {"act": GELU}, {"patch": 16}),
     ("resnet50w2.txt", "resnet50w2", "lars", [(2, 32, 32)], 6, (0.2, 0.3, 0.25), 1.5e-6, {}, {}),
