@@ -96,7 +96,7 @@ EOT
 
 @test "labels from the first epoch on: --crops-interact-style=self_label; label and class are refused" {
     twist-train -q -i "$VIEWS" -o run $SMALL --crops_interact_style self_label --quantile=0.5 --quantile-end=0.5 --max-steps=6
-    [ "$(grep -c '"selected":2,' run/log.jsonl)" -eq 6 ]
+    [ "$(grep -c '"kl":null,"eh":[0-9.]*,"he":[0-9.]*,"threshold":.*"selected":2,' run/log.jsonl)" -eq 6 ]
     run twist-train -i "$VIEWS" -o run2 $SMALL --crops-interact-style=class
     [ "$status" -eq 2 ]
     [[ "$output" == *"--crops-interact-style=class"* ]]

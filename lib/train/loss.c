@@ -274,3 +274,28 @@ int tw_loss_twist(tw_loss *l, tw_loss_terms *terms, float *dlogits, const float 
     terms->loss = terms->kl + (1 + l->w.lam1) * terms->eh - l->w.lam2 * terms->he;
     return 0;
 }
+
+int tw_loss_entropies(tw_loss *l, double *eh, double *he, const float *logits)
+{
+    l->taught = NULL;
+    if (probabilities(l, logits) != 0)
+        return -1;
+    const double eps = (double)EPS, global = (double)l->B * l->comm->ranks;
+    double sum = 0;
+    *he = 0;
+    for (int v = 0; v < 2; v++) {
+        for (int k = 0; k < l->K; k++) {
+            const double m = l->mean[(size_t)v * (size_t)l->K + (size_t)k];
+            *he -= m * log(m + eps) / 2;
+        }
+        for (int b = 0; b < l->B; b++) {
+            const float *s = row(l->s, l, v, b);
+            for (int k = 0; k < l->K; k++)
+                sum -= (double)(s[k] * logf(s[k] + EPS));
+        }
+    }
+    if (l->comm->sum_f64(l->comm, &sum, 1) != 0)
+        return -1;
+    *eh = sum / (2 * global);
+    return 0;
+}

@@ -32,6 +32,10 @@ void tw_loss_free(tw_loss *l);
  * 0, or -1 and tw_error() (the communicator's). */
 int tw_loss_twist(tw_loss *l, tw_loss_terms *terms, float *dlogits, const float *logits, const float *teacher);
 
+/* Of views 0 and 1 alone, to watch a run that learns from another loss: the means of their eh and he over all ranks, at temperature
+ * tau. 0, or -1 and tw_error() (the communicator's). */
+int tw_loss_entropies(tw_loss *l, double *eh, double *he, const float *logits);
+
 /* The probabilities softmax(logits) of the last call, f32 [V*B, K]; borrowed. */
 const float *tw_loss_probs(const tw_loss *l);
 

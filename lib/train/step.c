@@ -122,8 +122,8 @@ static int loss(tw_step *s, tw_step_result *r, const tw_step_plan *p)
     if (tw_loss_selflabel(&r->selflabel, s->dlogits, logits, teacher, s->V, s->B, s->K, &p->confidence) != 0 ||
         mean_of_ranks(s, &r->selflabel) != 0)
         return -1;
-    r->terms = (tw_loss_terms){r->selflabel.loss, NAN, NAN, NAN};
-    return 0;
+    r->terms = (tw_loss_terms){.loss = r->selflabel.loss, .kl = NAN};
+    return tw_loss_entropies(s->loss, &r->terms.eh, &r->terms.he, logits);
 }
 
 /* Gradients and their norm, where the loss is finite. */

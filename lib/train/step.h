@@ -25,7 +25,8 @@ typedef struct {
 } tw_step_plan;
 
 typedef struct {
-    tw_loss_terms terms;  /* self-labeling, supervised: loss only, the others NaN */
+    tw_loss_terms terms;  /* supervised: loss only, the others NaN; self-labeling: kl NaN, eh and he of views 0 and 1 (NaN too where
+                           * the logits stay on a device) */
     tw_selflabel_terms selflabel;
     double gradient_norm; /* before clipping */
     bool skipped;         /* fp16: the gradient overflowed; nothing was changed, and the loss is scaled less from now on */

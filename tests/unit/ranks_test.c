@@ -107,7 +107,7 @@ static float *take_steps(size_t *n, const three *c, tw_comm *comm)
                                   .bunch_samples = c->bunch < B ? c->bunch : 0};
     tw_net *net = tw_net_new("cpu", &config);
     tw_optim *optim = net != NULL ? tw_optim_new(net, c->optim, 1) : NULL;
-    const tw_step_options so = {{0, 1, 1}, c->clip};
+    const tw_step_options so = {.loss = {0, 1, 1}, .clip_norm = c->clip};
     if (optim != NULL)
         fill(net);
     tw_net *teacher = optim != NULL && c->taught ? tw_teacher_net(&config, net) : NULL;
@@ -121,7 +121,7 @@ static float *take_steps(size_t *n, const three *c, tw_comm *comm)
     for (int i = 0; i < c->n_groups; i++)
         pictures[i] = tw_calloc((size_t)(c->group[i].n_views * B * c->group[i].H * c->group[i].W * 3), 1);
     for (int t = 0; t < STEPS; t++) {
-        const tw_step_plan p = {t == 0 ? 0 : c->lr, c->weight_decay, c->self_label, {0, 0}, t, 0.9};
+        const tw_step_plan p = {.lr = t == 0 ? 0 : c->lr, .weight_decay = c->weight_decay, .self_label = c->self_label, .number = t, .momentum = 0.9};
         tw_step_result r;
         draw(pictures, c, t, comm->rank, B);
         CHECK(tw_step_run(step, &r, pictures, &p) == 1);

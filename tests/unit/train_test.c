@@ -256,6 +256,9 @@ static void losses(void)
             CHECK_NEAR(t.kl, want[1], 1e-5);
             CHECK_NEAR(t.eh, want[2], 1e-5);
             CHECK_NEAR(t.he, want[3], 1e-5);
+            double eh, he; /* with two views they are the loss's */
+            CHECK(tw_loss_entropies(l, &eh, &he, logits) == 0);
+            CHECK(V > 2 || (fabs(eh - want[2]) < 1e-5 && fabs(he - want[3]) < 1e-5));
             tw_loss_free(l);
         }
         double worst = 0;
