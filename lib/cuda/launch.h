@@ -37,6 +37,12 @@ int tw_launch_norm_backward_sums(const tw_norm *n, double *partial, void *dy, co
 int tw_launch_norm_backward_params(const tw_norm *n, float *dgamma, float *dbeta, cudaStream_t stream);
 int tw_launch_norm_backward_apply(const tw_norm *n, void *dx, const void *dy, const void *x, tw_dtype t, cudaStream_t stream);
 
+/* layer_norm.cu. relu: y = x where by > 0 (forward: or NaN), else 0 */
+int tw_launch_layer_norm(const tw_layer_norm *n, void *y, const void *x, tw_dtype t, cudaStream_t stream);
+int tw_launch_layer_norm_backward(const tw_layer_norm *n, void *dx, float *dgamma, float *dbeta, const void *dy, const void *x, tw_dtype t,
+                                  cudaStream_t stream);
+int tw_launch_relu(void *y, const void *x, const void *by, bool forward, int64_t n, tw_dtype t, cudaStream_t stream);
+
 /* pool.cu */
 int tw_launch_max_forward(const tw_pool_shape *s, void *y, uint8_t *pick, const void *x, tw_dtype t, cudaStream_t stream);
 int tw_launch_max_backward(const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy, tw_dtype t, cudaStream_t stream);

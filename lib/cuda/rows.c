@@ -133,6 +133,26 @@ int tw_cuda_norm_backward_apply(tw_dev *d, const tw_norm *n, void *dx, const voi
     return tw_launch_norm_backward_apply(n, dx, dy, x, d->precision, d->stream);
 }
 
+int tw_cuda_layer_norm_forward(tw_dev *d, const tw_layer_norm *n, void *y, const void *x)
+{
+    return tw_launch_layer_norm(n, y, x, d->precision, d->stream);
+}
+
+int tw_cuda_layer_norm_backward(tw_dev *d, const tw_layer_norm *n, void *dx, float *dgamma, float *dbeta, const void *dy, const void *x)
+{
+    return tw_launch_layer_norm_backward(n, dx, dgamma, dbeta, dy, x, d->precision, d->stream);
+}
+
+int tw_cuda_relu_forward(tw_dev *d, void *y, const void *x, size_t n)
+{
+    return tw_launch_relu(y, x, x, true, (int64_t)n, d->precision, d->stream);
+}
+
+int tw_cuda_relu_backward(tw_dev *d, void *dx, const void *dy, const void *x, size_t n)
+{
+    return tw_launch_relu(dx, dy, x, false, (int64_t)n, d->precision, d->stream);
+}
+
 int tw_cuda_max_forward(tw_dev *d, const tw_pool_shape *s, void *y, uint8_t *pick, const void *x)
 {
     return tw_launch_max_forward(s, y, pick, x, d->precision, d->stream);

@@ -160,6 +160,25 @@ static void norm(int rows, int C, bool affine, bool relu, bool add, bool two)
     free(x), free(s), free(dy), free(dy2), free(y), free(dx), free(v), free(sums), free(result);
 }
 
+static void layer_norm(int rows, int C)
+{
+    const size_t n = (size_t)(rows * C);
+    float *x = numbers(n), *y = numbers(n), *dy = numbers(n), *dx = numbers(n), *v = numbers(4 * (size_t)C);
+    float *stats = tw_calloc(2 * (size_t)rows, sizeof *stats);
+    void *gx = activations(x, n), *gy = activations(y, n), *gdy = activations(dy, n), *gdx = activations(dx, n);
+    float *gv = plain(v, 4 * (size_t)C), *gstats = plain(stats, 2 * (size_t)rows);
+    const tw_layer_norm a = {rows, C, 1e-6, v, v + C, stats, stats + rows}, b = {rows, C, 1e-6, gv, gv + C, gstats, gstats + rows};
+    CHECK(cpu->layer_norm_forward(c, &a, y, x) == 0 && gpu->layer_norm_forward(g, &b, gy, gx) == 0);
+    CHECK(cpu->layer_norm_backward(c, &a, dx, v + 2 * C, v + 3 * C, dy, x) == 0);
+    CHECK(gpu->layer_norm_backward(g, &b, gdx, gv + 2 * C, gv + 3 * C, gdy, gx) == 0);
+    same_activations("layer norm", gy, y, n);
+    same_activations("layer norm, data gradient", gdx, dx, n);
+    same_plain("layer norm, parameters", gv, v, 4 * (size_t)C, 2e-5);
+    same_plain("layer norm, statistics", gstats, stats, 2 * (size_t)rows, 2e-5);
+    gpu->release(g, gx), gpu->release(g, gdy);
+    free(x), free(y), free(dy), free(dx), free(v), free(stats);
+}
+
 static void running(int rows, int C)
 {
     const size_t n = (size_t)(rows * C), block = 6 * (size_t)C;
@@ -216,6 +235,11 @@ static void elementwise(size_t n)
     same_activations("GELU", gz, z, n);
     CHECK(cpu->gelu_backward(c, z, dy, x, n) == 0 && gpu->gelu_backward(g, gd, gdy, gx, n) == 0);
     same_activations("GELU, gradient", gd, z, n);
+    void *gr = activations(z, n), *grd = activations(z, n);
+    CHECK(cpu->relu_forward(c, z, x, n) == 0 && gpu->relu_forward(g, gr, gx, n) == 0);
+    same_activations("ReLU", gr, z, n);
+    CHECK(cpu->relu_backward(c, z, dy, x, n) == 0 && gpu->relu_backward(g, grd, gdy, gx, n) == 0);
+    same_activations("ReLU, gradient", grd, z, n);
     uint8_t *pixel = malloc(3 * n);
     for (size_t i = 0; i < 3 * n; i++)
         pixel[i] = (uint8_t)(i * 7);
@@ -424,6 +448,8 @@ static void every_op(void)
     linear(32, 64, 40);
     for (int k = 0; k < 16; k++)
         norm(k % 3 == 0 ? 700 : 9, k % 5 == 0 ? 264 : k % 2 == 0 ? 24 : 13, k & 1, k & 2, k & 4, k & 8);
+    layer_norm(19, 33);
+    layer_norm(5, 384);
     running(9, 24);
     pooling(3, 8, 6, 16);
     pooling(2, 7, 1, 10);
