@@ -18,6 +18,7 @@ setup() {
     PATH=$BIN:$PATH
     PIPELINES=$BATS_TEST_DIRNAME/../pipelines
     PHOTOS=$BATS_FILE_TMPDIR/photos
+    export ASAN_OPTIONS=detect_leaks=0 # Open MPI leaves memory behind
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
     MPIRUN="mpirun --bind-to none"
     SMALL="--backbone=resnet18 --hid-dim=16 --dim=8 --epochs=3 --optim=sgd --lr=0.005 --precision=fp32 --bunch-size=4 --threads=1"

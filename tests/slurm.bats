@@ -67,6 +67,7 @@ teardown_file() {
 setup() {
     [ ! -e "$BATS_FILE_TMPDIR/why" ] || skip "$(cat "$BATS_FILE_TMPDIR/why")"
     PATH=${BIN:-$BATS_TEST_DIRNAME/../bin}:$PATH:/usr/sbin
+    export ASAN_OPTIONS=detect_leaks=0 # Open MPI leaves memory behind
     export SLURM_CONF=$BATS_FILE_TMPDIR/slurm.conf
     JOB=$BATS_TEST_DIRNAME/../pipelines/slurm/pretrain.sbatch
     OPTIONS="--data-path $BATS_FILE_TMPDIR/photos --aug barlow --size 32 --num_workers 1 --batch-size 4 --backbone resnet18 --hid-dim 16

@@ -22,7 +22,7 @@ struct tw_comm {
     /* The group of neighbouring ranks that this one is in, groups being of `ranks` ranks from rank 0 on; a communicator of its own,
      * which lives as long as c. NULL and tw_error(). */
     tw_comm *(*neighbours)(tw_comm *c, int ranks);
-    /* Waits for all ranks and ends the communication: the last call. */
+    /* Waits for all ranks and ends the communication: c and its groups are gone then. */
     int (*close)(tw_comm *c);
     /* Seconds since the beginning that sums begun have taken, and that sum_wait has waited for them. */
     double (*sum_seconds)(const tw_comm *c);

@@ -20,8 +20,10 @@ typedef struct {
     bool patient; /* sleeps while MPI is under way, and hardly spins */
 } channel;
 
-typedef struct {
+typedef struct mpi_comm mpi_comm;
+struct mpi_comm {
     tw_comm comm;
+    mpi_comm *next;      /* made before it */
     channel front, back; /* of the callers; of the sums begun */
     bool threads;        /* the back channel has its thread */
     pthread_t thread;
@@ -34,9 +36,10 @@ typedef struct {
     unsigned begun, done;
     bool stop, failed;
     double summing, waiting;
-} mpi_comm;
+};
 
 static int (*fail)(const char *fmt, ...);
+static mpi_comm *newest;
 static int world_open; /* MPI is to be closed before the process may end */
 
 static double now(void)
@@ -287,6 +290,13 @@ static int close_world(tw_comm *comm)
     }
     world_open = 0;
     const int rc = MPI_Finalize();
+    while (newest != NULL) {
+        mpi_comm *last = newest;
+        newest = last->next;
+        free(last->front.room);
+        free(last->back.room);
+        free(last);
+    }
     return rc == MPI_SUCCESS ? 0 : failed(rc, "end");
 }
 
@@ -308,6 +318,8 @@ static tw_comm *make(MPI_Comm mpi)
     c->comm = (tw_comm){.sum_f32 = sum_f32, .sum_f64 = sum_f64, .sum_begin = sum_begin, .sum_wait = sum_wait, .gather = gather,
                         .broadcast = broadcast, .neighbours = neighbours, .close = close_world, .sum_seconds = sum_seconds,
                         .wait_seconds = wait_seconds};
+    c->next = newest;
+    newest = c;
     c->front.mpi = mpi;
     MPI_Comm_set_errhandler(mpi, MPI_ERRORS_RETURN);
     MPI_Comm_rank(mpi, &c->comm.rank);
