@@ -431,9 +431,8 @@ int main(int argc, char **argv)
     struct run r = {.o = {.input = "-", .output = "-", .batch_size = 32, .threads = tw_processors()}};
     tw_program_start("twist-embed", argc, argv);
     parse(&r.o);
-    if (r.o.append && read_kept(&r))
-        return TW_EXIT_OK;
-    embed(&r);
+    if (!r.o.append || !read_kept(&r))
+        embed(&r);
     for (int i = 0; i < PLANS; i++)
         tw_plan_free(r.slot[i].plan);
     tw_net_free(r.net);
