@@ -97,7 +97,7 @@ ubsan: ## ubsan: the tests under UndefinedBehaviorSanitizer
 FUZZ_SECONDS ?= 60
 fuzz: ## fuzz: each fuzz target for FUZZ_SECONDS (60) seconds, with clang
 	$(MAKE) B=build/fuzz CC=clang OPT=-O1 CFLAGS="-fsanitize=fuzzer-no-link,address" build/fuzz/libtwist.a
-	@set -e; for t in scan image tar checkpoint safetensors; do mkdir -p build/fuzz/corpus/$$t; \
+	@set -e; for t in scan image tar checkpoint safetensors feed; do mkdir -p build/fuzz/corpus/$$t; \
 	  clang -std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address -Ilib tests/fuzz/$${t}_fuzz.c build/fuzz/libtwist.a $(LDLIBS) -o build/fuzz/$$t; \
 	  for f in gnu pax; do [ $$t != tar ] || tar --format=$$f -cf build/fuzz/corpus/tar/$$f.tar tests/golden/decode/grey*; done; \
 	  seeds=; [ $$t != image ] || seeds=tests/golden/decode; [ $$t != scan ] || seeds=formats; case $$t in checkpoint | safetensors) seeds=tests/golden/checkpoint ;; esac; \

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { READERS = 4, MISSED = 6 /* heartbeats of the head */ };
+enum { READERS = 4, MISSED = 6 /* heartbeats of the head */, START = 10 /* seconds until a command writes its header */ };
 
 /* A lease in hand, in the order in which they came. */
 typedef struct {
@@ -41,6 +41,7 @@ typedef struct {
     uint64_t session;
     int64_t max_bytes;
     double heartbeat, heard, sent, hello, last_head; /* times of the last ... */
+    double started, start_took; /* the command: when; how long until its header, the first time */
     double retry, back_off, progress; /* when the command is started again, after how long; when it gave its last record */
     int root;
     tw_child *child;
@@ -107,7 +108,7 @@ static int start_child(work *w)
     w->child = tw_child_start(w->o->command, w->max_bytes, w->o->child_memory);
     if (w->child == NULL)
         return -1;
-    w->progress = tw_now();
+    w->progress = w->started = tw_now();
     w->header_next = true;
     return tw_child_give(w->child, w->header.data, w->header.size);
 }
@@ -270,6 +271,9 @@ static void take_record(work *w, void *record, size_t size)
 {
     if (w->header_next) {
         w->header_next = false;
+        if (!w->header_sent)
+            w->start_took = tw_now() - w->started;
+        w->progress = tw_now(); /* its start is no sample's fault */
         if (w->header_sent) /* it was started again */
             free(record);
         else
@@ -311,7 +315,7 @@ static void read_child(work *w)
     read_errors(w);
     if (w->child != NULL && rc < 0)
         child_lost(w, TW_FAIL_CRASH, false, "");
-    else if (w->child != NULL && w->given > 0 && tw_now() - w->progress > w->o->sample_timeout) {
+    else if (w->child != NULL && w->given > 0 && tw_now() - w->progress > w->o->sample_timeout + (!w->header_next ? 0 : w->header_sent ? 2 * w->start_took : START)) {
         char why[200];
         snprintf(why, sizeof why, "no result of the command for %g s", w->o->sample_timeout);
         child_lost(w, TW_FAIL_TIMEOUT, true, why);
