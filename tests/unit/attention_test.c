@@ -70,7 +70,8 @@ static void plain(const tw_attention *a, int n, int h, const float *qkv, const f
 static void attention(int N, int T, int heads, int width, double size)
 {
     const size_t n = (size_t)(N * T * heads * width);
-    tw_attention a = {.N = N, .T = T, .heads = heads, .width = width, .train = true, .log_sum = numbers((size_t)(N * heads * T), 1)};
+    float *log_sum = numbers((size_t)(N * heads * T), 1);
+    tw_attention a = {.N = N, .T = T, .heads = heads, .width = width, .train = true, .log_sum = log_sum};
     float *qkv = numbers(3 * n, size), *dy = numbers(n, 1), *y = numbers(n, 1), *again = numbers(n, 1), *d = numbers(3 * n, 1);
     double *want = tw_calloc(n, sizeof *want), *dwant = tw_calloc(3 * n, sizeof *dwant);
     for (int i = 0; i < N * heads; i++)
@@ -85,7 +86,7 @@ static void attention(int N, int T, int heads, int width, double size)
     CHECK(be->attention_forward(other, &a, again, qkv) == 0 && memcmp(y, again, n * sizeof *y) == 0);
     be->close(other);
     be->enter(dev);
-    free(qkv), free(dy), free(y), free(again), free(d), free(want), free(dwant);
+    free(log_sum), free(qkv), free(dy), free(y), free(again), free(d), free(want), free(dwant);
 }
 
 static void layer_norm(int rows, int C)
