@@ -22,7 +22,7 @@ CPU_OBJ = $(CPU_SRC:%.c=$B/%.o)
 # Only where Open MPI's compiler wrapper is.
 MPI_SO = $(if $(shell command -v $(MPICC)),$(BIN)/libtwist-mpi.so)
 LDLIBS = -lmsgpackc -ljpeg -lpng -lwebpdemux -lwebp -lgif -lzstd -lz -lcjson -lprotobuf-c -lpthread -ldl -lm
-# What `make lint` and `make fuzz` want beside these.
+# What `make lint` and `make fuzz` want beside these, and the tests of jobs of Slurm, which starts services where it is installed.
 DEBIAN_DEV = slurmctld slurmd slurm-client munge cppcheck clang libclang-rt-14-dev
 DEBIAN = gcc make pkg-config libdnnl-dev libmsgpack-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev libzstd-dev zlib1g-dev libcjson-dev libprotobuf-c-dev protobuf-c-compiler librandom123-dev libzmq3-dev \
 	libopenmpi-dev openmpi-bin bats bats-support bats-assert mandoc
@@ -66,7 +66,7 @@ deps: ## deps: the Debian packages this needs (as root, or through sudo)
 	if ! dpkg -s $(DEBIAN) >/dev/null 2>&1; then \
 	  $$s apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq --no-install-recommends $(DEBIAN) >/dev/null; fi
 
-deps-dev: deps ## deps-dev: what lint and fuzz want beside them
+deps-dev: deps ## deps-dev: what lint, fuzz and the tests of Slurm want beside them
 	@$(MAKE) --no-print-directory deps DEBIAN="$(DEBIAN_DEV)"
 
 check: all $(UNIT) ## check: every test that needs no GPU; last line "N passed, N failed"

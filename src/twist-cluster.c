@@ -82,9 +82,10 @@ static void cluster_features(struct run *r)
 {
     const tw_kmeans_options *o = &r->o.kmeans;
     tw_clusters *c = &r->clusters;
-    tw_features f;
+    static tw_features f; /* static: what a message ends is still reachable */
+    static tw_blocks *threads;
     tw_kmeans k;
-    tw_blocks *threads = tw_blocks_new(r->o.jobs);
+    threads = tw_blocks_new(r->o.jobs);
     if (threads == NULL || tw_features_read(&f, r->o.input) != 0)
         tw_die_error();
     if (o->K > f.who.n)

@@ -24,7 +24,7 @@ static const char usage[] =
     "others after every epoch. Into DIR: checkpoint.safetensors, best.safetensors, log.jsonl, args.json; accuracies on stdout.\n"
     "  -o, --output DIR, -i, --input ENDPOINT (-)      --resume: go on from DIR/checkpoint.safetensors\n"
     "  --weights FILE: what to begin with; its backbone is taken      --val ENDPOINT: views to measure on, a file or pipe:COMMAND\n"
-    "  --backbone NET, --small-stem: an untrained resnet18, resnet34, resnet50 in the place of --weights\n"
+    "  --backbone NET, --small-stem: an untrained network, by twist-train's names, in the place of --weights\n"
     "  --lr-backbone X (0.01)  --lr-classifier X (0.2): cosine to 0 by epoch  --weight-decay X (0)  --clip-norm X (0: off)\n"
     "  --epochs N (30)  --batch-size N (256)  --val-batch-size N (64)  --val-epoch N: measure every N epochs (1)\n"
     "  --classes N: where the stream does not name them      --seed N: of the classifier's first weights (0)\n"

@@ -454,9 +454,9 @@ int main(int argc, char **argv)
                 r.comm->wait_seconds(r.comm), r.waited);
     tw_note(1, "%lld steps, %.0f s, waited %.1f s for views", (long long)(r.state->step - r.first_step), tw_now() - r.pace.start,
             tw_loader_waited(r.loader));
-    tw_loader_close(r.loader);
     tw_monitor_free(r.monitor);
-    tw_step_free(r.step);
+    tw_step_free(r.step); /* before the loader, whose memory a device may have pinned */
+    tw_loader_close(r.loader);
     tw_learner_close(&r.learner);
     tw_folder_close(&r.folder);
     leave(&r, r.all.status == TW_RANK_FAILED ? TW_EXIT_FAILED : TW_EXIT_OK);

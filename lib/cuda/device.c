@@ -111,12 +111,6 @@ void tw_cuda_release(tw_dev *d, void *p)
     cudaFree(p); /* waits for what uses it */
 }
 
-int tw_dev_sum(tw_dev *d, double *x, size_t n)
-{
-    (void)d, (void)x, (void)n;
-    return 0;
-}
-
 void *tw_dev_scratch(tw_dev *d, tw_scratch purpose, size_t bytes)
 {
     if (bytes <= d->scratch_bytes[purpose] && d->scratch[purpose] != NULL)

@@ -39,9 +39,6 @@ void *tw_dev_scratch(tw_dev *d, tw_scratch purpose, size_t bytes);
 /* Plain device memory beside alloc's, which is not zeroed. NULL and tw_error(). */
 void *tw_dev_memory(size_t bytes);
 
-/* Sums f64 over all ranks, on the stream. One rank: nothing. 0, or -1 and tw_error(). */
-int tw_dev_sum(tw_dev *d, double *x, size_t n);
-
 /* Call CUDA, cuDNN, cuBLASLt: 0, or -1 and tw_error() naming the call. */
 #define TW_CUDA(call) tw_cuda_check((call), #call)
 #define TW_CUDNN(call) tw_cudnn_check((call), #call)

@@ -157,9 +157,8 @@ static int twist(tw_learn *l, void *dlogits, const void *logits, const void *tea
     const tw_loss_memory *m = &l->loss;
     const tw_dtype t = l->dev->precision;
     const cudaStream_t s = l->dev->stream;
-    if (tw_launch_column_sums(m, logits, t, s) != 0 || tw_dev_sum(l->dev, m->mean, (size_t)m->V * (size_t)m->K) != 0 ||
-        tw_launch_diversity(m, teacher != NULL, s) != 0 || tw_launch_twist(m, dlogits, logits, teacher, t, s) != 0 ||
-        tw_dev_sum(l->dev, m->board->sums, 2) != 0)
+    if (tw_launch_column_sums(m, logits, t, s) != 0 || tw_launch_diversity(m, teacher != NULL, s) != 0 ||
+        tw_launch_twist(m, dlogits, logits, teacher, t, s) != 0)
         return -1;
     return tw_launch_twist_terms(m, teacher != NULL, s);
 }
