@@ -5,11 +5,9 @@
 #include "core/error.h"
 #include "cpu/device.h"
 #include "cpu/vec.h"
-
-#include <math.h>
+#include "nn/formula.h"
 
 enum { PIECE = 256, COLUMNS = 512 }; /* rows and channels of a piece: its two rows of sums stay in the first cache */
-static const double EPS = 1e-5, MOMENTUM = 0.1;
 
 /* A piece: rows [first, first + rows), channels [c, c + n); C: the whole row. */
 typedef struct {
@@ -135,13 +133,11 @@ int tw_cpu_norm_statistics(tw_dev *d, const tw_norm *n)
     (void)d;
     const double count = (double)n->count;
     for (int c = 0; c < n->C; c++) {
-        const double mean = n->sums[c] / count, square = n->sums[n->C + c] / count - mean * mean;
-        const double var = square > 0 ? square : square == square ? 0 : square; /* NaN stays */
+        const double mean = n->sums[c] / count, var = tw_norm_variance(mean, n->sums[n->C + c] / count);
         n->mean[c] = (float)mean;
-        n->rstd[c] = (float)(1 / sqrt(var + EPS));
-        const double unbiased = var * count / (count - 1);
-        n->running_mean[c] = (float)((1 - MOMENTUM) * (double)n->running_mean[c] + MOMENTUM * mean);
-        n->running_var[c] = (float)((1 - MOMENTUM) * (double)n->running_var[c] + MOMENTUM * unbiased);
+        n->rstd[c] = tw_norm_rstd(var);
+        n->running_mean[c] = tw_norm_move(n->running_mean[c], mean);
+        n->running_var[c] = tw_norm_move(n->running_var[c], var * count / (count - 1));
     }
     return 0;
 }
@@ -151,7 +147,7 @@ int tw_cpu_norm_running(tw_dev *d, const tw_norm *n)
     (void)d;
     for (int c = 0; c < n->C; c++) {
         n->mean[c] = n->running_mean[c];
-        n->rstd[c] = (float)(1 / sqrt((double)n->running_var[c] + EPS));
+        n->rstd[c] = tw_norm_rstd((double)n->running_var[c]);
     }
     return 0;
 }
@@ -227,10 +223,9 @@ int tw_cpu_norm_backward_sums(tw_dev *d, const tw_norm *n, void *dy, const void 
     return 0;
 }
 
-/* sum dy xhat, from {sum dy, sum dy x}. */
 static double sum_normalised(const tw_norm *n, int c)
 {
-    return (n->sums[n->C + c] - (double)n->mean[c] * n->sums[c]) * (double)n->rstd[c];
+    return tw_norm_normalised(n->sums[c], n->sums[n->C + c], n->mean[c], n->rstd[c]);
 }
 
 int tw_cpu_norm_backward_params(tw_dev *d, const tw_norm *n, float *dgamma, float *dbeta)

@@ -3,8 +3,7 @@
 
 #include "cpu/device.h"
 #include "cpu/vec.h"
-
-#include <math.h>
+#include "nn/formula.h"
 
 TW_CLONES static double squares_piece(const float *x, size_t from, size_t to)
 {
@@ -35,7 +34,7 @@ TW_CLONES static void momentum_piece(float *restrict w, float *restrict v, const
                                      tw_momentum k)
 {
     for (size_t i = from; i < to; i++) {
-        v[i] = k.momentum * v[i] + k.into * (k.grad * g[i] + k.decay * w[i]);
+        v[i] = tw_momentum_velocity(w[i], v[i], g[i], k.grad, k.decay, k.momentum, k.into);
         w[i] -= k.out * v[i];
     }
 }
@@ -54,7 +53,7 @@ TW_CLONES static void adamw_piece(float *restrict w, float *restrict m, float *r
         const float gradient = k.grad * g[i];
         m[i] += (1 - k.beta1) * (gradient - m[i]);
         v[i] = k.beta2 * v[i] + (1 - k.beta2) * gradient * gradient;
-        w[i] = k.decay_factor * w[i] - k.rate * m[i] / (sqrtf(v[i]) / k.root + k.eps);
+        w[i] = tw_adamw_weight(w[i], m[i], v[i], k.decay_factor, k.rate, k.root, k.eps);
     }
 }
 
