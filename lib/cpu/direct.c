@@ -60,9 +60,11 @@ static int set_tail(dnnl_primitive_attr_t attr, const tw_conv_shape *s, tw_const
 static int make(tw_prim *p, direct *c, tw_conv_kind kind, const tw_conv_desc *desc, const tw_prim_arg *arg, int n)
 {
     dnnl_primitive_attr_t attr = tw_prim_attr(false);
-    if (attr == NULL || (kind == TW_CONV_INFERENCE && set_tail(attr, &c->shape, desc->dst) != 0))
+    if (attr == NULL)
         return -1;
-    const int rc = TW_DNNL(tw_conv_pd(&p->pd, c->dev->engine, kind, desc, attr, c->forward.pd));
+    int rc = c->shape.folded ? set_tail(attr, &c->shape, desc->dst) : 0;
+    if (rc == 0)
+        rc = TW_DNNL(tw_conv_pd(&p->pd, c->dev->engine, kind, desc, attr, c->forward.pd));
     dnnl_primitive_attr_destroy(attr);
     return rc != 0 ? -1 : tw_prim_make(p, c->dev, arg, n);
 }
