@@ -1,32 +1,11 @@
 /* Goal: attention and LayerNorm of the CPU against plain loops in f64, forward and backward: lengths around the blocks' sizes, widths
  * that fill no vector, one thread and two to the same bits, evaluation to the bits of training. */
-#include "test.h"
+#include "numbers.h"
 
-#include "core/mem.h"
-#include "core/philox.h"
 #include "nn/backend.h"
 
 static const tw_backend *be;
 static tw_dev *dev;
-static tw_rng rng;
-
-static float *numbers(size_t n, double size)
-{
-    float *x = tw_calloc(n, sizeof *x);
-    for (size_t i = 0; i < n; i++)
-        x[i] = (float)tw_rng_between(&rng, -size, size);
-    return x;
-}
-
-static double off(const float *got, const double *want, size_t n)
-{
-    double worst = 0, size = 1e-30;
-    for (size_t i = 0; i < n; i++) {
-        worst = fmax(worst, isfinite(got[i]) ? fabs((double)got[i] - want[i]) : INFINITY);
-        size = fmax(size, fabs(want[i]));
-    }
-    return worst / size;
-}
 
 /* Head h of sample n: y and the gradient of qkv. part 0, 1, 2: q, k, v. */
 static void plain(const tw_attention *a, int n, int h, const float *qkv, const float *dy, double *y, double *d)
@@ -70,9 +49,9 @@ static void plain(const tw_attention *a, int n, int h, const float *qkv, const f
 static void attention(int N, int T, int heads, int width, double size)
 {
     const size_t n = (size_t)(N * T * heads * width);
-    float *log_sum = numbers((size_t)(N * heads * T), 1);
+    float *log_sum = numbers_within((size_t)(N * heads * T), 1);
     tw_attention a = {.N = N, .T = T, .heads = heads, .width = width, .train = true, .log_sum = log_sum};
-    float *qkv = numbers(3 * n, size), *dy = numbers(n, 1), *y = numbers(n, 1), *again = numbers(n, 1), *d = numbers(3 * n, 1);
+    float *qkv = numbers_within(3 * n, size), *dy = numbers_within(n, 1), *y = numbers_within(n, 1), *again = numbers_within(n, 1), *d = numbers_within(3 * n, 1);
     double *want = tw_calloc(n, sizeof *want), *dwant = tw_calloc(3 * n, sizeof *dwant);
     for (int i = 0; i < N * heads; i++)
         plain(&a, i / heads, i % heads, qkv, dy, want, dwant);
@@ -92,9 +71,9 @@ static void attention(int N, int T, int heads, int width, double size)
 static void layer_norm(int rows, int C)
 {
     const size_t n = (size_t)rows * (size_t)C;
-    float *x = numbers(n, 3), *dy = numbers(n, 1), *y = numbers(n, 1), *dx = numbers(n, 1), *gamma = numbers((size_t)C, 1);
-    float *beta = numbers((size_t)C, 1), *dgamma = numbers((size_t)C, 1), *dbeta = numbers((size_t)C, 1);
-    float *keep = numbers(2 * (size_t)rows, 1);
+    float *x = numbers_within(n, 3), *dy = numbers_within(n, 1), *y = numbers_within(n, 1), *dx = numbers_within(n, 1), *gamma = numbers_within((size_t)C, 1);
+    float *beta = numbers_within((size_t)C, 1), *dgamma = numbers_within((size_t)C, 1), *dbeta = numbers_within((size_t)C, 1);
+    float *keep = numbers_within(2 * (size_t)rows, 1);
     double *want = tw_calloc(n, sizeof *want), *dwant = tw_calloc(n, sizeof *dwant), *gwant = tw_calloc((size_t)C, sizeof *gwant);
     double *bwant = tw_calloc((size_t)C, sizeof *bwant);
     const tw_layer_norm l = {.rows = rows, .C = C, .eps = 1e-6, .gamma = gamma, .beta = beta, .mean = keep, .rstd = keep + rows};

@@ -1,34 +1,15 @@
 /* Goal: each operation of the CPU backend is what its definition says, written down here as the plainest loops in f64, at
  * shapes that hit every edge: channels that fill no vector, one pixel, strides that skip, views that are not square. */
-#include "test.h"
+#include "numbers.h"
 
-#include "core/mem.h"
-#include "core/philox.h"
 #include "nn/backend.h"
-
-#include <math.h>
 
 static const tw_backend *be;
 static tw_dev *dev;
-static tw_rng rng;
 
 static float *numbers(size_t n)
 {
-    float *x = tw_alloc64(n * sizeof *x);
-    for (size_t i = 0; i < n; i++)
-        x[i] = (float)tw_rng_between(&rng, -1, 1);
-    return x;
-}
-
-/* Largest difference in units of the largest wanted number. */
-static double off(const float *got, const double *want, size_t n)
-{
-    double worst = 0, size = 1e-30;
-    for (size_t i = 0; i < n; i++) {
-        worst = fmax(worst, isfinite(got[i]) ? fabs((double)got[i] - want[i]) : INFINITY);
-        size = fmax(size, fabs(want[i]));
-    }
-    return worst / size;
+    return numbers_within(n, 1);
 }
 
 /* The three passes of a convolution in one walk over all (output, tap) pairs. */

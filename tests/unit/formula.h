@@ -5,6 +5,7 @@
 #include "nn/net.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Number k of stream `tensor`, in [0, 1). */
@@ -66,6 +67,18 @@ static inline void formula_fill_shifted(tw_net *net, double shift)
 static inline void formula_fill(tw_net *net)
 {
     formula_fill_shifted(net, 0);
+}
+
+/* A line of a golden file about one tensor: KIND NAME N and N numbers, at most 16. Returns N; 0 at the end. */
+static inline int golden_line(FILE *f, char kind[16], char name[96], double *v)
+{
+    int n = 0;
+    if (fscanf(f, "%15s %95s %d", kind, name, &n) != 3 || n > 16)
+        return 0;
+    for (int i = 0; i < n; i++)
+        if (fscanf(f, "%lf", &v[i]) != 1)
+            return 0;
+    return n;
 }
 
 #endif

@@ -120,18 +120,6 @@ static void draw(uint8_t **pictures, const three *c, int t)
     }
 }
 
-/* The file's numbers of one tensor: {norm, projections} of the change. */
-static int golden_line(FILE *f, char kind[16], char name[96], double *v)
-{
-    int n = 0;
-    if (fscanf(f, "%15s %95s %d", kind, name, &n) != 3 || n > 16)
-        return 0;
-    for (int i = 0; i < n; i++)
-        if (fscanf(f, "%lf", &v[i]) != 1)
-            return 0;
-    return n;
-}
-
 /* Adds to *off and *size the squared distance and norm of the tensor's change, of every stride-th element, by its projections. */
 static void compare_change(tw_net *net, const char *name, size_t stride, const double *want, double *off, double *size)
 {

@@ -60,17 +60,6 @@ static void draw(uint8_t **pictures, const three *c, int t)
     }
 }
 
-static int golden_line(FILE *f, char kind[16], char name[96], double *v)
-{
-    int n = 0;
-    if (fscanf(f, "%15s %95s %d", kind, name, &n) != 3 || n > 16)
-        return 0;
-    for (int i = 0; i < n; i++)
-        if (fscanf(f, "%lf", &v[i]) != 1)
-            return 0;
-    return n;
-}
-
 /* How far a network's changes are from the file's, by their size: sums of squares. */
 typedef struct {
     double off, size;
