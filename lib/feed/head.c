@@ -274,15 +274,16 @@ static int done(tw_head *h, worker *w, const tw_feed_msg *m, void *payload, cons
         h->ops.release(h->ops.context, payload);
         return 0;
     }
-    const int64_t low = h->low;
     if (k >= 0) {
+        const int64_t low = h->low;
         learn(h, w, &s->lease[k]);
         tw_head_unlease(h, p, k);
+        h->low = low; /* it is about to be filled; what accepting frees, by banning somebody, counts from here */
     }
     w->done++;
     const int rc = tw_head_accept(h, w, p, payload, size, (uint32_t)m->crc);
-    if (s->filled && h->low == p && low > p)
-        h->low = low; /* it is not free after all */
+    if (!s->filled && p < h->low)
+        h->low = p;
     return rc;
 }
 
