@@ -112,20 +112,26 @@ int tw_child_errors(const tw_child *c)
     return c->err;
 }
 
-static int append(tw_bytes *b, const void *data, size_t size)
+/* What has been written makes room, so that a command that never comes to rest costs no more memory. */
+static void make_room(tw_child *c)
 {
-    if (tw_grow(&b->data, &b->cap, b->size + size, 1) != 0)
-        return -1;
-    memcpy(b->data + b->size, data, size);
-    b->size += size;
-    return 0;
+    if (c->to_at <= c->to.size / 2)
+        return;
+    memmove(c->to.data, c->to.data + c->to_at, c->to.size - c->to_at);
+    c->to.size -= c->to_at;
+    c->to_at = 0;
 }
 
 int tw_child_give(tw_child *c, const void *data, size_t size)
 {
-    if (c->to_at == c->to.size)
-        c->to_at = c->to.size = 0;
-    return append(&c->to, data, size);
+    make_room(c);
+    return tw_bytes_append(&c->to, data, size);
+}
+
+int tw_child_give_sample(tw_child *c, const tw_sample *s)
+{
+    make_room(c);
+    return tw_encode_sample(&c->to, s);
 }
 
 void tw_child_pump(tw_child *c)
@@ -178,7 +184,7 @@ int tw_child_record(tw_child *c, void **record, size_t *size)
         size_t some = c->scan.need > have ? c->scan.need - have : 1;
         if (some > left)
             some = left;
-        if (append(&c->from, c->ahead.data + c->ahead_at, some) != 0)
+        if (tw_bytes_append(&c->from, c->ahead.data + c->ahead_at, some) != 0)
             return -1;
         c->ahead_at += some;
         if (c->from.size < c->scan.need)

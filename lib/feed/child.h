@@ -21,6 +21,7 @@ int tw_child_errors(const tw_child *c);
 
 /* Appends bytes to what goes to its standard input. 0, or -1. */
 int tw_child_give(tw_child *c, const void *data, size_t size);
+int tw_child_give_sample(tw_child *c, const tw_sample *s); /* as a record */
 /* Writes as much of that as it takes. A command that reads no more is seen by its end. */
 void tw_child_pump(tw_child *c);
 

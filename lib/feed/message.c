@@ -46,12 +46,7 @@ enum { TYPES = sizeof layout / sizeof *layout };
 
 static int append(void *bytes, const char *data, size_t n)
 {
-    tw_bytes *b = bytes;
-    if (tw_grow(&b->data, &b->cap, b->size + n, 1) != 0)
-        return -1;
-    memcpy(b->data + b->size, data, n);
-    b->size += n;
-    return 0;
+    return tw_bytes_append(bytes, data, n);
 }
 
 static int pack(msgpack_packer *pk, const field *f, const void *at)

@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "source/rejects.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -208,21 +209,14 @@ const char *tw_places_known(tw_places *p, int64_t position, int64_t sub)
     return p->bads > 0 ? find(p, index_of(p, position, sub))->cause : NULL;
 }
 
-/* Names are written as twist-decode writes them into its file of rejects. */
 static int write_quarantine(const tw_places *p, int64_t index, const char *cause)
 {
     FILE *f = fopen(p->quarantine, "ae");
     if (f == NULL)
         return tw_fail_errno("%s", p->quarantine);
     fprintf(f, "%" PRId64 "\t", index);
-    for (const char *c = tw_source_path(p->o.source, (uint64_t)index); *c != '\0'; c++) {
-        static const char special[] = "\\\t\r\n", letter[] = "\\trn";
-        const char *which = strchr(special, *c);
-        if (which != NULL)
-            fprintf(f, "\\%c", letter[which - special]);
-        else
-            fputc(*c, f);
-    }
+    const char *path = tw_source_path(p->o.source, (uint64_t)index);
+    tw_rejects_name(f, path, strlen(path));
     fprintf(f, "\t%s\n", cause);
     const bool full = ferror(f) != 0;
     return fclose(f) != 0 || full ? tw_fail_errno("%s", p->quarantine) : 0;

@@ -56,11 +56,7 @@ typedef struct {
 static int put(tw_bytes *b, const void *data, size_t size)
 {
     b->size = 0;
-    if (tw_grow(&b->data, &b->cap, size, 1) != 0)
-        return -1;
-    memcpy(b->data, data, size);
-    b->size = size;
-    return 0;
+    return tw_bytes_append(b, data, size);
 }
 
 /* ---- what the rules want done ---- */
@@ -256,6 +252,7 @@ static int report_bad(serve *s, int64_t position, bool empty)
 static int pump(serve *s)
 {
     int rc = 1;
+    bool dry = false; /* nothing is there to be written */
     while (rc == 1) {
         void *payload = NULL;
         if (s->text.size > 0) { /* the header first, the end record last */
@@ -281,9 +278,8 @@ static int pump(serve *s)
             continue;
         }
         if (tw_head_first(s->head, &payload) == 0) {
-            rc = 0;
-            s->blocked = false;
-            return 0;
+            dry = true;
+            break;
         }
         if (payload != NULL && (rc = tw_output_write(s->out, s->link.z->msg_data(payload), s->link.z->msg_size(payload), &s->at)) != 1)
             break;
@@ -298,7 +294,7 @@ static int pump(serve *s)
             s->skipped++;
         }
     }
-    const bool blocked = rc == 0;
+    const bool blocked = rc == 0 && !dry;
     if (blocked && !s->blocked)
         s->blocked_since = tw_now();
     else if (!blocked && s->blocked)

@@ -137,7 +137,6 @@ static void stop_child(work *w)
 
 static int give(work *w, held *h)
 {
-    tw_bytes record = {0};
     const tw_feed_what *t = &h->what;
     tw_sample s;
     tw_sample_init(&s);
@@ -150,8 +149,7 @@ static int give(work *w, held *h)
     s.sub = t->sub;
     s.bytes = h->file;
     s.bytes_size = h->size;
-    const int rc = tw_encode_sample(&record, &s) == 0 && tw_child_give(w->child, record.data, record.size) == 0 ? 0 : -1;
-    free(record.data);
+    const int rc = tw_child_give_sample(w->child, &s);
     free(h->file);
     h->file = NULL;
     h->since = tw_now();
@@ -174,14 +172,6 @@ static void fetch(void *job, int worker, void *context)
     }
 }
 
-static int index_of(const work *w, const held *h)
-{
-    for (int i = 0; i < w->n; i++)
-        if (w->item[i] == h)
-            return i;
-    return -1;
-}
-
 /* Hands on what has been read, in order. */
 static int hand_on(work *w)
 {
@@ -189,9 +179,8 @@ static int hand_on(work *w)
         if (h->dropped)
             free_held(h);
         else if (h->failed) {
-            h->state = GIVEN; /* so that it is freed */
-            w->given++;
-            fail_item(w, index_of(w, h), TW_FAIL_IO, h->error);
+            h->state = GIVEN; /* so that it is freed; files come in the order of the items */
+            fail_item(w, w->given++, TW_FAIL_IO, h->error);
         } else if (give(w, h) != 0) {
             return -1;
         }
@@ -345,11 +334,8 @@ static int welcome(work *w, tw_link_msg *in)
         return 0;
     stop_child(w);
     w->header.size = 0;
-    const size_t size = w->link.z->msg_size(&in->payload);
-    if (tw_grow(&w->header.data, &w->header.cap, size, 1) != 0)
+    if (tw_bytes_append(&w->header, w->link.z->msg_data(&in->payload), w->link.z->msg_size(&in->payload)) != 0)
         return -1;
-    memcpy(w->header.data, w->link.z->msg_data(&in->payload), size);
-    w->header.size = size;
     w->session = in->m.session;
     w->max_bytes = in->m.max_bytes;
     w->heartbeat = (double)(in->m.hb_ms > 10 ? in->m.hb_ms : 10) * 1e-3;

@@ -38,19 +38,24 @@ static int check(const tw_rejects *r, int64_t all)
     return 0;
 }
 
+void tw_rejects_name(FILE *f, const char *path, size_t size)
+{
+    static const char special[] = "\\\t\r\n", letter[] = "\\trn";
+    for (size_t i = 0; i < size; i++) {
+        const char *which = path[i] != '\0' ? strchr(special, path[i]) : NULL;
+        if (which != NULL)
+            fprintf(f, "\\%c", letter[which - special]);
+        else
+            fputc(path[i], f);
+    }
+}
+
 int tw_rejects_add(tw_rejects *r, const char *path, size_t size, const char *cause, int64_t all)
 {
     r->count++;
     if (r->file == NULL)
         return check(r, all);
-    for (size_t i = 0; i < size; i++) {
-        static const char special[] = "\\\t\r\n", letter[] = "\\trn";
-        const char *which = path[i] != '\0' ? strchr(special, path[i]) : NULL;
-        if (which != NULL)
-            fprintf(r->file, "\\%c", letter[which - special]);
-        else
-            fputc(path[i], r->file);
-    }
+    tw_rejects_name(r->file, path, size);
     fprintf(r->file, "\t%s\n", cause);
     if (fflush(r->file) != 0)
         return tw_fail_errno("%s", r->path);

@@ -26,13 +26,7 @@ typedef struct {
 static int put(void *data, const char *bytes, size_t n)
 {
     encoder *e = data;
-    if (n == 0)
-        return 0;
-    if (tw_grow(&e->out->data, &e->out->cap, e->out->size + n, 1) != 0)
-        return -1;
-    memcpy(e->out->data + e->out->size, bytes, n);
-    e->out->size += n;
-    return 0;
+    return tw_bytes_append(e->out, bytes, n);
 }
 
 static void sum(encoder *e)

@@ -1,6 +1,9 @@
 #include "stream/record.h"
 
+#include "core/mem.h"
+
 #include <stdlib.h>
+#include <string.h>
 
 const char *const tw_kind_names[] = {"files", "images", "views", "features", NULL};
 
@@ -16,4 +19,15 @@ void tw_sample_fini(tw_sample *s)
     free(s->buffer);
     free(s->views);
     tw_sample_init(s);
+}
+
+int tw_bytes_append(tw_bytes *b, const void *data, size_t n)
+{
+    if (n == 0)
+        return 0;
+    if (tw_grow(&b->data, &b->cap, b->size + n, 1) != 0)
+        return -1;
+    memcpy(b->data + b->size, data, n);
+    b->size += n;
+    return 0;
 }

@@ -64,6 +64,9 @@ typedef struct {
     size_t size, cap;
 } tw_bytes;
 
+/* 0, or -1 and tw_error() with b as it was. */
+int tw_bytes_append(tw_bytes *b, const void *data, size_t n);
+
 /* Append one whole record with its crc, by msgpack rules of formats/stream.md. Thread-safe for different blocks, so that
  * workers may encode. 0, or -1 and tw_error(). */
 int tw_encode_header(tw_bytes *out, const tw_header *h);

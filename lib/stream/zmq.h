@@ -9,7 +9,7 @@
 
 /* The functions of the library that are used, each as zmq.h declares it. */
 #define TW_ZMQ_FUNCTIONS(X)                                                                                                              \
-    X(ctx_new) X(ctx_set) X(ctx_term) X(socket) X(close) X(bind) X(connect) X(unbind) X(setsockopt) X(getsockopt) X(poll) X(socket_monitor) \
+    X(ctx_new) X(ctx_term) X(socket) X(close) X(bind) X(connect) X(setsockopt) X(poll) X(socket_monitor) \
     X(msg_init) X(msg_init_size) X(msg_init_data) X(msg_close) X(msg_move) X(msg_data) X(msg_size) X(msg_more) X(msg_get) X(msg_gets)     \
     X(msg_send) X(msg_recv) X(send) X(recv) X(strerror) X(version) X(has) X(curve_keypair) X(curve_public) X(z85_decode)
 
