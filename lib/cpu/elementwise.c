@@ -43,10 +43,9 @@ int tw_cpu_to_f32(tw_dev *d, float *y, const void *x, size_t n)
 /* (v / 255 - mean) / std for the 256 levels of each colour. */
 static void picture_levels(float level[3][256])
 {
-    static const double mean[] = {0.485, 0.456, 0.406}, std[] = {0.229, 0.224, 0.225};
     for (int c = 0; c < 3; c++)
         for (int v = 0; v < 256; v++)
-            level[c][v] = (float)((v / 255.0 - mean[c]) / std[c]);
+            level[c][v] = tw_picture_level(v, c);
 }
 
 TW_KERNEL void pictures_any(void *restrict y, const uint8_t *restrict x, float level[3][256], size_t from, size_t to, tw_dtype t)

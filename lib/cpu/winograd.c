@@ -74,7 +74,7 @@ static void *open_winograd(tw_dev *d, const tw_conv_shape *s)
     w->rows = s->train ? ROWS : w->down * w->across;
     w->u = tw_alloc64(weights_bytes(s));
     if (w->u != NULL && tw_dev_scratch(d, TW_SCRATCH_COLUMNS, (size_t)w->pictures * picture) != NULL &&
-        tw_dev_scratch(d, TW_SCRATCH_GRADIENT, weights_bytes(s)) != NULL)
+        (!s->train || tw_dev_scratch(d, TW_SCRATCH_GRADIENT, weights_bytes(s)) != NULL))
         return w;
     close_winograd(w);
     return NULL;

@@ -15,6 +15,16 @@ int tw_graph_add(tw_graph *g, tw_layer layer)
     return g->n;
 }
 
+int tw_graph_plain(tw_graph *g, const tw_op *op, int in, int C)
+{
+    return tw_graph_add(g, (tw_layer){.op = op, .in = in, .shortcut = -1, .param = -1, .C = C, .K = C});
+}
+
+int tw_graph_linear(tw_graph *g, int in, int param, int C, int K)
+{
+    return tw_graph_add(g, (tw_layer){.op = &tw_op_linear, .in = in, .shortcut = -1, .param = param, .C = C, .K = K});
+}
+
 int tw_graph_conv(tw_graph *g, int in, int param, int C, int K, int size, int stride)
 {
     return tw_graph_add(g, (tw_layer){.op = &tw_op_conv, .in = in, .shortcut = -1, .param = param, .C = C, .K = K, .size = size,

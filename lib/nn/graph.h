@@ -32,6 +32,8 @@ typedef struct {
 
 /* Appends the layer and returns its value; param: see tw_layer. */
 int tw_graph_add(tw_graph *g, tw_layer layer);
+int tw_graph_plain(tw_graph *g, const tw_op *op, int in, int C); /* one without tensors, C channels in and out */
+int tw_graph_linear(tw_graph *g, int in, int param, int C, int K);
 int tw_graph_conv(tw_graph *g, int in, int param, int C, int K, int size, int stride);
 int tw_graph_norm(tw_graph *g, int in, int param, int C, int shortcut, bool relu);
 int tw_graph_layer_norm(tw_graph *g, int in, int param, int C, double eps);

@@ -21,16 +21,11 @@ static const char *name_of(char text[64], const char *part)
     return strcat(text, part);
 }
 
-static int add_plain(tw_graph *g, const tw_op *op, int in, int C)
-{
-    return tw_graph_add(g, (tw_layer){.op = op, .in = in, .shortcut = -1, .param = -1, .C = C, .K = C});
-}
-
 static int add_linear(const builder *b, const char *part, int in, int C, int K)
 {
     char text[64];
     const int param = tw_declare_linear(b->net, name_of(text, part), C, K, b->truncated);
-    return tw_graph_add(&b->net->head, (tw_layer){.op = &tw_op_linear, .in = in, .shortcut = -1, .param = param, .C = C, .K = K});
+    return tw_graph_linear(&b->net->head, in, param, C, K);
 }
 
 /* Norm and activation; ReLU is part of a BatchNorm, a layer of its own elsewhere. */
@@ -42,12 +37,12 @@ static int add_norm(const builder *b, const char *part, int in, int C)
     const tw_op *act = b->gelu ? &tw_op_gelu : &tw_op_relu;
     if (b->norm == BN) {
         const int x = tw_graph_norm(g, in, tw_declare_norm(b->net, name, C, true), C, -1, !b->gelu);
-        return b->gelu ? add_plain(g, act, x, C) : x;
+        return b->gelu ? tw_graph_plain(g, act, x, C) : x;
     }
     int x = in;
     if (b->norm == LN)
         x = tw_graph_layer_norm(g, x, tw_declare_layer_norm(b->net, name, C), C, 1e-5);
-    return add_plain(g, act, x, C);
+    return tw_graph_plain(g, act, x, C);
 }
 
 static int choice(int *v, const char *what, const char *text, const char *const *names)
@@ -96,7 +91,6 @@ int tw_build_classifier(tw_net *net, int classes)
     if (classes < 1 || classes > 1 << 20)
         return tw_fail("%d classes: want 1 to %d", classes, 1 << 20);
     const int param = tw_declare_classifier(net, "fc", net->feature_dim, classes);
-    tw_graph_add(&net->head, (tw_layer){.op = &tw_op_linear, .in = 0, .shortcut = -1, .param = param, .C = net->feature_dim,
-                                        .K = classes});
+    tw_graph_linear(&net->head, 0, param, net->feature_dim, classes);
     return net->head.failed || net->failed ? -1 : 0;
 }

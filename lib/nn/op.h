@@ -61,8 +61,9 @@ extern const tw_op tw_op_conv, tw_op_conv_folded, tw_op_norm, tw_op_bunches, tw_
 /* What decides about the node's rows (or samples) with chance p. */
 tw_drop tw_node_drop(const tw_node *n, double p, int layer);
 
-/* What a convolution and a folded one have in common. */
+/* What a convolution and a folded one have in common, and its shape a max pooling too. */
 int tw_conv_out(tw_node *n);
+int tw_conv_open(tw_node *n);
 void tw_conv_close(tw_node *n);
 size_t tw_conv_node_bytes(const tw_node *n);
 

@@ -11,12 +11,13 @@ int tw_conv_out(tw_node *n)
     return 0;
 }
 
-static int open(tw_node *n)
+int tw_conv_open(tw_node *n)
 {
     const tw_layer *l = n->layer;
     const tw_conv_shape s = {.N = n->in.N, .H = n->in.H, .W = n->in.W, .C = l->C, .OH = n->out.H, .OW = n->out.W, .K = l->K,
                              .size = l->size, .stride = l->stride, .pad = l->pad, .train = n->ctx->train,
-                             .data_gradient = n->dx != NULL};
+                             .data_gradient = n->dx != NULL, .folded = l->op == &tw_op_conv_folded, .add = l->shortcut >= 0,
+                             .relu = l->relu};
     n->state = n->ctx->be->conv_new(n->ctx->dev, &s);
     return n->state != NULL ? 0 : tw_backend_failed(n->ctx->be);
 }
@@ -50,6 +51,6 @@ static int backward(tw_node *n)
     return n->dx == NULL ? 0 : TW_BACKEND(be, be->conv_backward_data(n->state, n->dx, n->dy));
 }
 
-const tw_op tw_op_conv = {.name = "convolution", .reads_x = true, .shape = tw_conv_out, .open = open,
+const tw_op tw_op_conv = {.name = "convolution", .reads_x = true, .shape = tw_conv_out, .open = tw_conv_open,
                           .close = tw_conv_close, .bytes = tw_conv_node_bytes,
                           .weights = weights, .forward = forward, .backward = backward};

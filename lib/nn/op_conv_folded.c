@@ -1,16 +1,6 @@
 /* Convolution with the norm that follows it, its shortcut and its ReLU: evaluation only. */
 #include "nn/op.h"
 
-static int open(tw_node *n)
-{
-    const tw_layer *l = n->layer;
-    const tw_conv_shape s = {.N = n->in.N, .H = n->in.H, .W = n->in.W, .C = l->C, .OH = n->out.H, .OW = n->out.W, .K = l->K,
-                             .size = l->size, .stride = l->stride, .pad = l->pad, .folded = true, .add = l->shortcut >= 0,
-                             .relu = l->relu};
-    n->state = n->ctx->be->conv_new(n->ctx->dev, &s);
-    return n->state != NULL ? 0 : tw_backend_failed(n->ctx->be);
-}
-
 static int weights(tw_node *n)
 {
     const tw_layer *l = n->layer;
@@ -30,5 +20,5 @@ static int forward(tw_node *n)
     return TW_BACKEND(n->ctx->be, n->ctx->be->conv_folded(n->state, n->y, n->x, n->shortcut));
 }
 
-const tw_op tw_op_conv_folded = {.name = "folded convolution", .shape = tw_conv_out, .open = open, .close = tw_conv_close,
+const tw_op tw_op_conv_folded = {.name = "folded convolution", .shape = tw_conv_out, .open = tw_conv_open, .close = tw_conv_close,
                                  .bytes = tw_conv_node_bytes, .weights = weights, .forward = forward};

@@ -1,14 +1,6 @@
 /* Max pooling and the mean over all pixels. */
 #include "nn/op.h"
 
-static int max_shape(tw_node *n)
-{
-    const tw_layer *l = n->layer;
-    const int H = (n->in.H + 2 * l->pad - l->size) / l->stride + 1, W = (n->in.W + 2 * l->pad - l->size) / l->stride + 1;
-    n->out = (tw_shape){n->in.N, H, W, l->C};
-    return 0;
-}
-
 static int max_open(tw_node *n)
 {
     n->keep_bytes = tw_shape_elements(&n->out);
@@ -49,6 +41,6 @@ static int mean_backward(tw_node *n)
     return TW_BACKEND(n->ctx->be, n->ctx->be->mean_backward(n->ctx->dev, n->dx, n->dy, n->in.N, n->in.H * n->in.W, n->in.C));
 }
 
-const tw_op tw_op_maxpool = {.name = "max pool", .shape = max_shape, .open = max_open, .forward = max_forward,
+const tw_op tw_op_maxpool = {.name = "max pool", .shape = tw_conv_out, .open = max_open, .forward = max_forward,
                              .backward = max_backward};
 const tw_op tw_op_mean = {.name = "mean", .shape = mean_shape, .forward = mean_forward, .backward = mean_backward};

@@ -73,7 +73,7 @@ int tw_build_resnet(tw_net *net, const tw_resnet_kind *k, bool small_stem)
             C = k->bottleneck ? 4 * width : width;
         }
     }
-    tw_graph_add(g, (tw_layer){.op = &tw_op_mean, .in = x, .shortcut = -1, .param = -1, .C = C, .K = C});
+    tw_graph_plain(g, &tw_op_mean, x, C);
     net->feature_dim = C;
     return g->failed || net->failed ? -1 : 0;
 }

@@ -8,16 +8,6 @@
 
 static const double EPS = 1e-6; /* of the layer norms */
 
-static int add(tw_graph *g, const tw_op *op, int in, int C)
-{
-    return tw_graph_add(g, (tw_layer){.op = op, .in = in, .shortcut = -1, .param = -1, .C = C, .K = C});
-}
-
-static int add_linear(tw_graph *g, int in, int param, int C, int K)
-{
-    return tw_graph_add(g, (tw_layer){.op = &tw_op_linear, .in = in, .shortcut = -1, .param = param, .C = C, .K = K});
-}
-
 /* x + branch, the branch left out for a share of the samples */
 static int add_residual(tw_graph *g, int branch, int x, int C, double drop, int number)
 {
@@ -69,18 +59,18 @@ static int add_block(tw_net *net, int i, int x, int C, int heads, double drop, b
 {
     tw_graph *g = &net->backbone;
     int y = tw_graph_layer_norm(g, x, declare_norm(net, i, "norm1", C), C, EPS);
-    y = add_linear(g, y, declare_linear(net, i, "attn.qkv", C, 3 * C), C, 3 * C);
+    y = tw_graph_linear(g, y, declare_linear(net, i, "attn.qkv", C, 3 * C), C, 3 * C);
     y = add_attention(g, y, C, heads);
     if (cls) {
         y = add_mean(g, y, C, 0, 1);
         x = add_mean(g, x, C, 0, 1);
     }
-    y = add_linear(g, y, declare_linear(net, i, "attn.proj", C, C), C, C);
+    y = tw_graph_linear(g, y, declare_linear(net, i, "attn.proj", C, C), C, C);
     x = add_residual(g, y, x, C, drop, 2 * i);
     y = tw_graph_layer_norm(g, x, declare_norm(net, i, "norm2", C), C, EPS);
-    y = add_linear(g, y, declare_linear(net, i, "mlp.fc1", C, 4 * C), C, 4 * C);
-    y = add(g, &tw_op_gelu, y, 4 * C);
-    y = add_linear(g, y, declare_linear(net, i, "mlp.fc2", 4 * C, C), 4 * C, C);
+    y = tw_graph_linear(g, y, declare_linear(net, i, "mlp.fc1", C, 4 * C), C, 4 * C);
+    y = tw_graph_plain(g, &tw_op_gelu, y, 4 * C);
+    y = tw_graph_linear(g, y, declare_linear(net, i, "mlp.fc2", 4 * C, C), 4 * C, C);
     return add_residual(g, y, x, C, drop, 2 * i + 1);
 }
 

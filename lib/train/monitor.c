@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/mem.h"
 #include "eval/partition.h"
+#include "nn/formula.h"
 #include "train/softmax.h"
 
 #include <math.h>
@@ -45,12 +46,6 @@ void tw_monitor_free(tw_monitor *m)
     free(m);
 }
 
-static double deviation(double sum, double squares, double n)
-{
-    const double mean = sum / n, var = squares / n - mean * mean;
-    return var > 0 ? sqrt(var) : var == var ? 0 : var;
-}
-
 /* Adds the mean deviations of columns and rows. */
 static void spread(tw_monitor *m, double *column, double *row, const float *x)
 {
@@ -67,10 +62,10 @@ static void spread(tw_monitor *m, double *column, double *row, const float *x)
             sum[k] += v;
             square[k] += v * v;
         }
-        of_rows += deviation(s, q, K);
+        of_rows += tw_deviation(s, q, K);
     }
     for (int k = 0; k < K; k++)
-        of_columns += deviation(sum[k], square[k], (double)rows);
+        of_columns += tw_deviation(sum[k], square[k], (double)rows);
     *column += of_columns / K;
     *row += of_rows / (double)rows;
 }

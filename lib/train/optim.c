@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "nn/formula.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 const char *const tw_optim_names[] = {"lars", "sgd", "admw", NULL};
 
 enum { MOST_STATES = 2 };
-static const double ETA = 0.001, MOMENTUM = 0.9, BETA1 = 0.9, BETA2 = 0.999, EPS = 1e-8;
+static const double MOMENTUM = 0.9, BETA1 = 0.9, BETA2 = 0.999, EPS = 1e-8;
 
 struct tw_optim {
     tw_net *net;
@@ -154,19 +155,12 @@ static int step_adamw(tw_optim *o, struct slot *s, double lr, double decay, doub
     return TW_BACKEND(o->be, o->be->step_adamw(o->dev, p->device, s->state[0], s->state[1], p->grad, p->n, &k));
 }
 
-/* LARS's local rate: eta ||w|| / (||g|| + decay ||w||). */
 static int local_rate(tw_optim *o, const tw_param *p, double *decay, double clip, double *local)
 {
     double w, g;
     if (norm_of(o, &w, p->device, p->n) != 0 || norm_of(o, &g, p->grad, p->n) != 0)
         return -1;
-    g *= clip;
-    if (w > 0 && g > 0) {
-        *local = ETA * w / (g + *decay * w);
-    } else {
-        *local = 1;
-        *decay = 0;
-    }
+    *local = tw_lars_rate(w, clip * g, decay);
     return 0;
 }
 
