@@ -13,6 +13,7 @@ int tw_cuda_check(cudaError_t status, const char *call)
 {
     if (status == cudaSuccess)
         return 0;
+    cudaGetLastError(); /* not to be found again by the next launch */
     return tw_fail("%.*s: %s", name_length(call), call, cudaGetErrorString(status));
 }
 

@@ -50,6 +50,8 @@ int tw_cuda_zero(tw_dev *d, void *p, size_t bytes)
 
 int tw_cuda_from_f32(tw_dev *d, void *y, const float *x, size_t n)
 {
+    if (d->precision == TW_F32)
+        return tw_cuda_upload(d, y, x, n * sizeof *x);
     float *wide = tw_dev_scratch(d, TW_SCRATCH_PARTIAL, n * sizeof *wide);
     if (wide == NULL || tw_cuda_upload(d, wide, x, n * sizeof *wide) != 0)
         return -1;

@@ -55,7 +55,7 @@ static cudnnBackendDescriptor_t fastest(trial *t, cudnnBackendDescriptor_t *plan
     double least = 0;
     for (int i = 0; i < plans; i++) {
         t->tuned = (tw_tuned){plan[i], tw_dnn_workspace(plan[i])};
-        const double ms = plans == 1 ? 0 : tw_time(t->dev->stream, run_trial, t);
+        const double ms = tw_time(t->dev->stream, run_trial, t);
         cudnnBackendDescriptor_t loser = plan[i];
         if (ms >= 0 && (best == NULL || ms < least)) {
             loser = best;
@@ -72,6 +72,10 @@ static int time_plans(tw_tuned *out, tw_dev *d, cudnnBackendDescriptor_t *plan, 
 {
     trial t = {.dev = d, .n = n};
     int rc = 0;
+    if (plans == 1) { /* nothing to compare */
+        out->plan = plan[0];
+        return 1;
+    }
     for (int i = 0; i < n && rc == 0; i++) {
         t.operand[i] = (tw_dnn_operand){operand[i].uid, tw_cuda_alloc(d, operand[i].bytes)};
         rc = t.operand[i].memory == NULL ? -1 : 0;
@@ -79,6 +83,9 @@ static int time_plans(tw_tuned *out, tw_dev *d, cudnnBackendDescriptor_t *plan, 
     if (rc == 0) {
         out->plan = fastest(&t, plan, plans);
         rc = out->plan == NULL ? -1 : 1;
+    } else {
+        for (int i = 0; i < plans; i++)
+            cudnnBackendDestroyDescriptor(plan[i]);
     }
     for (int i = 0; i < n; i++)
         cudaFree(t.operand[i].memory);

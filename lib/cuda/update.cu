@@ -117,7 +117,7 @@ static __global__ void update(const tw_board *board, const double *sums, const t
     if (!board->out.taken)
         return;
     const tw_momentum momentum = momentum_of(*board, t, sums + 2 * c.tensor, optim == TW_LEARN_LARS);
-    const tw_adamw adamw = adamw_of(*board, t);
+    const tw_adamw adamw = optim == TW_LEARN_ADAMW ? adamw_of(*board, t) : tw_adamw(); /* two powers a thread */
     for (int64_t i = c.from + threadIdx.x; i < end_of(t, c); i += TW_BLOCK) {
         if (optim == TW_LEARN_ADAMW)
             step_adamw(t, i, adamw);
