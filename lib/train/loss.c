@@ -74,11 +74,6 @@ void tw_loss_free(tw_loss *l)
     free(l);
 }
 
-const float *tw_loss_probs(const tw_loss *l)
-{
-    return l->p;
-}
-
 static float *row(float *x, const tw_loss *l, int v, int b)
 {
     return x + ((size_t)v * (size_t)l->B + (size_t)b) * (size_t)l->K;
@@ -94,25 +89,27 @@ static double divergences(const tw_loss *l)
     return tw_divergences(l->V, l->taught != NULL);
 }
 
-static int probabilities(tw_loss *l, const float *logits)
+/* s, its mean, and p where that is wanted beside it, of the first views. */
+static int probabilities(tw_loss *l, const float *logits, int views, bool want_p)
 {
-    const size_t views = (size_t)l->V * (size_t)l->K;
-    memset(l->mean, 0, views * sizeof *l->mean);
-    for (int v = 0; v < l->V; v++)
+    const size_t means = (size_t)views * (size_t)l->K;
+    memset(l->mean, 0, means * sizeof *l->mean);
+    for (int v = 0; v < views; v++)
         for (int b = 0; b < l->B; b++) {
             const float *f = logits + (row(l->p, l, v, b) - l->p);
-            tw_softmax(row(l->p, l, v, b), f, l->K, 1);
             float *s = row(l->s, l, v, b);
+            if (want_p || l->s == l->p)
+                tw_softmax(row(l->p, l, v, b), f, l->K, 1);
             if (l->s != l->p)
                 tw_softmax(s, f, l->K, (float)(1 / l->w.tau));
             double *m = l->mean + (size_t)v * (size_t)l->K;
             for (int k = 0; k < l->K; k++)
                 m[k] += (double)s[k];
         }
-    if (l->comm->sum_f64(l->comm, l->mean, views) != 0)
+    if (l->comm->sum_f64(l->comm, l->mean, means) != 0)
         return -1;
     const double global = (double)l->B * l->comm->ranks;
-    for (size_t i = 0; i < views; i++)
+    for (size_t i = 0; i < means; i++)
         l->mean[i] /= global;
     return 0;
 }
@@ -258,7 +255,7 @@ static double sample(tw_loss *l, float *dlogits, int b)
 int tw_loss_twist(tw_loss *l, tw_loss_terms *terms, float *dlogits, const float *logits, const float *teacher)
 {
     l->taught = teacher;
-    if (probabilities(l, logits) != 0)
+    if (probabilities(l, logits, l->V, teacher == NULL) != 0)
         return -1;
     double sum[2] = {0, 0}; /* kl and eh */
     terms->he = diversity(l);
@@ -278,7 +275,7 @@ int tw_loss_twist(tw_loss *l, tw_loss_terms *terms, float *dlogits, const float 
 int tw_loss_entropies(tw_loss *l, double *eh, double *he, const float *logits)
 {
     l->taught = NULL;
-    if (probabilities(l, logits) != 0)
+    if (probabilities(l, logits, 2, false) != 0)
         return -1;
     const double eps = (double)EPS, global = (double)l->B * l->comm->ranks;
     double sum = 0;

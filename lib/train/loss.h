@@ -36,7 +36,4 @@ int tw_loss_twist(tw_loss *l, tw_loss_terms *terms, float *dlogits, const float 
  * tau. 0, or -1 and tw_error() (the communicator's). */
 int tw_loss_entropies(tw_loss *l, double *eh, double *he, const float *logits);
 
-/* The probabilities softmax(logits) of the last call, f32 [V*B, K]; borrowed. */
-const float *tw_loss_probs(const tw_loss *l);
-
 #endif
