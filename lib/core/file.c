@@ -174,6 +174,15 @@ int tw_file_load(const char *path, void **block, size_t *cap, size_t *size, size
     return rc;
 }
 
+char *tw_path_in(const char *folder, const char *name)
+{
+    const size_t size = strlen(folder) + strlen(name) + 2;
+    char *path = tw_calloc(size, 1);
+    if (path != NULL)
+        snprintf(path, size, "%s/%s", folder, name);
+    return path;
+}
+
 int tw_make_folder(const char *path)
 {
     char *copy = strdup(path);

@@ -25,6 +25,9 @@ void *tw_file_read(const char *path, size_t *size, size_t limit);
  * would block) and files of more than limit bytes are refused before they are read. 0, or -1 and tw_error() naming the path. */
 int tw_file_load(const char *path, void **block, size_t *cap, size_t *size, size_t limit);
 
+/* "FOLDER/NAME"; the caller frees. NULL and tw_error(). */
+char *tw_path_in(const char *folder, const char *name);
+
 /* mkdir -p. 0, or -1 and tw_error(). */
 int tw_make_folder(const char *path);
 

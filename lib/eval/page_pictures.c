@@ -1,5 +1,6 @@
 #include "eval/page_pictures.h"
 
+#include "core/file.h"
 #include "core/mem.h"
 #include "eval/page_parts.h"
 #include "eval/picture_file.h"
@@ -10,15 +11,6 @@
 #include <string.h>
 
 enum { LEAST_SIZE = 640, PER_ROW = 8 };
-
-static char *in_folder(const char *folder, const char *name)
-{
-    const size_t size = strlen(folder) + strlen(name) + 2;
-    char *path = tw_calloc(size, 1);
-    if (path != NULL)
-        snprintf(path, size, "%s/%s", folder, name);
-    return path;
-}
 
 static void paint(unsigned char *rgb, int W, int cell, int row, int column, unsigned char shade)
 {
@@ -33,7 +25,7 @@ int tw_page_confusion_png(const tw_page *p, const char *folder)
     const int C = p->match->C, cell = C + 1 < LEAST_SIZE ? LEAST_SIZE / (C + 1) : 1, W = (C + 1) * cell, H = C * cell;
     int64_t *count = tw_page_counts(p);
     unsigned char *rgb = tw_calloc((size_t)W * (size_t)H, 3);
-    char *path = in_folder(folder, "confusion.png");
+    char *path = tw_path_in(folder, "confusion.png");
     int rc = count != NULL && rgb != NULL && path != NULL ? 0 : -1;
     for (int r = 0; rc == 0 && r < C; r++) {
         const int64_t *row = count + (size_t)r * (size_t)(C + 1);
@@ -107,7 +99,7 @@ static int write_sheet(const tw_page *p, const char *folder, tw_picture_files *f
     rc = s == NULL || rc < 0 ? -1 : added > 0;
     if (rc == 1) {
         snprintf(name, sizeof name, "cluster-%d.png", m[0].cluster);
-        char *path = in_folder(folder, name);
+        char *path = tw_path_in(folder, name);
         rc = path != NULL && tw_sheet_write(s, path) == 0 ? 1 : -1;
         free(path);
     }

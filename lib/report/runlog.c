@@ -1,5 +1,6 @@
 #include "report/runlog.h"
 
+#include "core/file.h"
 #include "core/mem.h"
 #include "report/events.h"
 #include "report/jsonl.h"
@@ -19,11 +20,9 @@ struct tw_runlog {
 tw_runlog *tw_runlog_open(const char *folder, int64_t keep)
 {
     tw_runlog *l = tw_calloc(1, sizeof *l);
-    const size_t room = strlen(folder) + sizeof "/log.jsonl";
-    char *path = tw_calloc(room, 1);
+    char *path = tw_path_in(folder, "log.jsonl");
     if (l == NULL || path == NULL)
         goto err;
-    snprintf(path, room, "%s/log.jsonl", folder);
     l->lines = tw_jsonl_open(path, keep);
     l->events = l->lines != NULL ? tw_events_open(folder, keep) : NULL;
     if (l->events == NULL)

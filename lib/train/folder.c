@@ -2,7 +2,6 @@
 
 #include "core/error.h"
 #include "core/file.h"
-#include "core/mem.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,11 +10,7 @@
 
 char *tw_folder_file(const tw_folder *f, const char *name)
 {
-    const size_t size = strlen(f->path) + strlen(name) + 2;
-    char *path = tw_calloc(size, 1);
-    if (path != NULL)
-        snprintf(path, size, "%s/%s", f->path, name);
-    return path;
+    return tw_path_in(f->path, name);
 }
 
 int tw_folder_open(tw_folder *f, const char *path, bool resume)
