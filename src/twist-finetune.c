@@ -117,8 +117,7 @@ static void parse(struct run *r)
 static void open_stream(struct run *r)
 {
     const struct opts *o = &r->o;
-    const tw_loader_options bo = {.B = o->batch_size, .rank = 0, .ranks = 1, .start = r->state->at,
-                                  .exact = strncmp(o->input, "pipe:", 5) == 0 && strstr(o->input, "%s") != NULL};
+    const tw_loader_options bo = {.B = o->batch_size, .rank = 0, .ranks = 1, .start = r->state->at};
     r->loader = tw_loader_open(o->input, &bo);
     if (r->loader == NULL)
         tw_die_error();

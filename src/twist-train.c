@@ -194,8 +194,7 @@ static int64_t fewest(const struct run *r, int64_t n)
 static void open_stream(struct run *r)
 {
     const tw_train_options *o = &r->o;
-    const tw_loader_options bo = {.B = o->batch_size, .rank = r->comm->rank, .ranks = r->comm->ranks, .start = r->state->at,
-                                   .exact = strncmp(o->input, "pipe:", 5) == 0 && strstr(o->input, "%s") != NULL};
+    const tw_loader_options bo = {.B = o->batch_size, .rank = r->comm->rank, .ranks = r->comm->ranks, .start = r->state->at};
     r->loader = tw_loader_open(o->input, &bo);
     if (r->loader == NULL)
         tw_die_error();

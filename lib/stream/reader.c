@@ -148,10 +148,15 @@ static int read_header(tw_reader *r)
     return rc;
 }
 
+bool tw_reader_places(const char *endpoint)
+{
+    return strncmp(endpoint, "pipe:", 5) == 0 && strstr(endpoint, "%s") != NULL;
+}
+
 /* Whether the command is one that is started again. */
 static bool restarts(const char *endpoint)
 {
-    if (strncmp(endpoint, "pipe:", 5) != 0 || strstr(endpoint, "%e") == NULL || strstr(endpoint, "%s") == NULL)
+    if (!tw_reader_places(endpoint) || strstr(endpoint, "%e") == NULL)
         return false;
     const char *word = endpoint + 5 + strspn(endpoint + 5, " ");
     const size_t n = strcspn(word, " "), m = strlen("twist-feed");

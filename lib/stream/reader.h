@@ -27,6 +27,8 @@ tw_reader *tw_reader_open(const char *endpoint, const tw_limits *limits, const t
 
 enum { TW_RESTARTS = 5 };
 
+/* Whether the endpoint is a command that is told where to begin (%s), so that its stream begins there. */
+bool tw_reader_places(const char *endpoint);
 const tw_header *tw_reader_header(const tw_reader *r); /* borrowed until close */
 
 /* Reads the next sample into s (initialised; its buffer is reused; its pointers live until the next read into s).

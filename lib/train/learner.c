@@ -42,7 +42,8 @@ int tw_learner_open(tw_learner *l, const tw_train_options *o, tw_comm *comm, cha
         .backbone = o->backbone, .small_stem = o->small_stem, .head = true, .hid_dim = o->hid_dim, .dim = o->dim,
         .act = tw_act_names[o->act], .drop = o->drop, .proj_norm = tw_proj_norm_names[o->proj_norm], .lbn_type = tw_lbn_names[o->lbn_type],
         .proj_trunc_init = o->proj_trunc_init, .patch_size = o->patch_size, .drop_path = o->drop_path,
-        .seed = (uint64_t)o->seed, .threads = o->threads,     .comm = comm,
+        .seed = (uint64_t)o->seed, .blank = comm->rank > 0, /* rank 0's are shared */
+        .threads = o->threads, .comm = comm,
     };
     if (tw_ranks_bunch(&l->config, bunch_size(o), o->batch_size) != 0 || tw_learner_network(l, o->device, o->precision) != 0)
         return -1;

@@ -5,7 +5,7 @@
 #include "train/options.h"
 #include "train/state.h"
 
-/* New, with initial weights; args is kept and freed by close. The precision is the one that the processor has (auto: bf16 where it
+/* New, with initial weights (ranks above 0: zeros, until tw_ranks_share); args is kept and freed by close. The precision is the one that the processor has (auto: bf16 where it
  * has instructions for it). 0, or -1 and tw_error(): also a device or a precision that this build has not. */
 int tw_learner_open(tw_learner *l, const tw_train_options *o, tw_comm *comm, char *args);
 /* Only l->net, of l->config, by the words of --device and --precision (train/options.h), which sets config.precision. 0, or -1 and

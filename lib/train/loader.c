@@ -31,6 +31,7 @@ struct tw_loader {
     tw_sample sample;
     bool held;          /* sample is the first of the next batch */
     bool ended, begun;
+    bool exact;         /* the stream was asked to begin at the start: a hole there is a bad image, no gap */
     tw_position at;     /* place of the sample read last, plus one */
 };
 
@@ -107,7 +108,7 @@ static bool may_begin(const tw_loader *b, const tw_position *p)
 {
     const tw_position *start = &b->o.start;
     const int64_t n = tw_loader_samples(b, -1);
-    if (b->passed > 0 || b->o.exact || (p->epoch == start->epoch && p->sample == start->sample))
+    if (b->passed > 0 || b->exact || (p->epoch == start->epoch && p->sample == start->sample))
         return true;
     return p->epoch == start->epoch + 1 && p->sample == 0 && n >= 0 && n - start->sample < b->o.B;
 }
@@ -184,6 +185,7 @@ tw_loader *tw_loader_open(const char *endpoint, const tw_loader_options *o)
     if (b == NULL)
         return NULL;
     b->o = *o;
+    b->exact = tw_reader_places(endpoint);
     tw_sample_init(&b->sample);
     b->reader = tw_reader_open(endpoint, NULL, &place);
     if (b->reader == NULL)

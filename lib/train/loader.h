@@ -31,7 +31,6 @@ typedef struct {
 typedef struct {
     int B, rank, ranks;
     tw_position start;       /* where to begin: samples before it are read and dropped */
-    bool exact;              /* the stream was asked to begin there: a hole at its start is a bad image, no gap */
 } tw_loader_options;
 
 typedef struct tw_loader tw_loader;

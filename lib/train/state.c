@@ -112,19 +112,12 @@ static int read_count(int64_t *v, const tw_checkpoint *f, const char *key)
     return 0;
 }
 
-static int read_counts(int64_t count[COUNTS], const tw_checkpoint *f)
-{
-    for (int i = 0; i < COUNTS; i++)
-        if (read_count(&count[i], f, count_key[i]) != 0)
-            return -1;
-    return 0;
-}
-
 int tw_state_read(tw_train_state *s, const tw_checkpoint *f)
 {
     int64_t count[COUNTS];
-    if (read_counts(count, f) != 0)
-        return -1;
+    for (int i = 0; i < COUNTS; i++)
+        if (read_count(&count[i], f, count_key[i]) != 0)
+            return -1;
     *s = (tw_train_state){.at = {count[0], count[1]}, .iteration = count[2], .step = count[3], .B = (int)count[4], .ranks = (int)count[5]};
     const char *optim = tw_checkpoint_meta(f, "optim");
     for (int i = 0; optim != NULL && tw_optim_names[i] != NULL; i++)
@@ -161,14 +154,14 @@ static int load_teacher(tw_learner *l, const tw_checkpoint *f)
 
 int tw_state_load(tw_learner *l, const tw_checkpoint *f)
 {
-    int64_t count[COUNTS];
-    if (read_counts(count, f) != 0 || tw_network_load(l->net, f, tw_network_parts(l->net)) != 0 || load_teacher(l, f) != 0)
+    int64_t steps;
+    if (read_count(&steps, f, "optim_steps") != 0 || tw_network_load(l->net, f, tw_network_parts(l->net)) != 0 || load_teacher(l, f) != 0)
         return -1;
     for (int i = 0; i < tw_optim_states(l->optim); i++) {
         const tw_optim_state state = tw_optim_state_at(l->optim, i);
         if (load_state(&state, f) != 0)
             return -1;
     }
-    tw_optim_set_steps(l->optim, count[6]);
+    tw_optim_set_steps(l->optim, steps);
     return tw_optim_upload(l->optim);
 }
