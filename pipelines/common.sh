@@ -1,6 +1,6 @@
 # Shared by the pipelines: where the programs are, and running a pipe of commands so that one failure stops all and is named.
-here=$(cd "$(dirname "$0")" && pwd)
-for bin in "$here/../bin" "$here/../../../bin"; do # the tree it was built in, or where `make install` put it
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+for bin in ${TWIST_BIN:+"$TWIST_BIN"} "$here/../bin" "$here/../../../bin"; do # the tree it was built in, or where `make install` put it
     [ -x "$bin/twist-decode" ] && PATH=$(cd "$bin" && pwd):$PATH && break
 done
 export PATH

@@ -6,7 +6,8 @@ setup_file() {
 }
 
 setup() {
-    PATH=${BIN:-$BATS_TEST_DIRNAME/../bin}:$PATH
+    export TWIST_BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
+    PATH=$TWIST_BIN:$PATH
     GOLDEN=$(cd "$BATS_TEST_DIRNAME/golden/checkpoint" && pwd)
     cd "$BATS_TEST_TMPDIR"
 }

@@ -4,6 +4,7 @@
 setup() {
     BIN=$(cd "${BIN:-$BATS_TEST_DIRNAME/../bin}" && pwd)
     PATH=$BIN:$PATH
+    export TWIST_BIN=$BIN
     TREE=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
     DETECTION=$TREE/pipelines/detection
     PYTHON=${PYTHON:-python3}

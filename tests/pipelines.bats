@@ -4,11 +4,8 @@
 setup() {
     BIN=$(cd "${BIN:-$BATS_TEST_DIRNAME/../bin}" && pwd)
     TREE=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
-    # the pipelines find the programs beside themselves: a copy beside the programs under test
-    mkdir -p "$BATS_TEST_TMPDIR/tree"
-    cp -r "$TREE/pipelines" "$BATS_TEST_TMPDIR/tree/"
-    ln -s "$BIN" "$BATS_TEST_TMPDIR/tree/bin"
-    PIPELINES=$BATS_TEST_TMPDIR/tree/pipelines
+    PIPELINES=$TREE/pipelines
+    export TWIST_BIN=$BIN
     PATH=$BIN:$PATH
     cd "$BATS_TEST_TMPDIR"
 }

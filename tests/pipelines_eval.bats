@@ -18,10 +18,8 @@ setup_file() {
 setup() {
     BIN=$(cd "${BIN:-$BATS_TEST_DIRNAME/../bin}" && pwd)
     TREE=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
-    mkdir -p "$BATS_TEST_TMPDIR/tree"
-    cp -r "$TREE/pipelines" "$BATS_TEST_TMPDIR/tree/"
-    ln -s "$BIN" "$BATS_TEST_TMPDIR/tree/bin"
-    PIPELINES=$BATS_TEST_TMPDIR/tree/pipelines
+    PIPELINES=$TREE/pipelines
+    export TWIST_BIN=$BIN
     PATH=$BIN:$PATH
     cd "$BATS_TEST_TMPDIR"
     DATA=$BATS_FILE_TMPDIR/data WEIGHTS=$BATS_FILE_TMPDIR/pre/backbone.safetensors

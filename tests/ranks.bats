@@ -14,8 +14,9 @@ setup_file() {
 
 setup() {
     command -v mpirun > /dev/null || skip "no mpirun"
-    BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
+    BIN=$(cd "${BIN:-$BATS_TEST_DIRNAME/../bin}" && pwd)
     PATH=$BIN:$PATH
+    export TWIST_BIN=$BIN
     PIPELINES=$BATS_TEST_DIRNAME/../pipelines
     PHOTOS=$BATS_FILE_TMPDIR/photos
     export ASAN_OPTIONS=detect_leaks=0 # Open MPI leaves memory behind

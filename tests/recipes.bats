@@ -4,16 +4,14 @@
 setup_file() {
     BIN=$(cd "${BIN:-$BATS_TEST_DIRNAME/../bin}" && pwd)
     cd "$BATS_FILE_TMPDIR"
-    mkdir tree
-    cp -r "$BATS_TEST_DIRNAME/../pipelines" tree/
-    ln -s "$BIN" tree/bin
     "$BIN/twist-synth" -q -o photos --count=16 --val-count=0 --size=40
 }
 
 setup() {
     BIN=$(cd "${BIN:-$BATS_TEST_DIRNAME/../bin}" && pwd)
     PATH=$BIN:$PATH
-    PIPELINES=$BATS_FILE_TMPDIR/tree/pipelines
+    PIPELINES=$BATS_TEST_DIRNAME/../pipelines
+    export TWIST_BIN=$BIN
     PHOTOS=$BATS_FILE_TMPDIR/photos
     # what makes any recipe small
     TINY="--dim 8 --hid_dim 16 --batch-size 4 --size 32 --epochs 2 -q --num_workers 1 --threads 1"

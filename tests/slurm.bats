@@ -66,7 +66,8 @@ teardown_file() {
 
 setup() {
     [ ! -e "$BATS_FILE_TMPDIR/why" ] || skip "$(cat "$BATS_FILE_TMPDIR/why")"
-    PATH=${BIN:-$BATS_TEST_DIRNAME/../bin}:$PATH:/usr/sbin
+    export TWIST_BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
+    PATH=$TWIST_BIN:$PATH:/usr/sbin
     export ASAN_OPTIONS=detect_leaks=0 # Open MPI leaves memory behind
     export SLURM_CONF=$BATS_FILE_TMPDIR/slurm.conf
     JOB=$BATS_TEST_DIRNAME/../pipelines/slurm/pretrain.sbatch
