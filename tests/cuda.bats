@@ -6,6 +6,7 @@ bats_load_library bats-assert
 setup() {
     cd "$BATS_TEST_TMPDIR" || return 1
     root=$BATS_TEST_DIRNAME/..
+    emulated=$root/${B:-build}/unit/libtwist-cuda.so
     views=$root/tests/golden/checkpoint/views.tws
     mkdir bin lib
     cp "$BIN"/twist-embed "$BIN"/twist-train "$BIN"/twist-finetune bin
@@ -37,7 +38,6 @@ setup() {
 }
 
 @test "without a device: exit 1; auto is the CPU, with the same bytes" {
-    emulated=$(dirname "$BIN")/build/unit/libtwist-cuda.so
     [ -f "$emulated" ] || skip "no emulation of CUDA: g++ and CUDA's headers make it"
     cp "$emulated" lib
     export EMULATE_NO_DEVICE=1
@@ -50,7 +50,6 @@ setup() {
 }
 
 @test "the emulated device embeds every sample and keeps its plans; vision transformers are refused by name" {
-    emulated=$(dirname "$BIN")/build/unit/libtwist-cuda.so
     [ -f "$emulated" ] || skip "no emulation of CUDA: g++ and CUDA's headers make it"
     cp "$emulated" lib
     export XDG_CACHE_HOME=$PWD/cache

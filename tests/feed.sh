@@ -56,9 +56,6 @@ head_of() {
 # field NAME: of the head's state
 field() { twist-feed status --json "$ADDRESS" 2> /dev/null | grep -oE "\"$1\":[0-9.]+" | head -n 1 | cut -d: -f2; }
 
-# seconds that SECONDS cannot tell
-now() { date +%s.%N; }
-
 # chaos SEED EPOCHS: four workers and a head that a reader starts again, and faults every 80 ms until the stream is there; got.tws must be want.tws
 # (--shuffle --seed=5). Sets faults and heads, how many there were.
 chaos() {

@@ -124,7 +124,7 @@ def speed():
     decode, augment = program("twist-decode", f"--shrink-to=256 --limit={LIMIT} {PHOTOS}"), program("twist-augment", "--aug=eval")
     shell(f"{decode} | {augment} > {views}")
     embed = program("twist-embed", f"--precision=fp32 --batch-size={BATCH} {weights}")
-    theirs, ours, alone = {n: (1e9, 1e9) for n, _ in []}, 1e9, 1e9
+    theirs, ours, alone = {}, 1e9, 1e9
     runs = list(peers(model))
     for name, run in runs:
         run(torch.randn(BATCH, 3, 224, 224))  # what is prepared at the first call

@@ -177,9 +177,8 @@ def write(file, losses, norms, change, other):
 class Classifier(torch.nn.Module):
     def __init__(self):
         super().__init__()
-        self.backbone = nn_make.torchvision.models.resnet18()
-        self.backbone.fc = torch.nn.Identity()
-        self.fc = torch.nn.Linear(512, CLASSES)
+        self.backbone, features = nn_make.nets.make("resnet18")
+        self.fc = torch.nn.Linear(features, CLASSES)
 
     def forward(self, x):
         return self.fc(self.backbone(x))
