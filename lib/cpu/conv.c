@@ -63,8 +63,8 @@ int tw_cpu_conv_forward(tw_conv *c, void *y, const void *x)
 int tw_cpu_conv_fold(tw_conv *c, const float *w, const tw_norm *n)
 {
     for (int k = 0; k < c->K; k++) {
-        c->scale[k] = (n->gamma != NULL ? n->gamma[k] : 1) * tw_norm_rstd((double)n->running_var[k]);
-        c->shift[k] = (n->beta != NULL ? n->beta[k] : 0) - n->running_mean[k] * c->scale[k];
+        c->scale[k] = tw_norm_scale(n->gamma != NULL ? n->gamma[k] : 1, n->running_var[k]);
+        c->shift[k] = tw_norm_shift(n->beta != NULL ? n->beta[k] : 0, n->running_mean[k], c->scale[k]);
     }
     return c->how->weights(c->way, w, c->scale);
 }

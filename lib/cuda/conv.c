@@ -4,12 +4,14 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "cuda/cache.h"
 #include "cuda/device.h"
 #include "cuda/launch.h"
 #include "cuda/ops.h"
 #include "cuda/tune.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct tw_conv {
     tw_dev *dev;
@@ -18,30 +20,123 @@ struct tw_conv {
     tw_tuned pass[3];   /* by tw_dnn_pass */
     bool wide;          /* the weight gradient is f32 */
     void *w;            /* in cuDNN's layout */
+    tw_tuned together;  /* of a folded shape: all in one plan, where there is one that is not slower than the parts */
+    float *shift;       /* of the norm that is folded in; zeros; ones: [K] each. NULL: none is */
 };
+
+static size_t input_bytes(const tw_conv *c, int channels)
+{
+    return (size_t)c->shape.N * (size_t)(c->shape.H * c->shape.W) * (size_t)channels * tw_dtype_size(c->dev->precision);
+}
+
+static size_t output_bytes(const tw_conv *c)
+{
+    return (size_t)c->shape.N * (size_t)(c->shape.OH * c->shape.OW) * (size_t)c->shape.K * tw_dtype_size(c->dev->precision);
+}
 
 static size_t weight_count(const tw_conv *c)
 {
     return (size_t)c->shape.K * (size_t)(c->shape.size * c->shape.size) * (size_t)c->P;
 }
 
-/* As tw_tune. */
-static int tune_pass(tw_conv *c, tw_dnn_pass pass, bool wide)
+/* The operands of one plan, in the order of their names: the last two are a folded norm's. */
+static int operands_of(const tw_conv_shape *s, bool together)
 {
-    const tw_conv_shape *s = &c->shape;
+    return !together ? 3 : !s->add ? 4 : 5;
+}
+
+/* As tw_tune. s: c's, folded or not. */
+static int tune(tw_conv *c, tw_tuned *out, tw_dnn_pass pass, const tw_conv_shape *s, bool wide)
+{
     const tw_dtype t = c->dev->precision;
-    const size_t each = tw_dtype_size(t), w = weight_count(c) * (pass == TW_DNN_WEIGHTS && wide ? sizeof(float) : each);
-    const tw_tune_operand operand[] = {{TW_CONV_X, (size_t)s->N * (size_t)(s->H * s->W) * (size_t)c->P * each},
+    const size_t w = weight_count(c) * (pass == TW_DNN_WEIGHTS && wide ? sizeof(float) : tw_dtype_size(t));
+    const tw_tune_operand operand[] = {{TW_CONV_X, input_bytes(c, c->P)},
                                        {TW_CONV_W, w},
-                                       {TW_CONV_Y, (size_t)s->N * (size_t)(s->OH * s->OW) * (size_t)s->K * each}};
+                                       {TW_CONV_Y, output_bytes(c)},
+                                       {TW_CONV_BIAS, (size_t)s->K * sizeof(float)},
+                                       {TW_CONV_SHORTCUT, output_bytes(c)}};
     const tw_dnn_site here = {.handle = c->dev->dnn};
     char key[160];
     tw_dnn b = {0};
     cudnnBackendDescriptor_t graph = tw_conv_graph(&b, pass, s, t, wide, &here);
     tw_conv_key(key, sizeof key, pass, s, t, wide);
-    const int rc = graph == NULL ? 0 : tw_tune(&c->pass[pass], c->dev, key, graph, operand, 3);
+    const int rc = graph == NULL ? 0 : tw_tune(out, c->dev, key, graph, operand, operands_of(s, s->folded));
     tw_dnn_fini(&b);
     return rc;
+}
+
+static int tune_pass(tw_conv *c, tw_dnn_pass pass, bool wide)
+{
+    tw_conv_shape s = c->shape;
+    s.folded = false;
+    return tune(c, &c->pass[pass], pass, &s, wide);
+}
+
+typedef struct {
+    tw_conv *c;
+    void *x, *y, *shortcut;
+} folded_trial;
+
+static int run_folded(void *arg)
+{
+    const folded_trial *t = arg;
+    return tw_cuda_conv_folded(t->c, t->y, t->x, t->c->shape.add ? t->shortcut : NULL);
+}
+
+/* Gives the one plan up where the parts are faster. 0, or -1 and tw_error(). */
+static int compare_ways(tw_conv *c)
+{
+    folded_trial t = {c, tw_cuda_alloc(c->dev, input_bytes(c, c->shape.C)), tw_cuda_alloc(c->dev, output_bytes(c)),
+                      tw_cuda_alloc(c->dev, output_bytes(c))};
+    double together = -1, apart = -1;
+    if (t.x != NULL && t.y != NULL && t.shortcut != NULL && tw_cuda_zero(c->dev, c->w, tw_cuda_conv_bytes(c)) == 0) {
+        const tw_tuned one = c->together;
+        together = tw_time(c->dev->stream, run_folded, &t);
+        c->together.plan = NULL;
+        apart = tw_time(c->dev->stream, run_folded, &t);
+        c->together = one;
+    }
+    cudaFree(t.x);
+    cudaFree(t.y);
+    cudaFree(t.shortcut);
+    if (together > apart)
+        tw_tuned_fini(&c->together);
+    return together < 0 || apart < 0 ? -1 : 0;
+}
+
+/* Zeros and ones beside the shift, with which a norm adds it where the parts are run. */
+static int make_shift(tw_conv *c)
+{
+    const size_t K = (size_t)c->shape.K;
+    float *block = tw_calloc(3 * K, sizeof *block);
+    c->shift = tw_cuda_alloc(c->dev, 3 * K * sizeof *c->shift);
+    for (size_t k = 0; block != NULL && k < K; k++)
+        block[2 * K + k] = 1;
+    const int rc = block == NULL || c->shift == NULL ? -1 : tw_cuda_upload(c->dev, c->shift, block, 3 * K * sizeof *block);
+    free(block);
+    return rc;
+}
+
+/* What is faster is measured once and kept among the plans. */
+static int build_folded(tw_conv *c)
+{
+    static const char apart[] = "apart";
+    char key[160];
+    tw_conv_key(key, sizeof key, TW_DNN_FORWARD, &c->shape, c->dev->precision, false);
+    const char *kept = tw_dnn_cache_find(c->dev->plans, key);
+    if (make_shift(c) != 0)
+        return -1;
+    if (kept != NULL && strcmp(kept, apart) == 0)
+        return 0;
+    if (tune(c, &c->together, TW_DNN_FORWARD, &c->shape, false) < 0)
+        return -1;
+    if (c->together.plan == NULL || kept != NULL)
+        return 0;
+    if (compare_ways(c) != 0)
+        return -1;
+    if (c->together.plan == NULL)
+        tw_dnn_cache_add(c->dev->plans, key, apart);
+    return 0;
 }
 
 static int none(const tw_conv *c)
@@ -66,7 +161,7 @@ static int build(tw_conv *c)
     if (rc <= 0)
         return rc < 0 ? -1 : none(c);
     c->w = tw_dev_memory(weight_count(c) * tw_dtype_size(c->dev->precision));
-    return c->w != NULL ? 0 : -1;
+    return c->w == NULL ? -1 : c->shape.folded ? build_folded(c) : 0;
 }
 
 tw_conv *tw_cuda_conv_new(tw_dev *d, const tw_conv_shape *s)
@@ -87,7 +182,9 @@ void tw_cuda_conv_free(tw_conv *c)
         return;
     for (int i = 0; i < 3; i++)
         tw_tuned_fini(&c->pass[i]);
+    tw_tuned_fini(&c->together);
     cudaFree(c->w);
+    cudaFree(c->shift);
     free(c);
 }
 
@@ -100,6 +197,16 @@ int tw_cuda_conv_weights(tw_conv *c, const float *w)
 {
     const tw_conv_shape *s = &c->shape;
     return tw_launch_weights_in(c->w, w, s->K, s->C, c->P, s->size * s->size, c->dev->precision, c->dev->stream);
+}
+
+int tw_cuda_conv_fold(tw_conv *c, const float *w, const tw_norm *n)
+{
+    const tw_conv_shape *s = &c->shape;
+    const int64_t each = (int64_t)s->C * s->size * s->size;
+    float *folded = tw_dev_scratch(c->dev, TW_SCRATCH_GRADIENT, (size_t)(s->K * each) * sizeof *folded);
+    if (folded == NULL || tw_launch_fold(folded, c->shift, w, n, each, c->dev->stream) != 0)
+        return -1;
+    return tw_cuda_conv_weights(c, folded);
 }
 
 static int64_t pixels(const tw_conv *c)
@@ -122,6 +229,20 @@ static void *input_of(const tw_conv *c, const void *x)
     if (wide == NULL || tw_launch_pad(wide, x, pixels(c), c->shape.C, c->P, c->dev->precision, c->dev->stream) != 0)
         return NULL;
     return wide;
+}
+
+int tw_cuda_conv_folded(tw_conv *c, void *y, const void *x, const void *shortcut)
+{
+    const tw_conv_shape *s = &c->shape;
+    if (c->together.plan != NULL) {
+        void *in = input_of(c, x);
+        const tw_dnn_operand operand[] = {{TW_CONV_X, in}, {TW_CONV_W, c->w}, {TW_CONV_Y, y}, {TW_CONV_BIAS, c->shift},
+                                          {TW_CONV_SHORTCUT, (void *)shortcut}};
+        return in == NULL ? -1 : tw_tuned_run(&c->together, c->dev, operand, operands_of(s, true));
+    }
+    const tw_norm n = {.rows = (int64_t)s->N * s->OH * s->OW, .C = s->K, .relu = s->relu, .beta = c->shift, .mean = c->shift + s->K,
+                       .rstd = c->shift + 2 * s->K};
+    return tw_cuda_conv_forward(c, y, x) != 0 ? -1 : tw_cuda_norm_apply(c->dev, &n, y, y, shortcut);
 }
 
 static int run(tw_conv *c, tw_dnn_pass pass, void *x, void *w, void *y)

@@ -8,24 +8,44 @@ int tw_conv_channels(const tw_conv_shape *s, tw_dtype t)
     return (s->C + wide - 1) / wide * wide;
 }
 
+/* y = relu(result + bias + shortcut), in f32 until it is y. */
+static void fold_tail(tw_dnn *b, const tw_conv_shape *s, cudnnDataType_t type, cudnnBackendDescriptor_t result)
+{
+    cudnnBackendDescriptor_t from = result, other[3] = {tw_dnn_tensor(b, TW_CONV_BIAS, CUDNN_DATA_FLOAT, 1, s->K, 1, 1, false), NULL, NULL};
+    if (s->add)
+        other[1] = tw_dnn_tensor(b, TW_CONV_SHORTCUT, type, s->N, s->K, s->OH, s->OW, false);
+    const int steps = 1 + s->add + s->relu;
+    for (int i = 0; i < steps; i++) {
+        const bool last = i == steps - 1;
+        cudnnBackendDescriptor_t to =
+            tw_dnn_tensor(b, last ? TW_CONV_Y : TW_CONV_RESULT + 1 + i, last ? type : CUDNN_DATA_FLOAT, s->N, s->K, s->OH, s->OW, !last);
+        tw_dnn_pointwise(b, other[i] != NULL ? CUDNN_POINTWISE_ADD : CUDNN_POINTWISE_RELU_FWD, from, other[i], to);
+        from = to;
+    }
+}
+
 cudnnBackendDescriptor_t tw_conv_graph(tw_dnn *b, tw_dnn_pass pass, const tw_conv_shape *s, tw_dtype t, bool wide, const tw_dnn_site *at)
 {
     const cudnnDataType_t type = tw_dnn_type(t);
     const int P = tw_conv_channels(s, t);
     const bool widen = pass == TW_DNN_WEIGHTS && wide && t != TW_F32;
     cudnnBackendDescriptor_t x = tw_dnn_tensor(b, TW_CONV_X, type, s->N, P, s->H, s->W, false);
-    cudnnBackendDescriptor_t y = tw_dnn_tensor(b, TW_CONV_Y, type, s->N, s->K, s->OH, s->OW, false);
+    cudnnBackendDescriptor_t y = s->folded ? tw_dnn_tensor(b, TW_CONV_RESULT, CUDNN_DATA_FLOAT, s->N, s->K, s->OH, s->OW, true)
+                                           : tw_dnn_tensor(b, TW_CONV_Y, type, s->N, s->K, s->OH, s->OW, false);
     cudnnBackendDescriptor_t w = tw_dnn_tensor(b, widen ? TW_CONV_G : TW_CONV_W, widen ? CUDNN_DATA_FLOAT : type, s->K, P, s->size, s->size,
                                                widen);
     tw_dnn_conv(b, pass, s->pad, s->stride, x, w, y);
     if (widen)
         tw_dnn_identity(b, w, tw_dnn_tensor(b, TW_CONV_W, CUDNN_DATA_FLOAT, s->K, P, s->size, s->size, false));
+    if (s->folded)
+        fold_tail(b, s, type, y);
     return tw_dnn_finish(b, at);
 }
 
 void tw_conv_key(char *key, size_t size, tw_dnn_pass pass, const tw_conv_shape *s, tw_dtype t, bool wide)
 {
     static const char *const name[] = {"forward", "data", "weights"};
-    snprintf(key, size, "conv %s %s%s %d %d %d %d %d %d %d %d %d %d", name[pass], tw_dtype_name(t), wide ? " f32" : "", s->N, s->H, s->W, s->C,
-             s->OH, s->OW, s->K, s->size, s->stride, s->pad);
+    const char *tail = !s->folded ? "" : s->add ? s->relu ? " folded add relu" : " folded add" : s->relu ? " folded relu" : " folded";
+    snprintf(key, size, "conv %s %s%s%s %d %d %d %d %d %d %d %d %d %d", name[pass], tw_dtype_name(t), wide ? " f32" : "", tail, s->N, s->H,
+             s->W, s->C, s->OH, s->OW, s->K, s->size, s->stride, s->pad);
 }

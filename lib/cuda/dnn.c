@@ -129,9 +129,8 @@ void tw_dnn_conv(tw_dnn *b, tw_dnn_pass pass, int pad, int stride, cudnnBackendD
     add_op(b, d);
 }
 
-void tw_dnn_identity(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t y)
+void tw_dnn_pointwise(tw_dnn *b, cudnnPointwiseMode_t mode, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t other, cudnnBackendDescriptor_t y)
 {
-    const cudnnPointwiseMode_t mode = CUDNN_POINTWISE_IDENTITY;
     const cudnnDataType_t compute = CUDNN_DATA_FLOAT;
     cudnnBackendDescriptor_t p = add(b, CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
     set(b, p, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode);
@@ -140,8 +139,15 @@ void tw_dnn_identity(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescript
     cudnnBackendDescriptor_t d = add(b, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
     set_desc(b, d, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, p);
     set_desc(b, d, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x);
+    if (other != NULL)
+        set_desc(b, d, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, other);
     set_desc(b, d, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y);
     add_op(b, d);
+}
+
+void tw_dnn_identity(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t y)
+{
+    tw_dnn_pointwise(b, CUDNN_POINTWISE_IDENTITY, x, NULL, y);
 }
 
 cudnnBackendDescriptor_t tw_dnn_finish(tw_dnn *b, const tw_dnn_site *at)
@@ -229,7 +235,7 @@ static cudnnBackendDescriptor_t plan_of(cudnnBackendDescriptor_t config, const t
     return seal(p, rc);
 }
 
-enum { MOST_CONFIGS = 64 };
+enum { MOST_CONFIGS = 64, FEW = 4 };
 
 /* The heuristic's configurations, best first; their number. The caller destroys them. */
 static int configurations(cudnnBackendDescriptor_t config[MOST_CONFIGS], cudnnBackendDescriptor_t graph, const tw_dnn_site *at,
@@ -290,9 +296,9 @@ int tw_dnn_plans(cudnnBackendDescriptor_t *plan, int most, cudnnBackendDescripto
     static const cudnnBackendHeurMode_t mode[] = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK};
     cudnnBackendDescriptor_t config[MOST_CONFIGS];
     int count = 0;
-    for (int k = 0; k < 4 && count == 0; k++) {
+    for (int k = 0; k < 4 && count < (k == 1 ? FEW : 1); k++) {
         const int n = configurations(config, graph, at, mode[k % 2]);
-        count = build(plan, most, config, n, at, limit, k < 2);
+        count += build(plan + count, most - count, config, n, at, limit, k < 2);
         for (int i = 0; i < n; i++)
             destroy(config[i]);
     }

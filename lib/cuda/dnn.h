@@ -34,6 +34,8 @@ typedef enum { TW_DNN_FORWARD, TW_DNN_DATA, TW_DNN_WEIGHTS } tw_dnn_pass;
 void tw_dnn_conv(tw_dnn *b, tw_dnn_pass pass, int pad, int stride, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t w,
                  cudnnBackendDescriptor_t y);
 void tw_dnn_identity(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t y); /* y = x in its own type */
+/* y = mode(x) or mode(x, other), in y's own type; other NULL where the mode takes none. */
+void tw_dnn_pointwise(tw_dnn *b, cudnnPointwiseMode_t mode, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t other, cudnnBackendDescriptor_t y);
 
 /* The graph of the operations added, to be freed with b. NULL: refused; tw_error() tells. */
 cudnnBackendDescriptor_t tw_dnn_finish(tw_dnn *b, const tw_dnn_site *at);
@@ -42,7 +44,8 @@ void tw_dnn_fini(tw_dnn *b);
 /* The description of a device as cuDNN writes it (CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION). NULL and tw_error(). */
 cudnnBackendDescriptor_t tw_dnn_device(const char *json);
 
-/* Plans for the graph by the heuristic's order, at most `most`, none that wants more than `limit` bytes of workspace. Plans whose
+/* Plans for the graph by the heuristic's order (where it offers few, as of fusions, the general ones behind them), at most `most`,
+ * none that wants more than `limit` bytes of workspace. Plans whose
  * results may differ from run to run come only where there is no other. Returns their number; the caller destroys them. */
 int tw_dnn_plans(cudnnBackendDescriptor_t *plan, int most, cudnnBackendDescriptor_t graph, const tw_dnn_site *at, size_t limit);
 size_t tw_dnn_workspace(cudnnBackendDescriptor_t plan);

@@ -59,6 +59,9 @@ int tw_launch_unpad(void *y, const void *x, int64_t rows, int C, int P, tw_dtype
 int tw_launch_bias(void *y, const float *b, int64_t rows, int K, tw_dtype t, cudaStream_t stream);
 int tw_launch_bias_gradient(float *db, const void *dy, int64_t rows, int K, tw_dtype t, cudaStream_t stream);
 
+/* fold.cu. folded, w: f32 [n->C,each], plain; shift: [n->C] */
+int tw_launch_fold(float *folded, float *shift, const float *w, const tw_norm *n, int64_t each, cudaStream_t stream);
+
 /* optim.cu. partial: room for TW_SQUARES_PARTIALS numbers; sum: one. */
 enum { TW_SQUARES_PARTIALS = 512 };
 int tw_launch_sum_squares(double *sum, double *partial, const float *x, int64_t n, cudaStream_t stream);

@@ -29,6 +29,8 @@ void tw_cuda_conv_free(tw_conv *c);
 size_t tw_cuda_conv_bytes(const tw_conv *c);
 int tw_cuda_conv_weights(tw_conv *c, const float *w);
 int tw_cuda_conv_forward(tw_conv *c, void *y, const void *x);
+int tw_cuda_conv_fold(tw_conv *c, const float *w, const tw_norm *n);
+int tw_cuda_conv_folded(tw_conv *c, void *y, const void *x, const void *shortcut);
 int tw_cuda_conv_backward_data(tw_conv *c, void *dx, const void *dy);
 int tw_cuda_conv_backward_weights(tw_conv *c, float *dw, const void *x, const void *dy);
 

@@ -54,6 +54,17 @@ TW_FORMULA float tw_norm_rstd(double var)
     return (float)(1 / sqrt(var + TW_NORM_EPS));
 }
 
+/* A norm by its running statistics is x scale + shift. gamma, beta: 1 and 0 where there is no affine part. */
+TW_FORMULA float tw_norm_scale(float gamma, float var)
+{
+    return gamma * tw_norm_rstd((double)var);
+}
+
+TW_FORMULA float tw_norm_shift(float beta, float mean, float scale)
+{
+    return beta - mean * scale;
+}
+
 TW_FORMULA float tw_norm_move(float running, double now)
 {
     return (float)((1 - TW_NORM_MOMENTUM) * (double)running + TW_NORM_MOMENTUM * now);

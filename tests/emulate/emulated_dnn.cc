@@ -184,7 +184,30 @@ static void convolve(const geometry &g, std::vector<float> v[3])
         }
 }
 
-/* One convolution, and perhaps an identity that changes the type of its result. */
+/* Of an operation on single numbers. */
+static cudnnPointwiseMode_t mode_of(const ref &op)
+{
+    return one<cudnnPointwiseMode_t>(sub(op, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR), CUDNN_ATTR_POINTWISE_MODE);
+}
+
+/* v, of the shape of x, becomes the operation's result. The other operand: of that shape, or a number for each channel. */
+static void pointwise(const ref &op, std::vector<float> &v, const std::map<int64_t, void *> &operand)
+{
+    const tensor x = tensor_of(sub(op, CUDNN_ATTR_OPERATION_POINTWISE_XDESC));
+    if (mode_of(op) == CUDNN_POINTWISE_RELU_FWD)
+        for (float &f : v)
+            f = f < 0 ? 0 : f;
+    if (mode_of(op) != CUDNN_POINTWISE_ADD)
+        return;
+    tensor other = tensor_of(sub(op, CUDNN_ATTR_OPERATION_POINTWISE_BDESC));
+    for (int i = 0; i < 4; i++) {
+        other.stride[i] = other.dim[i] == 1 ? 0 : other.stride[i];
+        other.dim[i] = x.dim[i];
+    }
+    walk(other, [&](size_t k, int64_t at) { v[k] += emu_get(operand.at(other.uid), at, other.type); });
+}
+
+/* One convolution, and what is done with the numbers of its result. */
 static void run_graph(const std::vector<ref> &ops, const std::map<int64_t, void *> &operand)
 {
     const geometry g = geometry_of(ops[0]);
@@ -195,7 +218,9 @@ static void run_graph(const std::vector<ref> &ops, const std::map<int64_t, void 
             walk(g.t[i], [&](size_t k, int64_t at) { v[i][k] = emu_get(operand.at(g.t[i].uid), at, g.t[i].type); });
     }
     convolve(g, v);
-    const tensor out = ops.size() > 1 ? tensor_of(sub(ops[1], CUDNN_ATTR_OPERATION_POINTWISE_YDESC)) : g.t[g.result];
+    for (size_t i = 1; i < ops.size(); i++)
+        pointwise(ops[i], v[g.result], operand);
+    const tensor out = ops.size() > 1 ? tensor_of(sub(ops.back(), CUDNN_ATTR_OPERATION_POINTWISE_YDESC)) : g.t[g.result];
     walk(out, [&](size_t k, int64_t at) { emu_put(operand.at(out.uid), at, v[g.result][k], out.type); });
 }
 
@@ -204,12 +229,37 @@ static const std::vector<ref> &ops_of(const ref &graph)
     return get_attribute(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS).refs;
 }
 
+/* What may follow the convolution: after a weight gradient a change of type, after a forward pass sums and a ReLU; each from what is
+ * before it. */
+static bool check_tail(const std::vector<ref> &ops)
+{
+    const bool forward = names_of(ops[0]).result == 2;
+    int64_t before = geometry_of(ops[0]).t[names_of(ops[0]).result].uid;
+    if (ops.size() > 1 && getenv(forward ? "EMULATE_NO_FOLD" : "EMULATE_NO_WIDE") != nullptr)
+        return false;
+    for (size_t i = 1; i < ops.size(); i++) {
+        const bool sum = mode_of(ops[i]) == CUDNN_POINTWISE_ADD, relu = mode_of(ops[i]) == CUDNN_POINTWISE_RELU_FWD;
+        if (names_of(ops[0]).result == 0 || (forward ? !sum && !relu : ops.size() > 2 || mode_of(ops[i]) != CUDNN_POINTWISE_IDENTITY) ||
+            tensor_of(sub(ops[i], CUDNN_ATTR_OPERATION_POINTWISE_XDESC)).uid != before)
+            return false;
+        if (sum) {
+            const tensor x = tensor_of(sub(ops[i], CUDNN_ATTR_OPERATION_POINTWISE_XDESC));
+            const tensor b = tensor_of(sub(ops[i], CUDNN_ATTR_OPERATION_POINTWISE_BDESC));
+            for (int k = 0; k < 4; k++)
+                if (b.dim[k] != x.dim[k] && (b.dim[k] != 1 || k == 1))
+                    return false;
+        }
+        before = tensor_of(sub(ops[i], CUDNN_ATTR_OPERATION_POINTWISE_YDESC)).uid;
+    }
+    return true;
+}
+
 static cudnnStatus_t check_graph(const ref &graph)
 {
     const std::vector<ref> &ops = ops_of(graph);
-    if (ops.empty() || ops.size() > 2 || names_of(ops[0]).result < 0)
+    if (ops.empty() || names_of(ops[0]).result < 0)
         return refuse(CUDNN_STATUS_NOT_SUPPORTED, "no such graph");
-    if (ops.size() == 2 && (names_of(ops[0]).result != 1 || getenv("EMULATE_NO_WIDE") != nullptr))
+    if (!check_tail(ops))
         return refuse(CUDNN_STATUS_NOT_SUPPORTED, "no such fusion");
     const geometry g = geometry_of(ops[0]);
     const tensor &x = g.t[0], &w = g.t[1], &y = g.t[2];
@@ -238,6 +288,7 @@ static cudnnStatus_t check_plan(const ref &plan)
 extern "C" {
 
 int emu_last_plan = -1; /* for tests: which of the five ran last */
+int emu_last_operations; /* of its graph */
 
 size_t cudnnGetVersion(void)
 {
@@ -385,11 +436,12 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t h, cudnnBackendDescriptor_t plan
     if (one<void *>(v, CUDNN_ATTR_VARIANT_PACK_WORKSPACE) == nullptr)
         return refuse(CUDNN_STATUS_BAD_PARAM, "no workspace");
     const int choice = emu_last_plan = config->choice;
+    emu_last_operations = (int)ops.size();
     emu_enqueue(h->stream, [=] {
         static std::vector<ref> last_ops;
         static std::map<int64_t, void *> last_operand;
         static unsigned long last_writes;
-        emu_clock() += plan_ms[choice];
+        emu_clock() += plan_ms[choice] + (ops.size() > 2 && getenv("EMULATE_SLOW_FOLD") != nullptr ? 1 : 0);
         if (ops == last_ops && operand == last_operand && emu_writes == last_writes)
             return; /* timed again: the result is there */
         run_graph(ops, operand);

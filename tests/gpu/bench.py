@@ -1,5 +1,6 @@
 """The same step in PyTorch, as fast as it goes there: bf16 autocast, channels_last, torch.compile, fused SGD, views already on the
-GPU. bench.py BACKBONE BATCH DIM VIEWS:SIZE [VIEWS:SIZE...]   Prints as bench.c does."""
+GPU. bench.py BACKBONE BATCH DIM VIEWS:SIZE [VIEWS:SIZE...]   Prints as bench.c does.
+Embedding: bench.py eval BACKBONE BATCH SIZE   bf16 weights, compiled, with and without what folds BatchNorm ("freezing"): the faster last."""
 import sys
 import time
 
@@ -70,11 +71,40 @@ def loss(logits, views):
     return kl - (weight * (p * log).sum(2).mean(1)).sum() + (weight * (mean * (mean + 1e-5).log()).sum(1)).sum()
 
 
+def milliseconds(step, warm=8, steps=30):
+    for _ in range(warm):
+        step()
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(steps):
+        step()
+    torch.cuda.synchronize()
+    return 1e3 * (time.perf_counter() - start) / steps
+
+
+def embed(name, batch, size):
+    net = Net(name, 8).cuda().eval()
+    x = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8, device="cuda").to(memory_format=torch.channels_last)
+    body = net.backbone.to(torch.bfloat16, memory_format=torch.channels_last)
+    mean, std = net.mean, net.std
+    found = []
+    for freezing in (False, True):
+        torch._dynamo.reset()
+        torch._inductor.config.freezing = freezing
+        with torch.inference_mode(not freezing), torch.no_grad():
+            compiled = torch.compile(lambda u: body(((u.float() - mean) / std).to(torch.bfloat16)))
+            found.append((milliseconds(lambda: compiled(x)), "freezing" if freezing else "compile"))
+    for ms, how in sorted(found, reverse=True):
+        print(f"{1e3 * batch / ms:.1f} views/s, {ms:.2f} ms a batch ({how})")
+
+
 def main():
-    name, batch, dim = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    groups = [tuple(map(int, a.split(":"))) for a in sys.argv[4:]]
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
+    if sys.argv[1] == "eval":
+        return embed(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    name, batch, dim = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    groups = [tuple(map(int, a.split(":"))) for a in sys.argv[4:]]
     net = Net(name, dim).cuda().to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9, weight_decay=1.5e-6, fused=True)
     pictures = [torch.randint(0, 256, (v * batch, 3, s, s), dtype=torch.uint8, device="cuda").to(memory_format=torch.channels_last)
@@ -92,15 +122,8 @@ def main():
         compiled().backward()
         optimizer.step()
 
-    for _ in range(8):
-        step()
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    for _ in range(30):
-        step()
-    torch.cuda.synchronize()
-    seconds = (time.perf_counter() - start) / 30
-    print(f"{views * batch / seconds:.1f} views/s, {1e3 * seconds:.2f} ms a step, {torch.cuda.max_memory_allocated() / 1e6:.0f} MB at most")
+    ms = milliseconds(step)
+    print(f"{1e3 * views * batch / ms:.1f} views/s, {ms:.2f} ms a step, {torch.cuda.max_memory_allocated() / 1e6:.0f} MB at most")
 
 
 main()

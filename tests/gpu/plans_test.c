@@ -56,6 +56,26 @@ static void plans(const tw_conv_shape *s, tw_dnn_pass pass, tw_dtype t, const tw
     tw_dnn_fini(&b);
 }
 
+/* With a norm that is folded in. Most plans for these are compiled when they are made, which wants a driver: whether cuDNN takes them is
+ * what can be told here, and in f32 that there are some. */
+static void folded(const tw_conv_shape *plain, tw_dtype t, const tw_dnn_site *at)
+{
+    for (int i = 0; i < 4; i++) {
+        tw_conv_shape s = *plain;
+        s.folded = true;
+        s.add = i & 1;
+        s.relu = i & 2;
+        tw_dnn b = {0};
+        cudnnBackendDescriptor_t graph = tw_conv_graph(&b, TW_DNN_FORWARD, &s, t, false, at), plan[MOST];
+        CHECK(graph != NULL);
+        const int n = graph != NULL && t == TW_F32 && i == 2 ? tw_dnn_plans(plan, MOST, graph, at, (size_t)256 << 20) : 0;
+        CHECK(n >= 1 || t != TW_F32 || i != 2);
+        for (int k = 0; k < n; k++)
+            cudnnBackendDestroyDescriptor(plan[k]);
+        tw_dnn_fini(&b);
+    }
+}
+
 int main(void)
 {
     tw_dnn_site at = {.device = tw_dnn_device(h200)};
@@ -66,6 +86,9 @@ int main(void)
         for (int pass = 0; pass < 3; pass++)
             if (i > 0 || pass != TW_DNN_DATA) /* nobody asks for the gradient of pictures */
                 plans(&shapes[i], (tw_dnn_pass)pass, i % 2 == 0 ? TW_BF16 : TW_F16, &at);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i += 2)
+        for (int t = 0; t < 3; t++)
+            folded(&shapes[i], t == 0 ? TW_F32 : t == 1 ? TW_BF16 : TW_F16, &at);
     cudnnBackendDestroyDescriptor(at.device);
     return test_done();
 }

@@ -102,6 +102,35 @@ static void conv(int N, int H, int W, int C, int K, int size, int stride)
     free(x), free(w), free(dy), free(dw), free(y), free(dx);
 }
 
+/* Convolution, norm of running statistics, shortcut and ReLU at once. */
+static void folded(int N, int H, int W, int C, int K, int size, int stride, bool add, bool relu, bool affine)
+{
+    const int pad = size / 2;
+    const tw_conv_shape s = {.N = N, .H = H, .W = W, .C = C, .OH = (H + 2 * pad - size) / stride + 1,
+                             .OW = (W + 2 * pad - size) / stride + 1, .K = K, .size = size, .stride = stride, .pad = pad, .folded = true,
+                             .add = add, .relu = relu};
+    const size_t nx = (size_t)N * (size_t)(H * W * C), ny = (size_t)N * (size_t)(s.OH * s.OW * K), nw = (size_t)(K * C * size * size);
+    float *x = numbers(nx), *w = numbers(nw), *z = numbers(ny), *y = numbers(ny), *v = numbers(4 * (size_t)K);
+    for (int k = 0; k < K; k++)
+        v[3 * K + k] = 1 + v[3 * K + k] / 2; /* variance */
+    void *gx = activations(x, nx), *gz = activations(z, ny), *gy = activations(y, ny);
+    float *gw = plain(w, nw), *gv = plain(v, 4 * (size_t)K);
+    const tw_norm a = {.C = K, .gamma = affine ? v : NULL, .beta = affine ? v + K : NULL, .running_mean = v + 2 * K, .running_var = v + 3 * K};
+    const tw_norm b = {.C = K, .gamma = affine ? gv : NULL, .beta = affine ? gv + K : NULL, .running_mean = gv + 2 * K, .running_var = gv + 3 * K};
+    tw_conv *host = cpu->conv_new(c, &s), *device = gpu->conv_new(g, &s);
+    CHECK(host != NULL);
+    if (device == NULL)
+        printf("%s\n", gpu->error());
+    CHECK(device != NULL);
+    CHECK(cpu->conv_fold(host, w, &a) == 0 && cpu->conv_folded(host, y, x, add ? z : NULL) == 0);
+    CHECK(gpu->conv_fold(device, gw, &b) == 0 && gpu->conv_folded(device, gy, gx, add ? gz : NULL) == 0);
+    same_activations("folded convolution", gy, y, ny);
+    cpu->conv_free(host);
+    gpu->conv_free(device);
+    gpu->release(g, gx), gpu->release(g, gz), gpu->release(g, gw), gpu->release(g, gv);
+    free(x), free(w), free(z), free(y), free(v);
+}
+
 static void linear(int rows, int C, int K)
 {
     const size_t nx = (size_t)(rows * C), ny = (size_t)(rows * K), nw = (size_t)(K * C), nb = (size_t)K;
@@ -403,11 +432,11 @@ static void refusal_of_steps(void)
 /* What the host decides: the plan that is fastest among those allowed, timed once; nothing is left behind. Emulation only. */
 static void decisions(void)
 {
-    const int *plan = emulated("emu_last_plan");
+    const int *plan = emulated("emu_last_plan"), *operations = emulated("emu_last_operations");
     int (*descriptors)(void) = (int (*)(void))emulated("emu_descriptors");
     unsigned long (*launches)(void) = (unsigned long (*)(void))emulated("emu_launches");
     const tw_conv_shape s = {.N = 1, .H = 6, .W = 6, .C = 8, .OH = 6, .OW = 6, .K = 8, .size = 3, .stride = 1, .pad = 1, .train = true};
-    if (plan == NULL || descriptors == NULL || launches == NULL)
+    if (plan == NULL || operations == NULL || descriptors == NULL || launches == NULL)
         return;
     const int before = descriptors();
     unsigned long work[2];
@@ -428,6 +457,23 @@ static void decisions(void)
     setenv("EMULATE_NO_WIDE", "1", 1); /* no weight gradients in f32: rounded to the type */
     conv(2, 5, 5, 16, 8, 3, 1);
     unsetenv("EMULATE_NO_WIDE");
+    setenv("EMULATE_NO_FOLD", "1", 1); /* no plan for a folded norm: the parts */
+    folded(2, 5, 5, 16, 8, 3, 1, true, true, true);
+    CHECK(*operations == 1);
+    folded(2, 5, 5, 16, 8, 3, 1, false, false, false);
+    unsetenv("EMULATE_NO_FOLD");
+    folded(2, 5, 5, 8, 8, 3, 1, true, true, true);
+    CHECK(*operations == 4);
+    for (int i = 0; i < 2; i++) { /* one that is slower than the parts is given up, and not looked at again */
+        setenv("EMULATE_SLOW_FOLD", "1", 1);
+        work[i] = launches();
+        folded(2, 6, 6, 16, 8, 3, 1, true, true, true);
+        work[i] = launches() - work[i];
+        unsetenv("EMULATE_SLOW_FOLD");
+        CHECK(*operations == 1);
+    }
+    CHECK(work[0] > work[1] + 20);
+    CHECK(descriptors() == before);
 }
 
 static void every_op(void)
@@ -444,6 +490,11 @@ static void every_op(void)
     conv(3, 7, 5, 16, 24, 3, 2);
     conv(5, 4, 4, 12, 8, 1, 1);
     conv(4, 5, 3, 32, 16, 1, 2);
+    folded(2, 11, 9, 3, 64, 7, 2, false, true, true);
+    folded(3, 8, 8, 16, 24, 3, 1, true, true, true);
+    folded(3, 7, 5, 16, 24, 3, 2, false, true, true);
+    folded(5, 4, 4, 12, 8, 1, 1, true, false, true);
+    folded(2, 5, 6, 8, 16, 1, 1, false, false, false);
     linear(7, 20, 13);
     linear(32, 64, 40);
     for (int k = 0; k < 16; k++)
