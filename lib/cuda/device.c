@@ -2,8 +2,9 @@
 
 #include "core/error.h"
 #include "core/mem.h"
-#include "cuda/device.h"
+#include "cuda/attention.h"
 #include "cuda/cache.h"
+#include "cuda/device.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,6 +70,7 @@ void tw_cuda_close(tw_dev *d)
         cudaStreamSynchronize(d->stream);
     for (int i = 0; i < TW_SCRATCHES; i++)
         cudaFree(d->scratch[i]);
+    tw_attention_close(d);
     tw_dnn_cache_close(d->plans);
     if (d->blas != NULL)
         cublasLtDestroy(d->blas);

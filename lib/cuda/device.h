@@ -30,6 +30,7 @@ struct tw_dev {
     unsigned long moved;         /* counts how often scratch memory has moved: what was recorded before cannot be played */
     const int64_t *step;         /* number of the step for dropout, in device memory; NULL: as the call says */
     struct tw_dnn_cache *plans;
+    struct tw_attention_pass *attention; /* see attention.c */
 };
 
 /* At least so many bytes of device memory for the purpose, contents undefined; what was handed out for it before is gone.

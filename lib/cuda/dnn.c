@@ -57,19 +57,32 @@ static int64_t alignment(cudnnDataType_t type, int C)
     return power;
 }
 
-cudnnBackendDescriptor_t tw_dnn_tensor(tw_dnn *b, int64_t uid, cudnnDataType_t type, int N, int C, int H, int W, bool is_virtual)
+static cudnnBackendDescriptor_t tensor(tw_dnn *b, int64_t uid, cudnnDataType_t type, const int64_t dim[4], const int64_t stride[4],
+                                       int64_t align, tw_dnn_kind kind)
 {
-    const int64_t dim[4] = {N, C, H, W}, stride[4] = {(int64_t)H * W * C, 1, (int64_t)W * C, C};
+    const bool yes = true;
     cudnnBackendDescriptor_t d = add(b, CUDNN_BACKEND_TENSOR_DESCRIPTOR);
     set_int(b, d, CUDNN_ATTR_TENSOR_UNIQUE_ID, uid);
     set(b, d, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type);
-    set_int(b, d, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, alignment(type, C));
+    set_int(b, d, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, align);
     set(b, d, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, dim);
     set(b, d, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, stride);
-    if (is_virtual)
-        set(b, d, CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, 1, &is_virtual);
+    if (kind != TW_DNN_MEMORY)
+        set(b, d, kind == TW_DNN_VIRTUAL ? CUDNN_ATTR_TENSOR_IS_VIRTUAL : CUDNN_ATTR_TENSOR_IS_BY_VALUE, CUDNN_TYPE_BOOLEAN, 1, &yes);
     finalize(b, d);
     return d;
+}
+
+cudnnBackendDescriptor_t tw_dnn_tensor(tw_dnn *b, int64_t uid, cudnnDataType_t type, int N, int C, int H, int W, bool is_virtual)
+{
+    const int64_t dim[4] = {N, C, H, W}, stride[4] = {(int64_t)H * W * C, 1, (int64_t)W * C, C};
+    return tensor(b, uid, type, dim, stride, alignment(type, C), is_virtual ? TW_DNN_VIRTUAL : TW_DNN_MEMORY);
+}
+
+cudnnBackendDescriptor_t tw_dnn_view(tw_dnn *b, int64_t uid, cudnnDataType_t type, const int64_t dim[4], const int64_t stride[4],
+                                     tw_dnn_kind kind)
+{
+    return tensor(b, uid, type, dim, stride, 16, kind);
 }
 
 static cudnnBackendDescriptor_t convolution(tw_dnn *b, int pad, int stride)
@@ -129,7 +142,8 @@ void tw_dnn_conv(tw_dnn *b, tw_dnn_pass pass, int pad, int stride, cudnnBackendD
     add_op(b, d);
 }
 
-void tw_dnn_pointwise(tw_dnn *b, cudnnPointwiseMode_t mode, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t other, cudnnBackendDescriptor_t y)
+void tw_dnn_pointwise(tw_dnn *b, cudnnPointwiseMode_t mode, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t other,
+                      cudnnBackendDescriptor_t y)
 {
     const cudnnDataType_t compute = CUDNN_DATA_FLOAT;
     cudnnBackendDescriptor_t p = add(b, CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
@@ -148,6 +162,42 @@ void tw_dnn_pointwise(tw_dnn *b, cudnnPointwiseMode_t mode, cudnnBackendDescript
 void tw_dnn_identity(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t y)
 {
     tw_dnn_pointwise(b, CUDNN_POINTWISE_IDENTITY, x, NULL, y);
+}
+
+void tw_dnn_reduce(tw_dnn *b, cudnnReduceTensorOp_t by, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t y)
+{
+    const cudnnDataType_t compute = CUDNN_DATA_FLOAT;
+    cudnnBackendDescriptor_t r = add(b, CUDNN_BACKEND_REDUCTION_DESCRIPTOR);
+    set(b, r, CUDNN_ATTR_REDUCTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &compute);
+    set(b, r, CUDNN_ATTR_REDUCTION_OPERATOR, CUDNN_TYPE_REDUCTION_OPERATOR_TYPE, 1, &by);
+    finalize(b, r);
+    cudnnBackendDescriptor_t d = add(b, CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR);
+    set_desc(b, d, CUDNN_ATTR_OPERATION_REDUCTION_DESC, r);
+    set_desc(b, d, CUDNN_ATTR_OPERATION_REDUCTION_XDESC, x);
+    set_desc(b, d, CUDNN_ATTR_OPERATION_REDUCTION_YDESC, y);
+    add_op(b, d);
+}
+
+void tw_dnn_product(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t w, cudnnBackendDescriptor_t y)
+{
+    const cudnnDataType_t compute = CUDNN_DATA_FLOAT;
+    cudnnBackendDescriptor_t m = add(b, CUDNN_BACKEND_MATMUL_DESCRIPTOR);
+    set(b, m, CUDNN_ATTR_MATMUL_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &compute);
+    finalize(b, m);
+    cudnnBackendDescriptor_t d = add(b, CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR);
+    set_desc(b, d, CUDNN_ATTR_OPERATION_MATMUL_DESC, m);
+    set_desc(b, d, CUDNN_ATTR_OPERATION_MATMUL_ADESC, x);
+    set_desc(b, d, CUDNN_ATTR_OPERATION_MATMUL_BDESC, w);
+    set_desc(b, d, CUDNN_ATTR_OPERATION_MATMUL_CDESC, y);
+    add_op(b, d);
+}
+
+void tw_dnn_reshape(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t y)
+{
+    cudnnBackendDescriptor_t d = add(b, CUDNN_BACKEND_OPERATION_RESHAPE_DESCRIPTOR);
+    set_desc(b, d, CUDNN_ATTR_OPERATION_RESHAPE_XDESC, x);
+    set_desc(b, d, CUDNN_ATTR_OPERATION_RESHAPE_YDESC, y);
+    add_op(b, d);
 }
 
 cudnnBackendDescriptor_t tw_dnn_finish(tw_dnn *b, const tw_dnn_site *at)

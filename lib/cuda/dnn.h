@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 /* A graph being built. Errors are sticky: tw_dnn_finish tells. All descriptors are freed together. */
-enum { TW_DNN_MOST = 48 };
+enum { TW_DNN_MOST = 96 };
 typedef struct {
     cudnnBackendDescriptor_t own[TW_DNN_MOST], op[TW_DNN_MOST];
     int n, ops;
@@ -28,14 +28,24 @@ cudnnDataType_t tw_dnn_type(tw_dtype t);
 /* A tensor [N,C,H,W] whose memory is [N,H,W,C]; filters [K,C,size,size] are [K,size,size,C]. uid: its name when the plan is run; virtual
  * ones exist between operations only. */
 cudnnBackendDescriptor_t tw_dnn_tensor(tw_dnn *b, int64_t uid, cudnnDataType_t type, int N, int C, int H, int W, bool is_virtual);
+/* A tensor by its strides, in numbers; memory begins at whole 16 bytes. A value is one number in host memory, read when the plan is run. */
+typedef enum { TW_DNN_MEMORY, TW_DNN_VIRTUAL, TW_DNN_VALUE } tw_dnn_kind;
+cudnnBackendDescriptor_t tw_dnn_view(tw_dnn *b, int64_t uid, cudnnDataType_t type, const int64_t dim[4], const int64_t stride[4],
+                                     tw_dnn_kind kind);
 
 typedef enum { TW_DNN_FORWARD, TW_DNN_DATA, TW_DNN_WEIGHTS } tw_dnn_pass;
 /* A convolution: y from x and w; dx from dy and w (given as x and y); dw from x and dy (given as w and y). */
 void tw_dnn_conv(tw_dnn *b, tw_dnn_pass pass, int pad, int stride, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t w,
                  cudnnBackendDescriptor_t y);
 void tw_dnn_identity(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t y); /* y = x in its own type */
-/* y = mode(x) or mode(x, other), in y's own type; other NULL where the mode takes none. */
-void tw_dnn_pointwise(tw_dnn *b, cudnnPointwiseMode_t mode, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t other, cudnnBackendDescriptor_t y);
+/* y = x or x with other, number by number in f32, rounded to y's own type; what has one number where the other has many is repeated. */
+void tw_dnn_pointwise(tw_dnn *b, cudnnPointwiseMode_t mode, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t other,
+                      cudnnBackendDescriptor_t y);
+/* Over the dimensions of which y has one. */
+void tw_dnn_reduce(tw_dnn *b, cudnnReduceTensorOp_t by, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t y);
+/* y [..,m,n] = x [..,m,k] w [..,k,n] */
+void tw_dnn_product(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t w, cudnnBackendDescriptor_t y);
+void tw_dnn_reshape(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t y); /* the same memory by y's strides */
 
 /* The graph of the operations added, to be freed with b. NULL: refused; tw_error() tells. */
 cudnnBackendDescriptor_t tw_dnn_finish(tw_dnn *b, const tw_dnn_site *at);

@@ -1,4 +1,5 @@
-/* Dropout by the numbers that the CPU draws (core/philox.h): a thread has the four columns of one block of the stream. */
+/* Dropout by the numbers that the CPU draws (core/philox.h): a thread has the four columns of one block of the stream. Stochastic depth
+ * likewise: a sample's first number decides for all of it. */
 #include "cuda/kernel.h"
 
 #include "core/philox.h"
@@ -35,6 +36,28 @@ template <typename T> static __global__ void drop_out(tw_drop d, const int64_t *
     }
 }
 
+/* A sample is split into `parts` blocks. */
+template <typename T, int V> static __global__ void add_branch(tw_drop d, const int64_t *step, T *y, const T *x, const T *shortcut, int parts,
+                                                               int64_t each)
+{
+    const int64_t sample = blockIdx.x / parts, from = sample * each, to = from + each;
+    float scale = 1;
+    if (step != NULL)
+        d.step = *step;
+    if (d.p > 0)
+        scale = (double)draw(d, sample, 0).v[0] >= d.p * 4294967296.0 ? (float)(1 / (1 - d.p)) : 0;
+    for (int64_t i = from + (blockIdx.x % parts * (int64_t)blockDim.x + threadIdx.x) * V; i < to; i += (int64_t)parts * blockDim.x * V) {
+        float v[V], s[V] = {0};
+        tw_load<T, V>(v, x + i);
+        if (shortcut != NULL)
+            tw_load<T, V>(s, shortcut + i);
+#pragma unroll
+        for (int k = 0; k < V; k++)
+            s[k] += scale * v[k];
+        tw_store<T, V>(y + i, s);
+    }
+}
+
 /* Launchers. */
 
 int tw_launch_dropout(const tw_drop *drop, const int64_t *step, void *y, const void *x, int rows, int C, tw_dtype t, cudaStream_t stream)
@@ -43,4 +66,19 @@ int tw_launch_dropout(const tw_drop *drop, const int64_t *step, void *y, const v
     const int64_t n = (int64_t)rows * across;
     TW_BY_TYPE(t, TW_LAUNCH((drop_out<T>), tw_blocks(n), TW_BLOCK, stream, *drop, step, (T *)y, (const T *)x, C, across, n));
     return TW_LAUNCHED("dropout");
+}
+
+int tw_launch_residual(const tw_drop *drop, const int64_t *step, void *y, const void *x, const void *shortcut, int N, int64_t each, tw_dtype t,
+                       cudaStream_t stream)
+{
+    enum { A_THREAD = 4 }; /* vectors */
+    const int64_t W = 16 / (int64_t)tw_dtype_size(t), parts = tw_pieces(each, A_THREAD * TW_BLOCK * (each % W == 0 ? W : 1));
+    const unsigned blocks = (unsigned)(N * parts);
+    if (each % W == 0)
+        TW_BY_TYPE(t, TW_LAUNCH((add_branch<T, tw_wide<T>::N>), blocks, TW_BLOCK, stream, *drop, step, (T *)y, (const T *)x, (const T *)shortcut,
+                                (int)parts, each));
+    else
+        TW_BY_TYPE(t, TW_LAUNCH((add_branch<T, 1>), blocks, TW_BLOCK, stream, *drop, step, (T *)y, (const T *)x, (const T *)shortcut, (int)parts,
+                                each));
+    return TW_LAUNCHED("residual");
 }

@@ -25,6 +25,24 @@ int tw_launch_gelu_backward(void *dx, const void *dy, const void *x, int64_t n, 
 /* dropout.cu */
 /* step: number of the step in device memory, instead of drop's; or NULL */
 int tw_launch_dropout(const tw_drop *drop, const int64_t *step, void *y, const void *x, int rows, int C, tw_dtype t, cudaStream_t stream);
+/* y = shortcut + x / (1 - p) for the samples kept, N of `each` numbers; shortcut NULL: 0 */
+int tw_launch_residual(const tw_drop *drop, const int64_t *step, void *y, const void *x, const void *shortcut, int N, int64_t each, tw_dtype t,
+                       cudaStream_t stream);
+
+/* attention.cu: for widths up to TW_ATTENTION_WIDTH. rows: room for N*heads*T numbers */
+enum { TW_ATTENTION_WIDTH = 256 };
+int tw_launch_attention(const tw_attention *a, void *y, const void *qkv, tw_dtype t, cudaStream_t stream);
+int tw_launch_attention_backward(const tw_attention *a, float *rows, void *dqkv, const void *dy, const void *y, const void *qkv, tw_dtype t,
+                                 cudaStream_t stream);
+
+/* tokens.cu. base: room for (1+patches)*C numbers; partial: for tw_tokens_partials(k) */
+size_t tw_tokens_partials(const tw_tokens *k);
+int tw_launch_tokens(const tw_tokens *k, float *base, void *y, const void *x, tw_dtype t, cudaStream_t stream);
+int tw_launch_tokens_backward(const tw_tokens *k, float *partial, void *dx, float *dbias, float *dcls, float *dpos, const void *dy, tw_dtype t,
+                              cudaStream_t stream);
+int tw_launch_token_mean(void *y, const void *x, int N, int tokens, int C, int first, int count, tw_dtype t, cudaStream_t stream);
+int tw_launch_token_mean_backward(void *dx, const void *dy, int N, int tokens, int C, int first, int count, tw_dtype t, cudaStream_t stream);
+int tw_launch_join(void *y, const void *a, const void *b, int N, int A, int B, tw_dtype t, cudaStream_t stream);
 
 /* norm.cu. partial: room for tw_norm_partials(n) numbers. */
 size_t tw_norm_partials(const tw_norm *n, tw_dtype t);

@@ -60,6 +60,17 @@ int tw_cuda_max_backward(tw_dev *d, const tw_pool_shape *s, void *dx, const uint
 int tw_cuda_mean_forward(tw_dev *d, void *y, const void *x, int N, int HW, int C);
 int tw_cuda_mean_backward(tw_dev *d, void *dx, const void *dy, int N, int HW, int C);
 
+int tw_cuda_attention_forward(tw_dev *d, const tw_attention *a, void *y, const void *qkv);
+int tw_cuda_attention_backward(tw_dev *d, const tw_attention *a, void *dqkv, const void *dy, const void *y, const void *qkv);
+
+int tw_cuda_tokens_forward(tw_dev *d, const tw_tokens *t, void *y, const void *x);
+int tw_cuda_tokens_backward(tw_dev *d, const tw_tokens *t, void *dx, float *dbias, float *dcls, float *dpos, const void *dy);
+int tw_cuda_token_mean_forward(tw_dev *d, void *y, const void *x, int N, int T, int C, int first, int count);
+int tw_cuda_token_mean_backward(tw_dev *d, void *dx, const void *dy, int N, int T, int C, int first, int count);
+int tw_cuda_join(tw_dev *d, void *y, const void *a, const void *b, int N, int A, int B);
+int tw_cuda_residual_forward(tw_dev *d, const tw_drop *drop, void *y, const void *x, const void *shortcut, int N, size_t each);
+int tw_cuda_residual_backward(tw_dev *d, const tw_drop *drop, void *dx, const void *dy, int N, size_t each);
+
 int tw_cuda_gelu_forward(tw_dev *d, void *y, const void *x, size_t n);
 int tw_cuda_gelu_backward(tw_dev *d, void *dx, const void *dy, const void *x, size_t n);
 int tw_cuda_dropout(tw_dev *d, const tw_drop *drop, void *y, const void *x, int rows, int C);

@@ -93,6 +93,43 @@ int tw_cuda_dropout(tw_dev *d, const tw_drop *drop, void *y, const void *x, int 
     return tw_launch_dropout(drop, d->step, y, x, rows, C, d->precision, d->stream);
 }
 
+int tw_cuda_residual_forward(tw_dev *d, const tw_drop *drop, void *y, const void *x, const void *shortcut, int N, size_t each)
+{
+    return tw_launch_residual(drop, d->step, y, x, shortcut, N, (int64_t)each, d->precision, d->stream);
+}
+
+int tw_cuda_residual_backward(tw_dev *d, const tw_drop *drop, void *dx, const void *dy, int N, size_t each)
+{
+    return tw_launch_residual(drop, d->step, dx, dy, NULL, N, (int64_t)each, d->precision, d->stream);
+}
+
+int tw_cuda_tokens_forward(tw_dev *d, const tw_tokens *t, void *y, const void *x)
+{
+    float *base = tw_dev_scratch(d, TW_SCRATCH_PARTIAL, (size_t)(1 + t->patches) * (size_t)t->C * sizeof *base);
+    return base == NULL ? -1 : tw_launch_tokens(t, base, y, x, d->precision, d->stream);
+}
+
+int tw_cuda_tokens_backward(tw_dev *d, const tw_tokens *t, void *dx, float *dbias, float *dcls, float *dpos, const void *dy)
+{
+    float *partial = tw_dev_scratch(d, TW_SCRATCH_PARTIAL, tw_tokens_partials(t) * sizeof *partial);
+    return partial == NULL ? -1 : tw_launch_tokens_backward(t, partial, dx, dbias, dcls, dpos, dy, d->precision, d->stream);
+}
+
+int tw_cuda_token_mean_forward(tw_dev *d, void *y, const void *x, int N, int T, int C, int first, int count)
+{
+    return tw_launch_token_mean(y, x, N, T, C, first, count, d->precision, d->stream);
+}
+
+int tw_cuda_token_mean_backward(tw_dev *d, void *dx, const void *dy, int N, int T, int C, int first, int count)
+{
+    return tw_launch_token_mean_backward(dx, dy, N, T, C, first, count, d->precision, d->stream);
+}
+
+int tw_cuda_join(tw_dev *d, void *y, const void *a, const void *b, int N, int A, int B)
+{
+    return tw_launch_join(y, a, b, N, A, B, d->precision, d->stream);
+}
+
 static double *norm_partials(tw_dev *d, const tw_norm *n)
 {
     return tw_dev_scratch(d, TW_SCRATCH_PARTIAL, tw_norm_partials(n, d->precision) * sizeof(double));

@@ -24,15 +24,18 @@ $(BIN)/libtwist-cuda.so: $(CUDA_OBJ) $B/libtwist.a
 	@mkdir -p $(@D)
 	$(CC) -shared $(CFLAGS) -o $@ $(CUDA_OBJ) -Wl,--no-undefined -Wl,--exclude-libs,ALL $B/libtwist.a \
 	  -L$(CUDA_PATH)/lib -L$(CUDA_PATH)/lib64 -lcudnn -lcublasLt -lcudart_static -lstdc++ -ldl -lrt -lm -lpthread
-# What the true cuDNN says to the convolutions; it needs no device.
+# What the true cuDNN says to convolutions and attention; it needs no device.
 UNIT += $(if $(and $(wildcard $(CUDA_PATH)/include/cudnn.h),$(wildcard $(CUDA_PATH)/lib*/libcudnn.so)),$B/unit/cuda_plans_test)
 $B/tests/gpu/plans_test.o: tests/gpu/plans_test.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -isystem $(CUDA_PATH)/include -c $< -o $@
-$B/unit/cuda_plans_test: $B/tests/gpu/plans_test.o $(patsubst %,$B/lib/cuda/%.o,dnn conv_graph check) $B/libtwist.a
+$B/unit/cuda_plans_test: $B/tests/gpu/plans_test.o $(patsubst %,$B/lib/cuda/%.o,dnn conv_graph attention_graph check) $B/libtwist.a | $B/unit/null_driver/libcuda.so.1
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $^ -L$(CUDA_PATH)/lib -L$(CUDA_PATH)/lib64 -Wl,-rpath,$(CUDA_PATH)/lib:$(CUDA_PATH)/lib64 -lcudnn -lcublasLt \
 	  -lcudart_static -ldl -lrt -lm -lpthread
+$B/unit/null_driver/libcuda.so.1: tests/gpu/null_driver.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -O1 $(WARN) $(WERROR) -fPIC -shared -Wl,-soname,libcuda.so.1 -isystem $(CUDA_PATH)/include -o $@ $<
 # The benchmark of tests/gpu/run; the real library is looked for beside it and in ../lib.
 $B/unit/gpu_bench: $B/tests/gpu/bench.o $B/libtwist.a
 	@mkdir -p $(@D)

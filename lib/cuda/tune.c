@@ -6,8 +6,8 @@
 
 #include <stdlib.h>
 
-enum { TRIED = 16, RUNS = 5, MOST_OPERANDS = 8 };
-static const size_t WORKSPACE_LIMIT = (size_t)256 << 20;
+enum { TRIED = 16, RUNS = 5, MOST_OPERANDS = 16 };
+static const size_t WORKSPACE_LIMIT = (size_t)512 << 20;
 
 double tw_time(cudaStream_t stream, int (*run)(void *arg), void *arg)
 {
@@ -68,6 +68,8 @@ static cudnnBackendDescriptor_t fastest(trial *t, cudnnBackendDescriptor_t *plan
     return best;
 }
 
+static const float one = 1;
+
 static int time_plans(tw_tuned *out, tw_dev *d, cudnnBackendDescriptor_t *plan, int plans, const tw_tune_operand *operand, int n)
 {
     trial t = {.dev = d, .n = n};
@@ -77,7 +79,7 @@ static int time_plans(tw_tuned *out, tw_dev *d, cudnnBackendDescriptor_t *plan, 
         return 1;
     }
     for (int i = 0; i < n && rc == 0; i++) {
-        t.operand[i] = (tw_dnn_operand){operand[i].uid, tw_cuda_alloc(d, operand[i].bytes)};
+        t.operand[i] = (tw_dnn_operand){operand[i].uid, operand[i].bytes == 0 ? (void *)&one : tw_cuda_alloc(d, operand[i].bytes)};
         rc = t.operand[i].memory == NULL ? -1 : 0;
     }
     if (rc == 0) {
@@ -88,7 +90,8 @@ static int time_plans(tw_tuned *out, tw_dev *d, cudnnBackendDescriptor_t *plan, 
             cudnnBackendDestroyDescriptor(plan[i]);
     }
     for (int i = 0; i < n; i++)
-        cudaFree(t.operand[i].memory);
+        if (operand[i].bytes != 0)
+            cudaFree(t.operand[i].memory);
     return rc;
 }
 

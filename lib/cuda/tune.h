@@ -8,7 +8,7 @@
 /* Operands as they will be when it is run. */
 typedef struct {
     int64_t uid;
-    size_t bytes;
+    size_t bytes; /* 0: a number that the graph takes by value; 1 while plans are timed */
 } tw_tune_operand;
 
 typedef struct {

@@ -130,8 +130,13 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
     const double ms = emu_last_product == 1 ? 1 : 3;
     const int type = number_type(d.type);
     emu_enqueue(stream, [=] {
+        static const void *last[3];
+        static unsigned long last_writes;
         emu_clock() += ms;
-        emu_writes++;
+        if (old == 0 && last[0] == A && last[1] == B && last[2] == D && last_writes == emu_writes)
+            return; /* timed again: the result is there */
+        last[0] = A, last[1] = B, last[2] = D;
+        last_writes = ++emu_writes;
         const std::vector<float> av = unpack(a, A, ta), bv = unpack(b, B, !tb); /* [m,k], [n,k] */
         for (int64_t c = 0; c < d.cols; c++)
             for (int64_t r = 0; r < d.rows; r++) {

@@ -1,31 +1,11 @@
 /* cuDNN's graph interface as lib/cuda uses it: descriptors keep what they are told, an execution reads it back and computes in plain
  * loops. The heuristic offers five plans: the first is the fastest but not repeatable, the second rounds to TF32, the third is slow,
  * the fourth is the one to be taken in f32 and the fifth is not for this device. */
-#include "numbers.h"
+#include "descriptor.h"
 
-#include <map>
-#include <memory>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string>
 
 static const double plan_ms[] = {1, 2, 9, 4, 5};
-
-struct desc;
-typedef std::shared_ptr<desc> ref;
-
-struct attribute {
-    std::vector<char> bytes;
-    std::vector<ref> refs;
-    int64_t n = 0;
-};
-
-struct desc {
-    cudnnBackendDescriptorType_t type;
-    bool final = false;
-    std::map<int, attribute> a;
-    int choice = 0; /* of engines and their configurations */
-};
 
 struct cudnnContext {
     cudaStream_t stream;
@@ -41,70 +21,12 @@ static cudnnStatus_t refuse(cudnnStatus_t s, const char *text)
     return s;
 }
 
-static void die(const char *text)
-{
-    fprintf(stderr, "emulate: cuDNN: %s\n", text);
-    abort();
-}
-
 static ref &find(void *d)
 {
     const auto it = living.find(d);
     if (it == living.end())
         die("a descriptor that does not exist");
     return it->second;
-}
-
-static attribute &get_attribute(const ref &d, int name)
-{
-    const auto it = d->a.find(name);
-    if (it == d->a.end()) {
-        fprintf(stderr, "emulate: cuDNN: a descriptor of type %d lacks attribute %d\n", (int)d->type, name);
-        abort();
-    }
-    return it->second;
-}
-
-template <typename T> static T one(const ref &d, int name)
-{
-    T v = T();
-    const auto it = d->a.find(name);
-    if (it != d->a.end())
-        memcpy(&v, it->second.bytes.data(), sizeof v);
-    return v;
-}
-
-static ref sub(const ref &d, int name)
-{
-    return get_attribute(d, name).refs.at(0);
-}
-
-static void ints(const ref &d, int name, int64_t *out, size_t n)
-{
-    const attribute &a = get_attribute(d, name);
-    if (a.bytes.size() != n * sizeof *out)
-        die("an attribute of another size");
-    memcpy(out, a.bytes.data(), a.bytes.size());
-}
-
-struct tensor {
-    int64_t uid, dim[4], stride[4];
-    int type;
-};
-
-static tensor tensor_of(const ref &d)
-{
-    tensor t;
-    t.uid = one<int64_t>(d, CUDNN_ATTR_TENSOR_UNIQUE_ID);
-    t.type = one<cudnnDataType_t>(d, CUDNN_ATTR_TENSOR_DATA_TYPE);
-    ints(d, CUDNN_ATTR_TENSOR_DIMENSIONS, t.dim, 4);
-    ints(d, CUDNN_ATTR_TENSOR_STRIDES, t.stride, 4);
-    return t;
-}
-
-static size_t elements(const tensor &t)
-{
-    return (size_t)(t.dim[0] * t.dim[1] * t.dim[2] * t.dim[3]);
 }
 
 /* Visits the elements in the order N H W C: fn(index in that order, index in memory). */
@@ -257,7 +179,11 @@ static bool check_tail(const std::vector<ref> &ops)
 static cudnnStatus_t check_graph(const ref &graph)
 {
     const std::vector<ref> &ops = ops_of(graph);
-    if (ops.empty() || names_of(ops[0]).result < 0)
+    if (!ops.empty() && names_of(ops[0]).result < 0) {
+        const char *refusal = emu_composed_refusal(ops);
+        return refusal == nullptr ? CUDNN_STATUS_SUCCESS : refuse(CUDNN_STATUS_NOT_SUPPORTED, refusal);
+    }
+    if (ops.empty())
         return refuse(CUDNN_STATUS_NOT_SUPPORTED, "no such graph");
     if (!check_tail(ops))
         return refuse(CUDNN_STATUS_NOT_SUPPORTED, "no such fusion");
@@ -428,11 +354,12 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t h, cudnnBackendDescriptor_t plan
     ints(v, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, uid.data(), n);
     ints(v, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, pointer.data(), n);
     std::map<int64_t, void *> operand;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         operand[uid[i]] = (void *)pointer[i];
-        if (pointer[i] % 16 != 0)
+    const std::map<int64_t, float> value = emu_composed_values(ops, operand);
+    for (size_t i = 0; i < n; i++)
+        if (pointer[i] % 16 != 0 && value.count(uid[i]) == 0)
             return refuse(CUDNN_STATUS_BAD_PARAM, "an operand is not aligned");
-    }
     if (one<void *>(v, CUDNN_ATTR_VARIANT_PACK_WORKSPACE) == nullptr)
         return refuse(CUDNN_STATUS_BAD_PARAM, "no workspace");
     const int choice = emu_last_plan = config->choice;
@@ -444,7 +371,10 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t h, cudnnBackendDescriptor_t plan
         emu_clock() += plan_ms[choice] + (ops.size() > 2 && getenv("EMULATE_SLOW_FOLD") != nullptr ? 1 : 0);
         if (ops == last_ops && operand == last_operand && emu_writes == last_writes)
             return; /* timed again: the result is there */
-        run_graph(ops, operand);
+        if (names_of(ops[0]).result < 0)
+            emu_composed_run(ops, operand, value);
+        else
+            run_graph(ops, operand);
         last_ops = ops;
         last_operand = operand;
         last_writes = ++emu_writes;

@@ -297,6 +297,90 @@ static void dropout(int rows, int C)
     free(x), free(y), free(got);
 }
 
+/* Gradients go through two matrices that cuDNN rounds to 16 bits. */
+static void attention(int N, int T, int heads, int width)
+{
+    const size_t ny = (size_t)(N * T * heads * width), nx = 3 * ny, rows = (size_t)(N * heads * T);
+    float *x = numbers(nx), *y = numbers(ny), *dy = numbers(ny), *dx = numbers(nx), *log_sum = numbers(rows);
+    for (size_t i = 0; i < nx; i++)
+        x[i] *= 4;
+    void *gx = activations(x, nx), *gy = activations(dy, ny), *geval = activations(dy, ny), *gdy = activations(dy, ny), *gdx = activations(x, nx);
+    float *glog_sum = plain(log_sum, rows);
+    tw_attention a = {.N = N, .T = T, .heads = heads, .width = width, .train = true, .log_sum = log_sum}, b = a;
+    b.log_sum = glog_sum;
+    CHECK(cpu->attention_forward(c, &a, y, x) == 0 && cpu->attention_backward(c, &a, dx, dy, y, x) == 0);
+    if (gpu->attention_forward(g, &b, gy, gx) != 0 || gpu->attention_backward(g, &b, gdx, gdy, gy, gx) != 0)
+        printf("%s\n", gpu->error());
+    b.train = false, b.log_sum = NULL;
+    CHECK(gpu->attention_forward(g, &b, geval, gx) == 0);
+    same_activations("attention", gy, y, ny);
+    same_activations("attention of evaluation", geval, y, ny);
+    same_activations("attention, gradient", gdx, dx, nx);
+    same_plain("attention, log of sums", glog_sum, log_sum, rows, tolerance());
+    gpu->release(g, gx), gpu->release(g, gdy);
+    free(x), free(y), free(dy), free(dx), free(log_sum);
+}
+
+/* Patches of a grid of the learned positions' size, or (resized) of another. */
+static void tokens(int N, int patches, int C, int grid, bool resized)
+{
+    const size_t nx = (size_t)(N * patches * C), ny = (size_t)(N * (1 + patches) * C), cells = (size_t)(grid * grid), np = (3 + cells) * (size_t)C;
+    float *x = numbers(nx), *y = numbers(ny), *dy = numbers(ny), *dx = numbers(nx), *p = numbers(np), *dp = numbers(np);
+    float *resize = numbers((size_t)patches * cells);
+    for (size_t i = 0; i < (size_t)patches * cells; i += 3)
+        resize[i] = 0;
+    void *gx = activations(x, nx), *gy = activations(y, ny), *gdy = activations(dy, ny), *gdx = activations(dx, nx);
+    float *gp = plain(p, np), *gdp = plain(dp, np), *gresize = plain(resize, (size_t)patches * cells);
+    tw_tokens a = {.N = N, .patches = patches, .C = C, .grid = grid, .bias = p, .cls = p + C, .pos = p + 2 * C, .resize = resized ? resize : NULL};
+    tw_tokens b = {.N = N, .patches = patches, .C = C, .grid = grid, .bias = gp, .cls = gp + C, .pos = gp + 2 * C, .resize = resized ? gresize : NULL};
+    CHECK(cpu->tokens_forward(c, &a, y, x) == 0 && cpu->tokens_backward(c, &a, dx, dp, dp + C, dp + 2 * C, dy) == 0);
+    CHECK(gpu->tokens_forward(g, &b, gy, gx) == 0 && gpu->tokens_backward(g, &b, gdx, gdp, gdp + C, gdp + 2 * C, gdy) == 0);
+    same_activations("tokens", gy, y, ny);
+    same_activations("tokens, gradient of the patches", gdx, dx, nx);
+    same_plain("tokens, gradients of bias, CLS and positions", gdp, dp, np, 2e-5);
+    gpu->release(g, gx), gpu->release(g, gdy), gpu->release(g, gp), gpu->release(g, gresize);
+    free(x), free(y), free(dy), free(dx), free(p), free(dp), free(resize);
+}
+
+static void token_mean(int N, int T, int C, int first, int count)
+{
+    const size_t nx = (size_t)(N * T * C), ny = (size_t)(N * C), nj = (size_t)(N * (C + T));
+    float *x = numbers(nx), *y = numbers(ny), *dy = numbers(ny), *dx = numbers(nx), *beside = numbers((size_t)(N * T)), *joined = numbers(nj);
+    void *gx = activations(x, nx), *gy = activations(y, ny), *gdy = activations(dy, ny), *gdx = activations(dx, nx);
+    void *gbeside = activations(beside, (size_t)(N * T)), *gjoined = activations(joined, nj);
+    CHECK(cpu->token_mean_forward(c, y, x, N, T, C, first, count) == 0 && cpu->token_mean_backward(c, dx, dy, N, T, C, first, count) == 0);
+    CHECK(gpu->token_mean_forward(g, gy, gx, N, T, C, first, count) == 0);
+    CHECK(gpu->token_mean_backward(g, gdx, gdy, N, T, C, first, count) == 0);
+    CHECK(cpu->join(c, joined, dy, beside, N, C, T) == 0 && gpu->join(g, gjoined, gdy, gbeside, N, C, T) == 0);
+    same_activations("token mean", gy, y, ny);
+    same_activations("token mean, gradient", gdx, dx, nx);
+    same_activations("join", gjoined, joined, nj);
+    gpu->release(g, gx), gpu->release(g, gdy), gpu->release(g, gbeside);
+    free(x), free(y), free(dy), free(dx), free(beside), free(joined);
+}
+
+/* The same samples are left out. */
+static void residual(int N, int each, double p)
+{
+    const size_t n = (size_t)(N * each);
+    const tw_drop drop = {.p = p, .seed = 0xfedcba987ull, .step = 0x9876543210ll, .row = 5, .batch = 3, .stride = 8, .layer = (1 << 12) + 7};
+    float *x = numbers(n), *s = numbers(n), *y = numbers(n), *dx = numbers(n), *got = numbers(n);
+    void *gx = activations(x, n), *gs = activations(s, n), *gy = activations(y, n), *gdx = activations(dx, n);
+    CHECK(cpu->residual_forward(c, &drop, y, x, s, N, (size_t)each) == 0 && cpu->residual_backward(c, &drop, dx, x, N, (size_t)each) == 0);
+    CHECK(gpu->residual_forward(g, &drop, gy, gx, gs, N, (size_t)each) == 0 && gpu->residual_backward(g, &drop, gdx, gx, N, (size_t)each) == 0);
+    CHECK(gpu->to_f32(g, got, gdx, n) == 0);
+    int left = 0, differ = 0;
+    for (size_t i = 0; i < n; i++) {
+        differ += (got[i] == 0) != (dx[i] == 0);
+        left += dx[i] == 0 && x[i] != 0;
+    }
+    CHECK(differ == 0 && (left > 0) == (p > 0));
+    same_activations("residual", gy, y, n);
+    same_activations("residual, gradient", gdx, dx, n);
+    gpu->release(g, gx), gpu->release(g, gs);
+    free(x), free(s), free(y), free(dx), free(got);
+}
+
 static void optimizers(size_t n)
 {
     float *w = numbers(n), *v = numbers(n), *m = numbers(n), *d = numbers(n);
@@ -511,6 +595,18 @@ static void every_op(void)
     dropout(9, 13);
     dropout(5, 64);
     optimizers(5003);
+    attention(3, 17, 2, 64);
+    attention(2, 70, 3, 64);
+    attention(5, 1, 2, 16);
+    attention(2, 5, 3, 12); /* rows that cuDNN does not take */
+    tokens(3, 16, 24, 4, false);
+    tokens(70, 6, 16, 3, true);
+    tokens(2, 9, 13, 2, true);
+    token_mean(3, 5, 24, 0, 1);
+    token_mean(4, 7, 13, 1, 6);
+    residual(9, 40, 0.4);
+    residual(7, 9001, 0.3);
+    residual(3, 64, 0);
 }
 
 int main(int argc, char **argv)

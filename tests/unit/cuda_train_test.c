@@ -14,14 +14,16 @@ typedef struct {
     bool taught;
     int n_groups;
     tw_view_group group[2];
-    const char *act;
+    const char *act, *vit; /* vit: the backbone, with stochastic depth; NULL: resnet18 */
 } way;
 
 static const way ways[] = {
-    {"lars", TW_LARS, 0.2, 0, 0, 0, 1, 0, false, 1, {{2, 32, 32}}, "relu"},
-    {"admw, crops, tau, gelu, dropout, clipped", TW_ADAMW, 1e-4, 0.2, 0.5, -0.6, 0.5, 0, false, 2, {{2, 32, 32}, {2, 24, 24}}, "gelu"},
-    {"sgd, taught", TW_SGD, 1e-3, 0, 0, -0.6, 1, 0, true, 1, {{2, 32, 32}}, "relu"},
-    {"sgd, self-labels, taught", TW_SGD, 1e-3, 0, 0, 0, 1, 0.5, true, 1, {{2, 32, 32}}, "relu"},
+    {"lars", TW_LARS, 0.2, 0, 0, 0, 1, 0, false, 1, {{2, 32, 32}}, "relu", NULL},
+    {"admw, crops, tau, gelu, dropout, clipped", TW_ADAMW, 1e-4, 0.2, 0.5, -0.6, 0.5, 0, false, 2, {{2, 32, 32}, {2, 24, 24}}, "gelu", NULL},
+    {"sgd, taught", TW_SGD, 1e-3, 0, 0, -0.6, 1, 0, true, 1, {{2, 32, 32}}, "relu", NULL},
+    {"sgd, self-labels, taught", TW_SGD, 1e-3, 0, 0, 0, 1, 0.5, true, 1, {{2, 32, 32}}, "relu", NULL},
+    {"vit, admw, crops with resized positions, stochastic depth, clipped", TW_ADAMW, 1e-4, 0, 0.5, -0.6, 1, 0, false, 2, {{2, 32, 32}, {1, 48, 48}}, "gelu",
+     "vit_t"},
 };
 
 static uint8_t *pictures[2];
@@ -66,8 +68,8 @@ static unsigned long (*launches)(void); /* of the emulation; NULL on a device */
 
 static outcome train(const char *device, tw_dtype precision, const way *w)
 {
-    const tw_net_config c = {.backbone = "resnet18", .head = true, .hid_dim = 32, .dim = CLASSES, .act = w->act, .drop = w->drop,
-                             .precision = precision, .seed = 3, .threads = 2};
+    const tw_net_config c = {.backbone = w->vit != NULL ? w->vit : "resnet18", .pos_grid = 2, .drop_path = w->vit != NULL ? 0.4 : 0,
+                             .head = true, .hid_dim = 32, .dim = CLASSES, .act = w->act, .drop = w->drop, .precision = precision, .seed = 3, .threads = 2};
     const tw_step_options so = {.loss = {w->lam1, 1, w->tau}, .clip_norm = w->clip};
     outcome o = {0};
     tw_net *net = tw_net_new(device, &c);
