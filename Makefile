@@ -91,9 +91,9 @@ install: all ## install: programs, pipelines and man pages under PREFIX
 	$(foreach n,1 5 7,install -m 644 man/*.$n $(DEST)/share/man/man$n;)
 asan: ## asan: the tests under AddressSanitizer
 	# use_tls=0: the leak check crashes in the thread-local memory of OpenMP's threads
-	LSAN_OPTIONS=use_tls=0:print_suppressions=0:suppressions=$(CURDIR)/tests/lsan.supp $(MAKE) check B=build/asan BIN=build/asan/bin OPT=-O1 CFLAGS="-fsanitize=address -fno-omit-frame-pointer"
+	TEST_SECONDS=2700 LSAN_OPTIONS=use_tls=0:print_suppressions=0:suppressions=$(CURDIR)/tests/lsan.supp $(MAKE) check B=build/asan BIN=build/asan/bin OPT=-O1 CFLAGS="-fsanitize=address -fno-omit-frame-pointer"
 ubsan: ## ubsan: the tests under UndefinedBehaviorSanitizer
-	$(MAKE) check B=build/ubsan BIN=build/ubsan/bin OPT=-O1 CFLAGS="-fsanitize=undefined -fno-sanitize-recover=all"
+	TEST_SECONDS=2700 $(MAKE) check B=build/ubsan BIN=build/ubsan/bin OPT=-O1 CFLAGS="-fsanitize=undefined -fno-sanitize-recover=all"
 FUZZ_SECONDS ?= 60
 fuzz: ## fuzz: each fuzz target for FUZZ_SECONDS (60) seconds, with clang
 	$(MAKE) B=build/fuzz CC=clang OPT=-O1 CFLAGS="-fsanitize=fuzzer-no-link,address" build/fuzz/libtwist.a

@@ -15,7 +15,7 @@ pids=
 end_all() {
     local p
     for p in $pids; do kill -9 "$p" 2> /dev/null || true; done
-    wait 2> /dev/null || true
+    for p in $pids; do wait "$p" 2> /dev/null || true; done
 }
 
 # pictures N: a folder of pictures, p
