@@ -139,7 +139,7 @@ pixels() { twist-cat --npy image="$1"; }
     cmp one.tws eight.tws
     records one.tws > shuffled
     [ "$(sed -n 's/.*"index": \([0-9]*\).*/\1/p' shuffled | sort -n | tr '\n' ' ')" = "$(seq -s' ' 0 80) " ]
-    ! cmp -s all shuffled
+    ! cmp -s all shuffled || false
     cmp <(tail -n +31 shuffled) <(twist-decode --shuffle --seed=2 --skip=30 s?.tar | records)
     # beside a folder: equal class names are one class
     [ "$(twist-decode s1.tar photos | samples | cut -d' ' -f2 | sort | uniq -c | tr -s ' ' | tr '\n' ',')" = " 6 0, 6 1, 6 2," ]

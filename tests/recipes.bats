@@ -67,7 +67,7 @@ trains() {
     dry --amp 0 --img_size 64 --determine 1 --pin-mem --enable_watch 1 --EPS 0.00001 --sched cosine --resume '' --start_epoch 0 > out
     grep -q -- 'twist-augment .*--size=64' out
     grep -q -- 'twist-train .*--precision=fp32' out
-    ! grep -qE -- 'determine|pin|watch|EPS|sched|start' out
+    ! grep -qE -- 'determine|pin|watch|EPS|sched|start' out || false
     for refused in '--EPS=1e-4' '--freeze_embedding=1' '--use-lmdb' '--eval_only=1' '--world_size=8' '--resume=other.pth' '--sched=step'; do
         run dry $refused
         [ "$status" -eq 2 ]

@@ -91,7 +91,7 @@ EOT
     run twist-train -i "$VIEWS" -o sound $SMALL
     [ "$status" -eq 0 ]
     [ -z "$output" ]
-    ! grep -q warning sound/log.jsonl
+    ! grep -q warning sound/log.jsonl || false
 }
 
 @test "labels from the first epoch on: --crops-interact-style=self_label; label and class are refused" {
