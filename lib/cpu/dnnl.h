@@ -5,7 +5,9 @@
 
 #include <oneapi/dnnl/dnnl.h>
 
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #if DNNL_VERSION_MAJOR >= 3
 typedef dnnl_memory_desc_t tw_md; /* owned: tw_md_free */
@@ -56,12 +58,43 @@ typedef struct {
 
 typedef enum { TW_CONV_FORWARD, TW_CONV_INFERENCE, TW_CONV_BACKWARD_DATA, TW_CONV_BACKWARD_WEIGHTS } tw_conv_kind;
 
-/* A convolution by the direct method. hint: the forward one, for the backward kinds. */
+/* Whether a picture gets the same bits from it however many there are. Not from products of small blocks ("brgconv", with AVX-512):
+ * whether they are taken, and how they are cut, goes by the number of pictures. */
+static inline bool tw_conv_is_settled(const_dnnl_primitive_desc_t pd)
+{
+    const char *name = NULL;
+    return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) == dnnl_success && strncmp(name, "brg", 3) != 0;
+}
+
+#if DNNL_VERSION_MAJOR < 3
+/* The first implementation, or the first one of those that are settled. */
+static inline dnnl_status_t tw_conv_first(dnnl_primitive_desc_t *pd, const dnnl_convolution_desc_t *desc, const_dnnl_primitive_attr_t attr,
+                                          dnnl_engine_t engine, const_dnnl_primitive_desc_t hint, bool settled)
+{
+    dnnl_primitive_desc_iterator_t all;
+    dnnl_status_t status = dnnl_primitive_desc_iterator_create(&all, desc, attr, engine, hint);
+    if (status != dnnl_success)
+        return status;
+    do {
+        *pd = dnnl_primitive_desc_iterator_fetch(all);
+        if (*pd == NULL || !settled || tw_conv_is_settled(*pd))
+            break;
+        dnnl_primitive_desc_destroy(*pd);
+        *pd = NULL;
+        status = dnnl_primitive_desc_iterator_next(all);
+    } while (status == dnnl_success);
+    dnnl_primitive_desc_iterator_destroy(all);
+    return *pd != NULL ? dnnl_success : dnnl_unimplemented;
+}
+#endif
+
+/* A convolution by the direct method. hint: the forward one, for the backward kinds. Inference is settled. */
 static inline dnnl_status_t tw_conv_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, tw_conv_kind kind, const tw_conv_desc *d,
                                        const_dnnl_primitive_attr_t attr, const_dnnl_primitive_desc_t hint)
 {
     const dnnl_alg_kind_t alg = dnnl_convolution_direct;
     const dnnl_prop_kind_t prop = kind == TW_CONV_FORWARD ? dnnl_forward_training : dnnl_forward_inference;
+    dnnl_status_t status;
 #if DNNL_VERSION_MAJOR >= 3
     const dnnl_dims_t dilates = {0};
     if (kind == TW_CONV_BACKWARD_DATA)
@@ -70,11 +103,13 @@ static inline dnnl_status_t tw_conv_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t 
     if (kind == TW_CONV_BACKWARD_WEIGHTS)
         return dnnl_convolution_backward_weights_primitive_desc_create(pd, engine, alg, d->src, d->weights, NULL, d->dst, d->strides,
                                                                        dilates, d->before, d->after, hint, attr);
-    return dnnl_convolution_forward_primitive_desc_create(pd, engine, prop, alg, d->src, d->weights, d->bias, d->dst, d->strides,
-                                                          dilates, d->before, d->after, attr);
+    status = dnnl_convolution_forward_primitive_desc_create(pd, engine, prop, alg, d->src, d->weights, d->bias, d->dst, d->strides,
+                                                            dilates, d->before, d->after, attr);
+    while (status == dnnl_success && kind == TW_CONV_INFERENCE && !tw_conv_is_settled(*pd))
+        status = dnnl_primitive_desc_next_impl(*pd);
+    return status;
 #else
     dnnl_convolution_desc_t desc;
-    dnnl_status_t status;
     if (kind == TW_CONV_BACKWARD_DATA)
         status = dnnl_convolution_backward_data_desc_init(&desc, alg, d->src, d->weights, d->dst, d->strides, d->before, d->after);
     else if (kind == TW_CONV_BACKWARD_WEIGHTS)
@@ -83,7 +118,7 @@ static inline dnnl_status_t tw_conv_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t 
     else
         status = dnnl_convolution_forward_desc_init(&desc, prop, alg, d->src, d->weights, d->bias, d->dst, d->strides, d->before,
                                                     d->after);
-    return status != dnnl_success ? status : dnnl_primitive_desc_create(pd, &desc, attr, engine, hint);
+    return status != dnnl_success ? status : tw_conv_first(pd, &desc, attr, engine, hint, kind == TW_CONV_INFERENCE);
 #endif
 }
 

@@ -214,6 +214,7 @@ int main(void)
         white(k);
         hue(k);
         sums(k);
+        printf("instructions: of pictures: %s%s\n", k->name, k == tw_kernels_best() ? ", taken" : "");
     }
     CHECK(strcmp(tw_kernels_at(0)->name, "plain") == 0 && tw_kernels_best() != NULL);
     return test_done();

@@ -394,6 +394,80 @@ static void dropout(void)
     free(x), free(y), free(z);
 }
 
+/* A layer of evaluation: a folded convolution; side 1: a linear layer, as those of vision transformers. */
+typedef struct {
+    int side, C, K, size, stride;
+} layer;
+
+/* y of N pictures or rows x, all in the device's precision. */
+static void evaluate(tw_dev *d, const layer *l, int N, void *y, const float *w, const tw_norm *bn, const void *x, const void *shortcut)
+{
+    const int pad = l->size / 2, out = (l->side + 2 * pad - l->size) / l->stride + 1;
+    const tw_conv_shape s = {.N = N, .H = l->side, .W = l->side, .C = l->C, .OH = out, .OW = out, .K = l->K, .size = l->size,
+                             .stride = l->stride, .pad = pad, .folded = true, .add = l->size == 3, .relu = true};
+    be->enter(d);
+    if (l->side == 1) {
+        tw_linear *linear = be->linear_new(d, N, l->C, l->K, false);
+        CHECK(linear != NULL && be->linear_weights(linear, w, bn->beta) == 0 && be->linear_forward(linear, y, x) == 0);
+        be->linear_free(linear);
+        return;
+    }
+    tw_conv *c = be->conv_new(d, &s);
+    CHECK(c != NULL && be->conv_fold(c, w, bn) == 0 && be->conv_folded(c, y, x, s.add ? shortcut : NULL) == 0);
+    be->conv_free(c);
+}
+
+/* n numbers, in place, to the device's precision. */
+static void narrow(float *x, size_t n, tw_dtype type)
+{
+    for (size_t i = 0; i < n && type == TW_BF16; i++)
+        memcpy((char *)x + 2 * i, (char *)(x + i) + 2, 2);
+}
+
+/* In evaluation a picture's bits are its own, whatever is beside it and however many threads there are, in every precision that the
+ * processor has. */
+static void alone(tw_dtype type)
+{
+    static const layer layers[] = {
+        {64, 3, 64, 7, 2}, {32, 3, 64, 3, 1}, {56, 64, 64, 3, 1}, {56, 64, 256, 1, 1}, {56, 256, 128, 1, 1}, {56, 128, 128, 3, 2},
+        {28, 512, 128, 1, 1}, {28, 512, 1024, 1, 2}, {14, 256, 256, 3, 1}, {14, 256, 1024, 1, 1}, {7, 512, 512, 3, 1}, {7, 2048, 512, 1, 1},
+        {8, 64, 64, 3, 1}, {8, 64, 128, 1, 2}, {4, 128, 128, 3, 1}, {4, 128, 256, 3, 2}, {2, 256, 256, 3, 1}, {2, 256, 512, 3, 2},
+        {2, 256, 512, 1, 2}, {1, 512, 512, 1, 1}, {1, 512, 40, 1, 1}, {1, 192, 576, 1, 1}, {1, 768, 3072, 1, 1}, {1, 3072, 768, 1, 1},
+        {32, 3, 384, 16, 16},
+    };
+    static const int batches[] = {2, 3, 4, 7, 16, 33};
+    tw_dev *devs[] = {be->open(type, 1), be->open(type, 2)};
+    const size_t size = tw_dtype_size(type);
+    for (size_t k = 0; devs[0] != NULL && k < sizeof layers / sizeof *layers; k++) {
+        const layer *l = &layers[k];
+        const int most = l->side > 14 ? 4 : 33, out = (l->side + 2 * (l->size / 2) - l->size) / l->stride + 1;
+        const size_t nx = (size_t)(l->side * l->side * l->C), ny = (size_t)(out * out * l->K), all = (size_t)most;
+        float *x = numbers(nx * all), *shortcut = numbers(ny * all), *y = numbers(ny * all), *want = numbers(ny * all);
+        float *w = numbers((size_t)(l->K * l->C * l->size * l->size)), *of_norm = numbers_within(3 * (size_t)l->K, 0.5);
+        const tw_norm bn = {.C = l->K, .beta = of_norm, .running_mean = of_norm + l->K, .running_var = of_norm + 2 * l->K};
+        for (int i = 0; i < l->K; i++)
+            bn.running_var[i] = 1;
+        narrow(x, nx * all, type);
+        narrow(shortcut, ny * all, type);
+        for (size_t i = 0; i < all; i++)
+            evaluate(devs[0], l, 1, (char *)want + i * ny * size, w, &bn, (char *)x + i * nx * size, (char *)shortcut + i * ny * size);
+        for (size_t i = 0; i < 2 * sizeof batches / sizeof *batches; i++) {
+            const int N = batches[i / 2];
+            if (N > most)
+                break;
+            evaluate(devs[i % 2], l, N, y, w, &bn, x, shortcut);
+            const bool same = memcmp(y, want, (size_t)N * ny * size) == 0;
+            if (!same)
+                printf("%s, side %d, %d -> %d, size %d, stride %d: %d together, %zu threads\n", tw_dtype_name(type), l->side, l->C, l->K, l->size,
+                       l->stride, N, 1 + i % 2);
+            CHECK(same);
+        }
+        free(x), free(shortcut), free(y), free(want), free(w), free(of_norm);
+    }
+    be->close(devs[0]);
+    be->close(devs[1]);
+}
+
 static void refusals(void)
 {
     CHECK(tw_backend_open("nowhere") == NULL && strstr(tw_error(), "nowhere") != NULL);
@@ -401,6 +475,7 @@ static void refusals(void)
     CHECK(be->open(TW_F16, 1) == NULL && strstr(be->error(), "f16") != NULL);
     tw_dev *bf16 = be->open(TW_BF16, 1); /* where the processor has it */
     CHECK(bf16 != NULL || strstr(be->error(), "--precision=fp32") != NULL);
+    printf("instructions: of the network: %s\n", bf16 != NULL ? "fp32, bf16" : "fp32");
     be->close(bf16);
 }
 
@@ -416,7 +491,7 @@ int main(void)
         CHECK(dev != NULL);
         be->enter(dev);
         convolutions();
-    folds();
+        folds();
         linear(7, 20, 13);
         linear(64, 130, 70);
         for (int k = 0; k < 16; k++)
@@ -429,6 +504,8 @@ int main(void)
         dropout();
         be->close(dev);
     }
+    alone(TW_F32);
+    alone(TW_BF16);
     refusals();
     return test_done();
 }

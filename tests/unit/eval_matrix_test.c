@@ -63,6 +63,8 @@ static void products(void)
         free(a), free(b), free(start), free(want), free(c), free(bt), free(at);
     }
     CHECK(strcmp(tw_matrix_kernel_at(kernels - 1)->name, "portable") == 0);
+    for (int i = 0; i < kernels; i++)
+        printf("instructions: of matrices: %s%s\n", tw_matrix_kernel_at(i)->name, i == 0 ? ", taken" : "");
     tw_blocks_free(one);
     tw_blocks_free(many);
 }

@@ -266,15 +266,15 @@ static void first_values(void)
 
 int main(void)
 {
-    /* f32 against f64: rounding grows to 1e-5 through 20 layers and to 1e-4 through 50. In ResNet-50 some ReLUs fall on the
-     * other side of 0: PyTorch's own f32 gradients are 1.5 % from its f64 ones there. */
+    /* f32 against f64: rounding grows to 1e-5 through 20 layers and to 2e-4 through 50, with AVX-512, which adds in another order, to
+     * 4e-4. In ResNet-50 some ReLUs fall on the other side of 0: PyTorch's own f32 gradients are 1.5 % from its f64 ones there. */
     static const network networks[] = {
         {"resnet18.txt",
          {.backbone = "resnet18", .head = true, .hid_dim = 40, .dim = 24, .act = "relu", .precision = TW_F32, .threads = 2},
          4, 2, {{2, 32, 40}, {3, 24, 16}}, 3e-5, 2e-4, 0},
         {"resnet50.txt",
          {.backbone = "resnet50", .head = true, .hid_dim = 32, .dim = 12, .act = "gelu", .precision = TW_F32, .threads = 2},
-         4, 1, {{2, 32, 32}}, 3e-4, 5e-2, 0},
+         4, 1, {{2, 32, 32}}, 6e-4, 5e-2, 0},
         {"small-stem.txt",
          {.backbone = "resnet18", .small_stem = true, .head = true, .hid_dim = 32, .dim = 16, .act = "relu", .precision = TW_F32,
           .threads = 1},
@@ -282,7 +282,7 @@ int main(void)
         {"resnet50w2.txt",
          {.backbone = "resnet50w2", .head = true, .hid_dim = 24, .dim = 12, .act = "relu", .proj_norm = "ln", .precision = TW_F32,
           .threads = 2},
-         4, 1, {{2, 32, 32}}, 3e-4, 2e-3, 3},
+         4, 1, {{2, 32, 32}}, 6e-4, 4e-3, 3},
         {"vit_t.txt",
          {.backbone = "vit_t", .head = true, .hid_dim = 32, .dim = 12, .act = "gelu", .precision = TW_F32, .threads = 2},
          3, 2, {{2, 48, 32}, {2, 32, 32}}, 3e-5, 2e-4, 0},
