@@ -16,7 +16,7 @@
 struct tw_conv {
     tw_dev *dev;
     tw_conv_shape shape;
-    int P;              /* channels of the input with what they are filled up with */
+    tw_conv_form form;
     tw_tuned pass[3];   /* by tw_dnn_pass */
     bool wide;          /* the weight gradient is f32 */
     void *w;            /* in cuDNN's layout */
@@ -24,9 +24,10 @@ struct tw_conv {
     float *shift;       /* of the norm that is folded in; zeros; ones: [K] each. NULL: none is */
 };
 
-static size_t input_bytes(const tw_conv *c, int channels)
+/* Numbers of the input as cuDNN gets it. */
+static size_t input_count(const tw_conv *c)
 {
-    return (size_t)c->shape.N * (size_t)(c->shape.H * c->shape.W) * (size_t)channels * tw_dtype_size(c->dev->precision);
+    return (size_t)c->form.N * (size_t)(c->form.H * c->form.W) * (size_t)c->form.P;
 }
 
 static size_t output_bytes(const tw_conv *c)
@@ -36,7 +37,7 @@ static size_t output_bytes(const tw_conv *c)
 
 static size_t weight_count(const tw_conv *c)
 {
-    return (size_t)c->shape.K * (size_t)(c->shape.size * c->shape.size) * (size_t)c->P;
+    return (size_t)c->form.K * (size_t)(c->form.size * c->form.size) * (size_t)c->form.P;
 }
 
 /* The operands of one plan, in the order of their names: the last two are a folded norm's. */
@@ -49,8 +50,8 @@ static int operands_of(const tw_conv_shape *s, bool together)
 static int tune(tw_conv *c, tw_tuned *out, tw_dnn_pass pass, const tw_conv_shape *s, bool wide)
 {
     const tw_dtype t = c->dev->precision;
-    const size_t w = weight_count(c) * (pass == TW_DNN_WEIGHTS && wide ? sizeof(float) : tw_dtype_size(t));
-    const tw_tune_operand operand[] = {{TW_CONV_X, input_bytes(c, c->P)},
+    const size_t each = tw_dtype_size(t), w = weight_count(c) * (pass == TW_DNN_WEIGHTS && wide ? sizeof(float) : each);
+    const tw_tune_operand operand[] = {{TW_CONV_X, input_count(c) * each},
                                        {TW_CONV_W, w},
                                        {TW_CONV_Y, output_bytes(c)},
                                        {TW_CONV_BIAS, (size_t)s->K * sizeof(float)},
@@ -169,7 +170,7 @@ tw_conv *tw_cuda_conv_new(tw_dev *d, const tw_conv_shape *s)
     tw_conv *c = tw_calloc(1, sizeof *c);
     if (c == NULL)
         return NULL;
-    *c = (tw_conv){.dev = d, .shape = *s, .P = tw_conv_channels(s, d->precision)};
+    *c = (tw_conv){.dev = d, .shape = *s, .form = tw_conv_form_of(s, d->precision)};
     if (build(c) == 0)
         return c;
     tw_cuda_conv_free(c);
@@ -195,8 +196,7 @@ size_t tw_cuda_conv_bytes(const tw_conv *c)
 
 int tw_cuda_conv_weights(tw_conv *c, const float *w)
 {
-    const tw_conv_shape *s = &c->shape;
-    return tw_launch_weights_in(c->w, w, s->K, s->C, c->P, s->size * s->size, c->dev->precision, c->dev->stream);
+    return tw_launch_weights_in(c->w, w, &c->form, c->dev->precision, c->dev->stream);
 }
 
 int tw_cuda_conv_fold(tw_conv *c, const float *w, const tw_norm *n)
@@ -209,26 +209,26 @@ int tw_cuda_conv_fold(tw_conv *c, const float *w, const tw_norm *n)
     return tw_cuda_conv_weights(c, folded);
 }
 
-static int64_t pixels(const tw_conv *c)
+static bool as_it_is(const tw_conv *c)
 {
-    return (int64_t)c->shape.N * c->shape.H * c->shape.W;
+    return c->form.block == 1 && c->form.P == c->shape.C;
 }
 
-/* Room for the input with all its channels. */
-static void *padded(const tw_conv *c)
+/* Room for the input as cuDNN gets it. */
+static void *formed(const tw_conv *c)
 {
-    return tw_dev_scratch(c->dev, TW_SCRATCH_PADDED, (size_t)pixels(c) * (size_t)c->P * tw_dtype_size(c->dev->precision));
+    return tw_dev_scratch(c->dev, TW_SCRATCH_PADDED, input_count(c) * tw_dtype_size(c->dev->precision));
 }
 
-/* x, or a copy with its channels filled up. NULL and tw_error(). */
+/* x, or a copy in the form that cuDNN gets. NULL and tw_error(). */
 static void *input_of(const tw_conv *c, const void *x)
 {
-    if (c->P == c->shape.C)
+    if (as_it_is(c))
         return (void *)x;
-    void *wide = padded(c);
-    if (wide == NULL || tw_launch_pad(wide, x, pixels(c), c->shape.C, c->P, c->dev->precision, c->dev->stream) != 0)
+    void *in = formed(c);
+    if (in == NULL || tw_launch_form(in, x, &c->form, c->dev->precision, c->dev->stream) != 0)
         return NULL;
-    return wide;
+    return in;
 }
 
 int tw_cuda_conv_folded(tw_conv *c, void *y, const void *x, const void *shortcut)
@@ -259,20 +259,19 @@ int tw_cuda_conv_forward(tw_conv *c, void *y, const void *x)
 
 int tw_cuda_conv_backward_data(tw_conv *c, void *dx, const void *dy)
 {
-    if (c->P == c->shape.C)
+    if (as_it_is(c))
         return run(c, TW_DNN_DATA, dx, c->w, (void *)dy);
-    void *wide = padded(c);
-    if (wide == NULL || run(c, TW_DNN_DATA, wide, c->w, (void *)dy) != 0)
+    void *in = formed(c);
+    if (in == NULL || run(c, TW_DNN_DATA, in, c->w, (void *)dy) != 0)
         return -1;
-    return tw_launch_unpad(dx, wide, pixels(c), c->shape.C, c->P, c->dev->precision, c->dev->stream);
+    return tw_launch_unform(dx, in, &c->form, c->dev->precision, c->dev->stream);
 }
 
 int tw_cuda_conv_backward_weights(tw_conv *c, float *dw, const void *x, const void *dy)
 {
-    const tw_conv_shape *s = &c->shape;
     const tw_dtype t = c->wide ? TW_F32 : c->dev->precision;
     void *in = input_of(c, x), *g = tw_dev_scratch(c->dev, TW_SCRATCH_GRADIENT, weight_count(c) * tw_dtype_size(t));
     if (in == NULL || g == NULL || run(c, TW_DNN_WEIGHTS, in, g, (void *)dy) != 0)
         return -1;
-    return tw_launch_weights_out(dw, g, s->K, s->C, c->P, s->size * s->size, t, c->dev->stream);
+    return tw_launch_weights_out(dw, g, &c->form, t, c->dev->stream);
 }

@@ -3,15 +3,14 @@
 #define TW_CUDA_CONV_H
 
 #include "cuda/dnn.h"
+#include "cuda/form.h"
 #include "nn/backend.h"
 
 /* Operands. Inside a graph only: G, a weight gradient before it is widened; RESULT and what follows it, before a folded norm. */
 enum { TW_CONV_X = 1, TW_CONV_W, TW_CONV_Y, TW_CONV_G, TW_CONV_BIAS, TW_CONV_SHORTCUT, TW_CONV_RESULT };
 
-/* Channels of the input as cuDNN gets it: filled up to whole 16 bytes, without which there are only slow ways. */
-int tw_conv_channels(const tw_conv_shape *s, tw_dtype t);
-
-/* The graph of a pass, in b; of a folded shape: with bias (f32 [K]), shortcut and ReLU as the shape says. wide: a weight gradient in f32 though activations have 16 bits. NULL and tw_error(): cuDNN refuses it. */
+/* The graph of a pass, in b; of a folded shape: with bias (f32 [K]), shortcut and ReLU as the shape says. wide: a weight gradient in f32
+ * though activations have 16 bits. NULL and tw_error(): cuDNN refuses it. */
 cudnnBackendDescriptor_t tw_conv_graph(tw_dnn *b, tw_dnn_pass pass, const tw_conv_shape *s, tw_dtype t, bool wide, const tw_dnn_site *at);
 
 /* What a plan for it is kept under: everything that tw_conv_graph looks at. */

@@ -2,12 +2,6 @@
 
 #include <stdio.h>
 
-int tw_conv_channels(const tw_conv_shape *s, tw_dtype t)
-{
-    const int wide = (int)(16 / tw_dtype_size(t));
-    return (s->C + wide - 1) / wide * wide;
-}
-
 /* y = relu(result + bias + shortcut), in f32 until it is y. */
 static void fold_tail(tw_dnn *b, const tw_conv_shape *s, cudnnDataType_t type, cudnnBackendDescriptor_t result)
 {
@@ -27,16 +21,16 @@ static void fold_tail(tw_dnn *b, const tw_conv_shape *s, cudnnDataType_t type, c
 cudnnBackendDescriptor_t tw_conv_graph(tw_dnn *b, tw_dnn_pass pass, const tw_conv_shape *s, tw_dtype t, bool wide, const tw_dnn_site *at)
 {
     const cudnnDataType_t type = tw_dnn_type(t);
-    const int P = tw_conv_channels(s, t);
+    const tw_conv_form f = tw_conv_form_of(s, t);
     const bool widen = pass == TW_DNN_WEIGHTS && wide && t != TW_F32;
-    cudnnBackendDescriptor_t x = tw_dnn_tensor(b, TW_CONV_X, type, s->N, P, s->H, s->W, false);
-    cudnnBackendDescriptor_t y = s->folded ? tw_dnn_tensor(b, TW_CONV_RESULT, CUDNN_DATA_FLOAT, s->N, s->K, s->OH, s->OW, true)
-                                           : tw_dnn_tensor(b, TW_CONV_Y, type, s->N, s->K, s->OH, s->OW, false);
-    cudnnBackendDescriptor_t w = tw_dnn_tensor(b, widen ? TW_CONV_G : TW_CONV_W, widen ? CUDNN_DATA_FLOAT : type, s->K, P, s->size, s->size,
+    cudnnBackendDescriptor_t x = tw_dnn_tensor(b, TW_CONV_X, type, f.N, f.P, f.H, f.W, false);
+    cudnnBackendDescriptor_t y = s->folded ? tw_dnn_tensor(b, TW_CONV_RESULT, CUDNN_DATA_FLOAT, f.N, f.K, f.OH, f.OW, true)
+                                           : tw_dnn_tensor(b, TW_CONV_Y, type, f.N, f.K, f.OH, f.OW, false);
+    cudnnBackendDescriptor_t w = tw_dnn_tensor(b, widen ? TW_CONV_G : TW_CONV_W, widen ? CUDNN_DATA_FLOAT : type, f.K, f.P, f.size, f.size,
                                                widen);
-    tw_dnn_conv(b, pass, s->pad, s->stride, x, w, y);
+    tw_dnn_conv(b, pass, f.before, f.after, f.stride, x, w, y);
     if (widen)
-        tw_dnn_identity(b, w, tw_dnn_tensor(b, TW_CONV_W, CUDNN_DATA_FLOAT, s->K, P, s->size, s->size, false));
+        tw_dnn_identity(b, w, tw_dnn_tensor(b, TW_CONV_W, CUDNN_DATA_FLOAT, f.K, f.P, f.size, f.size, false));
     if (s->folded)
         fold_tail(b, s, type, y);
     return tw_dnn_finish(b, at);

@@ -85,17 +85,17 @@ cudnnBackendDescriptor_t tw_dnn_view(tw_dnn *b, int64_t uid, cudnnDataType_t typ
     return tensor(b, uid, type, dim, stride, 16, kind);
 }
 
-static cudnnBackendDescriptor_t convolution(tw_dnn *b, int pad, int stride)
+static cudnnBackendDescriptor_t convolution(tw_dnn *b, int before, int after, int stride)
 {
     const cudnnDataType_t compute = CUDNN_DATA_FLOAT;
     const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
-    const int64_t pads[2] = {pad, pad}, strides[2] = {stride, stride}, one[2] = {1, 1};
+    const int64_t pre[2] = {before, before}, post[2] = {after, after}, strides[2] = {stride, stride}, one[2] = {1, 1};
     cudnnBackendDescriptor_t d = add(b, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
     set(b, d, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &compute);
     set(b, d, CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode);
     set_int(b, d, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, 2);
-    set(b, d, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, 2, pads);
-    set(b, d, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, 2, pads);
+    set(b, d, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, 2, pre);
+    set(b, d, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, 2, post);
     set(b, d, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, 2, strides);
     set(b, d, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, 2, one);
     finalize(b, d);
@@ -128,11 +128,11 @@ static void add_op(tw_dnn *b, cudnnBackendDescriptor_t d)
         b->op[b->ops++] = d;
 }
 
-void tw_dnn_conv(tw_dnn *b, tw_dnn_pass pass, int pad, int stride, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t w,
+void tw_dnn_conv(tw_dnn *b, tw_dnn_pass pass, int before, int after, int stride, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t w,
                  cudnnBackendDescriptor_t y)
 {
     const float one = 1, zero = 0;
-    cudnnBackendDescriptor_t conv = convolution(b, pad, stride), d = add(b, pass_names[pass].type);
+    cudnnBackendDescriptor_t conv = convolution(b, before, after, stride), d = add(b, pass_names[pass].type);
     set_desc(b, d, pass_names[pass].conv, conv);
     set_desc(b, d, pass_names[pass].x, x);
     set_desc(b, d, pass_names[pass].w, w);

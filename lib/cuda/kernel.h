@@ -68,28 +68,35 @@ template <> __device__ inline __half tw_narrow<__half>(float v)
     return __float2half_rn(v);
 }
 
-/* V numbers from p on, which lie within 16 aligned bytes where V > 1. */
-template <typename T, int V> static __device__ inline void tw_load(float v[V], const T *p)
+/* V numbers as they are in memory: within 16 aligned bytes where V > 1. Fetched first and unpacked later, several are under way at once. */
+template <typename T, int V> struct alignas(V * sizeof(T)) tw_pack {
+    T of[V];
+};
+
+template <typename T, int V> static __device__ inline tw_pack<T, V> tw_fetch(const T *p)
 {
-    struct alignas(V * sizeof(T)) pack {
-        T of[V];
-    };
-    const pack q = *reinterpret_cast<const pack *>(p);
+    return *reinterpret_cast<const tw_pack<T, V> *>(p);
+}
+
+template <typename T, int V> static __device__ inline void tw_unpack(float v[V], const tw_pack<T, V> &q)
+{
 #pragma unroll
     for (int i = 0; i < V; i++)
         v[i] = tw_widen(q.of[i]);
 }
 
+template <typename T, int V> static __device__ inline void tw_load(float v[V], const T *p)
+{
+    tw_unpack<T, V>(v, tw_fetch<T, V>(p));
+}
+
 template <typename T, int V> static __device__ inline void tw_store(T *p, const float v[V])
 {
-    struct alignas(V * sizeof(T)) pack {
-        T of[V];
-    };
-    pack q;
+    tw_pack<T, V> q;
 #pragma unroll
     for (int i = 0; i < V; i++)
         q.of[i] = tw_narrow<T>(v[i]);
-    *reinterpret_cast<pack *>(p) = q;
+    *reinterpret_cast<tw_pack<T, V> *>(p) = q;
 }
 
 /* How many numbers of T make 16 bytes. */

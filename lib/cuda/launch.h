@@ -9,6 +9,7 @@
 extern "C" {
 #endif
 
+#include "cuda/form.h"
 #include "nn/backend.h"
 
 /* device.h */
@@ -67,12 +68,11 @@ int tw_launch_max_backward(const tw_pool_shape *s, void *dx, const uint8_t *pick
 int tw_launch_mean_forward(void *y, const void *x, int N, int HW, int C, tw_dtype t, cudaStream_t stream);
 int tw_launch_mean_backward(void *dx, const void *dy, int N, int HW, int C, tw_dtype t, cudaStream_t stream);
 
-/* weights.cu: the layouts of convolutions. Plain: f32 [K,C,taps]; cuDNN's: [K,taps,P] with P >= C channels, zeros from C on. */
-int tw_launch_weights_in(void *y, const float *w, int K, int C, int P, int taps, tw_dtype t, cudaStream_t stream);
-int tw_launch_weights_out(float *dw, const void *g, int K, int C, int P, int taps, tw_dtype t, cudaStream_t stream); /* dw += g */
-/* y [rows,P] = x [rows,C] and zeros; y [rows,C] = the first of x [rows,P] */
-int tw_launch_pad(void *y, const void *x, int64_t rows, int C, int P, tw_dtype t, cudaStream_t stream);
-int tw_launch_unpad(void *y, const void *x, int64_t rows, int C, int P, tw_dtype t, cudaStream_t stream);
+/* weights.cu: between the plain layouts, f32 [K,C,side,side] and [N,H,W,C], and those of the form: [K,size,size,P] and [N,H,W,P]. */
+int tw_launch_weights_in(void *y, const float *w, const tw_conv_form *f, tw_dtype t, cudaStream_t stream);
+int tw_launch_weights_out(float *dw, const void *g, const tw_conv_form *f, tw_dtype t, cudaStream_t stream); /* dw += g */
+int tw_launch_form(void *y, const void *x, const tw_conv_form *f, tw_dtype t, cudaStream_t stream);
+int tw_launch_unform(void *y, const void *x, const tw_conv_form *f, tw_dtype t, cudaStream_t stream);
 /* y [rows,K] += b; db [K] += the columns of dy [rows,K], each in row order */
 int tw_launch_bias(void *y, const float *b, int64_t rows, int K, tw_dtype t, cudaStream_t stream);
 int tw_launch_bias_gradient(float *db, const void *dy, int64_t rows, int K, tw_dtype t, cudaStream_t stream);

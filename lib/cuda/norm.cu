@@ -44,95 +44,174 @@ template <int V> static __device__ inline void sum_block(double *partial, const 
 }
 
 /* Sums of few rows are taken in f32: values of 16 bits have exact squares there. Wider ones go to f64 at once. */
-template <typename T> struct run_of {
-    enum { ROWS = sizeof(T) == 2 ? 8 : 1 };
-};
+template <typename T, int V> struct sums_of {
+    double s[V], q[V];
+    float fs[V], fq[V];
 
-template <typename T, int V> static __global__ void sum_rows(double *partial, const T *x, int64_t rows, int C)
-{
-    const int c = my_channel(V);
-    const rows_of mine = my_rows(rows);
-    double s[V] = {0}, q[V] = {0};
-    for (int64_t r = mine.first + threadIdx.y; c < C && r < mine.last;) {
-        float fs[V] = {0}, fq[V] = {0};
-        for (int run = 0; run < run_of<T>::ROWS && r < mine.last; run++, r += blockDim.y) {
-            float v[V];
-            tw_load<T, V>(v, x + r * C + c);
+    __device__ inline void clear()
+    {
+        for (int k = 0; k < V; k++)
+            s[k] = q[k] = 0, fs[k] = fq[k] = 0;
+    }
+    /* g and g times v */
+    __device__ inline void add(const float g[V], const float v[V])
+    {
 #pragma unroll
-            for (int k = 0; k < V; k++) {
-                fs[k] += v[k];
-                if (sizeof(T) == 2)
-                    fq[k] += v[k] * v[k];
-                else
-                    q[k] += (double)v[k] * (double)v[k];
+        for (int k = 0; k < V; k++) {
+            if (sizeof(T) == 2) {
+                fs[k] += g[k];
+                fq[k] += g[k] * v[k];
+            } else {
+                s[k] += (double)g[k];
+                q[k] += (double)g[k] * (double)v[k];
             }
         }
+    }
+    __device__ inline void settle()
+    {
+#pragma unroll
         for (int k = 0; k < V; k++) {
             s[k] += (double)fs[k];
             q[k] += (double)fq[k];
+            fs[k] = fq[k] = 0;
         }
     }
-    sum_block<V>(partial, s, q, C);
+};
+
+template <int N> struct number {
+    enum { ROWS = N };
+};
+
+/* body(r, how many rows of a thread, from r on every blockDim.y-th): first ROWS at a time, which body fetches before it looks at the first, so
+ * that enough bytes are under way to keep the memory busy; then the rest. */
+template <int ROWS, typename F> static __device__ inline void down_rows(int64_t rows, const F &body)
+{
+    const rows_of mine = my_rows(rows);
+    int64_t r = mine.first + threadIdx.y;
+    for (; r + (ROWS - 1) * (int64_t)blockDim.y < mine.last; r += ROWS * (int64_t)blockDim.y)
+        body(r, number<ROWS>());
+    for (; r < mine.last; r += blockDim.y)
+        body(r, number<1>());
 }
 
-/* g = dy (+ dy2), 0 where the ReLU's result y is not above 0; written back to dy where that changes it. */
-template <typename T, int V, bool TWO, bool RELU>
-static __global__ void backward_rows(double *partial, T *dy, const T *dy2, const T *y, const T *x, int64_t rows, int C)
+/* Fetches of a thread that are under way at once, of all its operands together. */
+enum { AT_ONCE = 8 };
+
+/* Blocks that a multiprocessor runs at once, as far as its registers go. */
+enum { WITH_SUMS = 2, PLAIN = 3 };
+
+template <typename T, int V> static __global__ void __launch_bounds__(TW_BLOCK, WITH_SUMS) sum_rows(double *partial, const T *x, int64_t rows, int C)
 {
     const int c = my_channel(V);
-    const rows_of mine = my_rows(rows);
-    double s[V] = {0}, q[V] = {0};
-    for (int64_t r = mine.first + threadIdx.y; c < C && r < mine.last;) {
-        float fs[V] = {0}, fq[V] = {0};
-        for (int run = 0; run < run_of<T>::ROWS && r < mine.last; run++, r += blockDim.y) {
-            const int64_t at = r * C + c;
+    const int64_t stride = (int64_t)blockDim.y * C;
+    sums_of<T, V> sum;
+    sum.clear();
+    down_rows<AT_ONCE>(c < C ? rows : 0, [&](int64_t r, auto some) {
+        enum { N = decltype(some)::ROWS };
+        tw_pack<T, V> in[N];
+        const T *px = x + r * C + c;
+#pragma unroll
+        for (int i = 0; i < N; i++)
+            in[i] = tw_fetch<T, V>(px + i * stride);
+#pragma unroll
+        for (int i = 0; i < N; i++) {
+            float v[V];
+            tw_unpack<T, V>(v, in[i]);
+            sum.add(v, v);
+        }
+        sum.settle();
+    });
+    sum_block<V>(partial, sum.s, sum.q, C);
+}
+
+/* V channels of a norm from c on: y = (x - mean) scale + beta. The mean is taken off first: where a channel hardly varies, scale is large. */
+template <int V> struct affine_of {
+    float mean[V], scale[V], beta[V];
+
+    __device__ inline affine_of(const tw_norm &n, int c)
+    {
+#pragma unroll
+        for (int k = 0; k < V; k++) {
+            mean[k] = n.mean[c + k];
+            scale[k] = n.rstd[c + k] * (n.gamma != NULL ? n.gamma[c + k] : 1);
+            beta[k] = n.beta != NULL ? n.beta[c + k] : 0;
+        }
+    }
+    __device__ inline float of(float x, int k) const
+    {
+        return (x - mean[k]) * scale[k] + beta[k];
+    }
+};
+
+/* Where the ReLU lets a gradient through: by the result y, or, without a shortcut, by the x that it came from. */
+typedef enum { OPEN, BY_RESULT, BY_INPUT } gate;
+
+/* Sums of g = dy (+ dy2), 0 where the gate is closed; g is written back to dy where others need it. */
+template <typename T, int V, bool TWO, gate GATE>
+static __global__ void __launch_bounds__(TW_BLOCK, WITH_SUMS) backward_rows(tw_norm n, double *partial, T *dy, const T *dy2, const T *y, const T *x)
+{
+    enum { ROWS = AT_ONCE / (2 + TWO + (GATE == BY_RESULT)) };
+    const int c = my_channel(V), C = n.C;
+    const int64_t stride = (int64_t)blockDim.y * C;
+    const affine_of<V> to(n, c < C ? c : 0);
+    sums_of<T, V> sum;
+    sum.clear();
+    down_rows<ROWS>(c < C ? n.rows : 0, [&](int64_t r, auto some) {
+        enum { N = decltype(some)::ROWS };
+        tw_pack<T, V> in[N], in2[N], out[N], from[N];
+        const int64_t first = r * C + c;
+#pragma unroll
+        for (int i = 0; i < N; i++) {
+            const int64_t at = first + i * stride;
+            in[i] = tw_fetch<T, V>(dy + at);
+            from[i] = tw_fetch<T, V>(x + at);
+            if (TWO)
+                in2[i] = tw_fetch<T, V>(dy2 + at);
+            if (GATE == BY_RESULT)
+                out[i] = tw_fetch<T, V>(y + at);
+        }
+#pragma unroll
+        for (int i = 0; i < N; i++) {
             float g[V], v[V], other[V];
-            tw_load<T, V>(g, dy + at);
-            tw_load<T, V>(v, x + at);
+            tw_unpack<T, V>(g, in[i]);
+            tw_unpack<T, V>(v, from[i]);
             if (TWO) {
-                tw_load<T, V>(other, dy2 + at);
+                tw_unpack<T, V>(other, in2[i]);
 #pragma unroll
                 for (int k = 0; k < V; k++)
                     g[k] = tw_widen(tw_narrow<T>(g[k] + other[k])); /* what later passes will see */
             }
-            if (RELU) {
-                tw_load<T, V>(other, y + at);
-#pragma unroll
-                for (int k = 0; k < V; k++)
-                    g[k] = other[k] > 0 ? g[k] : 0;
-            }
-            if (TWO || RELU)
-                tw_store<T, V>(dy + at, g);
+            if (GATE == BY_RESULT)
+                tw_unpack<T, V>(other, out[i]);
 #pragma unroll
             for (int k = 0; k < V; k++) {
-                fs[k] += g[k];
-                if (sizeof(T) == 2)
-                    fq[k] += g[k] * v[k];
-                else
-                    q[k] += (double)g[k] * (double)v[k];
+                if (GATE == BY_RESULT)
+                    g[k] = other[k] > 0 ? g[k] : 0;
+                if (GATE == BY_INPUT)
+                    g[k] = to.of(v[k], k) > 0 ? g[k] : 0;
             }
+            if (TWO || GATE == BY_RESULT)
+                tw_store<T, V>(dy + first + i * stride, g);
+            sum.add(g, v);
         }
-        for (int k = 0; k < V; k++) {
-            s[k] += (double)fs[k];
-            q[k] += (double)fq[k];
-        }
-    }
-    sum_block<V>(partial, s, q, C);
+        sum.settle();
+    });
+    sum_block<V>(partial, sum.s, sum.q, C);
 }
 
-/* sums [n] = the sum of partial [down,n] over down: 32 columns a block, whose 8 threads down take every eighth row. */
+/* sums [n] = the sum of partial [down,n] over down: 32 columns a block, whose 32 threads down take every 32nd row. */
 static __global__ void sum_partials(double *sums, const double *partial, int down, int n)
 {
-    __shared__ double room[8][32];
+    __shared__ double room[32][33];
     const int column = (int)(blockIdx.x * 32 + threadIdx.x);
     double total = 0;
-    for (int i = (int)threadIdx.y; column < n && i < down; i += 8)
+    for (int i = (int)threadIdx.y; column < n && i < down; i += 32)
         total += partial[(int64_t)i * n + column];
     room[threadIdx.y][threadIdx.x] = total;
     __syncthreads();
     if (threadIdx.y != 0 || column >= n)
         return;
-    for (int i = 1; i < 8; i++)
+    for (int i = 1; i < 32; i++)
         total += room[i][threadIdx.x];
     sums[column] = total;
 }
@@ -158,33 +237,42 @@ static __global__ void take_running(tw_norm n)
     n.rstd[c] = tw_norm_rstd((double)n.running_var[c]);
 }
 
-template <typename T, int V, bool ADD, bool RELU> static __global__ void apply_rows(tw_norm n, T *y, const T *x, const T *shortcut)
+template <typename T, int V, bool ADD, bool RELU>
+static __global__ void __launch_bounds__(TW_BLOCK, PLAIN) apply_rows(tw_norm n, T *y, const T *x, const T *shortcut)
 {
+    enum { ROWS = AT_ONCE / 2 / (1 + ADD) };
     const int c = my_channel(V);
     if (c >= n.C)
         return;
-    const rows_of mine = my_rows(n.rows);
-    float scale[V], shift[V];
-    for (int k = 0; k < V; k++) {
-        scale[k] = n.rstd[c + k] * (n.gamma != NULL ? n.gamma[c + k] : 1);
-        shift[k] = (n.beta != NULL ? n.beta[c + k] : 0) - n.mean[c + k] * scale[k];
-    }
-    for (int64_t r = mine.first + threadIdx.y; r < mine.last; r += blockDim.y) {
-        const int64_t at = r * n.C + c;
-        float v[V], other[V];
-        tw_load<T, V>(v, x + at);
-        if (ADD)
-            tw_load<T, V>(other, shortcut + at);
+    const int64_t stride = (int64_t)blockDim.y * n.C;
+    const affine_of<V> to(n, c);
+    down_rows<ROWS>(n.rows, [&](int64_t r, auto some) {
+        enum { N = decltype(some)::ROWS };
+        tw_pack<T, V> in[N], in2[N];
+        const int64_t first = r * n.C + c;
 #pragma unroll
-        for (int k = 0; k < V; k++) {
-            v[k] = v[k] * scale[k] + shift[k];
+        for (int i = 0; i < N; i++) {
+            in[i] = tw_fetch<T, V>(x + first + i * stride);
             if (ADD)
-                v[k] += other[k];
-            if (RELU)
-                v[k] = v[k] < 0 ? 0 : v[k]; /* keeps NaN */
+                in2[i] = tw_fetch<T, V>(shortcut + first + i * stride);
         }
-        tw_store<T, V>(y + at, v);
-    }
+#pragma unroll
+        for (int i = 0; i < N; i++) {
+            float v[V], other[V];
+            tw_unpack<T, V>(v, in[i]);
+            if (ADD)
+                tw_unpack<T, V>(other, in2[i]);
+#pragma unroll
+            for (int k = 0; k < V; k++) {
+                v[k] = to.of(v[k], k);
+                if (ADD)
+                    v[k] += other[k];
+                if (RELU)
+                    v[k] = v[k] < 0 ? 0 : v[k]; /* keeps NaN */
+            }
+            tw_store<T, V>(y + first + i * stride, v);
+        }
+    });
 }
 
 static __global__ void add_params(tw_norm n, float *dgamma, float *dbeta)
@@ -196,46 +284,59 @@ static __global__ void add_params(tw_norm n, float *dgamma, float *dbeta)
     dbeta[c] += (float)n.sums[c];
 }
 
-/* dx = a dy + b (x - mean) + e */
-template <typename T, int V> static __global__ void backward_apply_rows(tw_norm n, T *dx, const T *dy, const T *x)
+/* dx = scale dy + b (x - mean) + e, dy being 0 where the gate is closed */
+template <typename T, int V, gate GATE>
+static __global__ void __launch_bounds__(TW_BLOCK, PLAIN) backward_apply_rows(tw_norm n, T *dx, const T *dy, const T *x)
 {
+    enum { ROWS = AT_ONCE / 4 };
     const int c = my_channel(V);
     if (c >= n.C)
         return;
-    const rows_of mine = my_rows(n.rows);
-    float a[V], b[V], e[V], mean[V];
+    const int64_t stride = (int64_t)blockDim.y * n.C;
+    const affine_of<V> to(n, c);
+    float b[V], e[V];
     for (int k = 0; k < V; k++) {
         const int i = c + k;
         const double rstd = (double)n.rstd[i], scale = rstd * (n.gamma != NULL ? (double)n.gamma[i] : 1), count = (double)n.count;
-        mean[k] = n.mean[i];
-        a[k] = (float)scale;
         b[k] = (float)(-scale * rstd * tw_norm_normalised(n.sums[i], n.sums[n.C + i], n.mean[i], n.rstd[i]) / count);
         e[k] = (float)(-scale * n.sums[i] / count);
     }
-    for (int64_t r = mine.first + threadIdx.y; r < mine.last; r += blockDim.y) {
-        const int64_t at = r * n.C + c;
-        float g[V], v[V];
-        tw_load<T, V>(g, dy + at);
-        tw_load<T, V>(v, x + at);
+    down_rows<ROWS>(n.rows, [&](int64_t r, auto some) {
+        enum { N = decltype(some)::ROWS };
+        tw_pack<T, V> in[N], from[N];
+        const int64_t first = r * n.C + c;
 #pragma unroll
-        for (int k = 0; k < V; k++)
-            g[k] = a[k] * g[k] + (b[k] * (v[k] - mean[k]) + e[k]);
-        tw_store<T, V>(dx + at, g);
-    }
+        for (int i = 0; i < N; i++) {
+            in[i] = tw_fetch<T, V>(dy + first + i * stride);
+            from[i] = tw_fetch<T, V>(x + first + i * stride);
+        }
+#pragma unroll
+        for (int i = 0; i < N; i++) {
+            float g[V], v[V];
+            tw_unpack<T, V>(g, in[i]);
+            tw_unpack<T, V>(v, from[i]);
+#pragma unroll
+            for (int k = 0; k < V; k++) {
+                if (GATE == BY_INPUT)
+                    g[k] = to.of(v[k], k) > 0 ? g[k] : 0;
+                g[k] = to.scale[k] * g[k] + (b[k] * (v[k] - to.mean[k]) + e[k]);
+            }
+            tw_store<T, V>(dx + first + i * stride, g);
+        }
+    });
 }
 
 /* Launchers. */
 
-/* About four blocks for each of 132 multiprocessors: enough bytes under way to fill the memory's bandwidth. Depends on the shape
- * only. */
-enum { BLOCKS = 528 };
+/* As many blocks as run at once on the multiprocessors of an H100: all work is dealt out evenly. They depend on the shape only. */
+enum { MULTIPROCESSORS = 132 };
 
 typedef struct {
     int V;
     dim3 grid, block;
 } cut;
 
-static cut cut_rows(const tw_norm *n, tw_dtype t)
+static cut cut_rows(const tw_norm *n, tw_dtype t, int each)
 {
     cut k;
     const int wide = (int)(16 / tw_dtype_size(t));
@@ -247,14 +348,15 @@ static cut cut_rows(const tw_norm *n, tw_dtype t)
     k.block = dim3(X, TW_BLOCK / X, 1);
     const unsigned columns = (unsigned)tw_pieces(across, X);
     int64_t down = tw_pieces(n->rows, (int64_t)k.block.y * 4);
-    const int64_t most = columns < BLOCKS ? BLOCKS / columns : 1;
+    const unsigned blocks = (unsigned)(MULTIPROCESSORS * each);
+    const int64_t most = columns < blocks ? blocks / columns : 1;
     k.grid = dim3(columns, (unsigned)(down < most ? down : most), 1);
     return k;
 }
 
 size_t tw_norm_partials(const tw_norm *n, tw_dtype t)
 {
-    return (size_t)cut_rows(n, t).grid.y * 2 * (size_t)n->C;
+    return (size_t)cut_rows(n, t, WITH_SUMS).grid.y * 2 * (size_t)n->C;
 }
 
 /* The kernel for the type and the width of the cut k; its first arguments are template arguments. */
@@ -268,7 +370,7 @@ size_t tw_norm_partials(const tw_norm *n, tw_dtype t)
 
 static int finish(const tw_norm *n, const double *partial, cut k, cudaStream_t stream)
 {
-    TW_LAUNCH_BLOCK(sum_partials, (unsigned)tw_pieces(2 * n->C, 32), dim3(32, 8, 1), stream, n->sums, partial, (int)k.grid.y, 2 * n->C);
+    TW_LAUNCH_BLOCK(sum_partials, (unsigned)tw_pieces(2 * n->C, 32), dim3(32, 32, 1), stream, n->sums, partial, (int)k.grid.y, 2 * n->C);
     return TW_LAUNCHED("norm sums");
 }
 
@@ -276,7 +378,7 @@ static int finish(const tw_norm *n, const double *partial, cut k, cudaStream_t s
 
 int tw_launch_norm_sums(const tw_norm *n, double *partial, const void *x, tw_dtype t, cudaStream_t stream)
 {
-    const cut k = cut_rows(n, t);
+    const cut k = cut_rows(n, t, WITH_SUMS);
     BY_SHAPE(LAUNCH_SUMS, t, x);
     return TW_LAUNCHED("norm sums") != 0 ? -1 : finish(n, partial, k, stream);
 }
@@ -298,7 +400,7 @@ int tw_launch_norm_running(const tw_norm *n, cudaStream_t stream)
 
 int tw_launch_norm_apply(const tw_norm *n, void *y, const void *x, const void *shortcut, tw_dtype t, cudaStream_t stream)
 {
-    const cut k = cut_rows(n, t);
+    const cut k = cut_rows(n, t, PLAIN);
     if (shortcut != NULL && n->relu)
         BY_SHAPE(LAUNCH_APPLY, t, true, true);
     else if (shortcut != NULL)
@@ -310,22 +412,33 @@ int tw_launch_norm_apply(const tw_norm *n, void *y, const void *x, const void *s
     return TW_LAUNCHED("norm apply");
 }
 
-#define LAUNCH_BACKWARD(V, two, relu)                                                                                             \
-    TW_LAUNCH_BLOCK((backward_rows<T, V, two, relu>), k.grid, k.block, stream, partial, (T *)dy, (const T *)dy2, (const T *)y, \
-                    (const T *)x, n->rows, n->C)
+/* Its result is what a ReLU's gate is found by only where a shortcut was added. */
+static gate gate_of(const tw_norm *n)
+{
+    return !n->relu ? OPEN : n->add ? BY_RESULT : BY_INPUT;
+}
+
+#define LAUNCH_BACKWARD(V, two, by)                                                                                          \
+    TW_LAUNCH_BLOCK((backward_rows<T, V, two, by>), k.grid, k.block, stream, *n, partial, (T *)dy, (const T *)dy2, (const T *)y, \
+                    (const T *)x)
 
 int tw_launch_norm_backward_sums(const tw_norm *n, double *partial, void *dy, const void *dy2, const void *y, const void *x, tw_dtype t,
                                  cudaStream_t stream)
 {
-    const cut k = cut_rows(n, t);
-    if (dy2 != NULL && n->relu)
-        BY_SHAPE(LAUNCH_BACKWARD, t, true, true);
+    const cut k = cut_rows(n, t, WITH_SUMS);
+    const gate by = gate_of(n);
+    if (dy2 != NULL && by == BY_RESULT)
+        BY_SHAPE(LAUNCH_BACKWARD, t, true, BY_RESULT);
+    else if (dy2 != NULL && by == BY_INPUT)
+        BY_SHAPE(LAUNCH_BACKWARD, t, true, BY_INPUT);
     else if (dy2 != NULL)
-        BY_SHAPE(LAUNCH_BACKWARD, t, true, false);
-    else if (n->relu)
-        BY_SHAPE(LAUNCH_BACKWARD, t, false, true);
+        BY_SHAPE(LAUNCH_BACKWARD, t, true, OPEN);
+    else if (by == BY_RESULT)
+        BY_SHAPE(LAUNCH_BACKWARD, t, false, BY_RESULT);
+    else if (by == BY_INPUT)
+        BY_SHAPE(LAUNCH_BACKWARD, t, false, BY_INPUT);
     else
-        BY_SHAPE(LAUNCH_BACKWARD, t, false, false);
+        BY_SHAPE(LAUNCH_BACKWARD, t, false, OPEN);
     return TW_LAUNCHED("norm backward sums") != 0 ? -1 : finish(n, partial, k, stream);
 }
 
@@ -335,12 +448,15 @@ int tw_launch_norm_backward_params(const tw_norm *n, float *dgamma, float *dbeta
     return TW_LAUNCHED("norm parameters");
 }
 
-#define LAUNCH_BACKWARD_APPLY(V, x) \
-    TW_LAUNCH((backward_apply_rows<T, V>), k.grid, k.block, stream, *n, (T *)dx, (const T *)dy, (const T *)x)
+#define LAUNCH_BACKWARD_APPLY(V, by) \
+    TW_LAUNCH((backward_apply_rows<T, V, by>), k.grid, k.block, stream, *n, (T *)dx, (const T *)dy, (const T *)x)
 
 int tw_launch_norm_backward_apply(const tw_norm *n, void *dx, const void *dy, const void *x, tw_dtype t, cudaStream_t stream)
 {
-    const cut k = cut_rows(n, t);
-    BY_SHAPE(LAUNCH_BACKWARD_APPLY, t, x);
+    const cut k = cut_rows(n, t, PLAIN);
+    if (gate_of(n) == BY_INPUT)
+        BY_SHAPE(LAUNCH_BACKWARD_APPLY, t, BY_INPUT);
+    else
+        BY_SHAPE(LAUNCH_BACKWARD_APPLY, t, OPEN);
     return TW_LAUNCHED("norm backward");
 }

@@ -1,33 +1,73 @@
-/* Weights between their plain layout and cuDNN's, channels filled up, biases. */
+/* Weights and inputs between their plain layout and that of cuda/form.h, biases. */
 #include "cuda/kernel.h"
 
 /* Kernels. */
 
-template <typename T> static __global__ void weights_in(T *y, const float *w, int C, int P, int taps, int64_t n)
+/* Channel q of a block: channel c of the block's pixel in row i, column j; i >= block where q is only there to fill up. */
+struct channel {
+    int c, i, j;
+};
+
+static __device__ inline channel channel_at(const tw_conv_form &f, int q)
 {
-    for (int64_t i = TW_GRID_FROM; i < n; i += TW_GRID_STEP) {
-        const int c = (int)(i % P);
-        const int64_t tap = i / P % taps, k = i / P / taps;
-        y[i] = tw_narrow<T>(c < C ? w[(k * C + c) * taps + tap] : 0);
+    const int pixel = q / f.plain.C;
+    return {q % f.plain.C, pixel / f.block, pixel % f.block};
+}
+
+template <typename T> static __global__ void weights_in(T *y, const float *w, tw_conv_form f, int64_t n)
+{
+    const int side = f.plain.size;
+    for (int64_t at = TW_GRID_FROM; at < n; at += TW_GRID_STEP) {
+        const channel q = channel_at(f, (int)(at % f.P));
+        const int64_t tap = at / f.P;
+        const int column = (int)(tap % f.size) * f.block + q.j - f.lead, row = (int)(tap / f.size % f.size) * f.block + q.i - f.lead;
+        const int64_t k = tap / f.size / f.size;
+        const bool there = q.i < f.block && row >= 0 && row < side && column >= 0 && column < side;
+        y[at] = tw_narrow<T>(there ? w[((k * f.plain.C + q.c) * side + row) * side + column] : 0);
     }
 }
 
-template <typename T> static __global__ void weights_out(float *dw, const T *g, int C, int P, int taps, int64_t n)
+template <typename T> static __global__ void weights_out(float *dw, const T *g, tw_conv_form f, int64_t n)
 {
-    for (int64_t i = TW_GRID_FROM; i < n; i += TW_GRID_STEP) {
-        const int c = (int)(i % P);
-        const int64_t tap = i / P % taps, k = i / P / taps;
-        if (c < C)
-            dw[(k * C + c) * taps + tap] += tw_widen(g[i]);
+    const int side = f.plain.size;
+    for (int64_t at = TW_GRID_FROM; at < n; at += TW_GRID_STEP) {
+        const int column = (int)(at % side) + f.lead, row = (int)(at / side % side) + f.lead;
+        const int64_t filter = at / side / side, k = filter / f.plain.C;
+        const int q = (row % f.block * f.block + column % f.block) * f.plain.C + (int)(filter % f.plain.C);
+        dw[at] += tw_widen(g[((k * f.size + row / f.block) * f.size + column / f.block) * f.P + q]);
     }
 }
 
-/* y [rows,to] from x [rows,from]: the channels that both have, zeros in the others. */
-template <typename T> static __global__ void change_channels(T *y, const T *x, int to, int from, int64_t n)
+/* A thread makes V channels of one block. */
+template <typename T, int V> static __global__ void form(T *y, const T *x, tw_conv_form f, int64_t n)
 {
-    for (int64_t i = TW_GRID_FROM; i < n; i += TW_GRID_STEP) {
-        const int c = (int)(i % to);
-        y[i] = c < from ? x[i / to * from + c] : tw_narrow<T>(0);
+    for (int64_t at = TW_GRID_FROM; at < n; at += TW_GRID_STEP) {
+        const int64_t pixel = at * V / f.P, row = pixel / f.W;
+        const int w = (int)(pixel % f.W) * f.block, h = (int)(row % f.H) * f.block;
+        const int64_t picture = row / f.H;
+        channel q = channel_at(f, (int)(at * V % f.P));
+        float v[V];
+#pragma unroll
+        for (int k = 0; k < V; k++) {
+            const bool there = q.i < f.block && h + q.i < f.plain.H && w + q.j < f.plain.W;
+            v[k] = there ? tw_widen(x[((picture * f.plain.H + h + q.i) * f.plain.W + w + q.j) * f.plain.C + q.c]) : 0;
+            if (++q.c < f.plain.C)
+                continue;
+            q.c = 0;
+            q.i += ++q.j == f.block;
+            q.j %= f.block;
+        }
+        tw_store<T, V>(y + at * V, v);
+    }
+}
+
+template <typename T> static __global__ void unform(T *y, const T *x, tw_conv_form f, int64_t n)
+{
+    for (int64_t at = TW_GRID_FROM; at < n; at += TW_GRID_STEP) {
+        const int64_t pixel = at / f.plain.C, row = pixel / f.plain.W, picture = row / f.plain.H;
+        const int w = (int)(pixel % f.plain.W), h = (int)(row % f.plain.H);
+        const int q = (h % f.block * f.block + w % f.block) * f.plain.C + (int)(at % f.plain.C);
+        y[at] = x[((picture * f.H + h / f.block) * f.W + w / f.block) * f.P + q];
     }
 }
 
@@ -56,35 +96,36 @@ template <typename T> static __global__ void sum_columns(float *db, const T *dy,
 
 /* Launchers. */
 
-int tw_launch_weights_in(void *y, const float *w, int K, int C, int P, int taps, tw_dtype t, cudaStream_t stream)
+int tw_launch_weights_in(void *y, const float *w, const tw_conv_form *f, tw_dtype t, cudaStream_t stream)
 {
-    const int64_t n = (int64_t)K * P * taps;
-    TW_BY_TYPE(t, TW_LAUNCH((weights_in<T>), tw_blocks(n), TW_BLOCK, stream, (T *)y, w, C, P, taps, n));
+    const int64_t n = (int64_t)f->K * f->size * f->size * f->P;
+    TW_BY_TYPE(t, TW_LAUNCH((weights_in<T>), tw_blocks(n), TW_BLOCK, stream, (T *)y, w, *f, n));
     return TW_LAUNCHED("weights");
 }
 
-int tw_launch_weights_out(float *dw, const void *g, int K, int C, int P, int taps, tw_dtype t, cudaStream_t stream)
+int tw_launch_weights_out(float *dw, const void *g, const tw_conv_form *f, tw_dtype t, cudaStream_t stream)
 {
-    const int64_t n = (int64_t)K * P * taps;
-    TW_BY_TYPE(t, TW_LAUNCH((weights_out<T>), tw_blocks(n), TW_BLOCK, stream, dw, (const T *)g, C, P, taps, n));
+    const int64_t n = (int64_t)f->K * f->plain.C * f->plain.size * f->plain.size;
+    TW_BY_TYPE(t, TW_LAUNCH((weights_out<T>), tw_blocks(n), TW_BLOCK, stream, dw, (const T *)g, *f, n));
     return TW_LAUNCHED("weight gradient");
 }
 
-static int change(void *y, const void *x, int64_t rows, int to, int from, tw_dtype t, cudaStream_t stream)
+int tw_launch_form(void *y, const void *x, const tw_conv_form *f, tw_dtype t, cudaStream_t stream)
 {
-    const int64_t n = rows * to;
-    TW_BY_TYPE(t, TW_LAUNCH((change_channels<T>), tw_blocks(n), TW_BLOCK, stream, (T *)y, (const T *)x, to, from, n));
-    return TW_LAUNCHED("channels");
+    const int64_t pixels = (int64_t)f->N * f->H * f->W;
+    TW_BY_TYPE(t, do {
+        enum { V = tw_wide<T>::N }; /* P is a multiple of it */
+        const int64_t n = pixels * f->P / V;
+        TW_LAUNCH((form<T, V>), tw_blocks(n), TW_BLOCK, stream, (T *)y, (const T *)x, *f, n);
+    } while (0));
+    return TW_LAUNCHED("form");
 }
 
-int tw_launch_pad(void *y, const void *x, int64_t rows, int C, int P, tw_dtype t, cudaStream_t stream)
+int tw_launch_unform(void *y, const void *x, const tw_conv_form *f, tw_dtype t, cudaStream_t stream)
 {
-    return change(y, x, rows, P, C, t, stream);
-}
-
-int tw_launch_unpad(void *y, const void *x, int64_t rows, int C, int P, tw_dtype t, cudaStream_t stream)
-{
-    return change(y, x, rows, C, P, t, stream);
+    const int64_t n = (int64_t)f->plain.N * f->plain.H * f->plain.W * f->plain.C;
+    TW_BY_TYPE(t, TW_LAUNCH((unform<T>), tw_blocks(n), TW_BLOCK, stream, (T *)y, (const T *)x, *f, n));
+    return TW_LAUNCHED("form backward");
 }
 
 int tw_launch_bias(void *y, const float *b, int64_t rows, int K, tw_dtype t, cudaStream_t stream)

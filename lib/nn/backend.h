@@ -34,7 +34,7 @@ typedef struct {
 typedef struct {
     int64_t rows, count;
     int C;
-    bool relu;                            /* applied after the shortcut is added */
+    bool add, relu;                       /* norm_apply adds a shortcut; a ReLU, after that */
     const float *gamma, *beta;            /* [C] or NULL (1 and 0) */
     float *running_mean, *running_var;    /* [C] */
     float *mean, *rstd;                   /* [C]: of the batch, from norm_statistics or norm_running */
@@ -190,7 +190,8 @@ typedef struct tw_backend {
     int (*norm_running)(tw_dev *d, const tw_norm *n); /* mean and rstd from the running ones */
     /* y = relu((x - mean) rstd gamma + beta + shortcut); shortcut may be NULL. */
     int (*norm_apply)(tw_dev *d, const tw_norm *n, void *y, const void *x, const void *shortcut);
-    /* dy = (dy + dy2) masked by y > 0 under relu, in place; sums = {sum dy, sum dy x}. dy2 may be NULL. */
+    /* dy = (dy + dy2) masked by y > 0 under relu, in place; sums = {sum dy, sum dy x}. dy2 may be NULL. Without a shortcut nobody but
+     * norm_backward_apply reads dy afterwards, and a device that finds the mask in x may leave it to that. */
     int (*norm_backward_sums)(tw_dev *d, const tw_norm *n, void *dy, const void *dy2, const void *y, const void *x);
     /* dgamma, dbeta [C] += this rank's part: called before the ranks add up the sums. */
     int (*norm_backward_params)(tw_dev *d, const tw_norm *n, float *dgamma, float *dbeta);
@@ -261,7 +262,7 @@ typedef struct tw_backend {
     int (*upload_pinned)(tw_dev *d, void *to, const void *from, size_t bytes);
 } tw_backend;
 
-enum { TW_BACKEND_VERSION = 3 };
+enum { TW_BACKEND_VERSION = 4 };
 
 /* The table of libtwist-NAME.so: looked for beside the executable, in ../lib from there, then by the loader's own path. The
  * library stays loaded. NULL and tw_error(). */

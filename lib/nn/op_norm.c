@@ -26,6 +26,7 @@ static tw_norm describe(const tw_node *n)
         .rows = tw_shape_rows(&n->in),
         .count = tw_shape_rows(&n->in) * among(n)->ranks,
         .C = l->C,
+        .add = n->shortcut != NULL,
         .relu = l->relu,
         .gamma = l->affine ? p[0].device : NULL,
         .beta = l->affine ? p[1].device : NULL,

@@ -22,6 +22,8 @@ extern emu_thread emu_now;
 #define blockDim emu_now.block_size
 #define gridDim emu_now.grid_size
 
+#undef __launch_bounds__
+#define __launch_bounds__(...)
 #undef __shared__
 #define __shared__ static /* blocks run one after the other */
 #define __syncthreads() emu_sync_block()

@@ -62,7 +62,7 @@ static pass_names names_of(const ref &op)
 
 struct geometry {
     tensor t[3]; /* x, w, y */
-    int64_t pad[2], stride[2];
+    int64_t pad[2], after[2], stride[2];
     int result;
 };
 
@@ -75,6 +75,7 @@ static geometry geometry_of(const ref &op)
     g.t[2] = tensor_of(sub(op, n.y));
     g.result = n.result;
     ints(sub(op, n.conv), CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, g.pad, 2);
+    ints(sub(op, n.conv), CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, g.after, 2);
     ints(sub(op, n.conv), CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, g.stride, 2);
     return g;
 }
@@ -191,7 +192,7 @@ static cudnnStatus_t check_graph(const ref &graph)
     const tensor &x = g.t[0], &w = g.t[1], &y = g.t[2];
     bool fits = x.dim[0] == y.dim[0] && x.dim[1] == w.dim[1] && w.dim[0] == y.dim[1];
     for (int i = 0; i < 2; i++)
-        fits = fits && y.dim[2 + i] == (x.dim[2 + i] + 2 * g.pad[i] - w.dim[2 + i]) / g.stride[i] + 1;
+        fits = fits && y.dim[2 + i] == (x.dim[2 + i] + g.pad[i] + g.after[i] - w.dim[2 + i]) / g.stride[i] + 1;
     return fits ? CUDNN_STATUS_SUCCESS : refuse(CUDNN_STATUS_BAD_PARAM, "the shapes of a convolution do not fit");
 }
 
