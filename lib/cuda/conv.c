@@ -87,7 +87,8 @@ static int run_folded(void *arg)
 /* Gives the one plan up where the parts are faster. 0, or -1 and tw_error(). */
 static int compare_ways(tw_conv *c)
 {
-    folded_trial t = {c, tw_cuda_alloc(c->dev, input_bytes(c, c->shape.C)), tw_cuda_alloc(c->dev, output_bytes(c)),
+    const size_t x = (size_t)c->shape.N * (size_t)(c->shape.H * c->shape.W * c->shape.C) * tw_dtype_size(c->dev->precision);
+    folded_trial t = {c, tw_cuda_alloc(c->dev, x), tw_cuda_alloc(c->dev, output_bytes(c)),
                       tw_cuda_alloc(c->dev, output_bytes(c))};
     double together = -1, apart = -1;
     if (t.x != NULL && t.y != NULL && t.shortcut != NULL && tw_cuda_zero(c->dev, c->w, tw_cuda_conv_bytes(c)) == 0) {

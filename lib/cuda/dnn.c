@@ -253,23 +253,37 @@ cudnnBackendDescriptor_t tw_dnn_device(const char *json)
                                                     json)));
 }
 
-/* Whether an engine of the configuration has one of the notes. */
-static bool has_note(cudnnBackendDescriptor_t config, const cudnnBackendNumericalNote_t *which, int n)
+/* What is noted of the engine of a configuration. */
+typedef struct {
+    bool varies;   /* from run to run */
+    bool rounds;   /* its input to fewer bits */
+    bool compiled; /* when a plan is made */
+} notes;
+
+static notes notes_of(cudnnBackendDescriptor_t config)
 {
-    cudnnBackendNumericalNote_t note[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
+    cudnnBackendNumericalNote_t number[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
+    cudnnBackendBehaviorNote_t behaviour[CUDNN_BEHAVIOR_NOTE_TYPE_COUNT];
     cudnnBackendDescriptor_t engine = make(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
-    int64_t count = 0;
-    bool found = false;
-    if (engine != NULL &&
-        cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &count, &engine) ==
-            CUDNN_STATUS_SUCCESS &&
-        cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT,
-                                 &count, note) == CUDNN_STATUS_SUCCESS)
-        for (int64_t i = 0; i < count; i++)
-            for (int k = 0; k < n; k++)
-                found = found || note[i] == which[k];
+    int64_t n = 0;
+    notes is = {0};
+    if (engine == NULL || cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &n, &engine) !=
+                              CUDNN_STATUS_SUCCESS) {
+        destroy(engine);
+        return is;
+    }
+    if (cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT, &n,
+                                 number) == CUDNN_STATUS_SUCCESS)
+        while (n-- > 0) {
+            is.varies = is.varies || number[n] == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC;
+            is.rounds = is.rounds || number[n] == CUDNN_NUMERICAL_NOTE_TENSOR_CORE || number[n] == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS;
+        }
+    if (cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE, CUDNN_BEHAVIOR_NOTE_TYPE_COUNT, &n,
+                                 behaviour) == CUDNN_STATUS_SUCCESS)
+        while (n-- > 0)
+            is.compiled = is.compiled || behaviour[n] == CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION;
     destroy(engine);
-    return found;
+    return is;
 }
 
 static cudnnBackendDescriptor_t plan_of(cudnnBackendDescriptor_t config, const tw_dnn_site *at)
@@ -285,7 +299,7 @@ static cudnnBackendDescriptor_t plan_of(cudnnBackendDescriptor_t config, const t
     return seal(p, rc);
 }
 
-enum { MOST_CONFIGS = 64, FEW = 4 };
+enum { MOST_CONFIGS = 64, FEW = 4, MOST_COMPILED = 3 };
 
 /* The heuristic's configurations, best first; their number. The caller destroys them. */
 static int configurations(cudnnBackendDescriptor_t config[MOST_CONFIGS], cudnnBackendDescriptor_t graph, const tw_dnn_site *at,
@@ -326,13 +340,13 @@ size_t tw_dnn_workspace(cudnnBackendDescriptor_t plan)
 static int build(cudnnBackendDescriptor_t *plan, int most, cudnnBackendDescriptor_t *config, int n, const tw_dnn_site *at, size_t limit,
                  bool repeatable)
 {
-    static const cudnnBackendNumericalNote_t varies[] = {CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC};
-    static const cudnnBackendNumericalNote_t rounds[] = {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS};
-    int count = 0;
+    int count = 0, compiled = 0;
     for (int i = 0; i < n && count < most; i++) {
-        if (has_note(config[i], varies, 1) == repeatable || (at->exact && has_note(config[i], rounds, 2)))
+        const notes is = notes_of(config[i]);
+        if (is.varies == repeatable || (at->exact && is.rounds) || (is.compiled && compiled == MOST_COMPILED))
             continue;
         cudnnBackendDescriptor_t p = plan_of(config[i], at);
+        compiled += is.compiled;
         if (p != NULL && tw_dnn_workspace(p) <= limit)
             plan[count++] = p;
         else

@@ -172,7 +172,7 @@ int tw_cuda_learn_loss(tw_learn *l, void *dlogits, const void *logits, const voi
         return -1;
     if (tw_launch_rows(m->row, logits, (int64_t)m->V * m->B, m->K, self_label ? 1 : m->tau, t, s) != 0) /* labels are of the logits themselves */
         return -1;
-    if (teacher != NULL && tw_launch_rows(m->taught, teacher, 2 * (int64_t)m->B, m->K, 1, t, s) != 0)
+    if (teacher != NULL && tw_launch_rows(m->taught, teacher, 2 * (int64_t)m->B, m->K, m->tau, t, s) != 0)
         return -1;
     return self_label ? tw_launch_selflabel(m, dlogits, logits, teacher != NULL, t, s) : twist(l, dlogits, logits, teacher);
 }

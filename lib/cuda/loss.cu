@@ -154,11 +154,11 @@ static __device__ inline void read_views(views<MOST> *x, const tw_loss_memory &m
     }
     for (int v = 0; taught != NULL && v < 2; v++) {
         const tw_row_stats r = m.taught[(int64_t)v * m.B + b];
-        x->t[v] = expf(tw_widen(taught[((int64_t)v * m.B + b) * m.K + k]) - r.most) * r.inverse;
+        x->t[v] = expf((tw_widen(taught[((int64_t)v * m.B + b) * m.K + k]) - r.most) * warm) * r.inverse_tau;
     }
 }
 
-/* The derivatives by p (of the divergences) and by s (of the entropies) of view v. */
+/* The derivatives of view v by p (of the divergences between views) and by s (of the entropies, and the divergences from a teacher). */
 template <int MOST>
 static __device__ inline void slopes(float *by_p, float *by_s, const views<MOST> &x, const tw_loss_memory &m, int v, int k, float kl_scale,
                                      bool taught, float warm)
@@ -166,13 +166,15 @@ static __device__ inline void slopes(float *by_p, float *by_s, const views<MOST>
     const double share = tw_view_weight(v, m.V, taught);
     const float eh_scale = (float)(share * (1 + m.lam1) / m.global);
     if (taught)
-        *by_p = -((v == 0 ? 0 : kl_scale) * x.t[0] + (v == 1 ? 0 : kl_scale) * x.t[1]) / (x.p[v] + TW_LOSS_EPS);
+        *by_p = 0;
     else if (MOST == 2 || v < 2)
         *by_p = kl_scale * tw_pairs_slope_first((float)m.V, x.p[v], x.log_p[v], x.sum, x.sum_log);
     else
         *by_p = kl_scale * tw_pairs_slope_other(x.p[v], x.log_p[v], x.p[0], x.p[1], x.log_p[0], x.log_p[1]);
     const float log_s = warm == 1 ? x.log_p[v] : logf(x.s[v] + TW_LOSS_EPS);
     *by_s = m.dmean[(int64_t)v * m.K + k] - eh_scale * tw_entropy_slope(x.s[v], log_s);
+    if (taught)
+        *by_s -= ((v == 0 ? 0 : kl_scale) * x.t[0] + (v == 1 ? 0 : kl_scale) * x.t[1]) / (x.s[v] + TW_LOSS_EPS);
 }
 
 /* The divergences of one class, and its part of the entropies. */
@@ -186,7 +188,7 @@ static __device__ inline void terms_of(double *kl, double *eh, const views<MOST>
         const float log_s = warm == 1 ? x.log_p[v] : logf(x.s[v] + TW_LOSS_EPS);
         *eh -= tw_view_weight(v, m.V, taught) * (double)(x.s[v] * log_s);
         if (taught) {
-            *kl -= (double)((v == 0 ? 0 : x.t[0]) + (v == 1 ? 0 : x.t[1])) * (double)x.log_p[v];
+            *kl -= (double)((v == 0 ? 0 : x.t[0]) + (v == 1 ? 0 : x.t[1])) * (double)log_s;
             continue;
         }
         if (v > 0)

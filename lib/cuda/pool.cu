@@ -20,7 +20,7 @@ template <typename T, int V> static __global__ void max_of_windows(tw_pool_shape
     for (int64_t i = TW_GRID_FROM; i < n; i += TW_GRID_STEP) {
         const pixel o = pixel_at(i, s.OH, s.OW, s.C, V);
         float best[V] = {0};
-        uint8_t which[V] = {0};
+        tw_pack<uint8_t, V> which = {};
         bool first = true;
         for (int tap = 0; tap < s.size * s.size; tap++) {
             const int h = o.h * s.stride - s.pad + tap / s.size, w = o.w * s.stride - s.pad + tap % s.size;
@@ -32,14 +32,25 @@ template <typename T, int V> static __global__ void max_of_windows(tw_pool_shape
             for (int k = 0; k < V; k++) {
                 const bool take = first || v[k] > best[k] || v[k] != v[k]; /* NaN wins, as in PyTorch */
                 best[k] = take ? v[k] : best[k];
-                which[k] = take ? (uint8_t)tap : which[k];
+                which.of[k] = take ? (uint8_t)tap : which.of[k];
             }
             first = false;
         }
         tw_store<T, V>(y + i * V, best);
-        for (int k = 0; k < V; k++)
-            pick[i * V + k] = which[k];
+        *reinterpret_cast<tw_pack<uint8_t, V> *>(pick + i * V) = which;
     }
+}
+
+/* The windows [first, last] in one direction that a coordinate lies in. */
+struct windows {
+    int first, last;
+};
+
+static __device__ inline windows windows_at(int at, const tw_pool_shape &s, int outputs)
+{
+    const int from = at + s.pad - s.size + 1;
+    const int first = from <= 0 ? 0 : (from + s.stride - 1) / s.stride, last = (at + s.pad) / s.stride;
+    return {first, last < outputs ? last : outputs - 1};
 }
 
 /* One input pixel gathers from the windows that cover it, in their order. */
@@ -47,18 +58,19 @@ template <typename T, int V> static __global__ void gather_windows(tw_pool_shape
 {
     for (int64_t i = TW_GRID_FROM; i < n; i += TW_GRID_STEP) {
         const pixel p = pixel_at(i, s.H, s.W, s.C, V);
+        const windows down = windows_at(p.h, s, s.OH), across = windows_at(p.w, s, s.OW);
         float total[V] = {0};
-        for (int tap = s.size * s.size - 1; tap >= 0; tap--) { /* the last tap belongs to the first window */
-            const int y = p.h + s.pad - tap / s.size, x = p.w + s.pad - tap % s.size;
-            if (y < 0 || x < 0 || y % s.stride != 0 || x % s.stride != 0 || y / s.stride >= s.OH || x / s.stride >= s.OW)
-                continue;
-            const int64_t from = (((int64_t)p.n * s.OH + y / s.stride) * s.OW + x / s.stride) * s.C + p.c;
-            float g[V];
-            tw_load<T, V>(g, dy + from);
+        for (int y = down.first; y <= down.last; y++)
+            for (int x = across.first; x <= across.last; x++) {
+                const int tap = (p.h + s.pad - y * s.stride) * s.size + p.w + s.pad - x * s.stride;
+                const int64_t from = (((int64_t)p.n * s.OH + y) * s.OW + x) * s.C + p.c;
+                const tw_pack<uint8_t, V> which = tw_fetch<uint8_t, V>(pick + from);
+                float g[V];
+                tw_load<T, V>(g, dy + from);
 #pragma unroll
-            for (int k = 0; k < V; k++)
-                total[k] += pick[from + k] == tap ? g[k] : 0;
-        }
+                for (int k = 0; k < V; k++)
+                    total[k] += which.of[k] == tap ? g[k] : 0;
+            }
         tw_store<T, V>(dx + i * V, total);
     }
 }

@@ -570,6 +570,7 @@ static void every_op(void)
     losses(2, 5, 10, 1, false, 0);
     losses(5, 3, 300, 0.5, false, 0);
     losses(14, 2, 40, 1, true, 0);
+    losses(4, 3, 50, 0.5, true, 0);
     losses(3, 9, 33, 1, false, 0.5);
     losses(4, 6, 20, 1, true, 0.4);
     refusal_of_steps();

@@ -20,7 +20,7 @@ typedef struct {
 static const way ways[] = {
     {"lars", TW_LARS, 0.02, 0, 0, 0, 1, 0, false, 1, {{2, 32, 32}}, "relu", NULL},
     {"admw, crops, tau, gelu, dropout, clipped", TW_ADAMW, 1e-4, 0.2, 0.5, -0.6, 0.5, 0, false, 2, {{2, 32, 32}, {2, 24, 24}}, "gelu", NULL},
-    {"sgd, taught", TW_SGD, 1e-3, 0, 0, -0.6, 1, 0, true, 1, {{2, 32, 32}}, "relu", NULL},
+    {"sgd, taught, tau", TW_SGD, 1e-4, 0, 0, -0.6, 0.7, 0, true, 1, {{2, 32, 32}}, "relu", NULL},
     {"sgd, self-labels, taught", TW_SGD, 1e-4, 0, 0, 0, 1, 0.5, true, 1, {{2, 32, 32}}, "relu", NULL},
     {"vit, admw, crops with resized positions, stochastic depth, clipped", TW_ADAMW, 1e-4, 0, 0.5, -0.6, 1, 0, false, 2, {{2, 32, 32}, {1, 48, 48}}, "gelu",
      "vit_t"},
