@@ -36,6 +36,7 @@ static const char usage[] =
     "  --lr X (0.5) and --lr-sl X (0.05), each times the batch of all ranks / 256; --lr-wbr X (1): lr / X for biases and norms\n"
     "  --warmup-epochs N (3, 5, 10 by --epochs)  --sl-warmup-epochs N (5)  --weight-decay X (1.5e-6)  --weight-decay-end X (the same)\n"
     " machine: --device auto|cpu|cuda (auto)  --precision auto|fp32|bf16|fp16 (auto)  -j, --threads N (all)\n"
+    "  --patience SECONDS (60; for the GPUs of other ranks)\n"
     "  -h, --help  -V, --version  -q, --quiet  -v, --verbose  --progress\n"
     "SIGINT, SIGTERM, SIGUSR1: a checkpoint after the step in hand, exit 75.\n";
 
@@ -214,7 +215,7 @@ static void open_stream(struct run *r)
 
 static void open_step(struct run *r, const tw_batch *b)
 {
-    const tw_step_options so = {.loss = {r->o.lam1, r->o.lam2, r->o.tau}, .clip_norm = r->o.clip_norm};
+    const tw_step_options so = {.loss = {r->o.lam1, r->o.lam2, r->o.tau}, .clip_norm = r->o.clip_norm, .patience = r->o.patience};
     if (b->V < 2)
         tw_die("%s: one view a sample; training wants two or more", tw_loader_name(r->loader));
     r->step = tw_step_new(r->learner.net, r->learner.teacher, r->learner.optim, b->group, b->n_groups, b->B, &so);
@@ -448,9 +449,10 @@ int main(int argc, char **argv)
     end_stream(&r);
     if (leads(&r) && tw_runlog_close(r.log) != 0)
         tw_die_error();
+    if (r.comm->ranks > 1 && r.comm->sum_seconds(r.comm) > 0) /* where devices do not sum by themselves */
+        tw_note(1, "sums of gradients: %.1f s, %.1f s of them waited for", r.comm->sum_seconds(r.comm), r.comm->wait_seconds(r.comm));
     if (r.comm->ranks > 1)
-        tw_note(1, "sums of gradients: %.1f s, %.1f s of them waited for; %.1f s waited for other ranks' views", r.comm->sum_seconds(r.comm),
-                r.comm->wait_seconds(r.comm), r.waited);
+        tw_note(1, "waited %.1f s for other ranks' views", r.waited);
     tw_note(1, "%lld steps, %.0f s, waited %.1f s for views", (long long)(r.state->step - r.first_step), tw_now() - r.pace.start,
             tw_loader_waited(r.loader));
     tw_monitor_free(r.monitor);

@@ -40,7 +40,7 @@ setup() {
 @test "without a device: exit 1; auto is the CPU, with the same bytes" {
     [ -f "$emulated" ] || skip "no emulation of CUDA: g++ and CUDA's headers make it"
     cp "$emulated" lib
-    export EMULATE_NO_DEVICE=1
+    export EMULATE_DEVICES=0
     run bin/twist-embed --device=cuda --random-init=resnet18 -i "$views" -o out
     assert_failure 1
     assert_output --partial "no NVIDIA device"

@@ -1,5 +1,5 @@
 /* Inside lib/cuda: what a learning device keeps in its own memory, and the launchers of its kernels (loss.cu, selflabel.cu,
- * update.cu). All put work on the stream and return: 0, or -1 and tw_error(). */
+ * update.cu, stage.cu). All put work on the stream and return: 0, or -1 and tw_error(). */
 #ifndef TW_CUDA_BOARD_H
 #define TW_CUDA_BOARD_H
 
@@ -11,7 +11,7 @@ enum { TW_MOST_VIEWS = 32, TW_CHUNK = 1 << 16 };
 typedef struct {
     tw_learn_numbers in;
     tw_learn_results out;
-    double sums[2];  /* kl and eh of this rank's samples, not yet divided */
+    double sums[3];  /* of this rank, then of all: kl and eh, not yet divided; in self-labeling loss, threshold, selected */
     float scale;     /* of the loss in fp16; 1 elsewhere */
     int32_t good;    /* steps since it last changed */
     float clip;      /* for gradients as they lie in memory: clipping, over the scale */
@@ -67,6 +67,8 @@ int tw_launch_diversity(const tw_loss_memory *m, bool taught, cudaStream_t strea
 int tw_launch_twist(const tw_loss_memory *m, void *d, const void *f, const void *taught, tw_dtype t, cudaStream_t stream);
 int tw_launch_twist_terms(const tw_loss_memory *m, bool taught, cudaStream_t stream);
 int tw_launch_selflabel(const tw_loss_memory *m, void *d, const void *f, bool taught, tw_dtype t, cudaStream_t stream);
+int tw_launch_selflabel_terms(const tw_loss_memory *m, cudaStream_t stream);
+int tw_launch_stage(int32_t *to, int32_t stage, cudaStream_t stream); /* to: pinned host memory */
 
 /* partial: [2*chunks]; sums: [2*tensors] squares of g and w */
 int tw_launch_norms(tw_board *board, double *sums, double *partial, const tw_update_tensor *tensor, int tensors, const tw_update_chunk *chunk,

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Several ranks on one machine share its devices in turn; the launcher says which rank of the machine this is. */
+/* Several processes on one machine share its devices in turn; the launcher says which of the machine's this is. */
 static int pick_device(int count)
 {
     static const char *const local_rank[] = {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"};
@@ -66,7 +66,7 @@ void tw_cuda_close(tw_dev *d)
 {
     if (d == NULL)
         return;
-    if (d->stream != NULL)
+    if (d->stream != NULL && !d->lost)
         cudaStreamSynchronize(d->stream);
     for (int i = 0; i < TW_SCRATCHES; i++)
         cudaFree(d->scratch[i]);
@@ -76,6 +76,12 @@ void tw_cuda_close(tw_dev *d)
         cublasLtDestroy(d->blas);
     if (d->dnn != NULL)
         cudnnDestroy(d->dnn);
+    if (d->beside != NULL)
+        cudaStreamDestroy(d->beside);
+    if (d->forked != NULL)
+        cudaEventDestroy(d->forked);
+    if (d->joined != NULL)
+        cudaEventDestroy(d->joined);
     if (d->stream != NULL)
         cudaStreamDestroy(d->stream);
     free(d);

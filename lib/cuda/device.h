@@ -31,6 +31,10 @@ struct tw_dev {
     const int64_t *step;         /* number of the step for dropout, in device memory; NULL: as the call says */
     struct tw_dnn_cache *plans;
     struct tw_attention_pass *attention; /* see attention.c */
+    tw_peers *peers;             /* what ranks sum by; NULL: nothing */
+    cudaStream_t beside;         /* with peers: sums that other work does not wait for, forked from the stream and joined again */
+    cudaEvent_t forked, joined;
+    bool lost;                   /* a peer has not come: the stream may never be done */
 };
 
 /* At least so many bytes of device memory for the purpose, contents undefined; what was handed out for it before is gone.

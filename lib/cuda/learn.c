@@ -5,6 +5,7 @@
 #include "core/mem.h"
 #include "cuda/board.h"
 #include "cuda/device.h"
+#include "cuda/peers.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,12 @@ struct tw_learn {
     int32_t *largest;
     cudaGraphExec_t record[RECORDS];
     unsigned long moved[RECORDS]; /* the device's count when it was recorded */
+    bool played;               /* the step under way */
+    int32_t *stage;            /* pinned host memory: where the device is; with peers */
 };
+
+/* Of a step. */
+enum { FORWARD, LOSS, BACKWARD, UPDATE };
 
 /* Carves pieces of a block; without one, adds up what they need. */
 typedef struct {
@@ -102,7 +108,8 @@ static int open_memory(tw_learn *l, const tw_learn_config *c)
     if (l->block == NULL)
         return -1;
     place(l, &(carver){.block = l->block});
-    if (TW_CUDA(cudaHostAlloc((void **)&l->numbers, sizeof *l->numbers, cudaHostAllocDefault)) != 0 ||
+    if (TW_CUDA(cudaHostAlloc((void **)&l->stage, sizeof *l->stage, cudaHostAllocDefault)) != 0 ||
+        TW_CUDA(cudaHostAlloc((void **)&l->numbers, sizeof *l->numbers, cudaHostAllocDefault)) != 0 ||
         TW_CUDA(cudaHostAlloc((void **)&l->results, sizeof *l->results, cudaHostAllocDefault)) != 0 ||
         TW_CUDA(cudaHostAlloc((void **)&l->largest, 2 * (size_t)c->B * sizeof *l->largest, cudaHostAllocDefault)) != 0)
         return -1;
@@ -135,11 +142,13 @@ void tw_cuda_learn_free(tw_learn *l)
     if (l == NULL)
         return;
     l->dev->step = NULL;
-    cudaStreamSynchronize(l->dev->stream);
+    if (!l->dev->lost)
+        cudaStreamSynchronize(l->dev->stream);
     for (int i = 0; i < RECORDS; i++)
         if (l->record[i] != NULL)
             cudaGraphExecDestroy(l->record[i]);
     cudaFree(l->block);
+    cudaFreeHost(l->stage);
     cudaFreeHost(l->numbers);
     cudaFreeHost(l->results);
     cudaFreeHost(l->largest);
@@ -148,8 +157,21 @@ void tw_cuda_learn_free(tw_learn *l)
 
 int tw_cuda_learn_begin(tw_learn *l, const tw_learn_numbers *n)
 {
+    l->played = false;
+    *l->stage = FORWARD;
     *l->numbers = *n; /* read by the copy: the step before is over, its results were waited for */
     return TW_CUDA(cudaMemcpyAsync(&l->loss.board->in, l->numbers, sizeof *n, cudaMemcpyHostToDevice, l->dev->stream));
+}
+
+/* Over all ranks. */
+static int total(const tw_learn *l, double *x, size_t n)
+{
+    return l->c.peers == NULL ? 0 : tw_cuda_peers_sum(l->c.peers, x, n, TW_F64);
+}
+
+static int enter_stage(const tw_learn *l, int stage)
+{
+    return l->c.peers == NULL ? 0 : tw_launch_stage(l->stage, stage, l->dev->stream);
 }
 
 static int twist(tw_learn *l, void *dlogits, const void *logits, const void *teacher)
@@ -157,10 +179,20 @@ static int twist(tw_learn *l, void *dlogits, const void *logits, const void *tea
     const tw_loss_memory *m = &l->loss;
     const tw_dtype t = l->dev->precision;
     const cudaStream_t s = l->dev->stream;
-    if (tw_launch_column_sums(m, logits, t, s) != 0 || tw_launch_diversity(m, teacher != NULL, s) != 0 ||
-        tw_launch_twist(m, dlogits, logits, teacher, t, s) != 0)
+    if (tw_launch_column_sums(m, logits, t, s) != 0 || total(l, m->mean, (size_t)m->V * (size_t)m->K) != 0 ||
+        tw_launch_diversity(m, teacher != NULL, s) != 0 || tw_launch_twist(m, dlogits, logits, teacher, t, s) != 0 ||
+        total(l, m->board->sums, 2) != 0)
         return -1;
     return tw_launch_twist_terms(m, teacher != NULL, s);
+}
+
+static int self_labels(tw_learn *l, void *dlogits, const void *logits, bool taught)
+{
+    const tw_loss_memory *m = &l->loss;
+    const cudaStream_t s = l->dev->stream;
+    if (tw_launch_selflabel(m, dlogits, logits, taught, l->dev->precision, s) != 0 || total(l, m->board->sums, 3) != 0)
+        return -1;
+    return tw_launch_selflabel_terms(m, s);
 }
 
 int tw_cuda_learn_loss(tw_learn *l, void *dlogits, const void *logits, const void *raw, const void *teacher, bool self_label)
@@ -168,23 +200,33 @@ int tw_cuda_learn_loss(tw_learn *l, void *dlogits, const void *logits, const voi
     const tw_loss_memory *m = &l->loss;
     const tw_dtype t = l->dev->precision;
     const cudaStream_t s = l->dev->stream;
-    if (tw_launch_spread(m, logits, false, t, s) != 0 || (raw != NULL && tw_launch_spread(m, raw, true, t, s) != 0))
+    if (enter_stage(l, LOSS) != 0 || tw_launch_spread(m, logits, false, t, s) != 0 || (raw != NULL && tw_launch_spread(m, raw, true, t, s) != 0))
         return -1;
     if (tw_launch_rows(m->row, logits, (int64_t)m->V * m->B, m->K, self_label ? 1 : m->tau, t, s) != 0) /* labels are of the logits themselves */
         return -1;
     if (teacher != NULL && tw_launch_rows(m->taught, teacher, 2 * (int64_t)m->B, m->K, m->tau, t, s) != 0)
         return -1;
-    return self_label ? tw_launch_selflabel(m, dlogits, logits, teacher != NULL, t, s) : twist(l, dlogits, logits, teacher);
+    if ((self_label ? self_labels(l, dlogits, logits, teacher != NULL) : twist(l, dlogits, logits, teacher)) != 0)
+        return -1;
+    return enter_stage(l, BACKWARD);
 }
 
 int tw_cuda_learn_update(tw_learn *l)
 {
     tw_board *board = l->loss.board;
     const cudaStream_t s = l->dev->stream;
-    if (tw_launch_norms(board, l->sums, l->partial, l->tensor, l->c.tensors, l->chunk, l->chunks, l->c.optim == TW_LEARN_LARS, l->c.clip_norm,
+    if (enter_stage(l, UPDATE) != 0 || tw_launch_norms(board, l->sums, l->partial, l->tensor, l->c.tensors, l->chunk, l->chunks, l->c.optim == TW_LEARN_LARS, l->c.clip_norm,
                         l->dev->precision == TW_F16, s) != 0)
         return -1;
     return tw_launch_update(board, l->sums, l->tensor, l->chunk, l->chunks, l->c.optim, s);
+}
+
+static int wait_for_step(const tw_learn *l)
+{
+    static const char *const name[] = {[FORWARD] = "forward pass", [LOSS] = "loss", [BACKWARD] = "backward pass", [UPDATE] = "update"};
+    if (tw_peers_watch(l->dev, l->played ? l->c.patience : 10 * l->c.patience) == 0)
+        return 0;
+    return l->c.peers == NULL ? -1 : tw_fail("the step's %s: %s", name[*(volatile int32_t *)l->stage], tw_error());
 }
 
 int tw_cuda_learn_results(tw_learn *l, tw_learn_results *r, int32_t *largest)
@@ -194,7 +236,7 @@ int tw_cuda_learn_results(tw_learn *l, tw_learn_results *r, int32_t *largest)
     if (tw_launch_largest(&l->loss, s) != 0 ||
         TW_CUDA(cudaMemcpyAsync(l->results, &l->loss.board->out, sizeof *r, cudaMemcpyDeviceToHost, s)) != 0 ||
         TW_CUDA(cudaMemcpyAsync(l->largest, l->loss.largest, rows * sizeof *largest, cudaMemcpyDeviceToHost, s)) != 0 ||
-        TW_CUDA(cudaStreamSynchronize(s)) != 0)
+        wait_for_step(l) != 0)
         return -1;
     *r = *l->results;
     memcpy(largest, l->largest, rows * sizeof *largest);
@@ -221,5 +263,6 @@ int tw_cuda_learn_play(tw_learn *l, int i)
 {
     if (l->record[i] == NULL || l->moved[i] != l->dev->moved)
         return 0;
+    l->played = true;
     return TW_CUDA(cudaGraphLaunch(l->record[i], l->dev->stream)) == 0 ? 1 : -1;
 }

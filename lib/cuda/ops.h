@@ -80,6 +80,12 @@ int tw_cuda_step_momentum(tw_dev *d, float *w, float *v, const float *g, size_t 
 int tw_cuda_step_adamw(tw_dev *d, float *w, float *m, float *v, const float *g, size_t n, const tw_adamw *k);
 int tw_cuda_average(tw_dev *d, float *y, const float *x, size_t n, double keep);
 
+tw_peers *tw_cuda_peers_open(tw_dev *d, tw_comm *c);
+void tw_cuda_peers_close(tw_peers *p);
+int tw_cuda_peers_sum(tw_peers *p, void *x, size_t n, tw_dtype type);
+int tw_cuda_peers_begin(tw_peers *p, float *x, size_t n);
+int tw_cuda_peers_wait(tw_peers *p);
+
 tw_learn *tw_cuda_learn_new(tw_dev *d, const tw_learn_config *c);
 void tw_cuda_learn_free(tw_learn *l);
 int tw_cuda_learn_begin(tw_learn *l, const tw_learn_numbers *n);

@@ -10,7 +10,8 @@ CUDA_SO = $(if $(CUDA),$(BIN)/libtwist-cuda.so)
 EMULATED_OBJ = $(CUDA_C) $(patsubst %,$B/emulated/%.o,$(basename $(wildcard lib/cuda/*.cu tests/emulate/*.cc)))
 EMULATED_FLAGS = -std=c++17 -g -O2 -fPIC -fno-strict-aliasing -ffp-contract=off -Wall -Wextra $(WERROR) -Wno-unknown-pragmas -DTW_EMULATED \
 	-Ilib -Itests/emulate -isystem $(CUDA_PATH)/include -MMD -MP
-EMULATED_SO = $(if $(and $(wildcard $(CUDA_PATH)/include/cudnn.h),$(shell command -v $(CXX))),$B/unit/libtwist-cuda.so)
+EMULATED_SO = $(if $(and $(wildcard $(CUDA_PATH)/include/cudnn.h),$(wildcard $(CUDA_PATH)/include/nccl.h),$(shell command -v $(CXX))),\
+	$B/unit/libtwist-cuda.so $B/unit/libnccl.so.2)
 
 $B/lib/cuda/%.o: lib/cuda/%.c
 	@mkdir -p $(@D)
@@ -48,4 +49,8 @@ $B/emulated/%.o: %.cc
 	$(CXX) $(EMULATED_FLAGS) -c $< -o $@
 $B/unit/libtwist-cuda.so: $(EMULATED_OBJ) $B/libtwist.a
 	@mkdir -p $(@D)
-	$(CXX) -shared $(CFLAGS) -o $@ $(EMULATED_OBJ) -Wl,--no-undefined -Wl,--exclude-libs,ALL $B/libtwist.a -lm -lpthread -ldl
+	$(CXX) -shared $(CFLAGS) -o $@ $(EMULATED_OBJ) -Wl,--no-undefined -Wl,--exclude-libs,ALL $B/libtwist.a -lm -lpthread -ldl \
+	  -Wl,-soname,$(@F) -Wl,--disable-new-dtags,-rpath,'$$ORIGIN'
+# Found beside the emulation, and in its turn finds that by its name.
+$B/unit/libnccl.so.2: $B/emulated/tests/emulate/nccl/nccl.o $B/unit/libtwist-cuda.so
+	$(CXX) -shared $(CFLAGS) -o $@ $< -Wl,-soname,$(@F) -L$(@D) -l:libtwist-cuda.so -lrt

@@ -56,7 +56,7 @@ template <typename T> static __global__ void cross_entropies(tw_loss_memory m, T
     const bool none = v == m.label[m.B + b] || !(m.confidence[b] > (float)m.board->out.threshold);
     const double share = selected > 0 ? 1.0 / ((double)selected * (m.V - 1)) : 0;
     const tw_row_stats r = m.row[blockIdx.x];
-    const float scale = (float)share * m.board->scale;
+    const float scale = (float)(share * m.B / m.global) * m.board->scale; /* the loss is the mean over the ranks */
     double sum = 0;
     for (int k = (int)threadIdx.x; k < m.K; k += TW_BLOCK) {
         const float e = tw_widen(f[at + k]) - r.most;
@@ -74,8 +74,20 @@ static __global__ void add_rows(tw_loss_memory m)
     for (int i = (int)threadIdx.x; i < m.V * m.B; i += TW_BLOCK)
         loss += m.spread[i];
     loss = tw_block_sum(loss);
-    if (threadIdx.x == 0)
-        m.board->out.loss = loss;
+    if (threadIdx.x != 0)
+        return;
+    m.board->sums[0] = loss;
+    m.board->sums[1] = m.board->out.threshold;
+    m.board->sums[2] = (double)m.board->out.selected;
+}
+
+/* Each rank has labelled its own batch: means over the ranks. */
+static __global__ void finish_terms(tw_loss_memory m)
+{
+    const double ranks = m.global / m.B;
+    m.board->out.loss = m.board->sums[0] / ranks;
+    m.board->out.threshold = m.board->sums[1] / ranks;
+    m.board->out.selected = (int64_t)m.board->sums[2];
 }
 
 /* Launchers. */
@@ -87,4 +99,10 @@ int tw_launch_selflabel(const tw_loss_memory *m, void *d, const void *f, bool ta
     TW_BY_TYPE(t, TW_LAUNCH_BLOCK((cross_entropies<T>), (unsigned)(m->V * m->B), TW_BLOCK, stream, *m, (T *)d, (const T *)f));
     TW_LAUNCH_BLOCK(add_rows, 1, TW_BLOCK, stream, *m);
     return TW_LAUNCHED("self-labeling");
+}
+
+int tw_launch_selflabel_terms(const tw_loss_memory *m, cudaStream_t stream)
+{
+    TW_LAUNCH(finish_terms, 1, 1, stream, *m);
+    return TW_LAUNCHED("terms of self-labeling");
 }

@@ -6,6 +6,7 @@
 #ifndef TW_NN_BACKEND_H
 #define TW_NN_BACKEND_H
 
+#include "comm/comm.h"
 #include "core/tensor.h"
 
 #include <stdbool.h>
@@ -13,6 +14,7 @@
 typedef struct tw_dev tw_dev;
 typedef struct tw_conv tw_conv;     /* a convolution of one shape */
 typedef struct tw_linear tw_linear; /* y = x W^T + b for one number of rows */
+typedef struct tw_peers tw_peers;   /* the devices of several ranks, which add up */
 
 /* [N,H,W,C] -> [N,OH,OW,K]: square kernel, the same stride and padding both ways, no bias. */
 typedef struct {
@@ -110,6 +112,8 @@ typedef struct {
 typedef struct {
     int V, B, K;
     int64_t ranks;
+    tw_peers *peers;           /* what the loss is summed by; NULL: one rank */
+    double patience;           /* seconds that a recorded step may take with peers, ten times as many one that is not recorded yet */
     double lam1, lam2, tau;    /* twist-method.md 2 */
     double clip_norm;
     tw_learn_optim optim;
@@ -241,6 +245,16 @@ typedef struct tw_backend {
     int (*step_adamw)(tw_dev *d, float *w, float *m, float *v, const float *g, size_t n, const tw_adamw *k);
     int (*average)(tw_dev *d, float *y, const float *x, size_t n, double keep); /* y = keep y + (1 - keep) x, of a teacher */
 
+    /* Sums in place between the ranks of c, each with a device of its own, over device memory. All ranks open, sum and close the same in
+     * the same order. sum: in the order of the device's other work; TW_F32 or TW_F64. begin: beside the work that follows, x being left
+     * alone, until that which follows wait. None of these waits for other ranks but open, and all can be recorded (learn_record). NULL:
+     * where device memory is host memory c itself sums, elsewhere there is one rank only. */
+    tw_peers *(*peers_open)(tw_dev *d, tw_comm *c);
+    void (*peers_close)(tw_peers *p); /* NULL is allowed */
+    int (*peers_sum)(tw_peers *p, void *x, size_t n, tw_dtype type);
+    int (*peers_begin)(tw_peers *p, float *x, size_t n);
+    int (*peers_wait)(tw_peers *p);
+
     /* Losses, clipping, optimizer and teacher on the device, in the order begin, loss, (backward passes), update, results; none of them but
      * results waits. NULL: lib/train does it in host memory. With learn_record everything from loss (or from the forward pass)
      * to update is kept as one piece of work, which learn_play does again without a call in between: learn_record(l, i, true)
@@ -252,7 +266,8 @@ typedef struct tw_backend {
     /* Logits (after the last norm, before it: raw or NULL) and the teacher's (of views 0 and 1; NULL: none) -> dlogits */
     int (*learn_loss)(tw_learn *l, void *dlogits, const void *logits, const void *raw, const void *teacher, bool self_label);
     int (*learn_update)(tw_learn *l);
-    /* largest [2*B]: of each row of views 0 and 1 the first of the largest logits */
+    /* largest [2*B]: of each row of views 0 and 1 the first of the largest logits. With peers it fails where one of them is gone, or has
+     * not come to a sum within the config's patience; then the device does nothing more, and the process is to end. */
     int (*learn_results)(tw_learn *l, tw_learn_results *r, int32_t *largest);
     int (*learn_record)(tw_learn *l, int i, bool begin);
     int (*learn_play)(tw_learn *l, int i);

@@ -2,7 +2,7 @@
 
 #include "nn/model.h"
 
-enum { WORTH = 1 << 18 }; /* floats: a megabyte */
+enum { WORTH = 1 << 18, WORTH_OF_DEVICES = 1 << 21 }; /* floats: a megabyte; where megabytes take as long as what a sum begins with */
 
 void tw_exchange_start(tw_exchange *x, tw_net *net)
 {
@@ -12,8 +12,13 @@ void tw_exchange_start(tw_exchange *x, tw_net *net)
 static int begin(tw_exchange *x, size_t first)
 {
     const size_t n = x->from - first;
+    const tw_net *net = x->net;
     x->from = first;
-    return n == 0 ? 0 : x->net->comm->sum_begin(x->net->comm, x->net->grads + first, n);
+    if (n == 0)
+        return 0;
+    if (net->gradient_peers != NULL)
+        return TW_BACKEND(net->be, net->be->peers_begin(net->gradient_peers, net->grads + first, n));
+    return net->comm->sum_begin(net->comm, net->grads + first, n);
 }
 
 int tw_exchange_down_to(tw_exchange *x, int param)
@@ -24,11 +29,15 @@ int tw_exchange_down_to(tw_exchange *x, int param)
     if (net->comm->ranks == 1 || param >= net->n_params)
         return 0;
     const size_t first = (size_t)(net->param[param].grad - net->grads);
-    return first + WORTH > x->from ? 0 : begin(x, first);
+    return first + (net->gradient_peers != NULL ? WORTH_OF_DEVICES : WORTH) > x->from ? 0 : begin(x, first);
 }
 
 int tw_exchange_finish(tw_exchange *x)
 {
-    tw_comm *comm = x->net->comm;
-    return comm->ranks == 1 ? 0 : begin(x, 0) == 0 ? comm->sum_wait(comm) : -1;
+    const tw_net *net = x->net;
+    if (net->comm->ranks == 1)
+        return 0;
+    if (begin(x, 0) != 0)
+        return -1;
+    return net->gradient_peers != NULL ? TW_BACKEND(net->be, net->be->peers_wait(net->gradient_peers)) : net->comm->sum_wait(net->comm);
 }

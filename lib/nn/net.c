@@ -28,6 +28,43 @@ static int build_backbone(tw_net *net, const tw_net_config *c)
     return resnet != NULL ? tw_build_resnet(net, resnet, c->small_stem) : unknown_backbone(c->backbone);
 }
 
+static tw_peers *meet(const tw_net *net, tw_comm *comm)
+{
+    tw_peers *p = net->be->peers_open(net->dev, comm);
+    if (p == NULL)
+        tw_backend_failed(net->be);
+    return p;
+}
+
+/* Where device memory is not host memory the devices of several ranks sum by themselves. */
+static int open_peers(tw_net *net)
+{
+    const tw_net *beside = net->config.beside;
+    if (net->be->unified || net->comm->ranks == 1)
+        return 0;
+    if (net->be->peers_open == NULL)
+        return tw_fail("device %s: trains as one rank, not as one of %d", net->be->name, net->comm->ranks);
+    if (beside != NULL) {
+        net->peers = beside->peers;
+        net->bunch_peers = beside->bunch_peers;
+        return 0;
+    }
+    if ((net->peers = meet(net, net->comm)) == NULL || (net->gradient_peers = meet(net, net->comm)) == NULL)
+        return -1;
+    net->bunch_peers = net->bunch == net->comm ? net->peers : net->bunch->ranks > 1 ? meet(net, net->bunch) : NULL;
+    return net->bunch_peers != NULL || net->bunch->ranks == 1 ? 0 : -1;
+}
+
+static void close_peers(tw_net *net)
+{
+    if (net->peers == NULL || net->config.beside != NULL)
+        return;
+    if (net->bunch_peers != net->peers)
+        net->be->peers_close(net->bunch_peers);
+    net->be->peers_close(net->gradient_peers);
+    net->be->peers_close(net->peers);
+}
+
 static int open_device(tw_net *net, const char *device, const tw_net_config *c)
 {
     if (c->threads < 1)
@@ -38,17 +75,13 @@ static int open_device(tw_net *net, const char *device, const tw_net_config *c)
     net->dev = c->beside != NULL ? c->beside->dev : net->be->open(c->precision, c->threads);
     if (net->dev == NULL)
         return tw_backend_failed(net->be);
-    if (!net->be->unified && net->comm->ranks > 1)
-        return tw_fail("device %s: trains as one rank, not as one of %d", net->be->name, net->comm->ranks);
-    return 0;
+    net->be->enter(net->dev);
+    return open_peers(net);
 }
 
 static int build(tw_net *net, const char *device, const tw_net_config *c)
 {
-    if (open_device(net, device, c) != 0)
-        return -1;
-    net->be->enter(net->dev);
-    if (build_backbone(net, c) != 0 || (c->head && tw_build_head(net, c) != 0))
+    if (open_device(net, device, c) != 0 || build_backbone(net, c) != 0 || (c->head && tw_build_head(net, c) != 0))
         return -1;
     if (!c->head && c->classes > 0 && tw_build_classifier(net, c->classes) != 0)
         return -1;
@@ -78,6 +111,7 @@ void tw_net_free(tw_net *net)
     tw_params_free(net);
     tw_graph_fini(&net->backbone);
     tw_graph_fini(&net->head);
+    close_peers(net);
     if (net->dev != NULL && net->config.beside == NULL)
         net->be->close(net->dev);
     free(net);
@@ -106,6 +140,11 @@ int tw_net_classes(const tw_net *net)
 tw_comm *tw_net_comm(const tw_net *net)
 {
     return net->comm;
+}
+
+tw_peers *tw_net_peers(const tw_net *net)
+{
+    return net->peers;
 }
 
 void tw_net_changed(tw_net *net)

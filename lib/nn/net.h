@@ -71,6 +71,7 @@ int tw_net_download(tw_net *net);
 int tw_net_upload(tw_net *net);
 int tw_net_zero_grad(tw_net *net); /* 0, or -1 and tw_error() */
 tw_comm *tw_net_comm(const tw_net *net); /* borrowed */
+tw_peers *tw_net_peers(const tw_net *net); /* what its device sums by; NULL: that of tw_net_comm does, or there is one rank; borrowed */
 /* What it runs on; borrowed. For the optimizers, whose steps are the backend's. */
 const tw_backend *tw_net_backend(const tw_net *net);
 tw_dev *tw_net_device(const tw_net *net);

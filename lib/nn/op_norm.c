@@ -40,8 +40,14 @@ static tw_norm describe(const tw_node *n)
 
 static int total(const tw_node *n, const tw_norm *norm)
 {
+    const tw_backend *be = n->ctx->be;
     tw_comm *comm = among(n);
-    return comm->ranks == 1 ? 0 : comm->sum_f64(comm, norm->sums, 2 * (size_t)norm->C);
+    tw_peers *peers = n->layer->affine ? n->ctx->net->peers : n->ctx->net->bunch_peers;
+    if (comm->ranks == 1)
+        return 0;
+    if (peers != NULL)
+        return TW_BACKEND(be, be->peers_sum(peers, norm->sums, 2 * (size_t)norm->C, TW_F64));
+    return comm->sum_f64(comm, norm->sums, 2 * (size_t)norm->C);
 }
 
 static int statistics(tw_node *n, const tw_norm *norm)

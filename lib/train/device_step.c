@@ -30,7 +30,7 @@ struct tw_device_step {
 
 bool tw_device_step_suits(tw_net *net, const tw_step_options *o)
 {
-    return tw_net_backend(net)->learn_new != NULL && !o->supervised && tw_net_comm(net)->ranks == 1;
+    return tw_net_backend(net)->learn_new != NULL && !o->supervised;
 }
 
 /* The tensors with their teachers. NULL and tw_error(). */
@@ -49,7 +49,8 @@ static tw_learn_tensor *table(const tw_device_step *d, int *n)
 static int open_learn(tw_device_step *d, int V, int B, const tw_step_options *o)
 {
     static const tw_learn_optim optim[] = {[TW_LARS] = TW_LEARN_LARS, [TW_SGD] = TW_LEARN_SGD, [TW_ADAMW] = TW_LEARN_ADAMW};
-    tw_learn_config c = {.V = V, .B = B, .K = tw_net_classes(d->net), .ranks = 1, .lam1 = o->loss.lam1, .lam2 = o->loss.lam2,
+    tw_learn_config c = {.V = V, .B = B, .K = tw_net_classes(d->net), .ranks = tw_net_comm(d->net)->ranks,
+                         .peers = tw_net_peers(d->net), .patience = o->patience, .lam1 = o->loss.lam1, .lam2 = o->loss.lam2,
                          .tau = o->loss.tau, .clip_norm = o->clip_norm, .optim = optim[tw_optim_kind_of(d->optim)]};
     tw_learn_tensor *t = table(d, &c.tensors);
     if (t == NULL)

@@ -11,6 +11,7 @@
 typedef struct {
     tw_loss_weights loss;
     double clip_norm; /* 0: off */
+    double patience;  /* seconds that a step may wait for the devices of other ranks: see tw_learn_config */
     bool supervised;  /* cross-entropy with labels instead: one view is enough */
 } tw_step_options;
 

@@ -54,6 +54,8 @@ template <typename T> T atomicAdd(T *p, T v)
 
 /* Puts the work on the stream. */
 void emu_enqueue(cudaStream_t stream, std::function<void()> work);
+/* The same for work that may have to wait for somebody else: it is called again until it returns true. */
+void emu_enqueue_until(cudaStream_t stream, std::function<bool()> work);
 /* Runs a kernel's threads. together: the threads of a block synchronise. */
 void emu_run(dim3 grid, dim3 block, bool together, const std::function<void()> &thread);
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <vector>
 
 /* ---- memory */
@@ -17,7 +18,7 @@ static std::map<size_t, size_t> taken; /* offset -> bytes */
 static std::map<void *, size_t> pinned;
 static int open_depth;
 
-static bool guarded = true;
+static bool guarded = getenv("EMULATE_UNGUARDED") == nullptr;
 
 static void guard(bool open)
 {
@@ -45,7 +46,7 @@ static bool on_device(const void *p)
 
 /* ---- streams */
 
-typedef std::function<void()> work;
+typedef std::function<bool()> work; /* whether it is done; called again until it is */
 
 struct CUgraph_st {
     std::vector<work> node;
@@ -95,18 +96,27 @@ static bool capturing()
     return false;
 }
 
-static void drain(CUstream_st *s, size_t upto)
+/* Does what can be done now; whether that was all up to there. */
+static bool advance(CUstream_st *s, size_t upto)
 {
     opened o;
     while (s->done < upto && !s->queue.empty()) {
-        work w = std::move(s->queue.front());
+        if (!s->queue.front()())
+            return false;
         s->queue.pop_front();
         s->done++;
-        w();
     }
+    return true;
 }
 
-void emu_enqueue(cudaStream_t s, work w)
+static void drain(CUstream_st *s, size_t upto)
+{
+    static const struct timespec nap = {0, 50000};
+    while (!advance(s, upto))
+        nanosleep(&nap, nullptr);
+}
+
+void emu_enqueue_until(cudaStream_t s, work w)
 {
     launches++;
     if (s == nullptr) {
@@ -122,9 +132,17 @@ void emu_enqueue(cudaStream_t s, work w)
     s->issued++;
 }
 
+void emu_enqueue(cudaStream_t s, std::function<void()> w)
+{
+    emu_enqueue_until(s, [=] {
+        w();
+        return true;
+    });
+}
+
 extern "C" {
 
-void emu_unguard() /* for tests of much memory, of which each change of rights takes its time */
+void emu_unguard() /* as EMULATE_UNGUARDED does: for tests of much memory, of which each change of rights takes its time */
 {
     guard(true);
     guarded = false;
@@ -135,20 +153,31 @@ unsigned long emu_launches() /* for tests: work put on streams so far, a graph c
     return launches;
 }
 
+static int device; /* the calling thread's is everybody's */
+
 cudaError_t cudaGetDeviceCount(int *n)
 {
-    *n = getenv("EMULATE_NO_DEVICE") == nullptr ? 1 : 0;
+    const char *text = getenv("EMULATE_DEVICES"); /* default: one */
+    *n = text == nullptr ? 1 : atoi(text);
     return *n > 0 ? cudaSuccess : fail(cudaErrorNoDevice);
 }
 
-cudaError_t cudaSetDevice(int)
+cudaError_t cudaSetDevice(int d)
 {
+    device = d;
     return cudaSuccess;
 }
 
-cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int)
+cudaError_t cudaGetDevice(int *d)
+{
+    *d = device;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int d)
 {
     memset(p, 0, sizeof *p);
+    p->uuid.bytes[0] = (char)(d + 1);
     strcpy(p->name, "emulated");
     p->major = 9;
     p->multiProcessorCount = 132;
@@ -263,6 +292,13 @@ cudaError_t cudaStreamSynchronize(cudaStream_t s)
     return cudaSuccess;
 }
 
+cudaError_t cudaStreamQuery(cudaStream_t s)
+{
+    if (s->capture != nullptr)
+        return fail(cudaErrorStreamCaptureUnsupported);
+    return advance(s, s->issued) ? cudaSuccess : cudaErrorNotReady;
+}
+
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind kind, cudaStream_t s)
 {
     const bool to_device = kind != cudaMemcpyDeviceToHost, from_device = kind != cudaMemcpyHostToDevice;
@@ -370,7 +406,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned)
     if (e->capture == nullptr) {
         if (s->capture != nullptr)
             return fail(cudaErrorStreamCaptureIsolation);
-        emu_enqueue(s, [=] { drain(other, at); });
+        emu_enqueue_until(s, [=] { return advance(other, at); });
         return cudaSuccess;
     }
     if (s->capture != nullptr && s->capture != e->capture)
@@ -428,11 +464,10 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t x)
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t x, cudaStream_t s)
 {
-    const std::vector<work> node = x->node;
-    emu_enqueue(s, [=] {
-        for (const work &w : node)
-            w();
-    });
+    launches++;
+    for (const work &w : x->node)
+        s->queue.push_back(w);
+    s->issued += x->node.size();
     return cudaSuccess;
 }
 }

@@ -1,9 +1,8 @@
 /* Goal: 2 and 4 ranks take the steps of one rank with the batches of all: the weights after three steps are off by less than 0.1 % of
  * the update, with two views and with crops, LARS and AdamW, in bunches, with a teacher, with dropout and stochastic depth; every rank
- * ends with the same bits. */
-#include "test.h"
+ * ends with the same bits. So do ranks with a GPU each, whose sums go through NCCL: on the emulation beside this program. */
+#include "cuda_test.h"
 
-#include "core/mem.h"
 #include "formula.h"
 #include "stream/crc32c.h"
 #include "train/step.h"
@@ -21,15 +20,16 @@ typedef struct {
     double lr, weight_decay, clip, drop;
     int bunch; /* samples */
     bool taught, self_label;
+    bool devices; /* ranks with a GPU do it too */
 } three;
 
 static const three cases[] = {
-    {"lars-two", "resnet18", TW_LARS, 1, {{2, 32, 32}}, 0.2, 1.5e-6, 0, 0, BATCH, true, false},
-    {"lars-crops", "resnet18", TW_LARS, 2, {{2, 32, 32}, {3, 24, 24}}, 0.2, 1.5e-6, 0, 0, 4, false, false},
-    {"admw-two", "resnet18", TW_ADAMW, 1, {{2, 32, 32}}, 1e-5, 0.05, 3, 0, 4, false, false},
-    {"admw-crops", "resnet18", TW_ADAMW, 2, {{2, 32, 32}, {3, 24, 24}}, 1e-5, 0.05, 3, 0, BATCH, false, false},
-    {"vit-crops", "vit_t", TW_SGD, 2, {{2, 32, 32}, {2, 16, 16}}, 1e-3, 1e-3, 0.5, 0.1, 2, false, false},
-    {"selflabel", "vit_t", TW_SGD, 1, {{3, 32, 32}}, 1e-3, 1e-3, 0, 0, 4, true, true}, /* threshold 0: all are chosen */
+    {"lars-two", "resnet18", TW_LARS, 1, {{2, 32, 32}}, 0.2, 1.5e-6, 0, 0, BATCH, true, false, false},
+    {"lars-crops", "resnet18", TW_LARS, 2, {{2, 32, 32}, {3, 24, 24}}, 0.2, 1.5e-6, 0, 0, 4, false, false, true},
+    {"admw-two", "resnet18", TW_ADAMW, 1, {{2, 32, 32}}, 1e-5, 0.05, 3, 0, 4, false, false, false},
+    {"admw-crops", "resnet18", TW_ADAMW, 2, {{2, 32, 32}, {3, 24, 24}}, 1e-5, 0.05, 3, 0, BATCH, false, false, false},
+    {"vit-crops", "vit_t", TW_SGD, 2, {{2, 32, 32}, {2, 16, 16}}, 1e-3, 1e-3, 0.5, 0.1, 2, false, false, false},
+    {"selflabel", "vit_t", TW_SGD, 1, {{3, 32, 32}}, 1e-3, 1e-3, 0, 0, 4, true, true, true}, /* threshold 0: all are chosen */
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
@@ -68,7 +68,7 @@ static void fill(tw_net *net)
         for (size_t k = 0; p->dtype == TW_F32 && k < p->n; k++)
             ((float *)p->value)[k] = (float)(low + (high - low) * formula_uniform(k, (uint64_t)i));
     }
-    tw_net_changed(net);
+    CHECK(tw_net_upload(net) == 0);
 }
 
 /* Every third weight, one after the other. Without biases: most are taken away again by the norm that follows, so that their gradient
@@ -76,6 +76,7 @@ static void fill(tw_net *net)
 static size_t sample(float *to, tw_net *net)
 {
     size_t n = 0;
+    CHECK(tw_net_download(net) == 0);
     for (int i = 0; i < tw_net_params(net); i++) {
         const tw_param *p = tw_net_param(net, i);
         for (size_t k = 0; p->trained && !is_bias(p) && k < p->n; k += 3, n++)
@@ -97,7 +98,7 @@ static bool agreed(tw_comm *comm, const float *x, size_t n)
 }
 
 /* What three steps change; *n numbers, to be freed. As in a run's warm-up, the first step's rate is 0. */
-static float *take_steps(size_t *n, const three *c, tw_comm *comm)
+static float *take_steps(size_t *n, const char *device, const three *c, tw_comm *comm)
 {
     const int B = BATCH / comm->ranks;
     uint8_t *pictures[2] = {NULL, NULL};
@@ -105,9 +106,9 @@ static float *take_steps(size_t *n, const three *c, tw_comm *comm)
                                   .precision = TW_F32, .threads = 1, .seed = 3, .comm = comm, .blank = true,
                                   .bunch = comm->neighbours(comm, c->bunch > B ? c->bunch / B : 1),
                                   .bunch_samples = c->bunch < B ? c->bunch : 0};
-    tw_net *net = tw_net_new("cpu", &config);
+    tw_net *net = tw_net_new(device, &config);
     tw_optim *optim = net != NULL ? tw_optim_new(net, c->optim, 1) : NULL;
-    const tw_step_options so = {.loss = {0, 1, 1}, .clip_norm = c->clip};
+    const tw_step_options so = {.loss = {0, 1, 1}, .clip_norm = c->clip, .patience = 60};
     if (optim != NULL)
         fill(net);
     tw_net *teacher = optim != NULL && c->taught ? tw_teacher_net(&config, net) : NULL;
@@ -140,17 +141,24 @@ static float *take_steps(size_t *n, const three *c, tw_comm *comm)
     return after;
 }
 
+static bool on(const char *device, const three *c)
+{
+    return strcmp(device, "cpu") == 0 || c->devices;
+}
+
 /* One rank of a run; the first one's changes go to PREFIX.CASE. */
-static int as_rank(const char *prefix)
+static int as_rank(const char *prefix, const char *device)
 {
     tw_comm *comm = tw_comm_open();
     CHECK(comm != NULL);
     if (comm == NULL)
         return 1;
     for (int k = 0; k < CASES; k++) {
+        if (!on(device, &cases[k]))
+            continue;
         char path[300];
         size_t n = 0;
-        float *x = take_steps(&n, &cases[k], comm);
+        float *x = take_steps(&n, device, &cases[k], comm);
         snprintf(path, sizeof path, "%s.%s", prefix, cases[k].name);
         FILE *f = comm->rank == 0 ? fopen(path, "w") : NULL;
         CHECK(comm->rank > 0 || (f != NULL && fwrite(x, sizeof *x, n, f) == n && fclose(f) == 0));
@@ -181,28 +189,52 @@ static double off(const char *prefix, const char *name, const float *want, size_
     return sqrt(distance / size);
 }
 
-int main(int argc, char **argv)
+/* Whether runs of so many ranks do what one rank on the CPU does. */
+static void compare(float *const *want, const size_t *n, const char *device, int ranks, const char *program)
 {
     char prefix[64], command[4600];
+    snprintf(prefix, sizeof prefix, "/tmp/twist-ranks-%d", (int)getpid());
+    snprintf(command, sizeof command, "EMULATE_DEVICES=%d ASAN_OPTIONS=detect_leaks=0 mpirun --oversubscribe --allow-run-as-root "
+             "--bind-to none -n %d %s %s %s 2>&1", ranks, ranks, program, prefix, device);
+    CHECK(system(command) == 0);
+    for (int k = 0; k < CASES; k++) {
+        if (!on(device, &cases[k]))
+            continue;
+        const double d = off(prefix, cases[k].name, want[k], n[k]);
+        printf("%s: %d ranks, %s, are off by %.2g of the update\n", cases[k].name, ranks, device, d);
+        CHECK(d < 1e-3);
+    }
+}
+
+/* Device memory is then host memory to everybody: guarding so much of it takes minutes. Whether there is one. */
+static bool unguard(void)
+{
+    if (tw_backend_open("cuda") == NULL)
+        return false;
+    void (*open_up)(void) = (void (*)(void))emulated("emu_unguard");
+    if (open_up != NULL)
+        open_up();
+    return open_up != NULL;
+}
+
+int main(int argc, char **argv)
+{
     float *want[CASES];
     size_t n[CASES];
-    if (argc > 1)
-        return as_rank(argv[1]);
+    test_open(1, argv);
+    const bool emulation = unguard();
+    if (argc > 2)
+        return as_rank(argv[1], argv[2]);
     if (system("command -v mpirun > /dev/null") != 0)
         test_skip("no mpirun");
-    snprintf(prefix, sizeof prefix, "/tmp/twist-ranks-%d", (int)getpid());
     for (int k = 0; k < CASES; k++)
-        want[k] = take_steps(&n[k], &cases[k], tw_comm_single());
-    for (int ranks = 2; ranks <= 4; ranks += 2) {
-        snprintf(command, sizeof command, "ASAN_OPTIONS=detect_leaks=0 mpirun --oversubscribe --allow-run-as-root --bind-to none -n %d %s %s 2>&1", ranks, argv[0],
-                 prefix);
-        CHECK(system(command) == 0);
-        for (int k = 0; k < CASES; k++) {
-            const double d = off(prefix, cases[k].name, want[k], n[k]);
-            printf("%s: %d ranks are off by %.2g of the update\n", cases[k].name, ranks, d);
-            CHECK(d < 1e-3);
-        }
-    }
+        want[k] = take_steps(&n[k], "cpu", &cases[k], tw_comm_single());
+    compare(want, n, "cpu", 2, argv[0]);
+    compare(want, n, "cpu", 4, argv[0]);
+    if (emulation)
+        compare(want, n, "cuda", 4, argv[0]); /* lars-crops: in two groups of two */
+    else
+        printf("skipped: ranks with a GPU each: no emulation of them\n");
     for (int k = 0; k < CASES; k++)
         free(want[k]);
     return test_done();

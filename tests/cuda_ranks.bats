@@ -1,0 +1,80 @@
+# Goal: ranks with a GPU each train as one (on the emulation, two of them on this host): the steps of one rank with the batch of both, a
+# resumed run to the same bytes; a rank killed, or one that does not come to a sum, ends the run within seconds and it is told where; too
+# few devices and a missing NCCL are said, and one rank does without it.
+
+setup_file() {
+    cd "$BATS_FILE_TMPDIR"
+    mkdir photos
+    for i in 0 1 2 3 4 5 6 7; do
+        { printf 'P6 40 40 255\n'; head -c 4800 /dev/urandom; } > photos/$i.ppm
+    done
+}
+
+setup() {
+    command -v mpirun > /dev/null || skip "no mpirun"
+    unit=$BATS_TEST_DIRNAME/../${B:-build}/unit
+    [ -f "$unit/libtwist-cuda.so" ] || skip "no emulation of CUDA: g++ and CUDA's headers make it"
+    BIN=$(cd "${BIN:-$BATS_TEST_DIRNAME/../bin}" && pwd)
+    cd "$BATS_TEST_TMPDIR"
+    mkdir bin lib
+    cp "$BIN"/twist-train bin
+    cp "$BIN"/libtwist-mpi.so "$unit"/libtwist-cuda.so "$unit"/libnccl.so.2 lib # found in ../lib
+    PATH=$PWD/bin:$BIN:$PATH
+    PHOTOS=$BATS_FILE_TMPDIR/photos
+    export EMULATE_DEVICES=2 EMULATE_UNGUARDED=1 XDG_CACHE_HOME=$PWD/cache LD_LIBRARY_PATH=
+    export ASAN_OPTIONS=detect_leaks=0 # Open MPI leaves memory behind
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+}
+
+# ranks N DIR [OPTION...]: 2 steps an epoch with 4 samples in all, labels from the second epoch on.
+ranks() {
+    local n=$1 dir=$2 views
+    shift 2
+    views="pipe:twist-decode -q -j1 --shuffle --epochs=3 --start-epoch=%e --skip=%s --shard=%r/%n/$((4 / n)) $PHOTOS | twist-augment -q -j1 --aug=barlow --size=32"
+    timeout --foreground -k 5 180 mpirun --bind-to none -n "$n" twist-train --device=cuda -i "$views" -o "$dir" --backbone=resnet18 --hid-dim=16 --dim=8 --epochs=3 \
+        --mme-epochs=1 --use-momentum-encoder=1 --optim=sgd --lr=0.05 --lr-sl=0.05 --warmup-epochs=0 --precision=fp32 --bunch-size=4 --threads=1 --batch-size=$((4 / n)) "$@"
+}
+
+losses() { grep '"step":' "$1/log.jsonl" | sed 's/.*"loss":\([-0-9.e]*\),.*/\1/'; }
+
+@test "two ranks take the steps of one; resumed, they end with the same bytes" {
+    ranks 1 one -q --max-steps=2
+    ranks 2 two -q --max-steps=4
+    losses one > one.losses && losses two > two.losses
+    [ "$(wc -l < two.losses)" -eq 4 ]
+    paste one.losses two.losses | head -n 2 | awk '{d = $1 - $2; if (d < 0) d = -d; if (d > 1e-3) {print; bad = 1}} END {exit bad || NR != 2}'
+    ranks 2 again -q --max-steps=3
+    ranks 2 again -q --max-steps=4 --resume
+    twist-ckpt --diff again/checkpoint.safetensors two/checkpoint.safetensors
+}
+
+@test "a rank killed in the middle of its sums: all end, it is named" {
+    EMULATE_NCCL_DIE=1:130 run ranks 2 run -q --save-every=1
+    echo "$output"
+    [ "$status" -ne 0 ]
+    [[ "$output" == *"rank 1"* ]]
+    [ $(($(date +%s) - $(stat -c %Y run/log.jsonl))) -le 15 ]
+    twist-ckpt run/checkpoint.safetensors > /dev/null
+}
+
+@test "a rank that does not come to a sum: the others have patience with it, then say where they are" {
+    EMULATE_NCCL_HANG=1:130 run ranks 2 run -q --save-every=1 --patience=2
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"twist-train: rank 0: cuda: the step's "*": not done after 2 s: the device of another rank does not answer"* ]]
+    [ $(($(date +%s) - $(stat -c %Y run/log.jsonl))) -le 15 ]
+    twist-ckpt run/checkpoint.safetensors > /dev/null
+}
+
+@test "one device for two ranks, no NCCL: refused, and why; one rank needs none" {
+    EMULATE_DEVICES=1 run ranks 2 run -q
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"ranks 0 and 1 have the same device: every rank wants one of its own (1 are seen here)"* ]]
+    echo nothing > lib/libnccl.so.2
+    run ranks 2 run -q
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"cuda: several ranks with a GPU each want NCCL: "*"libnccl.so.2"* ]]
+    ranks 1 run -q --max-steps=1
+}
