@@ -59,12 +59,20 @@ struct slot {
     tw_plan *plan;
 };
 
+/* A batch that is being computed. */
+struct started {
+    tw_plan *plan;
+    const tw_view_batch *batch;
+};
+
 struct run {
     struct opts o;
     const char *device;   /* "cpu" or "cuda" */
     tw_net *net;
     int K, D; /* pixels: D of the first view */
     struct slot slot[PLANS];
+    struct started started[2]; /* in order */
+    int n_started;
     tw_writer *writer;
     tw_classifier head;   /* C 0: none */
     float *head_logits;   /* [batch_size,C] */
@@ -73,6 +81,8 @@ struct run {
     tw_kept kept;
     int64_t batches, done;
 };
+
+static int write_oldest(struct run *r);
 
 /* The plan for that many views of that size: of the batch size, or of its halves so that a short batch costs at most twice its
  * share. The least recently used one makes room. */
@@ -92,6 +102,9 @@ static tw_plan *plan_for(struct run *r, int H, int W, int n)
             s = c;
     }
     const tw_view_group group = {1, H, W};
+    while (r->n_started > 0)
+        if (write_oldest(r) != 0)
+            return NULL;
     tw_plan_free(s->plan);
     *s = (struct slot){H, W, B, r->batches, tw_plan_new(r->net, &group, 1, B, TW_PLAN_EVAL)};
     if (s->plan != NULL)
@@ -179,14 +192,14 @@ static int put_pixels(struct run *r, const tw_view_batch *b)
     return 0;
 }
 
-static int compute(struct run *r, const tw_view_batch *b)
+/* Waits for the results of the batch that was started first and writes them. */
+static int write_oldest(struct run *r)
 {
-    r->batches++;
-    if (r->o.pixels)
-        return put_pixels(r, b);
-    tw_plan *plan = plan_for(r, b->H, b->W, b->n);
-    const uint8_t *pictures[] = {b->pixels};
-    if (plan == NULL || tw_plan_forward(plan, pictures, b->n, 0) != 0)
+    tw_plan *plan = r->started[0].plan;
+    const tw_view_batch *b = r->started[0].batch;
+    r->started[0] = r->started[1];
+    r->n_started--;
+    if (tw_plan_finish(plan) != 0)
         return -1;
     const float *features = tw_plan_features(plan), *logits = tw_plan_logits(plan);
     if (r->head.C > 0) {
@@ -199,6 +212,22 @@ static int compute(struct run *r, const tw_view_batch *b)
         features += r->D;
         logits = logits != NULL ? logits + r->K : NULL;
     }
+    return 0;
+}
+
+/* Where the device computes beside the host, a batch's results are written once the next one is under way. */
+static int compute(struct run *r, const tw_view_batch *b)
+{
+    r->batches++;
+    if (r->o.pixels)
+        return put_pixels(r, b);
+    tw_plan *plan = plan_for(r, b->H, b->W, b->n);
+    if (plan == NULL || tw_plan_start(plan, b->pixels, b->n) != 0)
+        return -1;
+    r->started[r->n_started++] = (struct started){plan, b};
+    while (r->n_started >= tw_plan_ahead(plan))
+        if (write_oldest(r) != 0)
+            return -1;
     return 0;
 }
 
@@ -311,6 +340,9 @@ static int pump(struct run *r, tw_views *views)
             return -1;
         show_progress(r, tw_reader_header(tw_views_reader(views)), start);
     }
+    while (r->n_started > 0)
+        if (write_oldest(r) != 0)
+            return -1;
     tw_progress_end();
     tw_note(1, "%lld views in %.1f s, %.1f s of it waiting for input", (long long)r->done, tw_now() - start,
             tw_reader_waited(tw_views_reader(views)));

@@ -14,6 +14,18 @@ setup() {
     export LD_LIBRARY_PATH=
 }
 
+# Both streams have the same samples, with features that differ by no more than 1e-4 of the largest number.
+near() {
+    local f
+    for f in "$1" "$2"; do
+        "$BIN"/twist-cat -q --npy features="$f.npy" "$f"
+        od -An -v -tf4 -w4 -j128 "$f.npy" > "$f.numbers"
+        "$BIN"/twist-cat --json "$f" | tail -n +2 | cut -d , -f 1-4 > "$f.keys"
+    done
+    cmp "$1.keys" "$2.keys" && [ -s "$1.numbers" ] && [ "$(wc -l < "$1.numbers")" -eq "$(wc -l < "$2.numbers")" ] &&
+        paste "$1.numbers" "$2.numbers" | awk '{d = $1 - $2; d = d < 0 ? -d : d; m = d > m ? d : m; l = $2 > l ? $2 : l} END {exit !(m <= 1e-4 * l)}'
+}
+
 @test "without libtwist-cuda.so: exit 1 and the name of what is missing" {
     run bin/twist-embed --device=cuda --random-init=resnet18 -i "$views" -o out
     assert_failure 1
@@ -55,7 +67,9 @@ setup() {
     export XDG_CACHE_HOME=$PWD/cache
     bin/twist-embed --no-history --device=cuda --precision=fp32 --random-init=resnet18 --seed=1 -i "$views" -o gpu
     bin/twist-embed --no-history --device=cpu --precision=fp32 --random-init=resnet18 --seed=1 -i "$views" -o cpu
-    [ "$("$BIN"/twist-cat --json gpu | wc -l)" -eq "$("$BIN"/twist-cat --json cpu | wc -l)" ]
+    near gpu cpu
+    bin/twist-embed --no-history --device=cuda --precision=fp32 --random-init=resnet18 --seed=1 --batch-size=2 -i "$views" -o pairs
+    near pairs cpu
     ls cache/twist/plans-*
     for device in cuda cpu; do
         bin/twist-embed --no-history --device=$device --precision=fp32 --random-init=vit_t --seed=1 -i "$views" -o vit

@@ -86,4 +86,7 @@ const tw_backend tw_backend_cuda = {
     .pin = tw_cuda_pin,
     .unpin = tw_cuda_unpin,
     .upload_pinned = tw_cuda_upload_pinned,
+    .upload_ahead = tw_cuda_upload_ahead,
+    .to_f32_behind = tw_cuda_to_f32_behind,
+    .wait_for = tw_cuda_wait_for,
 };

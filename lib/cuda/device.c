@@ -71,6 +71,7 @@ void tw_cuda_close(tw_dev *d)
     for (int i = 0; i < TW_SCRATCHES; i++)
         cudaFree(d->scratch[i]);
     tw_attention_close(d);
+    tw_dev_copies_free(d->copies);
     tw_dnn_cache_close(d->plans);
     if (d->blas != NULL)
         cublasLtDestroy(d->blas);

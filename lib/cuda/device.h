@@ -35,7 +35,10 @@ struct tw_dev {
     cudaStream_t beside;         /* with peers: sums that other work does not wait for, forked from the stream and joined again */
     cudaEvent_t forked, joined;
     bool lost;                   /* a peer has not come: the stream may never be done */
+    struct tw_dev_copies *copies;  /* see copies.c; NULL until they are asked for */
 };
+
+void tw_dev_copies_free(struct tw_dev_copies *b); /* NULL is allowed */
 
 /* At least so many bytes of device memory for the purpose, contents undefined; what was handed out for it before is gone.
  * Grows while a plan is made and in its first step, never after. NULL and tw_error(). */

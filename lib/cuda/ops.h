@@ -97,6 +97,9 @@ int tw_cuda_learn_play(tw_learn *l, int i);
 int tw_cuda_pin(tw_dev *d, void *p, size_t bytes);
 void tw_cuda_unpin(tw_dev *d, void *p);
 int tw_cuda_upload_pinned(tw_dev *d, void *to, const void *from, size_t bytes);
+int tw_cuda_upload_ahead(tw_dev *d, void *to, const void *from, size_t bytes);
+int tw_cuda_to_f32_behind(tw_dev *d, float *y, float *between, const void *x, size_t n, int slot);
+int tw_cuda_wait_for(tw_dev *d, int slot);
 
 #ifdef __cplusplus
 }

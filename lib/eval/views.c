@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCHES = 2 };
+enum { BATCHES = 3 };
 
 struct tw_views {
     tw_reader *reader;
     tw_pool *pool;
     tw_view_batch batch[BATCHES];
-    tw_view_batch *taken; /* the caller's; NULL: none yet */
+    tw_view_batch *taken[2]; /* the caller's, the older one first */
     int B;
     /* The reading thread's: */
     bool is_held, ended;
@@ -140,9 +140,9 @@ tw_views *tw_views_open(const char *endpoint, int B, const tw_kept *kept)
         tw_views_close(v);
         return NULL;
     }
-    for (int i = 1; i < BATCHES; i++)
-        tw_pool_submit(v->pool, &v->batch[i]);
-    v->taken = &v->batch[0]; /* as if it had been handed out and come back */
+    tw_pool_submit(v->pool, &v->batch[2]);
+    v->taken[0] = &v->batch[0]; /* as if they had been handed out and come back */
+    v->taken[1] = &v->batch[1];
     return v;
 }
 
@@ -153,16 +153,18 @@ tw_reader *tw_views_reader(const tw_views *v)
 
 int tw_views_next(tw_views *v, tw_view_batch **b)
 {
-    if (v->taken->rc < 0) /* it was handed out with what had come before the failure */
-        return tw_fail("%s", v->taken->error);
+    if (v->taken[1]->rc < 0) /* it was handed out with what had come before the failure */
+        return tw_fail("%s", v->taken[1]->error);
+    tw_view_batch *t = v->taken[0];
+    v->taken[0] = v->taken[1];
     do {
-        tw_pool_submit(v->pool, v->taken);
-        v->taken = tw_pool_take(v->pool);
-    } while (v->taken->rc == 1 && v->taken->n == 0);
-    *b = v->taken;
-    if (v->taken->n > 0)
+        tw_pool_submit(v->pool, t);
+        t = tw_pool_take(v->pool);
+    } while (t->rc == 1 && t->n == 0);
+    v->taken[1] = *b = t;
+    if (t->n > 0)
         return 1;
-    return v->taken->rc < 0 ? tw_fail("%s", v->taken->error) : 0;
+    return t->rc < 0 ? tw_fail("%s", t->error) : 0;
 }
 
 void tw_views_close(tw_views *v)

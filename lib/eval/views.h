@@ -1,4 +1,4 @@
-/* One view of each picture, in batches of one size: a thread of its own reads the next batch while the last one is computed. */
+/* One view of each picture, in batches of one size: a thread of its own reads the next batch while the last ones are computed. */
 #ifndef TW_EVAL_VIEWS_H
 #define TW_EVAL_VIEWS_H
 
@@ -21,7 +21,7 @@ typedef struct tw_views tw_views;
 tw_views *tw_views_open(const char *endpoint, int B, const tw_kept *kept);
 tw_reader *tw_views_reader(const tw_views *v); /* for its header, end and name; borrowed */
 
-/* The next batch (n >= 1), borrowed until the next call. 1; 0 after the stream's end; -1 and tw_error(): the stream's failure, after all
+/* The next batch (n >= 1), borrowed until the call after the next. 1; 0 after the stream's end; -1 and tw_error(): the stream's failure, after all
  * samples before it; a sample of several views; one that is not the last of kept where that has to be. */
 int tw_views_next(tw_views *v, tw_view_batch **b);
 

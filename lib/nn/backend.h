@@ -275,6 +275,13 @@ typedef struct tw_backend {
     int (*pin)(tw_dev *d, void *p, size_t bytes);
     void (*unpin)(tw_dev *d, void *p);
     int (*upload_pinned)(tw_dev *d, void *to, const void *from, size_t bytes);
+
+    /* Copies beside the computation, host memory pinned; NULL: there are none. upload_ahead: at once, so that no work under way may use
+     * `to`; work put on later waits for it. to_f32_behind: after the work put on so far, beside what comes later; between: room for n
+     * numbers in device memory; slot: 0 or 1. wait_for: until what went to the slot is there. */
+    int (*upload_ahead)(tw_dev *d, void *to, const void *from, size_t bytes);
+    int (*to_f32_behind)(tw_dev *d, float *y, float *between, const void *x, size_t n, int slot);
+    int (*wait_for)(tw_dev *d, int slot);
 } tw_backend;
 
 enum { TW_BACKEND_VERSION = 4 };

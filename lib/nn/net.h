@@ -94,6 +94,14 @@ void tw_plan_free(tw_plan *p);
  * plans `rows` <= B samples may be given (n_views 1). 0, or -1 and tw_error(). */
 int tw_plan_forward(tw_plan *p, const uint8_t *const *pictures, int rows, int64_t step);
 
+/* tw_plan_forward of an evaluation plan in two halves, with which the device computes while the host reads and writes. start: takes the
+ * pictures of rows <= B samples (which may be changed afterwards) and has them computed; finish: waits for the oldest batch started
+ * and not finished, whose features and logits are then the plan's. As many as tw_plan_ahead says may be started: 1, where start
+ * itself computes, or 2. 0, or -1 and tw_error(). */
+int tw_plan_ahead(const tw_plan *p);
+int tw_plan_start(tw_plan *p, const uint8_t *pictures, int rows);
+int tw_plan_finish(tw_plan *p);
+
 /* Results of the last forward pass, host memory, borrowed until the next: f32 [V*B, D] and [V*B, K], view-major. logits:
  * after the last BatchNorm; raw_logits: before it. NULL where the net has no head; raw_logits also where it has a classifier. */
 const float *tw_plan_features(const tw_plan *p);

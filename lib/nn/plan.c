@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "nn/ahead.h"
 #include "nn/pass.h"
 
 #include <stdlib.h>
@@ -26,6 +27,7 @@ struct tw_plan {
     void *gradients;
     const void *raw;                               /* the head's value before its last norm, device memory */
     float *host_features, *host_logits, *host_raw;
+    tw_ahead *ahead; /* of tw_plan_start, once it has been called on a device that computes beside the host */
     size_t rows;    /* V*B */
     int K;
     size_t bytes;   /* allocated by the plan itself */
@@ -175,6 +177,7 @@ void tw_plan_free(tw_plan *p)
     if (p == NULL)
         return;
     const tw_backend *be = p->ctx.be;
+    tw_ahead_free(p->ahead);
     for (int i = 0; p->group != NULL && i < p->n_groups; i++) {
         tw_pass_free(p->group[i].pass);
         be->release(p->ctx.dev, p->group[i].pictures);
@@ -257,10 +260,17 @@ int tw_plan_run(tw_plan *p)
     return run(p, p->B);
 }
 
-int tw_plan_forward(tw_plan *p, const uint8_t *const *pictures, int rows, int64_t step)
+static int check_rows(const tw_plan *p, int rows)
 {
     if (rows != p->B && (p->ctx.batch || p->V != 1 || rows < 1 || rows > p->B))
         return tw_fail("batch of %d: the plan is for %d", rows, p->B);
+    return 0;
+}
+
+int tw_plan_forward(tw_plan *p, const uint8_t *const *pictures, int rows, int64_t step)
+{
+    if (check_rows(p, rows) != 0)
+        return -1;
     p->ctx.step = step;
     if (tw_plan_load(p, pictures, rows, false) != 0)
         return -1;
@@ -275,6 +285,39 @@ int tw_plan_forward(tw_plan *p, const uint8_t *const *pictures, int rows, int64_
     if (download(p, p->host_logits, p->logits, p->K) != 0)
         return -1;
     return p->host_raw == NULL ? 0 : download(p, p->host_raw, p->raw, p->K);
+}
+
+int tw_plan_ahead(const tw_plan *p)
+{
+    return p->ctx.be->upload_ahead != NULL ? 2 : 1;
+}
+
+int tw_plan_start(tw_plan *p, const uint8_t *pictures, int rows)
+{
+    group *g = &p->group[0];
+    if (p->ctx.batch || p->n_groups != 1)
+        return tw_fail("batches are started ahead in evaluation, of one group of views");
+    if (tw_plan_ahead(p) == 1)
+        return tw_plan_forward(p, &pictures, rows, 0);
+    if (check_rows(p, rows) != 0)
+        return -1;
+    p->ctx.be->enter(p->ctx.dev);
+    if (p->ahead == NULL)
+        p->ahead = tw_ahead_new(p->ctx.be, p->ctx.dev, 3 * pixels(p, g, p->B), p->rows * (size_t)p->net->feature_dim,
+                                p->head == NULL ? 0 : p->rows * (size_t)p->K);
+    if (p->ahead == NULL || (g->given = tw_ahead_send(p->ahead, pictures, 3 * pixels(p, g, rows))) == NULL || run(p, rows) != 0)
+        return -1;
+    return tw_ahead_return(p->ahead, p->features, p->logits);
+}
+
+int tw_plan_finish(tw_plan *p)
+{
+    if (tw_plan_ahead(p) == 1)
+        return 0;
+    if (p->ahead == NULL)
+        return tw_fail("no batch has been started");
+    p->ctx.be->enter(p->ctx.dev);
+    return tw_ahead_take(p->ahead, p->host_features, p->host_logits);
 }
 
 const float *tw_plan_features(const tw_plan *p)

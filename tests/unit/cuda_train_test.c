@@ -138,6 +138,52 @@ static void three_steps(const way *w, tw_dtype precision, double tol)
     free(a.first), free(a.last), free(a.taught), free(b.first), free(b.last), free(b.taught);
 }
 
+/* Batches started ahead give what they give one after the other, whoever changes the pictures meanwhile; a third one is refused. */
+static void ahead(const char *device, tw_dtype precision, bool head)
+{
+    enum { N = 3, BATCHES = 5, SIDE = 20, BYTES = N * SIDE * SIDE * 3 };
+    const tw_net_config c = {.backbone = "resnet18", .small_stem = true, .head = head, .hid_dim = 24, .dim = CLASSES, .act = "relu", .seed = 3,
+                             .precision = precision, .threads = 1};
+    const tw_view_group group = {1, SIDE, SIDE};
+    static const int rows[BATCHES] = {N, N, 2, N, 1};
+    static uint8_t picture[BATCHES][BYTES];
+    tw_net *net = tw_net_new(device, &c);
+    tw_plan *plan = tw_plan_new(net, &group, 1, N, TW_PLAN_EVAL);
+    const size_t D = (size_t)tw_net_feature_dim(net);
+    float *features = malloc(BATCHES * N * D * sizeof *features), logits[BATCHES][N * CLASSES];
+    const int most = tw_plan_ahead(plan);
+    CHECK(most == (strcmp(device, "cpu") == 0 ? 1 : 2));
+    for (int i = 0; i < BATCHES; i++) {
+        const uint8_t *p = picture[i];
+        for (int k = 0; k < BYTES; k++)
+            picture[i][k] = (uint8_t)(k * (7 + i) + i);
+        CHECK(tw_plan_forward(plan, &p, rows[i], 0) == 0);
+        memcpy(features + (size_t)i * N * D, tw_plan_features(plan), N * D * sizeof *features);
+        if (head)
+            memcpy(logits[i], tw_plan_logits(plan), sizeof logits[i]);
+    }
+    for (int i = 0; i < BATCHES + most - 1; i++) {
+        if (i < BATCHES) {
+            uint8_t now[BYTES];
+            memcpy(now, picture[i], BYTES);
+            CHECK(tw_plan_start(plan, now, rows[i]) == 0);
+            memset(now, 0, BYTES);
+        }
+        if (i == 1 && most == 2)
+            CHECK(tw_plan_start(plan, picture[i], N) != 0);
+        const int done = i - most + 1;
+        if (done < 0)
+            continue;
+        CHECK(tw_plan_finish(plan) == 0);
+        CHECK(memcmp(features + (size_t)done * N * D, tw_plan_features(plan), (size_t)rows[done] * D * sizeof *features) == 0);
+        CHECK(!head || memcmp(logits[done], tw_plan_logits(plan), (size_t)rows[done] * CLASSES * sizeof(float)) == 0);
+    }
+    CHECK(most == 1 || tw_plan_finish(plan) != 0);
+    free(features);
+    tw_plan_free(plan);
+    tw_net_free(net);
+}
+
 int main(int argc, char **argv)
 {
     test_open(argc, argv);
@@ -150,6 +196,9 @@ int main(int argc, char **argv)
         unguard();
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
         three_steps(&ways[i], TW_F32, 0.01);
+    ahead("cpu", TW_F32, true);
+    ahead("cuda", TW_F32, true);
+    ahead("cuda", TW_BF16, false);
     free(pictures[0]), free(pictures[1]);
     return test_done();
 }
