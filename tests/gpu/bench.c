@@ -1,5 +1,6 @@
 /* Speed of a training step on the GPU, views made in memory: bench BACKBONE PRECISION BATCH DIM [VIEWS:SIZE ...]
- * Prints views a second and device memory's worth of the plan. Steps run as they do in twist-train.
+ * Prints views a second and device memory's worth of the plan. Steps run as they do in twist-train,
+ * with LARS, of vision transformers with AdamW.
  * Speed of embedding, pictures already on the GPU: bench eval BACKBONE PRECISION BATCH SIZE */
 #include "core/error.h"
 #include "core/mem.h"
@@ -94,13 +95,14 @@ int main(int argc, char **argv)
         V += views;
         pictures[n] = make_pictures((size_t)views * (size_t)B * (size_t)(size * size) * 3);
     }
-    tw_optim *optim = tw_optim_new(net, TW_LARS, 1);
+    const bool vit = strncmp(argv[1], "vit", 3) == 0;
+    tw_optim *optim = tw_optim_new(net, vit ? TW_ADAMW : TW_LARS, 1);
     tw_step *step = optim == NULL ? NULL : tw_step_new(net, NULL, optim, group, n, B, &o);
     if (step == NULL)
         return fail();
     double start = 0;
     for (int i = 0; i < WARM + STEPS; i++) {
-        const tw_step_plan p = {.lr = 0.1, .weight_decay = 1.5e-6, .number = i};
+        const tw_step_plan p = {.lr = vit ? 1e-4 : 0.1, .weight_decay = vit ? 0.05 : 1.5e-6, .number = i};
         tw_step_result r;
         if (i == WARM)
             start = now();

@@ -1,11 +1,12 @@
-"""The same step in PyTorch, as fast as it goes there: bf16 autocast, channels_last, torch.compile, fused SGD, views already on the
-GPU. bench.py BACKBONE BATCH DIM VIEWS:SIZE [VIEWS:SIZE...]   Prints as bench.c does.
+"""The same step in PyTorch, as fast as it goes there: bf16 autocast, channels_last, torch.compile, fused SGD or (vision transformers)
+AdamW, views already on the GPU. bench.py BACKBONE BATCH DIM VIEWS:SIZE [VIEWS:SIZE...]   Prints as bench.c does.
 Embedding: bench.py eval BACKBONE BATCH SIZE   bf16 weights, compiled, with and without what folds BatchNorm ("freezing"): the faster last."""
 import sys
 import time
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 
 def block(c, width, stride, down):
@@ -33,7 +34,42 @@ class Sum(nn.Module):
         return torch.relu(self.main(x) + self.side(x))
 
 
+class Block(nn.Module):
+    def __init__(self, c, heads):
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(c, 1e-6), nn.LayerNorm(c, 1e-6)
+        self.qkv, self.proj = nn.Linear(c, 3 * c), nn.Linear(c, c)
+        self.mlp = nn.Sequential(nn.Linear(c, 4 * c), nn.GELU(), nn.Linear(4 * c, c))
+
+    def forward(self, x):
+        n, t, c = x.shape
+        q, k, v = self.qkv(self.norm1(x)).view(n, t, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        x = x + self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, t, c))
+        return x + self.mlp(self.norm2(x))
+
+
+class ViT(nn.Module):
+    """16 px patches, positions of 14 x 14 resized where views are of another size, the CLS token in the end."""
+    def __init__(self, c, heads):
+        super().__init__()
+        self.patches = nn.Conv2d(3, c, 16, 16)
+        self.cls = nn.Parameter(torch.randn(1, 1, c) * 0.02)
+        self.first, self.pos = nn.Parameter(torch.randn(1, 1, c) * 0.02), nn.Parameter(torch.randn(1, c, 14, 14) * 0.02)
+        self.blocks = nn.Sequential(*[Block(c, heads) for _ in range(12)])
+        self.norm = nn.LayerNorm(c, 1e-6)
+
+    def forward(self, x):
+        x = self.patches(x)
+        pos = self.pos if x.shape[2] == 14 else F.interpolate(self.pos, size=x.shape[2:], mode="bicubic")
+        x = torch.cat([(self.cls + self.first).expand(x.shape[0], -1, -1).to(x.dtype), (x + pos.to(x.dtype)).flatten(2).transpose(1, 2)], 1)
+        return self.norm(self.blocks(x)[:, 0])
+
+
 def backbone(name):
+    if name.startswith("vit"):
+        c, heads = {"vit_t": (192, 3), "vit_s": (384, 6), "vit_b": (768, 12)}[name]
+        return ViT(c, heads), c
     bottleneck, depths = {"resnet18": (False, (2, 2, 2, 2)), "resnet50": (True, (3, 4, 6, 3))}[name]
     layers = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(True), nn.MaxPool2d(3, 2, 1)]
     c = 64
@@ -106,7 +142,8 @@ def main():
     name, batch, dim = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     groups = [tuple(map(int, a.split(":"))) for a in sys.argv[4:]]
     net = Net(name, dim).cuda().to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9, weight_decay=1.5e-6, fused=True)
+    optimizer = (torch.optim.AdamW(net.parameters(), 1e-4, weight_decay=0.05, fused=True) if name.startswith("vit")
+                 else torch.optim.SGD(net.parameters(), 0.1, momentum=0.9, weight_decay=1.5e-6, fused=True))
     pictures = [torch.randint(0, 256, (v * batch, 3, s, s), dtype=torch.uint8, device="cuda").to(memory_format=torch.channels_last)
                 for v, s in groups]
     views = sum(v for v, _ in groups)
