@@ -58,8 +58,9 @@ int tw_launch_norm_backward_apply(const tw_norm *n, void *dx, const void *dy, co
 
 /* layer_norm.cu. relu: y = x where by > 0 (forward: or NaN), else 0 */
 int tw_launch_layer_norm(const tw_layer_norm *n, void *y, const void *x, tw_dtype t, cudaStream_t stream);
-int tw_launch_layer_norm_backward(const tw_layer_norm *n, void *dx, float *dgamma, float *dbeta, const void *dy, const void *x, tw_dtype t,
-                                  cudaStream_t stream);
+size_t tw_layer_norm_partials(const tw_layer_norm *n); /* numbers that partial has room for */
+int tw_launch_layer_norm_backward(const tw_layer_norm *n, float *partial, void *dx, float *dgamma, float *dbeta, const void *dy, const void *x,
+                                  tw_dtype t, cudaStream_t stream);
 int tw_launch_relu(void *y, const void *x, const void *by, bool forward, int64_t n, tw_dtype t, cudaStream_t stream);
 
 /* pool.cu */
@@ -73,9 +74,10 @@ int tw_launch_weights_in(void *y, const float *w, const tw_conv_form *f, tw_dtyp
 int tw_launch_weights_out(float *dw, const void *g, const tw_conv_form *f, tw_dtype t, cudaStream_t stream); /* dw += g */
 int tw_launch_form(void *y, const void *x, const tw_conv_form *f, tw_dtype t, cudaStream_t stream);
 int tw_launch_unform(void *y, const void *x, const tw_conv_form *f, tw_dtype t, cudaStream_t stream);
-/* y [rows,K] += b; db [K] += the columns of dy [rows,K], each in row order */
+/* y [rows,K] += b; db [K] += the columns of dy [rows,K], in an order that depends on the shape only. partial: room for tw_bias_partials */
 int tw_launch_bias(void *y, const float *b, int64_t rows, int K, tw_dtype t, cudaStream_t stream);
-int tw_launch_bias_gradient(float *db, const void *dy, int64_t rows, int K, tw_dtype t, cudaStream_t stream);
+size_t tw_bias_partials(int64_t rows, int K);
+int tw_launch_bias_gradient(float *db, float *partial, const void *dy, int64_t rows, int K, tw_dtype t, cudaStream_t stream);
 
 /* fold.cu. folded, w: f32 [n->C,each], plain; shift: [n->C] */
 int tw_launch_fold(float *folded, float *shift, const float *w, const tw_norm *n, int64_t each, cudaStream_t stream);

@@ -1,5 +1,8 @@
-/* LayerNorm, a row a block in f32, and ReLU by itself. Gradients of gamma and beta: a block for 32 channels, rows in a fixed order. */
+/* LayerNorm, a row a warp, whose threads keep their channels in registers; rows of other lengths a block each. ReLU by itself. Gradients of
+ * gamma and beta come from the same pass as that of x, summed in an order that depends on the shape only. */
 #include "cuda/kernel.h"
+
+enum { WARPS = TW_BLOCK / 32, MOST_BLOCKS = 264, MOST_CHANNELS = 1024 };
 
 /* Kernels. */
 
@@ -64,6 +67,130 @@ template <typename T> static __global__ void add_params(tw_layer_norm n, float *
     dbeta[c] += by_beta;
 }
 
+/* The same, in f32, where C is a multiple of 4: thread i of a warp has channels 4 i .. 4 i + 3 of each of G groups of 128. */
+
+static __device__ inline float warp_sum(float v)
+{
+    for (int lane = 16; lane > 0; lane /= 2)
+        v += __shfl_xor_sync(0xffffffffu, v, lane);
+    return v;
+}
+
+static __device__ inline int first_channel(int group)
+{
+    return (group * 32 + (int)threadIdx.x % 32) * 4;
+}
+
+/* Zeros beyond the last channel. */
+template <typename T, int G> static __device__ inline void load_row(float v[G][4], const T *x, int C)
+{
+#pragma unroll
+    for (int g = 0; g < G; g++) {
+        for (int k = 0; k < 4; k++)
+            v[g][k] = 0;
+        if (first_channel(g) < C)
+            tw_load<T, 4>(v[g], x + first_channel(g));
+    }
+}
+
+template <typename T, int G> static __global__ void norm_row_of_warp(tw_layer_norm n, T *y, const T *x)
+{
+    const int64_t row = (int64_t)blockIdx.x * WARPS + threadIdx.x / 32;
+    if (row >= n.rows)
+        return;
+    float v[G][4], sum = 0, square = 0;
+    load_row<T, G>(v, x + row * n.C, n.C);
+#pragma unroll
+    for (int g = 0; g < G; g++)
+        for (int k = 0; k < 4; k++)
+            sum += v[g][k];
+    const float mean = warp_sum(sum) / (float)n.C;
+#pragma unroll
+    for (int g = 0; g < G; g++)
+        for (int k = 0; k < 4; k++) {
+            v[g][k] -= mean;
+            square += first_channel(g) < n.C ? v[g][k] * v[g][k] : 0;
+        }
+    const float rstd = 1 / sqrtf(warp_sum(square) / (float)n.C + (float)n.eps);
+#pragma unroll
+    for (int g = 0; g < G; g++) {
+        const int c = first_channel(g);
+        if (c >= n.C)
+            continue;
+        for (int k = 0; k < 4; k++)
+            v[g][k] = v[g][k] * rstd * n.gamma[c + k] + n.beta[c + k];
+        tw_store<T, 4>(y + row * n.C + c, v[g]);
+    }
+    if (threadIdx.x % 32 == 0) {
+        n.mean[row] = mean;
+        n.rstd[row] = rstd;
+    }
+}
+
+/* A block has every so many rows; partial [2,blocks,C]: its sums for gamma and beta. */
+template <typename T, int G> static __global__ void backward_row_of_warp(tw_layer_norm n, float *partial, T *dx, const T *dy, const T *x)
+{
+    __shared__ float room[2][MOST_CHANNELS];
+    float by_gamma[G][4] = {{0}}, by_beta[G][4] = {{0}};
+    for (int64_t row = (int64_t)blockIdx.x * WARPS + threadIdx.x / 32; row < n.rows; row += (int64_t)gridDim.x * WARPS) {
+        const float mean = n.mean[row], rstd = n.rstd[row];
+        float hat[G][4], d[G][4], sum = 0, product = 0;
+        load_row<T, G>(hat, x + row * n.C, n.C);
+        load_row<T, G>(d, dy + row * n.C, n.C);
+#pragma unroll
+        for (int g = 0; g < G; g++) {
+            const int c = first_channel(g);
+            for (int k = 0; k < 4; k++) {
+                hat[g][k] = (hat[g][k] - mean) * rstd;
+                by_gamma[g][k] += d[g][k] * hat[g][k];
+                by_beta[g][k] += d[g][k];
+                d[g][k] *= c < n.C ? n.gamma[c + k] : 0;
+                sum += d[g][k];
+                product += d[g][k] * hat[g][k];
+            }
+        }
+        const float a = warp_sum(sum) / (float)n.C, b = warp_sum(product) / (float)n.C;
+#pragma unroll
+        for (int g = 0; g < G; g++) {
+            for (int k = 0; k < 4; k++)
+                d[g][k] = rstd * (d[g][k] - a - hat[g][k] * b);
+            if (first_channel(g) < n.C)
+                tw_store<T, 4>(dx + row * n.C + first_channel(g), d[g]);
+        }
+    }
+    for (int w = 0; w < WARPS; w++) {
+        if ((int)threadIdx.x / 32 == w)
+#pragma unroll
+            for (int g = 0; g < G; g++)
+                for (int k = 0; k < 4; k++) {
+                    const int c = first_channel(g) + k;
+                    room[0][c] = (w > 0 ? room[0][c] : 0) + by_gamma[g][k];
+                    room[1][c] = (w > 0 ? room[1][c] : 0) + by_beta[g][k];
+                }
+        __syncthreads();
+    }
+    for (int c = (int)threadIdx.x; c < n.C; c += TW_BLOCK)
+        for (int i = 0; i < 2; i++)
+            partial[((int64_t)i * gridDim.x + blockIdx.x) * n.C + c] = room[i][c];
+}
+
+/* 32 channels a block, whose 8 threads down take every eighth block's sums; of gamma, then of beta. */
+static __global__ void add_partials(float *dgamma, float *dbeta, const float *partial, int blocks, int C)
+{
+    __shared__ float room[8][32];
+    const int c = (int)(blockIdx.x * 32 + threadIdx.x);
+    float total = 0;
+    for (int i = (int)threadIdx.y; c < C && i < blocks; i += 8)
+        total += partial[((int64_t)blockIdx.y * blocks + i) * C + c];
+    room[threadIdx.y][threadIdx.x] = total;
+    __syncthreads();
+    if (threadIdx.y != 0 || c >= C)
+        return;
+    for (int i = 1; i < 8; i++)
+        total += room[i][threadIdx.x];
+    *(blockIdx.y == 0 ? &dgamma[c] : &dbeta[c]) += total;
+}
+
 /* y = x where by > 0, else 0; NaN stays. Of x itself it is the ReLU, of a gradient and the input its derivative. */
 template <typename T> static __global__ void where_positive(T *y, const T *x, const T *by, bool forward, int64_t n)
 {
@@ -75,18 +202,56 @@ template <typename T> static __global__ void where_positive(T *y, const T *x, co
 
 /* Launchers. */
 
+static bool suits_warps(const tw_layer_norm *n)
+{
+    return n->C % 4 == 0 && n->C <= MOST_CHANNELS;
+}
+
+/* The kernel for rows of C channels. */
+#define BY_GROUPS(kernel, C, blocks, ...)                                                       \
+    do {                                                                                        \
+        if ((C) <= 256)                                                                         \
+            TW_LAUNCH_BLOCK((kernel<T, 2>), blocks, TW_BLOCK, stream, __VA_ARGS__);             \
+        else if ((C) <= 512)                                                                    \
+            TW_LAUNCH_BLOCK((kernel<T, 4>), blocks, TW_BLOCK, stream, __VA_ARGS__);             \
+        else if ((C) <= 768)                                                                    \
+            TW_LAUNCH_BLOCK((kernel<T, 6>), blocks, TW_BLOCK, stream, __VA_ARGS__);             \
+        else                                                                                    \
+            TW_LAUNCH_BLOCK((kernel<T, 8>), blocks, TW_BLOCK, stream, __VA_ARGS__);             \
+    } while (0)
+
 int tw_launch_layer_norm(const tw_layer_norm *n, void *y, const void *x, tw_dtype t, cudaStream_t stream)
 {
-    TW_BY_TYPE(t, TW_LAUNCH_BLOCK((norm_rows<T>), (unsigned)n->rows, TW_BLOCK, stream, *n, (T *)y, (const T *)x));
+    const unsigned blocks = (unsigned)tw_pieces(n->rows, WARPS);
+    if (suits_warps(n))
+        TW_BY_TYPE(t, BY_GROUPS(norm_row_of_warp, n->C, blocks, *n, (T *)y, (const T *)x));
+    else
+        TW_BY_TYPE(t, TW_LAUNCH_BLOCK((norm_rows<T>), (unsigned)n->rows, TW_BLOCK, stream, *n, (T *)y, (const T *)x));
     return TW_LAUNCHED("layer norm");
 }
 
-int tw_launch_layer_norm_backward(const tw_layer_norm *n, void *dx, float *dgamma, float *dbeta, const void *dy, const void *x, tw_dtype t,
-                                  cudaStream_t stream)
+static unsigned backward_blocks(const tw_layer_norm *n)
 {
-    TW_BY_TYPE(t, TW_LAUNCH_BLOCK((add_params<T>), (unsigned)tw_pieces(n->C, 32), dim3(32, 8, 1), stream, *n, dgamma, dbeta, (const T *)dy,
-                                  (const T *)x));
-    TW_BY_TYPE(t, TW_LAUNCH_BLOCK((backward_rows<T>), (unsigned)n->rows, TW_BLOCK, stream, *n, (T *)dx, (const T *)dy, (const T *)x));
+    const int64_t blocks = tw_pieces(n->rows, WARPS), most = MOST_BLOCKS;
+    return (unsigned)(blocks < most ? blocks : most);
+}
+
+size_t tw_layer_norm_partials(const tw_layer_norm *n)
+{
+    return 2 * (size_t)backward_blocks(n) * (size_t)n->C;
+}
+
+int tw_launch_layer_norm_backward(const tw_layer_norm *n, float *partial, void *dx, float *dgamma, float *dbeta, const void *dy, const void *x,
+                                  tw_dtype t, cudaStream_t stream)
+{
+    const unsigned across = (unsigned)tw_pieces(n->C, 32), blocks = backward_blocks(n);
+    if (suits_warps(n)) {
+        TW_BY_TYPE(t, BY_GROUPS(backward_row_of_warp, n->C, blocks, *n, partial, (T *)dx, (const T *)dy, (const T *)x));
+        TW_LAUNCH_BLOCK(add_partials, dim3(across, 2, 1), dim3(32, 8, 1), stream, dgamma, dbeta, partial, (int)blocks, n->C);
+    } else {
+        TW_BY_TYPE(t, TW_LAUNCH_BLOCK((add_params<T>), across, dim3(32, 8, 1), stream, *n, dgamma, dbeta, (const T *)dy, (const T *)x));
+        TW_BY_TYPE(t, TW_LAUNCH_BLOCK((backward_rows<T>), (unsigned)n->rows, TW_BLOCK, stream, *n, (T *)dx, (const T *)dy, (const T *)x));
+    }
     return TW_LAUNCHED("layer norm backward");
 }
 

@@ -1,5 +1,6 @@
-/* y = x W^T + b on rows: matrix products by cuBLASLt, whose column-major order makes of a row-major [m,n] an [n,m]; the bias and its
- * gradient by kernels, the bias added to the product before it is rounded where cuBLASLt can. */
+/* y = x W^T + b on rows: matrix products by cuBLASLt, whose column-major order makes of a row-major [m,n] an [n,m]. The bias, rounded to the
+ * type of the activations, is added to the product before that is rounded, by a kernel afterwards where cuBLASLt cannot; its gradient is a
+ * kernel's. */
 #include "cuda/ops.h"
 
 #include "core/error.h"
@@ -25,8 +26,9 @@ struct tw_linear {
     tw_dev *dev;
     int rows, C, K;
     product forward, data, weights;
-    const float *w, *b; /* borrowed, device memory */
-    void *narrow;       /* the weights in 16 bits, then the bias; NULL in f32 */
+    const float *w, *b; /* borrowed, device memory; b NULL: none */
+    void *narrow, *bias; /* the weights in 16 bits (NULL in f32); the bias in the type of the activations, zeros where there is none */
+    bool fused;          /* the product adds the bias */
     size_t bytes;
 };
 
@@ -129,6 +131,24 @@ static void product_fini(product *p)
     for (int i = 0; i < 3; i++)
         if (layout[i] != NULL)
             cublasLtMatrixLayoutDestroy(layout[i]);
+    *p = (product){0};
+}
+
+/* y' [K,rows] = W'^T x' + b in column-major words. */
+static int make_forward(tw_linear *l)
+{
+    const cublasLtEpilogue_t bias = CUBLASLT_EPILOGUE_BIAS;
+    const cudaDataType_t type = type_of(l->dev->precision);
+    const size_t each = tw_dtype_size(l->dev->precision);
+    if (describe(&l->forward, true, false, l->K, l->rows, l->C, type, type) != 0)
+        return -1;
+    l->fused = TW_CUBLAS(cublasLtMatmulDescSetAttribute(l->forward.desc, CUBLASLT_MATMUL_DESC_EPILOGUE, &bias, sizeof bias)) == 0 &&
+               TW_CUBLAS(cublasLtMatmulDescSetAttribute(l->forward.desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &l->bias, sizeof l->bias)) == 0 &&
+               choose(&l->forward, l->dev, l->K, l->rows, l->C, each, each) == 0;
+    if (l->fused)
+        return 0;
+    product_fini(&l->forward);
+    return make(&l->forward, l->dev, true, false, l->K, l->rows, l->C, false);
 }
 
 tw_linear *tw_cuda_linear_new(tw_dev *d, int rows, int C, int K, bool train)
@@ -137,15 +157,14 @@ tw_linear *tw_cuda_linear_new(tw_dev *d, int rows, int C, int K, bool train)
     if (l == NULL)
         return NULL;
     *l = (tw_linear){.dev = d, .rows = rows, .C = C, .K = K};
-    if (d->precision != TW_F32) {
-        l->bytes = (size_t)K * (size_t)C * tw_dtype_size(d->precision);
-        l->narrow = tw_dev_memory(l->bytes);
-        if (l->narrow == NULL)
-            goto err;
-    }
-    /* in column-major words: y' [K,rows] = W'^T x', dx' [C,rows] = W' dy', dW' [C,K] += x' dy'^T */
-    if (make(&l->forward, d, true, false, K, rows, C, false) != 0)
+    const size_t each = tw_dtype_size(d->precision);
+    l->bytes = (size_t)K * ((d->precision != TW_F32 ? (size_t)C : 0) + 1) * each;
+    l->bias = tw_cuda_alloc(d, (size_t)K * each);
+    if (l->bias == NULL || (d->precision != TW_F32 && (l->narrow = tw_dev_memory((size_t)K * (size_t)C * each)) == NULL))
         goto err;
+    if (make_forward(l) != 0)
+        goto err;
+    /* in column-major words: dx' [C,rows] = W' dy', dW' [C,K] += x' dy'^T */
     if (train && (make(&l->data, d, false, false, C, rows, K, false) != 0 || make(&l->weights, d, false, true, C, K, rows, true) != 0))
         goto err;
     return l;
@@ -162,6 +181,7 @@ void tw_cuda_linear_free(tw_linear *l)
     product_fini(&l->data);
     product_fini(&l->weights);
     cudaFree(l->narrow);
+    cudaFree(l->bias);
     free(l);
 }
 
@@ -174,6 +194,8 @@ int tw_cuda_linear_weights(tw_linear *l, const float *w, const float *b)
 {
     l->w = w;
     l->b = b;
+    if (b != NULL && tw_launch_from_f32(l->bias, b, l->K, l->dev->precision, l->dev->stream) != 0)
+        return -1;
     return l->narrow == NULL ? 0 : tw_launch_from_f32(l->narrow, w, (int64_t)l->K * l->C, l->dev->precision, l->dev->stream);
 }
 
@@ -186,7 +208,7 @@ int tw_cuda_linear_forward(tw_linear *l, void *y, const void *x)
 {
     if (multiply(&l->forward, l->dev, y, weights_of(l), x) != 0)
         return -1;
-    return tw_launch_bias(y, l->b, l->rows, l->K, l->dev->precision, l->dev->stream);
+    return l->fused || l->b == NULL ? 0 : tw_launch_bias(y, l->b, l->rows, l->K, l->dev->precision, l->dev->stream);
 }
 
 int tw_cuda_linear_backward_data(tw_linear *l, void *dx, const void *dy)
@@ -196,7 +218,8 @@ int tw_cuda_linear_backward_data(tw_linear *l, void *dx, const void *dy)
 
 int tw_cuda_linear_backward_weights(tw_linear *l, float *dw, float *db, const void *x, const void *dy)
 {
-    if (tw_launch_bias_gradient(db, dy, l->rows, l->K, l->dev->precision, l->dev->stream) != 0)
+    float *partial = tw_dev_scratch(l->dev, TW_SCRATCH_PARTIAL, tw_bias_partials(l->rows, l->K) * sizeof *partial);
+    if (partial == NULL || (db != NULL && tw_launch_bias_gradient(db, partial, dy, l->rows, l->K, l->dev->precision, l->dev->stream) != 0))
         return -1;
     return multiply(&l->weights, l->dev, dw, x, dy);
 }

@@ -179,7 +179,8 @@ int tw_cuda_layer_norm_forward(tw_dev *d, const tw_layer_norm *n, void *y, const
 
 int tw_cuda_layer_norm_backward(tw_dev *d, const tw_layer_norm *n, void *dx, float *dgamma, float *dbeta, const void *dy, const void *x)
 {
-    return tw_launch_layer_norm_backward(n, dx, dgamma, dbeta, dy, x, d->precision, d->stream);
+    float *partial = tw_dev_scratch(d, TW_SCRATCH_PARTIAL, tw_layer_norm_partials(n) * sizeof *partial);
+    return partial == NULL ? -1 : tw_launch_layer_norm_backward(n, partial, dx, dgamma, dbeta, dy, x, d->precision, d->stream);
 }
 
 int tw_cuda_relu_forward(tw_dev *d, void *y, const void *x, size_t n)

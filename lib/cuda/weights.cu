@@ -77,21 +77,33 @@ template <typename T> static __global__ void add_bias(T *y, const float *b, int 
         y[i] = tw_narrow<T>(tw_widen(y[i]) + b[i % K]);
 }
 
-/* 32 columns a block, whose 8 threads down take every eighth row. */
-template <typename T> static __global__ void sum_columns(float *db, const T *dy, int64_t rows, int K)
+/* sum [pieces,K]: of each piece of `each` rows the sums of the columns of x [rows,K], or (add) added to what is there. A block has a
+ * piece of 32 V columns; its 8 threads down take every eighth row. */
+template <typename T, int V> static __global__ void sum_columns(float *sum, const T *x, int64_t rows, int each, int K, bool add)
 {
-    __shared__ float room[8][32];
-    const int column = (int)(blockIdx.x * 32 + threadIdx.x);
-    float total = 0;
-    for (int64_t r = threadIdx.y; column < K && r < rows; r += 8)
-        total += tw_widen(dy[r * K + column]);
-    room[threadIdx.y][threadIdx.x] = total;
+    __shared__ float room[8][32 * V];
+    const int lane = (int)threadIdx.x, column = ((int)blockIdx.x * 32 + lane) * V;
+    const int64_t first = (int64_t)blockIdx.y * each, last = first + each < rows ? first + each : rows;
+    float total[V] = {0};
+#pragma unroll 4
+    for (int64_t r = first + threadIdx.y; column < K && r < last; r += 8) {
+        float v[V];
+        tw_load<T, V>(v, x + r * K + column);
+#pragma unroll
+        for (int k = 0; k < V; k++)
+            total[k] += v[k];
+    }
+    for (int k = 0; k < V; k++)
+        room[threadIdx.y][lane + 32 * k] = total[k];
     __syncthreads();
     if (threadIdx.y != 0 || column >= K)
         return;
-    for (int i = 1; i < 8; i++)
-        total += room[i][threadIdx.x];
-    db[column] += total;
+    for (int k = 0; k < V; k++) {
+        float *to = sum + (int64_t)blockIdx.y * K + column + k;
+        for (int i = 1; i < 8; i++)
+            total[k] += room[i][lane + 32 * k];
+        *to = add ? *to + total[k] : total[k];
+    }
 }
 
 /* Launchers. */
@@ -135,8 +147,28 @@ int tw_launch_bias(void *y, const float *b, int64_t rows, int K, tw_dtype t, cud
     return TW_LAUNCHED("bias");
 }
 
-int tw_launch_bias_gradient(float *db, const void *dy, int64_t rows, int K, tw_dtype t, cudaStream_t stream)
+/* Rows are cut into pieces by their number alone. */
+static int rows_of_piece(int64_t rows)
 {
-    TW_BY_TYPE(t, TW_LAUNCH_BLOCK((sum_columns<T>), (unsigned)tw_pieces(K, 32), dim3(32, 8, 1), stream, db, (const T *)dy, rows, K));
+    const int64_t least = 64, each = tw_pieces(rows, 128);
+    return (int)(each < least ? least : each);
+}
+
+size_t tw_bias_partials(int64_t rows, int K)
+{
+    return (size_t)tw_pieces(rows, rows_of_piece(rows)) * (size_t)K;
+}
+
+int tw_launch_bias_gradient(float *db, float *partial, const void *dy, int64_t rows, int K, tw_dtype t, cudaStream_t stream)
+{
+    const int each = rows_of_piece(rows);
+    const unsigned pieces = (unsigned)tw_pieces(rows, each);
+    if (K % 4 == 0)
+        TW_BY_TYPE(t, TW_LAUNCH_BLOCK((sum_columns<T, 4>), dim3((unsigned)tw_pieces(K, 128), pieces, 1), dim3(32, 8, 1), stream, partial,
+                                      (const T *)dy, rows, each, K, false));
+    else
+        TW_BY_TYPE(t, TW_LAUNCH_BLOCK((sum_columns<T, 1>), dim3((unsigned)tw_pieces(K, 32), pieces, 1), dim3(32, 8, 1), stream, partial,
+                                      (const T *)dy, rows, each, K, false));
+    TW_LAUNCH_BLOCK((sum_columns<float, 1>), (unsigned)tw_pieces(K, 32), dim3(32, 8, 1), stream, db, partial, (int64_t)pieces, (int)pieces, K, true);
     return TW_LAUNCHED("bias gradient");
 }

@@ -10,6 +10,8 @@ struct matrix {
 
 struct product {
     cublasOperation_t ta = CUBLAS_OP_N, tb = CUBLAS_OP_N;
+    cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
+    const void *bias = nullptr; /* of the type of D */
 };
 
 static int number_type(cudaDataType_t t)
@@ -69,6 +71,10 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d, cublasLtMa
         memcpy(&((product *)d)->ta, p, sizeof(cublasOperation_t));
     else if (name == CUBLASLT_MATMUL_DESC_TRANSB)
         memcpy(&((product *)d)->tb, p, sizeof(cublasOperation_t));
+    else if (name == CUBLASLT_MATMUL_DESC_EPILOGUE)
+        memcpy(&((product *)d)->epilogue, p, sizeof(cublasLtEpilogue_t));
+    else if (name == CUBLASLT_MATMUL_DESC_BIAS_POINTER)
+        memcpy(&((product *)d)->bias, p, sizeof(void *));
     else
         return CUBLAS_STATUS_NOT_SUPPORTED;
     return CUBLAS_STATUS_SUCCESS;
@@ -103,11 +109,12 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t, 
     return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
                                               cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatmulPreference_t, int most,
                                               cublasLtMatmulHeuristicResult_t *out, int *n)
 {
-    *n = most < 3 ? most : 3;
+    const bool refused = ((product *)desc)->epilogue != CUBLASLT_EPILOGUE_DEFAULT && getenv("EMULATE_NO_EPILOGUE") != nullptr;
+    *n = refused ? 0 : most < 3 ? most : 3;
     for (int i = 0; i < *n; i++) {
         out[i] = cublasLtMatmulHeuristicResult_t();
         out[i].algo.data[0] = (uint64_t)i + 1;
@@ -124,7 +131,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
     const float scale = *(const float *)alpha, old = *(const float *)beta;
     const bool ta = p.ta == CUBLAS_OP_T, tb = p.tb == CUBLAS_OP_T;
     const int64_t k = ta ? a.rows : a.cols;
-    if ((ta ? a.cols : a.rows) != d.rows || (tb ? b.rows : b.cols) != d.cols || (tb ? b.cols : b.rows) != k || algo->data[0] == 0)
+    if ((ta ? a.cols : a.rows) != d.rows || (tb ? b.rows : b.cols) != d.cols || (tb ? b.cols : b.rows) != k || algo->data[0] == 0 ||
+        (p.epilogue != CUBLASLT_EPILOGUE_DEFAULT && (p.epilogue != CUBLASLT_EPILOGUE_BIAS || p.bias == nullptr)))
         return CUBLAS_STATUS_INVALID_VALUE;
     emu_last_product = (int)algo->data[0] - 1;
     const double ms = emu_last_product == 1 ? 1 : 3;
@@ -140,10 +148,10 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
         const std::vector<float> av = unpack(a, A, ta), bv = unpack(b, B, !tb); /* [m,k], [n,k] */
         for (int64_t c = 0; c < d.cols; c++)
             for (int64_t r = 0; r < d.rows; r++) {
-                float sum = 0;
+                float sum = 0, more = p.epilogue == CUBLASLT_EPILOGUE_BIAS ? emu_get(p.bias, r, type) : 0;
                 for (int64_t i = 0; i < k; i++)
                     sum += av[(size_t)(r * k + i)] * bv[(size_t)(c * k + i)];
-                emu_put(D, r + c * d.ld, scale * sum + (old != 0 ? old * emu_get(D, r + c * d.ld, type) : 0), type);
+                emu_put(D, r + c * d.ld, scale * sum + more + (old != 0 ? old * emu_get(D, r + c * d.ld, type) : 0), type);
             }
     });
     return CUBLAS_STATUS_SUCCESS;

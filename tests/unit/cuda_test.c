@@ -590,10 +590,18 @@ static void every_op(void)
     folded(2, 5, 6, 8, 16, 1, 1, false, false, false);
     linear(7, 20, 13);
     linear(32, 64, 40);
+    linear(300, 20, 8); /* several pieces of rows */
+    setenv("EMULATE_NO_EPILOGUE", "1", 1); /* the bias by a kernel */
+    linear(9, 16, 24);
+    unsetenv("EMULATE_NO_EPILOGUE");
     for (int k = 0; k < 16; k++)
         norm(k % 3 == 0 ? 700 : 9, k % 5 == 0 ? 264 : k % 2 == 0 ? 24 : 13, k & 1, k & 2, k & 4, k & 8);
     layer_norm(19, 33);
     layer_norm(5, 384);
+    layer_norm(2200, 64); /* blocks that take several rows */
+    layer_norm(13, 768);
+    layer_norm(3, 1024);
+    layer_norm(2, 1028);
     running(9, 24);
     pooling(3, 8, 6, 16);
     pooling(2, 7, 1, 10);
