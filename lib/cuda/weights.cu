@@ -67,7 +67,8 @@ template <typename T> static __global__ void unform(T *y, const T *x, tw_conv_fo
         const int64_t pixel = at / f.plain.C, row = pixel / f.plain.W, picture = row / f.plain.H;
         const int w = (int)(pixel % f.plain.W), h = (int)(row % f.plain.H);
         const int q = (h % f.block * f.block + w % f.block) * f.plain.C + (int)(at % f.plain.C);
-        y[at] = x[((picture * f.H + h / f.block) * f.W + w / f.block) * f.P + q];
+        const bool there = h / f.block < f.H && w / f.block < f.W; /* else left over by the windows */
+        y[at] = there ? x[((picture * f.H + h / f.block) * f.W + w / f.block) * f.P + q] : tw_narrow<T>(0);
     }
 }
 

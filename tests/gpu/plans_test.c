@@ -23,6 +23,7 @@ static const char h200[] =
 static const tw_conv_shape shapes[] = {
     {.N = 64, .H = 224, .W = 224, .C = 3, .OH = 112, .OW = 112, .K = 64, .size = 7, .stride = 2, .pad = 3},
     {.N = 64, .H = 56, .W = 56, .C = 64, .OH = 56, .OW = 56, .K = 64, .size = 1, .stride = 1, .pad = 0},
+    {.N = 64, .H = 224, .W = 224, .C = 3, .OH = 14, .OW = 14, .K = 384, .size = 16, .stride = 16, .pad = 0},
     {.N = 64, .H = 56, .W = 56, .C = 64, .OH = 56, .OW = 56, .K = 64, .size = 3, .stride = 1, .pad = 1},
     {.N = 64, .H = 56, .W = 56, .C = 64, .OH = 56, .OW = 56, .K = 256, .size = 1, .stride = 1, .pad = 0},
     {.N = 64, .H = 56, .W = 56, .C = 128, .OH = 28, .OW = 28, .K = 128, .size = 3, .stride = 2, .pad = 1},

@@ -131,6 +131,29 @@ static void folded(int N, int H, int W, int C, int K, int size, int stride, bool
     free(x), free(w), free(z), free(y), free(v);
 }
 
+/* Windows side by side. */
+static void patches(int N, int H, int W, int C, int K, int size)
+{
+    const tw_conv_shape s = {.N = N, .H = H, .W = W, .C = C, .OH = (H - size) / size + 1, .OW = (W - size) / size + 1, .K = K, .size = size,
+                             .stride = size, .train = true, .data_gradient = true};
+    const size_t nx = (size_t)N * (size_t)(H * W * C), ny = (size_t)N * (size_t)(s.OH * s.OW * K), nw = (size_t)(K * C * size * size);
+    float *x = numbers(nx), *w = numbers(nw), *dy = numbers(ny), *dw = numbers(nw), *y = numbers(ny), *dx = numbers(nx);
+    void *gx = activations(x, nx), *gdy = activations(dy, ny), *gy = activations(dy, ny), *gdx = activations(x, nx);
+    float *gw = plain(w, nw), *gdw = plain(dw, nw);
+    tw_conv *a = cpu->conv_new(c, &s), *b = gpu->conv_new(g, &s);
+    CHECK(a != NULL && b != NULL);
+    CHECK(cpu->conv_weights(a, w) == 0 && cpu->conv_forward(a, y, x) == 0 && cpu->conv_backward_weights(a, dw, x, dy) == 0);
+    CHECK(gpu->conv_weights(b, gw) == 0 && gpu->conv_forward(b, gy, gx) == 0 && gpu->conv_backward_weights(b, gdw, gx, gdy) == 0);
+    CHECK(cpu->conv_backward_data(a, dx, dy) == 0 && gpu->conv_backward_data(b, gdx, gdy) == 0);
+    same_activations("patches", gy, y, ny);
+    same_activations("patches, data gradient", gdx, dx, nx);
+    same_plain("patches, weight gradient", gdw, dw, nw, tolerance());
+    cpu->conv_free(a);
+    gpu->conv_free(b);
+    gpu->release(g, gx), gpu->release(g, gdy), gpu->release(g, gw);
+    free(x), free(w), free(dy), free(dw), free(y), free(dx);
+}
+
 static void linear(int rows, int C, int K)
 {
     const size_t nx = (size_t)(rows * C), ny = (size_t)(rows * K), nw = (size_t)(K * C), nb = (size_t)K;
@@ -588,6 +611,9 @@ static void every_op(void)
     folded(3, 7, 5, 16, 24, 3, 2, false, true, true);
     folded(5, 4, 4, 12, 8, 1, 1, true, false, true);
     folded(2, 5, 6, 8, 16, 1, 1, false, false, false);
+    patches(3, 32, 32, 3, 24, 16);
+    patches(2, 19, 13, 3, 8, 4); /* pixels left over */
+    patches(2, 10, 15, 3, 8, 5); /* channels to fill up */
     linear(7, 20, 13);
     linear(32, 64, 40);
     linear(300, 20, 8); /* several pieces of rows */
