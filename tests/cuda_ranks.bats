@@ -1,6 +1,6 @@
 # Goal: ranks with a GPU each train as one (on the emulation, two of them on this host): the steps of one rank with the batch of both, a
-# resumed run to the same bytes; a rank killed, or one that does not come to a sum, ends the run within seconds and it is told where; too
-# few devices and a missing NCCL are said, and one rank does without it.
+# resumed run to the same bytes; what is not finite is so for all; a rank killed, or one that does not come to a sum, ends the run within
+# seconds and it is told where; too few devices and a missing NCCL are said, and one rank does without it.
 
 setup_file() {
     cd "$BATS_FILE_TMPDIR"
@@ -64,6 +64,14 @@ losses() { grep '"step":' "$1/log.jsonl" | sed 's/.*"loss":\([-0-9.e]*\),.*/\1/'
     [[ "$output" == *"twist-train: rank 0: cuda: the step's "*": not done after 2 s: the device of another rank does not answer"* ]]
     [ $(($(date +%s) - $(stat -c %Y run/log.jsonl))) -le 15 ]
     twist-ckpt run/checkpoint.safetensors > /dev/null
+}
+
+@test "numbers that are not finite are everybody's: one message, every rank's batch is kept" {
+    run ranks 2 run -q --lr=1e40 --save-every=1000
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [ "$(grep -c 'the step was not taken' <<< "$output")" -eq 1 ]
+    [ -s run/checkpoint.safetensors ] && [ -s run/bad-batch.tws ] && [ -s run/bad-batch.1.tws ]
 }
 
 @test "one device for two ranks, no NCCL: refused, and why; one rank needs none" {

@@ -200,7 +200,8 @@ int tw_cuda_learn_loss(tw_learn *l, void *dlogits, const void *logits, const voi
     const tw_loss_memory *m = &l->loss;
     const tw_dtype t = l->dev->precision;
     const cudaStream_t s = l->dev->stream;
-    if (enter_stage(l, LOSS) != 0 || tw_launch_spread(m, logits, false, t, s) != 0 || (raw != NULL && tw_launch_spread(m, raw, true, t, s) != 0))
+    if (enter_stage(l, LOSS) != 0 || tw_launch_spread(m, logits, false, t, s) != 0 ||
+        (raw != NULL && tw_launch_spread(m, raw, true, t, s) != 0))
         return -1;
     if (tw_launch_rows(m->row, logits, (int64_t)m->V * m->B, m->K, self_label ? 1 : m->tau, t, s) != 0) /* labels are of the logits themselves */
         return -1;
@@ -215,8 +216,9 @@ int tw_cuda_learn_update(tw_learn *l)
 {
     tw_board *board = l->loss.board;
     const cudaStream_t s = l->dev->stream;
-    if (enter_stage(l, UPDATE) != 0 || tw_launch_norms(board, l->sums, l->partial, l->tensor, l->c.tensors, l->chunk, l->chunks, l->c.optim == TW_LEARN_LARS, l->c.clip_norm,
-                        l->dev->precision == TW_F16, s) != 0)
+    if (enter_stage(l, UPDATE) != 0 ||
+        tw_launch_norms(board, l->sums, l->partial, l->tensor, l->c.tensors, l->chunk, l->chunks, l->c.optim == TW_LEARN_LARS,
+                        l->c.clip_norm, l->dev->precision == TW_F16, s) != 0)
         return -1;
     return tw_launch_update(board, l->sums, l->tensor, l->chunk, l->chunks, l->c.optim, s);
 }

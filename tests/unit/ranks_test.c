@@ -87,9 +87,9 @@ static size_t sample(float *to, tw_net *net)
 }
 
 /* Whether all ranks have the same. */
-static bool agreed(tw_comm *comm, const float *x, size_t n)
+static bool agreed(tw_comm *comm, const void *x, size_t bytes)
 {
-    const uint32_t mine = tw_crc32c(0, x, n * sizeof *x);
+    const uint32_t mine = tw_crc32c(0, x, bytes);
     uint32_t all[4];
     bool same = comm->gather(comm, all, &mine, sizeof mine) == 0;
     for (int r = 0; r < comm->ranks; r++)
@@ -126,9 +126,11 @@ static float *take_steps(size_t *n, const char *device, const three *c, tw_comm 
         tw_step_result r;
         draw(pictures, c, t, comm->rank, B);
         CHECK(tw_step_run(step, &r, pictures, &p) == 1);
+        const double said[] = {r.terms.loss, r.gradient_norm, r.selflabel.threshold, r.selflabel.selected};
+        CHECK(agreed(comm, said, sizeof said));
     }
     sample(after, net);
-    CHECK(agreed(comm, after, *n));
+    CHECK(agreed(comm, after, *n * sizeof *after));
     for (size_t i = 0; i < *n; i++)
         after[i] -= before[i];
     free(before);
