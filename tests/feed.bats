@@ -112,7 +112,7 @@ teardown() { end_all; }
     cat t - <<< POISON > "$victim"
     for how in crash hang; do
         for n in 1 3; do
-            twist-feed head -q --no-history --epochs=3 $HB --local $n --sample-timeout=1 --quarantine=q$n.$how p -o got.tws -- "./poison $how | $COMMAND" 2> err
+            twist-feed head -q --no-history --epochs=3 $HB --local $n --sample-timeout=3 --quarantine=q$n.$how p -o got.tws -- "./poison $how | $COMMAND" 2> err
             [ "$(twist-cat --json got.tws | grep -c '"key"')" = 87 ]
             ! twist-cat --json got.tws | grep -qF "$victim" || false
             [ "$(wc -l < q$n.$how)" = 1 ]
