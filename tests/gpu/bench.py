@@ -1,6 +1,7 @@
 """The same step in PyTorch, as fast as it goes there: bf16 autocast, channels_last, torch.compile, fused SGD or (vision transformers)
 AdamW, views already on the GPU. bench.py BACKBONE BATCH DIM VIEWS:SIZE [VIEWS:SIZE...]   Prints as bench.c does.
-Embedding: bench.py eval BACKBONE BATCH SIZE   bf16 weights, compiled, with and without what folds BatchNorm ("freezing"): the faster last."""
+Embedding: bench.py eval|eval-frozen BACKBONE BATCH SIZE   bf16 weights, compiled, without or with what folds BatchNorm ("freezing")."""
+import os
 import sys
 import time
 
@@ -107,8 +108,21 @@ def loss(logits, views):
     return kl - (weight * (p * log).sum(2).mean(1)).sum() + (weight * (mean * (mean + 1e-5).log()).sum(1)).sum()
 
 
+def wait_for_turn():
+    """Compiled and warm: says so with the file TURN.ready and goes on when there is a file TURN, where the environment names one."""
+    turn = os.environ.get("TURN")
+    if turn:
+        open(turn + ".ready", "w").close()
+        while not os.path.exists(turn):
+            time.sleep(0.05)
+
+
 def milliseconds(step, warm=8, steps=30):
     for _ in range(warm):
+        step()
+    torch.cuda.synchronize()
+    wait_for_turn()
+    for _ in range(3):
         step()
     torch.cuda.synchronize()
     start = time.perf_counter()
@@ -118,27 +132,23 @@ def milliseconds(step, warm=8, steps=30):
     return 1e3 * (time.perf_counter() - start) / steps
 
 
-def embed(name, batch, size):
+def embed(name, batch, size, freezing):
     net = Net(name, 8).cuda().eval()
     x = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8, device="cuda").to(memory_format=torch.channels_last)
     body = net.backbone.to(torch.bfloat16, memory_format=torch.channels_last)
     mean, std = net.mean, net.std
-    found = []
-    for freezing in (False, True):
-        torch._dynamo.reset()
-        torch._inductor.config.freezing = freezing
-        with torch.inference_mode(not freezing), torch.no_grad():
-            compiled = torch.compile(lambda u: body(((u.float() - mean) / std).to(torch.bfloat16)))
-            found.append((milliseconds(lambda: compiled(x)), "freezing" if freezing else "compile"))
-    for ms, how in sorted(found, reverse=True):
-        print(f"{1e3 * batch / ms:.1f} views/s, {ms:.2f} ms a batch ({how})")
+    torch._inductor.config.freezing = freezing
+    with torch.inference_mode(not freezing), torch.no_grad():
+        compiled = torch.compile(lambda u: body(((u.float() - mean) / std).to(torch.bfloat16)))
+        ms = milliseconds(lambda: compiled(x))
+    print(f"{1e3 * batch / ms:.1f} views/s, {ms:.2f} ms a batch")
 
 
 def main():
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
-    if sys.argv[1] == "eval":
-        return embed(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    if sys.argv[1] in ("eval", "eval-frozen"):
+        return embed(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[1] == "eval-frozen")
     name, batch, dim = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     groups = [tuple(map(int, a.split(":"))) for a in sys.argv[4:]]
     net = Net(name, dim).cuda().to(memory_format=torch.channels_last)
