@@ -317,7 +317,9 @@ static void refuse_numbers(struct run *r, const tw_batch *b, const tw_step_resul
 
 static void train_on(struct run *r, const tw_batch *b)
 {
+    const tw_batch *ahead = tw_loader_ahead(r->loader);
     const tw_step_plan p = {
+        .ahead = ahead != NULL ? ahead->pictures : NULL,
         .lr = tw_schedule_lr(&r->schedule, b->epoch, r->state->iteration),
         .weight_decay = tw_schedule_weight_decay(&r->schedule, b->epoch, r->state->iteration),
         .self_label = b->epoch >= labels_from(r),

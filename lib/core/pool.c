@@ -107,7 +107,7 @@ void tw_pool_submit(tw_pool *p, void *job)
     pthread_mutex_unlock(&p->lock);
 }
 
-static void *take(tw_pool *p, bool wait)
+static void *oldest(tw_pool *p, bool wait, bool take)
 {
     if (tw_pool_pending(p) == 0)
         return NULL;
@@ -118,7 +118,7 @@ static void *take(tw_pool *p, bool wait)
         pthread_cond_wait(&p->done, &p->lock);
     if (s->done) {
         job = s->job;
-        p->taken++;
+        p->taken += take;
     }
     pthread_mutex_unlock(&p->lock);
     return job;
@@ -126,12 +126,17 @@ static void *take(tw_pool *p, bool wait)
 
 void *tw_pool_take(tw_pool *p)
 {
-    return take(p, true);
+    return oldest(p, true, true);
 }
 
 void *tw_pool_take_ready(tw_pool *p)
 {
-    return take(p, false);
+    return oldest(p, false, true);
+}
+
+void *tw_pool_ready(tw_pool *p)
+{
+    return oldest(p, false, false);
 }
 
 void tw_pool_free(tw_pool *p)

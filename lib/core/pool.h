@@ -27,6 +27,8 @@ void tw_pool_submit(tw_pool *p, void *job);
 void *tw_pool_take(tw_pool *p);
 /* The oldest job if it is done already, else NULL: lets a caller hand on early results instead of waiting. */
 void *tw_pool_take_ready(tw_pool *p);
+/* The same without taking it. */
+void *tw_pool_ready(tw_pool *p);
 
 /* Waits for the workers and frees the pool; pending jobs are run and dropped (they stay the caller's). NULL is allowed. */
 void tw_pool_free(tw_pool *p);

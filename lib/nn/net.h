@@ -113,9 +113,13 @@ const float *tw_plan_raw_logits(const tw_plan *p);
 int tw_plan_backward(tw_plan *p, const float *dlogits);
 
 /* tw_plan_forward in parts, for a device that trains by itself (tw_backend, learn_new). load: the views to the device; pinned: they
- * lie in memory that was pinned and stay there until learn_results. count: what the host counts of a pass. run: all else, of B
+ * lie in memory that was pinned and stay there until learn_results. load_ahead: those that the next load will be given (or not: then
+ * they are forgotten), pinned, while the device computes with those before. They go to one of two places in turn, which tw_plan_turn
+ * names, 0 or 1: what is recorded is so for one of them. count: what the host counts of a pass. run: all else, of B
  * samples and without results in host memory, so that it can be recorded. 0, or -1 and tw_error(). */
 int tw_plan_load(tw_plan *p, const uint8_t *const *pictures, int rows, bool pinned);
+int tw_plan_load_ahead(tw_plan *p, const uint8_t *const *pictures);
+int tw_plan_turn(const tw_plan *p);
 void tw_plan_count(tw_plan *p);
 int tw_plan_run(tw_plan *p);
 /* In device memory, activations: [V*B, K]. raw NULL: the head has no last norm. */

@@ -12,7 +12,7 @@ typedef struct {
     tw_shape shape;    /* of the pictures */
     tw_pass *pass;
     void *pictures;    /* normalised, in device memory */
-    uint8_t *raw;      /* as they come, in device memory; NULL where that is host memory */
+    uint8_t *raw[2];   /* as they come, in device memory; NULL where that is host memory, the second one until it is used */
     const uint8_t *given; /* what the next pass reads: raw, or the caller's */
     size_t first_row;  /* among all V*B */
 } group;
@@ -22,6 +22,8 @@ struct tw_plan {
     tw_net *net;
     group *group;
     int n_groups, B, V;
+    int turn;          /* which raw is read */
+    const uint8_t *early; /* the first group's pictures that the other raw has; NULL: none */
     tw_pass *head;
     void *features, *dfeatures, *logits, *dlogits; /* device memory, [V*B, D] and [V*B, K] */
     void *gradients;
@@ -86,8 +88,8 @@ static int make_groups(tw_plan *p, const tw_view_group *v)
         p->V += v[i].n_views;
         g->pictures = device_memory(p, tw_shape_elements(&g->shape) * element_size(p));
         if (!p->ctx.be->unified)
-            g->raw = device_memory(p, tw_shape_elements(&g->shape));
-        if (g->pictures == NULL || (g->raw == NULL && !p->ctx.be->unified))
+            g->raw[0] = device_memory(p, tw_shape_elements(&g->shape));
+        if (g->pictures == NULL || (g->raw[0] == NULL && !p->ctx.be->unified))
             return -1;
         g->pass = tw_pass_new(&p->ctx, &p->net->backbone, g->shape, (int64_t)g->first_row, false);
         if (g->pass == NULL)
@@ -181,7 +183,8 @@ void tw_plan_free(tw_plan *p)
     for (int i = 0; p->group != NULL && i < p->n_groups; i++) {
         tw_pass_free(p->group[i].pass);
         be->release(p->ctx.dev, p->group[i].pictures);
-        be->release(p->ctx.dev, p->group[i].raw);
+        be->release(p->ctx.dev, p->group[i].raw[0]);
+        be->release(p->ctx.dev, p->group[i].raw[1]);
     }
     tw_pass_free(p->head);
     void *const block[] = {p->features, p->dfeatures, p->logits, p->dlogits, p->gradients};
@@ -229,15 +232,40 @@ static size_t pixels(const tw_plan *p, const group *g, int rows)
 int tw_plan_load(tw_plan *p, const uint8_t *const *pictures, int rows, bool pinned)
 {
     const tw_backend *be = p->ctx.be;
+    const bool there = p->early != NULL && p->early == pictures[0];
     be->enter(p->ctx.dev);
+    p->early = NULL;
+    p->turn = there ? !p->turn : p->turn;
     for (int i = 0; i < p->n_groups; i++) {
         group *g = &p->group[i];
-        g->given = be->unified ? pictures[i] : g->raw;
-        if (!be->unified &&
-            TW_BACKEND(be, (pinned ? be->upload_pinned : be->upload)(p->ctx.dev, g->raw, pictures[i], 3 * pixels(p, g, rows))) != 0)
+        g->given = be->unified ? pictures[i] : g->raw[p->turn];
+        if (!be->unified && !there &&
+            TW_BACKEND(be, (pinned ? be->upload_pinned : be->upload)(p->ctx.dev, g->raw[p->turn], pictures[i], 3 * pixels(p, g, rows))) != 0)
             return -1;
     }
     return 0;
+}
+
+int tw_plan_load_ahead(tw_plan *p, const uint8_t *const *pictures)
+{
+    const tw_backend *be = p->ctx.be;
+    if (be->upload_ahead == NULL)
+        return 0;
+    for (int i = 0; i < p->n_groups; i++) {
+        group *g = &p->group[i];
+        uint8_t **raw = &g->raw[!p->turn];
+        const size_t bytes = tw_shape_elements(&g->shape);
+        if ((*raw == NULL && (*raw = device_memory(p, bytes)) == NULL) ||
+            TW_BACKEND(be, be->upload_ahead(p->ctx.dev, *raw, pictures[i], bytes)) != 0)
+            return -1;
+    }
+    p->early = pictures[0];
+    return 0;
+}
+
+int tw_plan_turn(const tw_plan *p)
+{
+    return p->turn;
 }
 
 static int run(tw_plan *p, int rows)

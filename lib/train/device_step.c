@@ -112,6 +112,17 @@ static bool pinned(tw_device_step *d, uint8_t *const *pictures)
     return true;
 }
 
+/* The next step's views, where they are at hand, beside what the device has been given to do. */
+static int load_ahead(tw_device_step *d, uint8_t *const *pictures)
+{
+    const uint8_t *const *views = (const uint8_t *const *)pictures;
+    if (pictures == NULL || !pinned(d, pictures))
+        return 0;
+    if (tw_plan_load_ahead(d->plan, views) != 0)
+        return -1;
+    return d->teacher == NULL ? 0 : tw_plan_load_ahead(tw_teacher_plan(d->teacher), views);
+}
+
 static int load(tw_device_step *d, uint8_t *const *pictures)
 {
     const uint8_t *const *views = (const uint8_t *const *)pictures;
@@ -139,10 +150,16 @@ static int compute(tw_device_step *d, bool self_label)
     return TW_BACKEND(d->be, d->be->learn_update(d->learn));
 }
 
+/* What is recorded is a step of one kind with the views in one of their two places. */
+static int number_of(const tw_device_step *d, bool self_label)
+{
+    return self_label + 2 * tw_plan_turn(d->plan);
+}
+
 /* Records what compute() does, anew. Where the device refuses, steps run call by call for good. */
 static void record(tw_device_step *d, bool self_label)
 {
-    const int i = self_label;
+    const int i = number_of(d, self_label);
     tw_net_changed(d->net); /* a played step begins with changed weights */
     if (d->teacher != NULL)
         tw_net_changed(tw_teacher_network(d->teacher));
@@ -156,10 +173,10 @@ static void record(tw_device_step *d, bool self_label)
 static int run(tw_device_step *d, bool self_label)
 {
     if (d->warm[self_label] && !d->bare) {
-        int rc = d->be->learn_play(d->learn, self_label);
+        int rc = d->be->learn_play(d->learn, number_of(d, self_label));
         if (rc == 0) {
             record(d, self_label);
-            rc = d->bare ? 0 : d->be->learn_play(d->learn, self_label);
+            rc = d->bare ? 0 : d->be->learn_play(d->learn, number_of(d, self_label));
         }
         if (rc != 0)
             return rc > 0 ? 0 : tw_backend_failed(d->be);
@@ -194,7 +211,7 @@ int tw_device_step_run(tw_device_step *d, tw_step_result *r, uint8_t *const *pic
     tw_learn_results got;
     d->be->enter(d->dev);
     count(d);
-    if (TW_BACKEND(d->be, d->be->learn_begin(d->learn, &numbers)) != 0 || load(d, pictures) != 0 || run(d, p->self_label) != 0 ||
+    if (TW_BACKEND(d->be, d->be->learn_begin(d->learn, &numbers)) != 0 || load(d, pictures) != 0 || run(d, p->self_label) != 0 || load_ahead(d, p->ahead) != 0 ||
         TW_BACKEND(d->be, d->be->learn_results(d->learn, &got, d->largest)) != 0)
         return -1;
     tell(d, r, &got, p->self_label);

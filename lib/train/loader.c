@@ -251,6 +251,12 @@ int tw_loader_next(tw_loader *b, const tw_batch **out, int (*stop)(void))
     return b->taken->rc;
 }
 
+const tw_batch *tw_loader_ahead(tw_loader *b)
+{
+    const job *next = tw_pool_ready(b->pool);
+    return next != NULL && next->rc == 1 ? &next->batch : NULL;
+}
+
 int64_t tw_loader_passed(const tw_loader *b)
 {
     return b->passed;

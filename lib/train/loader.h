@@ -48,6 +48,9 @@ const char *tw_loader_name(const tw_loader *b);
  * sample whose views are not of the first sample's sizes, a stream that begins after `start`, samples out of order. */
 int tw_loader_next(tw_loader *b, const tw_batch **out, int (*stop)(void));
 
+/* The batch that tw_loader_next will hand out, where it is complete by now; else NULL. It stays as it is until it has been handed out. */
+const tw_batch *tw_loader_ahead(tw_loader *b);
+
 int64_t tw_loader_passed(const tw_loader *b); /* samples before `start` that have been read and dropped */
 double tw_loader_waited(const tw_loader *b);  /* seconds that tw_loader_next has waited */
 

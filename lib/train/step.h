@@ -23,6 +23,8 @@ typedef struct {
     int64_t number;       /* of all steps of the run: numbers the dropout masks */
     double momentum;      /* what the teacher keeps of itself */
     const int32_t *label; /* [B], where the step is supervised */
+    uint8_t *const *ahead; /* the next step's pictures where they are at hand, which a GPU fetches during this one; or NULL. They stay as
+                            * they are until then */
 } tw_step_plan;
 
 typedef struct {

@@ -1,4 +1,4 @@
-/* Speed of a training step on the GPU, views made in memory: bench BACKBONE PRECISION BATCH DIM [VIEWS:SIZE ...]
+/* Speed of a training step on the GPU, views made in memory and sent during the step before: bench BACKBONE PRECISION BATCH DIM [VIEWS:SIZE ...]
  * Prints views a second and device memory's worth of the plan. Steps run as they do in twist-train,
  * with LARS, of vision transformers with AdamW.
  * Speed of embedding, pictures already on the GPU: bench eval BACKBONE PRECISION BATCH SIZE */
@@ -71,7 +71,7 @@ static int bench_eval(char **argv)
 int main(int argc, char **argv)
 {
     tw_view_group group[GROUPS];
-    uint8_t *pictures[GROUPS];
+    uint8_t *set[2][GROUPS];
     int n = 0, V = 0;
     if (argc == 6 && strcmp(argv[1], "eval") == 0)
         return bench_eval(argv + 2);
@@ -93,7 +93,8 @@ int main(int argc, char **argv)
             return 2;
         group[n] = (tw_view_group){views, size, size};
         V += views;
-        pictures[n] = make_pictures((size_t)views * (size_t)B * (size_t)(size * size) * 3);
+        for (int k = 0; k < 2; k++)
+            set[k][n] = make_pictures((size_t)views * (size_t)B * (size_t)(size * size) * 3);
     }
     const bool vit = strncmp(argv[1], "vit", 3) == 0;
     tw_optim *optim = tw_optim_new(net, vit ? TW_ADAMW : TW_LARS, 1);
@@ -102,11 +103,11 @@ int main(int argc, char **argv)
         return fail();
     double start = 0;
     for (int i = 0; i < WARM + STEPS; i++) {
-        const tw_step_plan p = {.lr = vit ? 1e-4 : 0.1, .weight_decay = vit ? 0.05 : 1.5e-6, .number = i};
+        const tw_step_plan p = {.ahead = set[(i + 1) % 2], .lr = vit ? 1e-4 : 0.1, .weight_decay = vit ? 0.05 : 1.5e-6, .number = i};
         tw_step_result r;
         if (i == WARM)
             start = now();
-        if (tw_step_run(step, &r, pictures, &p) < 0)
+        if (tw_step_run(step, &r, set[i % 2], &p) < 0)
             return fail();
     }
     const double seconds = (now() - start) / STEPS;

@@ -95,12 +95,17 @@ static void pool(void)
                 job[next] = next;
                 tw_pool_submit(p, &job[next++]);
             }
-            const int *x = tw_pool_take(p);
+            const int *early = tw_pool_ready(p), *x = tw_pool_take(p);
+            CHECK(early == NULL || early == x);
             wrong += *x != got * got;
             got++;
         }
         CHECK(wrong == 0);
-        CHECK(tw_pool_take(p) == NULL);
+        CHECK(tw_pool_take(p) == NULL && tw_pool_ready(p) == NULL);
+        tw_pool_submit(p, &job[0]);
+        while (tw_pool_ready(p) == NULL)
+            sched_yield();
+        CHECK(tw_pool_ready(p) == &job[0] && tw_pool_take(p) == &job[0] && tw_pool_pending(p) == 0);
         tw_pool_free(p);
     }
 }
