@@ -4,6 +4,7 @@
 #include "core/pool.h"
 #include "core/program.h"
 #include "eval/clusters.h"
+#include "eval/device.h"
 #include "eval/features.h"
 #include "eval/kmeans.h"
 #include "eval/matrix.h"
@@ -31,6 +32,7 @@ static const char usage[] =
     "      --top N             print, instead of the metrics, a line for each record: key, and the classes of its N (1 to 5) most\n"
     "                          probable clusters, each with its probability\n"
     "      --report DIR        DIR/report.html: metrics, confusion matrix, pictures with their top 3 predictions; sheets\n"
+    "      --device NAME       of k-means: auto, cpu or cuda (default auto: a GPU where there is one)\n"
     "  -j, --jobs N            threads of k-means (default: the processors this process may use)\n"
     "      --progress          progress line even where standard error is no terminal\n"
     "  -q, --quiet             errors only       -v, --verbose  say more\n"
@@ -40,7 +42,7 @@ struct opts {
     const char *input, *assignments, *match, *report;
     tw_kmeans_options kmeans; /* K 0: the class head */
     int64_t seed;
-    int jobs, top;
+    int jobs, top, device;
     tw_common common;
 };
 
@@ -85,11 +87,13 @@ static void cluster_features(struct run *r)
     static tw_features f; /* static: what a message ends is still reachable */
     static tw_blocks *threads;
     tw_kmeans k;
+    static tw_eval_device device;
     threads = tw_blocks_new(r->o.jobs);
-    if (threads == NULL || tw_features_read(&f, r->o.input) != 0)
+    if (threads == NULL || tw_eval_device_open(&device, tw_eval_device_names[r->o.device]) != 0 || tw_features_read(&f, r->o.input) != 0)
         tw_die_error();
     if (o->K > f.who.n)
         tw_die("--kmeans=%d: %s has %lld samples", o->K, f.who.name, (long long)f.who.n);
+    tw_blocks_set_device(threads, &device);
     tw_note(1, "%s: %lld records of %d features", f.who.name, (long long)f.who.n, f.D);
     c->K = o->K;
     c->top = tw_calloc((size_t)f.who.n, TW_TOP * sizeof *c->top);
@@ -108,6 +112,7 @@ static void cluster_features(struct run *r)
     tw_features_fini(&f);
     tw_kmeans_fini(&k);
     tw_blocks_free(threads);
+    tw_eval_device_close(&device);
 }
 
 /* Reads the match, or finds it where there are labels. */
@@ -256,6 +261,7 @@ static void parse(struct opts *o)
         {0, "match", TW_OPT_STRING, &o->match, 0, 0, NULL},
         {0, "top", TW_OPT_INT, &o->top, 1, TW_TOP, NULL},
         {0, "report", TW_OPT_STRING, &o->report, 0, 0, NULL},
+        {0, "device", TW_OPT_CHOICE, &o->device, 0, 0, tw_eval_device_names},
         {'j', "jobs", TW_OPT_INT, &o->jobs, 1, 4096, NULL},
     };
     tw_program_options(table, sizeof table / sizeof *table, &o->common, &operands, usage);

@@ -2,6 +2,7 @@
 #include "core/mem.h"
 #include "core/pool.h"
 #include "core/program.h"
+#include "eval/device.h"
 #include "eval/features.h"
 #include "eval/knn.h"
 #include "eval/matrix.h"
@@ -24,6 +25,7 @@ static const char usage[] =
     "      --cosines          of --neighbours: the cosine behind each key, after a tab\n"
     "      --sheet FILE.png   of --neighbours: a sheet, a row for each of the first 64 records and its nearest, of keys that are\n"
     "                         paths of pictures\n"
+    "      --device NAME      auto, cpu or cuda (default auto: a GPU where there is one)\n"
     "  -j, --jobs N           threads (default: the processors this process may use)\n"
     "      --progress         progress line even where standard error is no terminal\n"
     "  -q, --quiet            errors only        -v, --verbose  say more\n"
@@ -34,7 +36,7 @@ enum { MOST_K = 100000, MOST_KS = 64 };
 struct opts {
     const char *train, *val, *ks, *sheet;
     double temperature;
-    int neighbours, jobs;
+    int neighbours, jobs, device;
     bool cosines;
     int k[MOST_KS], n_k, k_most;
     tw_common common;
@@ -43,6 +45,7 @@ struct opts {
 struct run {
     struct opts o;
     tw_blocks *threads;
+    tw_eval_device device;
     tw_features val;
     tw_roster train;
     tw_knn *search;
@@ -228,6 +231,7 @@ static void parse(struct opts *o)
         {0, "neighbours", TW_OPT_INT, &o->neighbours, 1, MOST_K, NULL},
         {0, "cosines", TW_OPT_FLAG, &o->cosines, 0, 0, NULL},
         {0, "sheet", TW_OPT_STRING, &o->sheet, 0, 0, NULL},
+        {0, "device", TW_OPT_CHOICE, &o->device, 0, 0, tw_eval_device_names},
         {'j', "jobs", TW_OPT_INT, &o->jobs, 1, 4096, NULL},
     };
     tw_program_options(table, sizeof table / sizeof *table, &o->common, NULL, usage);
@@ -248,8 +252,9 @@ int main(int argc, char **argv)
     tw_program_start("twist-knn", argc, argv);
     r.o.jobs = tw_processors();
     parse(&r.o);
-    if ((r.threads = tw_blocks_new(r.o.jobs)) == NULL)
+    if ((r.threads = tw_blocks_new(r.o.jobs)) == NULL || tw_eval_device_open(&r.device, tw_eval_device_names[r.o.device]) != 0)
         tw_die_error();
+    tw_blocks_set_device(r.threads, &r.device);
     read_val(&r);
     search_train(&r);
     if (r.o.neighbours > 0)
@@ -264,5 +269,6 @@ int main(int argc, char **argv)
     tw_roster_fini(&r.train);
     tw_features_fini(&r.val);
     tw_blocks_free(r.threads);
+    tw_eval_device_close(&r.device);
     return TW_EXIT_OK;
 }

@@ -5,6 +5,7 @@
 #include "core/program.h"
 #include "eval/batches.h"
 #include "eval/classifier.h"
+#include "eval/device.h"
 #include "eval/linear.h"
 
 #include <math.h>
@@ -28,6 +29,7 @@ static const char usage[] =
     "      --seed N           of the first weights and the order (default 0)\n"
     "  -o, --output FILE      the best epoch's classifier, as safetensors: fc.weight, fc.bias\n"
     "      --log FILE         a line of JSON for each epoch\n"
+    "      --device NAME      auto, cpu or cuda (default auto: a GPU where there is one)\n"
     "  -j, --jobs N           threads (default: the processors this process may use)\n"
     "      --progress         progress line even where standard error is no terminal\n"
     "  -q, --quiet            errors only        -v, --verbose  a line for each epoch\n"
@@ -38,7 +40,7 @@ enum { MOST_RATES = 64 };
 struct opts {
     const char *train, *val, *output, *log, *lr;
     double weight_decay, momentum;
-    int batch_size, epochs, jobs;
+    int batch_size, epochs, jobs, device;
     int64_t seed;
     bool normalize, scale_lr;
     tw_common common;
@@ -63,8 +65,10 @@ struct pupil {
 struct run {
     struct opts o;
     tw_blocks *threads;
+    tw_eval_device device;
     tw_batches train;
     tw_features val;
+    float *val_x;              /* what is measured on: in device memory where there is a device */
     struct pupil pupil[MOST_RATES];
     int n_pupils;
     int C, D, epochs;
@@ -137,6 +141,16 @@ static void make_models(struct run *r)
     }
 }
 
+/* The features to where the products are. */
+static void place_features(struct run *r)
+{
+    const size_t size = (size_t)r->train.size, n = (size_t)r->val.who.n, D = (size_t)r->D, room = (n + size - 1) / size * size;
+    r->val_x = r->val.x;
+    if (r->device.be != NULL && (tw_batches_to_device(&r->train, &r->device) != 0 ||
+                                 (r->val_x = tw_eval_device_copy(&r->device, r->val.x, n * D, room * D)) == NULL))
+        tw_die_error();
+}
+
 /* Cosine from lr to 0 over the epochs, the same within one (CosineAnnealingLR). */
 static double rate_of(const struct run *r, const struct pupil *p, int epoch)
 {
@@ -174,7 +188,10 @@ static void step(struct run *r, int epoch, int m)
         struct pupil *p = &r->pupil[i];
         if (p->lost)
             continue;
-        p->loss += tw_linear_step(p->model, r->train.x, r->train.y, m, rate_of(r, p, epoch));
+        const double loss = tw_linear_step(p->model, r->train.x, r->train.y, m, rate_of(r, p, epoch));
+        if (loss < 0)
+            tw_die_error();
+        p->loss += loss;
         p->lost = !isfinite(p->loss);
         left += !p->lost;
         if (p->lost && r->n_pupils > 1)
@@ -213,13 +230,15 @@ static void measure(struct run *r, struct pupil *p, int epoch)
 {
     int64_t hits[2] = {0, 0};
     const double n = (double)r->val.who.n;
-    if (tw_linear_count(hits, p->model, r->val.x, r->val.who.label, r->val.who.n) != 0)
+    if (tw_linear_count(hits, p->model, r->val_x, r->val.who.label, r->val.who.n) != 0)
         tw_die_error();
     p->last = (struct score){epoch + 1, p->loss, (double)hits[0] / n, (double)hits[1] / n};
     if (epoch > 0 && p->last.acc1 <= p->best.acc1)
         return;
     p->best = p->last;
     if (p->best_w != NULL) {
+        if (tw_linear_fetch(p->model) != 0)
+            tw_die_error();
         memcpy(p->best_w, tw_linear_weight(p->model), (size_t)r->C * r->D * sizeof *p->best_w);
         memcpy(p->best_b, tw_linear_bias(p->model), (size_t)r->C * sizeof *p->best_b);
     }
@@ -320,6 +339,7 @@ static void parse(struct opts *o)
         {0, "seed", TW_OPT_I64, &o->seed, 0, 9e18, NULL},
         {'o', "output", TW_OPT_STRING, &o->output, 0, 0, NULL},
         {0, "log", TW_OPT_STRING, &o->log, 0, 0, NULL},
+        {0, "device", TW_OPT_CHOICE, &o->device, 0, 0, tw_eval_device_names},
         {'j', "jobs", TW_OPT_INT, &o->jobs, 1, 4096, NULL},
     };
     tw_program_options(table, sizeof table / sizeof *table, &o->common, NULL, usage);
@@ -339,8 +359,11 @@ static void close_all(struct run *r)
         free(r->pupil[i].best_b);
     }
     tw_batches_close(&r->train);
+    if (r->val_x != r->val.x)
+        tw_eval_device_release(&r->device, r->val_x);
     tw_features_fini(&r->val);
     tw_blocks_free(r->threads);
+    tw_eval_device_close(&r->device);
     free(r->mean);
     free(r->std);
 }
@@ -352,12 +375,14 @@ int main(int argc, char **argv)
     r.o.jobs = tw_processors();
     parse(&r.o);
     parse_rates(&r);
-    if ((r.threads = tw_blocks_new(r.o.jobs)) == NULL)
+    if ((r.threads = tw_blocks_new(r.o.jobs)) == NULL || tw_eval_device_open(&r.device, tw_eval_device_names[r.o.device]) != 0)
         tw_die_error();
+    tw_blocks_set_device(r.threads, &r.device);
     open_outputs(&r);
     read_streams(&r);
     if (r.o.normalize)
         normalize(&r);
+    place_features(&r);
     make_models(&r);
     r.start = tw_now();
     for (int e = 0; e < r.epochs; e++) {

@@ -89,4 +89,9 @@ const tw_backend tw_backend_cuda = {
     .upload_ahead = tw_cuda_upload_ahead,
     .to_f32_behind = tw_cuda_to_f32_behind,
     .wait_for = tw_cuda_wait_for,
+    .largest = tw_cuda_largest,
+    .count_above = tw_cuda_count_above,
+    .list_above = tw_cuda_list_above,
+    .cross_entropy = tw_cuda_cross_entropy,
+    .gather_rows = tw_cuda_gather_rows,
 };

@@ -82,6 +82,14 @@ int tw_launch_bias_gradient(float *db, float *partial, const void *dy, int64_t r
 /* fold.cu. folded, w: f32 [n->C,each], plain; shift: [n->C] */
 int tw_launch_fold(float *folded, float *shift, const float *w, const tw_norm *n, int64_t each, cudaStream_t stream);
 
+/* ranking.cu: see nn/backend.h */
+int tw_launch_rows_largest(float *value, int32_t *at, const float *x, int rows, int n, int k, cudaStream_t stream);
+int tw_launch_count_above(int32_t *count, const float *x, int stride, const float *limit, int rows, int n, cudaStream_t stream);
+int tw_launch_list_above(float *value, int32_t *at, const int64_t *start, const float *x, int stride, const float *limit, int rows, int n,
+                         cudaStream_t stream);
+int tw_launch_cross_entropy(double *loss, float *z, const int32_t *label, int rows, int n, int C, cudaStream_t stream);
+int tw_launch_gather_rows(float *y, const float *x, const uint64_t *number, int rows, int D, cudaStream_t stream);
+
 /* optim.cu. partial: room for TW_SQUARES_PARTIALS numbers; sum: one. */
 enum { TW_SQUARES_PARTIALS = 512 };
 int tw_launch_sum_squares(double *sum, double *partial, const float *x, int64_t n, cudaStream_t stream);

@@ -101,6 +101,13 @@ int tw_cuda_upload_ahead(tw_dev *d, void *to, const void *from, size_t bytes);
 int tw_cuda_to_f32_behind(tw_dev *d, float *y, float *between, const void *x, size_t n, int slot);
 int tw_cuda_wait_for(tw_dev *d, int slot);
 
+int tw_cuda_largest(tw_dev *d, float *value, int32_t *place, const float *x, int rows, int n, int k);
+int tw_cuda_count_above(tw_dev *d, int32_t *count, const float *x, int stride, const float *limit, int rows, int n);
+int tw_cuda_list_above(tw_dev *d, float *value, int32_t *place, const int64_t *start, const float *x, int stride, const float *limit, int rows,
+                       int n);
+int tw_cuda_cross_entropy(tw_dev *d, double *loss, float *z, const int32_t *label, int rows, int n, int C);
+int tw_cuda_gather_rows(tw_dev *d, float *y, const float *x, const uint64_t *number, int rows, int D);
+
 #ifdef __cplusplus
 }
 #endif

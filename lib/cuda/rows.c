@@ -235,3 +235,29 @@ int tw_cuda_average(tw_dev *d, float *y, const float *x, size_t n, double keep)
 {
     return tw_launch_average(y, x, (int64_t)n, keep, d->stream);
 }
+
+int tw_cuda_largest(tw_dev *d, float *value, int32_t *place, const float *x, int rows, int n, int k)
+{
+    return tw_launch_rows_largest(value, place, x, rows, n, k, d->stream);
+}
+
+int tw_cuda_count_above(tw_dev *d, int32_t *count, const float *x, int stride, const float *limit, int rows, int n)
+{
+    return tw_launch_count_above(count, x, stride, limit, rows, n, d->stream);
+}
+
+int tw_cuda_list_above(tw_dev *d, float *value, int32_t *place, const int64_t *start, const float *x, int stride, const float *limit, int rows,
+                       int n)
+{
+    return tw_launch_list_above(value, place, start, x, stride, limit, rows, n, d->stream);
+}
+
+int tw_cuda_cross_entropy(tw_dev *d, double *loss, float *z, const int32_t *label, int rows, int n, int C)
+{
+    return tw_launch_cross_entropy(loss, z, label, rows, n, C, d->stream);
+}
+
+int tw_cuda_gather_rows(tw_dev *d, float *y, const float *x, const uint64_t *number, int rows, int D)
+{
+    return tw_launch_gather_rows(y, x, number, rows, D, d->stream);
+}

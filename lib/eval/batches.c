@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/mem.h"
 #include "core/philox.h"
+#include "nn/backend.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,8 +28,9 @@ static int take_held(tw_batches *b, int n)
         snprintf(text, sizeof text, "label %lld: there are %d classes", (long long)s->label, b->classes);
         return tw_roster_fail(b->who, s, text);
     }
+    float *x = b->device != NULL ? b->host_x : b->x;
     if (tw_vector_check(&b->D, b->who, s, &s->features, "features") != 0 ||
-        tw_vector_copy(b->x + (size_t)n * b->D, b->who, s, &s->features, "features") != 0 || tw_roster_pass(b->who, s) != 0)
+        tw_vector_copy(x + (size_t)n * b->D, b->who, s, &s->features, "features") != 0 || tw_roster_pass(b->who, s) != 0)
         return -1;
     b->y[n] = (int32_t)s->label;
     return read_ahead(b);
@@ -68,6 +70,36 @@ int tw_batches_open(tw_batches *b, const char *endpoint, int size, uint64_t seed
     return b->x != NULL && b->y != NULL ? 0 : -1;
 }
 
+int tw_batches_to_device(tw_batches *b, const tw_eval_device *d)
+{
+    const size_t batch = (size_t)b->size * (size_t)b->D, n = b->kept != NULL ? (size_t)b->who->n : 0;
+    b->device = d;
+    b->host_x = b->x;
+    b->x = tw_eval_device_copy(d, b->host_x, batch, batch);
+    if (b->x == NULL)
+        return -1;
+    if (b->kept == NULL)
+        return 0;
+    b->row = d->be->alloc(d->dev, (size_t)b->size * sizeof *b->row);
+    if (b->row == NULL)
+        return tw_backend_failed(d->be);
+    return (b->kept_x = tw_eval_device_copy(d, b->features.x, n * (size_t)b->D, n * (size_t)b->D)) != NULL ? 0 : -1;
+}
+
+/* m rows of what is kept, from place `at` of the order on. */
+static int gather(tw_batches *b, int64_t at, int m)
+{
+    const tw_eval_device *d = b->device;
+    if (d == NULL) {
+        for (int i = 0; i < m; i++)
+            memcpy(b->x + (size_t)i * b->D, b->features.x + b->order[at + i] * b->D, (size_t)b->D * sizeof *b->x);
+        return 0;
+    }
+    if (TW_BACKEND(d->be, d->be->upload(d->dev, b->row, b->order + at, (size_t)m * sizeof *b->row)) != 0)
+        return -1;
+    return TW_BACKEND(d->be, d->be->gather_rows(d->dev, b->x, b->kept_x, b->row, m, b->D));
+}
+
 static int next_kept(tw_batches *b)
 {
     const int64_t n = b->who->n;
@@ -81,11 +113,10 @@ static int next_kept(tw_batches *b)
         b->at = n;
         return 0;
     }
-    for (; m < b->size && b->at < n; m++, b->at++) {
-        const uint64_t i = b->order[b->at];
-        memcpy(b->x + (size_t)m * b->D, b->features.x + i * b->D, (size_t)b->D * sizeof *b->x);
-        b->y[m] = b->who->label[i];
-    }
+    for (; m < b->size && b->at < n; m++, b->at++)
+        b->y[m] = b->who->label[b->order[b->at]];
+    if (gather(b, b->at - m, m) != 0)
+        return -1;
     if (b->at == n)
         b->at = -1;
     return m;
@@ -100,6 +131,9 @@ static int next_streamed(tw_batches *b)
         if (take_held(b, n++) != 0)
             return -1;
     b->at = n; /* 0: the next call begins an epoch */
+    const tw_eval_device *d = b->device;
+    if (d != NULL && n > 0 && TW_BACKEND(d->be, d->be->upload(d->dev, b->x, b->host_x, (size_t)n * (size_t)b->D * sizeof *b->x)) != 0)
+        return -1;
     return n;
 }
 
@@ -121,6 +155,12 @@ void tw_batches_close(tw_batches *b)
     tw_sample_fini(&b->held);
     tw_features_fini(&b->features);
     free(b->order);
+    if (b->device != NULL) {
+        tw_eval_device_release(b->device, b->x);
+        tw_eval_device_release(b->device, b->kept_x);
+        tw_eval_device_release(b->device, b->row);
+        b->x = b->host_x;
+    }
     free(b->x);
     free(b->y);
 }

@@ -3,6 +3,7 @@
 #ifndef TW_EVAL_BATCHES_H
 #define TW_EVAL_BATCHES_H
 
+#include "eval/device.h"
 #include "eval/features.h"
 
 typedef struct {
@@ -18,6 +19,9 @@ typedef struct {
     tw_reader *reader;
     tw_sample held;     /* read ahead, where is_held */
     bool is_held;
+    const tw_eval_device *device; /* NULL: x is host memory */
+    float *host_x, *kept_x; /* [size,D] what is read, in host memory; [n,D] what is kept, in device memory */
+    uint64_t *row;      /* [size], device memory: which rows of kept_x make the batch */
     uint64_t *order;
     int64_t epoch, at;
 } tw_batches;
@@ -25,6 +29,10 @@ typedef struct {
 /* Opens the stream; reads all of it where it has one epoch. Batches of up to `size` samples. The order of epoch e is the
  * permutation drawn from (seed, TW_USE_LINEAR, epoch e). 0, or -1 and tw_error(): also for a sample without a label. */
 int tw_batches_open(tw_batches *b, const char *endpoint, int size, uint64_t seed);
+
+/* From now on x is device memory, of `size` rows in any batch; features that are kept are copied there, as they are now. 0, or -1 and
+ * tw_error(). */
+int tw_batches_to_device(tw_batches *b, const tw_eval_device *d);
 
 /* The next batch into x and y: its size (the last of an epoch may be smaller); 0: the epoch has ended, the next call begins the
  * next one; -1 and tw_error(). */

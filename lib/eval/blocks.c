@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/mem.h"
 #include "core/pool.h"
+#include "eval/device.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@ struct tw_blocks {
     tw_block_run *run;
     void *context;
     tw_pool *pool;
+    const tw_eval_device *device;
 };
 
 static void take_blocks(void *job, int worker, void *context)
@@ -61,6 +63,16 @@ void tw_blocks_each(tw_blocks *b, int n, tw_block_run *run, void *context)
 int tw_blocks_count(long long n, int size)
 {
     return (int)((n + size - 1) / size);
+}
+
+void tw_blocks_set_device(tw_blocks *b, const tw_eval_device *d)
+{
+    b->device = d != NULL && d->be != NULL ? d : NULL;
+}
+
+const tw_eval_device *tw_blocks_device(const tw_blocks *b)
+{
+    return b->device;
 }
 
 void tw_blocks_free(tw_blocks *b)

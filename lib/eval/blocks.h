@@ -4,6 +4,7 @@
 #define TW_EVAL_BLOCKS_H
 
 typedef struct tw_blocks tw_blocks;
+struct tw_eval_device;
 /* worker: 0 .. threads-1, for scratch memory of its own. */
 typedef void tw_block_run(void *context, int block, int worker);
 
@@ -16,6 +17,10 @@ void tw_blocks_each(tw_blocks *b, int n, tw_block_run *run, void *context);
 
 /* How many blocks of `size` cover n elements. */
 int tw_blocks_count(long long n, int size);
+
+/* A device that large products run on instead of these threads (eval/device.h); NULL, as at first, or one of the processor: none. */
+void tw_blocks_set_device(tw_blocks *b, const struct tw_eval_device *d);
+const struct tw_eval_device *tw_blocks_device(const tw_blocks *b); /* NULL: none */
 
 void tw_blocks_free(tw_blocks *b); /* NULL is allowed */
 

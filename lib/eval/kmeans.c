@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/mem.h"
 #include "eval/matrix.h"
+#include "eval/scores.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -22,11 +23,14 @@ typedef struct {
     float *score;   /* [n] of the nearest, or NULL */
     float *product; /* [threads, ROWS, CENTRES] */
     tw_blocks *threads;
+    tw_scores *scores; /* on a device: of x; NULL: on the threads */
+    bool failed;       /* it did */
 } nearest;
 
 static void nearest_fini(nearest *s)
 {
     tw_panels_fini(&s->centre);
+    tw_scores_free(s->scores);
     free(s->half);
     free(s->product);
 }
@@ -35,9 +39,15 @@ static int nearest_init(nearest *s, const float *x, int64_t n, int D, int K, tw_
 {
     *s = (nearest){.x = x, .n = n, .D = D, .K = K, .threads = threads};
     s->half = tw_calloc((size_t)K, sizeof *s->half);
-    s->product = tw_alloc64((size_t)tw_blocks_threads(threads) * ROWS * CENTRES * sizeof *s->product);
-    if (s->half != NULL && s->product != NULL && tw_panels_init(&s->centre, K, D, NULL) == 0)
-        return 0;
+    if (tw_blocks_device(threads) != NULL) {
+        s->scores = s->half == NULL ? NULL : tw_scores_new(tw_blocks_device(threads), x, n, D, K);
+        if (s->scores != NULL)
+            return 0;
+    } else {
+        s->product = tw_alloc64((size_t)tw_blocks_threads(threads) * ROWS * CENTRES * sizeof *s->product);
+        if (s->half != NULL && s->product != NULL && tw_panels_init(&s->centre, K, D, NULL) == 0)
+            return 0;
+    }
     nearest_fini(s);
     return -1;
 }
@@ -117,6 +127,12 @@ static void find_nearest(nearest *s, int32_t *near, int m, const float *centre, 
     s->m = m;
     for (int k = 0; k < s->K && !spherical; k++)
         s->half[k] = (float)(tw_sum_squares(centre + (size_t)k * s->D, s->D) / 2);
+    if (s->scores != NULL) {
+        for (int k = 0; k < s->K; k++)
+            s->half[k] = -s->half[k];
+        s->failed = s->failed || tw_scores_set(s->scores, centre, s->half, s->K) != 0 || tw_scores_largest(s->scores, near, s->score, m) != 0;
+        return;
+    }
     tw_panels_set(&s->centre, centre, (size_t)s->D, 1, s->K, s->D, s->threads);
     tw_blocks_each(s->threads, tw_blocks_count(s->n, ROWS), nearest_block, s);
 }
@@ -129,7 +145,7 @@ int tw_kmeans_nearest(int32_t *near, int m, const float *x, int64_t n, int D, co
         return -1;
     find_nearest(&s, near, m, centre, spherical);
     nearest_fini(&s);
-    return 0;
+    return s.failed ? -1 : 0;
 }
 
 /* A run of Lloyd's algorithm. */
@@ -283,12 +299,14 @@ static double inertia(lloyd *l)
     return sum;
 }
 
-/* Runs from l->centre; returns how many iterations, negative where the last one still changed something. */
+/* Runs from l->centre; returns how many iterations, negative where the last one still changed something. l->near.failed: it failed. */
 static int iterate(lloyd *l, const tw_kmeans_options *o, int restart)
 {
     for (int it = 0; it < o->iterations; it++) {
         int64_t moved = 0;
         find_nearest(&l->near, l->found, 1, l->centre, l->spherical);
+        if (l->near.failed)
+            return 0;
         for (int64_t i = 0; i < l->near.n; i++)
             moved += it == 0 || l->found[i] != l->cluster[i];
         if (o->tell != NULL)
@@ -322,9 +340,11 @@ int tw_kmeans_from(tw_kmeans *out, const float *centre, const float *x, int64_t 
     if (lloyd_init(&l, x, n, D, o, threads) != 0)
         return -1;
     memcpy(l.centre, centre, (size_t)o->K * D * sizeof *centre);
-    keep(out, &l, iterate(&l, o, 0));
+    const int iterations = iterate(&l, o, 0);
+    if (!l.near.failed)
+        keep(out, &l, iterations);
     lloyd_fini(&l);
-    return 0;
+    return l.near.failed ? -1 : 0;
 }
 
 int tw_kmeans_run(tw_kmeans *out, const float *x, int64_t n, int D, const tw_kmeans_options *o, tw_blocks *threads)
@@ -338,8 +358,12 @@ int tw_kmeans_run(tw_kmeans *out, const float *x, int64_t n, int D, const tw_kme
             lloyd_fini(&l);
             goto err;
         }
-        keep(out, &l, iterate(&l, o, r));
+        const int iterations = iterate(&l, o, r);
+        if (!l.near.failed)
+            keep(out, &l, iterations);
         lloyd_fini(&l);
+        if (l.near.failed)
+            goto err;
     }
     return 0;
 err:

@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/mem.h"
 #include "eval/matrix.h"
+#include "eval/scores.h"
 
 #include <limits.h>
 #include <math.h>
@@ -18,6 +19,8 @@ struct tw_knn {
     tw_panels chunk;
     float *product; /* [threads, TW_MATRIX_ROWS, TW_KNN_CHUNK] */
     tw_blocks *threads;
+    tw_scores *scores; /* on a device: of the queries; NULL: on the threads */
+    float *limit;      /* [nq]: the farthest entries' cosines */
 };
 
 /* Whether a is farther than b. */
@@ -41,15 +44,20 @@ static void sift(tw_neighbour *heap, int n)
     heap[at] = v;
 }
 
+static inline void offer_one(tw_neighbour *heap, int k, float cosine, int64_t row)
+{
+    if (cosine > heap[0].cosine) {
+        heap[0] = (tw_neighbour){(int32_t)row, cosine};
+        sift(heap, k);
+    }
+}
+
 /* Offers the products of one query with m rows from `first` on. Rows come in rising order, so one that equals the farthest
  * entry stays out. */
 static void offer(tw_neighbour *heap, int k, const float *product, int m, int64_t first)
 {
     for (int j = 0; j < m; j++)
-        if (product[j] > heap[0].cosine) {
-            heap[0] = (tw_neighbour){(int32_t)(first + j), product[j]};
-            sift(heap, k);
-        }
+        offer_one(heap, k, product[j], first + j);
 }
 
 static int nearest_first(const void *a, const void *b)
@@ -65,8 +73,14 @@ tw_knn *tw_knn_new(const float *query, int64_t nq, int D, int k, tw_blocks *thre
     if (s == NULL)
         return NULL;
     *s = (tw_knn){.query = query, .nq = nq, .k = k, .D = D, .threads = threads};
-    s->product = tw_alloc64((size_t)tw_blocks_threads(threads) * TW_MATRIX_ROWS * TW_KNN_CHUNK * sizeof *s->product);
-    if (s->product == NULL || tw_panels_init(&s->chunk, TW_KNN_CHUNK, D, NULL) != 0)
+    const tw_eval_device *device = tw_blocks_device(threads);
+    if (device != NULL) {
+        s->limit = tw_calloc((size_t)nq, sizeof *s->limit);
+        s->scores = s->limit == NULL ? NULL : tw_scores_new(device, query, nq, D, TW_KNN_CHUNK);
+    } else {
+        s->product = tw_alloc64((size_t)tw_blocks_threads(threads) * TW_MATRIX_ROWS * TW_KNN_CHUNK * sizeof *s->product);
+    }
+    if (device != NULL ? s->scores == NULL : s->product == NULL || tw_panels_init(&s->chunk, TW_KNN_CHUNK, D, NULL) != 0)
         goto err;
     if (!tw_mul(&size, (size_t)nq, (size_t)k)) {
         tw_fail("%d neighbours of %lld queries are too many", k, (long long)nq);
@@ -99,13 +113,51 @@ static void add_block(void *context, int block, int worker)
         offer(s->near + (first + q) * s->k, s->k, product + (size_t)q * TW_KNN_CHUNK, a->n, s->rows);
 }
 
+/* What a device found for `rows` queries from `first` on. */
+struct listed {
+    tw_knn *s;
+    int64_t first;
+    int rows;
+    const int64_t *start;
+    const float *value;
+    const int32_t *place;
+};
+
+static void offer_listed(void *context, int block, int worker)
+{
+    (void)worker;
+    const struct listed *l = context;
+    tw_knn *s = l->s;
+    for (int q = block * TW_MATRIX_ROWS; q < l->rows && q < (block + 1) * TW_MATRIX_ROWS; q++)
+        for (int64_t i = l->start[q]; i < l->start[q + 1]; i++)
+            offer_one(s->near + (l->first + q) * s->k, s->k, l->value[i], s->rows + l->place[i]);
+}
+
+static void take_listed(void *context, int64_t first, int rows, const int64_t *start, const float *value, const int32_t *place)
+{
+    struct listed l = {context, first, rows, start, value, place};
+    tw_blocks_each(l.s->threads, tw_blocks_count(rows, TW_MATRIX_ROWS), offer_listed, &l);
+}
+
+static int add_scores(tw_knn *s, const float *x, int n)
+{
+    for (int64_t q = 0; q < s->nq; q++)
+        s->limit[q] = s->near[q * s->k].cosine;
+    return tw_scores_set(s->scores, x, NULL, n) != 0 ? -1 : tw_scores_above(s->scores, s->limit, take_listed, s);
+}
+
 int tw_knn_add(tw_knn *s, const float *x, int n)
 {
     struct adding a = {s, n};
     if (s->rows + n >= INT32_MAX)
         return tw_fail("more than %d training rows", INT32_MAX - 1);
-    tw_panels_set(&s->chunk, x, (size_t)s->D, 1, n, s->D, s->threads);
-    tw_blocks_each(s->threads, tw_blocks_count(s->nq, TW_MATRIX_ROWS), add_block, &a);
+    if (s->scores != NULL) {
+        if (add_scores(s, x, n) != 0)
+            return -1;
+    } else {
+        tw_panels_set(&s->chunk, x, (size_t)s->D, 1, n, s->D, s->threads);
+        tw_blocks_each(s->threads, tw_blocks_count(s->nq, TW_MATRIX_ROWS), add_block, &a);
+    }
     s->rows += n;
     return 0;
 }
@@ -129,6 +181,8 @@ void tw_knn_free(tw_knn *s)
     if (s == NULL)
         return;
     tw_panels_fini(&s->chunk);
+    tw_scores_free(s->scores);
+    free(s->limit);
     free(s->product);
     free(s->near);
     free(s);

@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/mem.h"
 #include "core/philox.h"
+#include "eval/linear_device.h"
 #include "eval/matrix.h"
 
 #include <float.h>
@@ -25,6 +26,8 @@ struct tw_linear {
     tw_panels weight; /* of w, [C,D] */
     tw_panels batch;  /* of x transposed, [D,B] */
     tw_blocks *threads;
+    tw_linear_device *on; /* NULL: on the threads */
+    bool sent;            /* the weights are there */
 };
 
 tw_linear *tw_linear_new(int C, int D, int B, double momentum, double weight_decay, tw_blocks *threads)
@@ -45,6 +48,9 @@ tw_linear *tw_linear_new(int C, int D, int B, double momentum, double weight_dec
     l->z = tw_calloc(logits, sizeof(float));
     l->loss = tw_calloc((size_t)B, sizeof(double));
     l->scratch = tw_calloc((size_t)tw_blocks_threads(threads) * ROWS * COLUMNS, sizeof(float));
+    if (tw_blocks_device(threads) != NULL &&
+        (l->on = tw_linear_device_new(tw_blocks_device(threads), C, D, B, l->momentum, l->decay)) == NULL)
+        goto err;
     if (!l->w || !l->v || !l->b || !l->bv || !l->z || !l->loss || !l->scratch || tw_panels_init(&l->weight, C, D, NULL) != 0 ||
         tw_panels_init(&l->batch, D, B, NULL) != 0)
         goto err;
@@ -60,6 +66,7 @@ void tw_linear_free(tw_linear *l)
         return;
     tw_panels_fini(&l->weight);
     tw_panels_fini(&l->batch);
+    tw_linear_device_free(l->on);
     free(l->w);
     free(l->v);
     free(l->b);
@@ -205,10 +212,26 @@ static void backward_block(void *context, int block, int worker)
     }
 }
 
+/* The weights to the device, once. 0, or -1 and tw_error(). */
+static int send_weights(tw_linear *l)
+{
+    if (!l->sent && tw_linear_device_set(l->on, l->w, l->b) != 0)
+        return -1;
+    l->sent = true;
+    return 0;
+}
+
+int tw_linear_fetch(tw_linear *l)
+{
+    return l->on == NULL || !l->sent ? 0 : tw_linear_device_get(l->on, l->w, l->b);
+}
+
 double tw_linear_step(tw_linear *l, const float *x, const int32_t *y, int n, double lr)
 {
     struct step s = {l, x, y, n, (float)lr};
     double loss = 0;
+    if (l->on != NULL)
+        return send_weights(l) == 0 && tw_linear_device_step(l->on, &loss, x, y, n, s.lr) == 0 ? loss : -1;
     tw_panels_set(&l->weight, l->w, (size_t)l->D, 1, l->C, l->D, l->threads);
     tw_blocks_each(l->threads, tw_blocks_count(n, ROWS), forward_block, &s);
     tw_panels_set(&l->batch, x, 1, (size_t)l->D, l->D, n, l->threads);
@@ -249,6 +272,8 @@ static void count_block(void *context, int block, int worker)
 
 int tw_linear_count(int64_t hits[2], tw_linear *l, const float *x, const int32_t *y, int64_t n)
 {
+    if (l->on != NULL)
+        return send_weights(l) != 0 ? -1 : tw_linear_device_count(l->on, hits, x, y, n);
     const int threads = tw_blocks_threads(l->threads);
     struct count s = {l, x, y, n, NULL, NULL};
     s.z = tw_calloc((size_t)threads * ROWS, (size_t)l->C * sizeof *s.z);

@@ -282,9 +282,23 @@ typedef struct tw_backend {
     int (*upload_ahead)(tw_dev *d, void *to, const void *from, size_t bytes);
     int (*to_f32_behind)(tw_dev *d, float *y, float *between, const void *x, size_t n, int slot);
     int (*wait_for)(tw_dev *d, int slot);
+
+    /* For evaluation on features, on a device of TW_F32; everything in device memory. NULL: lib/eval does it in host memory.
+     * largest: of each of `rows` rows x [rows,n] the k largest numbers and their places, the largest first, of equal ones the lower place;
+     * place -1 where there are no more; NaN is passed over. */
+    int (*largest)(tw_dev *d, float *value, int32_t *place, const float *x, int rows, int n, int k);
+    /* Of each row, n of whose `stride` numbers count: how many are above limit [rows]; then these in their order, a row's from start [rows]
+     * on. start has rows + 1 elements. */
+    int (*count_above)(tw_dev *d, int32_t *count, const float *x, int stride, const float *limit, int rows, int n);
+    int (*list_above)(tw_dev *d, float *value, int32_t *place, const int64_t *start, const float *x, int stride, const float *limit, int rows,
+                      int n);
+    /* Softmax and cross-entropy of the first n of `rows` rows of logits z [rows,C] with label [n]: their losses, and z becomes the gradient
+     * of the mean loss. A row with a logit that is not finite: NaN and zeros. Rows behind n: zeros. */
+    int (*cross_entropy)(tw_dev *d, double *loss, float *z, const int32_t *label, int rows, int n, int C);
+    int (*gather_rows)(tw_dev *d, float *y, const float *x, const uint64_t *number, int rows, int D); /* y [rows,D]: those rows of x [,D] */
 } tw_backend;
 
-enum { TW_BACKEND_VERSION = 4 };
+enum { TW_BACKEND_VERSION = 5 };
 
 /* The table of libtwist-NAME.so: looked for beside the executable, in ../lib from there, then by the loader's own path. The
  * library stays loaded. NULL and tw_error(). */
