@@ -74,11 +74,19 @@ losses() { grep '"step":' "$1/log.jsonl" | sed 's/.*"loss":\([-0-9.e]*\),.*/\1/'
     [ -s run/checkpoint.safetensors ] && [ -s run/bad-batch.tws ] && [ -s run/bad-batch.1.tws ]
 }
 
-@test "one device for two ranks, no NCCL: refused, and why; one rank needs none" {
+@test "one device for two ranks, a rank without one, no NCCL: refused, and why; one rank needs no NCCL" {
     EMULATE_DEVICES=1 run ranks 2 run -q
     echo "$output"
     [ "$status" -eq 1 ]
     [[ "$output" == *"ranks 0 and 1 have the same device: every rank wants one of its own (1 are seen here)"* ]]
+    mv bin/twist-train bin/true-train
+    printf '#!/bin/sh\nEMULATE_DEVICES=$OMPI_COMM_WORLD_RANK exec true-train "$@"\n' > bin/twist-train
+    chmod +x bin/twist-train
+    run ranks 2 run -q --device=auto
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"the device is "*" here, but "*" on rank "* ]]
+    mv bin/true-train bin/twist-train
     echo nothing > lib/libnccl.so.2
     run ranks 2 run -q
     echo "$output"

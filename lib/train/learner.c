@@ -12,7 +12,7 @@ int tw_learner_network(tw_learner *l, int device, int precision)
 {
     static const tw_dtype types[] = {TW_BF16, TW_F32, TW_BF16, TW_F16}; /* auto: bf16 where the device has it */
     const char *name = tw_backend_choose(tw_device_names[device]);
-    if (name == NULL)
+    if (name == NULL || (l->config.comm != NULL && tw_ranks_device(l->config.comm, name) != 0))
         return -1;
     if (precision == TW_PRECISION_FP16 && strcmp(name, "cpu") == 0)
         return tw_fail("--precision=fp16: the CPU trains in fp32 and bf16");

@@ -4,7 +4,11 @@
 #include "core/mem.h"
 #include "stream/crc32c.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+enum { DEVICE_NAME = 20 };
 
 tw_rank_report tw_rank_reports(int status, const tw_batch *b, int signal)
 {
@@ -47,6 +51,18 @@ int tw_ranks_agree(tw_ranks_state *s, tw_comm *c, const tw_rank_report *mine)
         }
     free(all);
     return 0;
+}
+
+int tw_ranks_device(tw_comm *c, const char *name)
+{
+    char mine[DEVICE_NAME] = "", (*all)[DEVICE_NAME] = tw_calloc((size_t)c->ranks, sizeof *all);
+    snprintf(mine, sizeof mine, "%s", name);
+    int rc = all != NULL ? c->gather(c, all, mine, sizeof mine) : -1;
+    for (int r = 0; rc == 0 && r < c->ranks; r++)
+        if (strcmp(all[r], mine) != 0)
+            rc = tw_fail("the device is %s here, but %s on rank %d: --device says which it is to be", mine, all[r], r);
+    free(all);
+    return rc;
 }
 
 int tw_ranks_bunch(tw_net_config *c, int64_t bunch_size, int B)

@@ -31,6 +31,9 @@ typedef struct {
  * failure, which only tw_error() of its rank tells. 0, or -1 and tw_error(). */
 int tw_ranks_agree(tw_ranks_state *s, tw_comm *c, const tw_rank_report *mine);
 
+/* Whether all ranks compute on the device of that name, as they must: their sums go different ways. 0, or -1 and tw_error(). */
+int tw_ranks_device(tw_comm *c, const char *name);
+
 /* The last norm's bunches: of bunch_size samples, which are neighbouring ranks or parts of a rank's batch of B; 0: all. More samples
  * than all ranks have: all. Sets c->bunch and c->bunch_samples. Refuses bunches that neither ranks nor batches fall into. 0, or -1 and
  * tw_error(). */
