@@ -18,6 +18,15 @@ typedef enum {
     TW_SCRATCHES
 } tw_scratch;
 
+/* Sums of gradients that have been begun: those not yet on a stream, x [n]. */
+typedef struct {
+    tw_peers *by;
+    float *x;
+    size_t n;
+    bool beside;     /* some are on the stream beside, which the other has not been joined with */
+    bool met;        /* there was another sum since the last one was begun */
+} tw_begun;
+
 struct tw_dev {
     int number;          /* among the devices that this process sees */
     tw_dtype precision;
@@ -32,7 +41,8 @@ struct tw_dev {
     struct tw_dnn_cache *plans;
     struct tw_attention_pass *attention; /* see attention.c */
     tw_peers *peers;             /* what ranks sum by; NULL: nothing */
-    cudaStream_t beside;         /* with peers: sums that other work does not wait for, forked from the stream and joined again */
+    tw_begun begun;
+    cudaStream_t beside;         /* for sums begun: forked from the stream and joined again */
     cudaEvent_t forked, joined;
     bool lost;                   /* a peer has not come: the stream may never be done */
     struct tw_dev_copies *copies;  /* see copies.c; NULL until they are asked for */

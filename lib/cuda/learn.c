@@ -158,6 +158,7 @@ void tw_cuda_learn_free(tw_learn *l)
 int tw_cuda_learn_begin(tw_learn *l, const tw_learn_numbers *n)
 {
     l->played = false;
+    l->dev->begun = (tw_begun){0}; /* nothing of a step that failed */
     *l->stage = FORWARD;
     *l->numbers = *n; /* read by the copy: the step before is over, its results were waited for */
     return TW_CUDA(cudaMemcpyAsync(&l->loss.board->in, l->numbers, sizeof *n, cudaMemcpyHostToDevice, l->dev->stream));

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LAST_SECONDS = 20 }; /* for the end of a process whose sum hangs */
+enum { LAST_SECONDS = 20 /* for the end of a process whose sum hangs */, PIECE = 1 << 22 /* floats: of sums begun */ };
 
 struct tw_peers {
     tw_dev *dev;
@@ -158,23 +158,54 @@ static int sum(tw_peers *p, void *x, size_t n, tw_dtype type, cudaStream_t strea
     return TW_NCCL(p->comm, nccl.all_reduce(x, x, n, type == TW_F64 ? ncclFloat64 : ncclFloat32, ncclSum, p->comm, stream));
 }
 
-int tw_cuda_peers_sum(tw_peers *p, void *x, size_t n, tw_dtype type)
+/* Puts the last n numbers of what was begun on the stream beside. */
+static int put_beside(tw_dev *d, size_t n)
 {
-    return sum(p, x, n, type, p->dev->stream);
-}
-
-int tw_cuda_peers_begin(tw_peers *p, float *x, size_t n)
-{
-    const tw_dev *d = p->dev;
+    tw_begun *b = &d->begun;
+    if (n == 0)
+        return 0;
     if (TW_CUDA(cudaEventRecord(d->forked, d->stream)) != 0 || TW_CUDA(cudaStreamWaitEvent(d->beside, d->forked, 0)) != 0)
         return -1;
-    return sum(p, x, n, TW_F32, d->beside);
+    b->n -= n;
+    b->beside = true;
+    return sum(b->by, b->x + b->n, n, TW_F32, d->beside);
+}
+
+static int join(tw_dev *d)
+{
+    if (!d->begun.beside)
+        return 0;
+    d->begun.beside = false;
+    return TW_CUDA(cudaEventRecord(d->joined, d->beside)) != 0 ? -1 : TW_CUDA(cudaStreamWaitEvent(d->stream, d->joined, 0));
+}
+
+/* Two sums at once may block each other for ever, one here and the other there: a device has them one after the other, in the order of the
+ * calls. So that few wait for long, what was begun goes on between two others a piece at a time, beside the work that is there. */
+int tw_cuda_peers_sum(tw_peers *p, void *x, size_t n, tw_dtype type)
+{
+    tw_dev *d = p->dev;
+    if (join(d) != 0 || sum(p, x, n, type, d->stream) != 0)
+        return -1;
+    d->begun.met = true;
+    return put_beside(d, d->begun.n < PIECE ? d->begun.n : PIECE);
+}
+
+/* Without sums in between nobody has to wait: then all goes on at once. */
+int tw_cuda_peers_begin(tw_peers *p, float *x, size_t n)
+{
+    tw_begun *b = &p->dev->begun;
+    if ((!b->met || b->by != p || x + n != b->x) && put_beside(p->dev, b->n) != 0)
+        return -1;
+    b->by = p;
+    b->x = x;
+    b->n += n;
+    b->met = false;
+    return 0;
 }
 
 int tw_cuda_peers_wait(tw_peers *p)
 {
-    const tw_dev *d = p->dev;
-    return TW_CUDA(cudaEventRecord(d->joined, d->beside)) != 0 ? -1 : TW_CUDA(cudaStreamWaitEvent(d->stream, d->joined, 0));
+    return put_beside(p->dev, p->dev->begun.n) != 0 ? -1 : join(p->dev);
 }
 
 /* Whether NCCL has noticed by itself that a rank or the network is gone. */

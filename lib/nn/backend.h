@@ -246,8 +246,8 @@ typedef struct tw_backend {
     int (*average)(tw_dev *d, float *y, const float *x, size_t n, double keep); /* y = keep y + (1 - keep) x, of a teacher */
 
     /* Sums in place between the ranks of c, each with a device of its own, over device memory. All ranks open, sum and close the same in
-     * the same order. sum: in the order of the device's other work; TW_F32 or TW_F64. begin: beside the work that follows, x being left
-     * alone, until that which follows wait. None of these waits for other ranks but open, and all can be recorded (learn_record). NULL:
+     * the same order. sum: in the order of the device's other work; TW_F32 or TW_F64. begin: beside the work that follows, as long as x
+     * is left alone: until wait. Best begun from the end of a block to its beginning. None of these waits for other ranks but open, and all can be recorded (learn_record). NULL:
      * where device memory is host memory c itself sums, elsewhere there is one rank only. */
     tw_peers *(*peers_open)(tw_dev *d, tw_comm *c);
     void (*peers_close)(tw_peers *p); /* NULL is allowed */

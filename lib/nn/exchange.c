@@ -16,8 +16,8 @@ static int begin(tw_exchange *x, size_t first)
     x->from = first;
     if (n == 0)
         return 0;
-    if (net->gradient_peers != NULL)
-        return TW_BACKEND(net->be, net->be->peers_begin(net->gradient_peers, net->grads + first, n));
+    if (net->peers != NULL)
+        return TW_BACKEND(net->be, net->be->peers_begin(net->peers, net->grads + first, n));
     return net->comm->sum_begin(net->comm, net->grads + first, n);
 }
 
@@ -29,7 +29,7 @@ int tw_exchange_down_to(tw_exchange *x, int param)
     if (net->comm->ranks == 1 || param >= net->n_params)
         return 0;
     const size_t first = (size_t)(net->param[param].grad - net->grads);
-    return first + (net->gradient_peers != NULL ? WORTH_OF_DEVICES : WORTH) > x->from ? 0 : begin(x, first);
+    return first + (net->peers != NULL ? WORTH_OF_DEVICES : WORTH) > x->from ? 0 : begin(x, first);
 }
 
 int tw_exchange_finish(tw_exchange *x)
@@ -39,5 +39,5 @@ int tw_exchange_finish(tw_exchange *x)
         return 0;
     if (begin(x, 0) != 0)
         return -1;
-    return net->gradient_peers != NULL ? TW_BACKEND(net->be, net->be->peers_wait(net->gradient_peers)) : net->comm->sum_wait(net->comm);
+    return net->peers != NULL ? TW_BACKEND(net->be, net->be->peers_wait(net->peers)) : net->comm->sum_wait(net->comm);
 }

@@ -19,7 +19,6 @@ struct tw_net {
     tw_net_config config; /* its strings are not kept */
     tw_comm *comm, *bunch;
     tw_peers *peers, *bunch_peers; /* the same ranks, where the device sums itself; NULL: comm and bunch do, or are of one rank */
-    tw_peers *gradient_peers;      /* comm's once more, for sums that go on beside others */
     const tw_backend *be;
     tw_dev *dev;
     tw_param *param;

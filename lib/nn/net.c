@@ -49,7 +49,7 @@ static int open_peers(tw_net *net)
         net->bunch_peers = beside->bunch_peers;
         return 0;
     }
-    if ((net->peers = meet(net, net->comm)) == NULL || (net->gradient_peers = meet(net, net->comm)) == NULL)
+    if ((net->peers = meet(net, net->comm)) == NULL)
         return -1;
     net->bunch_peers = net->bunch == net->comm ? net->peers : net->bunch->ranks > 1 ? meet(net, net->bunch) : NULL;
     return net->bunch_peers != NULL || net->bunch->ranks == 1 ? 0 : -1;
@@ -61,7 +61,6 @@ static void close_peers(tw_net *net)
         return;
     if (net->bunch_peers != net->peers)
         net->be->peers_close(net->bunch_peers);
-    net->be->peers_close(net->gradient_peers);
     net->be->peers_close(net->peers);
 }
 
