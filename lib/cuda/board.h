@@ -33,6 +33,7 @@ typedef struct {
     double *mean;             /* [V,K]: sums of s over this rank's batch, then over all */
     float *dmean;             /* [V,K] */
     double *part;             /* [2*B] kl and eh of samples; he of blocks */
+    double *dots;             /* [B, blocks of a sample, 2 + 2V]: what the TWIST loss sums over classes */
     double *spread;           /* [V*B] row deviations, then [K] */
     int32_t *largest;         /* [2*B] */
     float *confidence;        /* [B] */
@@ -63,6 +64,7 @@ int tw_launch_spread(const tw_loss_memory *m, const void *x, bool raw, tw_dtype 
 int tw_launch_largest(const tw_loss_memory *m, cudaStream_t stream); /* from the rows' statistics */
 int tw_launch_column_sums(const tw_loss_memory *m, const void *f, tw_dtype t, cudaStream_t stream);
 int tw_launch_diversity(const tw_loss_memory *m, bool taught, cudaStream_t stream);
+int tw_twist_blocks(const tw_loss_memory *m); /* how many share the classes of a sample */
 /* taught: the teacher's logits, or NULL */
 int tw_launch_twist(const tw_loss_memory *m, void *d, const void *f, const void *taught, tw_dtype t, cudaStream_t stream);
 int tw_launch_twist_terms(const tw_loss_memory *m, bool taught, cudaStream_t stream);

@@ -57,6 +57,7 @@ static void place(tw_learn *l, carver *c)
     m->mean = carve(c, V * K, sizeof *m->mean);
     m->dmean = carve(c, V * K, sizeof *m->dmean);
     m->part = carve(c, 2 * B + blocks, sizeof *m->part);
+    m->dots = carve(c, B * (size_t)tw_twist_blocks(m) * (2 + 2 * V), sizeof *m->dots);
     m->spread = carve(c, V * B + K, sizeof *m->spread);
     m->largest = carve(c, 2 * B, sizeof *m->largest);
     m->confidence = carve(c, B, sizeof *m->confidence);

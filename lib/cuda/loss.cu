@@ -130,120 +130,200 @@ static __global__ void diversity(tw_loss_memory m, bool taught)
         m.part[2 * m.B + blockIdx.x] = he;
 }
 
-/* All views of one class of one sample. */
-template <int MOST> struct views {
-    float p[MOST], log_p[MOST], s[MOST];
-    float sum, sum_log, t[2];
+/* What a block needs to know of the views of its sample, and of the teacher's. */
+struct sample_rows {
+    float most[TW_MOST_VIEWS + 2], inverse[TW_MOST_VIEWS + 2], inverse_tau[TW_MOST_VIEWS + 2];
+    float weight[TW_MOST_VIEWS], eh_scale[TW_MOST_VIEWS];
+    float kl_scale;
 };
 
-template <typename T, int MOST>
-static __device__ inline void read_views(views<MOST> *x, const tw_loss_memory &m, const T *f, const T *taught, int b, int k, float warm)
+/* All threads of the block call. */
+static __device__ inline void read_rows(sample_rows *rows, const tw_loss_memory &m, int b, bool taught)
 {
+    const int t = (int)threadIdx.x;
+    if (t < m.V + (taught ? 2 : 0)) {
+        const tw_row_stats r = t < m.V ? m.row[(int64_t)t * m.B + b] : m.taught[(int64_t)(t - m.V) * m.B + b];
+        rows->most[t] = r.most;
+        rows->inverse[t] = r.inverse;
+        rows->inverse_tau[t] = r.inverse_tau;
+    }
+    if (t < m.V) {
+        const double weight = tw_view_weight(t, m.V, taught);
+        rows->weight[t] = (float)weight;
+        rows->eh_scale[t] = (float)(weight * (1 + m.lam1) / m.global);
+    }
+    if (t == 0)
+        rows->kl_scale = (float)(1 / (tw_divergences(m.V, taught) * m.global));
+    __syncthreads();
+}
+
+/* All views of one class of one sample. p: at temperature 1; s: at tau, the same where COLD. */
+template <int MOST, bool COLD> struct views {
+    float p[MOST], log_p[MOST], warm_s[COLD ? 1 : MOST], warm_log_s[COLD ? 1 : MOST];
+    float sum, sum_log, t[2];
+
+    __device__ inline float s(int v) const
+    {
+        return COLD ? p[v] : warm_s[v];
+    }
+    __device__ inline float log_s(int v) const
+    {
+        return COLD ? log_p[v] : warm_log_s[v];
+    }
+};
+
+template <typename T, int MOST, bool COLD>
+static __device__ inline void read_views(views<MOST, COLD> *x, const sample_rows &rows, const tw_loss_memory &m, const T *f, const T *taught, int b,
+                                         int k, float warm)
+{
+    float f_of[MOST];
+#pragma unroll
+    for (int v = 0; v < MOST; v++)
+        f_of[v] = v < m.V ? tw_widen(f[((int64_t)v * m.B + b) * m.K + k]) : 0;
     x->sum = x->sum_log = 0;
 #pragma unroll
     for (int v = 0; v < MOST; v++) {
         if (v >= m.V)
             break;
-        const tw_row_stats r = m.row[(int64_t)v * m.B + b];
-        const float d = tw_widen(f[((int64_t)v * m.B + b) * m.K + k]) - r.most;
-        x->p[v] = expf(d) * r.inverse;
+        const float d = f_of[v] - rows.most[v];
+        x->p[v] = expf(d) * rows.inverse[v];
         x->log_p[v] = logf(x->p[v] + TW_LOSS_EPS);
-        x->s[v] = warm == 1 ? x->p[v] : expf(d * warm) * r.inverse_tau;
+        if (!COLD) {
+            x->warm_s[v] = expf(d * warm) * rows.inverse_tau[v];
+            x->warm_log_s[v] = logf(x->warm_s[v] + TW_LOSS_EPS);
+        }
         x->sum += x->p[v];
         x->sum_log += x->log_p[v];
     }
-    for (int v = 0; taught != NULL && v < 2; v++) {
-        const tw_row_stats r = m.taught[(int64_t)v * m.B + b];
-        x->t[v] = expf((tw_widen(taught[((int64_t)v * m.B + b) * m.K + k]) - r.most) * warm) * r.inverse_tau;
-    }
+    for (int v = 0; taught != NULL && v < 2; v++)
+        x->t[v] = expf((tw_widen(taught[((int64_t)v * m.B + b) * m.K + k]) - rows.most[m.V + v]) * warm) * rows.inverse_tau[m.V + v];
 }
 
 /* The derivatives of view v by p (of the divergences between views) and by s (of the entropies, and the divergences from a teacher). */
-template <int MOST>
-static __device__ inline void slopes(float *by_p, float *by_s, const views<MOST> &x, const tw_loss_memory &m, int v, int k, float kl_scale,
-                                     bool taught, float warm)
+template <int MOST, bool COLD>
+static __device__ inline void slopes(float *by_p, float *by_s, const views<MOST, COLD> &x, const sample_rows &rows, const tw_loss_memory &m, int v,
+                                     int k, bool taught)
 {
-    const double share = tw_view_weight(v, m.V, taught);
-    const float eh_scale = (float)(share * (1 + m.lam1) / m.global);
     if (taught)
         *by_p = 0;
     else if (MOST == 2 || v < 2)
-        *by_p = kl_scale * tw_pairs_slope_first((float)m.V, x.p[v], x.log_p[v], x.sum, x.sum_log);
+        *by_p = rows.kl_scale * tw_pairs_slope_first((float)m.V, x.p[v], x.log_p[v], x.sum, x.sum_log);
     else
-        *by_p = kl_scale * tw_pairs_slope_other(x.p[v], x.log_p[v], x.p[0], x.p[1], x.log_p[0], x.log_p[1]);
-    const float log_s = warm == 1 ? x.log_p[v] : logf(x.s[v] + TW_LOSS_EPS);
-    *by_s = m.dmean[(int64_t)v * m.K + k] - eh_scale * tw_entropy_slope(x.s[v], log_s);
+        *by_p = rows.kl_scale * tw_pairs_slope_other(x.p[v], x.log_p[v], x.p[0], x.p[1], x.log_p[0], x.log_p[1]);
+    *by_s = m.dmean[(int64_t)v * m.K + k] - rows.eh_scale[v] * tw_entropy_slope(x.s(v), x.log_s(v));
     if (taught)
-        *by_s -= ((v == 0 ? 0 : kl_scale) * x.t[0] + (v == 1 ? 0 : kl_scale) * x.t[1]) / (x.s[v] + TW_LOSS_EPS);
+        *by_s -= rows.kl_scale * ((v == 0 ? 0 : x.t[0]) + (v == 1 ? 0 : x.t[1])) / (x.s(v) + TW_LOSS_EPS);
 }
 
 /* The divergences of one class, and its part of the entropies. */
-template <int MOST>
-static __device__ inline void terms_of(double *kl, double *eh, const views<MOST> &x, const tw_loss_memory &m, bool taught, float warm)
+template <int MOST, bool COLD>
+static __device__ inline void terms_of(float *kl, float *eh, const views<MOST, COLD> &x, const sample_rows &rows, const tw_loss_memory &m, bool taught)
 {
 #pragma unroll
     for (int v = 0; v < MOST; v++) {
         if (v >= m.V)
             break;
-        const float log_s = warm == 1 ? x.log_p[v] : logf(x.s[v] + TW_LOSS_EPS);
-        *eh -= tw_view_weight(v, m.V, taught) * (double)(x.s[v] * log_s);
+        *eh -= rows.weight[v] * x.s(v) * x.log_s(v);
         if (taught) {
-            *kl -= (double)((v == 0 ? 0 : x.t[0]) + (v == 1 ? 0 : x.t[1])) * (double)log_s;
+            *kl -= ((v == 0 ? 0 : x.t[0]) + (v == 1 ? 0 : x.t[1])) * x.log_s(v);
             continue;
         }
         if (v > 0)
-            *kl += (double)((x.p[0] - x.p[v]) * (x.log_p[0] - x.log_p[v]));
+            *kl += (x.p[0] - x.p[v]) * (x.log_p[0] - x.log_p[v]);
         if (v > 1)
-            *kl += (double)((x.p[1] - x.p[v]) * (x.log_p[1] - x.log_p[v]));
+            *kl += (x.p[1] - x.p[v]) * (x.log_p[1] - x.log_p[v]);
     }
     for (int v = 0; taught && v < 2; v++)
-        *kl += (m.V - 1) * (double)x.t[v] * (double)logf(x.t[v] + TW_LOSS_EPS);
+        *kl += (float)(m.V - 1) * x.t[v] * logf(x.t[v] + TW_LOSS_EPS);
 }
 
-/* A sample a block, all its views: <p, dp> and <s, ds> first, then the gradient through both softmaxes. */
-template <typename T, int MOST> static __global__ void twist(tw_loss_memory m, T *d, const T *f, const T *taught, float warm)
+/* The classes of a block: gridDim.x blocks share those of a sample. */
+static __device__ inline int first_class(int K)
 {
-    const int b = (int)blockIdx.x;
+    return (int)((int64_t)K * blockIdx.x / gridDim.x);
+}
+
+static __device__ inline int last_class(int K)
+{
+    return (int)((int64_t)K * (blockIdx.x + 1) / gridDim.x);
+}
+
+/* Of a block's classes the divergences, the entropies, and of each view <p, dp> and <s, ds> (their sum where s is p), into
+ * dots [B, gridDim.x, 2 + 2V]. A thread's few classes are summed in f32, the threads in f64. */
+template <typename T, int MOST, bool COLD>
+static __global__ void __launch_bounds__(TW_BLOCK, MOST > 16 ? 1 : 2) twist_sums(tw_loss_memory m, const T *f, const T *taught, float warm)
+{
+    __shared__ sample_rows rows;
+    const int b = (int)blockIdx.y, last = last_class(m.K);
     const bool has_teacher = taught != NULL;
-    const float kl_scale = (float)(1 / (tw_divergences(m.V, has_teacher) * m.global)), scale = m.board->scale;
-    double kl = 0, eh = 0, dot_p[MOST] = {0}, dot_s[MOST] = {0};
-    for (int k = (int)threadIdx.x; k < m.K; k += TW_BLOCK) {
-        views<MOST> x;
-        read_views<T, MOST>(&x, m, f, taught, b, k, warm);
-        terms_of<MOST>(&kl, &eh, x, m, has_teacher, warm);
+    float kl = 0, eh = 0, dot_p[MOST] = {0}, dot_s[COLD ? 1 : MOST] = {0};
+    read_rows(&rows, m, b, has_teacher);
+    for (int k = first_class(m.K) + (int)threadIdx.x; k < last; k += TW_BLOCK) {
+        views<MOST, COLD> x;
+        read_views<T, MOST, COLD>(&x, rows, m, f, taught, b, k, warm);
+        terms_of<MOST, COLD>(&kl, &eh, x, rows, m, has_teacher);
 #pragma unroll
         for (int v = 0; v < MOST; v++) {
             if (v >= m.V)
                 break;
             float by_p, by_s;
-            slopes<MOST>(&by_p, &by_s, x, m, v, k, kl_scale, has_teacher, warm);
-            dot_p[v] += (double)(x.p[v] * by_p);
-            dot_s[v] += (double)(x.s[v] * by_s);
+            slopes<MOST, COLD>(&by_p, &by_s, x, rows, m, v, k, has_teacher);
+            if (COLD)
+                dot_p[v] += x.p[v] * (by_p + by_s);
+            else {
+                dot_p[v] += x.p[v] * by_p;
+                dot_s[v] += x.s(v) * by_s;
+            }
         }
     }
-    kl = tw_block_sum(kl);
-    eh = tw_block_sum(eh);
+    double *to = m.dots + ((int64_t)b * gridDim.x + blockIdx.x) * (2 + 2 * m.V);
+    const double all_kl = tw_block_sum((double)kl), all_eh = tw_block_sum((double)eh);
+    if (threadIdx.x == 0) {
+        to[0] = all_kl;
+        to[1] = all_eh;
+    }
 #pragma unroll
     for (int v = 0; v < MOST; v++) {
         if (v >= m.V)
             break;
-        dot_p[v] = tw_block_sum(dot_p[v]);
-        dot_s[v] = tw_block_sum(dot_s[v]);
+        const double p = tw_block_sum((double)dot_p[v]), q = COLD ? 0 : tw_block_sum((double)dot_s[COLD ? 0 : v]);
+        if (threadIdx.x == 0) {
+            to[2 + 2 * v] = p;
+            to[3 + 2 * v] = q;
+        }
     }
-    if (threadIdx.x == 0) {
-        m.part[2 * b] = kl;
-        m.part[2 * b + 1] = eh;
+}
+
+/* The gradient through both softmaxes; a sample's first block adds up its terms. */
+template <typename T, int MOST, bool COLD>
+static __global__ void __launch_bounds__(TW_BLOCK, MOST > 16 ? 1 : 2) twist_gradient(tw_loss_memory m, T *d, const T *f, const T *taught, float warm)
+{
+    __shared__ sample_rows rows;
+    __shared__ float dot[2 * TW_MOST_VIEWS];
+    const int b = (int)blockIdx.y, t = (int)threadIdx.x, each = 2 + 2 * m.V, last = last_class(m.K);
+    const bool has_teacher = taught != NULL;
+    const float scale = m.board->scale;
+    if (t < each) {
+        double total = 0;
+        for (int i = 0; i < (int)gridDim.x; i++)
+            total += m.dots[((int64_t)b * gridDim.x + i) * each + t];
+        if (t >= 2)
+            dot[t - 2] = (float)total;
+        else if (blockIdx.x == 0)
+            m.part[2 * b + t] = total;
     }
-    for (int k = (int)threadIdx.x; k < m.K; k += TW_BLOCK) {
-        views<MOST> x;
-        read_views<T, MOST>(&x, m, f, taught, b, k, warm);
+    read_rows(&rows, m, b, has_teacher);
+    for (int k = first_class(m.K) + t; k < last; k += TW_BLOCK) {
+        views<MOST, COLD> x;
+        read_views<T, MOST, COLD>(&x, rows, m, f, taught, b, k, warm);
 #pragma unroll
         for (int v = 0; v < MOST; v++) {
             if (v >= m.V)
                 break;
             float by_p, by_s;
-            slopes<MOST>(&by_p, &by_s, x, m, v, k, kl_scale, has_teacher, warm);
-            const float g = x.p[v] * (by_p - (float)dot_p[v]) + warm * x.s[v] * (by_s - (float)dot_s[v]);
+            slopes<MOST, COLD>(&by_p, &by_s, x, rows, m, v, k, has_teacher);
+            const float g = COLD ? x.p[v] * (by_p + by_s - dot[2 * v])
+                                 : x.p[v] * (by_p - dot[2 * v]) + warm * x.s(v) * (by_s - dot[2 * v + 1]);
             d[((int64_t)v * m.B + b) * m.K + k] = tw_narrow<T>(g * scale);
         }
     }
@@ -324,17 +404,39 @@ int tw_launch_diversity(const tw_loss_memory *m, bool taught, cudaStream_t strea
     return TW_LAUNCHED("diversity");
 }
 
-#define LAUNCH_TWIST(most)                                                                                                   \
-    TW_BY_TYPE(t, TW_LAUNCH_BLOCK((twist<T, most>), (unsigned)m->B, TW_BLOCK, stream, *m, (T *)d, (const T *)f, (const T *)taught, warmth(m)))
+int tw_twist_blocks(const tw_loss_memory *m)
+{
+    enum { BLOCKS = 528 }; /* four for each of 132 multiprocessors */
+    const int64_t most = tw_pieces(m->K, TW_BLOCK), wanted = tw_pieces(BLOCKS, m->B);
+    return (int)(wanted < most ? wanted : most);
+}
+
+#define LAUNCH_TWIST(most, cold)                                                                                                    \
+    TW_BY_TYPE(t, do {                                                                                                              \
+        TW_LAUNCH_BLOCK((twist_sums<T, most, cold>), grid, TW_BLOCK, stream, *m, (const T *)f, (const T *)taught, warmth(m));       \
+        TW_LAUNCH_BLOCK((twist_gradient<T, most, cold>), grid, TW_BLOCK, stream, *m, (T *)d, (const T *)f, (const T *)taught,       \
+                        warmth(m));                                                                                                 \
+    } while (0))
+
+#define LAUNCH_COLD(most)              \
+    do {                               \
+        if (m->tau == 1)               \
+            LAUNCH_TWIST(most, true);  \
+        else                           \
+            LAUNCH_TWIST(most, false); \
+    } while (0)
 
 int tw_launch_twist(const tw_loss_memory *m, void *d, const void *f, const void *taught, tw_dtype t, cudaStream_t stream)
 {
+    const dim3 grid((unsigned)tw_twist_blocks(m), (unsigned)m->B, 1);
     if (m->V <= 2)
-        LAUNCH_TWIST(2);
+        LAUNCH_COLD(2);
     else if (m->V <= 8)
-        LAUNCH_TWIST(8);
+        LAUNCH_COLD(8);
+    else if (m->V <= 16)
+        LAUNCH_COLD(16);
     else
-        LAUNCH_TWIST(TW_MOST_VIEWS);
+        LAUNCH_COLD(TW_MOST_VIEWS);
     if (TW_LAUNCHED("TWIST loss") != 0)
         return -1;
     TW_LAUNCH_BLOCK(add_samples, 1, TW_BLOCK, stream, *m, diversity_blocks(m));

@@ -1,7 +1,8 @@
 /* Speed of a training step on the GPU, views made in memory and sent during the step before: bench BACKBONE PRECISION BATCH DIM [VIEWS:SIZE ...]
  * Prints views a second and device memory's worth of the plan. Steps run as they do in twist-train,
  * with LARS, of vision transformers with AdamW.
- * Speed of embedding, pictures already on the GPU: bench eval BACKBONE PRECISION BATCH SIZE */
+ * Speed of embedding, pictures already on the GPU: bench eval BACKBONE PRECISION BATCH SIZE
+ * Speed of the TWIST loss in bf16, forward and backward: bench loss VIEWS BATCH DIM */
 #include "core/error.h"
 #include "core/mem.h"
 #include "core/philox.h"
@@ -68,6 +69,42 @@ static int bench_eval(char **argv)
     return 0;
 }
 
+static int bench_loss(char **argv)
+{
+    const int V = atoi(argv[0]), B = atoi(argv[1]), K = atoi(argv[2]);
+    const size_t n = (size_t)V * (size_t)B * (size_t)K;
+    const tw_backend *be = tw_backend_open("cuda");
+    tw_dev *d = be != NULL ? be->open(TW_BF16, 1) : NULL;
+    float *f = tw_alloc64(n * sizeof *f), seen;
+    if (d == NULL || f == NULL)
+        return fail();
+    be->enter(d);
+    tw_rng rng;
+    tw_rng_init(&rng, 1, TW_USE_INIT, 0, 0, 0);
+    for (size_t i = 0; i < n; i++)
+        f[i] = (float)tw_rng_u32(&rng) * 0x1p-30f - 2;
+    void *logits = be->alloc(d, 2 * n), *gradient = be->alloc(d, 2 * n);
+    float *w = be->alloc(d, 64 * sizeof *w);
+    const tw_learn_tensor tensor = {.w = w, .g = w, .state = {w, NULL}, .n = 16, .rate = 1};
+    const tw_learn_config c = {.V = V, .B = B, .K = K, .ranks = 1, .lam2 = 1, .tau = 1, .optim = TW_LEARN_SGD, .tensor = &tensor, .tensors = 1};
+    const tw_learn_numbers numbers = {.number = 1, .adam = 1};
+    tw_learn *l = w != NULL && logits != NULL && gradient != NULL ? be->learn_new(d, &c) : NULL;
+    if (l == NULL || be->from_f32(d, logits, f, n) != 0 || be->learn_begin(l, &numbers) != 0)
+        return fail();
+    double start = 0;
+    for (int i = 0; i < WARM + STEPS; i++) {
+        if (i == WARM && be->download(d, &seen, w, sizeof seen) == 0)
+            start = now();
+        if (be->learn_loss(l, gradient, logits, NULL, NULL, false) != 0)
+            return fail();
+    }
+    if (be->download(d, &seen, w, sizeof seen) != 0)
+        return fail();
+    const double seconds = (now() - start) / STEPS;
+    printf("%.3f ms: %.2f times what reading and writing the logits once takes at 4.8 TB/s\n", 1e3 * seconds, seconds * 4.8e12 / (double)(4 * n));
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     tw_view_group group[GROUPS];
@@ -75,9 +112,12 @@ int main(int argc, char **argv)
     int n = 0, V = 0;
     if (argc == 6 && strcmp(argv[1], "eval") == 0)
         return bench_eval(argv + 2);
+    if (argc == 5 && strcmp(argv[1], "loss") == 0)
+        return bench_loss(argv + 2);
     if (argc < 6 || argc - 5 > GROUPS) {
         fputs("usage: bench BACKBONE fp32|bf16|fp16 BATCH DIM VIEWS:SIZE [VIEWS:SIZE...]\n"
-              "       bench eval BACKBONE fp32|bf16|fp16 BATCH SIZE\n", stderr);
+              "       bench eval BACKBONE fp32|bf16|fp16 BATCH SIZE\n"
+              "       bench loss VIEWS BATCH DIM\n", stderr);
         return 2;
     }
     const int B = atoi(argv[3]), K = atoi(argv[4]);
