@@ -93,7 +93,8 @@ TW_KERNEL void backward_row(const tw_layer_norm *n, void *restrict dx, float *re
     const float a = total(s) / (float)C, b = total(q) / (float)C;
     for (c = 0; c < C; c++) {
         const float hat = (tw_get(x, at + c, t) - mean) * rstd;
-        tw_put(dx, at + c, rstd * (tw_get(dy, at + c, t) * gamma[c] - a - hat * b), t);
+        const float before = n->adds ? tw_get(dx, at + c, t) : 0;
+        tw_put(dx, at + c, before + rstd * (tw_get(dy, at + c, t) * gamma[c] - a - hat * b), t);
     }
 }
 

@@ -39,7 +39,8 @@ template <typename T> static __global__ void backward_rows(tw_layer_norm n, T *d
     const float a = (float)(tw_block_sum(sum) / n.C), b = (float)(tw_block_sum(product) / n.C);
     for (int c = (int)threadIdx.x; c < n.C; c += TW_BLOCK) {
         const float hat = (tw_widen(x[at + c]) - mean) * rstd;
-        dx[at + c] = tw_narrow<T>(rstd * (tw_widen(dy[at + c]) * n.gamma[c] - a - hat * b));
+        const float before = n.adds ? tw_widen(dx[at + c]) : 0;
+        dx[at + c] = tw_narrow<T>(before + rstd * (tw_widen(dy[at + c]) * n.gamma[c] - a - hat * b));
     }
 }
 
@@ -152,10 +153,15 @@ template <typename T, int G> static __global__ void backward_row_of_warp(tw_laye
         const float a = warp_sum(sum) / (float)n.C, b = warp_sum(product) / (float)n.C;
 #pragma unroll
         for (int g = 0; g < G; g++) {
+            if (first_channel(g) >= n.C)
+                continue;
+            T *to = dx + row * n.C + first_channel(g);
+            float before[4] = {0};
+            if (n.adds)
+                tw_load<T, 4>(before, to);
             for (int k = 0; k < 4; k++)
-                d[g][k] = rstd * (d[g][k] - a - hat[g][k] * b);
-            if (first_channel(g) < n.C)
-                tw_store<T, 4>(dx + row * n.C + first_channel(g), d[g]);
+                before[k] += rstd * (d[g][k] - a - hat[g][k] * b);
+            tw_store<T, 4>(to, before);
         }
     }
     for (int w = 0; w < WARPS; w++) {

@@ -61,6 +61,7 @@ typedef struct {
     double eps;
     const float *gamma, *beta; /* [C] */
     float *mean, *rstd;        /* [rows]: written by the forward pass, read by the backward pass */
+    bool adds;                 /* the backward pass adds to dx */
 } tw_layer_norm;
 
 /* Attention of T tokens among themselves, softmax(q k^T / sqrt(width)) v, for N samples and each head. */

@@ -35,6 +35,7 @@ typedef struct {
      * their sum in dy). dx NULL: not wanted. The shortcut's gradient is what the op leaves in dy. */
     void *dy, *dx;
     const void *dy2;
+    bool adds; /* to what is in dx already, from another layer that uses x */
     void *keep;      /* the op's own device memory, keep_bytes long (set by open) */
     size_t keep_bytes;
     void *state;     /* the op's own: a backend's conv or linear */
@@ -44,6 +45,8 @@ struct tw_op {
     const char *name;
     size_t needs;                  /* offset of the entry of tw_backend that not every backend has; 0: none */
     bool sums_gradients;           /* backward adds dy2 itself */
+    bool adds_gradient;            /* backward can add to dx */
+    bool (*keeps_gradient)(const tw_layer *l); /* dx is dy itself where memory allows it; NULL: never */
     bool reads_x, reads_y;         /* backward reads them: else their memory may be used again after the forward pass */
     int (*shape)(tw_node *n);      /* in -> out. NULL: the same with K channels */
     int (*open)(tw_node *n);       /* NULL: nothing to do. Called once shapes are known */

@@ -14,7 +14,7 @@ static tw_layer_norm describe(const tw_node *n)
     const int64_t rows = tw_shape_rows(&n->in);
     float *mean = n->keep;
     return (tw_layer_norm){.rows = rows, .C = n->layer->C, .eps = n->layer->eps, .gamma = p[0].device, .beta = p[1].device,
-                           .mean = mean, .rstd = mean + rows};
+                           .mean = mean, .rstd = mean + rows, .adds = n->adds};
 }
 
 static int forward(tw_node *n)
@@ -30,4 +30,4 @@ static int backward(tw_node *n)
     return TW_BACKEND(n->ctx->be, n->ctx->be->layer_norm_backward(n->ctx->dev, &norm, n->dx, p[0].grad, p[1].grad, n->dy, n->x));
 }
 
-const tw_op tw_op_layer_norm = {.name = "layer norm", .needs = offsetof(tw_backend, layer_norm_forward), .reads_x = true, .open = open, .forward = forward, .backward = backward};
+const tw_op tw_op_layer_norm = {.name = "layer norm", .needs = offsetof(tw_backend, layer_norm_forward), .adds_gradient = true, .reads_x = true, .open = open, .forward = forward, .backward = backward};

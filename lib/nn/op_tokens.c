@@ -117,8 +117,16 @@ static int residual_forward(tw_node *n)
     return TW_BACKEND(n->ctx->be, n->ctx->be->residual_forward(n->ctx->dev, &drop, n->y, n->x, n->shortcut, n->in.N, each));
 }
 
+/* Nothing is left out: a branch has the gradient of the sum. */
+static bool keeps_all(const tw_layer *l)
+{
+    return !(l->drop > 0);
+}
+
 static int residual_backward(tw_node *n)
 {
+    if (n->dx == n->dy)
+        return 0;
     const tw_drop drop = path(n);
     const size_t each = tw_shape_elements(&n->in) / (size_t)n->in.N;
     return TW_BACKEND(n->ctx->be, n->ctx->be->residual_backward(n->ctx->dev, &drop, n->dx, n->dy, n->in.N, each));
@@ -158,6 +166,6 @@ static int join_forward(tw_node *n)
 
 const tw_op tw_op_tokens = {.name = "tokens", .needs = offsetof(tw_backend, tokens_forward), .shape = tokens_shape, .open = tokens_open, .close = tokens_close,
                             .bytes = tokens_bytes, .forward = tokens_forward, .backward = tokens_backward};
-const tw_op tw_op_residual = {.name = "residual", .needs = offsetof(tw_backend, residual_forward), .forward = residual_forward, .backward = residual_backward};
+const tw_op tw_op_residual = {.name = "residual", .needs = offsetof(tw_backend, residual_forward), .keeps_gradient = keeps_all, .forward = residual_forward, .backward = residual_backward};
 const tw_op tw_op_token_mean = {.name = "token mean", .needs = offsetof(tw_backend, token_mean_forward), .shape = mean_shape, .forward = mean_forward, .backward = mean_backward};
 const tw_op tw_op_join = {.name = "join", .needs = offsetof(tw_backend, join), .forward = join_forward};

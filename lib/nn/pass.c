@@ -24,6 +24,7 @@ struct tw_pass {
     tw_block *grad;     /* at most one per layer: the gradient of its input */
     int n_grads;
     int *dx;            /* per layer: its dx block or NONE */
+    int *reader;        /* per block: the layer that reads what it shares with it; n: nobody shares it */
     int *complete;      /* per layer: tensors from this number on have their gradients once its backward pass has run */
     users *users;       /* per value */
     size_t value_bytes, grad_bytes, keep_bytes;
@@ -80,10 +81,35 @@ static void add_user(users *u, int block)
     u->block[u->n++] = block;
 }
 
+static int uses(const tw_pass *p, int v)
+{
+    int n = 0;
+    for (int i = 0; i < p->n; i++)
+        n += (p->node[i].layer->in == v) + (p->node[i].layer->shortcut == v);
+    return n;
+}
+
+/* The block that layer i's dx can share instead of having one of its own; NONE: there is none. The gradient of the other layer that uses
+ * its input, to which it adds; or its own dy, which nobody may change before the maker of its input has read it: not that maker, nor
+ * another layer that uses the input; and a layer adds to a block only when those that share it have run. */
+static int shared_block(const tw_pass *p, int i)
+{
+    const tw_layer *l = p->node[i].layer;
+    const users *in = &p->users[l->in];
+    const int dy = p->users[i + 1].block[0];
+    if (l->op->adds_gradient && in->n == 1 && in->block[0] >= 0 && i < p->reader[in->block[0]])
+        return in->block[0];
+    if (l->op->keeps_gradient != NULL && l->op->keeps_gradient(l) && dy >= 0 && uses(p, l->in) == 1 && !p->node[l->in - 1].layer->op->sums_gradients)
+        return dy;
+    return NONE;
+}
+
 /* Walks the layers backwards. A layer's dx is written when it runs and read when the maker of that value runs; a shortcut
  * hands on the block that its own dy is in. */
 static void place_gradients(tw_pass *p, bool input_gradient)
 {
+    for (int i = 0; i < p->n; i++)
+        p->reader[i] = p->n;
     add_user(&p->users[p->n], GIVEN_DY);
     for (int i = p->n - 1; i >= 0; i--) {
         const tw_layer *l = p->node[i].layer;
@@ -92,8 +118,14 @@ static void place_gradients(tw_pass *p, bool input_gradient)
         for (int k = 0; k < own->n; k++)
             if (own->block[k] >= 0)
                 p->grad[own->block[k]].last = now;
-        p->dx[i] = l->in > 0 ? p->n_grads : input_gradient ? GIVEN_DX : NONE;
-        if (l->in > 0) {
+        const int shared = l->in > 0 ? shared_block(p, i) : NONE;
+        p->dx[i] = shared != NONE ? shared : l->in > 0 ? p->n_grads : input_gradient ? GIVEN_DX : NONE;
+        p->node[i].adds = shared != NONE && shared != own->block[0];
+        if (shared != NONE && !p->node[i].adds) {
+            p->reader[shared] = l->in - 1;
+            add_user(&p->users[l->in], shared);
+        }
+        if (l->in > 0 && shared == NONE) {
             const size_t bytes = tw_shape_elements(&p->node[i].in) * element_size(p->ctx);
             p->grad[p->n_grads++] = (tw_block){.bytes = bytes, .first = now, .last = now};
             add_user(&p->users[l->in], p->dx[i]);
@@ -177,9 +209,10 @@ tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, int64_t fi
     p->value = tw_calloc(n, sizeof *p->value);
     p->grad = tw_calloc(n, sizeof *p->grad);
     p->dx = tw_calloc(n, sizeof *p->dx);
+    p->reader = tw_calloc(n, sizeof *p->reader);
     p->complete = tw_calloc(n, sizeof *p->complete);
     p->users = tw_calloc(n + 1, sizeof *p->users);
-    if (p->node == NULL || p->value == NULL || p->grad == NULL || p->dx == NULL || p->complete == NULL ||
+    if (p->node == NULL || p->value == NULL || p->grad == NULL || p->dx == NULL || p->reader == NULL || p->complete == NULL ||
         p->users == NULL)
         goto err;
     if (infer_shapes(p, in, first_row) != 0)
@@ -211,6 +244,7 @@ void tw_pass_free(tw_pass *p)
     free(p->value);
     free(p->grad);
     free(p->dx);
+    free(p->reader);
     free(p->complete);
     free(p->users);
     tw_graph_fini(&p->folded);

@@ -215,14 +215,14 @@ static void norm(int rows, int C, bool affine, bool relu, bool add, bool two)
     free(x), free(s), free(dy), free(dy2), free(y), free(dx), free(v), free(sums), free(result);
 }
 
-static void layer_norm(int rows, int C)
+static void layer_norm(int rows, int C, bool adds)
 {
     const size_t n = (size_t)(rows * C);
     float *x = numbers(n), *y = numbers(n), *dy = numbers(n), *dx = numbers(n), *v = numbers(4 * (size_t)C);
     float *stats = tw_calloc(2 * (size_t)rows, sizeof *stats);
     void *gx = activations(x, n), *gy = activations(y, n), *gdy = activations(dy, n), *gdx = activations(dx, n);
     float *gv = plain(v, 4 * (size_t)C), *gstats = plain(stats, 2 * (size_t)rows);
-    const tw_layer_norm a = {rows, C, 1e-6, v, v + C, stats, stats + rows}, b = {rows, C, 1e-6, gv, gv + C, gstats, gstats + rows};
+    const tw_layer_norm a = {rows, C, 1e-6, v, v + C, stats, stats + rows, adds}, b = {rows, C, 1e-6, gv, gv + C, gstats, gstats + rows, adds};
     CHECK(cpu->layer_norm_forward(c, &a, y, x) == 0 && gpu->layer_norm_forward(g, &b, gy, gx) == 0);
     CHECK(cpu->layer_norm_backward(c, &a, dx, v + 2 * C, v + 3 * C, dy, x) == 0);
     CHECK(gpu->layer_norm_backward(g, &b, gdx, gv + 2 * C, gv + 3 * C, gdy, gx) == 0);
@@ -622,12 +622,14 @@ static void every_op(void)
     unsetenv("EMULATE_NO_EPILOGUE");
     for (int k = 0; k < 16; k++)
         norm(k % 3 == 0 ? 700 : 9, k % 5 == 0 ? 264 : k % 2 == 0 ? 24 : 13, k & 1, k & 2, k & 4, k & 8);
-    layer_norm(19, 33);
-    layer_norm(5, 384);
-    layer_norm(2200, 64); /* blocks that take several rows */
-    layer_norm(13, 768);
-    layer_norm(3, 1024);
-    layer_norm(2, 1028);
+    layer_norm(19, 33, false);
+    layer_norm(6, 35, true);
+    layer_norm(5, 384, false);
+    layer_norm(9, 192, true);
+    layer_norm(2200, 64, false); /* blocks that take several rows */
+    layer_norm(13, 768, true);
+    layer_norm(3, 1024, false);
+    layer_norm(2, 1028, true);
     running(9, 24);
     pooling(3, 8, 6, 16);
     pooling(2, 7, 1, 10);
