@@ -127,7 +127,7 @@ TW_KERNEL void gelu_any(void *restrict y, const void *restrict x, size_t from, s
     for (size_t i = from; i < to; i++) {
         const float v = tw_get(x, i, t);
         float density;
-        tw_put(y, i, v * tw_cdf_and_density(v, &density), t);
+        tw_put(y, i, v * tw_cdf_and_density(v, tw_exp(-0.5f * v * v), &density), t);
     }
 }
 
@@ -149,7 +149,7 @@ TW_KERNEL void gelu_backward_any(void *restrict dx, const void *restrict dy, con
     for (size_t i = from; i < to; i++) {
         const float v = tw_get(x, i, t);
         float density;
-        const float cdf = tw_cdf_and_density(v, &density);
+        const float cdf = tw_cdf_and_density(v, tw_exp(-0.5f * v * v), &density);
         tw_put(dx, i, tw_get(dy, i, t) * (cdf + v * density), t);
     }
 }

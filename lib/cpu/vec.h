@@ -61,21 +61,6 @@ TW_KERNEL float tw_exp(float x)
     return x < -87.0f ? 0 : p * scale;
 }
 
-/* The normal distribution at x, and in *density its derivative: to 1e-7, by Abramowitz and Stegun's 7.1.26, which needs the density's
- * exponential and no other. */
-TW_KERNEL float tw_cdf_and_density(float x, float *density)
-{
-    const float t = x < 0 ? -x : x, e = tw_exp(-0.5f * x * x), k = 1 / (1 + 0.23164190f * t);
-    float p = 1.061405429f;
-    p = p * k - 1.453152027f;
-    p = p * k + 1.421413741f;
-    p = p * k - 0.284496736f;
-    p = p * k + 0.254829592f;
-    const float beyond = 0.5f * p * k * e;
-    *density = 0.39894228f * e;
-    return x < 0 ? beyond : 1 - beyond;
-}
-
 /* The kernel for the type of the device: `name` is cloned from the inlined `name##_any`, whose last parameter is the type. */
 #define TW_BY_TYPE(type, call, ...)           \
     do {                                      \

@@ -57,8 +57,10 @@ template <typename T, int V> static __global__ void gelu(T *y, const T *x, int64
         float v[V];
         tw_load<T, V>(v, x + i);
 #pragma unroll
-        for (int k = 0; k < V; k++)
-            v[k] = tw_gelu(v[k]);
+        for (int k = 0; k < V; k++) {
+            float density;
+            v[k] *= tw_cdf_and_density(v[k], expf(-0.5f * v[k] * v[k]), &density);
+        }
         tw_store<T, V>(y + i, v);
     }
 }
@@ -70,8 +72,11 @@ template <typename T, int V> static __global__ void gelu_slope(T *dx, const T *d
         tw_load<T, V>(v, x + i);
         tw_load<T, V>(g, dy + i);
 #pragma unroll
-        for (int k = 0; k < V; k++)
-            g[k] *= tw_gelu_slope(v[k]);
+        for (int k = 0; k < V; k++) {
+            float density;
+            const float cdf = tw_cdf_and_density(v[k], expf(-0.5f * v[k] * v[k]), &density);
+            g[k] *= cdf + v[k] * density;
+        }
         tw_store<T, V>(dx + i, g);
     }
 }
