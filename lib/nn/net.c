@@ -186,3 +186,8 @@ tw_dev *tw_net_device(const tw_net *net)
 {
     return net->dev;
 }
+
+tw_dtype tw_net_precision(const tw_net *net)
+{
+    return net->config.precision;
+}

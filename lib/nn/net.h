@@ -75,6 +75,7 @@ tw_peers *tw_net_peers(const tw_net *net); /* what its device sums by; NULL: tha
 /* What it runs on; borrowed. For the optimizers, whose steps are the backend's. */
 const tw_backend *tw_net_backend(const tw_net *net);
 tw_dev *tw_net_device(const tw_net *net);
+tw_dtype tw_net_precision(const tw_net *net); /* of its activations */
 
 /* Views of one size that go through the backbone together: n_views x B pictures of H x W. */
 typedef struct {

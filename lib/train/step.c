@@ -21,7 +21,11 @@ struct tw_step {
     tw_loss *loss;
     float *dlogits;
     int V, B, K;
+    double scale;          /* of the loss in the gradients at hand: in fp16 the small ones among them would be lost without */
 };
+
+/* Where a gradient overflows it is computed again with less. */
+static const double FIRST_SCALE = 16384, LESS = 1.0 / 16;
 
 tw_step *tw_step_new(tw_net *net, tw_net *teacher, tw_optim *optim, const tw_view_group *group, int n_groups, int B,
                      const tw_step_options *o)
@@ -126,14 +130,30 @@ static int loss(tw_step *s, tw_step_result *r, const tw_step_plan *p)
     return tw_loss_entropies(s->loss, &r->terms.eh, &r->terms.he, logits);
 }
 
+/* The loss's gradients times `by`. */
+static void scale_by(tw_step *s, double by)
+{
+    s->scale *= by;
+    for (size_t i = 0; i < (size_t)s->V * (size_t)s->B * (size_t)s->K && by != 1; i++)
+        s->dlogits[i] *= (float)by; /* a power of two: exact */
+}
+
 /* Gradients and their norm, where the loss is finite. */
 static int backward(tw_step *s, tw_step_result *r)
 {
     if (!isfinite(r->terms.loss))
         return 0;
-    if (tw_net_zero_grad(s->net) != 0 || tw_plan_backward(s->plan, s->dlogits) != 0)
-        return -1;
-    return tw_optim_gradient_norm(&r->gradient_norm, s->optim);
+    s->scale = 1;
+    scale_by(s, tw_net_precision(s->net) == TW_F16 ? FIRST_SCALE : 1);
+    for (;;) {
+        if (tw_net_zero_grad(s->net) != 0 || tw_plan_backward(s->plan, s->dlogits) != 0 ||
+            tw_optim_gradient_norm(&r->gradient_norm, s->optim) != 0)
+            return -1;
+        r->gradient_norm /= s->scale;
+        if (isfinite(r->gradient_norm) || s->scale * LESS < 1)
+            return 0;
+        scale_by(s, LESS);
+    }
 }
 
 static int run_on_device(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_plan *p)
@@ -153,7 +173,7 @@ int tw_step_run(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const t
         return -1;
     if (!isfinite(r->gradient_norm))
         return undo(s);
-    if (tw_optim_step(s->optim, p->lr, p->weight_decay, tw_clip(r->gradient_norm, s->o.clip_norm)) != 0)
+    if (tw_optim_step(s->optim, p->lr, p->weight_decay, tw_clip(r->gradient_norm, s->o.clip_norm) / s->scale) != 0)
         return -1;
     return s->teacher != NULL && tw_teacher_follow(s->teacher, s->net, p->momentum) != 0 ? -1 : 1;
 }

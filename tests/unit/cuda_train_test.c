@@ -141,6 +141,66 @@ static void three_steps(const way *w, tw_dtype precision, double tol)
     free(a.first), free(a.last), free(a.taught), free(b.first), free(b.last), free(b.taught);
 }
 
+/* The tensor's gradient, of length 1. */
+static float *direction(tw_net *net, const tw_param *p)
+{
+    float *g = malloc(p->n * sizeof *g);
+    double sum = 0;
+    CHECK(tw_net_backend(net)->download(tw_net_device(net), g, p->grad, p->n * sizeof *g) == 0);
+    for (size_t k = 0; k < p->n; k++)
+        sum += (double)g[k] * (double)g[k];
+    for (size_t k = 0; k < p->n; k++)
+        g[k] = (float)((double)g[k] / sqrt(sum));
+    return g;
+}
+
+/* A step on labels: the gradient's norm, the change, and the direction of the gradient of the first tensor, whose size goes with the
+ * classifier's weights, which are made `blow` times as large: in fp16 it is lost, or overflows, but for the loss's scale. */
+static void labelled(tw_dtype precision, float blow, double tol)
+{
+    enum { N = 4, SIDE = 16, BYTES = N * SIDE * SIDE * 3 };
+    static const int32_t label[N] = {3, 0, 9, 3};
+    static uint8_t picture[BYTES];
+    uint8_t *group_pictures[] = {picture};
+    const tw_view_group group = {1, SIDE, SIDE};
+    const tw_step_options so = {.supervised = true, .clip_norm = 1};
+    const tw_step_plan p = {.lr = 0.5, .label = label};
+    float *first[2], *last[2], *grad[2];
+    double norm[2];
+    size_t n = 0, own = 0;
+    for (int k = 0; k < BYTES; k++)
+        picture[k] = (uint8_t)(k * 2654435761u >> 23);
+    for (int i = 0; i < 2; i++) {
+        const tw_net_config c = {.backbone = "resnet18", .small_stem = true, .classes = 10, .seed = 3, .precision = i == 0 ? TW_F32 : precision, .threads = 1};
+        tw_net *net = tw_net_new(i == 0 ? "cpu" : "cuda", &c);
+        tw_param *w = tw_net_param(net, tw_net_params(net) - 2); /* the classifier's weights */
+        CHECK(tw_net_download(net) == 0 && w->rank == 2 && w->dim[0] == 10);
+        for (size_t k = 0; k < w->n; k++)
+            ((float *)w->value)[k] *= blow;
+        CHECK(tw_net_upload(net) == 0);
+        tw_optim *optim = tw_optim_new(net, TW_SGD, 1);
+        tw_step *step = tw_step_new(net, NULL, optim, &group, 1, N, &so);
+        tw_step_result r;
+        first[i] = weights(net, &n);
+        CHECK(step != NULL && tw_step_run(step, &r, group_pictures, &p) == 1);
+        norm[i] = r.gradient_norm;
+        last[i] = weights(net, &n);
+        own = tw_net_param(net, 0)->n;
+        grad[i] = direction(net, tw_net_param(net, 0));
+        tw_step_free(step);
+        tw_optim_free(optim);
+        tw_net_free(net);
+    }
+    double off = change_off(first[0], last[0], last[1], n), apart = 0;
+    for (size_t k = 0; k < own; k++)
+        apart += ((double)grad[0][k] - (double)grad[1][k]) * ((double)grad[0][k] - (double)grad[1][k]);
+    printf("labels, %s: norm %.4g %.4g, the change is off by %.2g, a direction by %.2g\n", tw_dtype_name(precision), norm[0], norm[1], off,
+           sqrt(apart));
+    CHECK(fabs(norm[1] / norm[0] - 1) < tol && off < tol && sqrt(apart) < 5 * tol);
+    for (int i = 0; i < 2; i++)
+        free(first[i]), free(last[i]), free(grad[i]);
+}
+
 /* Batches started ahead give what they give one after the other, whoever changes the pictures meanwhile; a third one is refused. */
 static void ahead(const char *device, tw_dtype precision, bool head)
 {
@@ -199,6 +259,9 @@ int main(int argc, char **argv)
         unguard();
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
         three_steps(&ways[i], TW_F32, 0.01);
+    labelled(TW_F32, 1, 0.01);
+    labelled(TW_F16, 1e-4f, 0.05);
+    labelled(TW_F16, 1000, 0.05);
     ahead("cpu", TW_F32, true);
     ahead("cuda", TW_F32, true);
     ahead("cuda", TW_BF16, false);
