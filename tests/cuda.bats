@@ -105,3 +105,24 @@ near() {
         assert_output --partial "no NVIDIA device"
     done
 }
+
+@test "fine-tuning on the emulated device: the losses, checkpoints and accuracies of the CPU" {
+    [ -f "$emulated" ] || skip "no emulation of CUDA: g++ and CUDA's headers make it"
+    cp "$emulated" lib
+    export XDG_CACHE_HOME=$PWD/cache EMULATE_UNGUARDED=1
+    mkdir -p photos/a photos/b
+    for i in 1 2 3; do
+        { printf 'P6 16 16 255\n'; yes "$i and so on" | head -c 768; } > photos/a/$i.ppm
+        { printf 'P6 16 16 255\n'; head -c $((700 - i)) /dev/zero; yes $i | head -c $((68 + i)); } > photos/b/$i.ppm
+    done
+    "$BIN"/twist-decode -q --shuffle photos | "$BIN"/twist-augment -q --aug=eval --size=16 --resize=16 -o small.tws
+    for d in cpu cuda; do
+        bin/twist-finetune -q --device=$d --precision=fp32 --backbone=resnet18 --small-stem --batch-size=3 --val-batch-size=3 --epochs=1 -j1 \
+            --lr-backbone=0.001 --lr-classifier=0.01 -i small.tws --val small.tws -o tuned.$d > $d.json
+        grep -oE '"(loss|grad_norm|val_acc1)":[0-9.e-]+' tuned.$d/log.jsonl | cut -d : -f 2 > $d.numbers
+    done
+    [ "$(wc -l < cuda.numbers)" -ge 5 ] # two steps, an epoch
+    paste cpu.numbers cuda.numbers | awk '{d = ($1 - $2) / ($1 > 1 ? $1 : 1); if (NF != 2 || d > 1e-3 || d < -1e-3) exit 1}'
+    cmp cpu.json cuda.json
+    [ "$("$BIN"/twist-ckpt tuned.cuda/best.safetensors | grep -c '\[')" -eq "$("$BIN"/twist-ckpt tuned.cpu/best.safetensors | grep -c '\[')" ]
+}
