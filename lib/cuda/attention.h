@@ -5,8 +5,9 @@
 #include "cuda/dnn.h"
 #include "nn/backend.h"
 
-/* Operands: queries, keys and values, each the head of a packed [N,T,3,heads,width] less what comes before; y; log_sum; 1 / sqrt(width);
- * of the backward pass their gradients, a 1, and f32 [N,heads,T] for the sums of dy y. SCALE and ONE are values. */
+/* Operands: queries, keys and values, pointers to the first of each in a packed [N,T,3,heads,width]; y; log_sum; SCALE, 1 / sqrt(width). Of
+ * the backward pass also the gradients of all these, ONE, which is 1, and ROWS, f32 [N,heads,T], room for the sums of dy y. SCALE and ONE
+ * are values. */
 enum {
     TW_ATTENTION_Q = 1, TW_ATTENTION_K, TW_ATTENTION_V, TW_ATTENTION_Y, TW_ATTENTION_LOG_SUM, TW_ATTENTION_SCALE,
     TW_ATTENTION_DQ, TW_ATTENTION_DK, TW_ATTENTION_DV, TW_ATTENTION_DY, TW_ATTENTION_ONE, TW_ATTENTION_ROWS

@@ -12,6 +12,7 @@ struct product {
     cublasOperation_t ta = CUBLAS_OP_N, tb = CUBLAS_OP_N;
     cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
     const void *bias = nullptr; /* of the type of D */
+    cudaDataType_t bias_type = CUDA_R_32F;
 };
 
 static int number_type(cudaDataType_t t)
@@ -75,6 +76,8 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d, cublasLtMa
         memcpy(&((product *)d)->epilogue, p, sizeof(cublasLtEpilogue_t));
     else if (name == CUBLASLT_MATMUL_DESC_BIAS_POINTER)
         memcpy(&((product *)d)->bias, p, sizeof(void *));
+    else if (name == CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE)
+        memcpy(&((product *)d)->bias_type, p, sizeof(cudaDataType_t));
     else
         return CUBLAS_STATUS_NOT_SUPPORTED;
     return CUBLAS_STATUS_SUCCESS;
@@ -132,7 +135,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
     const bool ta = p.ta == CUBLAS_OP_T, tb = p.tb == CUBLAS_OP_T;
     const int64_t k = ta ? a.rows : a.cols;
     if ((ta ? a.cols : a.rows) != d.rows || (tb ? b.rows : b.cols) != d.cols || (tb ? b.cols : b.rows) != k || algo->data[0] == 0 ||
-        (p.epilogue != CUBLASLT_EPILOGUE_DEFAULT && (p.epilogue != CUBLASLT_EPILOGUE_BIAS || p.bias == nullptr)))
+        (p.epilogue != CUBLASLT_EPILOGUE_DEFAULT && ((p.epilogue != CUBLASLT_EPILOGUE_BIAS && p.epilogue != CUBLASLT_EPILOGUE_BGRADB) || p.bias == nullptr)))
         return CUBLAS_STATUS_INVALID_VALUE;
     emu_last_product = (int)algo->data[0] - 1;
     const double ms = emu_last_product == 1 ? 1 : 3;
@@ -146,6 +149,12 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
         last[0] = A, last[1] = B, last[2] = D;
         last_writes = ++emu_writes;
         const std::vector<float> av = unpack(a, A, ta), bv = unpack(b, B, !tb); /* [m,k], [n,k] */
+        for (int64_t c = 0; p.epilogue == CUBLASLT_EPILOGUE_BGRADB && c < d.cols; c++) {
+            float sum = 0;
+            for (int64_t i = 0; i < k; i++)
+                sum += bv[(size_t)(c * k + i)];
+            emu_put((void *)p.bias, c, getenv("EMULATE_WRONG_SUMS") != nullptr ? sum + 1 : sum, number_type(p.bias_type));
+        }
         for (int64_t c = 0; c < d.cols; c++)
             for (int64_t r = 0; r < d.rows; r++) {
                 float sum = 0, more = p.epilogue == CUBLASLT_EPILOGUE_BIAS ? emu_get(p.bias, r, type) : 0;
