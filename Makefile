@@ -58,7 +58,7 @@ $(BIN)/%: $B/src/%.o $B/libtwist.a
 	$(CC) $(CFLAGS) -o $@ $< $B/libtwist.a $(LDLIBS)
 $B/unit/%: $B/tests/unit/%.o $B/libtwist.a | $(BIN)/libtwist-cpu.so $(MPI_SO) $(EMULATED_SO)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -o $@ $< $B/libtwist.a $(LDLIBS) -Wl,--disable-new-dtags,-rpath,$(abspath $(BIN))
+	$(CC) $(CFLAGS) -o $@ $< $B/libtwist.a $(LDLIBS) -Wl,--disable-new-dtags,-rpath,$(abspath $(BIN)),-rpath,'$$ORIGIN'
 .SECONDARY:
 
 deps: ## deps: the Debian packages this needs (as root, or through sudo)

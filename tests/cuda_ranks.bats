@@ -21,7 +21,8 @@ setup() {
     cp "$BIN"/libtwist-mpi.so "$unit"/libtwist-cuda.so "$unit"/libnccl.so.2 lib # found in ../lib
     PATH=$PWD/bin:$BIN:$PATH
     PHOTOS=$BATS_FILE_TMPDIR/photos
-    export EMULATE_DEVICES=2 EMULATE_UNGUARDED=1 XDG_CACHE_HOME=$PWD/cache LD_LIBRARY_PATH=
+    export EMULATE_DEVICES=2 EMULATE_UNGUARDED=1 XDG_CACHE_HOME=$PWD/cache
+    export LD_LIBRARY_PATH=$PWD/lib # under sanitizers, whose dlopen does not look beside who calls
     export ASAN_OPTIONS=detect_leaks=0 # Open MPI leaves memory behind
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
 }

@@ -116,8 +116,9 @@ int tw_plan_backward(tw_plan *p, const float *dlogits);
 /* tw_plan_forward in parts, for a device that trains by itself (tw_backend, learn_new). load: the views to the device; pinned: they
  * lie in memory that was pinned and stay there until learn_results. load_ahead: those that the next load will be given (or not: then
  * they are forgotten), pinned, while the device computes with those before. They go to one of two places in turn, which tw_plan_turn
- * names, 0 or 1: what is recorded is so for one of them. count: what the host counts of a pass. run: all else, of B
- * samples and without results in host memory, so that it can be recorded. 0, or -1 and tw_error(). */
+ * names, 0 or 1: what is recorded is so for one of them. Ranks whose devices sum take the places in turn whether loaded ahead or not.
+ * count: what the host counts of a pass. run: all else, of B samples and without results in host memory, so that it can be recorded.
+ * 0, or -1 and tw_error(). */
 int tw_plan_load(tw_plan *p, const uint8_t *const *pictures, int rows, bool pinned);
 int tw_plan_load_ahead(tw_plan *p, const uint8_t *const *pictures);
 int tw_plan_turn(const tw_plan *p);

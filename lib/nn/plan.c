@@ -229,16 +229,32 @@ static size_t pixels(const tw_plan *p, const group *g, int rows)
     return (size_t)g->shape.N / (size_t)p->B * (size_t)rows * (size_t)g->shape.H * (size_t)g->shape.W;
 }
 
+/* The place of that turn for a group's pictures. NULL and tw_error(). */
+static uint8_t *place(tw_plan *p, group *g, int turn)
+{
+    if (g->raw[turn] == NULL)
+        g->raw[turn] = device_memory(p, tw_shape_elements(&g->shape));
+    return g->raw[turn];
+}
+
+/* Whether the next pictures come to the other place. Of several ranks some may have had them early: all change places with every step, as
+ * steps that were recorded with sums in them are only to be played with those recorded at the same time. */
+static bool changes_places(const tw_plan *p, bool there)
+{
+    return there || (p->net->peers != NULL && p->ctx.batch && p->ctx.be->upload_ahead != NULL);
+}
+
 int tw_plan_load(tw_plan *p, const uint8_t *const *pictures, int rows, bool pinned)
 {
     const tw_backend *be = p->ctx.be;
     const bool there = p->early != NULL && p->early == pictures[0];
     be->enter(p->ctx.dev);
     p->early = NULL;
-    p->turn = there ? !p->turn : p->turn;
+    p->turn = changes_places(p, there) ? !p->turn : p->turn;
     for (int i = 0; i < p->n_groups; i++) {
         group *g = &p->group[i];
-        g->given = be->unified ? pictures[i] : g->raw[p->turn];
+        if ((g->given = be->unified ? pictures[i] : place(p, g, p->turn)) == NULL)
+            return -1;
         if (!be->unified && !there &&
             TW_BACKEND(be, (pinned ? be->upload_pinned : be->upload)(p->ctx.dev, g->raw[p->turn], pictures[i], 3 * pixels(p, g, rows))) != 0)
             return -1;
@@ -253,10 +269,8 @@ int tw_plan_load_ahead(tw_plan *p, const uint8_t *const *pictures)
         return 0;
     for (int i = 0; i < p->n_groups; i++) {
         group *g = &p->group[i];
-        uint8_t **raw = &g->raw[!p->turn];
-        const size_t bytes = tw_shape_elements(&g->shape);
-        if ((*raw == NULL && (*raw = device_memory(p, bytes)) == NULL) ||
-            TW_BACKEND(be, be->upload_ahead(p->ctx.dev, *raw, pictures[i], bytes)) != 0)
+        uint8_t *raw = place(p, g, !p->turn);
+        if (raw == NULL || TW_BACKEND(be, be->upload_ahead(p->ctx.dev, raw, pictures[i], tw_shape_elements(&g->shape))) != 0)
             return -1;
     }
     p->early = pictures[0];

@@ -156,26 +156,38 @@ static int number_of(const tw_device_step *d, bool self_label)
     return self_label + 2 * tw_plan_turn(d->plan);
 }
 
-/* Records what compute() does, anew. Where the device refuses, steps run call by call for good. */
-static void record(tw_device_step *d, bool self_label)
+/* Whether it is so on any rank. */
+static int anywhere(tw_device_step *d, bool *it)
+{
+    tw_comm *comm = tw_net_comm(d->net);
+    double where = *it;
+    if (comm->sum_f64(comm, &where, 1) != 0)
+        return -1;
+    *it = where > 0;
+    return 0;
+}
+
+/* Records what compute() does, anew. Where a device refuses, steps run call by call for good, on all ranks. 0, or -1 and tw_error(). */
+static int record(tw_device_step *d, bool self_label)
 {
     const int i = number_of(d, self_label);
     tw_net_changed(d->net); /* a played step begins with changed weights */
     if (d->teacher != NULL)
         tw_net_changed(tw_teacher_network(d->teacher));
     d->bare = d->be->learn_record(d->learn, i, true) != 0;
-    if (d->bare)
-        return;
-    const int rc = compute(d, self_label);
-    d->bare = d->be->learn_record(d->learn, i, false) != 0 || rc != 0;
+    if (!d->bare) {
+        const int rc = compute(d, self_label);
+        d->bare = d->be->learn_record(d->learn, i, false) != 0 || rc != 0;
+    }
+    return anywhere(d, &d->bare);
 }
-
 static int run(tw_device_step *d, bool self_label)
 {
     if (d->warm[self_label] && !d->bare) {
         int rc = d->be->learn_play(d->learn, number_of(d, self_label));
         if (rc == 0) {
-            record(d, self_label);
+            if (record(d, self_label) != 0)
+                return -1;
             rc = d->bare ? 0 : d->be->learn_play(d->learn, number_of(d, self_label));
         }
         if (rc != 0)

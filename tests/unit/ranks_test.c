@@ -101,7 +101,7 @@ static bool agreed(tw_comm *comm, const void *x, size_t bytes)
 static float *take_steps(size_t *n, const char *device, const three *c, tw_comm *comm)
 {
     const int B = BATCH / comm->ranks;
-    uint8_t *pictures[2] = {NULL, NULL};
+    uint8_t *pictures[2][2] = {{NULL}}; /* of even and odd steps */
     const tw_net_config config = {.backbone = c->backbone, .head = true, .hid_dim = 64, .dim = 12, .act = c->drop > 0 ? "gelu" : "relu", .drop = c->drop, .drop_path = c->drop,
                                   .precision = TW_F32, .threads = 1, .seed = 3, .comm = comm, .blank = true,
                                   .bunch = comm->neighbours(comm, c->bunch > B ? c->bunch / B : 1),
@@ -119,13 +119,15 @@ static float *take_steps(size_t *n, const char *device, const three *c, tw_comm 
     *n = sample(NULL, net);
     float *before = tw_calloc(*n, sizeof *before), *after = tw_calloc(*n, sizeof *after);
     sample(before, net);
-    for (int i = 0; i < c->n_groups; i++)
-        pictures[i] = tw_calloc((size_t)(c->group[i].n_views * B * c->group[i].H * c->group[i].W * 3), 1);
+    for (int i = 0; i < 2 * c->n_groups; i++)
+        pictures[i % 2][i / 2] = tw_calloc((size_t)(c->group[i / 2].n_views * B * c->group[i / 2].H * c->group[i / 2].W * 3), 1);
+    draw(pictures[0], c, 0, comm->rank, B);
     for (int t = 0; t < STEPS; t++) {
-        const tw_step_plan p = {.lr = t == 0 ? 0 : c->lr, .weight_decay = c->weight_decay, .self_label = c->self_label, .number = t, .momentum = 0.9};
+        const tw_step_plan p = {.ahead = comm->rank % 2 == 1 ? pictures[(t + 1) % 2] : NULL, /* some ranks have them early */
+                                .lr = t == 0 ? 0 : c->lr, .weight_decay = c->weight_decay, .self_label = c->self_label, .number = t, .momentum = 0.9};
         tw_step_result r;
-        draw(pictures, c, t, comm->rank, B);
-        CHECK(tw_step_run(step, &r, pictures, &p) == 1);
+        draw(pictures[(t + 1) % 2], c, t + 1, comm->rank, B);
+        CHECK(tw_step_run(step, &r, pictures[t % 2], &p) == 1);
         const double said[] = {r.terms.loss, r.gradient_norm, r.selflabel.threshold, r.selflabel.selected};
         CHECK(agreed(comm, said, sizeof said));
     }
@@ -138,8 +140,8 @@ static float *take_steps(size_t *n, const char *device, const three *c, tw_comm 
     tw_optim_free(optim);
     tw_net_free(teacher);
     tw_net_free(net);
-    for (int i = 0; i < c->n_groups; i++)
-        free(pictures[i]);
+    for (int i = 0; i < 2 * c->n_groups; i++)
+        free(pictures[i % 2][i / 2]);
     return after;
 }
 

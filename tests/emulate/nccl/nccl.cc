@@ -1,6 +1,7 @@
 /* NCCL between processes of one host, for tests: the functions that lib/cuda calls, summing in the order of the ranks through shared
  * memory. As on devices, a sum stays under way until all ranks have come to it, for ever where one does not come; a rank that has died
- * is an error of the communicator, a device that two ranks want is refused. EMULATE_NCCL_HANG=R:N: rank R does not come to the N-th sum
+ * is an error of the communicator, a device that two ranks want is refused. Sums that do not belong together end the process: of other
+ * sizes, or recorded at another time than those of the other ranks. EMULATE_NCCL_HANG=R:N: rank R does not come to the N-th sum
  * that is carried out (EMULATE_NCCL_DIE: it is killed there). */
 #include "emulate.h"
 
@@ -24,6 +25,8 @@ struct shared {
     struct {
         std::atomic<int> process; /* 0: has not come yet */
         int device;
+        unsigned call; /* the sum under way is that of its so manieth call, of so many numbers */
+        size_t n;
         std::atomic<unsigned> wrote, read; /* chunks */
     } rank[MOST_RANKS];
     char data[MOST_RANKS][CHUNK];
@@ -48,7 +51,7 @@ bool named(const char *variable, int rank)
 struct ncclComm {
     shared *with;
     int rank, ranks;
-    unsigned chunks; /* begun, over all sums */
+    unsigned calls, chunks; /* of sums; begun, over all sums */
     bool aborted;
     char name[NCCL_UNIQUE_ID_BYTES];
 };
@@ -61,6 +64,16 @@ bool all_have(const ncclComm *c, bool read, unsigned n)
         if ((read ? c->with->rank[r].read : c->with->rank[r].wrote) < n)
             return false;
     return true;
+}
+
+void check_together(const ncclComm *c)
+{
+    for (int r = 1; r < c->ranks; r++)
+        if (c->with->rank[r].call != c->with->rank[0].call || c->with->rank[r].n != c->with->rank[0].n) {
+            fprintf(stderr, "emulate: rank %d sums %zu numbers of call %u, rank 0 %zu of call %u\n", r, c->with->rank[r].n,
+                    c->with->rank[r].call, c->with->rank[0].n, c->with->rank[0].call);
+            abort();
+        }
 }
 
 template <typename T> void add(T *x, const ncclComm *c, size_t n)
@@ -79,6 +92,7 @@ template <typename T> struct sum {
     const T *from;
     T *to;
     size_t left;
+    unsigned call;
     enum { NEXT, WRITTEN, READ } at = NEXT;
     bool begun = false;
 
@@ -101,12 +115,15 @@ template <typename T> struct sum {
             if (at == NEXT) {
                 memcpy(c->with->data[c->rank], from, n * sizeof(T));
                 c->chunks++;
+                c->with->rank[c->rank].call = call;
+                c->with->rank[c->rank].n = left;
                 c->with->rank[c->rank].wrote = c->chunks;
                 at = WRITTEN;
             }
             if (at == WRITTEN) {
                 if (!all_have(c, false, c->chunks))
                     return false;
+                check_together(c);
                 emu_writes++;
                 add(to, c, n);
                 c->with->rank[c->rank].read = c->chunks;
@@ -125,7 +142,7 @@ template <typename T> struct sum {
 /* A graph is played with the sum as it was when it was recorded: at its beginning. */
 template <typename T> void enqueue(ncclComm *c, const void *from, void *to, size_t n, cudaStream_t stream)
 {
-    const sum<T> first{c, (const T *)from, (T *)to, n};
+    const sum<T> first{c, (const T *)from, (T *)to, n, c->calls++};
     sum<T> *now = new sum<T>(first); /* lives as long as the process: a graph may be played at any time */
     emu_enqueue_until(stream, [=] {
         if (!(*now)())
