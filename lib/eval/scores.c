@@ -57,8 +57,6 @@ static int allocate(tw_scores *s, const float *x)
     s->product = s->be->linear_new(s->dev, s->rows, s->D, s->K, false);
     if (s->product == NULL)
         return tw_backend_failed(s->be);
-    if (TW_BACKEND(s->be, s->be->linear_weights(s->product, s->b, s->plus)) != 0)
-        return -1;
     return TW_BACKEND(s->be, s->be->upload(s->dev, s->x, x, (size_t)s->n * D * sizeof *x));
 }
 
@@ -95,7 +93,9 @@ int tw_scores_set(tw_scores *s, const float *b, const float *plus, int k)
     s->k = k;
     if (plus != NULL && TW_BACKEND(s->be, s->be->upload(s->dev, s->plus, plus, (size_t)k * sizeof *plus)) != 0)
         return -1;
-    return TW_BACKEND(s->be, s->be->upload(s->dev, s->b, b, (size_t)k * (size_t)s->D * sizeof *b));
+    if (TW_BACKEND(s->be, s->be->upload(s->dev, s->b, b, (size_t)k * (size_t)s->D * sizeof *b)) != 0)
+        return -1;
+    return TW_BACKEND(s->be, s->be->linear_weights(s->product, s->b, s->plus));
 }
 
 /* Room for n numbers that are found. 0, or -1 and tw_error(). */
