@@ -183,7 +183,7 @@ typedef struct tw_backend {
     tw_linear *(*linear_new)(tw_dev *d, int rows, int C, int K, bool train);
     void (*linear_free)(tw_linear *l);
     size_t (*linear_bytes)(const tw_linear *l);
-    int (*linear_weights)(tw_linear *l, const float *w, const float *b); /* w [K,C], b [K]: may be read until the next call */
+    int (*linear_weights)(tw_linear *l, const float *w, const float *b); /* w [K,C], b [K]: their present values; also read until the next call, to be made where they change */
     int (*linear_forward)(tw_linear *l, void *y, const void *x);
     int (*linear_backward_data)(tw_linear *l, void *dx, const void *dy);
     int (*linear_backward_weights)(tw_linear *l, float *dw, float *db, const void *x, const void *dy); /* dw, db += */
