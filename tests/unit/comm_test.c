@@ -122,7 +122,7 @@ int main(int argc, char **argv)
         return test_done();
     }
     for (int ranks = 3; ranks <= 4; ranks++) {
-        snprintf(command, sizeof command, "ASAN_OPTIONS=detect_leaks=0 mpirun --oversubscribe --allow-run-as-root --bind-to none -n %d %s rank 2>&1", ranks, argv[0]);
+        snprintf(command, sizeof command, "ASAN_OPTIONS=detect_leaks=0 timeout --foreground -k 5 600 mpirun --oversubscribe --allow-run-as-root --bind-to none -n %d %s rank 2>&1", ranks, argv[0]);
         CHECK(system(command) == 0);
     }
     return test_done();

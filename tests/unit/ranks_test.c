@@ -198,8 +198,8 @@ static void compare(float *const *want, const size_t *n, const char *device, int
 {
     char prefix[64], command[4600];
     snprintf(prefix, sizeof prefix, "/tmp/twist-ranks-%d", (int)getpid());
-    snprintf(command, sizeof command, "EMULATE_DEVICES=%d ASAN_OPTIONS=detect_leaks=0 mpirun --oversubscribe --allow-run-as-root "
-             "--bind-to none -n %d %s %s %s 2>&1", ranks, ranks, program, prefix, device);
+    snprintf(command, sizeof command, "EMULATE_DEVICES=%d ASAN_OPTIONS=detect_leaks=0 timeout --foreground -k 5 600 "
+             "mpirun --oversubscribe --allow-run-as-root --bind-to none -n %d %s %s %s 2>&1", ranks, ranks, program, prefix, device);
     CHECK(system(command) == 0);
     for (int k = 0; k < CASES; k++) {
         if (!on(device, &cases[k]))

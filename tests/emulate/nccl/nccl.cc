@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <fcntl.h>
+#include <memory>
 #include <nccl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -143,7 +144,7 @@ template <typename T> struct sum {
 template <typename T> void enqueue(ncclComm *c, const void *from, void *to, size_t n, cudaStream_t stream)
 {
     const sum<T> first{c, (const T *)from, (T *)to, n, c->calls++};
-    sum<T> *now = new sum<T>(first); /* lives as long as the process: a graph may be played at any time */
+    const auto now = std::make_shared<sum<T>>(first); /* lives as long as the graph that has it */
     emu_enqueue_until(stream, [=] {
         if (!(*now)())
             return false;
