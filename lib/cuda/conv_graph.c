@@ -40,6 +40,7 @@ void tw_conv_key(char *key, size_t size, tw_dnn_pass pass, const tw_conv_shape *
 {
     static const char *const name[] = {"forward", "data", "weights"};
     const char *tail = !s->folded ? "" : s->add ? s->relu ? " folded add relu" : " folded add" : s->relu ? " folded relu" : " folded";
-    snprintf(key, size, "conv %s %s%s%s %d %d %d %d %d %d %d %d %d %d", name[pass], tw_dtype_name(t), wide ? " f32" : "", tail, s->N, s->H,
-             s->W, s->C, s->OH, s->OW, s->K, s->size, s->stride, s->pad);
+    const tw_conv_form f = tw_conv_form_of(s, t);
+    snprintf(key, size, "conv %s %s%s%s %d %d %d %d %d %d %d %d %d %d %d", name[pass], tw_dtype_name(t), wide ? " f32" : "", tail, f.N, f.H,
+             f.W, f.P, f.OH, f.OW, f.K, f.size, f.stride, f.before, f.after);
 }

@@ -63,17 +63,34 @@ template <typename T> static __global__ void row_spread(double *spread, const T 
         spread[blockIdx.x] = tw_deviation(s, q, K);
 }
 
+/* 32 columns a block, whose 8 threads down take every eighth row, AT_ONCE of them at a time. */
 template <typename T> static __global__ void column_spread(double *spread, const T *x, int rows, int K)
 {
-    const int k = (int)TW_GRID_FROM;
+    enum { DOWN = 8, AT_ONCE = 8 };
+    __shared__ double room[2][DOWN][32];
+    const int k = (int)(blockIdx.x * 32 + threadIdx.x);
     double s = 0, q = 0;
-    for (int r = 0; k < K && r < rows; r++) {
-        const double v = (double)tw_widen(x[(int64_t)r * K + k]);
-        s += v;
-        q += v * v;
+    for (int r = (int)threadIdx.y; k < K && r < rows; r += DOWN * AT_ONCE) {
+        float v[AT_ONCE];
+#pragma unroll
+        for (int i = 0; i < AT_ONCE; i++)
+            v[i] = r + i * DOWN < rows ? tw_widen(x[(int64_t)(r + i * DOWN) * K + k]) : 0;
+#pragma unroll
+        for (int i = 0; i < AT_ONCE; i++) {
+            s += (double)v[i];
+            q += (double)v[i] * (double)v[i];
+        }
     }
-    if (k < K)
-        spread[rows + k] = tw_deviation(s, q, rows);
+    room[0][threadIdx.y][threadIdx.x] = s;
+    room[1][threadIdx.y][threadIdx.x] = q;
+    __syncthreads();
+    if (threadIdx.y != 0 || k >= K)
+        return;
+    for (int i = 1; i < DOWN; i++) {
+        s += room[0][i][threadIdx.x];
+        q += room[1][i][threadIdx.x];
+    }
+    spread[rows + k] = tw_deviation(s, q, rows);
 }
 
 /* The means of n and of m numbers. */
@@ -380,7 +397,7 @@ int tw_launch_spread(const tw_loss_memory *m, const void *x, bool raw, tw_dtype 
     const int rows = m->V * m->B;
     tw_learn_results *r = &m->board->out;
     TW_BY_TYPE(t, TW_LAUNCH_BLOCK((row_spread<T>), (unsigned)rows, TW_BLOCK, stream, m->spread, (const T *)x, m->K));
-    TW_BY_TYPE(t, TW_LAUNCH((column_spread<T>), (unsigned)tw_pieces(m->K, TW_BLOCK), TW_BLOCK, stream, m->spread, (const T *)x, rows, m->K));
+    TW_BY_TYPE(t, TW_LAUNCH_BLOCK((column_spread<T>), (unsigned)tw_pieces(m->K, 32), dim3(32, 8, 1), stream, m->spread, (const T *)x, rows, m->K));
     TW_LAUNCH_BLOCK(mean_spread, 1, TW_BLOCK, stream, raw ? &r->raw_row_std : &r->row_std, raw ? &r->raw_column_std : &r->column_std, m->spread,
                     rows, m->K);
     return TW_LAUNCHED("spread of logits");
