@@ -101,54 +101,6 @@ near() {
     done
     cmp tensors.cpu tensors.cuda
     export EMULATE_DEVICES=0
-    run bin/twist-embed --device=cuda --random-init=resnet18 -i "$views" -o out
-    assert_failure 1
-    assert_output --partial "no NVIDIA device"
-    bin/twist-embed --no-history --device=auto --precision=fp32 --random-init=resnet18 --seed=1 -i "$views" -o auto
-    bin/twist-embed --no-history --device=cpu --precision=fp32 --random-init=resnet18 --seed=1 -i "$views" -o cpu
-    cmp auto cpu
-}
-
-@test "the emulated device embeds every sample and keeps its plans; vision transformers too" {
-    [ -f "$emulated" ] || skip "no emulation of CUDA: g++ and CUDA's headers make it"
-    cp "$emulated" lib
-    export XDG_CACHE_HOME=$PWD/cache
-    bin/twist-embed --no-history --device=cuda --precision=fp32 --random-init=resnet18 --seed=1 -i "$views" -o gpu
-    bin/twist-embed --no-history --device=cpu --precision=fp32 --random-init=resnet18 --seed=1 -i "$views" -o cpu
-    near gpu cpu
-    bin/twist-embed --no-history --device=cuda --precision=fp32 --random-init=resnet18 --seed=1 --batch-size=2 -i "$views" -o pairs
-    near pairs cpu
-    ls cache/twist/plans-*
-    for device in cuda cpu; do
-        bin/twist-embed --no-history --device=$device --precision=fp32 --random-init=vit_t --seed=1 -i "$views" -o vit
-        "$BIN"/twist-cat --json vit | sed -n 's/.*"features": \[\([^]]*\)\].*/\1/p' | tr -d ' ' | tr , '\n' > $device
-    done
-    paste cuda cpu | awk '{d = $1 - $2; if (d < -1e-4 || d > 1e-4) exit 1} END {exit NR != 5 * 192}'
-}
-
-@test "neighbours, k-means and the linear classifier are the CPU's on the emulated device; without a device they are refused" {
-    [ -f "$emulated" ] || skip "no emulation of CUDA: g++ and CUDA's headers make it"
-    cp "$emulated" lib
-    export EVAL=$root/tests/golden/eval XDG_CACHE_HOME=$PWD/cache
-    for d in cpu cuda; do
-        bin/twist-knn --device=$d --train "$EVAL/train.tws" --val "$EVAL/val.tws" -k 1,10,50 > knn.$d
-        bin/twist-knn --device=$d --train "$EVAL/train.tws" --val "$EVAL/val.tws" --neighbours 9 > near.$d
-        bin/twist-cluster --device=$d --kmeans 4 --assignments map.$d "$EVAL/train.tws" | sed 's/"inertia": [0-9.]*//' > clusters.$d
-        bin/twist-linear --device=$d --train "$EVAL/train.tws" --val "$EVAL/val.tws" --epochs 5 --batch-size 16 --lr 0.1,0.2 --normalize -o $d.safetensors > learned.$d
-        bin/twist-linear --device=$d --train "$EVAL/epochs.tws" --val "$EVAL/val.tws" --batch-size 8 >> learned.$d # as they come
-        grep -oE '[0-9.]+' learned.$d > linear.$d
-    done
-    cmp knn.cpu knn.cuda
-    cmp near.cpu near.cuda
-    cmp clusters.cpu clusters.cuda
-    cmp map.cpu map.cuda
-    [ "$(wc -l < linear.cuda)" -gt 20 ]
-    paste linear.cpu linear.cuda | awk '{d = $1 - $2; if (d > 1e-4 || d < -1e-4) exit 1}'
-    "$BIN"/twist-ckpt --json cpu.safetensors | grep -oE '"(name|shape)": ?("[^"]*"|\[[^]]*\])' > tensors.cpu
-    "$BIN"/twist-ckpt --json cuda.safetensors | grep -oE '"(name|shape)": ?("[^"]*"|\[[^]]*\])' > tensors.cuda
-    [ -s tensors.cpu ]
-    cmp tensors.cpu tensors.cuda
-    export EMULATE_DEVICES=0
     for program in "twist-knn --train $EVAL/train.tws --val $EVAL/val.tws" "twist-cluster --kmeans 4 $EVAL/train.tws" \
         "twist-linear --train $EVAL/train.tws --val $EVAL/val.tws"; do
         run bin/$program --device=cuda
