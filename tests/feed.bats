@@ -121,6 +121,11 @@ teardown() { end_all; }
         done
         [ "$(cut -f1,2 q1.$how)" = "$(cut -f1,2 q3.$how)" ]
     done
+    # samples that several workers have in hand with it are nobody's to leave out, whoever is given them second or third
+    for n in 1 2 3 4 5 6; do
+        twist-feed head -q --no-history --epochs=3 $HB --local 3 p -o got.tws -- "./poison crash | $COMMAND" 2> err
+        [ "$(twist-cat --json got.tws | grep -c '"key"')" = 87 ]
+    done
     # what is in the file is not tried again
     twist-feed head -q --no-history --epochs=3 --local 1 --quarantine=q1.crash p -o again.tws -- "./poison crash | $COMMAND"
     cmp again.tws got.tws

@@ -300,11 +300,12 @@ static int failed(tw_head *h, worker *w, const tw_feed_msg *m)
     const int k = find_lease(tw_head_slot(h, p), w, m->lease);
     if (k < 0) /* a repeated FAIL, or of a lease that expired, is nothing */
         return 0;
+    const bool alone = w->solo == p + 1;
     tw_head_unlease(h, p, k);
     if (m->code == TW_FAIL_RETURNED || tw_head_slot(h, p)->filled || tw_head_slot(h, p)->sub != m->sub)
         return 0;
     w->failed++;
-    return tw_head_fault(h, w, p, (int)m->code, m->text);
+    return tw_head_fault(h, w, p, (int)m->code, alone, m->text);
 }
 
 int tw_head_message(tw_head *h, double now, const tw_feed_id *from, const tw_feed_msg *m, void *payload, const void *data, size_t size,

@@ -87,7 +87,8 @@ int tw_head_able(const tw_head *h, uint32_t but, uint32_t or_but);
 
 /* results.c */
 int tw_head_accept(tw_head *h, worker *w, int64_t position, void *payload, size_t size, uint32_t crc);
-int tw_head_fault(tw_head *h, worker *w, int64_t position, int code, const char *cause); /* w NULL: by expiries */
+/* alone: the worker had nothing else in hand. w NULL: by expiries */
+int tw_head_fault(tw_head *h, worker *w, int64_t position, int code, bool alone, const char *cause);
 int tw_head_wanted(const tw_head *h, int64_t position);   /* results that are to be made by now */
 int tw_head_settle(tw_head *h, int64_t position);          /* fills it where the results suffice */
 int tw_head_start(tw_head *h, int64_t position);           /* before its first lease: passes over images that are known to be bad */

@@ -207,7 +207,7 @@ static int expire(tw_head *h)
             s->solo = s->solo || ++s->expiries >= SOLO_EXPIRIES;
             if (s->expiries >= FAULT_EXPIRIES) {
                 s->expiries = 0;
-                if (tw_head_fault(h, w, p, TW_FAIL_TIMEOUT, "no result in time, from any worker") != 0)
+                if (tw_head_fault(h, w, p, TW_FAIL_TIMEOUT, true, "no result in time, from any worker") != 0)
                     return -1;
                 break;
             }

@@ -155,7 +155,7 @@ int tw_head_start(tw_head *h, int64_t position)
     return 0;
 }
 
-int tw_head_fault(tw_head *h, worker *w, int64_t position, int code, const char *cause)
+int tw_head_fault(tw_head *h, worker *w, int64_t position, int code, bool alone, const char *cause)
 {
     slot *s = tw_head_slot(h, position);
     const uint32_t by = w != NULL ? w->serial : 0;
@@ -168,12 +168,12 @@ int tw_head_fault(tw_head *h, worker *w, int64_t position, int code, const char 
         h->first_only = 0; /* another may be first, if there is one */
     if (own)
         s->confirmed++;
-    else
+    else if (alone || s->tries < TRIES - 1) /* the last one decides only where no other sample can be to blame */
         s->tries++;
     s->solo = s->solo || s->tries >= TRIES - 1;
     tw_head_say(h, 1, "position %lld: worker %s: %s: %s", (long long)position, w != NULL ? w->name : "(none)", tw_fail_names[code], cause);
-    const bool alone = h->reference < 0 ? h->workers == 1 : tw_head_able(h, by, 0) == 0;
-    if (own ? s->confirmed >= 2 || alone : s->tries >= TRIES)
+    const bool only = h->reference < 0 ? h->workers == 1 : tw_head_able(h, by, 0) == 0;
+    if (own ? s->confirmed >= 2 || only : s->tries >= TRIES)
         return bad(h, position, code, cause);
     return 0;
 }
