@@ -85,13 +85,20 @@ cudnnBackendDescriptor_t tw_dnn_view(tw_dnn *b, int64_t uid, cudnnDataType_t typ
     return tensor(b, uid, type, dim, stride, 16, kind);
 }
 
-static cudnnBackendDescriptor_t convolution(tw_dnn *b, int before, int after, int stride)
+/* What an operation does, computed in f32; `precision`: its attribute for that. To be finalized. */
+static cudnnBackendDescriptor_t in_f32(tw_dnn *b, cudnnBackendDescriptorType_t type, cudnnBackendAttributeName_t precision)
 {
     const cudnnDataType_t compute = CUDNN_DATA_FLOAT;
+    cudnnBackendDescriptor_t d = add(b, type);
+    set(b, d, precision, CUDNN_TYPE_DATA_TYPE, 1, &compute);
+    return d;
+}
+
+static cudnnBackendDescriptor_t convolution(tw_dnn *b, int before, int after, int stride)
+{
     const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
     const int64_t pre[2] = {before, before}, post[2] = {after, after}, strides[2] = {stride, stride}, one[2] = {1, 1};
-    cudnnBackendDescriptor_t d = add(b, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
-    set(b, d, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &compute);
+    cudnnBackendDescriptor_t d = in_f32(b, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, CUDNN_ATTR_CONVOLUTION_COMP_TYPE);
     set(b, d, CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode);
     set_int(b, d, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, 2);
     set(b, d, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, 2, pre);
@@ -145,10 +152,8 @@ void tw_dnn_conv(tw_dnn *b, tw_dnn_pass pass, int before, int after, int stride,
 void tw_dnn_pointwise(tw_dnn *b, cudnnPointwiseMode_t mode, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t other,
                       cudnnBackendDescriptor_t y)
 {
-    const cudnnDataType_t compute = CUDNN_DATA_FLOAT;
-    cudnnBackendDescriptor_t p = add(b, CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
+    cudnnBackendDescriptor_t p = in_f32(b, CUDNN_BACKEND_POINTWISE_DESCRIPTOR, CUDNN_ATTR_POINTWISE_MATH_PREC);
     set(b, p, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode);
-    set(b, p, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1, &compute);
     finalize(b, p);
     cudnnBackendDescriptor_t d = add(b, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
     set_desc(b, d, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, p);
@@ -166,9 +171,7 @@ void tw_dnn_identity(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescript
 
 void tw_dnn_reduce(tw_dnn *b, cudnnReduceTensorOp_t by, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t y)
 {
-    const cudnnDataType_t compute = CUDNN_DATA_FLOAT;
-    cudnnBackendDescriptor_t r = add(b, CUDNN_BACKEND_REDUCTION_DESCRIPTOR);
-    set(b, r, CUDNN_ATTR_REDUCTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &compute);
+    cudnnBackendDescriptor_t r = in_f32(b, CUDNN_BACKEND_REDUCTION_DESCRIPTOR, CUDNN_ATTR_REDUCTION_COMP_TYPE);
     set(b, r, CUDNN_ATTR_REDUCTION_OPERATOR, CUDNN_TYPE_REDUCTION_OPERATOR_TYPE, 1, &by);
     finalize(b, r);
     cudnnBackendDescriptor_t d = add(b, CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR);
@@ -180,9 +183,7 @@ void tw_dnn_reduce(tw_dnn *b, cudnnReduceTensorOp_t by, cudnnBackendDescriptor_t
 
 void tw_dnn_product(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t w, cudnnBackendDescriptor_t y)
 {
-    const cudnnDataType_t compute = CUDNN_DATA_FLOAT;
-    cudnnBackendDescriptor_t m = add(b, CUDNN_BACKEND_MATMUL_DESCRIPTOR);
-    set(b, m, CUDNN_ATTR_MATMUL_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &compute);
+    cudnnBackendDescriptor_t m = in_f32(b, CUDNN_BACKEND_MATMUL_DESCRIPTOR, CUDNN_ATTR_MATMUL_COMP_TYPE);
     finalize(b, m);
     cudnnBackendDescriptor_t d = add(b, CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR);
     set_desc(b, d, CUDNN_ATTR_OPERATION_MATMUL_DESC, m);

@@ -223,7 +223,8 @@ int tw_device_step_run(tw_device_step *d, tw_step_result *r, uint8_t *const *pic
     tw_learn_results got;
     d->be->enter(d->dev);
     count(d);
-    if (TW_BACKEND(d->be, d->be->learn_begin(d->learn, &numbers)) != 0 || load(d, pictures) != 0 || run(d, p->self_label) != 0 || load_ahead(d, p->ahead) != 0 ||
+    if (TW_BACKEND(d->be, d->be->learn_begin(d->learn, &numbers)) != 0 || load(d, pictures) != 0 || run(d, p->self_label) != 0 ||
+        load_ahead(d, p->ahead) != 0 ||
         TW_BACKEND(d->be, d->be->learn_results(d->learn, &got, d->largest)) != 0)
         return -1;
     tell(d, r, &got, p->self_label);
