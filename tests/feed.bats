@@ -26,8 +26,8 @@ teardown() { end_all; }
 
 @test "50 faults and more: workers and commands killed and stopped, heads killed: the bytes of one machine" {
     pictures 60
-    reference --shuffle --seed=5 --epochs=400
-    chaos 7 400
+    reference --shuffle --seed=5 --epochs=600
+    chaos 7 600
     echo "# $faults faults, $heads of them heads" >&3
     [ "$faults" -ge 50 ]
     [ "$heads" -ge 1 ]
