@@ -1,6 +1,6 @@
-/* What the kernels share: reading and writing activations of either type, dispatch to AVX2 at run time. A kernel is an
+/* What the kernels share: reading and writing activations of either type, dispatch to AVX-512 or AVX2 at run time. A kernel is an
  * always-inlined function with the type as its last argument and a cloned one that calls it with a constant: the compiler
- * makes the four versions. No version uses fused multiply-add, so that all give the same bytes. */
+ * makes a version of each for every level. No version uses fused multiply-add, so that all give the same bytes. */
 #ifndef TW_CPU_VEC_H
 #define TW_CPU_VEC_H
 
@@ -10,7 +10,7 @@
 #include <string.h>
 
 #if defined(__x86_64__) && defined(__gnu_linux__)
-#define TW_CLONES __attribute__((target_clones("avx2", "default")))
+#define TW_CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2", "default")))
 #else
 #define TW_CLONES
 #endif
