@@ -24,8 +24,8 @@ MPI_SO = $(if $(shell command -v $(MPICC)),$(BIN)/libtwist-mpi.so)
 LDLIBS = -lmsgpackc -ljpeg -lpng -lwebpdemux -lwebp -lgif -lzstd -lz -lcjson -lprotobuf-c -lpthread -ldl -lm
 # What `make lint` and `make fuzz` want beside these, and the tests of jobs of Slurm, which starts services where it is installed.
 DEBIAN_DEV = slurmctld slurmd slurm-client munge cppcheck clang libclang-rt-14-dev
-DEBIAN = gcc make pkg-config libdnnl-dev libmsgpack-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev libzstd-dev zlib1g-dev libcjson-dev libprotobuf-c-dev protobuf-c-compiler librandom123-dev libzmq3-dev \
-	libopenmpi-dev openmpi-bin bats bats-support bats-assert mandoc
+DEBIAN = gcc make pkg-config libdnnl-dev libmsgpack-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev libzstd-dev zlib1g-dev libcjson-dev \
+	libprotobuf-c-dev protobuf-c-compiler librandom123-dev libzmq3-dev libopenmpi-dev openmpi-bin bats bats-support bats-assert mandoc
 
 .DEFAULT_GOAL = all
 include lib/cuda/rules.mk
@@ -92,19 +92,16 @@ install: all ## install: programs, pipelines and man pages under PREFIX
 asan: ## asan: the tests under AddressSanitizer
 	# use_tls=0: the leak check crashes in the thread-local memory of OpenMP's threads; LD_LIBRARY_PATH: the emulation's NCCL, which the
 	# sanitizer's own dlopen does not find beside who calls it
-	TEST_SECONDS=2700 LD_LIBRARY_PATH=$(CURDIR)/build/asan/unit LSAN_OPTIONS=use_tls=0:print_suppressions=0:suppressions=$(CURDIR)/tests/lsan.supp $(MAKE) check B=build/asan BIN=build/asan/bin OPT=-O1 CFLAGS="-fsanitize=address -fno-omit-frame-pointer"
+	TEST_SECONDS=2700 LD_LIBRARY_PATH=$(CURDIR)/build/asan/unit \
+	  LSAN_OPTIONS=use_tls=0:print_suppressions=0:suppressions=$(CURDIR)/tests/lsan.supp \
+	  $(MAKE) check B=build/asan BIN=build/asan/bin OPT=-O1 CFLAGS="-fsanitize=address -fno-omit-frame-pointer"
 ubsan: ## ubsan: the tests under UndefinedBehaviorSanitizer
 	TEST_SECONDS=2700 $(MAKE) check B=build/ubsan BIN=build/ubsan/bin OPT=-O1 CFLAGS="-fsanitize=undefined -fno-sanitize-recover=all"
-FUZZ_SECONDS ?= 60
 fuzz: ## fuzz: each fuzz target for FUZZ_SECONDS (60) seconds, with clang
 	$(MAKE) B=build/fuzz CC=clang OPT=-O1 CFLAGS="-fsanitize=fuzzer-no-link,address" build/fuzz/libtwist.a
-	@set -e; for t in scan image tar checkpoint safetensors feed; do mkdir -p build/fuzz/corpus/$$t; \
-	  clang -std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address -Ilib tests/fuzz/$${t}_fuzz.c build/fuzz/libtwist.a $(LDLIBS) -o build/fuzz/$$t; \
-	  for f in gnu pax; do [ $$t != tar ] || tar --format=$$f -cf build/fuzz/corpus/tar/$$f.tar tests/golden/decode/grey*; done; \
-	  seeds=; [ $$t != image ] || seeds=tests/golden/decode; [ $$t != scan ] || seeds=formats; case $$t in checkpoint | safetensors) seeds=tests/golden/checkpoint ;; esac; \
-	  build/fuzz/$$t -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 -verbosity=0 \
-	    -artifact_prefix=build/fuzz/ build/fuzz/corpus/$$t $$seeds; done
+	@LDLIBS="$(LDLIBS)" tests/fuzz/run
 lint: ## lint: warnings as errors, cppcheck, man pages
+	@! awk 'length > 150 { print FILENAME ":" FNR ": longer than 150 columns" }' $$(find lib src -name '*.[ch]*') Makefile | grep .
 	$(MAKE) all B=build/lint BIN=build/lint/bin WERROR=-Werror
 	cppcheck --quiet --error-exitcode=1 --std=c11 -Ilib --enable=warning,portability --suppressions-list=tests/cppcheck.supp \
 	  --library=tests/cppcheck.cfg -j2 lib src

@@ -13,7 +13,8 @@
 static const char usage[] =
     "usage: twist-augment [options]\n"
     "Reads an images stream, writes a views stream: each picture's random (or evaluation) crops, as Pillow makes them.\n"
-    "  -i, --input ENDPOINT     -, a file, pipe:COMMAND, tcp://, ipc:// (default -)     -o, --output ENDPOINT  -, a file, tcp://, ipc:// (default -)\n"
+    "  -i, --input ENDPOINT     -, a file, pipe:COMMAND, tcp://, ipc:// (default -)\n"
+    "  -o, --output ENDPOINT    -, a file, tcp://, ipc:// (default -)\n"
     "      --aug NAME           barlow, multicrop, moco, rand, linear or eval (default multicrop)\n"
     "      --policy FILE        the views that FILE says instead\n"
     "      --size PX            of the views (default 224)    --local-size PX  of local crops (default 96)\n"

@@ -389,7 +389,8 @@ static void parse(struct opts *o, tw_strings *inputs)
     for (int i = 0; i < o->npy.n; i++)
         if (!tw_is_column(o->npy.item[i]))
             tw_die_usage("--npy: '%s' is not FIELD=FILE with one of the fields", o->npy.item[i]);
-    if (o->check && (o->json || o->header || o->npy.n > 0 || o->sheet != NULL || o->table != NULL || o->output != NULL || o->head >= 0 || o->skip > 0))
+    const bool shows = o->json || o->header || o->npy.n > 0 || o->sheet != NULL || o->table != NULL;
+    if (o->check && (shows || o->output != NULL || o->head >= 0 || o->skip > 0))
         tw_die_usage("--check stands alone");
     if (o->header && (o->json || o->npy.n > 0 || o->sheet != NULL || o->output != NULL))
         tw_die_usage("--header stands alone");

@@ -247,8 +247,8 @@ static void run_head(struct opts *o, const tw_strings *sources)
     if (count == 0)
         tw_die("no samples in this shard");
     const char *history = tw_program_command();
-    const tw_header header = {.kind = TW_FILES, .samples = count, .epochs = epochs, .first_epoch = o->start_epoch, .seed = (uint64_t)o->seed, .share = o->share,
-                              .n_classes = tw_source_n_classes(source), .classes = tw_source_classes(source),
+    const tw_header header = {.kind = TW_FILES, .samples = count, .epochs = epochs, .first_epoch = o->start_epoch, .seed = (uint64_t)o->seed,
+                              .share = o->share, .n_classes = tw_source_n_classes(source), .classes = tw_source_classes(source),
                               .n_history = o->common.no_history ? 0 : 1, .history = &history};
     o->rules.window = o->window;
     o->rules.epoch = count;

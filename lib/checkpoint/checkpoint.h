@@ -6,9 +6,9 @@
 
 typedef struct tw_checkpoint tw_checkpoint;
 
-/* Opens the file, its format told from its content: safetensors, PyTorch's .pth (of any version; no code in it is run), .npz as
- * numpy.savez writes it, or .pkl as detectron2 does (its names turned into torchvision's). Nested dicts become names with dots; what is no tensor in them becomes metadata. NULL and tw_error()
- * naming the file. What the functions below return is borrowed until close; a tensor's data may be unaligned. */
+/* Opens the file, its format told from its content: safetensors, PyTorch's .pth (of any version; no code in it is run), .npz as numpy.savez writes
+ * it, or .pkl as detectron2 does (its names turned into torchvision's). Nested dicts become names with dots; what is no tensor in them becomes
+ * metadata. NULL and tw_error() naming the file. What the functions below return is borrowed until close; a tensor's data may be unaligned. */
 tw_checkpoint *tw_checkpoint_open(const char *path);
 const char *tw_checkpoint_path(const tw_checkpoint *c);
 const char *tw_checkpoint_format(const tw_checkpoint *c); /* "safetensors", "PyTorch", ... */

@@ -248,7 +248,8 @@ static int walk_list(walker *w, const tw_py *v)
     char number[24];
     bool deep = false;
     for (size_t i = 0; i < v->n; i++)
-        deep = deep || v->item[i]->kind == TW_PY_TENSOR || v->item[i]->kind == TW_PY_ARRAY || v->item[i]->kind == TW_PY_DICT || v->item[i]->kind == TW_PY_LIST;
+        deep = deep || v->item[i]->kind == TW_PY_TENSOR || v->item[i]->kind == TW_PY_ARRAY || v->item[i]->kind == TW_PY_DICT ||
+               v->item[i]->kind == TW_PY_LIST;
     if (!deep)
         return add_list(w, v);
     for (size_t i = 0; i < v->n; i++)

@@ -36,7 +36,8 @@ static int tiles_along(int pixels)
 }
 
 /* In evaluation a picture's features must not depend on those beside it: the bits of a row of a product depend on the product's
- * size, so that each is of one picture. Edge tiles do the work of whole ones: on odd sizes the direct method, which skips taps on padding, may do less. */
+ * size, so that each is of one picture. Edge tiles do the work of whole ones: on odd sizes the direct method, which skips taps on padding, may do
+ * less. */
 static bool suits(const tw_dev *d, const tw_conv_shape *s)
 {
     if ((!s->train && !s->folded) || d->precision != TW_F32 || s->size != 3 || s->stride != 1 || s->pad != 1 || s->C % TW_LANES != 0 ||

@@ -34,7 +34,8 @@ cudnnBackendDescriptor_t tw_dnn_view(tw_dnn *b, int64_t uid, cudnnDataType_t typ
                                      tw_dnn_kind kind);
 
 typedef enum { TW_DNN_FORWARD, TW_DNN_DATA, TW_DNN_WEIGHTS } tw_dnn_pass;
-/* A convolution, `before` and `after` rows and columns of padding: y from x and w; dx from dy and w (given as x and y); dw from x and dy (given as w and y). */
+/* A convolution, `before` and `after` rows and columns of padding: y from x and w; dx from dy and w (given as x and y); dw from x and dy (given as
+ * w and y). */
 void tw_dnn_conv(tw_dnn *b, tw_dnn_pass pass, int before, int after, int stride, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t w,
                  cudnnBackendDescriptor_t y);
 void tw_dnn_identity(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t y); /* y = x in its own type */

@@ -86,7 +86,8 @@ static int upload_tensors(tw_learn *l, const tw_learn_config *c)
         goto done;
     for (int i = 0; i < c->tensors; i++) {
         const tw_learn_tensor *from = &c->tensor[i];
-        t[i] = (tw_update_tensor){from->w, from->g, {from->state[0], from->state[1]}, from->teacher, (int64_t)from->n, from->rate, from->decayed, at, 0};
+        t[i] = (tw_update_tensor){from->w, from->g, {from->state[0], from->state[1]}, from->teacher, (int64_t)from->n, from->rate,
+                                  from->decayed, at, 0};
         for (int64_t k = 0; k < t[i].n; k += TW_CHUNK)
             chunk[at++] = (tw_update_chunk){i, k};
         t[i].chunks = at - t[i].first;

@@ -234,7 +234,8 @@ static __device__ inline void slopes(float *by_p, float *by_s, const views<MOST,
 
 /* The divergences of one class, and its part of the entropies. */
 template <int MOST, bool COLD>
-static __device__ inline void terms_of(float *kl, float *eh, const views<MOST, COLD> &x, const sample_rows &rows, const tw_loss_memory &m, bool taught)
+static __device__ inline void terms_of(float *kl, float *eh, const views<MOST, COLD> &x, const sample_rows &rows, const tw_loss_memory &m,
+                                       bool taught)
 {
 #pragma unroll
     for (int v = 0; v < MOST; v++) {

@@ -25,7 +25,8 @@ tw_knn *tw_knn_new(const float *query, int64_t nq, int D, int k, tw_blocks *thre
 int tw_knn_add(tw_knn *s, const float *x, int n);
 
 /* near[nq,k]: for each query the rows of the largest dot products, the largest first; of equal ones the lower row. The same
- * bits for any number of threads and any cutting into chunks, where they are not computed on a device. Borrowed from s; nothing may be added any more. */
+ * bits for any number of threads and any cutting into chunks, where they are not computed on a device. Borrowed from s; nothing may be added any
+ * more. */
 const tw_neighbour *tw_knn_finish(tw_knn *s);
 void tw_knn_free(tw_knn *s); /* NULL is allowed */
 

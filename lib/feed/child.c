@@ -16,7 +16,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PIPE_SIZE = 1 << 20, CHUNK = 1 << 18, LINE = 4096, PATIENCE = 50 /* hundredths of a second that a command that has closed its output has to end */ };
+enum {
+    PIPE_SIZE = 1 << 20,
+    CHUNK = 1 << 18,
+    LINE = 4096,
+    PATIENCE = 50 /* hundredths of a second that a command that has closed its output has to end */
+};
 
 struct tw_child {
     pid_t pid;

@@ -48,7 +48,8 @@ int tw_link_check(const char *endpoint, bool head, const tw_link_options *o, con
     if (strncmp(a, "ipc://@", 7) == 0)
         return tw_fail("%s: an abstract socket, which everybody on the machine can reach", endpoint);
     if (o->key != NULL && (head ? o->allow == NULL : o->server == NULL))
-        return tw_fail("%s: --key wants %s beside it", endpoint, head ? "--allow, the file of the workers' public keys," : "--server, the file of the head's public key,");
+        return tw_fail("%s: --key wants %s beside it", endpoint,
+                       head ? "--allow, the file of the workers' public keys," : "--server, the file of the head's public key,");
     if (o->key == NULL && (head ? o->allow != NULL : o->server != NULL))
         return tw_fail("%s: --%s wants --key, the own secret key, beside it", endpoint, head ? "allow" : "server");
     if (o->key != NULL)
@@ -123,7 +124,8 @@ int tw_link_listen(tw_link *l, const char *endpoint, const tw_link_options *o)
     }
     if (open_socket(l, ZMQ_ROUTER, o) != 0 || tw_zmq_set(l->socket, ZMQ_ROUTER_MANDATORY, 1) != 0)
         goto err;
-    if (l->curve ? guard(l, o->key) != 0 : set_text(l, ZMQ_ZAP_DOMAIN, "twist") != 0) /* without keys: no ZMTP 1, which takes anything for a message */
+    /* Without keys a domain all the same: no ZMTP 1, which takes anything for a message. */
+    if (l->curve ? guard(l, o->key) != 0 : set_text(l, ZMQ_ZAP_DOMAIN, "twist") != 0)
         goto err;
     for (int i = 0; l->z->bind(l->socket, tw_zmq_address(endpoint)) != 0; i++) {
         if (errno != EADDRINUSE || i == BIND_TRIES) {

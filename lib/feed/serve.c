@@ -153,10 +153,11 @@ static void tell(serve *s, char **json)
     const double now = tw_now();
     tw_head_state h;
     tw_head_get(s->head, &h);
+    const char *waits_for = s->blocked ? "reader" : h.filled > 0 && h.up > 0 ? "the next sample" : "workers";
     const tw_status_more more = {.seconds = now - s->start, .waited = s->waited + (s->blocked ? now - s->blocked_since : 0), .written = s->written,
                                  .skipped = s->skipped, .end = s->o->rules.end, .epoch_size = s->o->rules.epoch, .dropped = s->dropped,
                                  .refused_keys = s->link.refused, .since_written = s->written - s->rate_written,
-                                 .interval = now - s->rate_since, .waits_for = s->blocked ? "reader" : h.filled > 0 && h.up > 0 ? "the next sample" : "workers"};
+                                 .interval = now - s->rate_since, .waits_for = waits_for};
     *json = tw_status_json(s->head, now, &more);
 }
 
@@ -219,7 +220,8 @@ static int hear(serve *s, tw_link_msg *in)
         return -1;
     for (size_t i = 0; i < s->n_unread; i++) { /* grows while it is gone through */
         const unread u = s->unread[i];
-        const tw_feed_msg m = {.type = TW_FAIL, .session = s->session, .pos = u.pos, .lease = u.lease, .sub = u.sub, .code = TW_FAIL_IO, .text = u.cause};
+        const tw_feed_msg m = {.type = TW_FAIL, .session = s->session, .pos = u.pos, .lease = u.lease, .sub = u.sub, .code = TW_FAIL_IO,
+                               .text = u.cause};
         if (tw_head_message(s->head, tw_now(), &u.to, &m, NULL, NULL, 0, NULL, NULL) != 0)
             return -1;
     }

@@ -116,14 +116,17 @@ int tw_status_print(FILE *f, const char *json)
     fprintf(f, "epoch %lld, sample %lld of %.0f; %.0f written, %.0f skipped, %.1f/s; waits for %s\n", (long long)epoch,
             (long long)next - (long long)epoch * (long long)size, size, number(o, "written"), number(o, "skipped"), number(o, "rate"),
             string(o, "waits_for"));
-    fprintf(f, "window %.0f: %.0f leased, %.0f waiting; duplicates %.0f, expired %.0f, second leases %.0f, bad %.0f, wrong %.0f, lost workers %.0f, refused %.0f\n",
+    fprintf(f,
+            "window %.0f: %.0f leased, %.0f waiting; duplicates %.0f, expired %.0f, second leases %.0f, bad %.0f, wrong %.0f, lost workers %.0f, "
+            "refused %.0f\n",
             number(o, "window"), number(o, "leased"), number(o, "filled"), number(o, "duplicates"), number(o, "expired"), number(o, "hedged"),
             number(o, "bad"), number(o, "wrong"), number(o, "lost_workers"), number(o, "refused") + number(o, "refused_keys"));
     fprintf(f, "%-32s %6s %6s %6s %9s %7s %10s %7s %6s\n", "worker", "slots", "held", "credit", "ms/sample", "silent", "done", "failed", "late");
     const cJSON *w;
     cJSON_ArrayForEach(w, cJSON_GetObjectItemCaseSensitive(o, "worker"))
         fprintf(f, "%-32s %6.0f %6.0f %6.0f %9.2f %7.1f %10.0f %7.0f %6.0f\n", string(w, "name"), number(w, "slots"), number(w, "held"),
-                number(w, "credit"), number(w, "service") * 1e3, number(w, "silent"), number(w, "done"), number(w, "failed"), number(w, "duplicates"));
+                number(w, "credit"), number(w, "service") * 1e3, number(w, "silent"), number(w, "done"), number(w, "failed"),
+                number(w, "duplicates"));
     cJSON_Delete(o);
     return 0;
 }

@@ -166,7 +166,8 @@ static void fetch(void *job, int worker, void *context)
     held *h = job;
     const work *w = context;
     (void)worker;
-    if (!h->failed && h->file == NULL && tw_below_read(w->root, h->what.path, h->what.offset, h->what.length, w->o->link.max_bytes, &h->file, &h->size) != 0) {
+    if (!h->failed && h->file == NULL &&
+        tw_below_read(w->root, h->what.path, h->what.offset, h->what.length, w->o->link.max_bytes, &h->file, &h->size) != 0) {
         h->failed = true;
         snprintf(h->error, sizeof h->error, "%s", tw_error());
     }
@@ -304,7 +305,8 @@ static void read_child(work *w)
     read_errors(w);
     if (w->child != NULL && rc < 0)
         child_lost(w, TW_FAIL_CRASH, false, "");
-    else if (w->child != NULL && w->given > 0 && tw_now() - w->progress > w->o->sample_timeout + (!w->header_next ? 0 : w->header_sent ? 2 * w->start_took : START)) {
+    else if (w->child != NULL && w->given > 0 &&
+             tw_now() - w->progress > w->o->sample_timeout + (!w->header_next ? 0 : w->header_sent ? 2 * w->start_took : START)) {
         char why[200];
         snprintf(why, sizeof why, "no result of the command for %g s", w->o->sample_timeout);
         child_lost(w, TW_FAIL_TIMEOUT, true, why);

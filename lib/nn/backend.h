@@ -183,7 +183,8 @@ typedef struct tw_backend {
     tw_linear *(*linear_new)(tw_dev *d, int rows, int C, int K, bool train);
     void (*linear_free)(tw_linear *l);
     size_t (*linear_bytes)(const tw_linear *l);
-    int (*linear_weights)(tw_linear *l, const float *w, const float *b); /* w [K,C], b [K]: their present values; also read until the next call, to be made where they change */
+    /* w [K,C], b [K]: their present values; also read until the next call, to be made where they change. */
+    int (*linear_weights)(tw_linear *l, const float *w, const float *b);
     int (*linear_forward)(tw_linear *l, void *y, const void *x);
     int (*linear_backward_data)(tw_linear *l, void *dx, const void *dy);
     int (*linear_backward_weights)(tw_linear *l, float *dw, float *db, const void *x, const void *dy); /* dw, db += */
@@ -246,10 +247,10 @@ typedef struct tw_backend {
     int (*step_adamw)(tw_dev *d, float *w, float *m, float *v, const float *g, size_t n, const tw_adamw *k);
     int (*average)(tw_dev *d, float *y, const float *x, size_t n, double keep); /* y = keep y + (1 - keep) x, of a teacher */
 
-    /* Sums in place between the ranks of c, each with a device of its own, over device memory. All ranks open, sum and close the same in
-     * the same order. sum: in the order of the device's other work; TW_F32 or TW_F64. begin: beside the work that follows, as long as x
-     * is left alone: until wait. Best begun from the end of a block to its beginning. None of these waits for other ranks but open, and all can be recorded (learn_record). NULL:
-     * where device memory is host memory c itself sums, elsewhere there is one rank only. */
+    /* Sums in place between the ranks of c, each with a device of its own, over device memory. All ranks open, sum and close the same in the same
+     * order. sum: in the order of the device's other work; TW_F32 or TW_F64. begin: beside the work that follows, as long as x is left alone:
+     * until wait. Best begun from the end of a block to its beginning. None of these waits for other ranks but open, and all can be recorded
+     * (learn_record). NULL: where device memory is host memory c itself sums, elsewhere there is one rank only. */
     tw_peers *(*peers_open)(tw_dev *d, tw_comm *c);
     void (*peers_close)(tw_peers *p); /* NULL is allowed */
     int (*peers_sum)(tw_peers *p, void *x, size_t n, tw_dtype type);

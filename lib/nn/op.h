@@ -58,8 +58,8 @@ struct tw_op {
     int (*backward)(tw_node *n);
 };
 
-extern const tw_op tw_op_conv, tw_op_conv_folded, tw_op_norm, tw_op_bunches, tw_op_maxpool, tw_op_mean, tw_op_linear, tw_op_relu, tw_op_gelu, tw_op_dropout,
-    tw_op_layer_norm, tw_op_tokens, tw_op_attention, tw_op_residual, tw_op_token_mean, tw_op_join;
+extern const tw_op tw_op_conv, tw_op_conv_folded, tw_op_norm, tw_op_bunches, tw_op_maxpool, tw_op_mean, tw_op_linear, tw_op_relu, tw_op_gelu,
+    tw_op_dropout, tw_op_layer_norm, tw_op_tokens, tw_op_attention, tw_op_residual, tw_op_token_mean, tw_op_join;
 
 /* What decides about the node's rows (or samples) with chance p. */
 tw_drop tw_node_drop(const tw_node *n, double p, int layer);

@@ -46,6 +46,7 @@ static int drop_backward(tw_node *n)
     return dropout(n, n->dx, n->dy);
 }
 
-const tw_op tw_op_relu = {.name = "relu", .needs = offsetof(tw_backend, relu_forward), .reads_x = true, .forward = relu_forward, .backward = relu_backward};
+const tw_op tw_op_relu = {.name = "relu", .needs = offsetof(tw_backend, relu_forward), .reads_x = true, .forward = relu_forward,
+                          .backward = relu_backward};
 const tw_op tw_op_gelu = {.name = "gelu", .reads_x = true, .forward = gelu_forward, .backward = gelu_backward};
 const tw_op tw_op_dropout = {.name = "dropout", .forward = drop_forward, .backward = drop_backward};

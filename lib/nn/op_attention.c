@@ -33,5 +33,5 @@ static int backward(tw_node *n)
     return TW_BACKEND(n->ctx->be, n->ctx->be->attention_backward(n->ctx->dev, &a, n->dx, n->dy, n->y, n->x));
 }
 
-const tw_op tw_op_attention = {.name = "attention", .needs = offsetof(tw_backend, attention_forward), .reads_x = true, .reads_y = true, .shape = shape, .open = open,
-                               .forward = forward, .backward = backward};
+const tw_op tw_op_attention = {.name = "attention", .needs = offsetof(tw_backend, attention_forward), .reads_x = true, .reads_y = true,
+                               .shape = shape, .open = open, .forward = forward, .backward = backward};

@@ -30,4 +30,5 @@ static int backward(tw_node *n)
     return TW_BACKEND(n->ctx->be, n->ctx->be->layer_norm_backward(n->ctx->dev, &norm, n->dx, p[0].grad, p[1].grad, n->dy, n->x));
 }
 
-const tw_op tw_op_layer_norm = {.name = "layer norm", .needs = offsetof(tw_backend, layer_norm_forward), .adds_gradient = true, .reads_x = true, .open = open, .forward = forward, .backward = backward};
+const tw_op tw_op_layer_norm = {.name = "layer norm", .needs = offsetof(tw_backend, layer_norm_forward), .adds_gradient = true,
+                                .reads_x = true, .open = open, .forward = forward, .backward = backward};

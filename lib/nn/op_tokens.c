@@ -164,8 +164,10 @@ static int join_forward(tw_node *n)
     return TW_BACKEND(be, be->join(n->ctx->dev, n->y, n->shortcut, n->x, n->in.N, n->layer->K - n->in.C, n->in.C));
 }
 
-const tw_op tw_op_tokens = {.name = "tokens", .needs = offsetof(tw_backend, tokens_forward), .shape = tokens_shape, .open = tokens_open, .close = tokens_close,
-                            .bytes = tokens_bytes, .forward = tokens_forward, .backward = tokens_backward};
-const tw_op tw_op_residual = {.name = "residual", .needs = offsetof(tw_backend, residual_forward), .keeps_gradient = keeps_all, .forward = residual_forward, .backward = residual_backward};
-const tw_op tw_op_token_mean = {.name = "token mean", .needs = offsetof(tw_backend, token_mean_forward), .shape = mean_shape, .forward = mean_forward, .backward = mean_backward};
+const tw_op tw_op_tokens = {.name = "tokens", .needs = offsetof(tw_backend, tokens_forward), .shape = tokens_shape, .open = tokens_open,
+                            .close = tokens_close, .bytes = tokens_bytes, .forward = tokens_forward, .backward = tokens_backward};
+const tw_op tw_op_residual = {.name = "residual", .needs = offsetof(tw_backend, residual_forward), .keeps_gradient = keeps_all,
+                              .forward = residual_forward, .backward = residual_backward};
+const tw_op tw_op_token_mean = {.name = "token mean", .needs = offsetof(tw_backend, token_mean_forward), .shape = mean_shape,
+                                .forward = mean_forward, .backward = mean_backward};
 const tw_op tw_op_join = {.name = "join", .needs = offsetof(tw_backend, join), .forward = join_forward};

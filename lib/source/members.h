@@ -27,10 +27,10 @@ typedef struct {
 void tw_members_init(tw_members *m, tw_tar_source *source, void *context, bool keep);
 void tw_members_fini(tw_members *m);
 
-/* The next picture in the archive's order: a member whose name ends in .jpg, .jpeg, .png, .webp, .gif, .bmp, .ppm, .pgm, .pbm, .pnm, .tif or
- * .tiff; in a group with members that are no pictures, those with two endings (KEY.seg.png beside KEY.jpg) are left out. *label: its .cls member's text without white
- * space around it, NULL if there is none; both are borrowed until the next call, but bytes may be taken (set it to NULL then). 1; 0 at the
- * end; -1 and tw_error(). */
+/* The next picture in the archive's order: a member whose name ends in .jpg, .jpeg, .png, .webp, .gif, .bmp, .ppm, .pgm, .pbm, .pnm, .tif or .tiff;
+ * in a group with members that are no pictures, those with two endings (KEY.seg.png beside KEY.jpg) are left out. *label: its .cls member's text
+ * without white space around it, NULL if there is none; both are borrowed until the next call, but bytes may be taken (set it to NULL then). 1; 0 at
+ * the end; -1 and tw_error(). */
 int tw_members_next(tw_members *m, tw_picture **p, const char **label);
 
 /* The name of the folder that the member is in, its length in *n; NULL if it is in none (or that is "." or ".."). */

@@ -6,10 +6,10 @@
 
 #include <stdbool.h>
 
-/* Appends the pictures of the open shard to e, in the archive's order, as entries of shard number `shard`; labels: the .cls members' text,
- * else the names of the folders that the pictures are in (*folders is set if there is any such). The index is kept beside the shard
- * (PATH.index) or, where the folder's mode forbids that even to its owner or it cannot be written, in the user's cache ($XDG_CACHE_HOME/twist or ~/.cache/twist), and made anew where it
- * is not that of the shard as it is (size, time of change). keep_cut: an archive that ends too early has what is there. 0, or -1 and
+/* Appends the pictures of the open shard to e, in the archive's order, as entries of shard number `shard`; labels: the .cls members' text, else the
+ * names of the folders that the pictures are in (*folders is set if there is any such). The index is kept beside the shard (PATH.index) or, where the
+ * folder's mode forbids that even to its owner or it cannot be written, in the user's cache ($XDG_CACHE_HOME/twist or ~/.cache/twist), and made anew
+ * where it is not that of the shard as it is (size, time of change). keep_cut: an archive that ends too early has what is there. 0, or -1 and
  * tw_error(). */
 int tw_shard_add(tw_entries *e, const char *path, int fd, int32_t shard, bool keep_cut, bool *folders);
 

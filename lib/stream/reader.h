@@ -1,5 +1,5 @@
-/* Reading a stream from an endpoint: "-", a file, "pipe:COMMAND", or tcp://HOST:PORT and ipc://PATH of ZeroMQ (net.h). Each record is scanned (structure, lengths, limits) before it is decoded; its crc is checked where
- * present. A stream that ends without its end record is an error. */
+/* Reading a stream from an endpoint: "-", a file, "pipe:COMMAND", or tcp://HOST:PORT and ipc://PATH of ZeroMQ (net.h). Each record is scanned
+ * (structure, lengths, limits) before it is decoded; its crc is checked where present. A stream that ends without its end record is an error. */
 #ifndef TW_STREAM_READER_H
 #define TW_STREAM_READER_H
 
@@ -21,8 +21,9 @@ typedef struct {
 
 /* Opens the endpoint and reads the header. NULL and tw_error(). limits NULL: the defaults.
  *
- * A command `twist-feed head ...` with %e and %s in it is started again where a signal ends it, at the place behind the last sample that was read (pos / ranks
- * is taken for its place in the rank's order), and the reader goes on as if nothing had been: up to TW_RESTARTS times in ten minutes. */
+ * A command `twist-feed head ...` with %e and %s in it is
+ * started again where a signal ends it, at the place behind the last sample that was read (pos / ranks is taken for its place in the rank's order),
+ * and the reader goes on as if nothing had been: up to TW_RESTARTS times in ten minutes. */
 tw_reader *tw_reader_open(const char *endpoint, const tw_limits *limits, const tw_place *place);
 
 enum { TW_RESTARTS = 5 };

@@ -19,9 +19,9 @@ enum { SPARSE, SELF_LABEL };
 void tw_train_defaults(tw_train_options *o)
 {
     *o = (tw_train_options){
-        .input = "-", .stop_on_nan = true, .backbone = "resnet50", .patch_size = 16, .dim = 4096, .hid_dim = 4096, .bunch_size = 256, .lam2 = 1, .tau = 1,
-        .mme_epochs = 800, .quantile = 0.5, .quantile_end = 0.6, .epochs = 850, .batch_size = 128, .lr = 0.5,
-        .lr_sl = 0.05, .lr_wbr = 1, .sl_warmup_epochs = 5, .weight_decay = 1.5e-6, .momentum_start = 0.996, .momentum_end = 1, .patience = 60, .threads = tw_processors(),
+        .input = "-", .stop_on_nan = true, .backbone = "resnet50", .patch_size = 16, .dim = 4096, .hid_dim = 4096, .bunch_size = 256, .lam2 = 1,
+        .tau = 1, .mme_epochs = 800, .quantile = 0.5, .quantile_end = 0.6, .epochs = 850, .batch_size = 128, .lr = 0.5, .lr_sl = 0.05, .lr_wbr = 1,
+        .sl_warmup_epochs = 5, .weight_decay = 1.5e-6, .momentum_start = 0.996, .momentum_end = 1, .patience = 60, .threads = tw_processors(),
     };
 }
 

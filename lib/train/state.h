@@ -23,9 +23,9 @@ typedef struct {
     char *args;          /* the run's options, a JSON text */
 } tw_learner;
 
-/* Writes the whole checkpoint: tensors under their official names, the teacher's behind "teacher.", the optimizer's as "optimizer.STATE.NAME" (STATE as
- * tw_optim_state), metadata: the network's description (checkpoint/network.h), epoch, sample, iteration, step, batch_size,
- * ranks, optim, optim_steps, all in decimal, and `args`. 0, or -1 and tw_error() with the old file as it was. */
+/* Writes the whole checkpoint: tensors under their official names, the teacher's behind "teacher.", the optimizer's as "optimizer.STATE.NAME"
+ * (STATE as tw_optim_state), metadata: the network's description (checkpoint/network.h), epoch, sample, iteration, step, batch_size, ranks, optim,
+ * optim_steps, all in decimal, and `args`. 0, or -1 and tw_error() with the old file as it was. */
 int tw_state_save(const char *path, const tw_learner *l);
 
 /* The backbone alone, by torchvision's names. 0, or -1 and tw_error(). */

@@ -11,7 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { QUEUE = 64, CHUNK = 1 << 20 /* floats that a begun sum is cut into: bounds the memory */, SMALL = 1 << 14 /* numbers that everybody gets all of */ };
+enum {
+    QUEUE = 64,
+    CHUNK = 1 << 20, /* floats that a begun sum is cut into: bounds the memory */
+    SMALL = 1 << 14  /* numbers that everybody gets all of */
+};
 
 typedef struct {
     MPI_Comm mpi;
