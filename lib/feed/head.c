@@ -222,12 +222,14 @@ static void tried(tw_head *h, worker *w, const tw_feed_msg *m)
     tw_head_ban(h, w, TW_REFUSE_COMMAND, text);
 }
 
-/* An answer to a lease whose position has been written. */
+/* An answer to a lease that is outstanding no more. */
 static void caught_up(const tw_head *h, worker *w, int64_t position)
 {
-    if (position < h->next && w->overtaken > 0) {
+    if (position < h->next && w->overtaken > 0) { /* the position has been written */
         w->overtaken--;
         w->held--;
+    } else if (w->astray > 0) {
+        w->astray--;
     }
 }
 
@@ -243,17 +245,18 @@ static int done(tw_head *h, worker *w, const tw_feed_msg *m, void *payload, cons
     if (!in_hand(h, p) || tw_head_slot(h, p)->filled || tw_head_slot(h, p)->sub != m->sub) {
         h->count.duplicates++;
         w->duplicates++;
-        caught_up(h, w, p);
-        if (in_hand(h, p)) {
-            const int k = find_lease(tw_head_slot(h, p), w, m->lease);
-            if (k >= 0)
-                tw_head_unlease(h, p, k);
-        }
+        const int k = in_hand(h, p) ? find_lease(tw_head_slot(h, p), w, m->lease) : -1;
+        if (k >= 0)
+            tw_head_unlease(h, p, k);
+        else
+            caught_up(h, w, p);
         h->ops.release(h->ops.context, payload);
         return 0;
     }
     slot *s = tw_head_slot(h, p);
     const int k = find_lease(s, w, m->lease);
+    if (k < 0)
+        caught_up(h, w, p);
     const char *wrong = NULL;
     if ((int64_t)size != m->bytes || size == 0 || (int64_t)size > h->o.max_bytes)
         wrong = "a result of the wrong size";
@@ -294,13 +297,12 @@ static int failed(tw_head *h, worker *w, const tw_feed_msg *m)
         tried(h, w, m);
         return 0;
     }
-    caught_up(h, w, p);
-    if (!in_hand(h, p))
+    const int k = in_hand(h, p) ? find_lease(tw_head_slot(h, p), w, m->lease) : -1;
+    if (k < 0) { /* a repeated FAIL, or of a lease that expired, is nothing */
+        caught_up(h, w, p);
         return 0;
-    const int k = find_lease(tw_head_slot(h, p), w, m->lease);
-    if (k < 0) /* a repeated FAIL, or of a lease that expired, is nothing */
-        return 0;
-    const bool alone = w->solo == p + 1;
+    }
+    const bool alone = w->solo == p + 1; /* else the lease is an older one, given with others */
     tw_head_unlease(h, p, k);
     if (m->code == TW_FAIL_RETURNED || tw_head_slot(h, p)->filled || tw_head_slot(h, p)->sub != m->sub)
         return 0;

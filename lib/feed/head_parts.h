@@ -49,6 +49,7 @@ typedef struct {
     double heard, service, latency, trial_since;
     int overtaken;         /* of held: leases whose positions have been written since, by another's result */
     double overtaken_since;
+    int astray;            /* leases that count no more (expired, or decided without it) and that it has not answered: perhaps in its hand */
     uint32_t serial;
     int64_t done, failed, duplicates, wrong, expired;
 } worker;
@@ -80,7 +81,8 @@ void tw_head_ban(tw_head *h, worker *w, int code, const char *why);
 /* leases.c */
 int tw_head_effective(const tw_head *h, const worker *w); /* leases that it may hold by its speed */
 worker *tw_head_by_serial(const tw_head *h, uint32_t serial); /* NULL: gone */
-void tw_head_unlease(tw_head *h, int64_t position, int k);
+void tw_head_unlease(tw_head *h, int64_t position, int k); /* the worker has answered, or is gone */
+void tw_head_revoke(tw_head *h, int64_t position, int k);  /* it does not know of it */
 int tw_head_assign(tw_head *h);
 /* Workers that can be leased to; but: without those of these numbers (0: nobody). */
 int tw_head_able(const tw_head *h, uint32_t but, uint32_t or_but);

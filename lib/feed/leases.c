@@ -65,6 +65,14 @@ void tw_head_unlease(tw_head *h, int64_t position, int k)
         h->low = position;
 }
 
+void tw_head_revoke(tw_head *h, int64_t position, int k)
+{
+    worker *w = tw_head_by_serial(h, tw_head_slot(h, position)->lease[k].serial);
+    tw_head_unlease(h, position, k);
+    if (w != NULL)
+        w->astray++;
+}
+
 /* A lease for the position; 0, or -1: the worker could not be reached, and is gone. */
 static int grant(tw_head *h, worker *w, int64_t position)
 {
@@ -104,7 +112,7 @@ static worker *pick(tw_head *h, const slot *s)
         const bool failed = w->serial == s->failed_by[0] ? other : w->serial == s->failed_by[1] && others;
         if (!able(h, w) || w->solo != 0 || failed || has_part(s, w->serial))
             continue;
-        if (!s->solo && w->held >= effective(w, usual))
+        if (s->solo ? w->astray > 0 : w->held >= effective(w, usual))
             continue;
         if (first == NULL || t < when) {
             first = w;
@@ -114,16 +122,39 @@ static worker *pick(tw_head *h, const slot *s)
     return first;
 }
 
-/* A position that a worker is to have alone: one is chosen, and gets it when it has nothing else in hand. */
+/* A position that a worker is to have alone: one is chosen, and gets it when it has nothing else in hand. One that owes an answer may have. */
 static worker *pick_alone(tw_head *h, int64_t position)
 {
-    for (int i = 0; i < h->workers; i++)
-        if (h->worker[i].up && h->worker[i].solo == position + 1)
-            return able(h, &h->worker[i]) && h->worker[i].held == 0 ? &h->worker[i] : NULL;
+    for (int i = 0; i < h->workers; i++) {
+        worker *w = &h->worker[i];
+        if (w->up && w->solo == position + 1 && w->astray == 0)
+            return able(h, w) && w->held == 0 ? w : NULL;
+        if (w->up && w->solo == position + 1)
+            w->solo = 0;
+    }
     worker *w = pick(h, tw_head_slot(h, position));
     if (w != NULL)
         w->solo = position + 1;
     return w != NULL && w->held == 0 ? w : NULL;
+}
+
+/* Workers that were chosen for a position to have alone get it as soon as they have nothing else, before any other is given out; where it is
+ * not wanted any more they are free. */
+static void serve_chosen(tw_head *h)
+{
+    for (int i = 0; i < h->workers; i++) {
+        worker *w = &h->worker[i];
+        const int64_t p = w->solo - 1;
+        if (!w->up || w->solo == 0)
+            continue;
+        const slot *s = p >= h->next ? tw_head_slot(h, p) : NULL;
+        if (s != NULL && has_part(s, w->serial))
+            continue;
+        if (s == NULL || s->filled || !s->solo)
+            w->solo = 0;
+        else if (s->leases + s->results < tw_head_wanted(h, p) && pick_alone(h, p) == w)
+            grant(h, w, p);
+    }
 }
 
 /* New workers make a sample that others have made before they make any that counts. */
@@ -151,6 +182,7 @@ static void try_workers(tw_head *h)
 int tw_head_assign(tw_head *h)
 {
     try_workers(h);
+    serve_chosen(h);
     const int64_t limit = tw_head_limit(h);
     for (int64_t p = h->low; p < limit; p++) {
         slot *s = tw_head_slot(h, p);
@@ -201,10 +233,10 @@ static int expire(tw_head *h)
                 if (h->first_only == w->serial)
                     h->first_only = 0;
             }
-            tw_head_unlease(h, p, k--);
+            tw_head_revoke(h, p, k--);
             if (s->filled)
                 continue;
-            s->solo = s->solo || ++s->expiries >= SOLO_EXPIRIES;
+            s->solo = ++s->expiries >= SOLO_EXPIRIES || s->solo;
             if (s->expiries >= FAULT_EXPIRIES) {
                 s->expiries = 0;
                 if (tw_head_fault(h, w, p, TW_FAIL_TIMEOUT, true, "no result in time, from any worker") != 0)
@@ -225,6 +257,7 @@ int tw_head_tick(tw_head *h, double now)
             tw_head_gone(h, w, "it has been silent");
         else if (w->up && w->overtaken > 0 && now - w->overtaken_since > h->o.lease) {
             w->held -= w->overtaken;
+            w->astray += w->overtaken;
             w->overtaken = 0;
         } else if (w->up && w->trial != 0 && now - w->trial_since > h->o.lease)
             tw_head_ban(h, w, TW_REFUSE_COMMAND, "the sample that it was tried with did not come back in time");

@@ -130,7 +130,7 @@ static int bad(tw_head *h, int64_t position, int code, const char *cause)
     if (rc < 0)
         return -1;
     while (s->leases > 0)
-        tw_head_unlease(h, position, 0);
+        tw_head_revoke(h, position, 0);
     for (int k = 0; k < s->results; k++)
         h->ops.release(h->ops.context, s->result[k].payload);
     *s = (slot){.sub = sub + 1};

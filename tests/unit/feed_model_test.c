@@ -1,21 +1,23 @@
 /* Goal: the farm's protocol (formats/farm.md) as a model, every interleaving of it: messages lost, repeated and reordered, leases expiring at any
- * time, workers dying and coming back, a head restarted, an image that always fails and one that fails at times. In every state what has
- * gone out is right, and from every state the order can be completed; and each of the model's mutants breaks that, so that the search
- * can see what it looks for. */
+ * time, workers dying and coming back, a head restarted, an image that always fails and one that fails at times; then one that takes its worker's
+ * command down with all that is in hand, the other being innocent. In every state what has gone out is right, and from every state the order
+ * can be completed; and each of the model's mutants breaks that, so that the search can see what it looks for. */
 #include "test.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 enum { N = 2, WINDOW = 2, WORKERS = 2, IN_FLIGHT = 2, NONE = 3, MOST = 1 << 21 };
-enum { FLAKY = 0, POISON = 1 }; /* positions whose first image fails at times, always */
+enum { FLAKY = 0, POISON = 1 }; /* positions whose first image fails at times (of crashes: never by itself), always */
 enum { LEASE = 1, DONE, FAIL };
+enum { CRASHED = 0x10 };        /* of a job: its command has ended, which is to be told */
 
 /* Mutants: what is left out of the rules. */
-enum { SOUND, REPEATS, NO_SUB, FROM_START, EXPIRY_IS_FAILURE, FAIL_TWICE, OUT_OF_ORDER, NEVER_AGAIN, MUTANTS };
+enum { SOUND, REPEATS, NO_SUB, FROM_START, EXPIRY_IS_FAILURE, FAIL_TWICE, OUT_OF_ORDER, NEVER_AGAIN, ALL_TO_BLAME, FORGOTTEN, MUTANTS };
 static const char *const mutant_name[] = {"none", "a position that is filled is filled again", "results of an older choice are taken",
                                           "a new head begins at the start", "an expired lease is a failure", "a repeated FAIL counts",
-                                          "filled positions go out as they come", "a dead worker's leases are kept"};
+                                          "filled positions go out as they come", "a dead worker's leases are kept",
+                                          "whatever was in hand is to blame for a crash", "a lease that has expired is in nobody's hand"};
 
 typedef struct {
     uint8_t type, worker, session, pos, sub, lease;
@@ -27,6 +29,7 @@ typedef struct {
     uint8_t failed[N];            /* how often, up to 2, a worker of this head's has truly failed it */
     uint8_t up, knows[WORKERS];   /* knows: the session it has joined */
     uint8_t job[WORKERS][N], job_lease[WORKERS][N]; /* job: 0, or the choice plus one; job_lease: its lease is outstanding */
+    uint8_t astray[WORKERS], alone[N]; /* of crashes: leases that are outstanding no more and not answered; workers that had the position alone */
     uint8_t n;
     message net[IN_FLIGHT];
 } state;
@@ -36,7 +39,7 @@ static uint32_t *table, *from_head, *edge_to, *edge_next; /* edges backwards, fo
 static size_t n_states, n_edges;
 static int mutant, in_flight, heads; /* messages on the way at most; lives of the head */
 static uint32_t current;
-static bool violated;
+static bool violated, crashes;
 
 static uint64_t hash(const state *s)
 {
@@ -62,7 +65,7 @@ static void sort_net(state *s)
 static bool wrong(const state *s)
 {
     for (int p = 0; p < N; p++)
-        if ((s->out >> p & 1) != 0 && ((p == POISON ? s->sent[p] != 1 : p == FLAKY ? s->sent[p] > 1 : s->sent[p] != 0)))
+        if ((s->out >> p & 1) != 0 && (p == POISON ? s->sent[p] != 1 : s->sent[p] > (p == FLAKY && !crashes)))
             return true;
     for (int p = 0; p < N; p++)
         if ((s->filled[p] && s->value[p] != s->sub[p]) || (s->sub[p] != 0 && s->failed[p] < 2))
@@ -77,10 +80,11 @@ static void swap_workers(state *s)
         memcpy(s->job[w], t.job[!w], sizeof s->job[w]);
         memcpy(s->job_lease[w], t.job_lease[!w], sizeof s->job_lease[w]);
         s->knows[w] = t.knows[!w];
+        s->astray[w] = t.astray[!w];
     }
     s->up = (uint8_t)((t.up >> 1 | t.up << 1) & 3);
     for (int p = 0; p < N; p++)
-        s->holders[p] = (uint8_t)((t.holders[p] >> 1 | t.holders[p] << 1) & 3);
+        s->holders[p] = (uint8_t)((t.holders[p] >> 1 | t.holders[p] << 1) & 3), s->alone[p] = (uint8_t)((t.alone[p] >> 1 | t.alone[p] << 1) & 3);
     for (int i = 0; i < s->n; i++)
         s->net[i].worker = !t.net[i].worker;
     sort_net(s);
@@ -92,7 +96,7 @@ static void add(const state *from)
     if (wrong(&s))
         violated = true;
     for (int p = 0; p < s.next; p++) { /* of a position that has gone out, only what of it is still on its way matters */
-        s.fails[p] = s.failed[p] = s.sub[p] = s.value[p] = s.filled[p] = s.holders[p] = 0;
+        s.fails[p] = s.failed[p] = s.sub[p] = s.value[p] = s.filled[p] = s.holders[p] = s.alone[p] = 0;
         for (int w = 0; w < WORKERS; w++)
             s.job_lease[w][p] = 0;
         for (int i = 0; i < s.n; i++)
@@ -129,6 +133,7 @@ static bool post(state *s, int type, int worker, int session, int pos, int sub, 
 /* The worker's lease for the position is outstanding no more: what comes of it is known by its number to be of no lease. */
 static void unlease(state *s, int w, int p)
 {
+    s->alone[p] &= (uint8_t) ~(1 << w);
     s->holders[p] &= (uint8_t) ~(1 << w);
     s->job_lease[w][p] = 0;
     for (int i = 0; i < s->n; i++)
@@ -136,10 +141,28 @@ static void unlease(state *s, int w, int p)
             s->net[i].lease = 0;
 }
 
+/* The same where the worker has not answered. */
+static void revoke(state *s, int w, int p)
+{
+    s->astray[w] = (uint8_t)(s->astray[w] + (crashes && (s->holders[p] >> w & 1) != 0));
+    unlease(s, w, p);
+}
+
 static void unlease_all(state *s, int p)
 {
     for (int w = 0; w < WORKERS; w++)
-        unlease(s, w, p);
+        revoke(s, w, p);
+}
+
+/* The worker has nothing in hand. */
+static void afresh(state *s, int w)
+{
+    s->astray[w] = 0;
+    memset(s->job[w], 0, sizeof s->job[w]);
+    memset(s->job_lease[w], 0, sizeof s->job_lease[w]);
+    for (int i = 0; i < s->n && crashes; i++) /* what it has said came before its new HELLO */
+        if (s->net[i].worker == w)
+            s->net[i--] = s->net[--s->n];
 }
 
 static void emit(state *s, int p)
@@ -156,9 +179,11 @@ static bool in_hand(const state *s, int p)
     return p >= s->next && p < s->next + WINDOW;
 }
 
-static void fail(state *s, int p)
+static void fail(state *s, int p, bool alone)
 {
-    if (++s->fails[p] < 2)
+    if (s->fails[p] == 0 || alone || !crashes || mutant == ALL_TO_BLAME)
+        s->fails[p]++;
+    if (s->fails[p] < 2)
         return;
     s->sub[p] = 1;
     s->fails[p] = 0;
@@ -175,6 +200,9 @@ static void deliver(state *s, const message *m)
     }
     if (m->session != s->session)
         return;
+    const bool outstanding = (s->holders[p] >> w & 1) != 0 && m->lease != 0;
+    if (!outstanding && s->astray[w] > 0)
+        s->astray[w]--;
     if (m->type == DONE) {
         if (mutant == REPEATS && p < s->next) {
             emit(s, p);
@@ -184,22 +212,29 @@ static void deliver(state *s, const message *m)
             return;
         s->filled[p] = 1;
         s->value[p] = m->sub;
+        if (outstanding)
+            unlease(s, w, p);
         unlease_all(s, p);
         if (mutant == OUT_OF_ORDER)
             emit(s, p);
         return;
     }
-    const bool outstanding = (s->holders[p] >> w & 1) != 0 && m->lease != 0;
-    if (!in_hand(s, p) || s->filled[p] || s->sub[p] != m->sub || (!outstanding && mutant != FAIL_TWICE))
-        return;
+    const bool alone = (s->alone[p] >> w & 1) != 0;
     if (outstanding)
         unlease(s, w, p);
-    fail(s, p);
+    if (in_hand(s, p) && !s->filled[p] && s->sub[p] == m->sub && (outstanding || mutant == FAIL_TWICE))
+        fail(s, p, alone);
 }
 
 /* A lease for the worker; false where no message fits on the way. */
 static bool grant(state *s, int w, int p)
 {
+    bool alone = crashes && (s->astray[w] == 0 || mutant == FORGOTTEN);
+    for (int q = 0; q < N; q++) {
+        alone = alone && (s->holders[q] >> w & 1) == 0;
+        s->alone[q] &= (uint8_t) ~(1 << w);
+    }
+    s->alone[p] |= (uint8_t)(alone << w);
     s->holders[p] |= (uint8_t)(1 << w);
     return post(s, LEASE, w, s->session, p, s->sub[p], 1);
 }
@@ -212,10 +247,10 @@ static void head_steps(const state *s)
             if (!s->filled[p] && (s->up >> w & 1) != 0 && (s->holders[p] >> w & 1) == 0 && grant(&t, w, p))
                 add(&t);
             t = *s;
-            if ((s->holders[p] >> w & 1) != 0 && !s->filled[p]) { /* expires */
-                unlease(&t, w, p);
+            if ((s->holders[p] >> w & 1) != 0 && !s->filled[p] && s->astray[w] == 0) { /* expires; of a worker once until it answers */
+                revoke(&t, w, p);
                 if (mutant == EXPIRY_IS_FAILURE)
-                    fail(&t, p);
+                    fail(&t, p, false);
                 if (mutant != NEVER_AGAIN)
                     add(&t);
             }
@@ -233,6 +268,7 @@ static void head_steps(const state *s)
             t.up &= (uint8_t) ~(1 << w);
             for (int p = 0; p < N && mutant != NEVER_AGAIN; p++)
                 unlease(&t, w, p);
+            t.astray[w] = 0;
             add(&t);
         }
     if (s->session + 1 < heads) { /* killed; its trainer starts another at the position that it holds */
@@ -260,27 +296,30 @@ static void worker_steps(const state *s)
         if (s->knows[w] != s->session || (s->up >> w & 1) == 0) { /* says HELLO, is welcomed */
             t.knows[w] = s->session;
             t.up |= (uint8_t)(1 << w);
-            for (int p = 0; p < N; p++) {
-                t.job[w][p] = t.job_lease[w][p] = 0;
-                if (mutant != NEVER_AGAIN)
-                    unlease(&t, w, p);
-            }
+            for (int p = 0; p < N && mutant != NEVER_AGAIN; p++)
+                unlease(&t, w, p);
+            afresh(&t, w);
             add(&t);
         }
         if (s->knows[w] != NONE) { /* dies */
             t = *s;
             t.knows[w] = NONE;
-            memset(t.job[w], 0, sizeof t.job[w]);
-            memset(t.job_lease[w], 0, sizeof t.job_lease[w]);
+            afresh(&t, w);
             add(&t);
         }
+        t = *s;
+        for (int p = 0; p < N; p++)
+            t.job[w][p] |= t.job[w][p] != 0 ? CRASHED : 0;
+        if (crashes && s->job[w][POISON] == 1)
+            add(&t);
         for (int p = 0; p < N; p++) {
-            const int sub = s->job[w][p] - 1;
+            const int sub = (s->job[w][p] & ~CRASHED) - 1;
+            const bool crashed = (s->job[w][p] & CRASHED) != 0;
             if (sub < 0)
                 continue;
             for (int type = DONE; type <= FAIL; type++) {
                 t = *s;
-                const bool can = type == FAIL ? sub == 0 && (p == POISON || p == FLAKY) : sub != 0 || p != POISON;
+                const bool can = type == FAIL ? (crashes ? crashed : sub == 0 && (p == POISON || p == FLAKY)) : !crashed && (sub != 0 || p != POISON);
                 if (!can || !post(&t, type, w, s->knows[w], p, sub, s->job_lease[w][p]))
                     continue;
                 t.job[w][p] = t.job_lease[w][p] = 0;
@@ -302,6 +341,8 @@ static void net_steps(const state *s)
         add(&lost);
         deliver(&taken, &m);
         add(&taken);
+        if (crashes) /* counts answers, which a connection delivers once */
+            continue;
         deliver(&kept, &m); /* and it will come again */
         add(&kept);
     }
@@ -367,14 +408,16 @@ int main(void)
         test_skip("no memory for the states");
     setvbuf(stdout, NULL, _IOLBF, 0);
     /* what is late or out of order waits at the worker, before it is sent: one message on the way, which may come any number of times */
-    for (heads = 1; heads <= 2; heads++)
+    in_flight = 1;
+    for (int part = 0; part < 3; part++)
         for (int m = SOUND; m < MUTANTS; m++) {
             bool safe, live;
-            in_flight = 1;
-            if (m != SOUND && (m == FROM_START) != (heads == 2))
+            heads = part == 1 ? 2 : 1;
+            crashes = part == 2;
+            if (m != SOUND && part != (m == FROM_START ? 1 : m >= ALL_TO_BLAME ? 2 : 0))
                 continue;
             const size_t n = search(m, &safe, &live);
-            printf("%d heads, left out: %s: %zu states%s%s\n", heads, mutant_name[m], n, safe ? "" : ", a violation",
+            printf("%d heads%s, left out: %s: %zu states%s%s\n", heads, crashes ? ", crashes" : "", mutant_name[m], n, safe ? "" : ", a violation",
                    live ? "" : ", states without an end");
             CHECK((safe && live) == (m == SOUND));
         }
