@@ -1,5 +1,5 @@
-# Goal: a backbone goes into detectron2's and torchvision's detectors: the exported pickle, configurations that are well formed, and a step
-# of Faster R-CNN on a tiny VOC folder from our weights (skipped where Python has no torchvision).
+# Goal: a backbone goes into detectron2's and torchvision's detectors: the exported pickle, configurations that are well formed, and a few
+# steps of training on tiny data from our weights (skipped where Python has no detectron2, no torchvision).
 
 setup() {
     BIN=$(cd "${BIN:-$BATS_TEST_DIRNAME/../bin}" && pwd)
@@ -35,13 +35,47 @@ def load(path):
             a[k] = merge(a.get(k, {}), v) if isinstance(v, dict) else v
         return a
     return merge(base, own)
-for name in ("voc_R_50_FPN_24k", "coco_R_50_FPN_1x"):
+for name in ("voc_R_50_FPN_24k", "coco_R_50_FPN_1x", "voc_R_50_C4_24k", "coco_R_50_C4_1x"):
     c = load(os.path.join(sys.argv[1], name + ".yaml"))
-    assert c["MODEL"]["BACKBONE"]["FREEZE_AT"] == 0 and c["MODEL"]["RESNETS"]["NORM"] == "SyncBN" and not c["MODEL"]["RESNETS"]["STRIDE_IN_1X1"]
+    assert c["MODEL"]["BACKBONE"]["FREEZE_AT"] == 0 and c["MODEL"]["RESNETS"]["NORM"].endswith("SyncBN") and not c["MODEL"]["RESNETS"]["STRIDE_IN_1X1"]
     assert c["INPUT"]["FORMAT"] == "RGB" and c["SOLVER"]["MAX_ITER"] in (24000, 90000) and c["DATASETS"]["TRAIN"]
 P
     for f in "$DETECTION"/*.py; do "$PYTHON" -m py_compile "$f"; done
     rm -rf "$DETECTION/__pycache__"
+}
+
+# A ResNet-50 after two steps of training, whose running statistics are no longer those it began with.
+resnet50() {
+    "$PYTHON" -c 'import detectron2' 2> /dev/null || skip "no Python with detectron2"
+    twist-synth -q -o pictures --count 40 --val-count 6 --size 96
+    twist-decode -q --shuffle --seed=1 pictures/train | twist-augment -q --aug=barlow --size=64 |
+        twist-train -q -j1 -o run --backbone=resnet50 --hid-dim=64 --dim=32 --batch-size=16 --max-steps=2
+    "$DETECTION/export" run/checkpoint.safetensors R-50.pkl
+}
+
+@test "detectron2 finds every tensor of the backbone in what export wrote, and gets twist-embed's features from it" {
+    resnet50
+    twist-ckpt --part=backbone --to backbone.pth run/checkpoint.safetensors
+    twist-decode -q pictures/val | twist-augment -q --aug=eval --size=64 -o views.tws
+    twist-embed -q -j1 run/checkpoint.safetensors -i views.tws -o features.tws
+    "$PYTHON" -W ignore "$TREE/tests/golden/checkpoint/detectron2_check.py" R-50.pkl backbone.pth views.tws features.tws
+}
+
+@test "detectron2 trains and measures by each configuration, a few steps on four pictures" {
+    resnet50
+    "$PYTHON" -W ignore "$TREE/tests/golden/checkpoint/detectron2_check.py" --data data
+    for config in voc_R_50_C4_24k voc_R_50_FPN_24k coco_R_50_C4_1x coco_R_50_FPN_1x; do
+        DETECTRON2_DATASETS=$PWD/data "$PYTHON" -W ignore "$DETECTION/train_detectron2.py" --config-file "$DETECTION/$config.yaml" \
+            MODEL.WEIGHTS R-50.pkl MODEL.DEVICE cpu OUTPUT_DIR "$config" SOLVER.MAX_ITER 3 SOLVER.IMS_PER_BATCH 2 SOLVER.BASE_LR 0.001 \
+            INPUT.MIN_SIZE_TRAIN '(96,)' INPUT.MIN_SIZE_TEST 96 MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE 8 MODEL.RPN.POST_NMS_TOPK_TRAIN 20 \
+            MODEL.RPN.POST_NMS_TOPK_TEST 10 TEST.PRECISE_BN.NUM_ITER 2 TEST.EVAL_PERIOD 0 DATALOADER.NUM_WORKERS 0 > "$config.log" 2>&1 || {
+            tail -n 20 "$config.log"
+            false
+        }
+        grep -E '"iteration": 2.*"total_loss": [0-9]' "$config/metrics.json"
+        [ -s "$config/model_final.pth" ]
+        grep -F 'copypaste: AP,AP50,AP75' "$config.log"
+    done
 }
 
 @test "a step of torchvision's Faster R-CNN from an exported backbone, measured; typed again it goes on; other weights are refused" {

@@ -4,6 +4,19 @@ from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import get_cfg
 from detectron2.engine import DefaultTrainer, default_argument_parser, default_setup, launch
 from detectron2.evaluation import COCOEvaluator, PascalVOCDetectionEvaluator
+from detectron2.layers import get_norm
+from detectron2.modeling.roi_heads import ROI_HEADS_REGISTRY, Res5ROIHeads
+
+
+@ROI_HEADS_REGISTRY.register()
+class Res5HeadsClosedByNorm(Res5ROIHeads):
+    """The heads of base_C4.yaml: a norm behind the ResNet's fifth stage, as MoCo's recipe has it."""
+
+    @classmethod
+    def _build_res5_block(cls, cfg):
+        stage, channels = super()._build_res5_block(cfg)
+        stage.add_module("norm", get_norm(cfg.MODEL.RESNETS.NORM, channels))
+        return stage, channels
 
 
 class Trainer(DefaultTrainer):
