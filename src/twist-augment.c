@@ -283,7 +283,8 @@ static void plan(struct run *r)
             give_up(r);
         r->n_idle++;
     }
-    r->pool = tw_pool_new(r->o.jobs, r->n_jobs, work, r);
+    /* on a processor of its own a worker reads ahead; on one for all it would only cost the way there and back */
+    r->pool = tw_pool_new(r->o.jobs > 1 || tw_processors() > 1 ? r->o.jobs : 0, r->n_jobs, work, r);
     if (r->pool == NULL)
         give_up(r);
 }
