@@ -92,7 +92,8 @@ install: all ## install: programs, pipelines and man pages under PREFIX
 asan: ## asan: the tests under AddressSanitizer
 	# use_tls=0: the leak check crashes in the thread-local memory of OpenMP's threads; LD_LIBRARY_PATH: the emulation's NCCL, which the
 	# sanitizer's own dlopen does not find beside who calls it
-	TEST_SECONDS=2700 LD_LIBRARY_PATH=$(CURDIR)/build/asan/unit \
+	mkdir -p build/asan/nccl && ln -sf ../unit/libnccl.so.2 build/asan/nccl
+	TEST_SECONDS=2700 LD_LIBRARY_PATH=$(CURDIR)/build/asan/nccl \
 	  LSAN_OPTIONS=use_tls=0:print_suppressions=0:suppressions=$(CURDIR)/tests/lsan.supp \
 	  $(MAKE) check B=build/asan BIN=build/asan/bin OPT=-O1 CFLAGS="-fsanitize=address -fno-omit-frame-pointer"
 ubsan: ## ubsan: the tests under UndefinedBehaviorSanitizer
