@@ -129,6 +129,22 @@ straight() {
     [[ "$output" == *"was trained without a momentum encoder"* ]]
 }
 
+@test "bf16: the same weights for any -j and through a stop, not those of fp32; refused where oneDNN is held back from it" {
+    ONEDNN_MAX_CPU_ISA=AVX2 run twist-train -q -i "$VIEWS" -o held $SMALL --precision=bf16
+    [ "$status" -eq 1 ]
+    [[ "$output" == "twist-train: "*"no bf16"*"--precision=fp32"* ]]
+    ONEDNN_MAX_CPU_ISA=AVX2 twist-train -q -i "$VIEWS" -o held $SMALL --max-steps=1 # auto: fp32
+    twist-train -q -i "$VIEWS" -o run $SMALL --precision=bf16 2> said || { grep 'no bf16' said; skip "this processor has no bf16"; }
+    twist-train -q -i "$VIEWS" -o two $SMALL -j2 --precision=bf16
+    twist-train -q -i "$VIEWS" -o cut $SMALL --precision=bf16 --max-steps=7
+    twist-train -q -i "$VIEWS" -o cut $SMALL --precision=bf16 --resume
+    twist-ckpt --diff run/checkpoint.safetensors two/checkpoint.safetensors
+    twist-ckpt --diff run/checkpoint.safetensors cut/checkpoint.safetensors
+    twist-train -q -i "$VIEWS" -o exact $SMALL --precision=fp32
+    run twist-ckpt --diff run/checkpoint.safetensors exact/checkpoint.safetensors
+    [ "$status" -eq 1 ]
+}
+
 @test "--init begins with the weights of a checkpoint or of a backbone alone" {
     twist-train -q -i "$VIEWS" -o run $SMALL --max-steps=2
     for file in checkpoint backbone; do

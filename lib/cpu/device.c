@@ -19,14 +19,10 @@ int tw_dnnl_check(dnnl_status_t status, const char *call)
     return tw_fail("oneDNN: %.*s: %s", length, call, known ? what[status] : "unknown error");
 }
 
-/* bf16 without the instructions would run, many times slower than f32; AMX implies AVX512-BF16. */
+/* As oneDNN sees them (ONEDNN_MAX_CPU_ISA can hold it back). bf16 without its instructions would run, many times slower than f32. */
 static bool has_bf16(void)
 {
-#if defined(__x86_64__)
-    return __builtin_cpu_supports("avx512bf16");
-#else
-    return false;
-#endif
+    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
 }
 
 int tw_cpu_devices(void)
