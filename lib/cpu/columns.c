@@ -1,6 +1,7 @@
 #include "cpu/columns.h"
 
 #include "core/mem.h"
+#include "cpu/outer.h"
 #include "cpu/prim.h"
 
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 struct tw_columns {
     tw_dev *dev;
     tw_conv_shape shape;
+    bool outer;   /* by the own kernel, which gathers the pixels itself: what follows is not used */
     tw_prim product;
     int pictures; /* of a piece: a divisor of N, so that the pixels of a piece stay in the cache */
     size_t gradient_bytes, pixels_bytes;
@@ -16,10 +18,12 @@ struct tw_columns {
 
 enum { PIECE_BYTES = 8 << 20 };
 
-/* Where the direct method is slow: small pictures in many channels, for whose every few pixels it adds to the whole gradient, and
- * every second pixel. */
-bool tw_columns_suit(const tw_conv_shape *s)
+/* Where the own kernel works. Else where the direct method is slow: small pictures in many channels, for whose every few pixels it adds
+ * to the whole gradient, and every second pixel. */
+bool tw_columns_suit(const tw_dev *d, const tw_conv_shape *s)
 {
+    if (tw_outer_suits(d, s))
+        return true;
     return s->train && s->size == 3 && s->OH > 1 && s->OW > 1 && (s->OH * s->OW <= 64 || s->stride == 2) && s->C >= 64 && s->K >= 64;
 }
 
@@ -30,11 +34,17 @@ tw_columns *tw_columns_new(tw_dev *d, const tw_conv_shape *s)
         return NULL;
     const int taps = s->size * s->size;
     const size_t row_bytes = (size_t)taps * (size_t)s->C * tw_dtype_size(d->precision);
-    *c = (tw_columns){.dev = d, .shape = *s, .pictures = s->N};
+    *c = (tw_columns){.dev = d, .shape = *s, .outer = tw_outer_suits(d, s), .pictures = s->N};
+    c->gradient_bytes = (size_t)s->K * (size_t)taps * (size_t)s->C * sizeof(float);
+    if (c->outer) {
+        if (tw_outer_reserve(d, s) == 0 && (taps == 1 || tw_dev_scratch(d, TW_SCRATCH_GRADIENT, c->gradient_bytes) != NULL))
+            return c;
+        tw_columns_free(c);
+        return NULL;
+    }
     while (c->pictures > 1 && (s->N % c->pictures != 0 || (size_t)(c->pictures * s->OH * s->OW) * row_bytes > PIECE_BYTES))
         c->pictures--;
     const int rows = c->pictures * s->OH * s->OW;
-    c->gradient_bytes = (size_t)s->K * (size_t)taps * (size_t)s->C * sizeof(float);
     c->pixels_bytes = (size_t)rows * row_bytes;
     const tw_product product = {s->K, rows, taps * s->C, .src_transposed = true, .src_type = tw_dnnl_type(d->precision),
                                 .dst_type = dnnl_f32, .add = true};
@@ -75,16 +85,15 @@ static void add_transposed(float *restrict dw, const float *restrict gradient, i
             dw[i * taps + tap] += gradient[tap * C + i];
 }
 
-int tw_columns_backward_weights(tw_columns *c, float *dw, const void *x, const void *dy)
+/* gradient += the product, piece by piece. */
+static int add_product(tw_columns *c, float *gradient, const void *x, const void *dy)
 {
     const tw_conv_shape *s = &c->shape;
     const int taps = s->size * s->size, places = s->OH * s->OW, piece = c->pictures * places;
-    const size_t type = tw_dtype_size(c->dev->precision), pixel = (size_t)s->C * type, channel = (size_t)(taps * s->C);
-    float *gradient = tw_dev_scratch(c->dev, TW_SCRATCH_GRADIENT, c->gradient_bytes);
+    const size_t type = tw_dtype_size(c->dev->precision), pixel = (size_t)s->C * type;
     char *pixels = tw_dev_scratch(c->dev, TW_SCRATCH_COLUMNS, c->pixels_bytes);
-    if (gradient == NULL || pixels == NULL)
+    if (pixels == NULL)
         return -1;
-    memset(gradient, 0, c->gradient_bytes);
     for (int first = 0; first < s->N * places; first += piece) {
 #pragma omp parallel for schedule(static)
         for (int row = 0; row < piece; row++)
@@ -93,6 +102,22 @@ int tw_columns_backward_weights(tw_columns *c, float *dw, const void *x, const v
         if (tw_prim_run(&c->product, c->dev, (void *[]){gradient, (void *)dy_piece, pixels}) != 0)
             return -1;
     }
+    return 0;
+}
+
+int tw_columns_backward_weights(tw_columns *c, float *dw, const void *x, const void *dy)
+{
+    const tw_conv_shape *s = &c->shape;
+    const int taps = s->size * s->size;
+    const size_t channel = (size_t)(taps * s->C);
+    if (c->outer && taps == 1)
+        return tw_outer_add(c->dev, s, dw, x, dy);
+    float *gradient = tw_dev_scratch(c->dev, TW_SCRATCH_GRADIENT, c->gradient_bytes);
+    if (gradient == NULL)
+        return -1;
+    memset(gradient, 0, c->gradient_bytes);
+    if ((c->outer ? tw_outer_add(c->dev, s, gradient, x, dy) : add_product(c, gradient, x, dy)) != 0)
+        return -1;
 #pragma omp parallel for schedule(static)
     for (int k = 0; k < s->K; k++)
         add_transposed(dw + (size_t)k * channel, gradient + (size_t)k * channel, taps, s->C);

@@ -6,7 +6,7 @@
 #include "cpu/device.h"
 
 typedef struct tw_columns tw_columns;
-bool tw_columns_suit(const tw_conv_shape *s);
+bool tw_columns_suit(const tw_dev *d, const tw_conv_shape *s);
 tw_columns *tw_columns_new(tw_dev *d, const tw_conv_shape *s); /* NULL and tw_error() */
 void tw_columns_free(tw_columns *c);
 int tw_columns_backward_weights(tw_columns *c, float *dw, const void *x, const void *dy);

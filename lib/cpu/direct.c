@@ -170,9 +170,9 @@ static void *open_direct(tw_dev *d, const tw_conv_shape *s)
         return NULL;
     c->dev = d;
     c->shape = *s;
-    if (tw_columns_suit(s))
+    if (tw_columns_suit(d, s))
         c->columns = tw_columns_new(d, s);
-    if ((!tw_columns_suit(s) || c->columns != NULL) && build(c) == 0)
+    if ((!tw_columns_suit(d, s) || c->columns != NULL) && build(c) == 0)
         return c;
     close_direct(c);
     return NULL;

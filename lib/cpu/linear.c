@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "cpu/outer.h"
 #include "cpu/prim.h"
 #include "cpu/vec.h"
 
@@ -12,6 +13,8 @@
 struct tw_linear {
     tw_dev *dev;
     int rows, C, K;
+    tw_conv_shape shape; /* as a 1x1 convolution */
+    bool outer;         /* the weights' gradient comes by the own kernel */
     tw_conv *conv;      /* of evaluation; NULL in training */
     tw_prim forward, data, weights;
     const float *w, *b; /* borrowed */
@@ -41,10 +44,10 @@ tw_linear *tw_cpu_linear_new(tw_dev *d, int rows, int C, int K, bool train)
     if (l == NULL)
         return NULL;
     *l = (tw_linear){.dev = d, .rows = rows, .C = C, .K = K};
+    l->shape = (tw_conv_shape){.N = rows, .H = 1, .W = 1, .C = C, .OH = 1, .OW = 1, .K = K, .size = 1, .stride = 1, .train = train};
     const dnnl_data_type_t t = tw_dnnl_type(d->precision);
     if (!train) {
-        const tw_conv_shape s = {.N = rows, .H = 1, .W = 1, .C = C, .OH = 1, .OW = 1, .K = K, .size = 1, .stride = 1};
-        l->conv = tw_cpu_conv_new(d, &s);
+        l->conv = tw_cpu_conv_new(d, &l->shape);
         if (l->conv == NULL)
             goto err;
         l->bytes = tw_cpu_conv_bytes(l->conv);
@@ -52,8 +55,9 @@ tw_linear *tw_cpu_linear_new(tw_dev *d, int rows, int C, int K, bool train)
     }
     const tw_product forward = {rows, C, K, .weights_transposed = true, t, t}, data = {rows, K, C, .src_type = t, .dst_type = t};
     const tw_product weights = {K, rows, C, .src_transposed = true, .src_type = t, .dst_type = dnnl_f32, .add = true};
+    l->outer = tw_outer_suits(d, &l->shape);
     if (narrow_weights(l) != 0 || tw_prim_product(&l->forward, d, &forward) != 0 || tw_prim_product(&l->data, d, &data) != 0 ||
-        tw_prim_product(&l->weights, d, &weights) != 0)
+        (l->outer ? tw_outer_reserve(d, &l->shape) : tw_prim_product(&l->weights, d, &weights)) != 0)
         goto err;
     return l;
 err:
@@ -142,5 +146,5 @@ int tw_cpu_linear_backward_weights(tw_linear *l, float *dw, float *db, const voi
 #pragma omp parallel for schedule(static)
     for (int k = 0; k < l->K; k += COLUMNS)
         bias_gradient(db, dy, (size_t)k, (size_t)tw_min(COLUMNS, l->K - k), (size_t)l->rows, (size_t)l->K, l->dev->precision);
-    return tw_prim_run(&l->weights, l->dev, (void *[]){dw, (void *)dy, (void *)x});
+    return l->outer ? tw_outer_add(l->dev, &l->shape, dw, x, dy) : tw_prim_run(&l->weights, l->dev, (void *[]){dw, (void *)dy, (void *)x});
 }

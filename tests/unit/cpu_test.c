@@ -468,6 +468,64 @@ static void alone(tw_dtype type)
     be->close(devs[1]);
 }
 
+/* What bf16 makes of f32 numbers, in place; their bits in `to`. */
+static void *to_bf16(tw_dev *d, float *x, size_t n)
+{
+    void *to = tw_alloc64(n * 2);
+    CHECK(be->from_f32(d, to, x, n) == 0 && be->to_f32(d, x, to, n) == 0);
+    return to;
+}
+
+/* A gradient of weights in bf16 against f64, the operands being exact: f32 sums, the same bits for 1 to 3 threads. conv, or by a linear layer. */
+static void gradient(int N, int side, int C, int K, int size, int stride, bool linear)
+{
+    const int pad = size / 2, out = (side + 2 * pad - size) / stride + 1;
+    const tw_conv_shape s = {.N = N, .H = side, .W = side, .C = C, .OH = out, .OW = out, .K = K, .size = size, .stride = stride, .pad = pad,
+                             .train = true, .data_gradient = true};
+    const size_t nx = (size_t)(N * side * side * C), ny = (size_t)(N * out * out * K), nw = (size_t)(K * C * size * size);
+    float *x = numbers(nx), *dy = numbers(ny), *w = numbers(nw), *before = numbers(nw), *b = numbers(2 * (size_t)K), *dw[3];
+    double *y0 = tw_calloc(ny, sizeof *y0), *dx0 = tw_calloc(nx, sizeof *dx0), *dw0 = tw_calloc(nw, sizeof *dw0);
+    for (int i = 0; i < 3; i++) {
+        tw_dev *d = be->open(TW_BF16, i + 1);
+        be->enter(d);
+        void *x16 = to_bf16(d, x, nx), *dy16 = to_bf16(d, dy, ny);
+        tw_conv *c = linear ? NULL : be->conv_new(d, &s);
+        tw_linear *l = linear ? be->linear_new(d, N, C, K, true) : NULL;
+        dw[i] = tw_alloc64(nw * sizeof *w);
+        memcpy(dw[i], before, nw * sizeof *w);
+        CHECK((linear ? be->linear_weights(l, w, b) : be->conv_weights(c, w)) == 0);
+        CHECK((linear ? be->linear_backward_weights(l, dw[i], b + K, x16, dy16) : be->conv_backward_weights(c, dw[i], x16, dy16)) == 0);
+        CHECK(memcmp(dw[i], dw[0], nw * sizeof *w) == 0);
+        be->conv_free(c);
+        be->linear_free(l);
+        be->close(d);
+        free(x16), free(dy16);
+    }
+    for (size_t i = 0; i < nw; i++)
+        dw0[i] = before[i];
+    plain_conv(&s, x, w, dy, y0, dx0, dw0);
+    const double far = off(dw[0], dw0, nw); /* f32 sums of up to 3,000 products of both signs */
+    if (!(far < 1e-5))
+        printf("gradient %dx%dx%dx%d -> %d size %d stride %d: %.2g\n", N, side, side, C, K, size, stride, far);
+    CHECK(far < 1e-5);
+    free(x), free(dy), free(w), free(before), free(b), free(dw[0]), free(dw[1]), free(dw[2]), free(y0), free(dx0), free(dw0);
+}
+
+/* Odd numbers of places, less than a piece and several, blocks of panels of every width, all strides and paddings. */
+static void gradients(void)
+{
+    gradient(1, 1, 32, 32, 1, 1, false);
+    gradient(3, 1, 32, 64, 1, 1, true);
+    gradient(1031, 1, 64, 96, 1, 1, true);
+    gradient(5, 9, 64, 32, 1, 2, false);
+    gradient(3, 15, 96, 32, 1, 1, false);
+    gradient(2, 5, 640, 64, 1, 1, false);
+    gradient(3, 7, 64, 32, 3, 1, false);
+    gradient(5, 8, 32, 64, 3, 2, false);
+    gradient(2, 23, 96, 32, 3, 1, false);
+    gradient(7, 2, 64, 64, 3, 2, false);
+}
+
 static void refusals(void)
 {
     CHECK(tw_backend_open("nowhere") == NULL && strstr(tw_error(), "nowhere") != NULL);
@@ -476,6 +534,8 @@ static void refusals(void)
     tw_dev *bf16 = be->open(TW_BF16, 1); /* where the processor has it */
     CHECK(bf16 != NULL || strstr(be->error(), "--precision=fp32") != NULL);
     printf("instructions: of the network: %s\n", bf16 != NULL ? "fp32, bf16" : "fp32");
+    if (bf16 != NULL)
+        gradients();
     be->close(bf16);
 }
 
