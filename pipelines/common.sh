@@ -106,7 +106,7 @@ curve() {
     { y[n++] = $1 + 0 }
     END {
         if (n < 2) exit
-        left = 46; top = 26; w = width - left - 8; h = height - top - 22
+        left = 58; top = 26; w = width - left - 8; h = height - top - 22
         group = int((n + 299) / 300)
         for (i = 0; i < n; i += group) {
             s = 0; k = 0
