@@ -56,6 +56,41 @@ head_of() {
 # field NAME: of the head's state
 field() { twist-feed status --json "$ADDRESS" 2> /dev/null | grep -oE "\"$1\":[0-9.]+" | head -n 1 | cut -d: -f2; }
 
+# intruders clear|curve SECONDS: a head whose reader takes that long, one worker, and all the while what tests/tools/intrude.c does. got.tws must be
+# want.tws (--epochs=40), the head's memory small, the worker the only one, and connections that say nothing are closed.
+intruders() {
+    "${CC:-cc}" -O1 -o intrude "$TREE/tests/tools/intrude.c" || skip "no C compiler"
+    local at=tcp://127.0.0.1:$PORT head=() work=() reader pid held closed longest most
+    rm -f over got.tws
+    if [ "$1" = curve ]; then
+        twist-feed keygen head
+        twist-feed keygen w
+        head=(--key=head.key --allow=w.pub) work=(--key=w.key --server=head.pub)
+    fi
+    spawn bash -c 'twist-feed head -q --no-history "$@" p | { until [ -e over ]; do head -c 100000; sleep 0.2; done; cat; } > got.tws' \
+        head --epochs=40 --work="$at" "${head[@]}"
+    reader=$last
+    spawn twist-feed work -q --name=guest "${work[@]}" "$at" -- "$COMMAND"
+    until pid=$(head_of "$reader") && [ -n "$pid" ] && [ -s got.tws ]; do sleep 0.1; done
+    ./intrude "$PORT" 1000 "$2" > intruders
+    twist-feed status --json "${work[@]}" "$at" > state
+    most=$(awk '/VmHWM/ {print $2}' /proc/"$pid"/status)
+    echo "# $1: $(cat intruders), head $most kB" >&3
+    touch over
+    [ "$most" -lt 100000 ]
+    [ "$(grep -o '"name":"[^"]*guest"' state | wc -l)" = 1 ]
+    grep -q '"workers":1,' state
+    [ "$1" = curve ] || ! grep -q '"dropped":0,' state || { echo "no forged message has come"; false; }
+    read -r _ _ held _ closed _ longest _ < intruders
+    [ "$held" = 1000 ]
+    [ "$closed" -ge 1000 ]
+    [ "${longest%.*}" -lt 20 ] # 5 s from when the head sees it, which has others to see too, on a machine that has other work
+    wait "$reader"
+    cmp want.tws got.tws
+    end_all
+    pids= PORT=$((PORT + 2))
+}
+
 # chaos SEED EPOCHS: four workers and a head that a reader starts again, and faults every 80 ms until the stream is there; got.tws must be want.tws
 # (--shuffle --seed=5). Sets faults and heads, how many there were.
 chaos() {

@@ -14,6 +14,13 @@ teardown() { end_all; }
     done
 }
 
+@test "a minute of half-open, slow, huge, forged and random connections: the bytes of one machine, nobody comes in" {
+    pictures 40
+    reference --epochs=40
+    intruders clear 60
+    intruders curve 60
+}
+
 @test "10^6 records: the memory of the head and the number of its open files stay as they are" {
     pictures 100
     spawn sh -c "exec twist-feed head -q --no-history --shuffle --epochs=10000 --work=$ADDRESS p > /dev/null"
