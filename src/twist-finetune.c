@@ -429,7 +429,7 @@ static void train_on(struct run *r, const tw_batch *b)
         save(r);
 }
 
-/* 1: training is complete; 0: the stream ended before; 2: a signal wants the program to stop. */
+/* 1: training is complete; 0: the stream ended before; 2: a signal wants the program to stop; 3: the stream has given up, which was said. */
 static int train(struct run *r)
 {
     const tw_batch *b;
@@ -445,6 +445,8 @@ static int train(struct run *r)
             save_if_new(r);
             tw_die_error();
         }
+        if (rc == 3)
+            tw_complain("%s", tw_error());
         if (rc != 1)
             return rc;
         if (r->step == NULL)
@@ -462,7 +464,8 @@ static int train(struct run *r)
 static void end_stream(struct run *r)
 {
     const tw_batch *b;
-    if (r->o.max_steps == 0 && tw_loader_next(r->loader, &b, tw_stop_signal) < 0)
+    const int rc = r->o.max_steps == 0 ? tw_loader_next(r->loader, &b, tw_stop_signal) : 0;
+    if (rc < 0 || rc == 3)
         tw_die_error();
 }
 
@@ -501,8 +504,9 @@ int main(int argc, char **argv)
     const int rc = train(&r);
     tw_progress_end();
     save_if_new(&r);
-    if (rc == 2) {
-        tw_warn("stopped by signal %d after step %lld; the same command goes on", tw_stop_signal(), (long long)r.state->step);
+    if (rc >= 2) {
+        if (rc == 2)
+            tw_warn("stopped by signal %d after step %lld; the same command goes on", tw_stop_signal(), (long long)r.state->step);
         exit(TW_EXIT_AGAIN); /* the reading thread may hang in the stream */
     }
     if (rc == 0)

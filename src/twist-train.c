@@ -36,7 +36,7 @@ static const char usage[] =
     "  --lr X (0.5) and --lr-sl X (0.05), each times the batch of all ranks / 256; --lr-wbr X (1): lr / X for biases and norms\n"
     "  --warmup-epochs N (3, 5, 10 by --epochs)  --sl-warmup-epochs N (5)  --weight-decay X (1.5e-6)  --weight-decay-end X (the same)\n"
     " machine: --device auto|cpu|cuda (auto)  --precision auto|fp32|bf16|fp16 (auto)  -j, --threads N (all)\n"
-    "  --patience SECONDS (60; for the GPUs of other ranks)\n"
+    "  --patience SECONDS (60; for the GPUs of other ranks)  --starve SECONDS without views: a checkpoint, exit 75 (600; 0: never)\n"
     "  -h, --help  -V, --version  -q, --quiet  -v, --verbose  --progress\n"
     "SIGINT, SIGTERM, SIGUSR1: a checkpoint after the step in hand, exit 75.\n";
 
@@ -57,6 +57,7 @@ struct run {
     tw_monitor *monitor;
     tw_runlog *log;
     tw_watch watch;
+    bool warned, gave_up; /* that no views come; waiting for them */
     int unusable;       /* batches in a row whose numbers were not finite */
     tw_schedule schedule;
     tw_pace pace;
@@ -192,11 +193,29 @@ static int64_t fewest(const struct run *r, int64_t n)
     return n;
 }
 
+/* While no views come. False: no longer; while the stream is being opened also where a signal has come. */
+static bool wait_for_views(void *context, double seconds)
+{
+    struct run *r = context;
+    const double limit = r->o.starve;
+    if (limit > 0 && seconds >= limit / 5 && !r->warned)
+        tw_warn("no views for %.0f s; after %g s a checkpoint is written and the run ends (--starve)", seconds, limit);
+    r->warned = limit > 0 && seconds >= limit / 5;
+    r->gave_up = (limit > 0 && seconds >= limit) || (r->loader == NULL && tw_stop_signal() != 0);
+    return !r->gave_up;
+}
+
 static void open_stream(struct run *r)
 {
     const tw_train_options *o = &r->o;
-    const tw_loader_options bo = {.B = o->batch_size, .rank = r->comm->rank, .ranks = r->comm->ranks, .start = r->state->at};
+    const tw_loader_options bo = {.B = o->batch_size, .rank = r->comm->rank, .ranks = r->comm->ranks, .start = r->state->at,
+                                  .wait = wait_for_views, .context = r};
     r->loader = tw_loader_open(o->input, &bo);
+    if (r->loader == NULL && r->gave_up) { /* the others may wait for this rank: they end with it */
+        save_if_new(r);
+        tw_complain("%s; the same command goes on", tw_error());
+        exit(TW_EXIT_AGAIN);
+    }
     if (r->loader == NULL)
         tw_die_error();
     const int64_t samples = tw_loader_samples(r->loader, o->epoch_samples > 0 ? o->epoch_samples : -1);
@@ -381,11 +400,13 @@ static bool signal_came(void)
  * What the ranks agreed upon is in r->all. */
 static int next_batch(struct run *r, const tw_batch **b)
 {
-    static const int status[] = {TW_RANK_FAILED, TW_RANK_ENDED, TW_RANK_READY, TW_RANK_STOPPED};
+    static const int status[] = {TW_RANK_FAILED, TW_RANK_ENDED, TW_RANK_READY, TW_RANK_STOPPED, TW_RANK_STOPPED};
     int have = TW_RANK_STOPPED;
     do {
-        if (have != TW_RANK_READY)
-            have = status[1 + tw_loader_next(r->loader, b, tw_stop_signal)];
+        const int rc = have != TW_RANK_READY ? tw_loader_next(r->loader, b, tw_stop_signal) : 1;
+        if (rc == 3)
+            tw_complain("%s", tw_error());
+        have = status[1 + rc];
         if (have >= TW_RANK_ENDED && signal_came())
             have = TW_RANK_STOPPED;
         agree(r, have, have == TW_RANK_READY ? *b : NULL);
@@ -418,7 +439,8 @@ static int train(struct run *r)
 static void end_stream(struct run *r)
 {
     const tw_batch *b;
-    if (r->o.max_steps == 0 && tw_loader_next(r->loader, &b, tw_stop_signal) < 0) {
+    const int rc = r->o.max_steps == 0 ? tw_loader_next(r->loader, &b, tw_stop_signal) : 0;
+    if (rc < 0 || rc == 3) {
         tw_complain("%s", tw_error());
         r->all.status = TW_RANK_FAILED;
     }
@@ -441,7 +463,10 @@ int main(int argc, char **argv)
     tw_progress_end();
     save_if_new(&r);
     if (rc == TW_RANK_STOPPED) {
-        tw_warn("stopped by signal %d after step %lld; the same command goes on", r.all.signal, (long long)r.state->step);
+        if (r.all.signal != 0)
+            tw_warn("stopped by signal %d after step %lld; the same command goes on", r.all.signal, (long long)r.state->step);
+        else
+            tw_warn("stopped for want of views after step %lld; the same command goes on", (long long)r.state->step);
         leave(&r, TW_EXIT_AGAIN);
     }
     if (rc != TW_RANK_READY) {

@@ -364,3 +364,48 @@ teardown() { end_all; }
     [ $killed -ge 1 ]
     cmp quiet/backbone.safetensors broken/backbone.safetensors
 }
+
+@test "no worker ever, all workers gone, a head that is killed again and again: a checkpoint and 75, and the same command goes on to the same weights" {
+    pictures 32
+    local opts=(--shuffle --seed=4 --epochs=5) rc=0 h w trainer
+    COMMAND="${COMMAND/--size=48/--size=64}"
+    train() { timeout 100 twist-train -o "$1" --resume --device=cpu --backbone=resnet18 --dim=16 --hid-dim=16 --batch-size=8 --epochs=5 --seed=4 "${@:2}" \
+        -i "pipe:twist-feed head -q $HB --window=8 --work=$ADDRESS ${opts[*]} --start-epoch=%e --skip=%s --shard=%r/%n p" > said 2>&1; }
+    steps() { [ "$(grep -c '"step":' "$1/log.jsonl" 2> /dev/null)" -ge "$2" ]; }
+    train starved --starve=1 || rc=$?
+    [ $rc = 75 ]
+    grep -q 'nothing has come for 1 s; the same command goes on' said
+    [ -s starved/checkpoint.safetensors ]
+    worker
+    w=$last
+    train quiet
+    train starved --starve=4 3>&- &
+    trainer=$! rc=0
+    until steps starved 2; do sleep 0.02; done
+    kill -9 "$w"
+    wait $trainer || rc=$?
+    cat said
+    [ $rc = 75 ]
+    grep -q 'twist-feed: no worker for [2-4] s' said
+    grep -q 'twist-train: no views for 1 s; after 4 s a checkpoint is written' said
+    grep -q 'stopped for want of views after step [0-9]*; the same command goes on' said
+    [ "$(grep -c '"step":' starved/log.jsonl)" -lt 20 ]
+    worker
+    train starved
+    cmp quiet/backbone.safetensors starved/backbone.safetensors
+    train headless 3>&- &
+    trainer=$! rc=0
+    until steps headless 2; do sleep 0.02; done
+    while kill -0 $trainer 2> /dev/null; do
+        for h in $(descendants $trainer); do
+            tr '\0' ' ' < /proc/"$h"/cmdline 2> /dev/null | grep -q '^[^ ]*twist-feed head ' && kill -9 "$h" 2> /dev/null || true
+        done
+        sleep 0.05
+    done
+    wait $trainer || rc=$?
+    cat said
+    [ $rc = 75 ]
+    grep -q 'it has been started again 5 times in ten minutes' said
+    train headless
+    cmp quiet/backbone.safetensors headless/backbone.safetensors
+}

@@ -11,7 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HANDSHAKE = 5000, BIND_TRIES = 100, FILES = 4096, ENFORCE_DOMAIN = 93 /* ZMQ_ZAP_ENFORCE_DOMAIN, which zmq.h keeps to itself */ };
+enum {
+    HANDSHAKE = 5000, /* milliseconds */
+    BIND_TRIES = 100,
+    BACKLOG = 1024,   /* all workers of a head that is started again come at once, perhaps among strangers */
+    FILES = 4096,
+    ENFORCE_DOMAIN = 93, /* ZMQ_ZAP_ENFORCE_DOMAIN, which zmq.h keeps to itself */
+};
 
 /* ---- addresses ---- */
 
@@ -80,8 +86,8 @@ static int open_socket(tw_link *l, int type, const tw_link_options *o)
     l->socket = l->context != NULL ? l->z->socket(l->context, type) : NULL;
     if (l->socket == NULL)
         return tw_zmq_fail("ZeroMQ");
-    const int options[][2] = {{ZMQ_LINGER, 0}, {ZMQ_IPV6, 1}, {ZMQ_HANDSHAKE_IVL, HANDSHAKE}, {ZMQ_SNDHWM, 2 * TW_FEED_SLOTS + 16},
-                              {ZMQ_RCVHWM, 2 * TW_FEED_SLOTS + 16}};
+    const int options[][2] = {{ZMQ_LINGER, 0}, {ZMQ_IPV6, 1}, {ZMQ_HANDSHAKE_IVL, HANDSHAKE}, {ZMQ_BACKLOG, BACKLOG},
+                              {ZMQ_SNDHWM, 2 * TW_FEED_SLOTS + 16}, {ZMQ_RCVHWM, 2 * TW_FEED_SLOTS + 16}};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         if (tw_zmq_set(l->socket, options[i][0], options[i][1]) != 0)
             return -1;

@@ -339,7 +339,8 @@ static int each_second(serve *s, double now)
     tw_head_get(s->head, &h);
     if (h.up > 0)
         s->no_worker = now;
-    if (now - s->no_worker >= 10 && now - s->seen >= 10) {
+    const double long_time = 10 * s->o->rules.heartbeat;
+    if (now - s->no_worker >= long_time && now - s->seen >= long_time) {
         s->seen = now;
         snprintf(text, sizeof text, "no worker for %.0f s", now - s->no_worker);
         s->say(-1, text);

@@ -147,7 +147,10 @@ ssize_t tw_input_read(tw_input *in, void *to, size_t size)
 bool tw_input_ready(tw_input *in, int ms)
 {
     struct pollfd p = {.fd = in->fd, .events = POLLIN};
-    return in->net != NULL ? tw_net_ready(in->net, ms) : poll(&p, 1, ms) != 0;
+    if (in->net != NULL)
+        return tw_net_ready(in->net, ms);
+    const int n = poll(&p, 1, ms);
+    return n > 0 || (n < 0 && errno != EINTR);
 }
 
 int tw_input_last(tw_input *in)

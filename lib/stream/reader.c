@@ -13,7 +13,7 @@
 
 /* Bytes are read into one block that stays in the processor's cache, and copied from there: for large records this takes two thirds of
  * the time that reading straight into their cold memory takes. */
-enum { AHEAD = 1 << 17, FIRST_STEP = 1 << 20, HEADER_LIMIT = 64 << 20 };
+enum { AHEAD = 1 << 17, FIRST_STEP = 1 << 20, HEADER_LIMIT = 64 << 20, GLANCE = 100 /* ms between two calls of wait() */ };
 
 struct tw_reader {
     tw_input in;
@@ -21,7 +21,9 @@ struct tw_reader {
     tw_header header;
     void *header_block;
     tw_end end;
-    bool ended, failed;
+    bool ended, failed, gave_up;
+    bool (*wait)(void *context, double seconds);
+    void *context;
     int64_t record, offset; /* of the record in hand: number (the header is 0), place in the stream */
     double waited;
     char error[1024];
@@ -71,13 +73,25 @@ static int fail_cut(tw_reader *r, size_t have)
     return fail(r);
 }
 
+/* Waits until something can be read. 0, or -1: wait() has had enough. */
+static int await(tw_reader *r)
+{
+    const double start = now();
+    while (r->wait != NULL && !tw_input_ready(&r->in, GLANCE))
+        if (!r->wait(r->context, now() - start)) {
+            r->gave_up = true;
+            return tw_fail("%s: nothing has come for %.0f s", r->in.name, now() - start);
+        }
+    return 0;
+}
+
 /* Reads more where nothing is ahead. 1; 0 at the end of the bytes; -1, failed. */
 static int fill(tw_reader *r)
 {
     if (r->ahead_at < r->ahead_end)
         return 1;
     const double start = now();
-    const ssize_t got = tw_input_read(&r->in, r->ahead, AHEAD);
+    const ssize_t got = await(r) == 0 ? tw_input_read(&r->in, r->ahead, AHEAD) : -1;
     r->waited += now() - start;
     if (got < 0)
         return fail(r);
@@ -189,9 +203,10 @@ static int restart(tw_reader *r, bool begun)
     do {
         const double t = now();
         double *oldest = &r->restart[r->restarts % TW_RESTARTS];
-        if (r->endpoint == NULL || !r->in.killed)
+        if (r->endpoint == NULL || !r->in.killed || r->gave_up)
             return -1;
         if (r->restarts >= TW_RESTARTS && t - *oldest < 600) {
+            r->gave_up = true;
             tw_fail("%s; it has been started again %d times in ten minutes", r->error, TW_RESTARTS);
             return fail(r);
         }
@@ -211,11 +226,19 @@ static int restart(tw_reader *r, bool begun)
 
 tw_reader *tw_reader_open(const char *endpoint, const tw_limits *limits, const tw_place *place)
 {
+    return tw_reader_open_wait(endpoint, limits, place, NULL, NULL);
+}
+
+tw_reader *tw_reader_open_wait(const char *endpoint, const tw_limits *limits, const tw_place *place, bool (*wait)(void *context, double seconds),
+                               void *context)
+{
     static const tw_limits usual = TW_LIMITS_DEFAULT;
     tw_reader *r = tw_calloc(1, sizeof *r);
     if (r == NULL)
         return NULL;
     r->limits = limits != NULL ? *limits : usual;
+    r->wait = wait;
+    r->context = context;
     if (r->limits.record < 1 || r->limits.keys < 1 || r->limits.depth < 1 || r->limits.depth > TW_SCAN_DEPTH) {
         tw_fail("%s: the stream's limits are out of range (nesting 1 to %d)", endpoint, TW_SCAN_DEPTH);
         goto err;
@@ -235,6 +258,11 @@ err:
     free(r->endpoint);
     free(r);
     return NULL;
+}
+
+bool tw_reader_gave_up(const tw_reader *r)
+{
+    return r->gave_up;
 }
 
 const tw_header *tw_reader_header(const tw_reader *r)

@@ -28,6 +28,13 @@ tw_reader *tw_reader_open(const char *endpoint, const tw_limits *limits, const t
 
 enum { TW_RESTARTS = 5 };
 
+/* The same; while nothing comes, wait() is called several times a second, by the thread that opens or reads, with the seconds since when. Where it
+ * returns false the reader fails. */
+tw_reader *tw_reader_open_wait(const char *endpoint, const tw_limits *limits, const tw_place *place, bool (*wait)(void *context, double seconds),
+                               void *context);
+/* Whether a failure is of a kind that may pass: wait() was false, or a command was started again too often. */
+bool tw_reader_gave_up(const tw_reader *r);
+
 /* Whether the endpoint is a command that is told where to begin (%s), so that its stream begins there. */
 bool tw_reader_places(const char *endpoint);
 const tw_header *tw_reader_header(const tw_reader *r); /* borrowed until close */

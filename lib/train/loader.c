@@ -187,7 +187,7 @@ tw_loader *tw_loader_open(const char *endpoint, const tw_loader_options *o)
     b->o = *o;
     b->exact = tw_reader_places(endpoint);
     tw_sample_init(&b->sample);
-    b->reader = tw_reader_open(endpoint, NULL, &place);
+    b->reader = tw_reader_open_wait(endpoint, NULL, &place, o->wait, o->context);
     if (b->reader == NULL)
         goto err;
     const tw_header *h = tw_reader_header(b->reader);
@@ -245,8 +245,10 @@ int tw_loader_next(tw_loader *b, const tw_batch **out, int (*stop)(void))
     }
     if (b->taken == NULL)
         return 2;
-    if (b->taken->rc < 0)
-        return tw_fail("%s", b->taken->message);
+    if (b->taken->rc < 0) {
+        tw_fail("%s", b->taken->message);
+        return tw_reader_gave_up(b->reader) ? 3 : -1;
+    }
     *out = &b->taken->batch;
     return b->taken->rc;
 }

@@ -31,6 +31,8 @@ typedef struct {
 typedef struct {
     int B, rank, ranks;
     tw_position start;       /* where to begin: samples before it are read and dropped */
+    bool (*wait)(void *context, double seconds); /* as of tw_reader_open_wait; NULL: there is no end to waiting */
+    void *context;
 } tw_loader_options;
 
 typedef struct tw_loader tw_loader;
@@ -44,8 +46,9 @@ int64_t tw_loader_samples(const tw_loader *b, int64_t all);
 const char *tw_loader_name(const tw_loader *b);
 
 /* The next full batch of samples of one epoch, borrowed until the next call; what is left of an epoch is dropped, as the official
- * code does. 1; 0 after the stream's end; 2 where stop() became true while waiting; -1 and tw_error(): the stream's failures, a
- * sample whose views are not of the first sample's sizes, a stream that begins after `start`, samples out of order. */
+ * code does. 1; 0 after the stream's end; 2 where stop() became true while waiting; 3 and tw_error(): the reader gave up
+ * (tw_reader_gave_up), another run may go on; -1 and tw_error(): the stream's failures, a sample whose views are not of the first
+ * sample's sizes, a stream that begins after `start`, samples out of order. */
 int tw_loader_next(tw_loader *b, const tw_batch **out, int (*stop)(void));
 
 /* The batch that tw_loader_next will hand out, where it is complete by now; else NULL. It stays as it is until it has been handed out. */

@@ -21,7 +21,8 @@ void tw_train_defaults(tw_train_options *o)
     *o = (tw_train_options){
         .input = "-", .stop_on_nan = true, .backbone = "resnet50", .patch_size = 16, .dim = 4096, .hid_dim = 4096, .bunch_size = 256, .lam2 = 1,
         .tau = 1, .mme_epochs = 800, .quantile = 0.5, .quantile_end = 0.6, .epochs = 850, .batch_size = 128, .lr = 0.5, .lr_sl = 0.05, .lr_wbr = 1,
-        .sl_warmup_epochs = 5, .weight_decay = 1.5e-6, .momentum_start = 0.996, .momentum_end = 1, .patience = 60, .threads = tw_processors(),
+        .sl_warmup_epochs = 5, .weight_decay = 1.5e-6, .momentum_start = 0.996, .momentum_end = 1, .patience = 60,
+        .starve = 600, .threads = tw_processors(),
     };
 }
 
@@ -74,6 +75,7 @@ int tw_train_rows(tw_opt table[TW_TRAIN_ROWS], tw_train_options *o)
         {0, "device", TW_OPT_CHOICE, &o->device, 0, 0, tw_device_names},
         {0, "precision", TW_OPT_CHOICE, &o->precision, 0, 0, tw_precision_names},
         {0, "patience", TW_OPT_FLOAT, &o->patience, 0.1, 1e6, NULL},
+        {0, "starve", TW_OPT_FLOAT, &o->starve, 0, 1e9, NULL},
         {'j', "threads", TW_OPT_INT, &o->threads, 1, 4096, NULL},
     };
     _Static_assert(sizeof rows / sizeof *rows <= TW_TRAIN_ROWS, "room for the rows");

@@ -18,7 +18,7 @@ typedef struct {
     int64_t seed, max_steps, save_every, epoch_samples, epochs, mme_epochs, warmup_epochs, sl_warmup_epochs, bunch_size;
     int crops_interact_style, dim, hid_dim, act, lbn_type, proj_norm, patch_size, batch_size, optim, device, precision, threads;
     double drop, drop_path, lam1, lam2, tau, quantile, quantile_end, threshold, clip_norm, lr, lr_sl, lr_wbr, weight_decay, weight_decay_end;
-    double momentum_start, momentum_end, patience;
+    double momentum_start, momentum_end, patience, starve;
 } tw_train_options;
 
 /* The seed's defaults; threads: the processors. */
