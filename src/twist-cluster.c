@@ -96,13 +96,13 @@ static void cluster_features(struct run *r)
     tw_blocks_set_device(threads, &device);
     tw_note(1, "%s: %lld records of %d features", f.who.name, (long long)f.who.n, f.D);
     c->K = o->K;
-    c->top = tw_calloc((size_t)f.who.n, TW_TOP * sizeof *c->top);
-    if (c->top == NULL || prepare(&f, o->spherical) != 0 || tw_kmeans_run(&k, f.x, f.who.n, f.D, o, threads) != 0 ||
-        tw_kmeans_nearest(c->top, TW_TOP, f.x, f.who.n, f.D, k.centre, o->K, o->spherical, threads) != 0)
+    if (prepare(&f, o->spherical) != 0 || tw_kmeans_run(&k, f.x, f.who.n, f.D, o, threads) != 0)
         tw_die_error();
     tw_progress_end();
     if (!k.converged)
         tw_warn("k-means still moved after %d iterations (--iterations)", k.iterations);
+    c->top = k.near;
+    k.near = NULL;
     for (int64_t i = 0; i < f.who.n; i++) /* an empty cluster's row that lies on two centres */
         c->top[i * TW_TOP] = k.cluster[i];
     r->inertia = k.inertia;
@@ -280,7 +280,7 @@ static void parse(struct opts *o)
 
 int main(int argc, char **argv)
 {
-    static struct run r = {.o = {.input = "-", .kmeans = {.restarts = 3, .iterations = 300}}};
+    static struct run r = {.o = {.input = "-", .kmeans = {.restarts = 3, .iterations = 300, .near = TW_TOP}}};
     tw_program_start("twist-cluster", argc, argv);
     r.o.jobs = tw_processors();
     parse(&r.o);

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Jobs: ROWS rows by CENTRES centres at a time; sums over STRIP columns, over PART rows. */
-enum { ROWS = TW_MATRIX_ROWS, CENTRES = 1024, STRIP = 128, PART = 1024, MOST_NEAR = 16, CHUNK = 64, LANES = 8 };
+/* Jobs: ROWS rows by CENTRES centres at a time; sums over STRIP columns, over PART rows. A row of a sum is asked for AHEAD rows before. */
+enum { ROWS = TW_MATRIX_ROWS, CENTRES = TW_MATRIX_COLUMNS, STRIP = 128, PART = 1024, AHEAD = 8, LINE = 16 };
 
 /* Which centres are nearest: |x - c|^2 = |x|^2 - 2 (x c - |c|^2 / 2), so it is the largest x c - |c|^2 / 2. */
 typedef struct {
@@ -20,7 +20,7 @@ typedef struct {
     tw_panels centre;
     float *half;    /* [K]: |c|^2 / 2; zeros where all centres have unit length */
     int32_t *near;  /* [n,m] */
-    float *score;   /* [n] of the nearest, or NULL */
+    float *score;   /* [n]: of the nearest, where m is 1 */
     float *product; /* [threads, ROWS, CENTRES] */
     tw_blocks *threads;
     tw_scores *scores; /* on a device: of x; NULL: on the threads */
@@ -52,33 +52,6 @@ static int nearest_init(nearest *s, const float *x, int64_t n, int D, int K, tw_
     return -1;
 }
 
-/* The same for m = 1: the largest of each CHUNK scores first, four or more lanes at a time, then where it is. */
-static void offer_one(float *best, int32_t *near, const float *product, const float *half, int n, int first)
-{
-    for (int c = 0; c < n; c += CHUNK) {
-        const int m = n - c < CHUNK ? n - c : CHUNK;
-        float score[CHUNK], lane[LANES], most = -INFINITY;
-        for (int j = 0; j < m; j++)
-            score[j] = product[c + j] - half[c + j];
-        for (int j = m; j < CHUNK; j++)
-            score[j] = -INFINITY;
-        for (int l = 0; l < LANES; l++)
-            lane[l] = -INFINITY;
-        for (int j = 0; j < CHUNK; j += LANES)
-            for (int l = 0; l < LANES; l++)
-                lane[l] = score[j + l] > lane[l] ? score[j + l] : lane[l];
-        for (int l = 0; l < LANES; l++)
-            most = lane[l] > most ? lane[l] : most;
-        if (!(most > *best))
-            continue;
-        int j = 0;
-        while (score[j] != most)
-            j++;
-        *best = most;
-        *near = first + c + j;
-    }
-}
-
 /* Inserts the scores of m centres from `first` on into the best list. Centres come in rising order, so an equal one stays
  * behind. */
 static void offer(float *best, int32_t *near, int m, const float *product, const float *half, int n, int first)
@@ -102,8 +75,12 @@ static void nearest_block(void *context, int block, int worker)
     const nearest *s = context;
     const int64_t first = (int64_t)block * ROWS;
     const int rows = (int)(s->n - first < ROWS ? s->n - first : ROWS);
-    float *product = s->product + (size_t)worker * ROWS * CENTRES, best[ROWS][MOST_NEAR];
+    float *product = s->product + (size_t)worker * ROWS * CENTRES, best[ROWS][TW_KMEANS_NEAR];
     int32_t *near = s->near + first * s->m;
+    if (s->m == 1) {
+        tw_product_largest(near, s->score + first, product, s->x + first * s->D, rows, &s->centre, s->half);
+        return;
+    }
     for (int i = 0; i < rows * s->m; i++) {
         best[i / s->m][i % s->m] = -INFINITY;
         near[i] = -1;
@@ -112,13 +89,9 @@ static void nearest_block(void *context, int block, int worker)
         const int n = s->K - c < CENTRES ? s->K - c : CENTRES;
         const tw_panels part = tw_panels_part(&s->centre, c, n);
         tw_product(product, CENTRES, s->x + (size_t)first * s->D, (size_t)s->D, 1, rows, &part, false);
-        for (int i = 0; i < rows && s->m == 1; i++)
-            offer_one(best[i], near + i, product + (size_t)i * CENTRES, s->half + c, n, c);
-        for (int i = 0; i < rows && s->m > 1; i++)
+        for (int i = 0; i < rows; i++)
             offer(best[i], near + (size_t)i * s->m, s->m, product + (size_t)i * CENTRES, s->half + c, n, c);
     }
-    for (int i = 0; i < rows && s->score != NULL; i++)
-        s->score[first + i] = best[i][0];
 }
 
 static void find_nearest(nearest *s, int32_t *near, int m, const float *centre, bool spherical)
@@ -130,22 +103,12 @@ static void find_nearest(nearest *s, int32_t *near, int m, const float *centre, 
     if (s->scores != NULL) {
         for (int k = 0; k < s->K; k++)
             s->half[k] = -s->half[k];
-        s->failed = s->failed || tw_scores_set(s->scores, centre, s->half, s->K) != 0 || tw_scores_largest(s->scores, near, s->score, m) != 0;
+        s->failed = s->failed || tw_scores_set(s->scores, centre, s->half, s->K) != 0 ||
+                    tw_scores_largest(s->scores, near, m == 1 ? s->score : NULL, m) != 0;
         return;
     }
     tw_panels_set(&s->centre, centre, (size_t)s->D, 1, s->K, s->D, s->threads);
     tw_blocks_each(s->threads, tw_blocks_count(s->n, ROWS), nearest_block, s);
-}
-
-int tw_kmeans_nearest(int32_t *near, int m, const float *x, int64_t n, int D, const float *centre, int K, bool spherical,
-                      tw_blocks *threads)
-{
-    nearest s;
-    if (nearest_init(&s, x, n, D, K, threads) != 0)
-        return -1;
-    find_nearest(&s, near, m, centre, spherical);
-    nearest_fini(&s);
-    return s.failed ? -1 : 0;
 }
 
 /* A run of Lloyd's algorithm. */
@@ -155,6 +118,7 @@ typedef struct {
     float *centre;      /* [K,D] */
     int32_t *cluster;   /* [n]: what the centres are the means of */
     int32_t *found;     /* [n]: what is nearest now */
+    int32_t *nearest;   /* [n,o->near] in the end; NULL: none wanted */
     float *score;       /* [n] */
     int64_t *start;     /* [K+1]: members of cluster k are member[start[k] .. start[k+1]) */
     int32_t *member;    /* [n] */
@@ -167,6 +131,7 @@ static void lloyd_fini(lloyd *l)
     free(l->centre);
     free(l->cluster);
     free(l->found);
+    free(l->nearest);
     free(l->score);
     free(l->start);
     free(l->member);
@@ -179,6 +144,8 @@ static int lloyd_init(lloyd *l, const float *x, int64_t n, int D, const tw_kmean
     *l = (lloyd){.spherical = o->spherical};
     if (o->K < 1 || o->K > n)
         return tw_fail("%d clusters of %lld rows", o->K, (long long)n);
+    if (o->near < 0 || o->near > TW_KMEANS_NEAR)
+        return tw_fail("%d nearest centres: want 0 to %d", o->near, TW_KMEANS_NEAR);
     if (n > INT32_MAX)
         return tw_fail("%lld rows are too many", (long long)n);
     if (!tw_mul(&size, (size_t)o->K, (size_t)D))
@@ -188,12 +155,13 @@ static int lloyd_init(lloyd *l, const float *x, int64_t n, int D, const tw_kmean
     l->centre = tw_calloc(size, sizeof *l->centre);
     l->cluster = tw_calloc((size_t)n, sizeof *l->cluster);
     l->found = tw_calloc((size_t)n, sizeof *l->found);
+    l->nearest = o->near > 0 ? tw_calloc((size_t)n, (size_t)o->near * sizeof *l->nearest) : NULL;
     l->score = tw_calloc((size_t)n, sizeof *l->score);
     l->start = tw_calloc((size_t)o->K + 2, sizeof *l->start);
     l->member = tw_calloc((size_t)n, sizeof *l->member);
     l->part = tw_calloc((size_t)tw_blocks_count(n, PART), sizeof *l->part);
     l->near.score = l->score;
-    if (l->centre && l->cluster && l->found && l->score && l->start && l->member && l->part)
+    if (l->centre && l->cluster && l->found && (l->nearest || o->near == 0) && l->score && l->start && l->member && l->part)
         return 0;
     lloyd_fini(l);
     return -1;
@@ -263,6 +231,8 @@ static void mean_block(void *context, int block, int worker)
     double sum[STRIP] = {0};
     for (int64_t i = from; i < to; i++) {
         const float *x = l->near.x + (size_t)l->member[i] * D + d;
+        for (int j = 0; j < width && i + AHEAD < to; j += LINE) /* rows that lie anywhere: the processor cannot guess them */
+            __builtin_prefetch(l->near.x + (size_t)l->member[i + AHEAD] * D + d + j);
         for (int j = 0; j < width; j++)
             sum[j] += x[j];
     }
@@ -311,12 +281,17 @@ static int iterate(lloyd *l, const tw_kmeans_options *o, int restart)
             moved += it == 0 || l->found[i] != l->cluster[i];
         if (o->tell != NULL)
             o->tell(o, restart, it, moved);
-        if (moved == 0)
+        if (moved == 0) {
+            if (o->near > 0)
+                find_nearest(&l->near, l->nearest, o->near, l->centre, l->spherical);
             return it;
+        }
         memcpy(l->cluster, l->found, (size_t)l->near.n * sizeof *l->cluster);
         move_centres(l);
     }
-    find_nearest(&l->near, l->cluster, 1, l->centre, l->spherical);
+    find_nearest(&l->near, o->near > 0 ? l->nearest : l->cluster, o->near > 0 ? o->near : 1, l->centre, l->spherical);
+    for (int64_t i = 0; i < l->near.n && o->near > 0; i++)
+        l->cluster[i] = l->nearest[i * o->near];
     return -o->iterations;
 }
 
@@ -327,8 +302,8 @@ static void keep(tw_kmeans *out, lloyd *l, int iterations)
     if (out->cluster != NULL && !(sum < out->inertia))
         return;
     tw_kmeans_fini(out);
-    *out = (tw_kmeans){l->cluster, l->centre, sum, abs(iterations), iterations >= 0};
-    l->cluster = NULL;
+    *out = (tw_kmeans){l->cluster, l->nearest, l->centre, sum, abs(iterations), iterations >= 0};
+    l->cluster = l->nearest = NULL;
     l->centre = NULL;
 }
 
@@ -374,6 +349,7 @@ err:
 void tw_kmeans_fini(tw_kmeans *k)
 {
     free(k->cluster);
+    free(k->near);
     free(k->centre);
     *k = (tw_kmeans){0};
 }

@@ -118,19 +118,77 @@ static void multiply(float *c, size_t stride, const float *left, int m, const tw
     }
 }
 
+/* Elements at .. at+k-1 of m rows, a tile's rows together. */
+static void lay_rows(float *left, int mr, const float *a, size_t row, size_t col, int m, int at, int k)
+{
+    for (int i = 0; i < m; i += mr)
+        lay_out(left + (size_t)i * k, mr, a + (size_t)i * row + (size_t)at * col, row, col, m - i < mr ? m - i : mr, k);
+}
+
 void tw_product(float *c, size_t stride, const float *a, size_t row, size_t col, int m, const tw_panels *b, bool add)
 {
     _Alignas(64) float left[TW_MATRIX_ROWS * DEPTH];
-    const int mr = b->kernel->mr;
     for (int first = 0; first < m; first += TW_MATRIX_ROWS) {
         const int rows = m - first < TW_MATRIX_ROWS ? m - first : TW_MATRIX_ROWS;
         for (int at = 0; at < b->k; at += DEPTH) {
             const int k = b->k - at < DEPTH ? b->k - at : DEPTH;
-            for (int i = 0; i < rows; i += mr)
-                lay_out(left + (size_t)i * k, mr, a + (size_t)(first + i) * row + (size_t)at * col, row, col,
-                        rows - i < mr ? rows - i : mr, k);
+            lay_rows(left, b->kernel->mr, a + (size_t)first * row, row, col, rows, at, k);
             multiply(c + (size_t)first * stride, stride, left, rows, b, at, k, at == 0 && !add);
         }
+    }
+}
+
+/* All columns of b over k elements from `at` on: what comes before the last of them goes to sums. */
+static void multiply_largest(tw_largest most, float *sums, const float *left, int m, const tw_panels *b, int at, int k, const float *less,
+                             int first)
+{
+    const tw_matrix_kernel *kernel = b->kernel;
+    const int mr = kernel->mr, nr = kernel->nr;
+    for (int j = 0; j < b->n; j += nr) {
+        const float *right = b->data + (size_t)j * b->k + (size_t)at * nr;
+        const bool edge = j + nr > b->n;
+        float some[TW_MATRIX_MOST_NR];
+        for (int i = 0; i < nr && edge; i++) /* columns that there are not have the score -infinity */
+            some[i] = j + i < b->n ? less[j + i] : INFINITY;
+        for (int i = 0; i < m; i += mr) {
+            float *to = sums + (size_t)i * TW_MATRIX_COLUMNS + j;
+            const tw_largest rows = {most.score + (size_t)i * kernel->lanes, most.column + (size_t)i * kernel->lanes};
+            if (at + k < b->k)
+                kernel->tile(to, TW_MATRIX_COLUMNS, left + (size_t)i * k, right, k, at == 0);
+            else
+                kernel->largest(rows, edge ? some : less + j, first + j, to, TW_MATRIX_COLUMNS, left + (size_t)i * k, right, k, at == 0);
+        }
+    }
+}
+
+void tw_product_largest(int32_t *column, float *score, float *scratch, const float *a, int m, const tw_panels *b, const float *less)
+{
+    _Alignas(64) float left[TW_MATRIX_ROWS * DEPTH], most[TW_MATRIX_ROWS * TW_MATRIX_MOST_LANES];
+    _Alignas(64) int32_t at_most[TW_MATRIX_ROWS * TW_MATRIX_MOST_LANES];
+    const int lanes = b->kernel->lanes;
+    for (int i = 0; i < TW_MATRIX_ROWS * lanes; i++) {
+        most[i] = -INFINITY;
+        at_most[i] = -1;
+    }
+    for (int first = 0; first < b->n; first += TW_MATRIX_COLUMNS) {
+        const tw_panels part = tw_panels_part(b, first, b->n - first < TW_MATRIX_COLUMNS ? b->n - first : TW_MATRIX_COLUMNS);
+        for (int at = 0; at < b->k; at += DEPTH) {
+            const int k = b->k - at < DEPTH ? b->k - at : DEPTH;
+            lay_rows(left, b->kernel->mr, a, (size_t)b->k, 1, m, at, k);
+            multiply_largest((tw_largest){most, at_most}, scratch, left, m, &part, at, k, less + first, first);
+        }
+    }
+    for (int i = 0; i < m; i++) {
+        const float *s = most + (size_t)i * lanes;
+        const int32_t *c = at_most + (size_t)i * lanes;
+        float largest = -INFINITY;
+        int32_t lowest = INT32_MAX; /* two loops without branches, which nobody could foresee */
+        for (int l = 0; l < lanes; l++)
+            largest = s[l] > largest ? s[l] : largest;
+        for (int l = 0; l < lanes; l++)
+            lowest = s[l] == largest && c[l] < lowest ? c[l] : lowest;
+        column[i] = lowest;
+        score[i] = largest;
     }
 }
 

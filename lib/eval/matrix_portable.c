@@ -33,9 +33,8 @@ float tw_matrix_fused(float a, float b, float c)
 
 enum { MR = 4, NR = 8 };
 
-static void tile(float *c, size_t stride, const float *a, const float *b, int k, bool zero)
+static inline void sum(float s[MR][NR], const float *c, size_t stride, const float *a, const float *b, int k, bool zero)
 {
-    float s[MR][NR];
     for (int i = 0; i < MR; i++)
         for (int j = 0; j < NR; j++)
             s[i][j] = zero ? 0 : c[(size_t)i * stride + j];
@@ -43,9 +42,29 @@ static void tile(float *c, size_t stride, const float *a, const float *b, int k,
         for (int i = 0; i < MR; i++)
             for (int j = 0; j < NR; j++)
                 s[i][j] = FUSED(a[i], b[j], s[i][j]);
+}
+
+static void tile(float *c, size_t stride, const float *a, const float *b, int k, bool zero)
+{
+    float s[MR][NR];
+    sum(s, c, stride, a, b, k, zero);
     for (int i = 0; i < MR; i++)
         for (int j = 0; j < NR; j++)
             c[(size_t)i * stride + j] = s[i][j];
 }
 
-const tw_matrix_kernel tw_matrix_portable = {"portable", MR, NR, tile};
+static void largest(tw_largest most, const float *less, int first, const float *c, size_t stride, const float *a, const float *b, int k,
+                    bool zero)
+{
+    float s[MR][NR];
+    sum(s, c, stride, a, b, k, zero);
+    for (int i = 0; i < MR; i++)
+        for (int j = 0; j < NR; j++) {
+            const float score = s[i][j] - less[j];
+            const bool larger = score > most.score[NR * i + j];
+            most.score[NR * i + j] = larger ? score : most.score[NR * i + j];
+            most.column[NR * i + j] = larger ? first + j : most.column[NR * i + j];
+        }
+}
+
+const tw_matrix_kernel tw_matrix_portable = {"portable", MR, NR, NR, tile, largest};

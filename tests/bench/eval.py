@@ -1,5 +1,5 @@
 """Evaluation on features against scikit-learn and PyTorch: the same data, one thread each, processor seconds, as ratios.
-usage: eval.py BIN FOLDER   (FOLDER: where the data may lie; needs torch, numpy, scipy, scikit-learn, msgpack, msgpack-numpy)"""
+usage: eval.py BIN FOLDER   (FOLDER: where the data may lie; needs torch, numpy, scipy, scikit-learn, faiss-cpu, msgpack, msgpack-numpy)"""
 import json
 import os
 import resource
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import faiss
 import msgpack
 import msgpack_numpy
 import numpy as np
@@ -17,6 +18,7 @@ from sklearn.cluster import KMeans
 
 BIN, FOLDER = sys.argv[1:3]
 torch.set_num_threads(1)
+faiss.omp_set_num_threads(1)
 threadpoolctl.threadpool_limits(1)
 
 
@@ -96,6 +98,20 @@ got, a = ours("twist-cluster", train, "--kmeans", str(C), "--restarts", "1")
 fit, b = theirs(lambda: KMeans(C, n_init=1, tol=0, random_state=0).fit(x))
 report("k-means, K 100, against scikit-learn", a, b,
        "inertia %.6g in %d iterations and %.6g in %d" % (got["inertia"], got["iterations"], fit.inertia_, fit.n_iter_))
+
+n, d, k = 1000000, 128, 1000
+for what, clouds, spread in ("2000 clouds of unequal size", 2000, 2), ("hardly more than noise", 1000, 0.25):
+    share = np.arange(1, clouds + 1) ** (-0.7 if clouds > k else 0)
+    y = rng.choice(clouds, n, p=share / share.sum())
+    x = rng.normal(size=(clouds, d)).astype(np.float32)[y] * spread + rng.standard_normal((n, d), dtype=np.float32)
+    path = write("eval-kmeans.emb", {"features": x}, y, clouds)
+    got, a = ours("twist-cluster", path, "--kmeans", str(k), "--restarts", "1", "--iterations", "10")
+    fit = faiss.Kmeans(d, k, niter=10, max_points_per_centroid=n, seed=1)
+    _, b = theirs(lambda: fit.train(x))
+    (far, _), c = theirs(lambda: fit.index.search(x, 1))
+    report("k-means, 1 M x 128, K 1000, 10 iterations, %s, reading included, against faiss without reading or clusters" % what, a, b,
+           "inertia %.6g and %.6g, where another pass for the clusters took %.2f s" % (got["inertia"], far.sum(dtype=float), c))
+    os.remove(path)
 
 n = 1281167
 label = np.sort(rng.integers(0, 1000, n)).astype(np.int32)

@@ -46,11 +46,12 @@ static void neighbours(int nq, int n, int D, int k)
 static void nearest_centres(int n, int D, int K, int m, bool spherical)
 {
     float *x = whole((size_t)(n * D), 3), *centre = whole((size_t)(K * D), 2);
-    int32_t *a = malloc((size_t)(n * m) * sizeof *a), *b = malloc((size_t)(n * m) * sizeof *b);
-    CHECK(tw_kmeans_nearest(a, m, x, n, D, centre, K, spherical, host) == 0);
-    CHECK(tw_kmeans_nearest(b, m, x, n, D, centre, K, spherical, there) == 0);
-    CHECK(memcmp(a, b, (size_t)(n * m) * sizeof *a) == 0);
-    free(x), free(centre), free(a), free(b);
+    const tw_kmeans_options o = {.K = K, .spherical = spherical, .near = m};
+    tw_kmeans a, b;
+    CHECK(tw_kmeans_from(&a, centre, x, n, D, &o, host) == 0 && tw_kmeans_from(&b, centre, x, n, D, &o, there) == 0);
+    CHECK(memcmp(a.near, b.near, (size_t)(n * m) * sizeof *a.near) == 0);
+    tw_kmeans_fini(&a), tw_kmeans_fini(&b);
+    free(x), free(centre);
 }
 
 /* Clouds that hardly overlap. */
@@ -157,7 +158,7 @@ int main(int argc, char **argv)
     neighbours(37, 2100, 5, 1);
     neighbours(6, 1030, 12, 40);
     neighbours(3, 20, 4, 30); /* more than there are */
-    nearest_centres(50, 6, 300, 1, false);
+    nearest_centres(350, 6, 300, 1, false);
     nearest_centres(50, 6, 20, 5, true);
     nearest_centres(9, 3, 2, 4, false);
     clusters(false);

@@ -37,7 +37,7 @@ static void clouds(void)
 {
     enum { N = 20000, D = 37, K = 9 };
     static float x[N * D], centre[K * D];
-    static int32_t first[N], near[N * 4];
+    static int32_t first[N];
     tw_rng r;
     double inertia = 0;
     for (int spherical = 0; spherical < 2; spherical++) {
@@ -52,7 +52,7 @@ static void clouds(void)
         for (int run = 0; run < 2; run++) {
             tw_blocks *threads = tw_blocks_new(run == 0 ? 1 : 3);
             tw_kmeans got;
-            const tw_kmeans_options o = {K, 2, 100, spherical, 5, NULL};
+            const tw_kmeans_options o = {K, 2, 100, spherical, 5, NULL, 4};
             CHECK(tw_kmeans_run(&got, x, N, D, &o, threads) == 0 && got.converged);
             int wrong = 0;
             for (int i = 0; i < N; i++)
@@ -64,7 +64,7 @@ static void clouds(void)
                 CHECK(spherical || fabs(inertia / ((double)N * D) - 1) < 0.02); /* the clouds' own spread: deviation 1 */
             }
             CHECK(memcmp(first, got.cluster, sizeof first) == 0 && got.inertia == inertia);
-            CHECK(tw_kmeans_nearest(near, 4, x, N, D, got.centre, K, spherical, threads) == 0);
+            const int32_t *near = got.near;
             wrong = 0;
             for (int i = 0; i < N; i++) {
                 double before = -1;
@@ -90,10 +90,9 @@ static void edges(void)
 {
     enum { N = 50, D = 3 };
     static float x[N * D];
-    int32_t near[N * 5];
     tw_blocks *threads = tw_blocks_new(2);
     tw_kmeans got;
-    tw_kmeans_options o = {N + 1, 1, 100, false, 0, NULL};
+    tw_kmeans_options o = {N + 1, 1, 100, false, 0, NULL, 0};
     CHECK(tw_kmeans_run(&got, x, N, D, &o, threads) == -1 && strstr(tw_error(), "51 clusters of 50 rows") != NULL);
     o.K = 5; /* all rows equal: it ends, and nothing is far from its centre */
     CHECK(tw_kmeans_run(&got, x, N, D, &o, threads) == 0 && got.converged && got.inertia == 0);
@@ -108,9 +107,14 @@ static void edges(void)
     for (int i = 0; i < N * D; i++)
         x[i] = (float)i;
     CHECK(tw_kmeans_run(&got, x, N, D, &o, threads) == 0 && got.inertia == 0);
-    CHECK(tw_kmeans_nearest(near, 5, x, N, D, got.centre, 2, false, threads) == 0 && near[2] == -1 && near[4] == -1);
+    CHECK(got.near == NULL);
     tw_kmeans_fini(&got);
-    o = (tw_kmeans_options){4, 1, 1, false, 0, NULL};
+    o = (tw_kmeans_options){2, 1, 0, false, 0, NULL, 5}; /* no iterations: nearest to the centres given */
+    CHECK(tw_kmeans_from(&got, x, x, N, D, &o, threads) == 0 && got.near[1] == 1 && got.near[2] == -1 && got.near[4] == -1);
+    tw_kmeans_fini(&got);
+    o.near = TW_KMEANS_NEAR + 1;
+    CHECK(tw_kmeans_from(&got, x, x, N, D, &o, threads) == -1 && strstr(tw_error(), "17 nearest centres") != NULL);
+    o = (tw_kmeans_options){4, 1, 1, false, 0, NULL, 0};
     CHECK(tw_kmeans_run(&got, x, N, D, &o, threads) == 0 && !got.converged && got.iterations == 1);
     tw_kmeans_fini(&got);
     tw_blocks_free(threads);

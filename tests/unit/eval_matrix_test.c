@@ -1,4 +1,4 @@
-/* Goal: products of matrices are right, and the same bits for every kernel, every cutting into rows and any number of threads. */
+/* Goal: products of matrices, and the largest of each row, are right, and the same bits for every kernel, every cutting into rows and any number of threads. */
 #include "test.h"
 
 #include "core/philox.h"
@@ -69,6 +69,56 @@ static void products(void)
     tw_blocks_free(many);
 }
 
+/* The first of the largest scores, as a loop over the definition finds it, for every kernel; also where many are equal, where the
+ * columns come in several parts, and where some or all scores of a row are NaN or infinite. */
+static void largest(void)
+{
+    static const int sizes[][3] = {{1, 1, 1}, {7, 17, 3}, {96, 33, 256}, {95, 70, 257}, {13, 2100, 5}, {50, 1025, 520}};
+    float *scratch = malloc(TW_MATRIX_ROWS * TW_MATRIX_COLUMNS * sizeof *scratch);
+    tw_blocks *one = tw_blocks_new(1);
+    tw_rng r;
+    tw_rng_init(&r, 6, TW_USE_KMEANS, 0, 0, 0);
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        const int m = sizes[s][0], n = sizes[s][1], k = sizes[s][2];
+        float *a = noise((size_t)m * k, 1), *b = noise((size_t)n * k, 2), *less = noise((size_t)n, 3), *c = malloc((size_t)m * n * sizeof *c);
+        for (int whole = 0; whole < 2; whole++) {
+            for (int i = 0; i < m * k && whole; i++) /* few values: many are equal */
+                a[i] = (float)((int)tw_rng_below(&r, 3) - 1);
+            for (int i = 0; i < n * k && whole; i++)
+                b[i] = (float)((int)tw_rng_below(&r, 3) - 1);
+            for (int i = 0; i < n && whole; i++)
+                less[i] = tw_rng_below(&r, 8) == 0 ? INFINITY : 0;
+            if (m > 6 && whole)
+                a[0] = NAN, a[(size_t)6 * k] = INFINITY; /* rows 0 and 6; less may take an infinite score back */
+            judge(c, a, b, m, n, k, false);
+            for (int q = 0; tw_matrix_kernel_at(q) != NULL; q++) {
+                tw_panels p;
+                int32_t at[TW_MATRIX_ROWS];
+                float score[TW_MATRIX_ROWS];
+                int wrong = 0;
+                CHECK(tw_panels_init(&p, n, k, tw_matrix_kernel_at(q)) == 0);
+                tw_panels_set(&p, b, (size_t)k, 1, n, k, one);
+                tw_product_largest(at, score, scratch, a, m, &p, less);
+                for (int i = 0; i < m; i++) {
+                    float best = -INFINITY;
+                    int32_t want = -1;
+                    for (int j = 0; j < n; j++)
+                        if (c[(size_t)i * n + j] - less[j] > best) {
+                            best = c[(size_t)i * n + j] - less[j];
+                            want = j;
+                        }
+                    wrong += at[i] != want || score[i] != best;
+                }
+                CHECK(wrong == 0);
+                tw_panels_fini(&p);
+            }
+        }
+        free(a), free(b), free(less), free(c);
+    }
+    free(scratch);
+    tw_blocks_free(one);
+}
+
 /* Against the C library's, also where bits cancel, vanish or overflow. */
 static void fused(void)
 {
@@ -108,6 +158,7 @@ static void lengths(void)
 int main(void)
 {
     products();
+    largest();
     fused();
     lengths();
     return test_done();
