@@ -25,6 +25,47 @@ const tw_matrix_kernel *tw_matrix_kernel_at(int i)
     return i < n ? found[i] : NULL;
 }
 
+/* Four numbers anywhere in memory. */
+typedef float quad __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int picks __attribute__((vector_size(16)));
+
+#ifdef __clang__
+#define PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define PICK(a, b, ...) __builtin_shuffle(a, b, (picks){__VA_ARGS__})
+#endif
+
+/* to[d*width + i] = from[i*row + d] for i < 4, d < 4. */
+static inline void transpose(float *to, size_t width, const float *from, size_t row)
+{
+    const quad a = *(const quad *)from, b = *(const quad *)(from + row), c = *(const quad *)(from + 2 * row), e = *(const quad *)(from + 3 * row);
+    const quad ab = PICK(a, b, 0, 4, 1, 5), ce = PICK(c, e, 0, 4, 1, 5), ab2 = PICK(a, b, 2, 6, 3, 7), ce2 = PICK(c, e, 2, 6, 3, 7);
+    *(quad *)to = PICK(ab, ce, 0, 1, 4, 5);
+    *(quad *)(to + width) = PICK(ab, ce, 2, 3, 6, 7);
+    *(quad *)(to + 2 * width) = PICK(ab2, ce2, 0, 1, 4, 5);
+    *(quad *)(to + 3 * width) = PICK(ab2, ce2, 2, 3, 6, 7);
+}
+
+/* The same where col is 1: four by four as far as that goes. */
+static void lay_out_rows(float *to, int width, const float *from, size_t row, int n, int k)
+{
+    for (int at = 0; at < k; at += DEPTH) { /* so that what is written stays in the first-level cache */
+        const int end = k - at < DEPTH ? k : at + DEPTH;
+        int i = 0;
+        for (; i + 4 <= n; i += 4) {
+            int d = at;
+            for (; d + 4 <= end; d += 4)
+                transpose(to + (size_t)d * width + i, (size_t)width, from + i * row + d, row);
+            for (; d < end; d++)
+                for (int j = i; j < i + 4; j++)
+                    to[(size_t)d * width + j] = from[j * row + d];
+        }
+        for (; i < n; i++)
+            for (int d = at; d < end; d++)
+                to[(size_t)d * width + i] = from[i * row + d];
+    }
+}
+
 /* to[d*width + i] = from[i*row + d*col] for i < n, d < k; zero for n <= i < width. */
 static void lay_out(float *to, int width, const float *from, size_t row, size_t col, int n, int k)
 {
@@ -32,11 +73,12 @@ static void lay_out(float *to, int width, const float *from, size_t row, size_t 
         for (int d = 0; d < k; d++)
             for (int i = 0; i < n; i++)
                 to[(size_t)d * width + i] = from[d * col + i];
+    } else if (col == 1) {
+        lay_out_rows(to, width, from, row, n, k);
     } else {
-        for (int at = 0; at < k; at += DEPTH) /* so that what is written stays in the first-level cache */
-            for (int i = 0; i < n; i++)
-                for (int d = at; d < k && d < at + DEPTH; d++)
-                    to[(size_t)d * width + i] = from[i * row + d * col];
+        for (int i = 0; i < n; i++)
+            for (int d = 0; d < k; d++)
+                to[(size_t)d * width + i] = from[i * row + d * col];
     }
     for (int d = 0; d < k && n < width; d++)
         memset(to + (size_t)d * width + n, 0, (size_t)(width - n) * sizeof *to);
