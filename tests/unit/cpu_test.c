@@ -526,6 +526,46 @@ static void gradients(void)
     gradient(7, 2, 64, 64, 3, 2, false);
 }
 
+/* A norm's sums in bf16 against f64, the numbers being exact; the same bits for 1 to 3 threads. */
+static void sums_in_bf16(int rows, int C, bool two, bool relu)
+{
+    const size_t n = (size_t)rows * (size_t)C, c2 = 2 * (size_t)C;
+    float *x = numbers(n), *dy = numbers(n), *dy2 = numbers(n), *y = numbers(n), *g = numbers(n);
+    double *sums = tw_calloc(3 * c2, sizeof *sums), *back = tw_calloc(3 * c2, sizeof *back), *size = tw_calloc(c2, sizeof *size);
+    double *want = tw_calloc(c2, sizeof *want), *want_back = tw_calloc(c2, sizeof *want_back);
+    for (size_t i = 0; i < 3; i++) {
+        tw_dev *d = be->open(TW_BF16, (int)i + 1);
+        be->enter(d);
+        void *x16 = to_bf16(d, x, n), *dy16 = to_bf16(d, dy, n), *dy2_16 = to_bf16(d, dy2, n), *y16 = to_bf16(d, y, n);
+        tw_norm norm = {.rows = rows, .count = rows, .C = C, .relu = relu, .sums = sums + i * c2};
+        CHECK(be->norm_sums(d, &norm, x16) == 0);
+        norm.sums = back + i * c2;
+        CHECK(be->norm_backward_sums(d, &norm, dy16, two ? dy2_16 : NULL, y16, x16) == 0);
+        for (size_t k = 0; k < n; k++)
+            g[k] = dy[k] + (two ? dy2[k] : 0);
+        free(to_bf16(d, g, n));
+        free(x16), free(dy16), free(dy2_16), free(y16);
+        be->close(d);
+    }
+    for (size_t k = 0; k < n; k++) {
+        const size_t c = k % (size_t)C;
+        const double dx = relu && !(y[k] > 0) ? 0 : g[k];
+        want[c] += x[k];
+        want[(size_t)C + c] += (double)x[k] * x[k];
+        want_back[c] += dx;
+        want_back[(size_t)C + c] += dx * x[k];
+        size[c] += fabs((double)x[k]) + fabs(dx);
+        size[(size_t)C + c] += (double)x[k] * x[k] + fabs(dx * x[k]);
+    }
+    double far = 0; /* four numbers added in f32: 2^-22 of their sizes at most */
+    for (size_t c = 0; c < c2; c++)
+        far = fmax(far, fmax(fabs(sums[c] - want[c]), fabs(back[c] - want_back[c])) / size[c]);
+    CHECK(far < 3e-7);
+    CHECK(memcmp(sums, sums + c2, c2 * sizeof *sums) == 0 && memcmp(sums, sums + 2 * c2, c2 * sizeof *sums) == 0);
+    CHECK(memcmp(back, back + c2, c2 * sizeof *back) == 0 && memcmp(back, back + 2 * c2, c2 * sizeof *back) == 0);
+    free(x), free(dy), free(dy2), free(y), free(g), free(sums), free(back), free(size), free(want), free(want_back);
+}
+
 static void refusals(void)
 {
     CHECK(tw_backend_open("nowhere") == NULL && strstr(tw_error(), "nowhere") != NULL);
@@ -534,8 +574,11 @@ static void refusals(void)
     tw_dev *bf16 = be->open(TW_BF16, 1); /* where the processor has it */
     CHECK(bf16 != NULL || strstr(be->error(), "--precision=fp32") != NULL);
     printf("instructions: of the network: %s\n", bf16 != NULL ? "fp32, bf16" : "fp32");
-    if (bf16 != NULL)
+    if (bf16 != NULL) {
         gradients();
+        for (int k = 0; k < 4; k++)
+            sums_in_bf16(k < 2 ? 523 : 3, k == 1 ? 530 : 24, k & 1, k != 2);
+    }
     be->close(bf16);
 }
 
