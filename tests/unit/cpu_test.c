@@ -537,10 +537,10 @@ static void sums_in_bf16(int rows, int C, bool two, bool relu)
         tw_dev *d = be->open(TW_BF16, (int)i + 1);
         be->enter(d);
         void *x16 = to_bf16(d, x, n), *dy16 = to_bf16(d, dy, n), *dy2_16 = to_bf16(d, dy2, n), *y16 = to_bf16(d, y, n);
-        tw_norm norm = {.rows = rows, .count = rows, .C = C, .relu = relu, .sums = sums + i * c2};
-        CHECK(be->norm_sums(d, &norm, x16) == 0);
-        norm.sums = back + i * c2;
-        CHECK(be->norm_backward_sums(d, &norm, dy16, two ? dy2_16 : NULL, y16, x16) == 0);
+        tw_norm bn = {.rows = rows, .count = rows, .C = C, .relu = relu, .sums = sums + i * c2};
+        CHECK(be->norm_sums(d, &bn, x16) == 0);
+        bn.sums = back + i * c2;
+        CHECK(be->norm_backward_sums(d, &bn, dy16, two ? dy2_16 : NULL, y16, x16) == 0);
         for (size_t k = 0; k < n; k++)
             g[k] = dy[k] + (two ? dy2[k] : 0);
         free(to_bf16(d, g, n));
