@@ -20,6 +20,7 @@ usage_error() {
 # option "$@": one option from the front of a command line, --name=VALUE or --name VALUE, _ as -: sets $name, $value and $used, the
 # number of words that it took. FLAGS, a list in the caller, names those without a value.
 option() {
+    case $1 in -o) ;; -[!-]*) usage_error "unknown option $1" ;; esac
     name=${1%%=*} value='' used=1
     name=${name//_/-}
     case " ${FLAGS-} " in *" $name "*)
@@ -33,6 +34,19 @@ option() {
         [ $# -ge 2 ] || usage_error "$name wants a value"
         value=$2 used=2
         ;;
+    esac
+}
+
+# short "$@": -q, -v and -j N (-jN) from the front of a command line, which all programs take: sets $word and $used; 1 where it is none of them.
+short() {
+    word=$1 used=1
+    case $1 in
+    -q | -v | -vv | -j[0-9]*) ;;
+    -j)
+        [ $# -ge 2 ] || usage_error "-j wants a value"
+        word=-j$2 used=2
+        ;;
+    *) return 1 ;;
     esac
 }
 

@@ -68,6 +68,16 @@ figure() { tr -d ' \n' < "$3" | sed "s/.*\"$1\":{//" | number "$2"; }
     [[ "$output" == *"--count: 'many'"* ]]
     run "$PIPELINES/linear" only-one
     [ "$status" -eq 2 ]
+    for p in pretrain farm linear semi embed cluster; do
+        run "$PIPELINES/$p" -j
+        [ "$status" -eq 2 ]
+        [[ "${lines[0]}" == "$p: -j wants a value" ]]
+        run "$PIPELINES/$p" -z 3
+        [ "$status" -eq 2 ]
+        [[ "${lines[0]}" == "$p: unknown option -z" ]]
+    done
+    run "$PIPELINES/pretrain" --dry-run --data-path x --output_dir y -j 3
+    [[ "$output" == *" -j3 "* ]]
     [ -z "$(ls -A | grep -v tree)" ]
 }
 

@@ -52,6 +52,37 @@ setup() {
     [ -z "$(ls part.rejects* part.emb 2> /dev/null)" ]
 }
 
+@test "embed: with --keep the same command changes nothing; other settings and other weights do not go on in its file" {
+    cp -r "$DATA/train" photos
+    cp "$WEIGHTS" w.safetensors
+    echo broken > photos/a/3a.ppm
+    embed() { "$PIPELINES/embed" photos --weights w.safetensors -o x --size=16 "$@"; }
+    embed --resize=16 --keep -q -j 1 --no-history 2> /dev/null
+    cp x.npy whole.npy
+    cp x.tsv whole.tsv
+    grep -q '^photos/a/3a.ppm		no picture' x.tsv
+    rm x.npy
+    run embed --resize=16 --keep -j1 --batch-size=3
+    [ "$status" -eq 0 ]
+    [[ "$output" == "twist-embed: x.emb: complete: 16 samples" ]]
+    cmp x.npy whole.npy
+    cmp x.tsv whole.tsv
+    for other in --resize=20 --type=f16; do
+        run embed $other -j1
+        [ "$status" -eq 1 ]
+        [[ "$output" == "embed: x.emb: begun with other settings or weights"*"remove it to begin anew" ]]
+    done
+    touch -d '2001-01-01' w.safetensors
+    run embed --resize=16
+    [ "$status" -eq 1 ]
+    [[ "$output" == "embed: x.emb: begun with other settings or weights"* ]]
+    rm x.emb
+    embed --resize=16 -q 2> /dev/null
+    cmp x.tsv whole.tsv
+    [ "$(ls -d x*)" = "x.npy
+x.tsv" ]
+}
+
 @test "embed refuses a folder, weights and words that are not there" {
     run "$PIPELINES/embed" nowhere --weights "$WEIGHTS" -o x
     [ "$status" -eq 1 ]
@@ -61,6 +92,9 @@ setup() {
     run "$PIPELINES/embed" "$DATA" --weights "$WEIGHTS" -o x --no-such=3
     [ "$status" -eq 2 ]
     [[ "$output" == *"no-such"* ]]
+    run "$PIPELINES/embed" "$DATA" --weights "$WEIGHTS" -o no/x
+    [ "$status" -eq 1 ]
+    [ "$output" = "embed: no/x: no folder no" ]
 }
 
 @test "semi: the seed's commands, word for word, are its recipes" {
