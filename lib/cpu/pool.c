@@ -4,24 +4,45 @@
 #include "cpu/device.h"
 #include "cpu/vec.h"
 
-/* One output pixel: y and pick [C] from the taps of its window that lie inside the picture x [H,W,C]. */
+enum { CHANNELS = 64 }; /* taken at a time: what is found so far of them, or their sums, stays in registers or near */
+
+/* Channels [c, c + m) of one output pixel: y and pick from the taps of its window that lie inside the picture x [H,W,C]. */
+TW_KERNEL void max_channels(void *restrict y, uint8_t *restrict pick, const void *restrict x, const tw_pool_shape *s, size_t at,
+                            size_t picture, int oh, int ow, size_t c, size_t m, tw_dtype t)
+{
+    float best[CHANNELS];
+    int32_t which[CHANNELS];
+    const int top = oh * s->stride - s->pad, left = ow * s->stride - s->pad;
+    bool first = true;
+    for (int h = top; h < top + s->size; h++)
+        for (int w = left; w < left + s->size; w++) {
+            if (h < 0 || h >= s->H || w < 0 || w >= s->W)
+                continue;
+            const size_t from = picture + ((size_t)h * (size_t)s->W + (size_t)w) * (size_t)s->C + c;
+            const int32_t tap = (h - top) * s->size + w - left;
+            for (size_t k = 0; k < m; k++) {
+                const float v = tw_get(x, from + k, t);
+                const bool take = first || v > best[k] || v != v; /* NaN wins, as in PyTorch */
+                best[k] = take ? v : best[k];
+                which[k] = take ? tap : which[k];
+            }
+            first = false;
+        }
+    for (size_t k = 0; k < m; k++) {
+        tw_put(y, at + c + k, best[k], t);
+        pick[at + c + k] = (uint8_t)which[k];
+    }
+}
+
 TW_KERNEL void max_pixel(void *restrict y, uint8_t *restrict pick, const void *restrict x, const tw_pool_shape *s, size_t at,
                          size_t picture, int oh, int ow, tw_dtype t)
 {
-    bool first = true;
-    for (int tap = 0; tap < s->size * s->size; tap++) {
-        const int h = oh * s->stride - s->pad + tap / s->size, w = ow * s->stride - s->pad + tap % s->size;
-        if (h < 0 || h >= s->H || w < 0 || w >= s->W)
-            continue;
-        const size_t from = picture + ((size_t)h * (size_t)s->W + (size_t)w) * (size_t)s->C;
-        for (size_t c = 0; c < (size_t)s->C; c++) {
-            const float v = tw_get(x, from + c, t), best = tw_get(y, at + c, t);
-            const bool take = first || v > best || v != v; /* NaN wins, as in PyTorch */
-            tw_put(y, at + c, take ? v : best, t);
-            pick[at + c] = take ? (uint8_t)tap : pick[at + c];
-        }
-        first = false;
-    }
+    const size_t C = (size_t)s->C;
+    size_t c = 0;
+    for (; c + CHANNELS <= C; c += CHANNELS)
+        max_channels(y, pick, x, s, at, picture, oh, ow, c, CHANNELS, t);
+    if (c < C)
+        max_channels(y, pick, x, s, at, picture, oh, ow, c, C - c, t);
 }
 
 TW_KERNEL void max_any(void *y, uint8_t *pick, const void *x, const tw_pool_shape *s, int n, tw_dtype t)
@@ -46,22 +67,45 @@ int tw_cpu_max_forward(tw_dev *d, const tw_pool_shape *s, void *y, uint8_t *pick
     return 0;
 }
 
-/* One input pixel gathers from the windows that cover it, in their order. */
+/* The windows along one side that cover a pixel: [first, last]. */
+typedef struct {
+    int first, last;
+} windows;
+
+static inline windows covering(int at, const tw_pool_shape *s, int out)
+{
+    const int end = at + s->pad, begin = end - s->size + 1;
+    windows w = {begin <= 0 ? 0 : (begin + s->stride - 1) / s->stride, end / s->stride};
+    w.last = w.last < out ? w.last : out - 1;
+    return w;
+}
+
+/* Channels [c, c + m) of one input pixel, gathered from the windows that cover it, in their order. */
+TW_KERNEL void gather_channels(void *restrict dx, const uint8_t *restrict pick, const void *restrict dy, const tw_pool_shape *s,
+                               size_t at, size_t picture, int h, int w, size_t c, size_t m, tw_dtype t)
+{
+    float sum[CHANNELS] = {0};
+    const windows down = covering(h, s, s->OH), across = covering(w, s, s->OW);
+    for (int y = down.first; y <= down.last; y++)
+        for (int x = across.first; x <= across.last; x++) {
+            const int tap = (h + s->pad - y * s->stride) * s->size + w + s->pad - x * s->stride;
+            const size_t from = picture + ((size_t)y * (size_t)s->OW + (size_t)x) * (size_t)s->C + c;
+            for (size_t k = 0; k < m; k++)
+                sum[k] += pick[from + k] == tap ? tw_get(dy, from + k, t) : 0;
+        }
+    for (size_t k = 0; k < m; k++)
+        tw_put(dx, at + c + k, sum[k], t);
+}
+
 TW_KERNEL void max_gather(void *restrict dx, const uint8_t *restrict pick, const void *restrict dy, const tw_pool_shape *s, size_t at,
                           size_t picture, int h, int w, tw_dtype t)
 {
-    for (size_t c = 0; c < (size_t)s->C; c++)
-        tw_put(dx, at + c, 0, t);
-    for (int tap = s->size * s->size - 1; tap >= 0; tap--) { /* the last tap belongs to the first window */
-        const int y = h + s->pad - tap / s->size, x = w + s->pad - tap % s->size;
-        if (y < 0 || x < 0 || y % s->stride != 0 || x % s->stride != 0 || y / s->stride >= s->OH || x / s->stride >= s->OW)
-            continue;
-        const size_t from = picture + ((size_t)(y / s->stride) * (size_t)s->OW + (size_t)(x / s->stride)) * (size_t)s->C;
-        for (size_t c = 0; c < (size_t)s->C; c++) {
-            const float g = pick[from + c] == tap ? tw_get(dy, from + c, t) : 0;
-            tw_put(dx, at + c, tw_get(dx, at + c, t) + g, t);
-        }
-    }
+    const size_t C = (size_t)s->C;
+    size_t c = 0;
+    for (; c + CHANNELS <= C; c += CHANNELS)
+        gather_channels(dx, pick, dy, s, at, picture, h, w, c, CHANNELS, t);
+    if (c < C)
+        gather_channels(dx, pick, dy, s, at, picture, h, w, c, C - c, t);
 }
 
 TW_KERNEL void max_backward_any(void *dx, const uint8_t *pick, const void *dy, const tw_pool_shape *s, int n, tw_dtype t)
@@ -86,8 +130,7 @@ int tw_cpu_max_backward(tw_dev *d, const tw_pool_shape *s, void *dx, const uint8
     return 0;
 }
 
-enum { CHANNELS = 64 }; /* added up at a time, in f32 whatever the type of the activations */
-
+/* Sums in f32 whatever the type of the activations. */
 TW_KERNEL void mean_any(void *restrict y, const void *restrict x, size_t n, size_t HW, size_t C, tw_dtype t)
 {
     for (size_t c = 0; c < C; c += CHANNELS) {

@@ -602,6 +602,7 @@ int main(void)
         running();
         pooling(3, 8, 6, 10);
         pooling(2, 7, 1, 64);
+        pooling(2, 5, 6, 136);
         mean();
         elementwise();
         dropout();
