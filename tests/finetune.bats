@@ -86,6 +86,25 @@ straight() {
     cmp result ../straight/result
 }
 
+@test "SIGTERM while it waits for the views to measure on: exit 75, and the same command goes on" {
+    straight
+    mkdir stopped && cd stopped
+    twist-finetune -i "$VIEWS" -o run $SMALL --val="pipe:touch measuring; sleep 3; cat $VAL" --resume > result 2> said &
+    for _ in $(seq 600); do
+        [ -e measuring ] && break
+        sleep 0.05
+    done
+    sleep 0.5
+    kill -TERM $!
+    rc=0; wait $! || rc=$?
+    cat said
+    [ $rc -eq 75 ]
+    grep -q 'stopped by signal 15 after step 4' said
+    twist-finetune -q -i "$VIEWS" -o run $SMALL --val="$VAL" --resume > result
+    cmp run/best.safetensors ../straight/run/best.safetensors
+    cmp result ../straight/result
+}
+
 @test "the rates are the tensors' own: 0 for the backbone leaves its weights, the classifier moves" {
     twist-finetune -q -i "$VIEWS" -o run $SMALL --lr-backbone=0 --precision=fp32 > result
     grep -q '{"acc1": null,' result

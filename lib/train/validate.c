@@ -95,5 +95,5 @@ int tw_validate(tw_validation *v, tw_net *net, const tw_validation_options *o)
     tw_views_close(r.views);
     tw_plan_free(r.plan);
     free(r.label);
-    return rc;
+    return rc < 0 && o->stop() ? 2 : rc; /* the signal ended a read, or the command of the stream, which got it too */
 }
