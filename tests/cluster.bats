@@ -72,6 +72,17 @@ near() { awk -v a="$1" -v b="$2" 'BEGIN {exit !(a - b < 1e-8 && b - a < 1e-8)}';
     run twist-cluster "$EVAL/val.tws" --match bad.json
     [ "$status" -eq 1 ]
     [[ "$output" == "twist-cluster: bad.json: not a match of clusters and classes" ]]
+    # a classifier's outputs are the classes that it names; the file stays as it is
+    twist-linear -q --train "$EVAL/train.tws" --val "$EVAL/val.tws" --epochs=1 -o classifier.safetensors
+    cp classifier.safetensors before
+    run twist-cluster "$EVAL/val.tws" --match classifier.safetensors --assignments a.tsv
+    [ "$status" -eq 0 ]
+    cmp classifier.safetensors before
+    awk -F '\t' 'NR > 1 && $5 != "class " $2 {exit 1}' a.tsv
+    cp "$EVAL/../checkpoint/backbone.safetensors" nameless.safetensors
+    run twist-cluster "$EVAL/val.tws" --match nameless.safetensors
+    [ "$status" -eq 1 ]
+    [[ "$output" == "twist-cluster: nameless.safetensors: neither a match in JSON nor a classifier that names its classes" ]]
 }
 
 @test "without labels the metrics are null, and a match cannot be found" {

@@ -244,6 +244,10 @@ refused() { # MESSAGE ARGUMENT...
     grep -q '"acc1": 1,' result
     twist-embed -q --output=features,logits,probs --head classifier.safetensors -i views.tws "$WEIGHTS" -o out.emb
     twist-cluster -q out.emb | grep -q '"acc": 1,'
+    # and by the classifier's own names, of a picture that has no label
+    twist-decode -q photos/b/1.ppm | twist-augment -q --aug=eval --resize=32 --size=32 |
+        twist-embed -q --output=probs --head classifier.safetensors "$WEIGHTS" | twist-cluster --match classifier.safetensors --top 1 > top
+    grep -q $'^photos/b/1.ppm\tb\t0\\.[5-9]' top || grep -q $'^photos/b/1.ppm\tb\t1$' top
     for more in "--batch-size=1 -j1" "--batch-size=3"; do
         twist-embed -q --output=features,logits,probs --head classifier.safetensors -i views.tws "$WEIGHTS" -o more.emb $more
         cmp <(twist-cat --json out.emb | grep key) <(twist-cat --json more.emb | grep key)
@@ -253,6 +257,7 @@ refused() { # MESSAGE ARGUMENT...
     twist-embed -q --output=probs -i views.tws --head run/best.safetensors run/best.safetensors -o other.emb
     cmp <(twist-cat --json own.emb | grep key) <(twist-cat --json other.emb | grep key)
     acc=$(sed 's/{"acc1": \([0-9.]*\),.*/\1/' result)
+    twist-cluster -q --match run/best.safetensors own.emb | grep -q "\"acc\": $acc,"
     twist-cluster -q --match <(echo '{"clusters": 2, "n_classes": 2, "classes": null, "match": [0, 1]}') own.emb | grep -q "\"acc\": $acc,"
     rm out.emb
     refused "$WEIGHTS: no classifier" -i views.tws --head "$WEIGHTS" --output=probs "$WEIGHTS"

@@ -142,3 +142,17 @@ x.tsv" ]
     run "$PIPELINES/linear" "$DATA" "$WEIGHTS" --views none
     [ "$status" -eq 2 ]
 }
+
+@test "cluster: k-means wants no head, the classes of a head do" {
+    run "$PIPELINES/cluster" "$DATA" "$WEIGHTS" -o out --size=16 --resize=16 -q --kmeans 2
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *'"clusters": 2, "inertia": '*'"samples": 16, "labelled": 16}' ]]
+    [ "$(wc -l < out/assignments.tsv)" -eq 17 ]
+    run "$PIPELINES/cluster" "$DATA" "$WEIGHTS" -o out2 --size=16 --resize=16 -q
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"a backbone without a head has no logits or probs"* ]]
+    run "$PIPELINES/cluster" "$DATA" "$BATS_FILE_TMPDIR/pre/checkpoint.safetensors" -o out3 --size=16 --resize=16 -q --top 2
+    [ "$status" -eq 0 ]
+    [ "${#lines[@]}" -eq 16 ]
+}

@@ -42,7 +42,8 @@ typedef struct {
 int tw_match_find(tw_match *m, const tw_clusters *c);
 
 /* As JSON: {"clusters": K, "classes": [names] or null, "n_classes": C, "match": [class or null of each cluster]}. Reading refuses
- * another number of clusters than c's, classes beyond n_classes, names that are not c's; several clusters may have one class. 0,
+ * another number of clusters than c's, classes beyond n_classes, names that are not c's; several clusters may have one class. In
+ * the place of JSON it takes a classifier that names its classes (twist-linear's, twist-finetune's), whose output k is class k. 0,
  * or -1 and tw_error() naming the file. */
 int tw_match_write(const tw_match *m, const char *path);
 int tw_match_read(tw_match *m, const char *path, const tw_clusters *c);

@@ -1,3 +1,4 @@
+#include "checkpoint/checkpoint.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/mem.h"
@@ -8,6 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { MOST_CLASSES = 1 << 24 };
 
@@ -136,16 +138,44 @@ static int from_json(tw_match *m, const char *path, const cJSON *o, const tw_clu
     return read_names(m, path, cJSON_GetObjectItemCaseSensitive(o, "classes"), &c->who);
 }
 
+/* A classifier's outputs are its classes: the match of its metadata's names, each with itself. NULL: it is none, or names none. */
+static cJSON *of_classifier(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) /* a pipe can be read but once */
+        return NULL;
+    tw_checkpoint *f = tw_checkpoint_open(path);
+    const char *text = f != NULL ? tw_checkpoint_meta(f, "classes") : NULL;
+    cJSON *names = text != NULL ? cJSON_Parse(text) : NULL, *o = NULL;
+    tw_checkpoint_close(f);
+    if (cJSON_IsArray(names) && (o = cJSON_CreateObject()) != NULL) {
+        const int C = cJSON_GetArraySize(names);
+        cJSON *list = cJSON_CreateArray();
+        for (int k = 0; k < C; k++)
+            cJSON_AddItemToArray(list, cJSON_CreateNumber(k));
+        cJSON_AddNumberToObject(o, "clusters", C);
+        cJSON_AddNumberToObject(o, "n_classes", C);
+        cJSON_AddItemToObject(o, "match", list);
+        cJSON_AddItemToObject(o, "classes", names);
+        names = NULL;
+    }
+    cJSON_Delete(names);
+    return o;
+}
+
 int tw_match_read(tw_match *m, const char *path, const tw_clusters *c)
 {
     size_t size;
     *m = (tw_match){0};
-    char *text = tw_file_read(path, &size, 0);
-    if (text == NULL)
-        return -1;
-    cJSON *o = cJSON_ParseWithLength(text, size);
-    free(text);
-    const int rc = o != NULL ? from_json(m, path, o, c) : tw_fail("%s: not JSON", path);
+    cJSON *o = of_classifier(path);
+    if (o == NULL) {
+        char *text = tw_file_read(path, &size, 0);
+        if (text == NULL)
+            return -1;
+        o = cJSON_ParseWithLength(text, size);
+        free(text);
+    }
+    const int rc = o != NULL ? from_json(m, path, o, c) : tw_fail("%s: neither a match in JSON nor a classifier that names its classes", path);
     cJSON_Delete(o);
     if (rc != 0)
         tw_match_fini(m);

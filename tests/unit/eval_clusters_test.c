@@ -75,7 +75,7 @@ static void matches(void)
     tw_match_fini(&again);
     tw_match_fini(&m);
     static const char *const bad[][2] = {
-        {"", "not JSON"}, {"{", "not JSON"}, {"[]", "not a match"}, {"{\"clusters\":4,\"n_classes\":4,\"match\":3}", "not a match"},
+        {"", "neither a match"}, {"{", "neither a match"}, {"[]", "not a match"}, {"{\"clusters\":4,\"n_classes\":4,\"match\":3}", "not a match"},
         {"{\"clusters\":3,\"n_classes\":4,\"classes\":null,\"match\":[0,1,2]}", "a match of 3 clusters, where"},
         {"{\"clusters\":4,\"n_classes\":4,\"classes\":null,\"match\":[0,1,2]}", "a match of 4 clusters, where"},
         {"{\"clusters\":4,\"n_classes\":4,\"classes\":null,\"match\":[0,1,2,4]}", "cluster 3: want a class below 4"},
