@@ -1,5 +1,6 @@
-/* Linear layers. In training: three matrix products on the plain weights, which the gradient's one adds to in place. In
- * evaluation a 1x1 convolution: its bits depend neither on the number of rows nor on the threads, a matrix product's do. */
+/* Linear layers. In training: three matrix products on the plain weights (in bf16 on copies that lie as each product likes them best),
+ * the gradient's one adds in place. In evaluation a 1x1 convolution: its bits depend neither on the number of rows nor on the threads, a
+ * matrix product's do. */
 #include "cpu/ops.h"
 
 #include "core/error.h"
@@ -18,23 +19,21 @@ struct tw_linear {
     tw_conv *conv;      /* of evaluation; NULL in training */
     tw_prim forward, data, weights;
     const float *w, *b; /* borrowed */
-    tw_prim to_bf16;
-    void *narrow;       /* the weights in bf16; NULL in f32 */
+    tw_prim to_forward, to_data;
+    void *w_forward, *w_data; /* the weights in bf16, as the two products want them; NULL in f32 */
     size_t bytes;
 };
 
-static int narrow_weights(tw_linear *l)
+/* Room for the weights that p wants, [D,N], and the copy into it from the plain ones, [K,C]. */
+static int pack_weights(tw_linear *l, tw_prim *copy, void **w, const tw_prim *p, int D, int N, bool transposed)
 {
-    if (l->dev->precision == TW_F32)
-        return 0;
-    l->bytes = (size_t)l->K * (size_t)l->C * 2;
-    l->narrow = tw_alloc64(l->bytes);
-    tw_md from = tw_md_matrix(l->K, l->C, false, dnnl_f32), to = tw_md_matrix(l->K, l->C, false, dnnl_bf16);
-    int rc = -1;
-    if (l->narrow != NULL && from != NULL && to != NULL)
-        rc = tw_prim_reorder(&l->to_bf16, l->dev, from, to, false);
+    tw_const_md to = tw_prim_md(p, dnnl_query_weights_md);
+    const size_t bytes = dnnl_memory_desc_get_size(to);
+    tw_md from = tw_md_matrix(D, N, transposed, dnnl_f32);
+    *w = tw_alloc64(bytes);
+    l->bytes += bytes;
+    const int rc = *w != NULL && from != NULL ? tw_prim_reorder(copy, l->dev, from, to, false) : -1;
     tw_md_free(from);
-    tw_md_free(to);
     return rc;
 }
 
@@ -53,11 +52,16 @@ tw_linear *tw_cpu_linear_new(tw_dev *d, int rows, int C, int K, bool train)
         l->bytes = tw_cpu_conv_bytes(l->conv);
         return l;
     }
-    const tw_product forward = {rows, C, K, .weights_transposed = true, t, t}, data = {rows, K, C, .src_type = t, .dst_type = t};
+    const bool packed = d->precision != TW_F32;
+    const tw_product forward = {rows, C, K, .weights_transposed = true, .src_type = t, .dst_type = t, .packed = packed};
+    const tw_product data = {rows, K, C, .src_type = t, .dst_type = t, .packed = packed};
     const tw_product weights = {K, rows, C, .src_transposed = true, .src_type = t, .dst_type = dnnl_f32, .add = true};
     l->outer = tw_outer_suits(d, &l->shape);
-    if (narrow_weights(l) != 0 || tw_prim_product(&l->forward, d, &forward) != 0 || tw_prim_product(&l->data, d, &data) != 0 ||
+    if (tw_prim_product(&l->forward, d, &forward) != 0 || tw_prim_product(&l->data, d, &data) != 0 ||
         (l->outer ? tw_outer_reserve(d, &l->shape) : tw_prim_product(&l->weights, d, &weights)) != 0)
+        goto err;
+    if (packed && (pack_weights(l, &l->to_forward, &l->w_forward, &l->forward, C, K, true) != 0 ||
+                   pack_weights(l, &l->to_data, &l->w_data, &l->data, K, C, false) != 0))
         goto err;
     return l;
 err:
@@ -73,8 +77,10 @@ void tw_cpu_linear_free(tw_linear *l)
     tw_prim_fini(&l->forward);
     tw_prim_fini(&l->data);
     tw_prim_fini(&l->weights);
-    tw_prim_fini(&l->to_bf16);
-    free(l->narrow);
+    tw_prim_fini(&l->to_forward);
+    tw_prim_fini(&l->to_data);
+    free(l->w_forward);
+    free(l->w_data);
     free(l);
 }
 
@@ -89,12 +95,11 @@ int tw_cpu_linear_weights(tw_linear *l, const float *w, const float *b)
     l->b = b;
     if (l->conv != NULL)
         return tw_cpu_conv_weights(l->conv, w);
-    return l->narrow == NULL ? 0 : tw_prim_run(&l->to_bf16, l->dev, (void *[]){(void *)w, l->narrow});
-}
-
-static void *weights_of(const tw_linear *l)
-{
-    return l->narrow != NULL ? l->narrow : (void *)l->w;
+    if (l->w_forward == NULL)
+        return 0;
+    if (tw_prim_run(&l->to_forward, l->dev, (void *[]){(void *)w, l->w_forward}) != 0)
+        return -1;
+    return tw_prim_run(&l->to_data, l->dev, (void *[]){(void *)w, l->w_data});
 }
 
 TW_KERNEL void bias_any(void *restrict y, const float *restrict b, size_t row, size_t K, tw_dtype t)
@@ -111,7 +116,7 @@ TW_CLONES static void bias_row(void *y, const float *b, size_t row, size_t K, tw
 int tw_cpu_linear_forward(tw_linear *l, void *y, const void *x)
 {
     if ((l->conv != NULL ? tw_cpu_conv_forward(l->conv, y, x)
-                         : tw_prim_run(&l->forward, l->dev, (void *[]){y, (void *)x, weights_of(l)})) != 0)
+                         : tw_prim_run(&l->forward, l->dev, (void *[]){y, (void *)x, l->w_forward != NULL ? l->w_forward : (void *)l->w})) != 0)
         return -1;
 #pragma omp parallel for schedule(static)
     for (int row = 0; row < l->rows; row++)
@@ -121,7 +126,7 @@ int tw_cpu_linear_forward(tw_linear *l, void *y, const void *x)
 
 int tw_cpu_linear_backward_data(tw_linear *l, void *dx, const void *dy)
 {
-    return tw_prim_run(&l->data, l->dev, (void *[]){dx, (void *)dy, weights_of(l)});
+    return tw_prim_run(&l->data, l->dev, (void *[]){dx, (void *)dy, l->w_data != NULL ? l->w_data : (void *)l->w});
 }
 
 enum { COLUMNS = 64 }; /* of the bias, added up by a thread at a time, row by row */

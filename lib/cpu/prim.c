@@ -100,7 +100,8 @@ int tw_prim_product(tw_prim *p, tw_dev *d, const tw_product *s)
     static const tw_prim_arg arg[] = {{DNNL_ARG_DST, dnnl_query_dst_md, 0}, {DNNL_ARG_SRC, dnnl_query_src_md, 0},
                                       {DNNL_ARG_WEIGHTS, dnnl_query_weights_md, 0}};
     tw_md src = tw_md_matrix(s->M, s->D, s->src_transposed, s->src_type);
-    tw_md weights = tw_md_matrix(s->D, s->N, s->weights_transposed, s->src_type);
+    tw_md weights = s->packed ? tw_md_new(2, (dnnl_dims_t){s->D, s->N}, s->src_type, NULL)
+                              : tw_md_matrix(s->D, s->N, s->weights_transposed, s->src_type);
     tw_md dst = tw_md_matrix(s->M, s->N, false, s->dst_type);
     dnnl_primitive_attr_t attr = tw_prim_attr(s->add);
     int rc = -1;

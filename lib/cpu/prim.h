@@ -35,6 +35,7 @@ typedef struct {
     bool src_transposed, weights_transposed;
     dnnl_data_type_t src_type, dst_type; /* the weights have the type of src */
     bool add;                            /* to what dst holds */
+    bool packed;                         /* the weights lie as oneDNN likes them best: tw_prim_md tells how */
 } tw_product;
 
 /* Arguments: dst, src, weights. 0, or -1 and tw_error(). */

@@ -468,7 +468,7 @@ static void alone(tw_dtype type)
     be->close(devs[1]);
 }
 
-/* What bf16 makes of f32 numbers, in place; their bits in `to`. */
+/* What bf16 makes of f32 numbers, in place; returns their bits. */
 static void *to_bf16(tw_dev *d, float *x, size_t n)
 {
     void *to = tw_alloc64(n * 2);
@@ -476,15 +476,35 @@ static void *to_bf16(tw_dev *d, float *x, size_t n)
     return to;
 }
 
-/* A gradient of weights in bf16 against f64, the operands being exact: f32 sums, the same bits for 1 to 3 threads. conv, or by a linear layer. */
-static void gradient(int N, int side, int C, int K, int size, int stride, bool linear)
+/* How far bf16 numbers are from those wanted, as `off` says. */
+static double off_bf16(tw_dev *d, const void *got, const double *want, size_t n)
+{
+    float *x = tw_alloc64(n * sizeof *x);
+    CHECK(be->to_f32(d, x, got, n) == 0);
+    const double far = off(x, want, n);
+    free(x);
+    return far;
+}
+
+/* The three passes of a convolution or a linear layer in bf16 against f64, the operands being exact. The gradient of the weights has f32
+ * sums, of the same bits for 1 to 3 threads. */
+static void passes(int N, int side, int C, int K, int size, int stride, bool linear)
 {
     const int pad = size / 2, out = (side + 2 * pad - size) / stride + 1;
     const tw_conv_shape s = {.N = N, .H = side, .W = side, .C = C, .OH = out, .OW = out, .K = K, .size = size, .stride = stride, .pad = pad,
                              .train = true, .data_gradient = true};
     const size_t nx = (size_t)(N * side * side * C), ny = (size_t)(N * out * out * K), nw = (size_t)(K * C * size * size);
-    float *x = numbers(nx), *dy = numbers(ny), *w = numbers(nw), *before = numbers(nw), *b = numbers(2 * (size_t)K), *dw[3];
+    float *x = numbers(nx), *dy = numbers(ny), *w = numbers(nw), *before = numbers(nw), *b = tw_calloc(2 * (size_t)K, sizeof *b), *dw[3];
     double *y0 = tw_calloc(ny, sizeof *y0), *dx0 = tw_calloc(nx, sizeof *dx0), *dw0 = tw_calloc(nw, sizeof *dw0);
+    for (size_t i = 0; i < nw; i++)
+        dw0[i] = before[i];
+    tw_dev *one = be->open(TW_BF16, 1);
+    be->enter(one);
+    free(to_bf16(one, w, nw));
+    free(to_bf16(one, x, nx));
+    free(to_bf16(one, dy, ny));
+    be->close(one);
+    plain_conv(&s, x, w, dy, y0, dx0, dw0);
     for (int i = 0; i < 3; i++) {
         tw_dev *d = be->open(TW_BF16, i + 1);
         be->enter(d);
@@ -496,34 +516,34 @@ static void gradient(int N, int side, int C, int K, int size, int stride, bool l
         CHECK((linear ? be->linear_weights(l, w, b) : be->conv_weights(c, w)) == 0);
         CHECK((linear ? be->linear_backward_weights(l, dw[i], b + K, x16, dy16) : be->conv_backward_weights(c, dw[i], x16, dy16)) == 0);
         CHECK(memcmp(dw[i], dw[0], nw * sizeof *w) == 0);
+        void *y = tw_alloc64(ny * 2), *dx = tw_alloc64(nx * 2);
+        CHECK((linear ? be->linear_forward(l, y, x16) : be->conv_forward(c, y, x16)) == 0 && off_bf16(d, y, y0, ny) < 0x1p-8);
+        CHECK((linear ? be->linear_backward_data(l, dx, dy16) : be->conv_backward_data(c, dx, dy16)) == 0 && off_bf16(d, dx, dx0, nx) < 0x1p-8);
         be->conv_free(c);
         be->linear_free(l);
         be->close(d);
-        free(x16), free(dy16);
+        free(x16), free(dy16), free(y), free(dx);
     }
-    for (size_t i = 0; i < nw; i++)
-        dw0[i] = before[i];
-    plain_conv(&s, x, w, dy, y0, dx0, dw0);
     const double far = off(dw[0], dw0, nw); /* f32 sums of up to 3,000 products of both signs */
     if (!(far < 1e-5))
-        printf("gradient %dx%dx%dx%d -> %d size %d stride %d: %.2g\n", N, side, side, C, K, size, stride, far);
+        printf("bf16 %dx%dx%dx%d -> %d size %d stride %d: %.2g\n", N, side, side, C, K, size, stride, far);
     CHECK(far < 1e-5);
     free(x), free(dy), free(w), free(before), free(b), free(dw[0]), free(dw[1]), free(dw[2]), free(y0), free(dx0), free(dw0);
 }
 
 /* Odd numbers of places, less than a piece and several, blocks of panels of every width, all strides and paddings. */
-static void gradients(void)
+static void in_bf16(void)
 {
-    gradient(1, 1, 32, 32, 1, 1, false);
-    gradient(3, 1, 32, 64, 1, 1, true);
-    gradient(1031, 1, 64, 96, 1, 1, true);
-    gradient(5, 9, 64, 32, 1, 2, false);
-    gradient(3, 15, 96, 32, 1, 1, false);
-    gradient(2, 5, 640, 64, 1, 1, false);
-    gradient(3, 7, 64, 32, 3, 1, false);
-    gradient(5, 8, 32, 64, 3, 2, false);
-    gradient(2, 23, 96, 32, 3, 1, false);
-    gradient(7, 2, 64, 64, 3, 2, false);
+    passes(1, 1, 32, 32, 1, 1, false);
+    passes(3, 1, 32, 64, 1, 1, true);
+    passes(1031, 1, 64, 96, 1, 1, true);
+    passes(5, 9, 64, 32, 1, 2, false);
+    passes(3, 15, 96, 32, 1, 1, false);
+    passes(2, 5, 640, 64, 1, 1, false);
+    passes(3, 7, 64, 32, 3, 1, false);
+    passes(5, 8, 32, 64, 3, 2, false);
+    passes(2, 23, 96, 32, 3, 1, false);
+    passes(7, 2, 64, 64, 3, 2, false);
 }
 
 /* A norm's sums in bf16 against f64, the numbers being exact; the same bits for 1 to 3 threads. */
@@ -575,7 +595,7 @@ static void refusals(void)
     CHECK(bf16 != NULL || strstr(be->error(), "--precision=fp32") != NULL);
     printf("instructions: of the network: %s\n", bf16 != NULL ? "fp32, bf16" : "fp32");
     if (bf16 != NULL) {
-        gradients();
+        in_bf16();
         for (int k = 0; k < 4; k++)
             sums_in_bf16(k < 2 ? 523 : 3, k == 1 ? 530 : 24, k & 1, k != 2);
     }
