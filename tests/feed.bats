@@ -167,7 +167,6 @@ teardown() { end_all; }
     timeout 3 twist-feed status --watch --json "$ADDRESS" > lines || true
     [ "$(wc -l < lines)" -ge 2 ]
     end_all
-    pids=
     run timeout 20 twist-feed status "$ADDRESS"
     [ "$status" -eq 1 ]
     [[ "$output" == *"no head answers"* ]]
@@ -312,15 +311,12 @@ teardown() { end_all; }
 @test "two machines (network namespaces): the bytes of one, also when the link goes down and comes back" {
     local ns=feed$$
     ip netns add $ns 2> /dev/null || skip "network namespaces cannot be made here"
-    if ! ip link add f$$ type veth peer name g$$ netns $ns 2> /dev/null; then
-        ip netns del $ns
-        skip "no veth"
-    fi
+    spaces=$ns
+    ip link add f$$ type veth peer name g$$ netns $ns 2> /dev/null || skip "no veth"
     ip addr add 10.217.93.1/30 dev f$$
     ip link set f$$ up
     ip -n $ns addr add 10.217.93.2/30 dev g$$
     ip -n $ns link set g$$ up
-    tc qdisc add dev f$$ root netem delay 5ms loss 1% 2> /dev/null || true
     pictures 40
     reference --shuffle --epochs=20
     twist-feed keygen head
@@ -334,11 +330,43 @@ teardown() { end_all; }
     ip link set f$$ up
     wait "$head" || rc=$?
     end_all
-    pids=
-    ip link del f$$
-    ip netns del $ns
     [ $rc -eq 0 ]
     cmp want.tws got.tws
+}
+
+@test "two machines and a slow link that loses packets, then all of them for two seconds: the bytes of one, and the head has noticed" {
+    "${CC:-cc}" -O1 -D_GNU_SOURCE -o longwire "$TREE/tests/tools/longwire.c" || skip "no C compiler"
+    local a=feeda$$ b=feedb$$ head wire rc=0 ns
+    ip netns add $a 2> /dev/null || skip "network namespaces cannot be made here"
+    ip netns add $b
+    spaces="$a $b"
+    ip netns exec $a ip tuntap add dev probe mode tun 2> /dev/null || skip "no TUN devices"
+    spawn ./longwire $a $b 5 2 7 > packets
+    wire=$last
+    until ip -n $a link show wire > /dev/null 2>&1 && ip -n $b link show wire > /dev/null 2>&1; do sleep 0.05; done
+    ip -n $a addr add 10.217.94.1 peer 10.217.94.2 dev wire
+    ip -n $b addr add 10.217.94.2 peer 10.217.94.1 dev wire
+    for ns in $a $b; do ip -n $ns link set wire up; done
+    pictures 40
+    reference --shuffle --epochs=30
+    twist-feed keygen head
+    twist-feed keygen w
+    spawn ip netns exec $a "$BIN/twist-feed" head -q $HB --no-history --shuffle --epochs=30 --work="tcp://10.217.94.1:$PORT" --key=head.key --allow=w.pub \
+        --log log -o got.tws p
+    head=$last
+    for ns in 1 2; do spawn ip netns exec $b "$BIN/twist-feed" work -q --key=w.key --server=head.pub "tcp://10.217.94.1:$PORT" -- "$COMMAND"; done
+    sleep 1
+    kill -USR1 "$wire"
+    wait "$head" || rc=$?
+    kill -TERM "$wire"
+    wait "$wire"
+    end_all
+    cat packets
+    [ $rc -eq 0 ]
+    cmp want.tws got.tws
+    tail -n 1 log | grep -q '"lost_workers":[1-9]'
+    grep -qE '^[0-9]{4,} packets, [0-9]{2,} lost, [1-9][0-9]* swallowed$' packets
+    echo "# $(cat packets)" >&3
 }
 
 @test "a trainer killed at random steps and started again on the same farm: the weights of a quiet run, bit for bit" {

@@ -10,12 +10,15 @@ cd "$BATS_TEST_TMPDIR"
 mkdir -m 700 farm
 ADDRESS=ipc://$PWD/farm/s
 pids=
+spaces= # network namespaces
 
 # Everything that a test has left running is its own: each is ended by its number.
 end_all() {
     local p
     for p in $pids; do kill -9 "$p" 2> /dev/null || true; done
     for p in $pids; do wait "$p" 2> /dev/null || true; done
+    for p in $spaces; do ip netns del "$p" || true; done
+    pids= spaces=
 }
 
 # pictures N: a folder of pictures, p
@@ -88,7 +91,7 @@ intruders() {
     wait "$reader"
     cmp want.tws got.tws
     end_all
-    pids= PORT=$((PORT + 2))
+    PORT=$((PORT + 2))
 }
 
 # chaos SEED EPOCHS: four workers and a head that a reader starts again, and faults every 80 ms until the stream is there; got.tws must be want.tws
@@ -114,6 +117,5 @@ chaos() {
     done
     wait "$reader"
     end_all
-    pids=
     cmp want.tws got.tws
 }
