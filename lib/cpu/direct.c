@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+enum { LEAST_PIXELS = 49 };
+
 typedef struct {
     tw_dev *dev;
     tw_conv_shape shape;
@@ -16,9 +18,18 @@ typedef struct {
     tw_prim to_forward, to_data, to_plain; /* plain weights to their layouts; gradient from its layout, added */
     void *w_forward, *w_data;
     tw_columns *columns;                  /* instead of `weights`; or NULL */
+    int pictures;                         /* that the forward pass takes at a time */
+    size_t x_bytes, y_bytes;              /* of so many */
     size_t offset;                        /* of the used taps in the plain weights, elements */
     size_t bytes, gradient_bytes;
 } direct;
+
+/* In evaluation a picture's features must not depend on those beside it. Pictures with enough pixels to fill a product go one by one: oneDNN
+ * may then do what it likes, and what it reads and writes is still in the cache. */
+static bool alone(const tw_conv_shape *s)
+{
+    return s->folded && s->OH * s->OW >= LEAST_PIXELS;
+}
 
 /* Along one side. Taps of a kernel that only ever meet padding are left out: a 3x3 kernel on one pixel is a 1x1 kernel, at
  * stride 2 on 2 x 2 pixels a 2x2 one. Networks on small pictures are full of them. */
@@ -82,7 +93,7 @@ static int layout(tw_prim *reorder, void **w, direct *c, const tw_prim *p, tw_co
 static int make_all(direct *c, const tw_conv_desc *desc, tw_const_md plain)
 {
     const bool train = c->shape.train;
-    if (make(&c->forward, c, train ? TW_CONV_FORWARD : TW_CONV_INFERENCE, desc,
+    if (make(&c->forward, c, train ? TW_CONV_FORWARD : alone(&c->shape) ? TW_CONV_PICTURE : TW_CONV_INFERENCE, desc,
              (tw_prim_arg[]){{DNNL_ARG_DST, dnnl_query_dst_md, 0}, {DNNL_ARG_SRC, dnnl_query_src_md, 0},
                              {DNNL_ARG_WEIGHTS, dnnl_query_weights_md, 0}, {DNNL_ARG_BIAS, dnnl_query_weights_md, 1},
                              {DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, dnnl_query_dst_md, 0}},
@@ -127,7 +138,7 @@ static int build(direct *c)
     c->offset = (size_t)(y.first * s->size + x.first);
     const dnnl_dims_t dim = {s->K, s->C, y.count, x.count};
     const dnnl_dims_t stride = {(dnnl_dim_t)s->C * s->size * s->size, (dnnl_dim_t)s->size * s->size, s->size, 1};
-    tw_md src = nhwc(s->N, s->H, s->W, s->C, type), dst = nhwc(s->N, s->OH, s->OW, s->K, type);
+    tw_md src = nhwc(c->pictures, s->H, s->W, s->C, type), dst = nhwc(c->pictures, s->OH, s->OW, s->K, type);
     tw_md weights = tw_md_new(4, dim, type, NULL), gradient = tw_md_new(4, dim, dnnl_f32, NULL);
     tw_md plain = tw_md_new(4, dim, dnnl_f32, stride);
     tw_md bias = tw_md_new(1, (dnnl_dims_t){s->K}, dnnl_f32, (dnnl_dims_t){1});
@@ -170,6 +181,9 @@ static void *open_direct(tw_dev *d, const tw_conv_shape *s)
         return NULL;
     c->dev = d;
     c->shape = *s;
+    c->pictures = alone(s) ? 1 : s->N;
+    c->x_bytes = (size_t)c->pictures * (size_t)(s->H * s->W) * (size_t)s->C * tw_dtype_size(d->precision);
+    c->y_bytes = (size_t)c->pictures * (size_t)(s->OH * s->OW) * (size_t)s->K * tw_dtype_size(d->precision);
     if (tw_columns_suit(d, s))
         c->columns = tw_columns_new(d, s);
     if ((!tw_columns_suit(d, s) || c->columns != NULL) && build(c) == 0)
@@ -213,7 +227,13 @@ static int take_weights(void *way, const float *w, const float *scale)
 static int forward(void *way, void *y, const void *x, const float *shift, const void *shortcut)
 {
     direct *c = way;
-    return tw_prim_run(&c->forward, c->dev, (void *[]){y, (void *)x, c->w_forward, (void *)shift, (void *)shortcut});
+    for (int n = 0; n < c->shape.N; n += c->pictures) {
+        const size_t i = (size_t)(n / c->pictures);
+        void *by = shortcut != NULL ? (char *)shortcut + i * c->y_bytes : NULL;
+        if (tw_prim_run(&c->forward, c->dev, (void *[]){(char *)y + i * c->y_bytes, (char *)x + i * c->x_bytes, c->w_forward, (void *)shift, by}) != 0)
+            return -1;
+    }
+    return 0;
 }
 
 static int backward_data(void *way, void *dx, const void *dy)

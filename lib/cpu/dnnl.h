@@ -56,7 +56,8 @@ typedef struct {
     dnnl_dims_t strides, before, after; /* before, after: padding */
 } tw_conv_desc;
 
-typedef enum { TW_CONV_FORWARD, TW_CONV_INFERENCE, TW_CONV_BACKWARD_DATA, TW_CONV_BACKWARD_WEIGHTS } tw_conv_kind;
+/* TW_CONV_PICTURE: inference on one picture at a time. */
+typedef enum { TW_CONV_FORWARD, TW_CONV_INFERENCE, TW_CONV_PICTURE, TW_CONV_BACKWARD_DATA, TW_CONV_BACKWARD_WEIGHTS } tw_conv_kind;
 
 /* Whether a picture gets the same bits from it however many there are. Not from products of small blocks ("brgconv", with AVX-512):
  * whether they are taken, and how they are cut, goes by the number of pictures. */
@@ -88,7 +89,7 @@ static inline dnnl_status_t tw_conv_first(dnnl_primitive_desc_t *pd, const dnnl_
 }
 #endif
 
-/* A convolution by the direct method. hint: the forward one, for the backward kinds. Inference is settled. */
+/* A convolution by the direct method. hint: the forward one, for the backward kinds. Inference is settled, on one picture it need not be. */
 static inline dnnl_status_t tw_conv_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, tw_conv_kind kind, const tw_conv_desc *d,
                                        const_dnnl_primitive_attr_t attr, const_dnnl_primitive_desc_t hint)
 {
