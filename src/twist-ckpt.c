@@ -163,6 +163,8 @@ static bool compare(const tw_selection *a, const struct opts *o)
         tw_die_error();
     printf("%d tensors are the same, %d differ, %d in shape; %d only in A, %d only in B\n", c.same, c.changed, c.reshaped, c.only_a,
            c.only_b);
+    if (c.same + c.changed + c.reshaped == 0 && a->n > 0 && b.n > 0 && o->part == TW_PART_ALL && o->keys == TW_KEYS_KEEP)
+        tw_warn("no name is in both: --part=backbone or --part=model compares them under the same names");
     tw_selection_fini(&b);
     tw_checkpoint_close(f);
     return c.changed + c.reshaped + c.only_a + c.only_b == 0;

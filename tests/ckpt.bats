@@ -89,7 +89,7 @@ refused() { # STATUS MESSAGE ARGUMENT...
     [ "$(twist-ckpt --part=teacher mixed.safetensors | grep $'\t' | cut -f 1 | tr '\n' ' ')" = "backbone.conv1.weight projection_heads.last_linear.bias " ]
     twist-ckpt --part=teacher --to teacher.safetensors mixed.safetensors
     [ "$(tail -c 2 teacher.safetensors)" = ef ]
-    refused 1 "$WEIGHTS: no network known here" --part=teacher "$WEIGHTS"
+    refused 1 "$WEIGHTS: no network under 'teacher.' in it (the first tensor is backbone." --part=teacher "$WEIGHTS"
 }
 
 @test "conversion to safetensors keeps tensors and metadata to the bit; the old file stays where it fails" {
@@ -178,6 +178,7 @@ refused() { # STATUS MESSAGE ARGUMENT...
     run twist-ckpt --diff backbone.npz "$WEIGHTS"
     [ "$status" -eq 1 ]
     [[ "$output" == *$'backbone.conv1.weight\tonly in A: f32 [64, 3, 7, 7]'*$'\nconv1.weight\tonly in B: f32 [64, 3, 7, 7]'* ]]
+    [[ "$output" == *"twist-ckpt: no name is in both: --part=backbone or --part=model compares them under the same names"* ]]
     tensors() { safetensors '{"x":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"y":{"dtype":"U8","shape":['$1'],"data_offsets":[4,8]}}' "$2"; }
     tensors 4 abcdABCD > a
     tensors 2,2 abcfABCD > b

@@ -145,6 +145,8 @@ int tw_identify(tw_identity *id, const tw_named_tensor *t, int n, const char *ro
         snprintf(id->prefix, sizeof id->prefix, "%s%s%s", root, outer[i % OUTER], backbones[i / OUTER]);
         found = identify_backbone(id, &(list){t, n, id->prefix});
     }
+    if (!found && root[0] != '\0')
+        return tw_fail("no network under '%s' in it (the first tensor is %.64s)", root, t[0].name);
     if (!found)
         return tw_fail("no network known here: neither conv1.weight nor patch_embed.proj.weight among its tensors (the first is "
                        "%.64s)",
