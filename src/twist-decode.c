@@ -435,6 +435,9 @@ static void open_source(struct run *r, tw_header *h)
     r->source = tw_source_open(&o->from);
     if (r->source == NULL)
         tw_die_error();
+    if (tw_source_lacking(r->source) > 0)
+        tw_warn("%llu of %llu pictures have no label, so none has one in the stream", (unsigned long long)tw_source_lacking(r->source),
+                (unsigned long long)tw_source_count(r->source));
     const uint64_t n = tw_source_count(r->source);
     if (tw_order_init(&r->order, n, (uint64_t)o->limit, o->shuffle, (uint64_t)o->seed, &o->share) != 0)
         tw_die_error();

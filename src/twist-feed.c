@@ -237,6 +237,9 @@ static void run_head(struct opts *o, const tw_strings *sources)
     tw_source *source = tw_source_open(&o->from);
     if (source == NULL)
         tw_die_error();
+    if (tw_source_lacking(source) > 0)
+        tw_warn("%llu of %llu pictures have no label, so none has one in the stream", (unsigned long long)tw_source_lacking(source),
+                (unsigned long long)tw_source_count(source));
     const tw_places_options po = {source, o->ship ? NULL : o->root, o->shuffle, o->seed, o->limit, o->share, o->on_error};
     tw_places *places = tw_places_new(&po);
     if (places == NULL || (o->quarantine != NULL && tw_places_quarantine(places, o->quarantine) != 0) || tw_rejects_open(&rejects, o->rejects) != 0)

@@ -16,7 +16,7 @@ photos() {
     local class=(ant bee cow) k=0 name
     mkdir -p photos/ant photos/bee photos/cow
     for name in s444.jpg s420.jpg grey.jpg cmyk.jpg lossy.webp rgb8.png palette.gif rgb24.bmp binary255.ppm; do
-        cp "$GOLDEN/$name" "photos/${class[k++ % 3]}/${name/.gif/.png}" # a GIF by its content
+        cp "$GOLDEN/$name" "photos/${class[k++ % 3]}/$name"
     done
 }
 
@@ -257,14 +257,14 @@ pixels() { twist-cat --npy image="$1"; }
     photos
     cd photos/ant
     cp s444.jpg 'a, "b".jpg'
-    printf '"a, ""b"".jpg",x\r\ncmyk.jpg,y\r\ns444,x\r\npalette.png,"z\nz"\r\n' > l.csv
+    printf '"a, ""b"".jpg",x\r\ncmyk.jpg,y\r\ns444,x\r\npalette.gif,"z\nz"\r\n' > l.csv
     twist-decode --labels l.csv . > out.tws
     twist-cat --header out.tws | grep -F '"classes": ["x", "y", "z\u000az"]'
     records out.tws > out
     sed -n 1p out | grep -F '"key": "./a, \"b\".jpg", "index": 0, "epoch": 0, "pos": 0, "label": 0'
-    sed -n 3p out | grep -F '"key": "./palette.png", "index": 2, "epoch": 0, "pos": 2, "label": 2'
+    sed -n 3p out | grep -F '"key": "./palette.gif", "index": 2, "epoch": 0, "pos": 2, "label": 2'
     sed -n 4p out | grep -F '"key": "./s444.jpg", "index": 3, "epoch": 0, "pos": 3, "label": 0'
-    rm 'a, "b".jpg' palette.png
+    rm 'a, "b".jpg' palette.gif
     printf 'id,size,label\ncmyk,9,3\ns444,8,1\n' > l.csv
     printf 'file_name\tx\tclass\ncmyk.jpg\t9\t3\ns444.jpg\t8\t1\n' > l.tsv
     printf 'cmyk.jpg\t3\ns444.jpg\t1\n' > plain.tsv
@@ -272,6 +272,10 @@ pixels() { twist-cat --npy image="$1"; }
     for file in l.csv l.tsv plain.tsv l.jsonl; do
         [ "$(twist-decode --labels $file . | samples)" = $'./cmyk.jpg 3\n./s444.jpg 1' ]
     done
+    run bash -c "twist-decode --labels <(printf 'cmyk.jpg\\t3\\n') . | twist-cat --json"
+    [[ "$output" == *"twist-decode: 1 of 2 pictures have no label, so none has one in the stream"* ]]
+    [[ "$output" != *'"label": 3'* ]]
+    printf 'other.jpg,3\n' > bad0.csv
     printf 'cmyk.jpg,\n' > bad1.csv
     printf '"cmyk.jpg,3\n' > bad2.csv
     printf '{"path": "cmyk.jpg", "label": 3.5}\n' > bad3.jsonl

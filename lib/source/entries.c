@@ -6,6 +6,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+
+bool tw_picture_name(const char *name)
+{
+    static const char *const ending[] = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff"};
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot != NULL && i < sizeof ending / sizeof *ending; i++)
+        if (strcasecmp(dot, ending[i]) == 0)
+            return true;
+    return false;
+}
 
 static int add(tw_entries *e, const char *path, int32_t label, const tw_span *span)
 {

@@ -33,6 +33,10 @@ typedef struct {
     int hashed;    /* names that the table knows; -1: it must be made anew */
 } tw_entries;
 
+/* Whether a file of that name counts as a picture: it ends in .jpg, .jpeg, .png, .webp, .gif, .bmp, .ppm, .pgm, .pbm, .pnm, .tif or .tiff,
+ * in upper or lower case. */
+bool tw_picture_name(const char *name);
+
 /* Each 0, or -1 and tw_error(). */
 int tw_entries_add(tw_entries *e, const char *path, int32_t label);
 int tw_entries_add_member(tw_entries *e, const char *name, int32_t label, const tw_span *span);

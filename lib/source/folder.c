@@ -10,20 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 enum { MAX_DEPTH = 64 }; /* a link back to a parent would be followed for ever */
-
-static bool is_picture(const char *name)
-{
-    static const char *const ending[] = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"};
-    const char *dot = strrchr(name, '.');
-    for (size_t i = 0; dot != NULL && i < sizeof ending / sizeof *ending; i++)
-        if (strcasecmp(dot, ending[i]) == 0)
-            return true;
-    return false;
-}
 
 /* A path that grows and shrinks on the way through the folders. */
 typedef struct {
@@ -105,7 +94,7 @@ static int walk(found *f, int depth)
         rc = append(&f->at, d->d_name);
         if (rc == 0 && is_folder(&f->at, d))
             rc = walk(f, depth + 1);
-        else if (rc == 0 && is_picture(d->d_name))
+        else if (rc == 0 && tw_picture_name(d->d_name))
             rc = tw_entries_add(&f->files, f->at.text, 0);
         errno = 0;
     }
@@ -130,7 +119,7 @@ static int list(found *f, tw_entries *below)
         rc = append(&f->at, d->d_name);
         if (rc == 0 && is_folder(&f->at, d))
             rc = tw_entries_add(below, f->at.text, 0);
-        else if (rc == 0 && is_picture(d->d_name))
+        else if (rc == 0 && tw_picture_name(d->d_name))
             rc = tw_entries_add(&f->files, f->at.text, -1);
         errno = 0;
     }

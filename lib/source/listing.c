@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char version[] = "twist-listing 1";
+static const char version[] = "twist-listing 2";
 static const size_t MAX_LISTING = (size_t)1 << 36;
 enum { FRESH = 2 }; /* seconds: a folder changed so lately may change again without its time doing so */
 
@@ -52,7 +52,7 @@ static bool load(tw_entries *e, text t, const char *const *folder, int n)
     int64_t a, b;
     char *word;
     int length = 0;
-    if (sscanf(t.p, "twist-listing 1 %lld %lld %lld %lld\n%n", &folders, &below, &classes, &pictures, &length) != 4 || length == 0 || folders != n)
+    if (sscanf(t.p, "twist-listing 2 %lld %lld %lld %lld\n%n", &folders, &below, &classes, &pictures, &length) != 4 || length == 0 || folders != n)
         return false;
     t.p += length;
     for (int i = 0; i < n; i++)

@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "source/entries.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -63,16 +64,6 @@ static const char *endings(const char *name)
     return dot != NULL ? dot : b + strlen(b);
 }
 
-static bool is_picture(const char *name)
-{
-    static const char *const ending[] = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff"};
-    const char *b = base(name), *dot = strrchr(b, '.');
-    for (size_t i = 0; b[0] != '.' && dot != NULL && i < sizeof ending / sizeof *ending; i++)
-        if (strcasecmp(dot, ending[i]) == 0)
-            return true;
-    return false;
-}
-
 static bool has_two_endings(const char *name)
 {
     const char *first = endings(name);
@@ -130,7 +121,8 @@ static int add(tw_members *m, const tw_tar_member *member)
     if (m->key == NULL && (m->key = strndup(member->name, (size_t)(ending - member->name))) == NULL)
         return tw_fail("out of memory");
     int rc = 0;
-    if (is_picture(member->name))
+    const char *b = base(member->name);
+    if (b[0] != '.' && tw_picture_name(b))
         rc = add_picture(m, member);
     else
         m->described = true;

@@ -29,6 +29,7 @@ struct tw_source {
     shard *shard;
     size_t shards, shards_cap;
     bool labelled; /* every sample has a label */
+    uint64_t lacking;
 };
 
 static int add_shard(tw_source *s, const char *path, bool keep_cut, bool *folders)
@@ -107,12 +108,14 @@ static int set_labels(tw_entries *e, const char *file)
     tw_table t;
     tw_entries_forget_classes(e);
     const int rc = tw_table_read(&t, file, e);
+    size_t found = 0;
     for (size_t i = 0; rc == 0 && i < e->n; i++) {
         const tw_row *r = tw_table_find(&t, tw_entries_path(e, i));
         e->entry[i].label = r != NULL ? r->label : -1;
+        found += e->entry[i].label >= 0;
     }
     tw_table_fini(&t);
-    return rc;
+    return rc == 0 && found == 0 && e->n > 0 ? tw_fail("%s: labels none of the pictures in the data", file) : rc;
 }
 
 static void keep_every(tw_entries *e, int64_t every)
@@ -158,9 +161,11 @@ static int fill(tw_source *s, const tw_source_options *o)
     const int numbered = (folders || in_shards) && o->labels == NULL ? 0 : tw_entries_number_classes(e);
     if (numbered < 0 || (numbered == 0 && tw_entries_sort_classes(e) != 0))
         return -1;
-    s->labelled = e->n > 0 && e->names > 0;
-    for (size_t i = 0; i < e->n && s->labelled; i++)
-        s->labelled = e->entry[i].label >= 0;
+    for (size_t i = 0; i < e->n; i++)
+        s->lacking += e->entry[i].label < 0;
+    s->labelled = e->n > 0 && e->names > 0 && s->lacking == 0;
+    if (s->lacking == e->n)
+        s->lacking = 0;
     return 0;
 }
 
@@ -204,6 +209,11 @@ int64_t tw_source_label(const tw_source *s, uint64_t i)
 int tw_source_n_classes(const tw_source *s)
 {
     return s->labelled ? s->all.names : -1;
+}
+
+uint64_t tw_source_lacking(const tw_source *s)
+{
+    return s->lacking;
 }
 
 const char **tw_source_classes(const tw_source *s)

@@ -23,8 +23,8 @@ typedef struct {
 
 /* Finds the pictures. A folder is read as torchvision's ImageFolder does: its first-level subfolders, sorted, are the classes,
  * pictures anywhere below them belong to the class, sorted by folder and then name; pictures beside class folders do not count.
- * A folder without subfolders of pictures has no labels. What counts as a picture there: torchvision's list of name endings;
- * hidden names are passed over. A shard (name ending in .tar): members.h and shard.h; where the folders in shards are all one and nothing
+ * A folder without subfolders of pictures has no labels. What counts as a picture: tw_picture_name, torchvision's list of
+ * endings and those of the other formats that are read; hidden names are passed over. A shard (name ending in .tar): members.h and shard.h; where the folders in shards are all one and nothing
  * else has labels, there are none. Several sources: equal class names are one class. Labels in lists, .cls members and label files: whole
  * numbers up to 2^20, which are the labels themselves, or else names, whose sorted list is the classes; beside folders always names.
  * Labels are known only where every sample has one. Files of labels: rows.h; names in subset and labels: table.h.
@@ -37,6 +37,7 @@ uint64_t tw_source_count(const tw_source *s);
 const char *tw_source_path(const tw_source *s, uint64_t i); /* of a member of a shard: its name there */
 int64_t tw_source_label(const tw_source *s, uint64_t i);    /* -1: none */
 int tw_source_n_classes(const tw_source *s);                /* -1: no labels */
+uint64_t tw_source_lacking(const tw_source *s);             /* how many have no label where others have one, and so none counts; 0 else */
 const char **tw_source_classes(const tw_source *s);
 
 /* Where its bytes are: a file of their own (*length -1), or those from *offset on of a shard. */
