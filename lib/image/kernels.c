@@ -5,7 +5,7 @@
 
 const tw_kernels *tw_kernels_at(int i)
 {
-    const tw_kernels *have[3];
+    const tw_kernels *have[4];
     int n = 0;
     have[n++] = &tw_kernels_plain;
 #if defined(__x86_64__)
@@ -14,6 +14,8 @@ const tw_kernels *tw_kernels_at(int i)
         have[n++] = &tw_kernels_avx2;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"))
         have[n++] = &tw_kernels_avx512;
+    if (n == 3 && __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni"))
+        have[n++] = &tw_kernels_vnni;
 #endif
     return i >= 0 && i < n ? have[i] : NULL;
 }

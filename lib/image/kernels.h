@@ -46,17 +46,20 @@ typedef enum {
     TW_SATURATE,   /* base: the pixel's grey */
     TW_SHIFT_HUE,  /* RGB -> HSV of 8 bits, H + shift (0..255, whole), back */
     TW_GREY,       /* all three become the pixel's grey */
+    TW_TABLE,      /* each value v becomes table[v]; first or last of the operations only */
 } tw_colour_kind;
 
 typedef struct {
     tw_colour_kind kind;
     float factor; /* TW_SHIFT_HUE: the shift */
     float base;   /* TW_STRETCH */
+    const uint8_t *table; /* TW_TABLE: 256 values */
 } tw_colour_op;
 
 typedef struct {
     const char *name;
     int lane;
+    bool by_table; /* whether looking values up is faster than TW_SCALE and TW_STRETCH */
     /* Fills the t->n outputs of t by Pillow's precompute_coeffs: first, pairs and as many weights. work, fixed: (taps of an output
      * + 1) * lane / 8 numbers. */
     void (*taps)(tw_taps *t, const tw_scale *s, double *work, int32_t *fixed);
@@ -72,9 +75,9 @@ typedef struct {
     /* `passes` box blurs along n steps of `pitch` bytes, of lane bytes side by side, in place. work: 2 * (n + 2 * radius + 2)
      * * lane numbers. radius at most TW_MAX_RADIUS. */
     void (*blur)(uint8_t *at, size_t pitch, int n, const tw_box *box, int passes, uint16_t *work);
-    /* Applies the operations in turn to n pixels in three planes, in place; changes the planes up to the next multiple of
-     * lane. sum: returns the sum of the greys of the n results, else 0. */
-    uint64_t (*colour)(uint8_t *const plane[3], size_t n, const tw_colour_op *op, int n_ops, bool sum);
+    /* Applies the operations in turn to w x h pixels in three planes whose rows lie `pitch` apart, in place; changes the rows up to the
+     * next multiple of lane. sum: returns the sum of the greys of the results, else 0. */
+    uint64_t (*colour)(uint8_t *const plane[3], size_t pitch, int w, int h, const tw_colour_op *op, int n_ops, bool sum);
     /* to[3 * i + c] = plane[c][i], n pixels; solarize: 255 - v for v >= 128. Writes no byte beyond. */
     void (*interleave)(uint8_t *to, const uint8_t *const plane[3], size_t n, bool solarize);
 } tw_kernels;
@@ -86,7 +89,7 @@ const tw_kernels *tw_kernels_at(int i);
 
 extern const tw_kernels tw_kernels_plain;
 #if defined(__x86_64__)
-extern const tw_kernels tw_kernels_avx2, tw_kernels_avx512;
+extern const tw_kernels tw_kernels_avx2, tw_kernels_avx512, tw_kernels_vnni;
 #endif
 
 #endif

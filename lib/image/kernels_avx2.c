@@ -50,10 +50,8 @@ static inline vi vset32(uint32_t x)
 #define vadd16 _mm256_add_epi16
 #define vsub16 _mm256_sub_epi16
 #define vadd32 _mm256_add_epi32
-#define vmul32 _mm256_mullo_epi32
 #define vsrl32 _mm256_srli_epi32
 #define vsra32 _mm256_srai_epi32
-#define vmerge16(a, b) _mm256_blend_epi16(a, b, 0xaa)
 #define vand _mm256_and_si256
 #define vxor _mm256_xor_si256
 #define vor _mm256_or_si256
@@ -70,6 +68,11 @@ static inline vi vset32(uint32_t x)
 #define vfput _mm256_storeu_ps
 #define vfmadd _mm256_fmadd_ps
 #define vfnmadd _mm256_fnmadd_ps
+
+static inline vi vdot16(vi sum, vi a, vi b)
+{
+    return vadd32(sum, vmadd16(a, b));
+}
 
 /* Eight bytes to floats. */
 static inline vf vfload(const uint8_t *p)
@@ -157,6 +160,7 @@ static inline void vinterleave(uint8_t *to, vi r, vi g, vi b)
 
 #define KERNELS tw_kernels_avx2
 #define KERNELS_NAME "avx2"
+#define BY_TABLE false
 #include "image/kernels_body.h"
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -1,16 +1,22 @@
 /* The arithmetic of the kernels, written on the vector operations of the file that includes this one (kernels_plain.c,
- * kernels_avx2.c, kernels_avx512.c), which also names the table. Included once by each. */
+ * kernels_avx2.c, kernels_avx512.c, kernels_vnni.c), which also names the table. Included once by each. */
 
 #include "image/kernels_resize.h"
 
 #include "image/kernels_colour.h"
 
+/* A weight in 2^-24 in two parts, 65536 * coarse + fine, both signed; beside it the one for the pixels beyond. */
+static inline vi both(uint32_t inside, uint32_t beyond, bool coarse)
+{
+    return coarse ? vset32((inside + 32768) >> 16 | ((beyond + 32768) >> 16) << 16) : vset32((inside & 65535) | beyond << 16);
+}
+
 /* One box: what is inside times its weight, plus the two pixels beyond the ends times theirs, rounded. in has radius + 1 steps
- * before its first and after its last, of n. A step is two vectors of 16-bit numbers; even and odd ones are weighed apart. */
+ * before its first and after its last, of n. A step is two vectors of 16-bit numbers. */
 static inline void box(uint16_t *out, const uint16_t *in, int n, const tw_box *b)
 {
     const ptrdiff_t r = b->radius;
-    const vi inside = vset32(b->inside), beyond = vset32(b->beyond), half = vset32(1u << 23), low = vset32(0xffff);
+    const vi coarse = both(b->inside, b->beyond, true), fine = both(b->inside, b->beyond, false), half = vset32(1u << 23);
     vi sum[2] = {vzero(), vzero()};
     for (ptrdiff_t i = -r - 1; i < r; i++)
         for (int side = 0; side < 2; side++)
@@ -21,9 +27,10 @@ static inline void box(uint16_t *out, const uint16_t *in, int n, const tw_box *b
             const vi left = vload(at - (r + 1) * LANE);
             sum[side] = vadd16(sum[side], vsub16(vload(at + r * LANE), left));
             const vi ends = vadd16(left, vload(at + (r + 1) * LANE));
-            const vi even = vadd32(vmul32(vand(sum[side], low), inside), vadd32(vmul32(vand(ends, low), beyond), half));
-            const vi odd = vadd32(vmul32(vsrl32(sum[side], 16), inside), vadd32(vmul32(vsrl32(ends, 16), beyond), half));
-            vstore(out + i * LANE + side * (LANE / 2), vmerge16(vsrl32(even, 24), vsrl32(odd, 8)));
+            const vi x = vunlo16(sum[side], ends), y = vunhi16(sum[side], ends);
+            const vi low = vdot16(vsra32(vdot16(half, x, fine), 16), x, coarse); /* in 2^-8, below 2^16 */
+            const vi high = vdot16(vsra32(vdot16(half, y, fine), 16), y, coarse);
+            vstore(out + i * LANE + side * (LANE / 2), vpack32(vsrl32(low, 8), vsrl32(high, 8)));
         }
 }
 
@@ -69,4 +76,4 @@ static void interleave(uint8_t *to, const uint8_t *const plane[3], size_t n, boo
     }
 }
 
-const tw_kernels KERNELS = {KERNELS_NAME, LANE, taps, turn_in, turn_out, across, down, blur, colour, interleave};
+const tw_kernels KERNELS = {KERNELS_NAME, LANE, BY_TABLE, taps, turn_in, turn_out, across, down, blur, colour, interleave};

@@ -1,19 +1,13 @@
 /* Part of kernels_body.h: colour in float, with the roundings of Pillow's whole numbers, floats and doubles. */
 
-/* A stretch of pixels in the making, in float: short loops over it, one a step, keep the processor busy. The first step takes
- * its pixels from the bytes of the planes (BYTES), the others from where the one before has left them. */
+/* Pixels in the making, in float: as many whole rows as fit, or a stretch of one, each in a multiple of STEP. Short loops over them, one an
+ * operation, keep the processor busy. LANE more: rows become bytes LANE at a time. */
 enum { STEP = LANE / 4, BLOCK = 32 * STEP };
 typedef struct {
-    _Alignas(64) float p[3][BLOCK];
-    const uint8_t *plane[3];
-    int n; /* pixels, a multiple of LANE */
+    _Alignas(64) float p[3][BLOCK + LANE];
+    int n;               /* in all */
+    int rows, row, used; /* numbers to a row, and pixels that are there */
 } block;
-typedef enum { FLOATS, BYTES } origin; /* a constant at each call, so that the loops have no branch */
-
-static inline vf pixel(const block *b, origin from, int c, int i)
-{
-    return from == BYTES ? vfload(b->plane[c] + i) : vfget(b->p[c] + i);
-}
 
 /* The greater and the smaller of two numbers of which at most one is negative: such floats are ordered as their bits are, and
  * whole numbers are compared faster. */
@@ -54,21 +48,20 @@ static inline vf blend(vf base, vf value, vf factor)
 }
 
 /* TW_SCALE, TW_STRETCH */
-static inline void around_number(block *b, const tw_colour_op *op, origin from, finish how)
+static inline void around_number(block *b, const tw_colour_op *op, finish how)
 {
     const vf base = vfset(op->kind == TW_SCALE ? 0 : op->base), factor = vfset(op->factor);
     for (int c = 0; c < 3; c++)
-        for (int i = 0; i < b->n; i += LANE)
-            for (int k = i; k < i + LANE; k += STEP)
-                vfput(b->p[c] + k, finished(blend(base, pixel(b, from, c, k), factor), how));
+        for (int i = 0; i < b->n; i += STEP)
+            vfput(b->p[c] + i, finished(blend(base, vfget(b->p[c] + i), factor), how));
 }
 
 /* TW_SATURATE */
-static inline void around_grey(block *b, const tw_colour_op *op, origin from, finish how)
+static inline void around_grey(block *b, const tw_colour_op *op, finish how)
 {
     const vf factor = vfset(op->factor);
     for (int i = 0; i < b->n; i += STEP) {
-        const vf v[3] = {pixel(b, from, 0, i), pixel(b, from, 1, i), pixel(b, from, 2, i)}, l = grey(v[0], v[1], v[2]);
+        const vf v[3] = {vfget(b->p[0] + i), vfget(b->p[1] + i), vfget(b->p[2] + i)}, l = grey(v[0], v[1], v[2]);
         for (int c = 0; c < 3; c++)
             vfput(b->p[c] + i, finished(blend(l, v[c], factor), how));
     }
@@ -77,11 +70,11 @@ static inline void around_grey(block *b, const tw_colour_op *op, origin from, fi
 /* Pillow's RGB -> HSV in 8 bits, the hue turned. The hue is (a +- x) / 6 with x = (range - |difference|) / range; float gives
  * what Pillow's mixture of float and double gives (checked for all r, g, b). Leaves the hue (85 to the sixth of a turn), the
  * value, and value * saturation / 21675 (checked too, with what follows). */
-static inline void to_hsv(block *p, const tw_colour_op *op, origin from)
+static inline void to_hsv(block *p, const tw_colour_op *op)
 {
     const vi sign_bit = vset32(1u << 31), one = vset32(0x3f800000), turn_by = vset32((uint32_t)op->factor);
     for (int i = 0; i < p->n; i += STEP) {
-        const vf r = pixel(p, from, 0, i), g = pixel(p, from, 1, i), b = pixel(p, from, 2, i);
+        const vf r = vfget(p->p[0] + i), g = vfget(p->p[1] + i), b = vfget(p->p[2] + i);
         const vf max = vfmax(vfmax(r, g), b), range = max - vfmin(vfmin(r, g), b);
         const vm red = vequal32(vfbits(r), vfbits(max)), green = vequal32(vfbits(g), vfbits(max));
         const vf d = vfsel(red, g - b, vfsel(green, b - r, r - g));
@@ -117,79 +110,130 @@ static inline void to_rgb(block *p, finish how)
     }
 }
 
-static inline void to_grey(block *b, origin from)
+static inline void to_grey(block *b)
 {
     for (int i = 0; i < b->n; i += STEP) {
-        const vf l = grey(pixel(b, from, 0, i), pixel(b, from, 1, i), pixel(b, from, 2, i));
+        const vf l = grey(vfget(b->p[0] + i), vfget(b->p[1] + i), vfget(b->p[2] + i));
         for (int c = 0; c < 3; c++)
             vfput(b->p[c] + i, l);
     }
 }
 
-/* The sum of the greys of the first n pixels. */
-static inline uint64_t sum_greys(const block *b, origin from, size_t n)
+static inline uint64_t sum_greys(const block *b)
 {
-    const size_t whole = n / STEP * STEP;
     uint64_t rest = 0;
     vi sums = vzero();
-    for (size_t i = 0; i < n; i += STEP) {
-        const vi l = vfint(grey(pixel(b, from, 0, (int)i), pixel(b, from, 1, (int)i), pixel(b, from, 2, (int)i)));
-        if (i < whole) {
-            sums = vadd32(sums, l);
-        } else {
-            uint32_t last[STEP];
-            vstore(last, l);
-            for (size_t k = i; k < n; k++)
-                rest += last[k - i];
+    for (int y = 0; y < b->rows; y++)
+        for (int x = 0; x < b->used; x += STEP) {
+            const int i = y * b->row + x;
+            const vi l = vfint(grey(vfget(b->p[0] + i), vfget(b->p[1] + i), vfget(b->p[2] + i)));
+            if (x + STEP <= b->used) {
+                sums = vadd32(sums, l);
+            } else {
+                uint32_t last[STEP];
+                vstore(last, l);
+                for (int k = x; k < b->used; k++)
+                    rest += last[k - x];
+            }
         }
-    }
     return rest + vsum32(sums);
 }
 
-static inline void apply(block *b, const tw_colour_op *op, origin from, finish how)
+#ifndef LOOKUP
+static inline void lookup(uint8_t *p, int n, const uint8_t table[256])
+{
+    for (int i = 0; i < n; i++)
+        p[i] = table[p[i]];
+}
+#endif
+
+static inline void apply(block *b, const tw_colour_op *op, finish how)
 {
     switch (op->kind) {
     case TW_SCALE:
     case TW_STRETCH:
-        around_number(b, op, from, how);
+        around_number(b, op, how);
         return;
     case TW_SATURATE:
-        around_grey(b, op, from, how);
+        around_grey(b, op, how);
         return;
     case TW_SHIFT_HUE:
-        to_hsv(b, op, from);
+        to_hsv(b, op);
         to_rgb(b, how);
         return;
     case TW_GREY:
-        to_grey(b, from);
+        to_grey(b);
+        return;
+    case TW_TABLE: /* works on bytes, before and after these */
+        return;
     }
 }
 
-static uint64_t colour(uint8_t *const plane[3], size_t n, const tw_colour_op *op, int n_ops, bool sum)
+static inline void look_up(uint8_t *const at[3], size_t pitch, const block *b, const uint8_t *table)
+{
+    for (int c = 0; c < 3; c++)
+        for (int y = 0; y < b->rows; y++)
+            lookup(at[c] + (size_t)y * pitch, b->used, table);
+}
+
+static inline void load(block *b, uint8_t *const at[3], size_t pitch)
+{
+    for (int c = 0; c < 3; c++)
+        for (int y = 0; y < b->rows; y++)
+            for (int x = 0; x < b->row; x += STEP)
+                vfput(b->p[c] + y * b->row + x, vfload(at[c] + (size_t)y * pitch + x));
+}
+
+static inline void store(uint8_t *const at[3], size_t pitch, const block *b)
+{
+    for (int c = 0; c < 3; c++)
+        for (int y = 0; y < b->rows; y++)
+            for (int x = 0; x < b->row; x += LANE)
+                vstore(at[c] + (size_t)y * pitch + x, vfbytes(b->p[c] + y * b->row + x));
+}
+
+static uint64_t colour_block(block *b, uint8_t *const at[3], size_t pitch, const tw_colour_op *op, int n_ops, bool sum)
+{
+    const uint8_t *first = n_ops > 0 && op[0].kind == TW_TABLE ? op[0].table : NULL;
+    const uint8_t *final = n_ops > 1 && op[n_ops - 1].kind == TW_TABLE ? op[n_ops - 1].table : NULL;
+    op += first != NULL;
+    n_ops -= (first != NULL) + (final != NULL);
+    if (first != NULL)
+        look_up(at, pitch, b, first);
+    if (n_ops > 0 || sum)
+        load(b, at, pitch);
+    for (int k = 0; k < n_ops; k++) {
+        if (k == n_ops - 1 && (!sum || final != NULL) && op[k].factor < 64) /* stays within 16 bits */
+            apply(b, &op[k], LEAVE);
+        else
+            apply(b, &op[k], CLIP);
+    }
+    if (n_ops > 0)
+        store(at, pitch, b);
+    if (final != NULL)
+        look_up(at, pitch, b, final);
+    if (final != NULL && sum)
+        load(b, at, pitch);
+    return sum ? sum_greys(b) : 0;
+}
+
+static uint64_t colour(uint8_t *const plane[3], size_t pitch, int w, int h, const tw_colour_op *op, int n_ops, bool sum)
 {
     block b;
     uint64_t total = 0;
-    for (size_t at = 0; at < n; at += BLOCK) {
-        const size_t left = n - at < BLOCK ? n - at : BLOCK;
-        b.n = (int)((left + LANE - 1) / LANE * LANE);
-        for (int c = 0; c < 3; c++)
-            b.plane[c] = plane[c] + at;
-        for (int k = 0; k < n_ops; k++) {
-            const bool last = k == n_ops - 1 && !sum && op[k].factor < 64; /* stays within 16 bits */
-            if (last && k == 0)
-                apply(&b, &op[k], BYTES, LEAVE);
-            else if (last)
-                apply(&b, &op[k], FLOATS, LEAVE);
-            else if (k == 0)
-                apply(&b, &op[k], BYTES, CLIP);
-            else
-                apply(&b, &op[k], FLOATS, CLIP);
+    const int most = w < BLOCK ? BLOCK / ((w + STEP - 1) / STEP * STEP) : 1; /* rows at once */
+    for (int c = 0; c < 3; c++) /* what is beyond the last row becomes bytes too */
+        for (int i = 0; i < BLOCK + LANE; i += STEP)
+            vfput(b.p[c] + i, vfset(0));
+    for (int y = 0; y < h; y += most)
+        for (int x = 0; x < w; x += BLOCK) {
+            const size_t from = (size_t)y * pitch + (size_t)x;
+            uint8_t *const at[3] = {plane[0] + from, plane[1] + from, plane[2] + from};
+            b.rows = most < h - y ? most : h - y;
+            b.used = BLOCK < w - x ? BLOCK : w - x;
+            b.row = (b.used + STEP - 1) / STEP * STEP;
+            b.n = b.rows * b.row;
+            total += colour_block(&b, at, pitch, op, n_ops, sum);
         }
-        if (sum)
-            total += n_ops > 0 ? sum_greys(&b, FLOATS, left) : sum_greys(&b, BYTES, left);
-        for (int c = 0; c < 3 && n_ops > 0; c++)
-            for (int i = 0; i < b.n; i += LANE)
-                vstore(plane[c] + at + i, vfbytes(b.p[c] + i));
-    }
     return total;
 }

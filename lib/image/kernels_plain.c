@@ -90,9 +90,9 @@ static inline vi vadd32(vi a, vi b)
     return (vi)((vu32)a + (vu32)b);
 }
 
-static inline vi vmul32(vi a, vi b)
+static inline vi vdot16(vi sum, vi a, vi b)
 {
-    return (vi)((vu32)a * (vu32)b);
+    return vadd32(sum, vmadd16(a, b));
 }
 
 static inline vi vsrl32(vi a, int n)
@@ -103,11 +103,6 @@ static inline vi vsrl32(vi a, int n)
 static inline vi vsra32(vi a, int n)
 {
     return (vi)((v32)a >> n);
-}
-
-static inline vi vmerge16(vi a, vi b)
-{
-    return (vi)(((vu32)a & 0xffff) | ((vu32)b & 0xffff0000u));
 }
 
 static inline vi vand(vi a, vi b)
@@ -266,4 +261,5 @@ static inline vi vsolarize(vi a)
 
 #define KERNELS tw_kernels_plain
 #define KERNELS_NAME "plain"
+#define BY_TABLE true
 #include "image/kernels_body.h"

@@ -1,5 +1,7 @@
 #include "image/steps.h"
 
+#include <string.h>
+
 const char *const tw_step_names[] = {"brightness", "contrast", "saturation",   "hue",       "autocontrast", "equalize",
                                      "invert",     "posterize", "solarize",    "solarize_add", "sharpness", "rotate",
                                      "shear_x",    "shear_y",  "translate_x",  "translate_y", NULL};
@@ -10,20 +12,43 @@ typedef struct {
     int n;
 } waiting;
 
+/* The i-th and following operations, as many as change each value by itself, become one, a table, if that is faster. */
+static void fold(const tw_kernels *k, waiting *w, int i, uint8_t table[3][256])
+{
+    uint8_t *const plane[3] = {table[0], table[1], table[2]};
+    int end = i;
+    while (end < w->n && (w->op[end].kind == TW_SCALE || w->op[end].kind == TW_STRETCH))
+        end++;
+    if (!k->by_table || end == i)
+        return;
+    for (int v = 0; v < 256; v++)
+        table[0][v] = table[1][v] = table[2][v] = (uint8_t)v;
+    k->colour(plane, 256, 256, 1, &w->op[i], end - i, false);
+    w->op[i] = (tw_colour_op){TW_TABLE, 0, 0, table[0]};
+    memmove(&w->op[i + 1], &w->op[end], (size_t)(w->n - end) * sizeof *w->op);
+    w->n -= end - i - 1;
+}
+
+/* The same at both ends, where tables may stand. */
+static void fold_ends(const tw_kernels *k, waiting *w, uint8_t table[2][3][256])
+{
+    int last = w->n;
+    while (last > 0 && (w->op[last - 1].kind == TW_SCALE || w->op[last - 1].kind == TW_STRETCH))
+        last--;
+    if (last > 0)
+        fold(k, w, last, table[1]);
+    fold(k, w, 0, table[0]);
+}
+
 /* One pass over the picture. sum: returns the sum of greys. */
 static uint64_t pass(tw_workspace *ws, waiting *w, bool sum)
 {
     const tw_planes *v = &ws->view;
-    const bool whole = v->pitch == (size_t)v->w; /* rows side by side are one long row */
-    const size_t width = whole ? (size_t)v->w * (size_t)v->h : (size_t)v->w;
-    uint64_t total = 0;
+    uint8_t table[2][3][256];
     if (w->n == 0 && !sum)
         return 0;
-    for (int y = 0; y < (whole ? 1 : v->h); y++) {
-        const size_t at = (size_t)y * v->pitch;
-        uint8_t *const plane[3] = {v->plane[0] + at, v->plane[1] + at, v->plane[2] + at};
-        total += ws->k->colour(plane, width, w->op, w->n, sum);
-    }
+    fold_ends(ws->k, w, table);
+    const uint64_t total = ws->k->colour(v->plane, v->pitch, v->w, v->h, w->op, w->n, sum);
     w->n = 0;
     return total;
 }
@@ -34,17 +59,17 @@ static int apply(tw_workspace *ws, waiting *w, const tw_step *s)
     float mean;
     switch (s->kind) {
     case TW_BRIGHTNESS:
-        w->op[w->n++] = (tw_colour_op){TW_SCALE, factor, 0};
+        w->op[w->n++] = (tw_colour_op){TW_SCALE, factor, 0, NULL};
         return 0;
     case TW_SATURATION:
-        w->op[w->n++] = (tw_colour_op){TW_SATURATE, factor, 0};
+        w->op[w->n++] = (tw_colour_op){TW_SATURATE, factor, 0, NULL};
         return 0;
     case TW_HUE:
-        w->op[w->n++] = (tw_colour_op){TW_SHIFT_HUE, (float)((int)(s->value * 255) & 255), 0};
+        w->op[w->n++] = (tw_colour_op){TW_SHIFT_HUE, (float)((int)(s->value * 255) & 255), 0, NULL};
         return 0;
     case TW_CONTRAST: /* around the mean of what the steps so far have made */
         mean = (float)(int)((double)pass(ws, w, true) / ((double)ws->view.w * ws->view.h) + 0.5);
-        w->op[w->n++] = (tw_colour_op){TW_STRETCH, factor, mean};
+        w->op[w->n++] = (tw_colour_op){TW_STRETCH, factor, mean, NULL};
         return 0;
     default:
         pass(ws, w, false);
@@ -64,7 +89,7 @@ int tw_steps(tw_workspace *ws, const tw_step *step, int n, bool grey)
         if (apply(ws, &w, &step[i]) != 0)
             return -1;
     if (grey)
-        w.op[w.n++] = (tw_colour_op){TW_GREY, 0, 0};
+        w.op[w.n++] = (tw_colour_op){TW_GREY, 0, 0, NULL};
     pass(ws, &w, false);
     return 0;
 }

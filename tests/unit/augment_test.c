@@ -148,8 +148,8 @@ static void hue(const tw_kernels *k)
                 want[i][2] = plane[2][i] = (uint8_t)i;
                 turn_hue(want[i], shift);
             }
-            const tw_colour_op op = {TW_SHIFT_HUE, (float)shift, 0};
-            k->colour(planes, N, &op, 1, false);
+            const tw_colour_op op = {TW_SHIFT_HUE, (float)shift, 0, NULL};
+            k->colour(planes, N, N, 1, &op, 1, false);
             for (int i = 0; i < N; i++)
                 for (int c = 0; c < 3; c++)
                     wrong += plane[c][i] != want[i][c];
@@ -172,8 +172,40 @@ static void sums(const tw_kernels *k)
                 plane[c][i] = (uint8_t)((i + 7) * (31 + 8 * c));
         for (int i = 0; i < n; i++)
             want += (uint64_t)((plane[0][i] * 19595 + plane[1][i] * 38470 + plane[2][i] * 7471 + 0x8000) >> 16);
-        CHECK(k->colour(planes, (size_t)n, NULL, 0, true) == want);
+        CHECK(k->colour(planes, N, n, 1, NULL, 0, true) == want);
     }
+}
+
+/* Tables stand for what they were made of, first and last, and what is summed comes after them. */
+static void tables(const tw_kernels *k)
+{
+    enum { PITCH = 128, N = 7 * PITCH };
+    const tw_colour_op op[] = {{TW_SCALE, 1.3f, 0, NULL}, {TW_SATURATE, 0.7f, 0, NULL}, {TW_STRETCH, 1.2f, 99, NULL}};
+    static uint8_t table[2][3][256], plane[2][3][N + 64];
+    const tw_colour_op by_table[] = {{TW_TABLE, 0, 0, table[0][0]}, op[1], {TW_TABLE, 0, 0, table[1][0]}};
+    for (int t = 0; t < 2; t++) {
+        uint8_t *const all[3] = {table[t][0], table[t][1], table[t][2]};
+        for (int i = 0; i < 256; i++)
+            table[t][0][i] = table[t][1][i] = table[t][2][i] = (uint8_t)i;
+        k->colour(all, 256, 256, 1, &op[2 * t], 1, false);
+    }
+    for (int from = 0; from < 3; from++)
+        for (int n_ops = 1; n_ops <= 3 - from; n_ops++) {
+            uint64_t sum[2];
+            if (from == 1 && n_ops == 1) /* no table in it */
+                continue;
+            for (int t = 0; t < 2; t++) {
+                uint8_t *const all[3] = {plane[t][0], plane[t][1], plane[t][2]};
+                for (int i = 0; i < N + 64; i++)
+                    for (int c = 0; c < 3; c++)
+                        plane[t][c][i] = (uint8_t)((i + 7) * (31 + 8 * c));
+                sum[t] = k->colour(all, PITCH, 70, 7, t == 0 ? op + from : by_table + from, n_ops, true);
+            }
+            CHECK(sum[0] == sum[1]);
+            for (int c = 0; c < 3; c++)
+                for (int y = 0; y < 7; y++)
+                    CHECK(memcmp(plane[0][c] + y * PITCH, plane[1][c] + y * PITCH, 70) == 0);
+        }
 }
 
 /* Erased pixels have the normal distribution that they should, and only those of the rectangle change. */
@@ -214,6 +246,7 @@ int main(void)
         white(k);
         hue(k);
         sums(k);
+        tables(k);
         printf("instructions: of pictures: %s%s\n", k->name, k == tw_kernels_best() ? ", taken" : "");
     }
     CHECK(strcmp(tw_kernels_at(0)->name, "plain") == 0 && tw_kernels_best() != NULL);
