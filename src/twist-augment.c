@@ -27,7 +27,7 @@ static const char usage[] =
     "      --blur-p, --solarize-p, --jitter-p, --grey-p P  probability, for all views (default: of the policy)\n"
     "      --seed N             of the views (default: the stream's)\n"
     "      --trace              write what was drawn for each view into the records\n"
-    "      --log FILE           append JSON lines: samples, seconds, seconds waited for input and for output\n"
+    "      --log FILE           append JSON lines: program, samples, seconds, seconds waited for input and for output\n"
     "  -j, --jobs N             threads (default: the processors); the output does not depend on it\n"
     "      --no-history         leave this command out of the header's history\n"
     "  -q, --quiet  errors only   -v, --verbose  say more   --progress  even where stderr is no terminal\n"
@@ -71,7 +71,6 @@ struct run {
     size_t in_flight;
     int64_t written, in_all;
     double start;
-    FILE *log;
 };
 
 static void parse(struct opts *o, int argc, char **argv)
@@ -144,12 +143,9 @@ static noreturn void give_up(struct run *r)
 
 static void report(struct run *r)
 {
-    const double seconds = tw_now() - r->start, in = tw_reader_waited(r->reader), out = tw_writer_waited(r->writer);
-    tw_note(1, "%lld samples in %.1f s, of which it waited %.1f s for input and %.1f s for output", (long long)r->written, seconds,
-            in, out);
-    if (r->log != NULL)
-        fprintf(r->log, "{\"samples\": %lld, \"seconds\": %.3f, \"waited_input\": %.3f, \"waited_output\": %.3f}\n",
-                (long long)r->written, seconds, in, out);
+    const tw_waits w = {r->written, tw_now() - r->start, tw_reader_waited(r->reader), tw_writer_waited(r->writer)};
+    if (tw_program_waits(r->o.log, &w) != 0)
+        give_up(r);
 }
 
 static void write_out(struct run *r, struct job *j)
@@ -253,10 +249,8 @@ static void open_streams(struct run *r)
     r->writer = tw_writer_open(r->o.output, &h, r->o.common.no_history ? NULL : tw_program_command());
     if (r->writer == NULL)
         tw_die_error();
-    if (r->o.log != NULL && (r->log = fopen(r->o.log, "ae")) == NULL) {
-        tw_fail_errno("%s", r->o.log);
+    if (tw_program_log_check(r->o.log) != 0)
         give_up(r);
-    }
 }
 
 static void plan(struct run *r)
@@ -293,10 +287,6 @@ static void finish(struct run *r)
 {
     tw_progress_end();
     report(r);
-    if (r->log != NULL && fclose(r->log) != 0) {
-        tw_fail_errno("%s", r->o.log);
-        give_up(r);
-    }
     if (tw_writer_finish(r->writer, tw_reader_end(r->reader)->skipped) != 0)
         tw_die_error();
     tw_pool_free(r->pool);

@@ -504,7 +504,7 @@ static void finish(struct run *r)
     if (tw_rejects_close(&r->rejects, all) != 0)
         give_up(r);
     if (r->skipped > 0)
-        tw_warn("%lld bad images left out", (long long)r->skipped);
+        tw_warn("%lld bad image%s left out", (long long)r->skipped, r->skipped == 1 ? "" : "s");
     if (tw_writer_finish(r->writer, r->skipped) != 0)
         tw_die_error();
     for (int i = 0; i < r->o.jobs; i++)
@@ -556,7 +556,7 @@ int main(int argc, char **argv)
         open_sequence(&r, &h);
     else
         open_source(&r, &h);
-    if (tw_rejects_open(&r.rejects, r.o.rejects) != 0)
+    if (tw_rejects_open(&r.rejects, r.o.rejects) != 0 || tw_program_log_check(r.o.log) != 0)
         tw_die_error();
     r.writer = tw_writer_open(r.o.output, &h, r.o.common.no_history ? NULL : tw_program_command());
     if (r.writer == NULL)

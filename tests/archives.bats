@@ -339,4 +339,5 @@ pixels() { twist-cat --npy image="$1"; }
     run twist-decode --log /nowhere/log -o x.tws photos
     [ "$status" -eq 1 ]
     [[ "$output" == *"/nowhere/log"* ]]
+    [ ! -e x.tws ] # known before the work
 }

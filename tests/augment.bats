@@ -218,8 +218,8 @@ shapes() {
 
 @test "--log and -v say how long it waited" {
     (sleep 0.4; cat "$IMAGES") | twist-augment --no-history -v --size=8 --local-size=8 --log log.jsonl -o v.tws 2> err
-    grep -E '3 samples in [0-9.]+ s, of which it waited [0-9.]+ s for input and [0-9.]+ s for output' err
-    grep -E '^\{"samples": 3, "seconds": [0-9.]+, "waited_input": [0-9.]+, "waited_output": [0-9.]+\}$' log.jsonl
+    grep -E '3 samples in [0-9.]+ s: waited [0-9.]+ s for input, [0-9.]+ s for output' err
+    grep -E '^\{"program": "twist-augment", "samples": 3, "seconds": [0-9.]+, "waited_input": [0-9.]+, "waited_output": [0-9.]+\}$' log.jsonl
     run twist-augment -q -i "$IMAGES" --log /nowhere/log -o v2.tws
     [ "$status" -eq 1 ]
     [[ "$output" == *"/nowhere/log"* ]]

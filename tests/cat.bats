@@ -208,6 +208,12 @@ long_stream() {
 }
 
 @test "wrong command lines exit 2 and name the mistake" {
+    run twist-cat --npy label=a.npy --npy key=b.npy x
+    [[ "${lines[0]}" == "twist-cat: --npy: 'key=b.npy' is not FIELD=FILE with FIELD one of index, epoch, pos, label, image, views, features, logits, probs" ]]
+    run twist-cat --log /nowhere/log -o x.tws "$FORMATS/views.tws"
+    [ "$status" -eq 1 ]
+    [[ "$output" == "twist-cat: /nowhere/log: No such file or directory" ]]
+    [ ! -e x.tws ]
     for args in "--json -o -" "--check --head 1" "--header --json" "-i a b" "--head -1" "--npy label" "--max-record 0" "--nope"; do
         run twist-cat $args
         [ "$status" -eq 2 ]

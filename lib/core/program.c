@@ -209,6 +209,12 @@ int tw_program_waits(const char *log, const tw_waits *w)
     return fclose(f) == 0 ? 0 : tw_fail_errno("%s", log);
 }
 
+int tw_program_log_check(const char *log)
+{
+    FILE *f = log != NULL ? fopen(log, "ae") : NULL;
+    return log == NULL || (f != NULL && fclose(f) == 0) ? 0 : tw_fail_errno("%s", log);
+}
+
 static void on_stop(int sig)
 {
     stop_signal = sig;

@@ -61,6 +61,8 @@ typedef struct {
 
 /* At the end of a program: says so under -v, and appends it to the file `log` (NULL: none) as a line of JSON. 0, or -1 and tw_error(). */
 int tw_program_waits(const char *log, const tw_waits *w);
+/* Whether that file can be appended to, asked at the start (NULL: yes). 0, or -1 and tw_error(). */
+int tw_program_log_check(const char *log);
 
 /* Seconds of a monotonic clock. */
 double tw_now(void);

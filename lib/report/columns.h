@@ -6,8 +6,9 @@
 
 typedef struct tw_columns tw_columns;
 
-/* Whether the text is FIELD=FILE with a field that can be written: index, epoch, pos, label (-1: none), image, views, features, logits
- * or probs. */
+/* The fields that can be written (label -1: none). */
+#define TW_COLUMNS "index, epoch, pos, label, image, views, features, logits, probs"
+/* Whether the text is FIELD=FILE with one of them. */
 bool tw_is_column(const char *text);
 
 /* Creates the file of each of the n texts, which must live until the end. NULL and tw_error(). */
