@@ -92,16 +92,27 @@ stage() {
     printf '{ %s || { rc=$?; [ $rc -eq 141 ] || echo "%s: %s failed (exit $rc)" >&2; exit $rc; }; }' "$1" "$me" "${1%% *}"
 }
 
-# embed OUT DECODE-WORDS -- AUGMENT-OPTIONS -- EMBED-WORDS: evaluation views of the pictures through twist-embed into the file OUT.
+# settings WORD... WEIGHTS: what features depend on, as a line: the words, and size and time of the file WEIGHTS (where it is one).
+settings() { echo "$(quote "$@")$(stat -L -c '%s %Y' "${!#}" 2> /dev/null)"; }
+
+# embed OUT DECODE-WORDS -- AUGMENT-OPTIONS -- EMBED-WORDS: evaluation views of the pictures through twist-embed into the file OUT. What
+# an interrupted run by the same words has left there is gone on with, and what it has completed is taken, as long as OUT.settings is there:
+# the caller removes it when all is done.
 embed() {
-    local out=$1 decode=() augment=()
+    local out=$1 decode=() augment=() all views
     shift
+    all=$(settings "$@")
     while [ "$1" != -- ]; do decode+=("$1") && shift; done
     shift
     while [ "$1" != -- ]; do augment+=("$1") && shift; done
     shift
-    twist-decode -q "${decode[@]}" | twist-augment -q --aug=eval ${augment[@]+"${augment[@]}"} | twist-embed -q "$@" -o "$out"
-    pipe_failed "$out" "twist-decode twist-augment twist-embed" "${PIPESTATUS[@]}"
+    if [ ! -e "$out.settings" ] || [ "$(cat "$out.settings")" != "$all" ]; then
+        rm -f "$out" && echo "$all" > "$out.settings" || exit 1
+    fi
+    decode=$(quote twist-decode -q "${decode[@]}")
+    augment=$(quote twist-augment -q --aug=eval ${augment[@]+"${augment[@]}"})
+    views="$(stage "${decode//%/%%} --skip=%s") | $(stage "${augment//%/%%}")" # %% stands for % there
+    twist-embed -q -i "pipe:$views" --append -o "$out" "$@" || die "$out: twist-embed failed (exit $?)"
 }
 
 # json_number KEY: the first number of that key in the JSON on standard input; nothing where it is null or absent.

@@ -156,3 +156,38 @@ x.tsv" ]
     [ "$status" -eq 0 ]
     [ "${#lines[@]}" -eq 16 ]
 }
+
+@test "linear and cluster: what an interrupted run has embedded is not embedded again; with other settings all is" {
+    export LOG=$PWD/embedded
+    mkdir bin # the programs, where twist-embed says how many samples it begins with
+    ln -s "$BIN"/* bin/
+    rm bin/twist-embed
+    printf '#!/bin/sh\nshift # -q\nexec "%s/twist-embed" "$@" 2>> "$LOG"\n' "$BIN" > bin/twist-embed
+    chmod +x bin/twist-embed
+    export TWIST_BIN=$PWD/bin
+    linear() { "$PIPELINES/linear" "$DATA" "$WEIGHTS" -o out --resize=16 --epochs=2 --batch-size=8 -j1 --lr=0.01 "$@"; }
+    linear --size=16 > result
+    cp out/train.emb whole.emb
+    [ "$(ls out)" = "classifier.safetensors
+train.emb
+val.emb" ]
+    run linear --size=16 --batch-size=0 # fails behind the embedding
+    [ "$status" -ne 0 ]
+    : > embedded
+    head -c 8000 out/train.emb > cut && mv cut out/train.emb
+    linear --size=16 | cmp - result
+    cmp out/train.emb whole.emb
+    grep 'train.emb: going on after 3 samples' embedded
+    grep 'val.emb: complete: 16 samples' embedded
+    run linear --size=16 --batch-size=0
+    : > embedded
+    linear --size=12 > other
+    ! grep -E 'going on|complete' embedded || false
+    [ ! -e out/train.emb.settings ]
+    run "$PIPELINES/cluster" "$DATA" "$WEIGHTS" -o out --size=16 --resize=16 --kmeans 200
+    [ "$status" -eq 1 ]
+    : > embedded
+    "$PIPELINES/cluster" "$DATA" "$WEIGHTS" -o out --size=16 --resize=16 --kmeans 2
+    grep 'cluster.emb: complete: 16 samples' embedded
+    [ ! -e out/cluster.emb.settings ]
+}
