@@ -54,6 +54,7 @@ struct job {
     tw_tensor *views;
     tw_view *drawn;
     tw_trace trace;
+    tw_parts record; /* refers to the views */
     bool failed;
     char message[256];
 };
@@ -112,6 +113,18 @@ static void parse(struct opts *o, int argc, char **argv)
             tw_die_usage("--%s: the policy's file says that", by_file[i]);
 }
 
+/* The record of the views, whose bytes are summed for it here, where they are warm. */
+static int encode(struct job *j, int n_views, bool trace)
+{
+    tw_sample s = j->sample;
+    s.image.data = NULL;
+    s.views = j->views;
+    s.n_views = n_views;
+    s.trace = trace ? j->trace.data : NULL;
+    s.trace_size = j->trace.size;
+    return tw_parts_sample(&j->record, &s);
+}
+
 /* Makes the views of one sample; the record's pixels are not needed after it. */
 static void work(void *job, int worker, void *context)
 {
@@ -130,6 +143,8 @@ static void work(void *job, int worker, void *context)
     }
     if (!j->failed && r->o.trace)
         j->failed = tw_trace_views(&j->trace, j->drawn, r->policy.n) != 0;
+    if (!j->failed)
+        j->failed = encode(j, r->policy.n, r->o.trace) != 0;
     if (j->failed)
         snprintf(j->message, sizeof j->message, "%.*s: %s", s->key_size < 128 ? (int)s->key_size : 128, s->key, tw_error());
 }
@@ -150,15 +165,9 @@ static void report(struct run *r)
 
 static void write_out(struct run *r, struct job *j)
 {
-    tw_sample s = j->sample;
     if (j->failed)
         tw_fail("%s", j->message);
-    s.image.data = NULL;
-    s.views = j->views;
-    s.n_views = r->policy.n;
-    s.trace = r->o.trace ? j->trace.data : NULL;
-    s.trace_size = j->trace.size;
-    if (j->failed || tw_writer_sample(r->writer, &s) != 0)
+    if (j->failed || tw_writer_parts(r->writer, &j->record) != 0)
         give_up(r);
     r->written++;
     r->in_flight -= j->sample.record_size;
@@ -296,6 +305,7 @@ static void finish(struct run *r)
         free(r->job[i].views);
         free(r->job[i].drawn);
         free(r->job[i].trace.data);
+        tw_parts_fini(&r->job[i].record);
     }
     for (int i = 0; i < r->o.jobs; i++)
         tw_workspace_fini(&r->workspace[i]);
