@@ -2,14 +2,16 @@
 
 #include "cpu/vec.h"
 
-/* Places are taken in pieces, columns of dw in blocks, so that what is packed of them stays in the second cache and a panel of x in
- * the first one. Packed are pairs of places, as the instruction multiplies them: [pair, column, 2]. */
-enum { MR = 8, NR = 32, PIECE = 512, PART = 8 /* pairs packed by a thread at a time */, BLOCK = 18 /* panels of x */ };
+/* Packed are words: a number of one place in f32, two places' in bf16, as the instructions multiply them: [step, column]. Steps are taken
+ * in pieces, columns of dw in blocks, so that what is packed of them stays in the second cache and a panel of x in the first one. */
+enum { MR = 8, NR = 32, PIECE = 256, PART = 8 /* steps packed by a thread at a time */, BLOCK = 18 /* panels of x */ };
 
+/* The device's bf16 says that the processor has all of it. */
 bool tw_outer_suits(const tw_dev *d, const tw_conv_shape *s)
 {
 #if defined(__x86_64__)
-    return d->precision == TW_BF16 && s->train && s->C % NR == 0 && s->K % NR == 0;
+    const bool has = d->precision == TW_BF16 || (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"));
+    return has && s->train && s->C % NR == 0 && s->K % NR == 0;
 #else
     (void)d, (void)s;
     return false;
@@ -19,11 +21,13 @@ bool tw_outer_suits(const tw_dev *d, const tw_conv_shape *s)
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define TW_BF16_CODE __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
+/* The instructions of bf16 are behind a test of the type. */
+#define TW_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
+#define TW_AVX512_KERNEL TW_AVX512 static inline __attribute__((always_inline))
 
 static size_t room_bytes(const tw_conv_shape *s)
 {
-    return (size_t)PIECE * (size_t)(BLOCK * NR + s->K) * sizeof(uint16_t);
+    return (size_t)PIECE * (size_t)(BLOCK * NR + s->K) * sizeof(uint32_t);
 }
 
 int tw_outer_reserve(tw_dev *d, const tw_conv_shape *s)
@@ -31,15 +35,15 @@ int tw_outer_reserve(tw_dev *d, const tw_conv_shape *s)
     return tw_dev_scratch(d, TW_SCRATCH_COLUMNS, room_bytes(s)) != NULL ? 0 : -1;
 }
 
-/* Memory that will be read next, fetched into the second cache meanwhile: `step` bytes with each pair. */
+/* Memory that will be read next, fetched into the second cache meanwhile: `by` bytes with each step. */
 typedef struct {
     const char *at;
-    size_t step;
+    size_t by;
 } ahead;
 
-/* dw [MR,NR], rows `stride` apart, += dy [pairs,MR,2] times x [pairs,NR,2]. All loops over the tile are unrolled, or the sums would live
- * in memory. */
-TW_BF16_CODE static void tile(float *dw, size_t stride, const uint16_t *dy, const uint16_t *x, int pairs, ahead next)
+/* dw [MR,NR], rows `stride` apart, += dy [steps,MR] times x [steps,NR]. All loops over the tile are unrolled, or the sums would live in
+ * memory. */
+TW_AVX512_KERNEL void tile_any(float *dw, size_t stride, const uint32_t *dy, const uint32_t *x, int steps, ahead next, tw_dtype t)
 {
     __m512 s[MR][2];
 #pragma GCC unroll 8
@@ -47,16 +51,19 @@ TW_BF16_CODE static void tile(float *dw, size_t stride, const uint16_t *dy, cons
 #pragma GCC unroll 2
         for (int j = 0; j < 2; j++)
             s[i][j] = _mm512_loadu_ps(dw + (size_t)i * stride + 16 * j);
-    for (int p = 0; p < pairs; p++, dy += 2 * MR, x += 2 * NR, next.at += next.step) {
+    for (int p = 0; p < steps; p++, dy += MR, x += NR, next.at += next.by) {
         _mm_prefetch(next.at, _MM_HINT_T1);
-        const __m512bh x0 = (__m512bh)_mm512_load_si512(x), x1 = (__m512bh)_mm512_load_si512(x + 32);
+        const __m512i x0 = _mm512_load_si512(x), x1 = _mm512_load_si512(x + 16);
 #pragma GCC unroll 8
         for (int i = 0; i < MR; i++) {
-            int two;
-            memcpy(&two, dy + 2 * i, sizeof two);
-            const __m512bh g = (__m512bh)_mm512_set1_epi32(two);
-            s[i][0] = _mm512_dpbf16_ps(s[i][0], g, x0);
-            s[i][1] = _mm512_dpbf16_ps(s[i][1], g, x1);
+            const __m512i g = _mm512_set1_epi32((int)dy[i]);
+            if (t == TW_BF16) {
+                s[i][0] = _mm512_dpbf16_ps(s[i][0], (__m512bh)g, (__m512bh)x0);
+                s[i][1] = _mm512_dpbf16_ps(s[i][1], (__m512bh)g, (__m512bh)x1);
+            } else {
+                s[i][0] = _mm512_fmadd_ps((__m512)g, (__m512)x0, s[i][0]);
+                s[i][1] = _mm512_fmadd_ps((__m512)g, (__m512)x1, s[i][1]);
+            }
         }
     }
 #pragma GCC unroll 8
@@ -66,53 +73,70 @@ TW_BF16_CODE static void tile(float *dw, size_t stride, const uint16_t *dy, cons
             _mm512_storeu_ps(dw + (size_t)i * stride + 16 * j, s[i][j]);
 }
 
-/* 32 columns of two places side by side: *low has those of the first 16 columns. */
-TW_BF16_CODE static inline __attribute__((always_inline)) void interleave(__m512i *low, __m512i *high, const uint16_t *a, const uint16_t *b)
+TW_AVX512 static void tile(float *dw, size_t stride, const uint32_t *dy, const uint32_t *x, int steps, ahead next, tw_dtype t)
 {
-    static const uint16_t first[32] = {0, 32, 1, 33, 2, 34, 3, 35, 4, 36, 5, 37, 6, 38, 7, 39, 8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
-    const __m512i to_low = _mm512_loadu_si512(first), to_high = _mm512_add_epi16(to_low, _mm512_set1_epi16(16));
-    const __m512i u = _mm512_loadu_si512(a), v = _mm512_loadu_si512(b);
-    *low = _mm512_permutex2var_epi16(u, to_low, v);
-    *high = _mm512_permutex2var_epi16(u, to_high, v);
+    TW_BY_TYPE(t, tile_any, dw, stride, dy, x, steps, next);
 }
 
-static const uint16_t zeros[NR]; /* in the place of a pixel on padding, or a place behind the last one */
-
-static inline const uint16_t *column(const uint16_t *row, int c)
-{
-    return row != NULL ? row + c : zeros;
-}
+static const float zeros[NR]; /* in the place of a pixel on padding, or a place behind the last one */
 
 /* What a piece is packed from, and its first place. */
 typedef struct {
     const tw_conv_shape *shape;
-    const uint16_t *x, *dy;
+    const char *x, *dy;
     int64_t first, places; /* places: of all pictures */
+    tw_dtype type;
+    int step;              /* places of a step */
 } source;
 
-static inline const uint16_t *gradient_at(const source *f, int64_t i)
+/* 32 columns from c on of a step, whose places' rows are a and b (f32: a alone; NULL: zeros): *low has the words of the first 16. */
+TW_AVX512_KERNEL void words(__m512i *low, __m512i *high, const char *a, const char *b, int c, tw_dtype t)
 {
-    return f->first + i < f->places ? f->dy + (size_t)(f->first + i) * (size_t)f->shape->K : NULL;
+    static const uint16_t first[32] = {0, 32, 1, 33, 2, 34, 3, 35, 4, 36, 5, 37, 6, 38, 7, 39, 8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
+    const size_t at = (size_t)c * (t == TW_BF16 ? 2 : 4);
+    const char *u = a != NULL ? a + at : (const char *)zeros, *v = b != NULL ? b + at : (const char *)zeros;
+    if (t == TW_F32) {
+        *low = _mm512_loadu_si512(u);
+        *high = _mm512_loadu_si512(u + 64);
+        return;
+    }
+    const __m512i to_low = _mm512_loadu_si512(first), to_high = _mm512_add_epi16(to_low, _mm512_set1_epi16(16));
+    const __m512i even = _mm512_loadu_si512(u), odd = _mm512_loadu_si512(v);
+    *low = _mm512_permutex2var_epi16(even, to_low, odd);
+    *high = _mm512_permutex2var_epi16(even, to_high, odd);
 }
 
-/* dy of the pairs [from, from + PART), two at a time so that whole cache lines are written, to panels of MR columns. */
-TW_BF16_CODE static void pack_gradient(uint16_t *to, size_t panel, const source *f, int from)
+static inline const char *gradient_at(const source *f, int64_t i)
 {
-    for (int p = from; p < from + PART; p += 2)
+    return f->first + i < f->places ? f->dy + (size_t)(f->first + i) * (size_t)f->shape->K * tw_dtype_size(f->type) : NULL;
+}
+
+/* dy of the steps [from, from + PART), two at a time so that whole cache lines are written, to panels of MR columns. */
+TW_AVX512_KERNEL void gradient_any(uint32_t *to, size_t panel, const source *f, int from, tw_dtype t)
+{
+    for (int p = from; p < from + PART; p += 2) {
+        const int64_t i = (int64_t)p * f->step;
+        const char *row[4] = {gradient_at(f, i), gradient_at(f, i + 1), gradient_at(f, i + f->step), gradient_at(f, i + f->step + 1)};
         for (int k = 0; k < f->shape->K; k += NR) {
-            uint16_t *at = to + (size_t)(k / MR) * panel + (size_t)p * 2 * MR;
+            uint32_t *at = to + (size_t)(k / MR) * panel + (size_t)p * MR;
             __m512i a, b, c, d;
-            interleave(&a, &b, column(gradient_at(f, 2 * p), k), column(gradient_at(f, 2 * p + 1), k));
-            interleave(&c, &d, column(gradient_at(f, 2 * p + 2), k), column(gradient_at(f, 2 * p + 3), k));
+            words(&a, &b, row[0], row[1], k, t);
+            words(&c, &d, row[2], row[3], k, t);
             _mm512_store_si512(at, _mm512_shuffle_i64x2(a, c, 0x44));
             _mm512_store_si512(at + panel, _mm512_shuffle_i64x2(a, c, 0xee));
             _mm512_store_si512(at + 2 * panel, _mm512_shuffle_i64x2(b, d, 0x44));
             _mm512_store_si512(at + 3 * panel, _mm512_shuffle_i64x2(b, d, 0xee));
         }
+    }
+}
+
+TW_AVX512 static void pack_gradient(uint32_t *to, size_t panel, const source *f, int from)
+{
+    TW_BY_TYPE(f->type, gradient_any, to, panel, f, from);
 }
 
 /* The pixel under a tap of output place i; NULL: padding. */
-static inline const uint16_t *pixel_at(const source *f, int64_t i, int tap)
+static inline const char *pixel_at(const source *f, int64_t i, int tap)
 {
     const tw_conv_shape *s = f->shape;
     if (f->first + i >= f->places)
@@ -121,50 +145,58 @@ static inline const uint16_t *pixel_at(const source *f, int64_t i, int tap)
     const int h = in / s->OW * s->stride - s->pad + tap / s->size, w = in % s->OW * s->stride - s->pad + tap % s->size;
     if (h < 0 || h >= s->H || w < 0 || w >= s->W)
         return NULL;
-    return f->x + (((size_t)n * (size_t)s->H + (size_t)h) * (size_t)s->W + (size_t)w) * (size_t)s->C;
+    return f->x + (((size_t)n * (size_t)s->H + (size_t)h) * (size_t)s->W + (size_t)w) * (size_t)s->C * tw_dtype_size(f->type);
 }
 
-/* The pixels of the pairs [from, from + PART) to the panels [first, first + panels) of all taps' channels. */
-TW_BF16_CODE static void pack_pixels(uint16_t *to, size_t panel, const source *f, int first, int panels, int from)
+/* The pixels of the steps [from, from + PART) to the panels [first, first + panels) of all taps' channels. */
+TW_AVX512_KERNEL void pixels_any(uint32_t *to, size_t panel, const source *f, int first, int panels, int from, tw_dtype t)
 {
     const int per_tap = f->shape->C / NR;
     for (int j = 0, n; j < panels; j += n) {
         const int tap = (first + j) / per_tap, c = (first + j) % per_tap;
         n = (int)tw_min(panels - j, per_tap - c);
         for (int p = from; p < from + PART; p++) {
-            const uint16_t *a = pixel_at(f, 2 * p, tap), *b = pixel_at(f, 2 * p + 1, tap);
-            uint16_t *at = to + (size_t)j * panel + (size_t)p * 2 * NR;
+            const char *a = pixel_at(f, (int64_t)p * f->step, tap), *b = t == TW_BF16 ? pixel_at(f, 2 * p + 1, tap) : NULL;
+            uint32_t *at = to + (size_t)j * panel + (size_t)p * NR;
             for (int i = 0; i < n; i++, at += panel) {
                 __m512i low, high;
-                interleave(&low, &high, column(a, (c + i) * NR), column(b, (c + i) * NR));
+                words(&low, &high, a, b, (c + i) * NR, t);
                 _mm512_store_si512(at, low);
-                _mm512_store_si512(at + 32, high);
+                _mm512_store_si512(at + 16, high);
             }
         }
     }
 }
 
+TW_AVX512 static void pack_pixels(uint32_t *to, size_t panel, const source *f, int first, int panels, int from)
+{
+    TW_BY_TYPE(f->type, pixels_any, to, panel, f, first, panels, from);
+}
+
 /* Of the next piece's dy and x (nearly: from where its share of x begins), the part of tile i of n. */
-static ahead next_part(const source *f, int i, int n, int pairs)
+static ahead next_part(const source *f, int i, int n, int steps)
 {
     const tw_conv_shape *s = f->shape;
-    const int64_t first = f->first + PIECE < f->places ? f->first + PIECE : 0, share = tw_min(PIECE, f->places - first);
-    const size_t dy = (size_t)s->K * sizeof(uint16_t), x = (size_t)(s->N * s->H * s->W) * (size_t)s->C * sizeof(uint16_t) / (size_t)f->places;
+    const int64_t piece = (int64_t)PIECE * f->step, first = f->first + piece < f->places ? f->first + piece : 0;
+    const int64_t share = tw_min(piece, f->places - first);
+    const size_t size = tw_dtype_size(f->type), dy = (size_t)s->K * size;
+    const size_t x = (size_t)(s->N * s->H * s->W) * (size_t)s->C * size / (size_t)f->places;
     const int of_dy = (int)((size_t)n * dy / (dy + x)); /* tiles that fetch dy; the others x */
     const bool fetches_dy = i < of_dy;
-    const size_t bytes = (size_t)share * (fetches_dy ? dy : x), by = (size_t)(fetches_dy ? of_dy : n - of_dy) * (size_t)pairs;
-    const size_t step = bytes / by < 64 ? bytes / by : 64;
-    const char *from = fetches_dy ? (const char *)f->dy + (size_t)first * dy : (const char *)f->x + (size_t)first * x;
-    return (ahead){from + (size_t)(fetches_dy ? i : i - of_dy) * (size_t)pairs * step, step};
+    const size_t all = (size_t)share * (fetches_dy ? dy : x) / ((size_t)(fetches_dy ? of_dy : n - of_dy) * (size_t)steps);
+    const size_t by = all < 64 ? all : 64;
+    const char *from = fetches_dy ? f->dy + (size_t)first * dy : f->x + (size_t)first * x;
+    return (ahead){from + (size_t)(fetches_dy ? i : i - of_dy) * (size_t)steps * by, by};
 }
 
 /* One piece of places times the panels [first, first + panels). */
-static void add_piece(const source *f, float *dw, uint16_t *room, int first, int panels)
+static void add_piece(const source *f, float *dw, uint32_t *room, int first, int panels)
 {
     const tw_conv_shape *s = f->shape;
-    const int parts = (int)((tw_min(PIECE, f->places - f->first) + 2 * PART - 1) / (2 * PART)), pairs = parts * PART, rows = s->K / MR;
-    const size_t columns = (size_t)(s->size * s->size) * (size_t)s->C, x_panel = (size_t)pairs * 2 * NR, dy_panel = (size_t)pairs * 2 * MR;
-    uint16_t *const dy = room + (size_t)panels * x_panel;
+    const int part = PART * f->step, parts = (int)((tw_min((int64_t)PIECE * f->step, f->places - f->first) + part - 1) / part);
+    const int steps = parts * PART, rows = s->K / MR;
+    const size_t columns = (size_t)(s->size * s->size) * (size_t)s->C, x_panel = (size_t)steps * NR, dy_panel = (size_t)steps * MR;
+    uint32_t *const dy = room + (size_t)panels * x_panel;
 #pragma omp parallel
     {
 #pragma omp for schedule(static)
@@ -175,19 +207,19 @@ static void add_piece(const source *f, float *dw, uint16_t *room, int first, int
 #pragma omp for schedule(static)
         for (int i = 0; i < panels * rows; i++)
             tile(dw + (size_t)(i % rows * MR) * columns + (size_t)(first + i / rows) * NR, columns, dy + (size_t)(i % rows) * dy_panel,
-                 room + (size_t)(i / rows) * x_panel, pairs, next_part(f, i, panels * rows, pairs));
+                 room + (size_t)(i / rows) * x_panel, steps, next_part(f, i, panels * rows, steps), f->type);
     }
 }
 
 int tw_outer_add(tw_dev *d, const tw_conv_shape *s, float *dw, const void *x, const void *dy)
 {
     const int panels = s->size * s->size * (s->C / NR), blocks = (panels + BLOCK - 1) / BLOCK, each = (panels + blocks - 1) / blocks;
-    source f = {s, x, dy, 0, (int64_t)s->N * s->OH * s->OW};
-    uint16_t *room = tw_dev_scratch(d, TW_SCRATCH_COLUMNS, room_bytes(s));
+    source f = {s, x, dy, 0, (int64_t)s->N * s->OH * s->OW, d->precision, d->precision == TW_BF16 ? 2 : 1};
+    uint32_t *room = tw_dev_scratch(d, TW_SCRATCH_COLUMNS, room_bytes(s));
     if (room == NULL)
         return -1;
     for (int first = 0; first < panels; first += each)
-        for (f.first = 0; f.first < f.places; f.first += PIECE)
+        for (f.first = 0; f.first < f.places; f.first += PIECE * f.step)
             add_piece(&f, dw, room, first, (int)tw_min(each, panels - first));
     return 0;
 }

@@ -617,6 +617,7 @@ int main(void)
         folds();
         linear(7, 20, 13);
         linear(64, 130, 70);
+        linear(301, 64, 96);
         for (int k = 0; k < 16; k++)
             norms(k % 3 == 0 ? 300 : 9, k % 5 == 0 ? 530 : 12, k & 1, k & 2, k & 4, k & 8);
         running();
