@@ -162,6 +162,8 @@ refused() { # STATUS MESSAGE ARGUMENT...
     twist-ckpt --recipe run.safetensors > recipe
     [ "$(grep '^--' recipe | tr '\n' ' ')" = "--lr 0.3 --backbone resnet18 --small_stem --use_momentum_encoder 0 " ]
     grep -qx '# output run?dir' recipe
+    tail -n 1 recipe | grep -qx '# the views are not in it: --aug and what else twist-augment was told'
+    ! grep 'the views' out || false
     run "$BATS_TEST_DIRNAME/../pipelines/pretrain" --recipe recipe --data-path photos --output_dir o --dry-run
     [ "$status" -eq 0 ]
     [[ "$output" == *"twist-train -o o "*"--lr=0.3 --backbone=resnet18 --small-stem --use-momentum-encoder=0"* ]]

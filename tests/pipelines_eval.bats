@@ -83,12 +83,25 @@ setup() {
 x.tsv" ]
 }
 
+@test "embed takes several folders, or a list alone" {
+    "$PIPELINES/embed" "$DATA/train/a" "$DATA/val/b/3.ppm" --weights "$WEIGHTS" -o x --size=16 --resize=16 -q
+    [ "$(cut -f 1 x.tsv | sed "s,$DATA/,," | tail -n 2)" = "train/a/7.ppm
+val/b/3.ppm" ]
+    sed 1d x.tsv | cut -f 1 > list
+    "$PIPELINES/embed" --list list --weights "$WEIGHTS" -o y --size=16 --resize=16 -q
+    cmp x.npy y.npy
+    cmp x.tsv y.tsv
+}
+
 @test "embed refuses a folder, weights and words that are not there" {
     run "$PIPELINES/embed" nowhere --weights "$WEIGHTS" -o x
     [ "$status" -eq 1 ]
     [[ "$output" == *"nowhere"* ]]
     run "$PIPELINES/embed" "$DATA" -o x
     [ "$status" -eq 2 ]
+    run "$PIPELINES/embed" --weights "$WEIGHTS" -o x
+    [ "$status" -eq 2 ]
+    [[ "${lines[0]}" == "embed: wants a FOLDER (or --list)" ]]
     run "$PIPELINES/embed" "$DATA" --weights "$WEIGHTS" -o x --no-such=3
     [ "$status" -eq 2 ]
     [[ "$output" == *"no-such"* ]]

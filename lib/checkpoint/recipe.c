@@ -85,5 +85,7 @@ int tw_recipe_write(FILE *to, const tw_checkpoint *f)
             return tw_fail("%s: %s", tw_checkpoint_path(f), tw_error());
         else if (json == NULL && from_namespace(to, f, pass == 0) == 0)
             return tw_fail("%s: no arguments of a training in it", tw_checkpoint_path(f));
+    if (json != NULL) /* an official trainer made its views itself */
+        fprintf(to, "# the views are not in it: --aug and what else twist-augment was told\n");
     return 0;
 }
