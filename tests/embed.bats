@@ -38,6 +38,20 @@ refused() { # MESSAGE ARGUMENT...
     cmp <(twist-cat --json want-part.emb | grep key) <(twist-cat --json part.emb | grep key)
 }
 
+@test "pictures so large that they go through the first layers one by one: the same bytes alone and together" {
+    twist-synth -q -o pictures --count=3 --val-count=0 --classes=2 --size=160
+    twist-decode -q pictures/train | twist-augment -q --aug=eval -o large.tws
+    local precisions=fp32
+    grep -qm 1 avx512_bf16 /proc/cpuinfo && precisions="fp32 bf16"
+    for net in "--random-init=resnet18 --batch-size=4 -j2" "--random-init=resnet50 --batch-size=6 -j1"; do
+        for precision in $precisions; do
+            twist-embed -q --no-history --precision=$precision -i large.tws $net -o together.emb
+            twist-embed -q --no-history --precision=$precision -i large.tws ${net%%--batch*} --batch-size=1 -j1 -o alone.emb
+            cmp together.emb alone.emb
+        done
+    done
+}
+
 @test "PyTorch's files give the same features as safetensors" {
     local options="--no-history --output=features,probs -i $ONE"
     twist-embed $options "$WEIGHTS" -o want.emb

@@ -9,6 +9,8 @@
 
 enum { GIVEN_DY = -1, GIVEN_DX = -2, NONE = -3 }; /* gradient blocks that are not in the arena */
 
+enum { LEAST_FRONT = 1 << 20 }; /* bytes of a picture that are worth keeping in the cache */
+
 /* The gradient blocks of a value, one from each layer that uses it. */
 typedef struct {
     int block[2], n;
@@ -16,6 +18,10 @@ typedef struct {
 
 struct tw_pass {
     tw_context *ctx;
+    tw_shape in;
+    int front;          /* layers that pictures go through one by one */
+    const void *x;      /* bound: the first value and the last one */
+    void *y;
     const tw_graph *graph;
     tw_graph folded;    /* what is run instead, in evaluation; or empty */
     tw_node *node;
@@ -36,8 +42,9 @@ static size_t element_size(const tw_context *ctx)
     return tw_dtype_size(ctx->net->config.precision);
 }
 
-static int infer_shapes(tw_pass *p, tw_shape in, int64_t first_row)
+static int infer_shapes(tw_pass *p, int64_t first_row)
 {
+    const tw_shape in = p->in;
     for (int i = 0; i < p->n; i++) {
         tw_node *n = &p->node[i];
         const tw_layer *l = &p->graph->layer[i];
@@ -46,6 +53,7 @@ static int infer_shapes(tw_pass *p, tw_shape in, int64_t first_row)
         n->ctx = p->ctx;
         n->first_row = first_row;
         n->in = l->in == 0 ? in : p->node[l->in - 1].out;
+        n->in.N = i < p->front ? 1 : in.N;
         n->out = n->in;
         n->out.C = l->K;
         if (l->op->shape != NULL && l->op->shape(n) != 0)
@@ -54,6 +62,36 @@ static int infer_shapes(tw_pass *p, tw_shape in, int64_t first_row)
             return tw_fail("views of %d x %d pixels are too small for this network", in.H, in.W);
     }
     return 0;
+}
+
+/* Of one picture. */
+static size_t picture_bytes(const tw_pass *p, const tw_shape *s)
+{
+    return tw_shape_elements(s) / (size_t)s->N * element_size(p->ctx);
+}
+
+/* Where memory is the host's, evaluation takes pictures one by one through the layers that read and write more activations than weights: they
+ * are still in the cache when the next layer reads them. That is up to the last such convolution. */
+static int front_layers(const tw_pass *p)
+{
+    int front = 0;
+    for (int i = 0; i < p->n && p->in.N > 1 && p->graph == &p->folded && p->ctx->be->unified; i++) {
+        const tw_node *n = &p->node[i];
+        const size_t bytes = picture_bytes(p, &n->in) + picture_bytes(p, &n->out);
+        if (n->layer->op == &tw_op_conv_folded && bytes > LEAST_FRONT &&
+            bytes > 2 * p->ctx->net->param[n->layer->param].n * element_size(p->ctx))
+            front = i + 1;
+    }
+    return front;
+}
+
+/* Whether value v holds all pictures: not that of a front layer which only the front reads. */
+static bool holds_all(const tw_pass *p, int v)
+{
+    bool all = v == 0 || v > p->front || v == p->n;
+    for (int i = p->front; i < p->n; i++)
+        all = all || p->node[i].layer->in == v || p->node[i].layer->shortcut == v;
+    return all;
 }
 
 /* Value v (0: the input, outside) is needed until then. */
@@ -67,9 +105,11 @@ static void needed(tw_pass *p, int v, int until)
 static void place_values(tw_pass *p)
 {
     for (int i = 0; i < p->n; i++) {
-        const size_t bytes = i < p->n - 1 ? tw_shape_elements(&p->node[i].out) * element_size(p->ctx) : 0;
+        const bool all = holds_all(p, i + 1);
+        const size_t bytes = i < p->n - 1 ? picture_bytes(p, &p->node[i].out) * (size_t)(all ? p->in.N : 1) : 0;
         const tw_layer *l = p->node[i].layer;
-        p->value[i] = (tw_block){.bytes = bytes, .first = i, .last = p->ctx->train && l->op->reads_y ? p->n : i};
+        const int first = i < p->front && all ? 0 : i; /* the front runs again and again */
+        p->value[i] = (tw_block){.bytes = bytes, .first = first, .last = p->ctx->train && l->op->reads_y ? p->n : i};
         needed(p, l->in, p->ctx->train && l->op->reads_x ? p->n : i);
         needed(p, l->shortcut, i);
     }
@@ -197,7 +237,7 @@ tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, int64_t fi
     tw_pass *p = tw_calloc(1, sizeof *p);
     if (p == NULL)
         return NULL;
-    *p = (tw_pass){.ctx = ctx, .graph = g};
+    *p = (tw_pass){.ctx = ctx, .graph = g, .in = in};
     if (!ctx->batch && ctx->be->conv_fold != NULL) {
         if (tw_graph_fold(&p->folded, g) != 0)
             goto err;
@@ -215,7 +255,9 @@ tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, int64_t fi
     if (p->node == NULL || p->value == NULL || p->grad == NULL || p->dx == NULL || p->reader == NULL || p->complete == NULL ||
         p->users == NULL)
         goto err;
-    if (infer_shapes(p, in, first_row) != 0)
+    if (infer_shapes(p, first_row) != 0)
+        goto err;
+    if ((p->front = front_layers(p)) > 0 && infer_shapes(p, first_row) != 0)
         goto err;
     place_values(p);
     find_complete(p);
@@ -275,14 +317,29 @@ size_t tw_pass_gradient_bytes(const tw_pass *p)
     return p->grad_bytes;
 }
 
+/* Value v > 0, or of those that hold all pictures the part from that one on. */
+static void *value_at(const tw_pass *p, int v, int picture)
+{
+    char *at = v == p->n ? p->y : p->memory + p->value[v - 1].offset;
+    return picture > 0 && holds_all(p, v) ? at + (size_t)picture * picture_bytes(p, &p->node[v - 1].out) : at;
+}
+
+static void point(tw_pass *p, int i, int picture)
+{
+    tw_node *n = &p->node[i];
+    const tw_layer *l = n->layer;
+    n->x = l->in == 0 ? (const char *)p->x + (size_t)picture * picture_bytes(p, &p->in) : value_at(p, l->in, picture);
+    n->shortcut = l->shortcut < 0 ? NULL : value_at(p, l->shortcut, picture);
+    n->y = value_at(p, i + 1, picture);
+}
+
 void tw_pass_bind(tw_pass *p, const void *x, void *y, void *dy, void *dx, void *gradients)
 {
+    p->x = x;
+    p->y = y;
     for (int i = 0; i < p->n; i++) {
         tw_node *n = &p->node[i];
-        const tw_layer *l = n->layer;
-        n->x = l->in == 0 ? x : p->node[l->in - 1].y;
-        n->shortcut = l->shortcut < 0 ? NULL : p->node[l->shortcut - 1].y;
-        n->y = i == p->n - 1 ? y : p->memory + p->value[i].offset;
+        point(p, i, 0);
         if (!p->ctx->train)
             continue;
         void *grad[2] = {NULL, NULL};
@@ -312,7 +369,13 @@ void tw_pass_count(tw_pass *p)
 
 int tw_pass_forward(tw_pass *p)
 {
-    for (int i = 0; i < p->n; i++)
+    for (int picture = 0; picture < p->in.N && p->front > 0; picture++)
+        for (int i = 0; i < p->front; i++) {
+            point(p, i, picture);
+            if (p->node[i].layer->op->forward(&p->node[i]) != 0)
+                return -1;
+        }
+    for (int i = p->front; i < p->n; i++)
         if (p->node[i].layer->op->forward(&p->node[i]) != 0)
             return -1;
     return 0;

@@ -1,6 +1,7 @@
-"""twist-embed against PyTorch and OpenVINO: how far apart the features are on the same pixels from the same weights, and processor seconds
+"""twist-embed against PyTorch, eager and compiled, and OpenVINO: how far apart the features are on the same pixels from the same weights, and processor seconds
 for a folder of photographs through ResNet-50, end to end, one thread each, in turns (the least of the rounds counts).
 usage: embed.py BIN PHOTOS FOLDER [ROUNDS]   (FOLDER: for files; needs torch, torchvision, timm, openvino, msgpack, msgpack-numpy, pillow)"""
+import copy
 import os
 import resource
 import subprocess
@@ -84,21 +85,26 @@ def photographs():
     return sorted(found)[:LIMIT]
 
 
-def peers(model):
+def peers(model, precision):
     """name: function of a normalised batch."""
     body = torch.nn.Sequential(*list(model.children())[:-1]).eval()
-    fast = torch.nn.Sequential(*list(model.children())[:-1]).eval().to(memory_format=torch.channels_last)
+    fast = copy.deepcopy(body).to(memory_format=torch.channels_last)
+    if precision == "bf16":
+        fast = fast.bfloat16()
 
-    def torch_run(x):
-        with torch.no_grad():
-            return fast(x.contiguous(memory_format=torch.channels_last))
+    def torch_run(network):
+        def run(x):
+            with torch.no_grad():
+                return network(x.contiguous(memory_format=torch.channels_last).to(torch.bfloat16 if precision == "bf16" else torch.float32)).float()
+        return run
 
-    yield "PyTorch", torch_run
+    yield "PyTorch", torch_run(fast)
+    yield "PyTorch compiled", torch_run(torch.compile(fast))
     try:
         import openvino
         core = openvino.Core()
         net = core.compile_model(openvino.convert_model(body, example_input=torch.randn(BATCH, 3, 224, 224)), "CPU",
-                                 {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"})
+                                 {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"})
         yield "OpenVINO", lambda x: net(x.numpy())
     except ImportError:
         print("no OpenVINO here")
@@ -117,26 +123,29 @@ def end_to_end(run):
     return time.process_time() - start, inside
 
 
-def speed():
-    model = torchvision.models.resnet50().eval()
+def speed(precision):
+    model = random_statistics(torchvision.models.resnet50())
     weights, views = os.path.join(FOLDER, "speed.pth"), os.path.join(FOLDER, "speed-views.tws")
     torch.save(model.state_dict(), weights)
     decode, augment = program("twist-decode", f"--shrink-to=256 --limit={LIMIT} {PHOTOS}"), program("twist-augment", "--aug=eval")
     shell(f"{decode} | {augment} > {views}")
-    embed = program("twist-embed", f"--precision=fp32 --batch-size={BATCH} {weights}")
+    embed = program("twist-embed", f"--precision={precision} {weights}")
     theirs, ours, alone = {}, 1e9, 1e9
-    runs = list(peers(model))
+    runs = list(peers(model, precision))
     for name, run in runs:
-        run(torch.randn(BATCH, 3, 224, 224))  # what is prepared at the first call
+        for n in (BATCH, LIMIT % BATCH or BATCH):
+            run(torch.randn(n, 3, 224, 224))  # what is prepared at the first call
     for _ in range(ROUNDS):
         ours = min(ours, shell(f"{decode} | {augment} | {embed} > /dev/null"))
         alone = min(alone, shell(f"{embed} -i {views} > /dev/null"))
         for name, run in runs:
             theirs[name] = tuple(map(min, theirs.get(name, (1e9, 1e9)), end_to_end(run)))
-    print(f"ResNet-50 fp32, {LIMIT} photographs, one thread each, processor time: ours {ours:.1f} s ({LIMIT / ours:.1f} images/s), the network {alone:.1f} s")
+    print(f"ResNet-50 {precision}, {LIMIT} photographs, one thread each, processor time: ours {ours:.1f} s ({LIMIT / ours:.1f} images/s), the network {alone:.1f} s")
     for name, (whole, inside) in theirs.items():
-        print(f"  {name}: {whole:.1f} s, {whole / ours:.2f} x; the network {inside:.1f} s, {inside / alone:.2f} x")
+        print(f"  {name}: {whole:.1f} s, {whole / ours:.2f} x; the network {inside:.1f} s, {inside / alone:.2f} x", flush=True)
 
 
 compare()
-speed()
+speed("fp32")
+if "avx512_bf16" in open("/proc/cpuinfo").read():
+    speed("bf16")
