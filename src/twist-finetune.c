@@ -119,6 +119,10 @@ static void open_stream(struct run *r)
     const struct opts *o = &r->o;
     const tw_loader_options bo = {.B = o->batch_size, .rank = 0, .ranks = 1, .start = r->state->at};
     r->loader = tw_loader_open(o->input, &bo);
+    if (r->loader == NULL && tw_stop_signal() != 0) {
+        tw_warn("stopped by signal %d before the views came; the same command goes on", tw_stop_signal());
+        exit(TW_EXIT_AGAIN);
+    }
     if (r->loader == NULL)
         tw_die_error();
     const char *name = tw_loader_name(r->loader);

@@ -105,6 +105,20 @@ straight() {
     cmp result ../straight/result
 }
 
+@test "SIGTERM before the first view has come: exit 75" {
+    twist-finetune -i "pipe:touch waiting; sleep 3; cat $VIEWS" -o run $SMALL --val="$VAL" --resume > result 2> said &
+    for _ in $(seq 600); do
+        [ -e waiting ] && break
+        sleep 0.05
+    done
+    sleep 0.5
+    kill -TERM $!
+    rc=0; wait $! || rc=$?
+    cat said
+    [ $rc -eq 75 ]
+    grep -q 'stopped by signal 15 before the views came; the same command goes on' said
+}
+
 @test "the rates are the tensors' own: 0 for the backbone leaves its weights, the classifier moves" {
     twist-finetune -q -i "$VIEWS" -o run $SMALL --lr-backbone=0 --precision=fp32 > result
     grep -q '{"acc1": null,' result
