@@ -280,6 +280,31 @@ teardown() { end_all; }
     [[ "$output" == *".jpg: leads out of the root; skipped"* ]]
 }
 
+@test "a worker's command: three open files, no more rights than it has, no core file; it ends with its worker" {
+    pictures 6
+    local i
+    COMMAND="{ ls /proc/self/fd; cat /proc/self/status /proc/self/limits; } > seen; exec $COMMAND"
+    exec 7< p
+    spawn twist-feed head -q --no-history --epochs=1000 --work="$ADDRESS" -o got.tws p
+    worker
+    for ((i = 0; i < 100; i++)); do [ "$(field written)" != 0 ] && [ -s seen ] && break; sleep 0.1; done
+    exec 7<&-
+    [ "$(sed -n '/^[0-9]*$/p' seen | tr '\n' ' ')" = "0 1 2 3 " ] # 3: the folder that ls reads
+    grep -q '^NoNewPrivs:	1$' seen
+    grep -q '^Max core file size  *0  *0 ' seen
+    local below
+    below=$(descendants "$last")
+    [ "$(wc -w <<< "$below")" -ge 2 ]
+    kill -9 "$last"
+    for ((i = 0; i < 100; i++)); do
+        local left=0 p
+        for p in $below; do ! kill -0 "$p" 2> /dev/null || grep -q '^State:.*zombie' /proc/"$p"/status 2> /dev/null || left=1; done
+        [ $left = 1 ] || break
+        sleep 0.1
+    done
+    [ $left = 0 ]
+}
+
 @test "a head whose reader has gone stops quietly; wrong command lines exit 2" {
     pictures 20
     run bash -o pipefail -c "timeout 20 twist-feed head -q --epochs=1000 --local 1 p -- '$COMMAND' | head -c 5000 > part"

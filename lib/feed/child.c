@@ -54,6 +54,7 @@ static void run(const char *command, const int fd[3], int64_t memory, pid_t pare
     for (int i = 0; i < 3; i++)
         if (dup2(fd[i], i) < 0)
             _exit(126);
+    close_range(3, ~0U, 0); /* the sockets close by themselves; what the worker has inherited does not */
     if (getppid() != parent) /* it has died meanwhile */
         _exit(126);
     execl("/bin/sh", "sh", "-c", command, (char *)NULL);
