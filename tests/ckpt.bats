@@ -92,6 +92,13 @@ refused() { # STATUS MESSAGE ARGUMENT...
     refused 1 "$WEIGHTS: no network under 'teacher.' in it (the first tensor is backbone." --part=teacher "$WEIGHTS"
 }
 
+@test "a small stem is not given to detectron2, which would train without it" {
+    safetensors '{"conv1.weight":{"dtype":"U8","shape":[1,1,3,3],"data_offsets":[0,9]},"layer1.0.conv1.weight":{"dtype":"U8","shape":[1,1,1,1],"data_offsets":[9,10]}}' 0123456789 > small
+    refused 1 "small: a small stem, where detectron2's ResNet has a convolution of 7 x 7" --to x.pkl small
+    [ ! -e x.pkl ]
+    twist-ckpt --part=backbone --to x.npz small
+}
+
 @test "conversion to safetensors keeps tensors and metadata to the bit; the old file stays where it fails" {
     twist-ckpt --to copy.safetensors "$WEIGHTS"
     cmp copy.safetensors "$WEIGHTS"

@@ -92,6 +92,8 @@ static int choose(tw_selection *s, const tw_checkpoint *f, tw_part part, tw_keys
         return tw_fail("no tensor in it");
     if (tw_identify(&id, tw_checkpoint_at(f, 0), n, part == TW_PART_TEACHER ? "teacher." : "") != 0)
         return -1;
+    if (keys == TW_KEYS_DETECTRON2 && id.small_stem) /* it would leave its own stem as it is, with no more than a warning */
+        return tw_fail("a small stem, where detectron2's ResNet has a convolution of 7 x 7");
     for (int i = 0; i < n; i++) {
         const tw_named_tensor *t = tw_checkpoint_at(f, i);
         const char *backbone = behind(t->name, id.prefix), *head = id.head ? behind(t->name, id.head_prefix) : NULL;
