@@ -4,10 +4,10 @@
 #include "core/pool.h"
 #include "core/program.h"
 #include "image/decode.h"
+#include "source/options.h"
 #include "source/order.h"
 #include "source/rejects.h"
 #include "source/sequence.h"
-#include "source/source.h"
 #include "stream/reader.h"
 #include "stream/writer.h"
 
@@ -41,20 +41,16 @@ static const char usage[] =
     "  -q, --quiet  errors only   -v, --verbose  say more   --progress  even where stderr is no terminal\n"
     "  -h, --help   this text     -V, --version  version\n";
 
-enum { SKIP, FAIL, SUBSTITUTE };
-static const char *const on_error_names[] = {"skip", "fail", "substitute", NULL};
 static const char *const truncated_names[] = {"bad", "keep", NULL};
 
 enum { KEEP_IMAGE = 4 << 20, KEEP_FILE = 1 << 20 }; /* larger blocks are given back after each picture */
 static const size_t BUDGET = 40u << 20;             /* a thread beyond the first, for pictures that are not the next to be written */
 
 struct opts {
-    tw_source_options from;
-    const char *input, *output, *shard, *max_errors, *rejects, *log;
-    bool shuffle, nuls;
-    int64_t seed, epochs, start_epoch, skip, limit, max_pixels;
-    int shrink_to, truncated, on_error, jobs;
-    tw_share share;
+    tw_data_options data;
+    const char *input, *output, *log;
+    int64_t max_pixels;
+    int shrink_to, truncated, jobs;
     bool exif_rotate;
     tw_common common;
 };
@@ -99,49 +95,33 @@ struct run {
 
 static void parse(struct opts *o, tw_strings *operands, int argc, char **argv)
 {
-    const tw_opt table[] = {
-        {0, "list", TW_OPT_STRING, &o->from.list, 0, 0, NULL},
-        {'0', "null", TW_OPT_FLAG, &o->from.nuls, 0, 0, NULL},
-        {0, "subset", TW_OPT_STRING, &o->from.subset, 0, 0, NULL},
-        {0, "labels", TW_OPT_STRING, &o->from.labels, 0, 0, NULL},
-        {0, "listing", TW_OPT_STRING, &o->from.listing, 0, 0, NULL},
-        {0, "every", TW_OPT_I64, &o->from.every, 1, 1e15, NULL},
+    const tw_opt own[] = {
         {'i', "input", TW_OPT_STRING, &o->input, 0, 0, NULL},
         {'o', "output", TW_OPT_STRING, &o->output, 0, 0, NULL},
-        {0, "shuffle", TW_OPT_FLAG, &o->shuffle, 0, 0, NULL},
-        {0, "seed", TW_OPT_I64, &o->seed, 0, 9e18, NULL},
-        {0, "epochs", TW_OPT_I64, &o->epochs, 0, 1 << 24, NULL},
-        {0, "start-epoch", TW_OPT_I64, &o->start_epoch, 0, 1 << 24, NULL},
-        {0, "skip", TW_OPT_I64, &o->skip, 0, 1e15, NULL},
-        {0, "limit", TW_OPT_I64, &o->limit, 0, 1e15, NULL},
-        {0, "shard", TW_OPT_STRING, &o->shard, 0, 0, NULL},
         {0, "shrink-to", TW_OPT_INT, &o->shrink_to, 0, 65535, NULL},
         {0, "max-pixels", TW_OPT_I64, &o->max_pixels, 1, 1e12, NULL},
         {0, "exif-rotate", TW_OPT_FLAG, &o->exif_rotate, 0, 0, NULL},
         {0, "truncated", TW_OPT_CHOICE, &o->truncated, 0, 0, truncated_names},
-        {0, "on-error", TW_OPT_CHOICE, &o->on_error, 0, 0, on_error_names},
-        {0, "max-errors", TW_OPT_STRING, &o->max_errors, 0, 0, NULL},
-        {0, "rejects", TW_OPT_STRING, &o->rejects, 0, 0, NULL},
         {'j', "jobs", TW_OPT_INT, &o->jobs, 1, 1024, NULL},
         {0, "log", TW_OPT_STRING, &o->log, 0, 0, NULL},
     };
+    tw_opt table[TW_DATA_ROWS + sizeof own / sizeof *own];
+    memcpy(table + tw_data_rows(table, &o->data), own, sizeof own);
     tw_program_start("twist-decode", argc, argv);
     tw_program_options(table, sizeof table / sizeof *table, &o->common, operands, usage);
-    if (o->shard != NULL && !tw_share_parse(&o->share, o->shard))
-        tw_die_usage("--shard: '%s' is not R/W or R/W/B with 0 <= R < W and B > 0", o->shard);
-    if (o->from.nuls && o->from.list == NULL)
-        tw_die_usage("--null: there is no --list");
-    o->from.operand = operands->item;
-    o->from.n_operands = operands->n;
-    o->from.keep_cut = o->truncated == 1;
-    o->from.jobs = o->jobs;
+    if (tw_data_settle(&o->data) != 0)
+        tw_die_usage("%s", tw_error());
+    o->data.from.operand = operands->item;
+    o->data.from.n_operands = operands->n;
+    o->data.from.keep_cut = o->truncated == 1;
+    o->data.from.jobs = o->jobs;
 }
 
 /* Options that want a data set read at random: none may be given for a stream or an archive in sequence. */
 static void refuse(const char *const *names, size_t n, const struct opts *o, const char *why)
 {
     for (size_t i = 0; i < n; i++)
-        if (tw_opts_given(names[i]) && !(strcmp(names[i], "on-error") == 0 && o->on_error != SUBSTITUTE))
+        if (tw_opts_given(names[i]) && !(strcmp(names[i], "on-error") == 0 && o->data.on_error != TW_BAD_SUBSTITUTE))
             tw_die_usage("--%s: %s", names[i], why);
 }
 
@@ -150,18 +130,18 @@ static bool check_sources(const struct opts *o)
     static const char *const order[] = {"shuffle", "seed", "epochs", "start-epoch", "on-error", "list", "listing"};
     static const char *const stream[] = {"subset", "labels", "every", "skip", "limit", "shard"};
     int sequences = 0;
-    for (int i = 0; i < o->from.n_operands; i++)
-        sequences += tw_is_sequence(o->from.operand[i]);
+    for (int i = 0; i < o->data.from.n_operands; i++)
+        sequences += tw_is_sequence(o->data.from.operand[i]);
     if (o->input != NULL) {
-        if (o->from.n_operands > 0)
-            tw_die_usage("%s: sources and -i exclude each other", o->from.operand[0]);
+        if (o->data.from.n_operands > 0)
+            tw_die_usage("%s: sources and -i exclude each other", o->data.from.operand[0]);
         refuse(order, sizeof order / sizeof *order, o, "the order of a files stream is its own");
         refuse(stream, sizeof stream / sizeof *stream, o, "the samples of a files stream are its own");
     } else if (sequences > 0) {
-        if (sequences != o->from.n_operands)
+        if (sequences != o->data.from.n_operands)
             tw_die_usage("archives that are read from first to last go with no other sources");
         refuse(order, sizeof order / sizeof *order, o, "an archive that is read from first to last has one pass in its own order");
-    } else if (o->from.n_operands == 0 && o->from.list == NULL) {
+    } else if (o->data.from.n_operands == 0 && o->data.from.list == NULL) {
         tw_die_usage("no SOURCE: a folder, archives, image files, --list or -i");
     }
     return sequences > 0;
@@ -220,7 +200,7 @@ static int read_and_decode(struct job *j, uint64_t index, int worker)
 static void run_place(struct run *r, struct job *j, int worker)
 {
     const uint64_t n = tw_order_count(&r->order);
-    const uint64_t tries = r->o.on_error == SUBSTITUTE ? n : 1, wanted = tw_order_index(&r->order, j->i);
+    const uint64_t tries = r->o.data.on_error == TW_BAD_SUBSTITUTE ? n : 1, wanted = tw_order_index(&r->order, j->i);
     for (uint64_t t = 0; t < tries; t++) {
         const uint64_t index = tw_order_index(&r->order, (j->i + t) % n);
         const char *path = tw_source_path(r->source, index);
@@ -279,12 +259,12 @@ static noreturn void give_up(struct run *r)
 static void handle_bad(struct run *r, const struct job *j)
 {
     const int all = (int)j->path_size;
-    if (r->o.on_error == FAIL) {
+    if (r->o.data.on_error == TW_BAD_FAIL) {
         tw_rejects_add(&r->rejects, j->path, j->path_size, j->cause, r->in_all);
         tw_fail("%.*s: %s", all, j->path, j->cause);
         give_up(r);
     }
-    if (j->bad && r->o.on_error == SUBSTITUTE) {
+    if (j->bad && r->o.data.on_error == TW_BAD_SUBSTITUTE) {
         tw_fail("%.*s: %s; and there is no good image to take its place", all, j->path, j->cause);
         give_up(r);
     }
@@ -364,10 +344,10 @@ static void drain(struct run *r)
 static void epochs(struct run *r)
 {
     const uint64_t n = tw_order_count(&r->order);
-    for (int64_t e = r->o.start_epoch; e < r->o.epochs; e++) {
+    for (int64_t e = r->o.data.start_epoch; e < r->o.data.epochs; e++) {
         drain(r); /* the workers look into the order, which changes here */
         tw_order_epoch(&r->order, e);
-        for (uint64_t i = e == r->o.start_epoch ? (uint64_t)r->o.skip : 0; i < n; i++) {
+        for (uint64_t i = e == r->o.data.start_epoch ? (uint64_t)r->o.data.skip : 0; i < n; i++) {
             struct job *j = next_job(r);
             j->i = i;
             j->epoch = e;
@@ -402,8 +382,8 @@ static void members(struct run *r)
     int64_t pos = 0, label, mine = 0;
     tw_picture p;
     int rc = 1;
-    for (; (o->limit == 0 || pos < o->limit) && (rc = tw_sequence_next(r->sequence, &p, &label)) == 1; pos++) {
-        if (!tw_share_has(&o->share, pos) || mine++ < o->skip) {
+    for (; (o->data.limit == 0 || pos < o->data.limit) && (rc = tw_sequence_next(r->sequence, &p, &label)) == 1; pos++) {
+        if (!tw_share_has(&o->data.share, pos) || mine++ < o->data.skip) {
             free(p.name);
             free(p.bytes);
             continue;
@@ -432,28 +412,28 @@ static void members(struct run *r)
 static void open_source(struct run *r, tw_header *h)
 {
     const struct opts *o = &r->o;
-    r->source = tw_source_open(&o->from);
+    r->source = tw_source_open(&o->data.from);
     if (r->source == NULL)
         tw_die_error();
     if (tw_source_lacking(r->source) > 0)
         tw_warn("%llu of %llu pictures have no label, so none has one in the stream", (unsigned long long)tw_source_lacking(r->source),
                 (unsigned long long)tw_source_count(r->source));
     const uint64_t n = tw_source_count(r->source);
-    if (tw_order_init(&r->order, n, (uint64_t)o->limit, o->shuffle, (uint64_t)o->seed, &o->share) != 0)
+    if (tw_order_init(&r->order, n, (uint64_t)o->data.limit, o->data.shuffle, (uint64_t)o->data.seed, &o->data.share) != 0)
         tw_die_error();
     const int64_t count = (int64_t)tw_order_count(&r->order);
-    if (o->skip > count)
-        tw_die("--skip=%lld: an epoch has only %lld samples", (long long)o->skip, (long long)count);
-    const int64_t epochs = o->epochs > o->start_epoch ? o->epochs - o->start_epoch : 0;
-    *h = (tw_header){.kind = TW_IMAGES, .samples = count, .epochs = epochs, .first_epoch = o->start_epoch, .seed = (uint64_t)o->seed,
-                     .n_classes = tw_source_n_classes(r->source), .classes = tw_source_classes(r->source), .share = o->share};
-    r->in_all = epochs > 0 ? epochs * count - o->skip : 0;
+    const int64_t epochs = tw_data_epochs(&o->data, count);
+    if (epochs < 0)
+        tw_die_error();
+    *h = (tw_header){.kind = TW_IMAGES, .samples = count, .epochs = epochs, .first_epoch = o->data.start_epoch, .seed = (uint64_t)o->data.seed,
+                     .n_classes = tw_source_n_classes(r->source), .classes = tw_source_classes(r->source), .share = o->data.share};
+    r->in_all = epochs > 0 ? epochs * count - o->data.skip : 0;
     tw_note(1, "%llu pictures, %d classes, found in %.2f s", (unsigned long long)n, h->n_classes < 0 ? 0 : h->n_classes, tw_now() - r->start);
 }
 
 static void open_sequence(struct run *r, tw_header *h)
 {
-    r->sequence = tw_sequence_open(&r->o.from);
+    r->sequence = tw_sequence_open(&r->o.data.from);
     if (r->sequence == NULL)
         tw_die_error();
     *h = (tw_header){.kind = TW_IMAGES, .samples = -1, .epochs = 1, .n_classes = tw_sequence_n_classes(r->sequence),
@@ -539,14 +519,14 @@ static void free_all(struct run *r)
 
 int main(int argc, char **argv)
 {
-    static struct run r = {.o = {.output = "-", .epochs = 1, .max_pixels = 178956970, .share = {0, 1, 1}}};
+    static struct run r = {.o = {.output = "-", .data = TW_DATA_DEFAULT, .max_pixels = 178956970}};
     tw_strings operands = {0};
     tw_header h;
     mallopt(M_MMAP_THRESHOLD, KEEP_IMAGE); /* what is given back goes back to the system */
     r.start = tw_now();
     r.o.jobs = tw_processors();
     parse(&r.o, &operands, argc, argv);
-    if (tw_rejects_init(&r.rejects, r.o.max_errors) != 0)
+    if (tw_rejects_init(&r.rejects, r.o.data.max_errors) != 0)
         tw_die_usage("%s", tw_error());
     const bool in_sequence = check_sources(&r.o);
     r.how = (tw_decode_options){r.o.max_pixels, r.o.shrink_to, r.o.exif_rotate, r.o.truncated == 1, NULL, NULL};
@@ -556,7 +536,7 @@ int main(int argc, char **argv)
         open_sequence(&r, &h);
     else
         open_source(&r, &h);
-    if (tw_rejects_open(&r.rejects, r.o.rejects) != 0 || tw_program_log_check(r.o.log) != 0)
+    if (tw_rejects_open(&r.rejects, r.o.data.rejects) != 0 || tw_program_log_check(r.o.log) != 0)
         tw_die_error();
     r.writer = tw_writer_open(r.o.output, &h, r.o.common.no_history ? NULL : tw_program_command());
     if (r.writer == NULL)

@@ -4,6 +4,7 @@
 #include "feed/serve.h"
 #include "feed/status.h"
 #include "feed/work.h"
+#include "source/options.h"
 #include "source/sequence.h"
 
 #include <errno.h>
@@ -37,18 +38,14 @@ static const char usage[] =
     "all:    --key FILE       own secret key (NAME.key)   --allow FILE  head: keys that are let in   --server FILE  the head's NAME.pub\n"
     "      --insecure         without keys where others can reach it      -q, --quiet  -v, --verbose  --progress  -h, --help  -V, --version\n";
 
-static const char *const on_error_names[] = {"skip", "fail", "substitute", NULL};
-
 struct opts {
-    tw_source_options from;
+    tw_data_options data;
     tw_link_options link;
     tw_head_options rules;
     tw_work_options worker;
-    tw_share share;
-    const char *work, *output, *root, *quarantine, *max_errors, *rejects, *shard, *metrics, *log, *command;
-    bool shuffle, ship, watch, json;
-    int64_t seed, epochs, start_epoch, skip, limit;
-    int on_error, local, jobs, slots, window;
+    const char *work, *output, *root, *quarantine, *metrics, *log, *command;
+    bool ship, watch, json;
+    int local, jobs, slots, window;
     tw_common common;
 };
 
@@ -217,11 +214,12 @@ static void default_endpoint(struct opts *o)
 
 static void run_head(struct opts *o, const tw_strings *sources)
 {
+    tw_data_options *d = &o->data;
     tw_rejects rejects;
-    o->from.operand = sources->item;
-    o->from.n_operands = sources->n;
-    o->from.jobs = tw_processors();
-    if (sources->n == 0 && o->from.list == NULL)
+    d->from.operand = sources->item;
+    d->from.n_operands = sources->n;
+    d->from.jobs = tw_processors();
+    if (sources->n == 0 && d->from.list == NULL)
         tw_die_usage("head: no SOURCE");
     for (int i = 0; i < sources->n; i++)
         if (tw_is_sequence(sources->item[i]))
@@ -230,39 +228,39 @@ static void run_head(struct opts *o, const tw_strings *sources)
         tw_die_usage("head: --local wants a command behind --");
     if (o->local > 0 && o->link.key != NULL)
         tw_die_usage("head: --local workers have no keys: start them by hand, or leave --key out");
-    if (tw_rejects_init(&rejects, o->max_errors) != 0)
+    if (tw_rejects_init(&rejects, d->max_errors) != 0)
         tw_die_usage("%s", tw_error());
     default_endpoint(o);
     check_endpoint(o->work, true, o);
-    tw_source *source = tw_source_open(&o->from);
+    tw_source *source = tw_source_open(&d->from);
     if (source == NULL)
         tw_die_error();
     if (tw_source_lacking(source) > 0)
         tw_warn("%llu of %llu pictures have no label, so none has one in the stream", (unsigned long long)tw_source_lacking(source),
                 (unsigned long long)tw_source_count(source));
-    const tw_places_options po = {source, o->ship ? NULL : o->root, o->shuffle, o->seed, o->limit, o->share, o->on_error};
+    const tw_places_options po = {source, o->ship ? NULL : o->root, d->shuffle, d->seed, d->limit, d->share, d->on_error};
     tw_places *places = tw_places_new(&po);
-    if (places == NULL || (o->quarantine != NULL && tw_places_quarantine(places, o->quarantine) != 0) || tw_rejects_open(&rejects, o->rejects) != 0)
+    if (places == NULL || (o->quarantine != NULL && tw_places_quarantine(places, o->quarantine) != 0) || tw_rejects_open(&rejects, d->rejects) != 0)
         tw_die_error();
-    const int64_t count = tw_places_count(places), epochs = o->epochs > o->start_epoch ? o->epochs - o->start_epoch : 0;
-    if (o->skip > count)
-        tw_die("--skip=%lld: an epoch has only %lld samples", (long long)o->skip, (long long)count);
+    const int64_t count = tw_places_count(places), epochs = tw_data_epochs(d, count);
+    if (epochs < 0)
+        tw_die_error();
     if (count == 0)
         tw_die("no samples in this shard");
     const char *history = tw_program_command();
-    const tw_header header = {.kind = TW_FILES, .samples = count, .epochs = epochs, .first_epoch = o->start_epoch, .seed = (uint64_t)o->seed,
-                              .share = o->share, .n_classes = tw_source_n_classes(source), .classes = tw_source_classes(source),
+    const tw_header header = {.kind = TW_FILES, .samples = count, .epochs = epochs, .first_epoch = d->start_epoch, .seed = (uint64_t)d->seed,
+                              .share = d->share, .n_classes = tw_source_n_classes(source), .classes = tw_source_classes(source),
                               .n_history = o->common.no_history ? 0 : 1, .history = &history};
     o->rules.window = o->window;
     o->rules.epoch = count;
-    o->rules.first = o->start_epoch * count + (epochs > 0 ? o->skip : 0);
-    o->rules.end = epochs > 0 ? o->epochs * count : o->rules.first;
+    o->rules.first = d->start_epoch * count + (epochs > 0 ? d->skip : 0);
+    o->rules.end = epochs > 0 ? d->epochs * count : o->rules.first;
     set_up_local(o);
     const tw_serve_options so = {.link = o->link, .rules = o->rules, .endpoint = o->work, .output = o->output, .metrics = o->metrics, .log = o->log,
-                                 .places = places, .rejects = &rejects, .header = &header, .on_error = o->on_error, .ship = o->ship,
+                                 .places = places, .rejects = &rejects, .header = &header, .on_error = d->on_error, .ship = o->ship,
                                  .local = o->local > 0 ? keep_local : NULL};
-    tw_note(1, "%s: epoch %lld, sample %lld; heartbeat %g s, dead after 3; lease %g s; window %d, %lld MiB", o->work, (long long)o->start_epoch,
-            (long long)o->skip, o->rules.heartbeat, o->rules.lease, o->window, (long long)(o->rules.memory >> 20));
+    tw_note(1, "%s: epoch %lld, sample %lld; heartbeat %g s, dead after 3; lease %g s; window %d, %lld MiB", o->work, (long long)d->start_epoch,
+            (long long)d->skip, o->rules.heartbeat, o->rules.lease, o->window, (long long)(o->rules.memory >> 20));
     catch(SIGHUP);
     catch(SIGTERM);
     catch(SIGINT);
@@ -433,23 +431,7 @@ static int cut_command(struct opts *o, int argc, char **argv)
 
 static void parse(struct opts *o, tw_strings *operands, int argc, char **argv)
 {
-    const tw_opt table[] = {
-        {0, "list", TW_OPT_STRING, &o->from.list, 0, 0, NULL},
-        {'0', "null", TW_OPT_FLAG, &o->from.nuls, 0, 0, NULL},
-        {0, "labels", TW_OPT_STRING, &o->from.labels, 0, 0, NULL},
-        {0, "listing", TW_OPT_STRING, &o->from.listing, 0, 0, NULL},
-        {0, "subset", TW_OPT_STRING, &o->from.subset, 0, 0, NULL},
-        {0, "every", TW_OPT_I64, &o->from.every, 1, 1e15, NULL},
-        {0, "shuffle", TW_OPT_FLAG, &o->shuffle, 0, 0, NULL},
-        {0, "seed", TW_OPT_I64, &o->seed, 0, 9e18, NULL},
-        {0, "epochs", TW_OPT_I64, &o->epochs, 0, 1 << 24, NULL},
-        {0, "start-epoch", TW_OPT_I64, &o->start_epoch, 0, 1 << 24, NULL},
-        {0, "skip", TW_OPT_I64, &o->skip, 0, 1e15, NULL},
-        {0, "limit", TW_OPT_I64, &o->limit, 0, 1e15, NULL},
-        {0, "shard", TW_OPT_STRING, &o->shard, 0, 0, NULL},
-        {0, "on-error", TW_OPT_CHOICE, &o->on_error, 0, 0, on_error_names},
-        {0, "max-errors", TW_OPT_STRING, &o->max_errors, 0, 0, NULL},
-        {0, "rejects", TW_OPT_STRING, &o->rejects, 0, 0, NULL},
+    const tw_opt own[] = {
         {'w', "work", TW_OPT_STRING, &o->work, 0, 0, NULL},
         {'o', "output", TW_OPT_STRING, &o->output, 0, 0, NULL},
         {0, "local", TW_OPT_INT, &o->local, 0, 256, NULL},
@@ -480,17 +462,19 @@ static void parse(struct opts *o, tw_strings *operands, int argc, char **argv)
         {0, "server", TW_OPT_STRING, &o->link.server, 0, 0, NULL},
         {0, "insecure", TW_OPT_FLAG, &o->link.insecure, 0, 0, NULL},
     };
+    tw_opt table[TW_DATA_ROWS + sizeof own / sizeof *own];
+    memcpy(table + tw_data_rows(table, &o->data), own, sizeof own);
     tw_program_start("twist-feed", argc, argv);
     tw_program_limit(cut_command(o, argc, argv));
     tw_program_options(table, sizeof table / sizeof *table, &o->common, operands, usage);
-    if (o->shard != NULL && !tw_share_parse(&o->share, o->shard))
-        tw_die_usage("--shard: '%s' is not R/W or R/W/B with 0 <= R < W and B > 0", o->shard);
+    if (tw_data_settle(&o->data) != 0)
+        tw_die_usage("%s", tw_error());
     o->rules.max_bytes = o->link.max_bytes;
 }
 
 int main(int argc, char **argv)
 {
-    static struct opts o = {.output = "-", .root = ".", .epochs = 1, .share = {0, 1, 1}, .jobs = 1, .window = 1024, .rules = TW_HEAD_DEFAULT,
+    static struct opts o = {.output = "-", .root = ".", .data = TW_DATA_DEFAULT, .jobs = 1, .window = 1024, .rules = TW_HEAD_DEFAULT,
                             .link = {.max_bytes = (int64_t)64 << 20}, .worker = {.sample_timeout = 10, .linger = 3600}};
     tw_strings operands = {0};
     o.slots = 4 * tw_processors() + 4;

@@ -94,19 +94,24 @@ intruders() {
     PORT=$((PORT + 2))
 }
 
-# chaos SEED EPOCHS: four workers and a head that a reader starts again, and faults every 80 ms until the stream is there; got.tws must be want.tws
-# (--shuffle --seed=5). Sets faults and heads, how many there were.
+# chaos SEED FAULTS: four workers, a head that is started again by its reader, and one fault after the other. Every third waits until a part of the
+# stream (--shuffle --seed=5 --epochs=60) is there, so that they fall all along it on any machine. got.tws must be want.tws. Sets heads: how many of
+# the faults hit the head.
 chaos() {
-    local reader workers=() i w c
-    faults=0 heads=0
-    spawn twist-cat -q --no-history -o got.tws \
-        -i "pipe:twist-feed head -q $HB --lease=2 --no-history --shuffle --seed=5 --epochs=$2 --start-epoch=%e --skip=%s --window=64 --work=$ADDRESS p"
+    local reader workers=() i w c fault part=$(($(stat -c %s want.tws) * 3 / ($2 + 3)))
+    heads=0
+    mkfifo stream
+    spawn sh -c 'exec twist-cat -q --no-history -i "$0" > stream' \
+        "pipe:twist-feed head -q $HB --lease=2 --no-history --shuffle --seed=5 --epochs=60 --start-epoch=%e --skip=%s --window=64 --work=$ADDRESS p"
     reader=$last
+    exec 4< stream
+    rm stream
+    : > got.tws
     for i in 0 1 2 3; do worker --sample-timeout=2; workers[i]=$last; done
     RANDOM=$1
-    while kill -0 "$reader" 2> /dev/null && [ $faults -lt 90 ]; do
+    for ((fault = 1; fault <= $2; fault++)); do
         sleep 0.08
-        i=$((RANDOM % 4)) w=${workers[i]} faults=$((faults + 1))
+        i=$((RANDOM % 4)) w=${workers[i]}
         case $((RANDOM % 8)) in
         0 | 1 | 2) kill -9 "$w" 2> /dev/null || true; worker --sample-timeout=2; workers[i]=$last ;;
         3) kill -STOP "$w" 2> /dev/null || true; (sleep 0.7; kill -CONT "$w" 2> /dev/null) 3>&- & ;;
@@ -114,7 +119,10 @@ chaos() {
         6) c=$(descendants "$w" | head -n 1); [ -z "$c" ] || kill -STOP "$c" 2> /dev/null || true ;;
         7) if [ $heads -lt 4 ]; then heads=$((heads + 1)); c=$(head_of "$reader"); [ -z "$c" ] || kill -9 "$c" 2> /dev/null || true; fi ;;
         esac
+        [ $((fault % 3)) -ne 0 ] || head -c "$part" <&4 >> got.tws
     done
+    cat <&4 >> got.tws
+    exec 4<&-
     wait "$reader"
     end_all
     cmp want.tws got.tws

@@ -230,7 +230,7 @@ int tw_places_bad(tw_places *p, int64_t position, int64_t sub, int code, const c
         return -1;
     if (news && p->quarantine != NULL && (code == TW_FAIL_CRASH || code == TW_FAIL_TIMEOUT) && write_quarantine(p, index, cause) != 0)
         return -1;
-    if (p->o.on_error != TW_PLACES_SUBSTITUTE)
+    if (p->o.on_error != TW_BAD_SUBSTITUTE)
         return 0;
     if (sub + 1 < p->count)
         return 1;

@@ -3,10 +3,8 @@
 #define TW_FEED_PLACES_H
 
 #include "feed/message.h"
+#include "source/options.h"
 #include "source/order.h"
-#include "source/source.h"
-
-enum { TW_PLACES_SKIP, TW_PLACES_FAIL, TW_PLACES_SUBSTITUTE };
 
 typedef struct {
     const tw_source *source;
@@ -14,7 +12,7 @@ typedef struct {
     bool shuffle;
     int64_t seed, limit;
     tw_share share;
-    int on_error;
+    int on_error;             /* TW_BAD_... */
 } tw_places_options;
 
 typedef struct tw_places tw_places;

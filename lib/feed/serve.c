@@ -241,7 +241,7 @@ static int report_bad(serve *s, int64_t position, bool empty)
         return 0;
     if (tw_places_describe(s->o->places, position, 0, &what) != 0)
         return -1;
-    if (s->o->on_error == TW_PLACES_FAIL) {
+    if (s->o->on_error == TW_BAD_FAIL) {
         tw_rejects_add(s->o->rejects, what.key, strlen(what.key), cause, s->in_all);
         return tw_fail("%s: %s", what.key, cause);
     }
