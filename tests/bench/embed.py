@@ -17,7 +17,7 @@ import torchvision
 from PIL import Image
 
 BIN, PHOTOS, FOLDER = sys.argv[1:4]
-ROUNDS, LIMIT, BATCH = int(sys.argv[4]) if len(sys.argv) > 4 else 2, 96, 32
+ROUNDS, LIMIT, BATCH = int(sys.argv[4]) if len(sys.argv) > 4 else 2, 400, 32
 torch.set_num_threads(1)
 torch.manual_seed(0)
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
