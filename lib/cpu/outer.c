@@ -20,6 +20,7 @@ bool tw_outer_suits(const tw_dev *d, const tw_conv_shape *s)
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#include <omp.h>
 
 /* The instructions of bf16 are behind a test of the type. */
 #define TW_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
@@ -32,7 +33,7 @@ static size_t room_bytes(const tw_conv_shape *s)
 
 int tw_outer_reserve(tw_dev *d, const tw_conv_shape *s)
 {
-    return tw_dev_scratch(d, TW_SCRATCH_COLUMNS, room_bytes(s)) != NULL ? 0 : -1;
+    return tw_dev_scratch(d, TW_SCRATCH_COLUMNS, (size_t)d->threads * room_bytes(s)) != NULL ? 0 : -1;
 }
 
 /* Memory that will be read next, fetched into the second cache meanwhile: `by` bytes with each step. */
@@ -111,17 +112,31 @@ static inline const char *gradient_at(const source *f, int64_t i)
     return f->first + i < f->places ? f->dy + (size_t)(f->first + i) * (size_t)f->shape->K * tw_dtype_size(f->type) : NULL;
 }
 
+/* What a thread makes of dw: rows from `row` on, panels of columns from `panel` on. Each packs for itself what it multiplies, so that they never
+ * wait for one another nor fetch what another has written: of the operand that is the smaller one each packs all. */
+typedef struct {
+    int row, rows, panel, panels;
+} portion;
+
+static portion portion_of(const tw_conv_shape *s, int thread, int threads)
+{
+    const int panels = s->size * s->size * (s->C / NR), strips = s->K / NR;
+    if (panels < strips)
+        return (portion){strips * thread / threads * NR, (strips * (thread + 1) / threads - strips * thread / threads) * NR, 0, panels};
+    return (portion){0, s->K, panels * thread / threads, panels * (thread + 1) / threads - panels * thread / threads};
+}
+
 /* dy of the steps [from, from + PART), two at a time so that whole cache lines are written, to panels of MR columns. */
-TW_AVX512_KERNEL void gradient_any(uint32_t *to, size_t panel, const source *f, int from, tw_dtype t)
+TW_AVX512_KERNEL void gradient_any(uint32_t *to, size_t panel, const source *f, const portion *mine, int from, tw_dtype t)
 {
     for (int p = from; p < from + PART; p += 2) {
         const int64_t i = (int64_t)p * f->step;
         const char *row[4] = {gradient_at(f, i), gradient_at(f, i + 1), gradient_at(f, i + f->step), gradient_at(f, i + f->step + 1)};
-        for (int k = 0; k < f->shape->K; k += NR) {
+        for (int k = 0; k < mine->rows; k += NR) {
             uint32_t *at = to + (size_t)(k / MR) * panel + (size_t)p * MR;
             __m512i a, b, c, d;
-            words(&a, &b, row[0], row[1], k, t);
-            words(&c, &d, row[2], row[3], k, t);
+            words(&a, &b, row[0], row[1], mine->row + k, t);
+            words(&c, &d, row[2], row[3], mine->row + k, t);
             _mm512_store_si512(at, _mm512_shuffle_i64x2(a, c, 0x44));
             _mm512_store_si512(at + panel, _mm512_shuffle_i64x2(a, c, 0xee));
             _mm512_store_si512(at + 2 * panel, _mm512_shuffle_i64x2(b, d, 0x44));
@@ -130,9 +145,9 @@ TW_AVX512_KERNEL void gradient_any(uint32_t *to, size_t panel, const source *f, 
     }
 }
 
-TW_AVX512 static void pack_gradient(uint32_t *to, size_t panel, const source *f, int from)
+TW_AVX512 static void pack_gradient(uint32_t *to, size_t panel, const source *f, const portion *mine, int from)
 {
-    TW_BY_TYPE(f->type, gradient_any, to, panel, f, from);
+    TW_BY_TYPE(f->type, gradient_any, to, panel, f, mine, from);
 }
 
 /* The pixel under a tap of output place i; NULL: padding. */
@@ -189,38 +204,40 @@ static ahead next_part(const source *f, int i, int n, int steps)
     return (ahead){from + (size_t)(fetches_dy ? i : i - of_dy) * (size_t)steps * by, by};
 }
 
-/* One piece of places times the panels [first, first + panels). */
-static void add_piece(const source *f, float *dw, uint32_t *room, int first, int panels)
+/* One piece of places times the panels [first, first + panels) of the thread's share. */
+static void add_piece(const source *f, const portion *mine, float *dw, uint32_t *room, int first, int panels)
 {
     const tw_conv_shape *s = f->shape;
     const int part = PART * f->step, parts = (int)((tw_min((int64_t)PIECE * f->step, f->places - f->first) + part - 1) / part);
-    const int steps = parts * PART, rows = s->K / MR;
+    const int steps = parts * PART, rows = mine->rows / MR;
     const size_t columns = (size_t)(s->size * s->size) * (size_t)s->C, x_panel = (size_t)steps * NR, dy_panel = (size_t)steps * MR;
     uint32_t *const dy = room + (size_t)panels * x_panel;
-#pragma omp parallel
-    {
-#pragma omp for schedule(static)
-        for (int i = 0; i < parts; i++) {
-            pack_pixels(room, x_panel, f, first, panels, i * PART);
-            pack_gradient(dy, dy_panel, f, i * PART);
-        }
-#pragma omp for schedule(static)
-        for (int i = 0; i < panels * rows; i++)
-            tile(dw + (size_t)(i % rows * MR) * columns + (size_t)(first + i / rows) * NR, columns, dy + (size_t)(i % rows) * dy_panel,
-                 room + (size_t)(i / rows) * x_panel, steps, next_part(f, i, panels * rows, steps), f->type);
+    for (int i = 0; i < parts; i++) {
+        pack_pixels(room, x_panel, f, first, panels, i * PART);
+        pack_gradient(dy, dy_panel, f, mine, i * PART);
     }
+    for (int i = 0; i < panels * rows; i++)
+        tile(dw + (size_t)(mine->row + i % rows * MR) * columns + (size_t)(first + i / rows) * NR, columns, dy + (size_t)(i % rows) * dy_panel,
+             room + (size_t)(i / rows) * x_panel, steps, next_part(f, i, panels * rows, steps), f->type);
 }
 
 int tw_outer_add(tw_dev *d, const tw_conv_shape *s, float *dw, const void *x, const void *dy)
 {
-    const int panels = s->size * s->size * (s->C / NR), blocks = (panels + BLOCK - 1) / BLOCK, each = (panels + blocks - 1) / blocks;
-    source f = {s, x, dy, 0, (int64_t)s->N * s->OH * s->OW, d->precision, d->precision == TW_BF16 ? 2 : 1};
-    uint32_t *room = tw_dev_scratch(d, TW_SCRATCH_COLUMNS, room_bytes(s));
-    if (room == NULL)
+    uint32_t *all = tw_dev_scratch(d, TW_SCRATCH_COLUMNS, (size_t)d->threads * room_bytes(s));
+    if (all == NULL)
         return -1;
-    for (int first = 0; first < panels; first += each)
-        for (f.first = 0; f.first < f.places; f.first += PIECE * f.step)
-            add_piece(&f, dw, room, first, (int)tw_min(each, panels - first));
+#pragma omp parallel
+    {
+        const int threads = omp_get_num_threads(), thread = omp_get_thread_num();
+        const portion mine = portion_of(s, thread, threads);
+        uint32_t *const room = all + (size_t)thread * (room_bytes(s) / sizeof *all);
+        source f = {s, x, dy, 0, (int64_t)s->N * s->OH * s->OW, d->precision, d->precision == TW_BF16 ? 2 : 1};
+        for (int first = mine.panel, n; mine.rows > 0 && first < mine.panel + mine.panels; first += n) {
+            n = (int)tw_min(BLOCK, mine.panel + mine.panels - first);
+            for (f.first = 0; f.first < f.places; f.first += PIECE * f.step)
+                add_piece(&f, &mine, dw, room, first, n);
+        }
+    }
     return 0;
 }
 #else
