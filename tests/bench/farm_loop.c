@@ -117,11 +117,11 @@ static int answer(int argc, char **argv)
     tw_tensor view[VIEWS];
     const tw_link_options o = {.key = argc > 3 ? argv[3] : NULL, .server = argc > 4 ? argv[4] : NULL, .max_bytes = 1 << 26};
     int64_t dropped = 0;
-    double said = 0;
+    double said = 0, heard = tw_now();
     make_views(view);
     if (tw_link_dial(&link, argv[2], &o) != 0)
         tw_die_error();
-    for (uint64_t session = 0;;) {
+    for (uint64_t session = 0; tw_now() - heard < 3;) { /* a head that ends may be gone before its BYE is read */
         zmq_pollitem_t item = {link.socket, 0, ZMQ_POLLIN, 0};
         const bool joined = session != 0;
         const tw_feed_msg word = joined ? (tw_feed_msg){.type = TW_PING, .session = session, .slots = 32}
@@ -130,17 +130,21 @@ static int answer(int argc, char **argv)
             said = tw_now();
         link.z->poll(&item, 1, 20);
         while (tw_link_receive(&link, &in, &dropped) == 1) {
+            heard = tw_now();
             if (in.m.type == TW_WELCOME) {
                 session = in.m.session;
                 say_ready(&link, &in);
             } else if (in.m.type == TW_LEASE) {
                 say_done(&link, &in.m, view);
+            } else if (in.m.type == TW_REFUSE) { /* it has been silent, on a busy machine */
+                session = 0;
             } else if (in.m.type == TW_BYE) {
-                tw_link_close(&link, 0);
-                return 0;
+                heard = 0;
             }
         }
     }
+    tw_link_close(&link, 0);
+    return 0;
 }
 
 static int rate(void)
