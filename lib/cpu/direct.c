@@ -230,7 +230,8 @@ static int forward(void *way, void *y, const void *x, const float *shift, const 
     for (int n = 0; n < c->shape.N; n += c->pictures) {
         const size_t i = (size_t)(n / c->pictures);
         void *by = shortcut != NULL ? (char *)shortcut + i * c->y_bytes : NULL;
-        if (tw_prim_run(&c->forward, c->dev, (void *[]){(char *)y + i * c->y_bytes, (char *)x + i * c->x_bytes, c->w_forward, (void *)shift, by}) != 0)
+        if (tw_prim_run(&c->forward, c->dev,
+                        (void *[]){(char *)y + i * c->y_bytes, (char *)x + i * c->x_bytes, c->w_forward, (void *)shift, by}) != 0)
             return -1;
     }
     return 0;

@@ -93,7 +93,8 @@ typedef struct {
 /* 32 columns from c on of a step, whose places' rows are a and b (f32: a alone; NULL: zeros): *low has the words of the first 16. */
 TW_AVX512_KERNEL void words(__m512i *low, __m512i *high, const char *a, const char *b, int c, tw_dtype t)
 {
-    static const uint16_t first[32] = {0, 32, 1, 33, 2, 34, 3, 35, 4, 36, 5, 37, 6, 38, 7, 39, 8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
+    static const uint16_t first[32] = {0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
+                                       8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
     const size_t at = (size_t)c * (t == TW_BF16 ? 2 : 4);
     const char *u = a != NULL ? a + at : (const char *)zeros, *v = b != NULL ? b + at : (const char *)zeros;
     if (t == TW_F32) {

@@ -33,8 +33,8 @@ typedef struct {
  * and tw_error(). Free with tw_kmeans_fini. */
 int tw_kmeans_run(tw_kmeans *out, const float *x, int64_t n, int D, const tw_kmeans_options *o, tw_blocks *threads);
 
-/* One run from given centres [K,D] (o->restarts and o->seed are not used; no iterations: they are the result's). A cluster that loses its last row takes the row that is
- * farthest from its centre, as scikit-learn does. */
+/* One run from given centres [K,D] (o->restarts and o->seed are not used; no iterations: they are the result's). A cluster that loses its last row
+ * takes the row that is farthest from its centre, as scikit-learn does. */
 int tw_kmeans_from(tw_kmeans *out, const float *centre, const float *x, int64_t n, int D, const tw_kmeans_options *o,
                    tw_blocks *threads);
 void tw_kmeans_fini(tw_kmeans *k);

@@ -45,7 +45,8 @@ __attribute__((target("avx2,fma"))) static void largest(tw_largest most, const f
     const __m256i at = _mm256_add_epi32(_mm256_set1_epi32(first), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 #pragma GCC unroll 6
     for (int i = 0; i < MR; i++) {
-        __m256 best = _mm256_load_ps(most.score + LANES * i), column = _mm256_castsi256_ps(_mm256_load_si256((const __m256i *)(most.column + LANES * i)));
+        __m256 best = _mm256_load_ps(most.score + LANES * i);
+        __m256 column = _mm256_castsi256_ps(_mm256_load_si256((const __m256i *)(most.column + LANES * i)));
 #pragma GCC unroll 2
         for (int j = 0; j < 2; j++) {
             const __m256 score = _mm256_sub_ps(s[i][j], _mm256_loadu_ps(less + 8 * j));
