@@ -34,7 +34,8 @@ typedef struct {
     float *dmean;             /* [V,K] */
     double *part;             /* [2*B] kl and eh of samples; he of blocks */
     double *dots;             /* [B, blocks of a sample, 2 + 2V]: what the TWIST loss sums over classes */
-    double *spread;           /* [V*B] row deviations, then [K] */
+    double *spread;           /* [V*B] row deviations, then those of columns, summed by blocks */
+    float *columns;           /* [2,V,K]: sums of the logits over the batch, sums of squares */
     int32_t *largest;         /* [2*B] */
     float *confidence;        /* [B] */
     int32_t *label;           /* [B]; and the weak view in label[B + b] */
@@ -58,11 +59,12 @@ typedef struct {
 extern "C" {
 #endif
 
-int tw_launch_rows(tw_row_stats *row, const void *f, int64_t rows, int K, double tau, tw_dtype t, cudaStream_t stream);
-/* The mean deviation of rows and columns of x [rows,K] into the board: of the logits, or (raw) before the last norm. */
-int tw_launch_spread(const tw_loss_memory *m, const void *x, bool raw, tw_dtype t, cudaStream_t stream);
+/* What is NULL is not wanted: statistics, deviations [rows]. */
+int tw_launch_rows(tw_row_stats *row, double *spread, const void *f, int64_t rows, int K, double tau, tw_dtype t, cudaStream_t stream);
+/* The mean deviation of rows (in m->spread from tw_launch_rows) and of columns of x [V*B,K] into the board, of the logits or (raw) before the
+ * last norm; with means, which need m->row, m->mean too. */
+int tw_launch_columns(const tw_loss_memory *m, const void *x, bool raw, bool means, tw_dtype t, cudaStream_t stream);
 int tw_launch_largest(const tw_loss_memory *m, cudaStream_t stream); /* from the rows' statistics */
-int tw_launch_column_sums(const tw_loss_memory *m, const void *f, tw_dtype t, cudaStream_t stream);
 int tw_launch_diversity(const tw_loss_memory *m, bool taught, cudaStream_t stream);
 int tw_twist_blocks(const tw_loss_memory *m); /* how many share the classes of a sample */
 /* taught: the teacher's logits, or NULL */

@@ -59,6 +59,7 @@ static void place(tw_learn *l, carver *c)
     m->part = carve(c, 2 * B + blocks, sizeof *m->part);
     m->dots = carve(c, B * (size_t)tw_twist_blocks(m) * (2 + 2 * V), sizeof *m->dots);
     m->spread = carve(c, V * B + K, sizeof *m->spread);
+    m->columns = carve(c, 2 * V * K, sizeof *m->columns);
     m->largest = carve(c, 2 * B, sizeof *m->largest);
     m->confidence = carve(c, B, sizeof *m->confidence);
     m->label = carve(c, 2 * B, sizeof *m->label);
@@ -182,7 +183,7 @@ static int twist(tw_learn *l, void *dlogits, const void *logits, const void *tea
     const tw_loss_memory *m = &l->loss;
     const tw_dtype t = l->dev->precision;
     const cudaStream_t s = l->dev->stream;
-    if (tw_launch_column_sums(m, logits, t, s) != 0 || total(l, m->mean, (size_t)m->V * (size_t)m->K) != 0 ||
+    if (total(l, m->mean, (size_t)m->V * (size_t)m->K) != 0 ||
         tw_launch_diversity(m, teacher != NULL, s) != 0 || tw_launch_twist(m, dlogits, logits, teacher, t, s) != 0 ||
         total(l, m->board->sums, 2) != 0)
         return -1;
@@ -203,12 +204,14 @@ int tw_cuda_learn_loss(tw_learn *l, void *dlogits, const void *logits, const voi
     const tw_loss_memory *m = &l->loss;
     const tw_dtype t = l->dev->precision;
     const cudaStream_t s = l->dev->stream;
-    if (enter_stage(l, LOSS) != 0 || tw_launch_spread(m, logits, false, t, s) != 0 ||
-        (raw != NULL && tw_launch_spread(m, raw, true, t, s) != 0))
+    const int64_t rows = (int64_t)m->V * m->B;
+    if (enter_stage(l, LOSS) != 0 ||
+        (raw != NULL && (tw_launch_rows(NULL, m->spread, raw, rows, m->K, 1, t, s) != 0 || tw_launch_columns(m, raw, true, false, t, s) != 0)))
         return -1;
-    if (tw_launch_rows(m->row, logits, (int64_t)m->V * m->B, m->K, self_label ? 1 : m->tau, t, s) != 0) /* labels are of the logits themselves */
+    const double tau = self_label ? 1 : m->tau; /* labels are of the logits themselves */
+    if (tw_launch_rows(m->row, m->spread, logits, rows, m->K, tau, t, s) != 0 || tw_launch_columns(m, logits, false, !self_label, t, s) != 0)
         return -1;
-    if (teacher != NULL && tw_launch_rows(m->taught, teacher, 2 * (int64_t)m->B, m->K, m->tau, t, s) != 0)
+    if (teacher != NULL && tw_launch_rows(m->taught, NULL, teacher, 2 * (int64_t)m->B, m->K, m->tau, t, s) != 0)
         return -1;
     if ((self_label ? self_labels(l, dlogits, logits, teacher != NULL) : twist(l, dlogits, logits, teacher)) != 0)
         return -1;

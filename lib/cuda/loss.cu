@@ -1,4 +1,4 @@
-/* The TWIST loss and its gradient over [V*B,K] logits, read four times and written once; probabilities exist in registers only.
+/* The TWIST loss and its gradient over [V*B,K] logits, read four times and written once (rows, columns, sums over classes, gradient); probabilities exist in registers only.
  * What is derived is in train/loss.c, whose formulas (nn/formula.h) these are. Sums are in an order that depends on the shape only. */
 #include "cuda/kernel.h"
 
@@ -7,22 +7,57 @@
 
 /* Kernels. */
 
-/* A row a block: its maximum, then the sums of exponentials. */
-template <typename T> static __global__ void row_stats(tw_row_stats *row, const T *f, int K, float warm)
+/* A row a block: its maximum and where it is first, the sums of exponentials less it, the deviation. A thread's numbers are summed in f32, the
+ * threads' in f64. */
+template <typename T, int W> static __global__ void rows_of(tw_row_stats *row, double *spread, const T *f, int K, float warm)
 {
+    enum { AT_ONCE = 4, ALL = TW_BLOCK * W };
     __shared__ float top[TW_BLOCK];
     __shared__ int place[TW_BLOCK];
     const T *x = f + (int64_t)blockIdx.x * K;
     const int t = (int)threadIdx.x;
-    float most = -INFINITY;
+    float most = -INFINITY, sum = 0, sum_warm = 0, s = 0, q = 0;
     int where = K;
-    for (int k = t; k < K; k += TW_BLOCK) {
-        const float v = tw_widen(x[k]);
-        if (v > most || where == K) {
-            most = v;
-            where = k;
+    for (int from = t * W; from < K; from += AT_ONCE * ALL) {
+        tw_pack<T, W> in[AT_ONCE];
+#pragma unroll
+        for (int i = 0; i < AT_ONCE; i++)
+            if (from + i * ALL < K)
+                in[i] = tw_fetch<T, W>(x + from + i * ALL);
+#pragma unroll
+        for (int i = 0; i < AT_ONCE; i++) {
+            if (from + i * ALL >= K)
+                break;
+            const float before = most;
+            float v[W];
+            tw_unpack<T, W>(v, in[i]);
+#pragma unroll
+            for (int j = 0; j < W; j++)
+                if (v[j] > most || where == K) {
+                    most = v[j];
+                    where = from + i * ALL + j;
+                }
+            if (most > before) {
+                sum *= expf(before - most);
+                sum_warm *= expf((before - most) * warm);
+            }
+#pragma unroll
+            for (int j = 0; j < W; j++) {
+                s += v[j];
+                q += v[j] * v[j];
+                sum += expf(v[j] - most);
+                if (warm != 1)
+                    sum_warm += expf((v[j] - most) * warm);
+            }
         }
     }
+    if (spread != NULL) {
+        const double all_s = tw_block_sum((double)s), all_q = tw_block_sum((double)q);
+        if (t == 0)
+            spread[blockIdx.x] = tw_deviation(all_s, all_q, K);
+    }
+    if (row == NULL)
+        return;
     top[t] = most;
     place[t] = where;
     for (int half = TW_BLOCK / 2; half > 0; half /= 2) {
@@ -33,79 +68,90 @@ template <typename T> static __global__ void row_stats(tw_row_stats *row, const 
         }
     }
     __syncthreads();
-    most = top[0];
-    double sum = 0, sum_warm = 0;
-    for (int k = t; k < K; k += TW_BLOCK) {
-        const float v = tw_widen(x[k]) - most;
-        sum += (double)expf(v);
-        if (warm != 1)
-            sum_warm += (double)expf(v * warm);
-    }
-    sum = tw_block_sum(sum);
-    if (warm != 1)
-        sum_warm = tw_block_sum(sum_warm);
+    const double all = tw_block_sum((double)(sum * expf(most - top[0])));
+    const double all_warm = warm != 1 ? tw_block_sum((double)(sum_warm * expf((most - top[0]) * warm))) : all;
     if (t == 0)
-        row[blockIdx.x] = {most, (float)(1 / sum), (float)(1 / (warm != 1 ? sum_warm : sum)), place[0]};
+        row[blockIdx.x] = {top[0], (float)(1 / all), (float)(1 / all_warm), place[0]};
 }
 
-/* The deviation of each row into spread [rows], a row a block; then of each column into spread [K] after them. */
-template <typename T> static __global__ void row_spread(double *spread, const T *x, int K)
+/* 32 W columns of one view a block, whose 8 threads down take every eighth row, AT_ONCE of them at a time: the sums over the batch of the
+ * numbers and their squares into m.columns, with MEANS those of s into m.mean. */
+template <typename T, int W, bool MEANS> static __global__ void columns_of(tw_loss_memory m, const T *f, float warm)
 {
-    double s = 0, q = 0;
-    for (int k = (int)threadIdx.x; k < K; k += TW_BLOCK) {
-        const double v = (double)tw_widen(x[(int64_t)blockIdx.x * K + k]);
-        s += v;
-        q += v * v;
-    }
-    s = tw_block_sum(s);
-    q = tw_block_sum(q);
-    if (threadIdx.x == 0)
-        spread[blockIdx.x] = tw_deviation(s, q, K);
-}
-
-/* 32 columns a block, whose 8 threads down take every eighth row, AT_ONCE of them at a time. */
-template <typename T> static __global__ void column_spread(double *spread, const T *x, int rows, int K)
-{
-    enum { DOWN = 8, AT_ONCE = 8 };
-    __shared__ double room[2][DOWN][32];
-    const int k = (int)(blockIdx.x * 32 + threadIdx.x);
-    double s = 0, q = 0;
-    for (int r = (int)threadIdx.y; k < K && r < rows; r += DOWN * AT_ONCE) {
-        float v[AT_ONCE];
+    enum { DOWN = 8, AT_ONCE = 4, WIDE = 33 };
+    __shared__ float room[3][DOWN][W * WIDE];
+    const int lane = (int)threadIdx.x, y = (int)threadIdx.y, v = (int)blockIdx.y, first = (int)blockIdx.x * 32 * W, k = first + lane * W;
+    float p[W] = {0}, s[W] = {0}, q[W] = {0};
+    for (int b = y; k < m.K && b < m.B; b += DOWN * AT_ONCE) {
+        tw_pack<T, W> in[AT_ONCE];
 #pragma unroll
         for (int i = 0; i < AT_ONCE; i++)
-            v[i] = r + i * DOWN < rows ? tw_widen(x[(int64_t)(r + i * DOWN) * K + k]) : 0;
+            if (b + i * DOWN < m.B)
+                in[i] = tw_fetch<T, W>(f + ((int64_t)v * m.B + b + i * DOWN) * m.K + k);
 #pragma unroll
         for (int i = 0; i < AT_ONCE; i++) {
-            s += (double)v[i];
-            q += (double)v[i] * (double)v[i];
+            if (b + i * DOWN >= m.B)
+                break;
+            const tw_row_stats r = MEANS ? m.row[v * m.B + b + i * DOWN] : tw_row_stats{0, 0, 0, 0};
+            float x[W];
+            tw_unpack<T, W>(x, in[i]);
+#pragma unroll
+            for (int j = 0; j < W; j++) {
+                s[j] += x[j];
+                q[j] += x[j] * x[j];
+                if (MEANS)
+                    p[j] += tw_quick_exp((x[j] - r.most) * warm) * r.inverse_tau;
+            }
         }
     }
-    room[0][threadIdx.y][threadIdx.x] = s;
-    room[1][threadIdx.y][threadIdx.x] = q;
-    __syncthreads();
-    if (threadIdx.y != 0 || k >= K)
-        return;
-    for (int i = 1; i < DOWN; i++) {
-        s += room[0][i][threadIdx.x];
-        q += room[1][i][threadIdx.x];
+#pragma unroll
+    for (int j = 0; j < W; j++) {
+        room[0][y][j * WIDE + lane] = p[j];
+        room[1][y][j * WIDE + lane] = s[j];
+        room[2][y][j * WIDE + lane] = q[j];
     }
-    spread[rows + k] = tw_deviation(s, q, rows);
+    __syncthreads();
+    for (int c = y * 32 + lane; c < 32 * W && first + c < m.K; c += TW_BLOCK) {
+        const int from = c % W * WIDE + c / W;
+        const int64_t to = (int64_t)v * m.K + first + c;
+        double sum[3] = {0};
+        for (int i = 0; i < 3; i++)
+            for (int j = 0; j < DOWN; j++)
+                sum[i] += (double)room[i][j][from];
+        if (MEANS)
+            m.mean[to] = sum[0];
+        m.columns[to] = (float)sum[1];
+        m.columns[(int64_t)m.V * m.K + to] = (float)sum[2];
+    }
 }
 
-/* The means of n and of m numbers. */
-static __global__ void mean_spread(double *of_rows, double *of_columns, const double *spread, int n, int m)
+/* The deviations of columns from m.columns, summed by blocks. */
+static __global__ void column_spread(tw_loss_memory m)
 {
+    const int64_t k = TW_GRID_FROM, all = (int64_t)m.V * m.K;
+    double s = 0, q = 0;
+    for (int v = 0; k < m.K && v < m.V; v++) {
+        s += (double)m.columns[(int64_t)v * m.K + k];
+        q += (double)m.columns[all + (int64_t)v * m.K + k];
+    }
+    const double sum = tw_block_sum(k < m.K ? tw_deviation(s, q, m.V * m.B) : 0);
+    if (threadIdx.x == 0)
+        m.spread[m.V * m.B + blockIdx.x] = sum;
+}
+
+static __global__ void mean_spread(double *of_rows, double *of_columns, tw_loss_memory m, int blocks)
+{
+    const int rows = m.V * m.B;
     double a = 0, b = 0;
-    for (int i = (int)threadIdx.x; i < n; i += TW_BLOCK)
-        a += spread[i];
-    for (int i = (int)threadIdx.x; i < m; i += TW_BLOCK)
-        b += spread[n + i];
+    for (int i = (int)threadIdx.x; i < rows; i += TW_BLOCK)
+        a += m.spread[i];
+    for (int i = (int)threadIdx.x; i < blocks; i += TW_BLOCK)
+        b += m.spread[rows + i];
     a = tw_block_sum(a);
     b = tw_block_sum(b);
     if (threadIdx.x == 0) {
-        *of_rows = a / n;
-        *of_columns = b / m;
+        *of_rows = a / rows;
+        *of_columns = b / m.K;
     }
 }
 
@@ -114,21 +160,6 @@ static __global__ void take_largest(tw_loss_memory m)
     const int i = (int)TW_GRID_FROM;
     if (i < 2 * m.B)
         m.largest[i] = m.row[i].where;
-}
-
-/* mean [V,K] = sums over the batch of s. */
-template <typename T> static __global__ void column_sums(tw_loss_memory m, const T *f, float warm)
-{
-    const int64_t i = TW_GRID_FROM;
-    if (i >= (int64_t)m.V * m.K)
-        return;
-    const int64_t v = i / m.K, k = i % m.K;
-    double sum = 0;
-    for (int64_t b = 0; b < m.B; b++) {
-        const tw_row_stats r = m.row[v * m.B + b];
-        sum += (double)(expf((tw_widen(f[(v * m.B + b) * m.K + k]) - r.most) * warm) * r.inverse_tau);
-    }
-    m.mean[i] = sum;
 }
 
 /* dmean, and a block's part of he. */
@@ -174,6 +205,12 @@ static __device__ inline void read_rows(sample_rows *rows, const tw_loss_memory 
     __syncthreads();
 }
 
+/* Two views and the usual fourteen are known to the compiler; of others there are MOST at most. */
+template <int MOST> static __device__ inline int count_views(const tw_loss_memory &m)
+{
+    return MOST == 2 || MOST == 14 ? MOST : m.V;
+}
+
 /* All views of one class of one sample. p: at temperature 1; s: at tau, the same where COLD. */
 template <int MOST, bool COLD> struct views {
     float p[MOST], log_p[MOST], warm_s[COLD ? 1 : MOST], warm_log_s[COLD ? 1 : MOST];
@@ -196,40 +233,41 @@ static __device__ inline void read_views(views<MOST, COLD> *x, const sample_rows
     float f_of[MOST];
 #pragma unroll
     for (int v = 0; v < MOST; v++)
-        f_of[v] = v < m.V ? tw_widen(f[((int64_t)v * m.B + b) * m.K + k]) : 0;
+        f_of[v] = v < count_views<MOST>(m) ? tw_widen(f[((int64_t)v * m.B + b) * m.K + k]) : 0;
     x->sum = x->sum_log = 0;
 #pragma unroll
     for (int v = 0; v < MOST; v++) {
-        if (v >= m.V)
+        if (v >= count_views<MOST>(m))
             break;
         const float d = f_of[v] - rows.most[v];
-        x->p[v] = expf(d) * rows.inverse[v];
-        x->log_p[v] = logf(x->p[v] + TW_LOSS_EPS);
+        x->p[v] = tw_quick_exp(d) * rows.inverse[v];
+        x->log_p[v] = tw_quick_log(x->p[v] + TW_LOSS_EPS);
         if (!COLD) {
-            x->warm_s[v] = expf(d * warm) * rows.inverse_tau[v];
-            x->warm_log_s[v] = logf(x->warm_s[v] + TW_LOSS_EPS);
+            x->warm_s[v] = tw_quick_exp(d * warm) * rows.inverse_tau[v];
+            x->warm_log_s[v] = tw_quick_log(x->warm_s[v] + TW_LOSS_EPS);
         }
         x->sum += x->p[v];
         x->sum_log += x->log_p[v];
     }
     for (int v = 0; taught != NULL && v < 2; v++)
-        x->t[v] = expf((tw_widen(taught[((int64_t)v * m.B + b) * m.K + k]) - rows.most[m.V + v]) * warm) * rows.inverse_tau[m.V + v];
+        x->t[v] = tw_quick_exp((tw_widen(taught[((int64_t)v * m.B + b) * m.K + k]) - rows.most[m.V + v]) * warm) * rows.inverse_tau[m.V + v];
 }
 
 /* The derivatives of view v by p (of the divergences between views) and by s (of the entropies, and the divergences from a teacher). */
 template <int MOST, bool COLD>
 static __device__ inline void slopes(float *by_p, float *by_s, const views<MOST, COLD> &x, const sample_rows &rows, const tw_loss_memory &m, int v,
-                                     int k, bool taught)
+                                     float dmean, bool taught)
 {
+    const float over = tw_loss_over(x.s(v)), over_p = COLD ? over : tw_loss_over(x.p[v]);
     if (taught)
         *by_p = 0;
     else if (MOST == 2 || v < 2)
-        *by_p = rows.kl_scale * tw_pairs_slope_first((float)m.V, x.p[v], x.log_p[v], x.sum, x.sum_log);
+        *by_p = rows.kl_scale * tw_pairs_slope_first((float)m.V, x.p[v], x.log_p[v], over_p, x.sum, x.sum_log);
     else
-        *by_p = rows.kl_scale * tw_pairs_slope_other(x.p[v], x.log_p[v], x.p[0], x.p[1], x.log_p[0], x.log_p[1]);
-    *by_s = m.dmean[(int64_t)v * m.K + k] - rows.eh_scale[v] * tw_entropy_slope(x.s(v), x.log_s(v));
+        *by_p = rows.kl_scale * tw_pairs_slope_other(x.p[v], x.log_p[v], over_p, x.p[0], x.p[1], x.log_p[0], x.log_p[1]);
+    *by_s = dmean - rows.eh_scale[v] * tw_entropy_slope(x.s(v), x.log_s(v), over);
     if (taught)
-        *by_s -= rows.kl_scale * ((v == 0 ? 0 : x.t[0]) + (v == 1 ? 0 : x.t[1])) / (x.s(v) + TW_LOSS_EPS);
+        *by_s -= rows.kl_scale * ((v == 0 ? 0 : x.t[0]) + (v == 1 ? 0 : x.t[1])) * over;
 }
 
 /* The divergences of one class, and its part of the entropies. */
@@ -239,7 +277,7 @@ static __device__ inline void terms_of(float *kl, float *eh, const views<MOST, C
 {
 #pragma unroll
     for (int v = 0; v < MOST; v++) {
-        if (v >= m.V)
+        if (v >= count_views<MOST>(m))
             break;
         *eh -= rows.weight[v] * x.s(v) * x.log_s(v);
         if (taught) {
@@ -252,7 +290,7 @@ static __device__ inline void terms_of(float *kl, float *eh, const views<MOST, C
             *kl += (x.p[1] - x.p[v]) * (x.log_p[1] - x.log_p[v]);
     }
     for (int v = 0; taught && v < 2; v++)
-        *kl += (float)(m.V - 1) * x.t[v] * logf(x.t[v] + TW_LOSS_EPS);
+        *kl += (float)(m.V - 1) * x.t[v] * tw_quick_log(x.t[v] + TW_LOSS_EPS);
 }
 
 /* The classes of a block: gridDim.x blocks share those of a sample. */
@@ -282,10 +320,10 @@ static __global__ void __launch_bounds__(TW_BLOCK, MOST > 16 ? 1 : 2) twist_sums
         terms_of<MOST, COLD>(&kl, &eh, x, rows, m, has_teacher);
 #pragma unroll
         for (int v = 0; v < MOST; v++) {
-            if (v >= m.V)
+            if (v >= count_views<MOST>(m))
                 break;
             float by_p, by_s;
-            slopes<MOST, COLD>(&by_p, &by_s, x, rows, m, v, k, has_teacher);
+            slopes<MOST, COLD>(&by_p, &by_s, x, rows, m, v, m.dmean[(int64_t)v * m.K + k], has_teacher);
             if (COLD)
                 dot_p[v] += x.p[v] * (by_p + by_s);
             else {
@@ -302,7 +340,7 @@ static __global__ void __launch_bounds__(TW_BLOCK, MOST > 16 ? 1 : 2) twist_sums
     }
 #pragma unroll
     for (int v = 0; v < MOST; v++) {
-        if (v >= m.V)
+        if (v >= count_views<MOST>(m))
             break;
         const double p = tw_block_sum((double)dot_p[v]), q = COLD ? 0 : tw_block_sum((double)dot_s[COLD ? 0 : v]);
         if (threadIdx.x == 0) {
@@ -333,13 +371,17 @@ static __global__ void __launch_bounds__(TW_BLOCK, MOST > 16 ? 1 : 2) twist_grad
     read_rows(&rows, m, b, has_teacher);
     for (int k = first_class(m.K) + t; k < last; k += TW_BLOCK) {
         views<MOST, COLD> x;
+        float dmean[MOST]; /* all at once: no load passes a store */
+#pragma unroll
+        for (int v = 0; v < MOST; v++)
+            dmean[v] = v < count_views<MOST>(m) ? m.dmean[(int64_t)v * m.K + k] : 0;
         read_views<T, MOST, COLD>(&x, rows, m, f, taught, b, k, warm);
 #pragma unroll
         for (int v = 0; v < MOST; v++) {
-            if (v >= m.V)
+            if (v >= count_views<MOST>(m))
                 break;
             float by_p, by_s;
-            slopes<MOST, COLD>(&by_p, &by_s, x, rows, m, v, k, has_teacher);
+            slopes<MOST, COLD>(&by_p, &by_s, x, rows, m, v, dmean[v], has_teacher);
             const float g = COLD ? x.p[v] * (by_p + by_s - dot[2 * v])
                                  : x.p[v] * (by_p - dot[2 * v]) + warm * x.s(v) * (by_s - dot[2 * v + 1]);
             d[((int64_t)v * m.B + b) * m.K + k] = tw_narrow<T>(g * scale);
@@ -387,33 +429,45 @@ static int diversity_blocks(const tw_loss_memory *m)
     return (int)tw_pieces((int64_t)m->V * m->K, TW_BLOCK);
 }
 
-int tw_launch_rows(tw_row_stats *row, const void *f, int64_t rows, int K, double tau, tw_dtype t, cudaStream_t stream)
+/* The call with W numbers of T in 16 bytes where rows of K begin at such, else with one. */
+#define BY_WIDTH(K, call)                 \
+    do {                                  \
+        if ((K) % tw_wide<T>::N == 0) {   \
+            enum { W = tw_wide<T>::N };   \
+            call;                         \
+        } else {                          \
+            enum { W = 1 };               \
+            call;                         \
+        }                                 \
+    } while (0)
+
+int tw_launch_rows(tw_row_stats *row, double *spread, const void *f, int64_t rows, int K, double tau, tw_dtype t, cudaStream_t stream)
 {
-    TW_BY_TYPE(t, TW_LAUNCH_BLOCK((row_stats<T>), (unsigned)rows, TW_BLOCK, stream, row, (const T *)f, K, (float)(1 / tau)));
+    TW_BY_TYPE(t, BY_WIDTH(K, TW_LAUNCH_BLOCK((rows_of<T, W>), (unsigned)rows, TW_BLOCK, stream, row, spread, (const T *)f, K, (float)(1 / tau))));
     return TW_LAUNCHED("rows of logits");
 }
 
-int tw_launch_spread(const tw_loss_memory *m, const void *x, bool raw, tw_dtype t, cudaStream_t stream)
+int tw_launch_columns(const tw_loss_memory *m, const void *x, bool raw, bool means, tw_dtype t, cudaStream_t stream)
 {
-    const int rows = m->V * m->B;
+    const int blocks = (int)tw_pieces(m->K, TW_BLOCK);
+    const dim3 block(32, 8, 1);
     tw_learn_results *r = &m->board->out;
-    TW_BY_TYPE(t, TW_LAUNCH_BLOCK((row_spread<T>), (unsigned)rows, TW_BLOCK, stream, m->spread, (const T *)x, m->K));
-    TW_BY_TYPE(t, TW_LAUNCH_BLOCK((column_spread<T>), (unsigned)tw_pieces(m->K, 32), dim3(32, 8, 1), stream, m->spread, (const T *)x, rows, m->K));
-    TW_LAUNCH_BLOCK(mean_spread, 1, TW_BLOCK, stream, raw ? &r->raw_row_std : &r->row_std, raw ? &r->raw_column_std : &r->column_std, m->spread,
-                    rows, m->K);
-    return TW_LAUNCHED("spread of logits");
+#define COLUMNS(means)                                                                                                                       \
+    TW_BY_TYPE(t, BY_WIDTH(m->K, TW_LAUNCH_BLOCK((columns_of<T, W, means>), dim3((unsigned)tw_pieces(m->K, 32 * W), (unsigned)m->V, 1), block, \
+                                                 stream, *m, (const T *)x, warmth(m))))
+    if (means)
+        COLUMNS(true);
+    else
+        COLUMNS(false);
+    TW_LAUNCH_BLOCK(column_spread, (unsigned)blocks, TW_BLOCK, stream, *m);
+    TW_LAUNCH_BLOCK(mean_spread, 1, TW_BLOCK, stream, raw ? &r->raw_row_std : &r->row_std, raw ? &r->raw_column_std : &r->column_std, *m, blocks);
+    return TW_LAUNCHED("columns of logits");
 }
 
 int tw_launch_largest(const tw_loss_memory *m, cudaStream_t stream)
 {
     TW_LAUNCH(take_largest, (unsigned)tw_pieces(2 * m->B, TW_BLOCK), TW_BLOCK, stream, *m);
     return TW_LAUNCHED("largest logits");
-}
-
-int tw_launch_column_sums(const tw_loss_memory *m, const void *f, tw_dtype t, cudaStream_t stream)
-{
-    TW_BY_TYPE(t, TW_LAUNCH((column_sums<T>), (unsigned)diversity_blocks(m), TW_BLOCK, stream, *m, (const T *)f, warmth(m)));
-    return TW_LAUNCHED("means of probabilities");
 }
 
 int tw_launch_diversity(const tw_loss_memory *m, bool taught, cudaStream_t stream)
@@ -424,8 +478,8 @@ int tw_launch_diversity(const tw_loss_memory *m, bool taught, cudaStream_t strea
 
 int tw_twist_blocks(const tw_loss_memory *m)
 {
-    enum { BLOCKS = 528 }; /* four for each of 132 multiprocessors */
-    const int64_t most = tw_pieces(m->K, TW_BLOCK), wanted = tw_pieces(BLOCKS, m->B);
+    enum { BLOCKS = 528 }; /* four for each of 132 multiprocessors, two rounds of what they hold: no more, or a third one begins */
+    const int64_t most = tw_pieces(m->K, TW_BLOCK), wanted = m->B < BLOCKS ? BLOCKS / m->B : 1;
     return (int)(wanted < most ? wanted : most);
 }
 
@@ -447,8 +501,10 @@ int tw_twist_blocks(const tw_loss_memory *m)
 int tw_launch_twist(const tw_loss_memory *m, void *d, const void *f, const void *taught, tw_dtype t, cudaStream_t stream)
 {
     const dim3 grid((unsigned)tw_twist_blocks(m), (unsigned)m->B, 1);
-    if (m->V <= 2)
+    if (m->V == 2)
         LAUNCH_COLD(2);
+    else if (m->V == 14)
+        LAUNCH_COLD(14);
     else if (m->V <= 8)
         LAUNCH_COLD(8);
     else if (m->V <= 16)

@@ -57,15 +57,10 @@ template <typename T> static __global__ void cross_entropies(tw_loss_memory m, T
     const double share = selected > 0 ? 1.0 / ((double)selected * (m.V - 1)) : 0;
     const tw_row_stats r = m.row[blockIdx.x];
     const float scale = (float)(share * m.B / m.global) * m.board->scale; /* the loss is the mean over the ranks */
-    double sum = 0;
-    for (int k = (int)threadIdx.x; k < m.K; k += TW_BLOCK) {
-        const float e = tw_widen(f[at + k]) - r.most;
-        sum += none ? 0 : exp((double)e);
-        d[at + k] = tw_narrow<T>(none ? 0 : (expf(e) * r.inverse - (k == label ? 1 : 0)) * scale);
-    }
-    sum = tw_block_sum(sum);
+    for (int k = (int)threadIdx.x; k < m.K; k += TW_BLOCK)
+        d[at + k] = tw_narrow<T>(none ? 0 : (expf(tw_widen(f[at + k]) - r.most) * r.inverse - (k == label ? 1 : 0)) * scale);
     if (threadIdx.x == 0)
-        m.spread[blockIdx.x] = none ? 0 : share * (log(sum) + (double)r.most - (double)tw_widen(f[at + label]));
+        m.spread[blockIdx.x] = none ? 0 : share * ((double)r.most - (double)tw_widen(f[at + label]) - log((double)r.inverse));
 }
 
 static __global__ void add_rows(tw_loss_memory m)
@@ -96,7 +91,7 @@ int tw_launch_selflabel(const tw_loss_memory *m, void *d, const void *f, bool ta
 {
     TW_LAUNCH(anchors, (unsigned)tw_pieces(m->B, TW_BLOCK), TW_BLOCK, stream, *m, taught ? m->taught : m->row);
     TW_LAUNCH_BLOCK(select, 1, TW_BLOCK, stream, *m);
-    TW_BY_TYPE(t, TW_LAUNCH_BLOCK((cross_entropies<T>), (unsigned)(m->V * m->B), TW_BLOCK, stream, *m, (T *)d, (const T *)f));
+    TW_BY_TYPE(t, TW_LAUNCH((cross_entropies<T>), (unsigned)(m->V * m->B), TW_BLOCK, stream, *m, (T *)d, (const T *)f));
     TW_LAUNCH_BLOCK(add_rows, 1, TW_BLOCK, stream, *m);
     return TW_LAUNCHED("self-labeling");
 }
