@@ -267,10 +267,18 @@ int tw_plan_load_ahead(tw_plan *p, const uint8_t *const *pictures)
     const tw_backend *be = p->ctx.be;
     if (be->upload_ahead == NULL)
         return 0;
+    bool made = false;
+    for (int i = 0; i < p->n_groups; i++) {
+        made = made || p->group[i].raw[!p->turn] == NULL;
+        if (place(p, &p->group[i], !p->turn) == NULL)
+            return -1;
+    }
+    if (made) /* just now: it is zeroed after the work under way, and the pictures with it */
+        return 0;
     for (int i = 0; i < p->n_groups; i++) {
         group *g = &p->group[i];
-        uint8_t *raw = place(p, g, !p->turn);
-        if (raw == NULL || TW_BACKEND(be, be->upload_ahead(p->ctx.dev, raw, pictures[i], tw_shape_elements(&g->shape))) != 0)
+        uint8_t *raw = g->raw[!p->turn];
+        if (TW_BACKEND(be, be->upload_ahead(p->ctx.dev, raw, pictures[i], tw_shape_elements(&g->shape))) != 0)
             return -1;
     }
     p->early = pictures[0];

@@ -75,6 +75,7 @@ static std::vector<CUstream_st *> streams;
 static double now; /* milliseconds that libraries have taken, by a made-up clock */
 static cudaError_t last_error = cudaSuccess;
 static unsigned long launches;
+static bool eager; /* streams but the first do their work at once, if they can */
 unsigned long emu_writes;
 
 double &emu_clock()
@@ -130,6 +131,8 @@ void emu_enqueue_until(cudaStream_t s, work w)
     }
     s->queue.push_back(std::move(w));
     s->issued++;
+    if (eager && s != streams.front())
+        advance(s, s->issued);
 }
 
 void emu_enqueue(cudaStream_t s, std::function<void()> w)
@@ -146,6 +149,11 @@ void emu_unguard() /* as EMULATE_UNGUARDED does: for tests of much memory, of wh
 {
     guard(true);
     guarded = false;
+}
+
+void emu_eager(int on) /* for tests: what else lags runs ahead of the first stream */
+{
+    eager = on != 0;
 }
 
 unsigned long emu_launches() /* for tests: work put on streams so far, a graph counting as one */

@@ -67,6 +67,7 @@ static float *weights(tw_net *net, size_t *n)
 }
 
 static unsigned long (*launches)(void); /* of the emulation; NULL on a device */
+static void (*eager)(int on);
 
 static outcome train(const char *device, tw_dtype precision, const way *w)
 {
@@ -125,6 +126,8 @@ static double change_off(const float *from, const float *a, const float *b, size
 static void three_steps(const way *w, tw_dtype precision, double tol)
 {
     draw(w);
+    if (eager != NULL)
+        eager(w->tau != 1);
     const outcome a = train("cpu", TW_F32, w), b = train("cuda", precision, w);
     CHECK(a.n == b.n && memcmp(a.first, b.first, a.n * sizeof *a.first) == 0);
     double off = change_off(a.first, a.last, b.last, a.n);
@@ -254,6 +257,7 @@ int main(int argc, char **argv)
     if (be == NULL || be->devices() < 1)
         test_skip("no libtwist-cuda.so with a device, nor the emulation of one");
     launches = (unsigned long (*)(void))emulated("emu_launches");
+    eager = (void (*)(int))emulated("emu_eager");
     void (*unguard)(void) = (void (*)(void))emulated("emu_unguard");
     if (unguard != NULL && getenv("EMULATE_GUARDED") == NULL) /* minutes: see tests/long */
         unguard();
@@ -264,6 +268,8 @@ int main(int argc, char **argv)
     labelled(TW_F16, 1000, 0.05);
     ahead("cpu", TW_F32, true);
     ahead("cuda", TW_F32, true);
+    if (eager != NULL)
+        eager(1);
     ahead("cuda", TW_BF16, false);
     for (int i = 0; i < STEPS; i++)
         free(pictures[i][0]), free(pictures[i][1]);
