@@ -5,11 +5,15 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "cuda/cache.h"
 #include "cuda/device.h"
 #include "cuda/launch.h"
 #include "cuda/tune.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { TRIED = 8 };
 static const size_t WORKSPACE = (size_t)32 << 20;
@@ -96,8 +100,49 @@ static int time_algorithms(product *p, tw_dev *d, const cublasLtMatmulHeuristicR
     return rc != 0 || best < 0 ? -1 : 0;
 }
 
-static int choose(product *p, tw_dev *d, int m, int n, int k, size_t in, size_t out)
+/* Choices are kept among the plans: of the many layers of one shape the first is timed, once per machine. */
+enum { WORDS = sizeof(cublasLtMatmulAlgo_t) / sizeof(uint64_t), KEY = 128 };
+
+/* what: what is chosen. */
+static void name_product(char key[KEY], const char *what, const tw_dev *d, int m, int n, int k)
 {
+    snprintf(key, KEY, "product %zu %s %s %d %d %d", cublasLtGetVersion(), what, tw_dtype_name(d->precision), m, n, k);
+}
+
+static void keep(tw_dev *d, const char *key, const cublasLtMatmulAlgo_t *algo)
+{
+    uint64_t word[WORDS];
+    char text[17 * WORDS + 1];
+    memcpy(word, algo, sizeof word);
+    for (int i = 0; i < WORDS; i++)
+        snprintf(text + 17 * i, 18, "%016" PRIx64 " ", word[i]);
+    tw_dnn_cache_add(d->plans, key, text);
+}
+
+/* Whether an algorithm is kept that this cuBLASLt takes. */
+static bool recall(product *p, const tw_dev *d, const char *key)
+{
+    const char *text = tw_dnn_cache_find(d->plans, key);
+    cublasLtMatmulHeuristicResult_t found;
+    uint64_t word[WORDS];
+    char *end;
+    for (int i = 0; text != NULL && i < WORDS; i++) {
+        word[i] = strtoull(text, &end, 16);
+        text = end == text ? NULL : end;
+    }
+    if (text == NULL)
+        return false;
+    memcpy(&p->algo, word, sizeof word);
+    return cublasLtMatmulAlgoCheck(d->blas, p->desc, p->a, p->b, p->d, p->d, &p->algo, &found) == CUBLAS_STATUS_SUCCESS &&
+           found.workspaceSize <= WORKSPACE;
+}
+
+static int choose(product *p, tw_dev *d, const char *what, int m, int n, int k, size_t in, size_t out)
+{
+    char key[KEY];
+    name_product(key, what, d, m, n, k);
+    if (recall(p, d, key))
+        return 0;
     cublasLtMatmulHeuristicResult_t found[TRIED];
     cublasLtMatmulPreference_t wish = NULL;
     int count = 0, rc = TW_CUBLAS(cublasLtMatmulPreferenceCreate(&wish));
@@ -112,16 +157,19 @@ static int choose(product *p, tw_dev *d, int m, int n, int k, size_t in, size_t 
     if (rc != 0)
         return -1;
     const size_t M = (size_t)m, N = (size_t)n, D = (size_t)k, bytes[3] = {M * N * out, M * D * in, D * N * in};
-    return time_algorithms(p, d, found, count, bytes);
+    if (time_algorithms(p, d, found, count, bytes) != 0)
+        return -1;
+    keep(d, key, &p->algo);
+    return 0;
 }
 
-static int make(product *p, tw_dev *d, bool transpose_a, bool transpose_b, int m, int n, int k, bool wide)
+static int make(product *p, tw_dev *d, const char *what, bool transpose_a, bool transpose_b, int m, int n, int k, bool wide)
 {
     const tw_dtype out = wide ? TW_F32 : d->precision;
     if (describe(p, transpose_a, transpose_b, m, n, k, type_of(d->precision), type_of(out)) != 0)
         return -1;
     p->beta = wide ? 1 : 0;
-    return choose(p, d, m, n, k, tw_dtype_size(d->precision), tw_dtype_size(out));
+    return choose(p, d, what, m, n, k, tw_dtype_size(d->precision), tw_dtype_size(out));
 }
 
 static void product_fini(product *p)
@@ -145,11 +193,11 @@ static int make_forward(tw_linear *l)
         return -1;
     l->fused = TW_CUBLAS(cublasLtMatmulDescSetAttribute(l->forward.desc, CUBLASLT_MATMUL_DESC_EPILOGUE, &bias, sizeof bias)) == 0 &&
                TW_CUBLAS(cublasLtMatmulDescSetAttribute(l->forward.desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &l->bias, sizeof l->bias)) == 0 &&
-               choose(&l->forward, l->dev, l->K, l->rows, l->C, each, each) == 0;
+               choose(&l->forward, l->dev, "forward with bias", l->K, l->rows, l->C, each, each) == 0;
     if (l->fused)
         return 0;
     product_fini(&l->forward);
-    return make(&l->forward, l->dev, true, false, l->K, l->rows, l->C, false);
+    return make(&l->forward, l->dev, "forward", true, false, l->K, l->rows, l->C, false);
 }
 
 static int add_gradients(tw_linear *l, float *dw, float *db, const void *x, const void *dy, bool together)
@@ -219,6 +267,20 @@ static bool better_together(tw_linear *l)
     return better;
 }
 
+/* As better_together, measured once per shape. */
+static bool preferred(tw_linear *l)
+{
+    static const char together[] = "together", apart[] = "apart";
+    char key[KEY];
+    name_product(key, "bias", l->dev, l->C, l->K, l->rows);
+    const char *kept = tw_dnn_cache_find(l->dev->plans, key);
+    if (kept != NULL)
+        return strcmp(kept, together) == 0;
+    const bool better = better_together(l);
+    tw_dnn_cache_add(l->dev->plans, key, better ? together : apart);
+    return better;
+}
+
 static void try_both(tw_linear *l)
 {
     const cublasLtEpilogue_t sums = CUBLASLT_EPILOGUE_BGRADB;
@@ -229,8 +291,9 @@ static void try_both(tw_linear *l)
                        TW_CUBLAS(cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &l->sums, sizeof l->sums)) == 0 &&
                        TW_CUBLAS(cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &wide, sizeof wide)) == 0;
     p->beta = 1;
-    if (!there || choose(p, l->dev, l->C, l->K, l->rows, tw_dtype_size(l->dev->precision), sizeof(float)) != 0 || !better_together(l))
-        product_fini(p);
+    if (there && choose(p, l->dev, "weights and bias", l->C, l->K, l->rows, tw_dtype_size(l->dev->precision), sizeof(float)) == 0 && preferred(l))
+        return;
+    product_fini(p);
 }
 
 tw_linear *tw_cuda_linear_new(tw_dev *d, int rows, int C, int K, bool train)
@@ -247,7 +310,7 @@ tw_linear *tw_cuda_linear_new(tw_dev *d, int rows, int C, int K, bool train)
     if (make_forward(l) != 0)
         goto err;
     /* in column-major words: dx' [C,rows] = W' dy', dW' [C,K] += x' dy'^T */
-    if (train && (make(&l->data, d, false, false, C, rows, K, false) != 0 || make(&l->weights, d, false, true, C, K, rows, true) != 0 ||
+    if (train && (make(&l->data, d, "data", false, false, C, rows, K, false) != 0 || make(&l->weights, d, "weights", false, true, C, K, rows, true) != 0 ||
                   (l->sums = tw_cuda_alloc(d, (size_t)K * sizeof *l->sums)) == NULL))
         goto err;
     if (train)

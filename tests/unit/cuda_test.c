@@ -565,6 +565,14 @@ static void decisions(void)
         free(x);
     }
     CHECK(work[0] > 20 && work[1] == 0);
+    for (int i = 0; i < 2; i++) {
+        work[i] = launches();
+        tw_linear *l = gpu->linear_new(g, 11, 24, 32, true);
+        work[i] = launches() - work[i];
+        CHECK(l != NULL);
+        gpu->linear_free(l);
+    }
+    CHECK(work[0] > 20 && work[1] <= 2); /* memory that is zeroed */
     CHECK(descriptors() == before);
     setenv("EMULATE_NO_WIDE", "1", 1); /* no weight gradients in f32: rounded to the type */
     conv(2, 5, 5, 16, 8, 3, 1);
