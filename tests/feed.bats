@@ -78,6 +78,26 @@ teardown() { end_all; }
     tail -n 1 log | grep -q '"duplicates":0,.*"expired":0,"hedged":0,"lost_workers":0'
 }
 
+@test "workers with --once hear of the end, also while they are sending" {
+    pictures 24
+    ADDRESS=tcp://127.0.0.1:$PORT # whose connections lose what was sent last when they are closed with something unread
+    local big="twist-decode -q -i - | twist-augment -q --aug=linear --size=448" i k head
+    for ((i = 0; i < 5; i++)); do
+        rm -f go
+        spawn sh -c "twist-feed head -q --no-history --epochs=12 --work=$ADDRESS p | { until [ -e go ]; do sleep 0.02; done; cat > /dev/null; }"
+        head=$last
+        : > crew
+        for k in 1 2 3; do
+            spawn timeout 30 twist-feed work -q --once --slots=16 "$ADDRESS" -- "$big"
+            echo "$last" >> crew
+        done
+        until [ "$(field workers)" = 3 ]; do sleep 0.05; done
+        touch go
+        wait "$head"
+        while read -r k; do wait "$k"; done < crew # 124: it was still waiting for a head
+    done
+}
+
 @test "bad pictures: skipped, substituted or fatal, and listed, as twist-decode does" {
     pictures 24
     local f n=0

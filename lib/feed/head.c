@@ -179,11 +179,12 @@ void tw_head_drop_user(tw_head *h, bool (*allowed)(void *context, const char *us
             tw_head_ban(h, &h->worker[i], TW_REFUSE_BANNED, "its key is not allowed any more");
 }
 
-void tw_head_bye(tw_head *h, const char *why)
+int tw_head_bye(tw_head *h, const char *why)
 {
+    int told = 0;
     for (int i = 0; i < h->workers; i++)
-        if (h->worker[i].up)
-            send(h, &h->worker[i].id, &(tw_feed_msg){.type = TW_BYE, .session = h->session, .text = why});
+        told += h->worker[i].up && send(h, &h->worker[i].id, &(tw_feed_msg){.type = TW_BYE, .session = h->session, .text = why}) == 0;
+    return told;
 }
 
 /* ---- messages ---- */

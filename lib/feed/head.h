@@ -73,8 +73,8 @@ int tw_head_first(tw_head *h, void **payload);
 /* It has been written (its payload is the caller's). */
 void tw_head_advance(tw_head *h);
 
-/* Says BYE to every worker. */
-void tw_head_bye(tw_head *h, const char *why);
+/* Says BYE to every worker; they answer with BYE. Returns their number. */
+int tw_head_bye(tw_head *h, const char *why);
 /* A worker's key is allowed no more: it is dropped. */
 void tw_head_drop_user(tw_head *h, bool (*allowed)(void *context, const char *user), void *context);
 

@@ -17,6 +17,7 @@
 #include <sys/random.h>
 
 enum { AT_ONCE = 64 /* messages between two looks at the output */, CAUSE = 600 };
+static const double FAREWELL = 1; /* seconds */
 
 /* A file that could not be read for a lease: a failure of the image, told to the rules after the message that they are about. */
 typedef struct {
@@ -386,6 +387,20 @@ static bool is_allowed(void *context, const char *user)
     return tw_allow_has(&((serve *)context)->link.allowed, user);
 }
 
+/* What workers are still sending is read until they have answered: when a connection is closed with something unread in it, what was sent last
+ * over it is lost, and a worker that does not hear of the end waits for another head. One that hangs is not waited for. */
+static void part(serve *s, tw_link_msg *in, const char *why)
+{
+    const double until = tw_now() + FAREWELL;
+    zmq_pollitem_t item = {s->link.socket, 0, ZMQ_POLLIN, 0};
+    for (int left = tw_head_bye(s->head, why); left > 0 && tw_now() < until;) {
+        if (s->link.z->poll(&item, 1, 20) < 0 && errno != EINTR)
+            return;
+        while (left > 0 && tw_link_receive(&s->link, in, &s->dropped) == 1)
+            left -= in->m.type == TW_BYE;
+    }
+}
+
 static int loop(serve *s, tw_link_msg *in, int (*stop)(void), bool (*reload)(void))
 {
     double tick = 0;
@@ -445,7 +460,7 @@ int tw_serve_run(const tw_serve_options *o, int (*stop)(void), bool (*reload)(vo
     const bool reader_gone = rc != 0 && errno == EPIPE;
     snprintf(why, sizeof why, "%s", rc != 0 ? tw_error() : "all is done");
     if (s.head != NULL && s.link.socket != NULL)
-        tw_head_bye(s.head, why);
+        part(&s, in, why);
     if (rc == 0)
         rc = report(&s);
     if (in != NULL && in->has_payload)

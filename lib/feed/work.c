@@ -412,6 +412,7 @@ static int message(work *w, tw_link_msg *in)
         return leased(w, in);
     if (m->type == TW_BYE && (!w->joined || m->session == w->session)) {
         say(w, 1, "the head has ended: %s", m->text);
+        send(w, &(tw_feed_msg){.type = TW_BYE, .session = m->session, .text = "heard"});
         if (w->joined)
             stop_child(w);
         w->joined = false;
@@ -508,6 +509,7 @@ int tw_work_run(const tw_work_options *o, int (*stop)(void), void (*say_)(int le
     }
     if (rc >= 0 && w.joined)
         send(&w, &(tw_feed_msg){.type = TW_BYE, .session = w.session, .text = "the worker ends"});
+    const int linger = rc == 1 ? 1000 : 5000; /* milliseconds for what was sent last; a head that has ended needs only the answer */
     char why[1024];
     snprintf(why, sizeof why, "%s", tw_error());
     stop_child(&w);
@@ -517,7 +519,7 @@ int tw_work_run(const tw_work_options *o, int (*stop)(void), void (*say_)(int le
     if (in != NULL && in->has_payload)
         w.link.z->msg_close(&in->payload);
     if (w.open)
-        tw_link_close(&w.link, 5000);
+        tw_link_close(&w.link, linger);
     if (w.root >= 0)
         close(w.root);
     free(w.header.data);
