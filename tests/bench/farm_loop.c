@@ -121,7 +121,7 @@ static int answer(int argc, char **argv)
     make_views(view);
     if (tw_link_dial(&link, argv[2], &o) != 0)
         tw_die_error();
-    for (uint64_t session = 0; tw_now() - heard < 3;) { /* a head that ends may be gone before its BYE is read */
+    for (uint64_t session = 0; tw_now() - heard < 3;) {
         zmq_pollitem_t item = {link.socket, 0, ZMQ_POLLIN, 0};
         const bool joined = session != 0;
         const tw_feed_msg word = joined ? (tw_feed_msg){.type = TW_PING, .session = session, .slots = 32}
@@ -139,11 +139,12 @@ static int answer(int argc, char **argv)
             } else if (in.m.type == TW_REFUSE) { /* it has been silent, on a busy machine */
                 session = 0;
             } else if (in.m.type == TW_BYE) {
+                tw_link_send(&link, NULL, &(tw_feed_msg){.type = TW_BYE, .session = session, .text = "heard"}, NULL, 0);
                 heard = 0;
             }
         }
     }
-    tw_link_close(&link, 0);
+    tw_link_close(&link, 1000);
     return 0;
 }
 
