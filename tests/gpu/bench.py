@@ -71,11 +71,13 @@ def backbone(name):
     if name.startswith("vit"):
         c, heads = {"vit_t": (192, 3), "vit_s": (384, 6), "vit_b": (768, 12)}[name]
         return ViT(c, heads), c
+    name, _, wide = name.partition("w")
+    wide = int(wide or 1)
     bottleneck, depths = {"resnet18": (False, (2, 2, 2, 2)), "resnet50": (True, (3, 4, 6, 3))}[name]
-    layers = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(True), nn.MaxPool2d(3, 2, 1)]
-    c = 64
+    c = 64 * wide
+    layers = [nn.Conv2d(3, c, 7, 2, 3, bias=False), nn.BatchNorm2d(c), nn.ReLU(True), nn.MaxPool2d(3, 2, 1)]
     for stage, depth in enumerate(depths):
-        width = 64 << stage
+        width = 64 * wide << stage
         for i in range(depth):
             stride = 2 if stage and not i else 1
             k = 4 * width if bottleneck else width
