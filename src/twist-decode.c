@@ -412,12 +412,9 @@ static void members(struct run *r)
 static void open_source(struct run *r, tw_header *h)
 {
     const struct opts *o = &r->o;
-    r->source = tw_source_open(&o->data.from);
+    r->source = tw_data_open(&o->data);
     if (r->source == NULL)
         tw_die_error();
-    if (tw_source_lacking(r->source) > 0)
-        tw_warn("%llu of %llu pictures have no label, so none has one in the stream", (unsigned long long)tw_source_lacking(r->source),
-                (unsigned long long)tw_source_count(r->source));
     const uint64_t n = tw_source_count(r->source);
     if (tw_order_init(&r->order, n, (uint64_t)o->data.limit, o->data.shuffle, (uint64_t)o->data.seed, &o->data.share) != 0)
         tw_die_error();

@@ -232,12 +232,9 @@ static void run_head(struct opts *o, const tw_strings *sources)
         tw_die_usage("%s", tw_error());
     default_endpoint(o);
     check_endpoint(o->work, true, o);
-    tw_source *source = tw_source_open(&d->from);
+    tw_source *source = tw_data_open(d);
     if (source == NULL)
         tw_die_error();
-    if (tw_source_lacking(source) > 0)
-        tw_warn("%llu of %llu pictures have no label, so none has one in the stream", (unsigned long long)tw_source_lacking(source),
-                (unsigned long long)tw_source_count(source));
     const tw_places_options po = {source, o->ship ? NULL : o->root, d->shuffle, d->seed, d->limit, d->share, d->on_error};
     tw_places *places = tw_places_new(&po);
     if (places == NULL || (o->quarantine != NULL && tw_places_quarantine(places, o->quarantine) != 0) || tw_rejects_open(&rejects, d->rejects) != 0)

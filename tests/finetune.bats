@@ -67,19 +67,24 @@ straight() {
     twist-finetune -q -i nowhere -o run $SMALL --val=nowhere --resume | cmp - result
 }
 
+# stop_when COMMAND...: once that is true, SIGTERM to the program in the background, which says something (in the file said) and exits 75.
+stop_when() {
+    local rc=0
+    for _ in $(seq 600); do "$@" && break; sleep 0.05; done
+    kill -TERM $!
+    wait $! || rc=$?
+    cat said
+    [ $rc -eq 75 ]
+}
+steps() { [ "$(grep -c '"step":' run/log.jsonl 2> /dev/null)" -ge "$1" ]; }
+reading() { [ -e "$1" ] && sleep 0.5; } # the pipe's command has begun, and the program waits for it
+
 @test "SIGTERM: a checkpoint after the step in hand, exit 75; the data follows by %e and %s" {
     straight
     mkdir stopped && cd stopped
     local input="pipe:twist-decode -q --shuffle --epochs=3 --start-epoch=%e --skip=%s $BATS_FILE_TMPDIR/photos | twist-augment -q --aug=linear --size=16"
     twist-finetune -i "$input" -o run $SMALL --val="$VAL" --resume > result 2> said &
-    for _ in $(seq 600); do
-        n=$(grep -c '"step":' run/log.jsonl 2> /dev/null) || true; [ "${n:-0}" -ge 3 ] && break
-        sleep 0.05
-    done
-    kill -TERM $!
-    rc=0; wait $! || rc=$?
-    cat said
-    [ $rc -eq 75 ]
+    stop_when steps 3
     grep -q 'stopped by signal 15' said
     twist-finetune -q -i "$input" -o run $SMALL --val="$VAL" --resume > result
     cmp run/best.safetensors ../straight/run/best.safetensors
@@ -90,15 +95,7 @@ straight() {
     straight
     mkdir stopped && cd stopped
     twist-finetune -i "$VIEWS" -o run $SMALL --val="pipe:touch measuring; sleep 3; cat $VAL" --resume > result 2> said &
-    for _ in $(seq 600); do
-        [ -e measuring ] && break
-        sleep 0.05
-    done
-    sleep 0.5
-    kill -TERM $!
-    rc=0; wait $! || rc=$?
-    cat said
-    [ $rc -eq 75 ]
+    stop_when reading measuring
     grep -q 'stopped by signal 15 after step 4' said
     twist-finetune -q -i "$VIEWS" -o run $SMALL --val="$VAL" --resume > result
     cmp run/best.safetensors ../straight/run/best.safetensors
@@ -107,15 +104,7 @@ straight() {
 
 @test "SIGTERM before the first view has come: exit 75" {
     twist-finetune -i "pipe:touch waiting; sleep 3; cat $VIEWS" -o run $SMALL --val="$VAL" --resume > result 2> said &
-    for _ in $(seq 600); do
-        [ -e waiting ] && break
-        sleep 0.05
-    done
-    sleep 0.5
-    kill -TERM $!
-    rc=0; wait $! || rc=$?
-    cat said
-    [ $rc -eq 75 ]
+    stop_when reading waiting
     grep -q 'stopped by signal 15 before the views came; the same command goes on' said
 }
 

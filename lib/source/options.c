@@ -1,6 +1,7 @@
 #include "source/options.h"
 
 #include "core/error.h"
+#include "core/program.h"
 
 #include <string.h>
 
@@ -37,6 +38,15 @@ int tw_data_settle(tw_data_options *o)
     if (o->from.nuls && o->from.list == NULL)
         return tw_fail("--null: there is no --list");
     return 0;
+}
+
+tw_source *tw_data_open(const tw_data_options *o)
+{
+    tw_source *s = tw_source_open(&o->from);
+    if (s != NULL && tw_source_lacking(s) > 0)
+        tw_warn("%llu of %llu pictures have no label, so none has one in the stream", (unsigned long long)tw_source_lacking(s),
+                (unsigned long long)tw_source_count(s));
+    return s;
 }
 
 int64_t tw_data_epochs(const tw_data_options *o, int64_t count)
