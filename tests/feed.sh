@@ -70,8 +70,9 @@ intruders() {
         twist-feed keygen w
         head=(--key=head.key --allow=w.pub) work=(--key=w.key --server=head.pub)
     fi
-    spawn bash -c 'twist-feed head -q --no-history "$@" p | { until [ -e over ]; do head -c 100000; sleep 0.2; done; cat; } > got.tws' \
-        head --epochs=40 --work="$at" "${head[@]}"
+    # read so slowly that it would take twice the time
+    spawn bash -c 'n=$1; shift; twist-feed head -q --no-history "$@" p | { until [ -e over ]; do head -c "$n"; sleep 0.2; done; cat; } > got.tws' \
+        head $(($(stat -c %s want.tws) / ($2 * 10) + 1)) --epochs=40 --work="$at" "${head[@]}"
     reader=$last
     spawn twist-feed work -q --name=guest "${work[@]}" "$at" -- "$COMMAND"
     until pid=$(head_of "$reader") && [ -n "$pid" ] && [ -s got.tws ]; do sleep 0.1; done
