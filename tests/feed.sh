@@ -70,6 +70,7 @@ intruders() {
         twist-feed keygen w
         head=(--key=head.key --allow=w.pub) work=(--key=w.key --server=head.pub)
     fi
+    export ASAN_OPTIONS=${ASAN_OPTIONS-}:quarantine_size_mb=8 # memory that AddressSanitizer keeps back is not the head's
     # read so slowly that it would take twice the time
     spawn bash -c 'n=$1; shift; twist-feed head -q --no-history "$@" p | { until [ -e over ]; do head -c "$n"; sleep 0.2; done; cat; } > got.tws' \
         head $(($(stat -c %s want.tws) / ($2 * 10) + 1)) --epochs=40 --work="$at" "${head[@]}"
