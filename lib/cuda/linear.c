@@ -310,7 +310,8 @@ tw_linear *tw_cuda_linear_new(tw_dev *d, int rows, int C, int K, bool train)
     if (make_forward(l) != 0)
         goto err;
     /* in column-major words: dx' [C,rows] = W' dy', dW' [C,K] += x' dy'^T */
-    if (train && (make(&l->data, d, "data", false, false, C, rows, K, false) != 0 || make(&l->weights, d, "weights", false, true, C, K, rows, true) != 0 ||
+    if (train && (make(&l->data, d, "data", false, false, C, rows, K, false) != 0 ||
+                  make(&l->weights, d, "weights", false, true, C, K, rows, true) != 0 ||
                   (l->sums = tw_cuda_alloc(d, (size_t)K * sizeof *l->sums)) == NULL))
         goto err;
     if (train)

@@ -1,5 +1,6 @@
-/* The TWIST loss and its gradient over [V*B,K] logits, read four times and written once (rows, columns, sums over classes, gradient); probabilities exist in registers only.
- * What is derived is in train/loss.c, whose formulas (nn/formula.h) these are. Sums are in an order that depends on the shape only. */
+/* The TWIST loss and its gradient over [V*B,K] logits, read four times (rows, columns, sums over classes, gradient) and written once;
+ * probabilities exist in registers only. What is derived is in train/loss.c, whose formulas (nn/formula.h) these are. Sums are in an order
+ * that depends on the shape only. */
 #include "cuda/kernel.h"
 
 #include "cuda/board.h"
