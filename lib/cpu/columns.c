@@ -85,6 +85,15 @@ static void add_transposed(float *restrict dw, const float *restrict gradient, i
             dw[i * taps + tap] += gradient[tap * C + i];
 }
 
+void tw_columns_add(float *dw, const float *gradient, const tw_conv_shape *s)
+{
+    const int taps = s->size * s->size;
+    const size_t channel = (size_t)(taps * s->C);
+#pragma omp parallel for schedule(static)
+    for (int k = 0; k < s->K; k++)
+        add_transposed(dw + (size_t)k * channel, gradient + (size_t)k * channel, taps, s->C);
+}
+
 /* gradient += the product, piece by piece. */
 static int add_product(tw_columns *c, float *gradient, const void *x, const void *dy)
 {
@@ -108,9 +117,7 @@ static int add_product(tw_columns *c, float *gradient, const void *x, const void
 int tw_columns_backward_weights(tw_columns *c, float *dw, const void *x, const void *dy)
 {
     const tw_conv_shape *s = &c->shape;
-    const int taps = s->size * s->size;
-    const size_t channel = (size_t)(taps * s->C);
-    if (c->outer && taps == 1)
+    if (c->outer && s->size == 1)
         return tw_outer_add(c->dev, s, dw, x, dy);
     float *gradient = tw_dev_scratch(c->dev, TW_SCRATCH_GRADIENT, c->gradient_bytes);
     if (gradient == NULL)
@@ -118,8 +125,6 @@ int tw_columns_backward_weights(tw_columns *c, float *dw, const void *x, const v
     memset(gradient, 0, c->gradient_bytes);
     if ((c->outer ? tw_outer_add(c->dev, s, gradient, x, dy) : add_product(c, gradient, x, dy)) != 0)
         return -1;
-#pragma omp parallel for schedule(static)
-    for (int k = 0; k < s->K; k++)
-        add_transposed(dw + (size_t)k * channel, gradient + (size_t)k * channel, taps, s->C);
+    tw_columns_add(dw, gradient, s);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* Inside direct.c: the weight gradient as a matrix product, where oneDNN's direct method is slow: dy [rows,K] transposed, times the
+/* Inside lib/cpu: the weight gradient of a convolution as a matrix product, where oneDNN's direct method is slow: dy [rows,K] transposed, times the
  * pixels under the taps [rows, taps*C], rows being N*OH*OW. Contracts as in nn/backend.h. */
 #ifndef TW_CPU_COLUMNS_H
 #define TW_CPU_COLUMNS_H
@@ -10,5 +10,8 @@ bool tw_columns_suit(const tw_dev *d, const tw_conv_shape *s);
 tw_columns *tw_columns_new(tw_dev *d, const tw_conv_shape *s); /* NULL and tw_error() */
 void tw_columns_free(tw_columns *c);
 int tw_columns_backward_weights(tw_columns *c, float *dw, const void *x, const void *dy);
+
+/* dw [K,C,taps] += gradient [K,taps,C] */
+void tw_columns_add(float *dw, const float *gradient, const tw_conv_shape *s);
 
 #endif

@@ -1,5 +1,6 @@
 #include "cpu/outer.h"
 
+#include "cpu/avx512.h"
 #include "cpu/vec.h"
 
 /* Packed are words: a number of one place in f32, two places' in bf16, as the instructions multiply them: [step, column]. Steps are taken
@@ -19,12 +20,7 @@ bool tw_outer_suits(const tw_dev *d, const tw_conv_shape *s)
 }
 
 #if defined(__x86_64__)
-#include <immintrin.h>
 #include <omp.h>
-
-/* The instructions of bf16 are behind a test of the type. */
-#define TW_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
-#define TW_AVX512_KERNEL TW_AVX512 static inline __attribute__((always_inline))
 
 static size_t room_bytes(const tw_conv_shape *s)
 {
@@ -79,6 +75,11 @@ TW_AVX512 static void tile(float *dw, size_t stride, const uint32_t *dy, const u
     TW_BY_TYPE(t, tile_any, dw, stride, dy, x, steps, next);
 }
 
+TW_AVX512 void tw_outer_tile(float *dw, size_t stride, const uint32_t *dy, const uint32_t *x, int steps)
+{
+    tile_any(dw, stride, dy, x, steps, (ahead){(const char *)x, 0}, TW_BF16);
+}
+
 static const float zeros[NR]; /* in the place of a pixel on padding, or a place behind the last one */
 
 /* What a piece is packed from, and its first place. */
@@ -93,8 +94,6 @@ typedef struct {
 /* 32 columns from c on of a step, whose places' rows are a and b (f32: a alone; NULL: zeros): *low has the words of the first 16. */
 TW_AVX512_KERNEL void words(__m512i *low, __m512i *high, const char *a, const char *b, int c, tw_dtype t)
 {
-    static const uint16_t first[32] = {0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
-                                       8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
     const size_t at = (size_t)c * (t == TW_BF16 ? 2 : 4);
     const char *u = a != NULL ? a + at : (const char *)zeros, *v = b != NULL ? b + at : (const char *)zeros;
     if (t == TW_F32) {
@@ -102,10 +101,7 @@ TW_AVX512_KERNEL void words(__m512i *low, __m512i *high, const char *a, const ch
         *high = _mm512_loadu_si512(u + 64);
         return;
     }
-    const __m512i to_low = _mm512_loadu_si512(first), to_high = _mm512_add_epi16(to_low, _mm512_set1_epi16(16));
-    const __m512i even = _mm512_loadu_si512(u), odd = _mm512_loadu_si512(v);
-    *low = _mm512_permutex2var_epi16(even, to_low, odd);
-    *high = _mm512_permutex2var_epi16(even, to_high, odd);
+    tw_words(low, high, _mm512_loadu_si512(u), _mm512_loadu_si512(v));
 }
 
 static inline const char *gradient_at(const source *f, int64_t i)

@@ -11,4 +11,7 @@ bool tw_outer_suits(const tw_dev *d, const tw_conv_shape *s);
 int tw_outer_reserve(tw_dev *d, const tw_conv_shape *s); /* its scratch memory, when a plan is made */
 int tw_outer_add(tw_dev *d, const tw_conv_shape *s, float *dw, const void *x, const void *dy);
 
+/* The kernel of it in bf16: dw [8,32] in f32, rows `stride` apart, += dy [steps,8] transposed times x [steps,32], words of two numbers each. */
+void tw_outer_tile(float *dw, size_t stride, const uint32_t *dy, const uint32_t *x, int steps);
+
 #endif
