@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* The instructions of bf16 are reached in that precision only. */
-#define TW_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
+#define TW_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16,prfchw")))
 #define TW_AVX512_KERNEL TW_AVX512 static inline __attribute__((always_inline))
 
 /* The words (first, second) of two rows of 32 numbers in bf16, as products of bf16 take them: *low has those of the first 16. */

@@ -15,7 +15,7 @@ struct tw_conv {
 
 tw_conv *tw_cpu_conv_new(tw_dev *d, const tw_conv_shape *s)
 {
-    static const tw_conv_way *const all[] = {&tw_conv_dense, &tw_conv_winograd, &tw_conv_winograd16, &tw_conv_direct};
+    static const tw_conv_way *const all[] = {&tw_conv_dense, &tw_conv_winograd, &tw_conv_winograd16, &tw_conv_pointwise, &tw_conv_direct};
     tw_conv *c = tw_calloc(1, sizeof *c);
     if (c == NULL)
         return NULL;

@@ -8,9 +8,9 @@
 #include "cpu/conv.h"
 
 #include "core/mem.h"
-#include "cpu/avx512.h"
 #include "cpu/columns.h"
 #include "cpu/outer.h"
+#include "cpu/product16.h"
 #include "cpu/vec.h"
 
 #include <stdlib.h>
@@ -18,7 +18,7 @@
 #if defined(__x86_64__)
 #include <omp.h>
 
-enum { POSITIONS = 16, TILE = 2, SEEN = 4, GROUP = 32 /* channels */, ROWS = 14 /* tiles of a product */, BLOCK_BYTES = 640 << 10 };
+enum { POSITIONS = 16, TILE = 2, SEEN = 4, GROUP = TW_PANEL /* channels */, ROWS = TW_PANEL_ROWS /* tiles */, BLOCK_BYTES = 640 << 10 };
 enum { STRIP = 8 /* outputs' channels of a gradient's tile */, STEPS = 256, PIECE_BYTES = 8 << 20 };
 
 typedef struct {
@@ -279,22 +279,11 @@ TW_AVX512 static void spread_run(uint16_t *v, size_t apart, const convolution *c
     }
 }
 
-/* z [rows,32] = v [rows, words] u [words, 32]. All loops over the tile are unrolled, or the sums would live in memory. */
-TW_AVX512_KERNEL void product_any(float *z, const uint32_t *v, const uint32_t *u, size_t words, int rows)
+/* z [rows,32] = v [rows,C] u [C/2,32]; ROWS / 2 divides rows. */
+TW_AVX512_KERNEL void product_any(float *z, const uint16_t *v, const uint32_t *u, int C, int rows)
 {
     __m512 sum[ROWS][2];
-#pragma GCC unroll 14
-    for (int i = 0; i < rows; i++)
-        sum[i][0] = sum[i][1] = _mm512_setzero_ps();
-    for (size_t p = 0; p < words; p++, u += GROUP) {
-        const __m512bh a = (__m512bh)_mm512_load_si512(u), b = (__m512bh)_mm512_load_si512(u + 16);
-#pragma GCC unroll 14
-        for (int i = 0; i < rows; i++) {
-            const __m512bh x = (__m512bh)_mm512_set1_epi32((int)v[(size_t)i * words + p]);
-            sum[i][0] = _mm512_dpbf16_ps(sum[i][0], x, a);
-            sum[i][1] = _mm512_dpbf16_ps(sum[i][1], x, b);
-        }
-    }
+    tw_product16(sum, (const uint32_t *)v, (size_t)C / 2, u, (size_t)C / 2, rows, NULL);
 #pragma GCC unroll 14
     for (int i = 0; i < rows; i++) {
         _mm512_store_ps(z + i * GROUP, sum[i][0]);
@@ -302,15 +291,13 @@ TW_AVX512_KERNEL void product_any(float *z, const uint32_t *v, const uint32_t *u
     }
 }
 
-/* The same for any number of rows that ROWS / 2 divides. */
 TW_AVX512 static void product(float *z, const uint16_t *v, const uint32_t *u, int C, int rows)
 {
-    const size_t words = (size_t)C / 2;
     int i = 0;
     for (; i + ROWS <= rows; i += ROWS)
-        product_any(z + (size_t)i * GROUP, (const uint32_t *)(v + (size_t)i * (size_t)C), u, words, ROWS);
+        product_any(z + (size_t)i * GROUP, v + (size_t)i * (size_t)C, u, C, ROWS);
     if (i < rows)
-        product_any(z + (size_t)i * GROUP, (const uint32_t *)(v + (size_t)i * (size_t)C), u, words, ROWS / 2);
+        product_any(z + (size_t)i * GROUP, v + (size_t)i * (size_t)C, u, C, ROWS / 2);
 }
 
 /* A^T z A of 16 channels. */
@@ -327,11 +314,6 @@ TW_AVX512_KERNEL void outputs(__m512 y[TILE * TILE], const float *z, size_t apar
     y[1] = _mm512_sub_ps(_mm512_sub_ps(top[1], top[2]), top[3]);
     y[2] = _mm512_add_ps(bottom[0], _mm512_add_ps(bottom[1], bottom[2]));
     y[3] = _mm512_sub_ps(_mm512_sub_ps(bottom[1], bottom[2]), bottom[3]);
-}
-
-TW_AVX512_KERNEL __m512 widened(const uint16_t *x)
-{
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)x)), 16));
 }
 
 /* The outputs of a run of tiles in the channels [k, k + 32). */
@@ -351,16 +333,8 @@ TW_AVX512 static void gather_run(const convolution *c, run r, const float *z, si
             if (row >= s->H || col >= s->W)
                 continue;
             const size_t at = pixel_at(c, r.n, row, col, c->K) + (size_t)k;
-            __m512 low = _mm512_add_ps(y[0][i], shift[0]), high = _mm512_add_ps(y[1][i], shift[1]);
-            if (c->shortcut != NULL) {
-                low = _mm512_add_ps(low, widened(c->shortcut + at));
-                high = _mm512_add_ps(high, widened(c->shortcut + at + 16));
-            }
-            if (relu) { /* the second one where either is no number */
-                low = _mm512_max_ps(zero, low);
-                high = _mm512_max_ps(zero, high);
-            }
-            _mm512_storeu_si512(c->y + at, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+            tw_store16(c->y + at, _mm512_add_ps(y[0][i], shift[0]), _mm512_add_ps(y[1][i], shift[1]),
+                       c->shortcut != NULL ? c->shortcut + at : NULL, relu);
         }
     }
 }

@@ -534,12 +534,12 @@ static void passes(int N, int side, int C, int K, int size, int stride, bool lin
     free(x), free(dy), free(w), free(before), free(b), free(dw[0]), free(dw[1]), free(dw[2]), free(y0), free(dx0), free(dw0);
 }
 
-/* A folded 3x3 convolution in bf16, with all that follows it, against f64. */
-static void folded_in_bf16(int N, int side, int C, int K, bool add, bool relu)
+/* A folded convolution in bf16, with all that follows it, against f64. */
+static void folded_in_bf16(int N, int side, int C, int K, int size, bool add, bool relu)
 {
-    const tw_conv_shape s = {.N = N, .H = side, .W = side, .C = C, .OH = side, .OW = side, .K = K, .size = 3, .stride = 1, .pad = 1,
+    const tw_conv_shape s = {.N = N, .H = side, .W = side, .C = C, .OH = side, .OW = side, .K = K, .size = size, .stride = 1, .pad = size / 2,
                              .folded = true, .add = add, .relu = relu};
-    const size_t nx = (size_t)(N * side * side * C), ny = (size_t)(N * side * side * K), nw = (size_t)(K * C * 9);
+    const size_t nx = (size_t)(N * side * side * C), ny = (size_t)(N * side * side * K), nw = (size_t)(K * C * size * size);
     float *x = numbers(nx), *w = numbers(nw), *shortcut = numbers(ny), *beta = numbers((size_t)K), *mean = numbers((size_t)K);
     float *var = numbers((size_t)K);
     double *y0 = tw_calloc(ny, sizeof *y0), *dx0 = tw_calloc(nx, sizeof *dx0), *dw0 = tw_calloc(nw, sizeof *dw0);
@@ -554,9 +554,9 @@ static void folded_in_bf16(int N, int side, int C, int K, bool add, bool relu)
         y0[i] = (y0[i] - mean[k]) / sqrt(var[k] + 1e-5) + beta[k] + (add ? shortcut[i] : 0);
         y0[i] = relu && y0[i] < 0 ? 0 : y0[i];
     }
-    const tw_norm norm = {.C = K, .beta = beta, .running_mean = mean, .running_var = var};
+    const tw_norm bn = {.C = K, .beta = beta, .running_mean = mean, .running_var = var};
     tw_conv *c = be->conv_new(d, &s);
-    CHECK(c != NULL && be->conv_fold(c, w, &norm) == 0 && be->conv_folded(c, y, x16, add ? shortcut16 : NULL) == 0);
+    CHECK(c != NULL && be->conv_fold(c, w, &bn) == 0 && be->conv_folded(c, y, x16, add ? shortcut16 : NULL) == 0);
     CHECK(off_bf16(d, y, y0, ny) < 0x1p-7);
     be->conv_free(c);
     be->close(d);
@@ -569,9 +569,14 @@ static void in_bf16(void)
     passes(3, 29, 64, 96, 3, 1, false);
     passes(2, 4, 96, 320, 3, 1, false);
     passes(1, 3, 32, 32, 3, 1, false);
-    folded_in_bf16(3, 15, 64, 32, true, true);
-    folded_in_bf16(2, 28, 32, 96, false, true);
-    folded_in_bf16(5, 7, 96, 64, true, false);
+    passes(2, 7, 32, 64, 1, 1, false);
+    passes(3, 3, 64, 32, 1, 1, false);
+    folded_in_bf16(3, 15, 64, 32, 3, true, true);
+    folded_in_bf16(2, 28, 32, 96, 3, false, true);
+    folded_in_bf16(5, 7, 96, 64, 3, true, false);
+    folded_in_bf16(3, 15, 64, 96, 1, true, true);
+    folded_in_bf16(1, 4, 32, 64, 1, true, false);
+    folded_in_bf16(2, 2, 64, 32, 1, false, true);
     passes(1, 1, 32, 32, 1, 1, false);
     passes(3, 1, 32, 64, 1, 1, true);
     passes(1031, 1, 64, 96, 1, 1, true);

@@ -1,0 +1,55 @@
+/* Inside lib/cpu: products of rows of activations with weights in bf16, sums in f32, by AVX512-BF16. Weights come in panels of 32 outputs:
+ * [words, 32], a word being those of two inputs. The sums of a row depend on that row alone, in the order of its words. */
+#ifndef TW_CPU_PRODUCT16_H
+#define TW_CPU_PRODUCT16_H
+
+#include "cpu/avx512.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { TW_PANEL = 32 /* outputs */, TW_PANEL_ROWS = 14 /* of a product: as many as registers hold the sums of */ };
+
+#if defined(__x86_64__)
+/* sum [rows,32] = x [rows,words], rows `stride` words apart, times w [words,32]. rows: 14 or 7, a constant: all loops over the sums are
+ * unrolled, or they would live in memory. next: what will be read next, 64 bytes of which are fetched with each word; or NULL. */
+TW_AVX512_KERNEL void tw_product16(__m512 sum[TW_PANEL_ROWS][2], const uint32_t *x, size_t stride, const uint32_t *w, size_t words, int rows,
+                                   const char *next)
+{
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++)
+        sum[i][0] = sum[i][1] = _mm512_setzero_ps();
+    for (size_t p = 0; p < words; p++, w += TW_PANEL) {
+        if (next != NULL)
+            _mm_prefetch(next + 64 * p, _MM_HINT_T1);
+        const __m512bh a = (__m512bh)_mm512_load_si512(w), b = (__m512bh)_mm512_load_si512(w + 16);
+#pragma GCC unroll 14
+        for (int i = 0; i < rows; i++) {
+            const __m512bh from = (__m512bh)_mm512_set1_epi32((int)x[(size_t)i * stride + p]);
+            sum[i][0] = _mm512_dpbf16_ps(sum[i][0], from, a);
+            sum[i][1] = _mm512_dpbf16_ps(sum[i][1], from, b);
+        }
+    }
+}
+
+TW_AVX512_KERNEL __m512 tw_widened(const uint16_t *x)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)x)), 16));
+}
+
+/* 32 outputs to y, after the shortcut (or NULL) and the ReLU of a folded convolution. */
+TW_AVX512_KERNEL void tw_store16(uint16_t *y, __m512 low, __m512 high, const uint16_t *shortcut, bool relu)
+{
+    if (shortcut != NULL) {
+        low = _mm512_add_ps(low, tw_widened(shortcut));
+        high = _mm512_add_ps(high, tw_widened(shortcut + 16));
+    }
+    if (relu) { /* the second operand where either is no number */
+        low = _mm512_max_ps(_mm512_setzero_ps(), low);
+        high = _mm512_max_ps(_mm512_setzero_ps(), high);
+    }
+    _mm512_storeu_si512(y, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+}
+#endif
+
+#endif
