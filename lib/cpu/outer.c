@@ -24,7 +24,7 @@ bool tw_outer_suits(const tw_dev *d, const tw_conv_shape *s)
 
 static size_t room_bytes(const tw_conv_shape *s)
 {
-    return (size_t)PIECE * (size_t)(BLOCK * NR + s->K) * sizeof(uint32_t);
+    return ((size_t)PIECE * (size_t)(BLOCK * NR + s->K) + 16 * (size_t)(BLOCK + s->K / MR)) * sizeof(uint32_t);
 }
 
 int tw_outer_reserve(tw_dev *d, const tw_conv_shape *s)
@@ -207,7 +207,7 @@ static void add_piece(const source *f, const portion *mine, float *dw, uint32_t 
     const tw_conv_shape *s = f->shape;
     const int part = PART * f->step, parts = (int)((tw_min((int64_t)PIECE * f->step, f->places - f->first) + part - 1) / part);
     const int steps = parts * PART, rows = mine->rows / MR;
-    const size_t columns = (size_t)(s->size * s->size) * (size_t)s->C, x_panel = (size_t)steps * NR, dy_panel = (size_t)steps * MR;
+    const size_t columns = (size_t)(s->size * s->size) * (size_t)s->C, x_panel = (size_t)steps * NR + 16, dy_panel = (size_t)steps * MR + 16;
     uint32_t *const dy = room + (size_t)panels * x_panel;
     for (int i = 0; i < parts; i++) {
         pack_pixels(room, x_panel, f, first, panels, i * PART);
