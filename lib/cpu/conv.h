@@ -29,7 +29,7 @@ extern const tw_conv_way tw_conv_winograd;
 /* F(2x2, 3x3): 3x3 at stride 1 in bf16, four ninths of the multiplications. */
 extern const tw_conv_way tw_conv_winograd16;
 
-/* 1x1 at stride 1 in bf16. */
+/* 1x1 in bf16. */
 extern const tw_conv_way tw_conv_pointwise;
 
 /* oneDNN's: suits every shape. */

@@ -571,6 +571,7 @@ static void in_bf16(void)
     passes(1, 3, 32, 32, 3, 1, false);
     passes(2, 7, 32, 64, 1, 1, false);
     passes(3, 3, 64, 32, 1, 1, false);
+    passes(3, 16, 32, 96, 1, 2, false);
     folded_in_bf16(3, 15, 64, 32, 3, true, true);
     folded_in_bf16(2, 28, 32, 96, 3, false, true);
     folded_in_bf16(5, 7, 96, 64, 3, true, false);
