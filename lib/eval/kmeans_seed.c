@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS = TW_MATRIX_ROWS, MOST_TRIES = 32, LEAST_SAMPLE = 16384, SAMPLE_PER_CENTRE = 16 };
+enum { BLOCK = TW_MATRIX_COLUMNS, MOST_TRIES = 32, LEAST_SAMPLE = 16384, SAMPLE_PER_CENTRE = 16, LANES = 8 };
 
 typedef struct {
     const float *x;   /* [n,D] */
@@ -18,12 +18,12 @@ typedef struct {
     int D, tries;
     float *norm;      /* [n] */
     float *least;     /* [n]: squared distance to the nearest seed so far */
-    float *distance;  /* [n,MOST_TRIES]: to the candidates */
+    float *distance;  /* [MOST_TRIES,n]: to the candidates */
     double *sum;      /* [n]: running sum of `least` */
     double *part;     /* [blocks,MOST_TRIES]: what a candidate would leave of the sum */
     float *candidate; /* [MOST_TRIES,D] */
     int64_t row[MOST_TRIES];
-    tw_panels panels;
+    tw_panels panels; /* of x: laid out once, for all seeds */
     tw_blocks *threads;
 } seeding;
 
@@ -34,10 +34,13 @@ static int seeding_init(seeding *s)
     s->least = tw_calloc(n, sizeof *s->least);
     s->distance = tw_calloc(n, MOST_TRIES * sizeof *s->distance);
     s->sum = tw_calloc(n, sizeof *s->sum);
-    s->part = tw_calloc((size_t)tw_blocks_count(s->n, ROWS), MOST_TRIES * sizeof *s->part);
+    s->part = tw_calloc((size_t)tw_blocks_count(s->n, BLOCK), MOST_TRIES * sizeof *s->part);
     s->candidate = tw_calloc(MOST_TRIES, (size_t)s->D * sizeof *s->candidate);
     const bool ok = s->norm && s->least && s->distance && s->sum && s->part && s->candidate;
-    return ok ? tw_panels_init(&s->panels, MOST_TRIES, s->D, NULL) : -1;
+    if (!ok || tw_panels_init(&s->panels, (int)n, s->D, NULL) != 0)
+        return -1;
+    tw_panels_set(&s->panels, s->x, (size_t)s->D, 1, (int)n, s->D, s->threads);
+    return 0;
 }
 
 static void seeding_fini(seeding *s)
@@ -51,37 +54,42 @@ static void seeding_fini(seeding *s)
     free(s->candidate);
 }
 
-/* Distances of ROWS rows to all candidates, and what each would leave. */
+/* Distances of BLOCK rows to all candidates, and what each would leave. */
 static void try_block(void *context, int block, int worker)
 {
     (void)worker;
     seeding *s = context;
-    const int64_t first = (int64_t)block * ROWS;
-    const int rows = (int)(s->n - first < ROWS ? s->n - first : ROWS);
-    float *distance = s->distance + first * MOST_TRIES;
-    double *part = s->part + (size_t)block * MOST_TRIES;
-    tw_product(distance, MOST_TRIES, s->x + first * s->D, (size_t)s->D, 1, rows, &s->panels, false);
-    for (int t = 0; t < s->tries; t++)
-        part[t] = 0;
-    for (int i = 0; i < rows; i++)
-        for (int t = 0; t < s->tries; t++) {
-            float *d = &distance[i * MOST_TRIES + t];
-            *d = first + i == s->row[t] ? 0 : s->norm[first + i] + s->norm[s->row[t]] - 2 * *d;
-            *d = *d > 0 ? *d : 0;
-            part[t] += *d < s->least[first + i] ? *d : s->least[first + i];
+    const int64_t first = (int64_t)block * BLOCK;
+    const int rows = (int)(s->n - first < BLOCK ? s->n - first : BLOCK);
+    const tw_panels part = tw_panels_part(&s->panels, (int)first, rows);
+    tw_product(s->distance + first, (size_t)s->n, s->candidate, (size_t)s->D, 1, s->tries, &part, false);
+    for (int t = 0; t < s->tries; t++) {
+        float *d = s->distance + t * s->n + first;
+        const float *norm = s->norm + first, *least = s->least + first, own = s->norm[s->row[t]];
+        double lane[LANES] = {0}, sum = 0;
+        for (int i = 0; i < rows; i++) {
+            d[i] = norm[i] + own - 2 * d[i];
+            d[i] = d[i] > 0 ? d[i] : 0;
         }
+        if (s->row[t] >= first && s->row[t] < first + rows)
+            d[s->row[t] - first] = 0;
+        for (int i = 0; i < rows; i++)
+            lane[i % LANES] += d[i] < least[i] ? d[i] : least[i];
+        for (int i = 0; i < LANES; i++)
+            sum += lane[i];
+        s->part[(size_t)block * MOST_TRIES + t] = sum;
+    }
 }
 
 /* Measures the candidates s->row[0 .. tries) and makes the best of them a seed. Returns its row. */
 static int64_t take_best(seeding *s, int tries)
 {
-    const int blocks = tw_blocks_count(s->n, ROWS);
+    const int blocks = tw_blocks_count(s->n, BLOCK);
     double left[MOST_TRIES] = {0};
     int best = 0;
     s->tries = tries;
     for (int t = 0; t < tries; t++)
         memcpy(s->candidate + (size_t)t * s->D, s->x + s->row[t] * s->D, (size_t)s->D * sizeof *s->x);
-    tw_panels_set(&s->panels, s->candidate, (size_t)s->D, 1, tries, s->D, s->threads);
     tw_blocks_each(s->threads, blocks, try_block, s);
     for (int b = 0; b < blocks; b++)
         for (int t = 0; t < tries; t++)
@@ -89,7 +97,7 @@ static int64_t take_best(seeding *s, int tries)
     for (int t = 1; t < tries; t++)
         best = left[t] < left[best] ? t : best;
     for (int64_t i = 0; i < s->n; i++) {
-        const float d = s->distance[i * MOST_TRIES + best];
+        const float d = s->distance[best * s->n + i];
         s->least[i] = d < s->least[i] ? d : s->least[i];
     }
     return s->row[best];

@@ -60,6 +60,11 @@ static void lay_out_rows(float *to, int width, const float *from, size_t row, in
                 for (int j = i; j < i + 4; j++)
                     to[(size_t)d * width + j] = from[j * row + d];
         }
+        for (; i + 2 <= n; i += 2)
+            for (int d = at; d < end; d++) {
+                to[(size_t)d * width + i] = from[i * row + d];
+                to[(size_t)d * width + i + 1] = from[(i + 1) * row + d];
+            }
         for (; i < n; i++)
             for (int d = at; d < end; d++)
                 to[(size_t)d * width + i] = from[i * row + d];
