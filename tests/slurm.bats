@@ -38,12 +38,17 @@
     ! grep -q 'into the queue again' job.out || false
 }
 
-@test "a farm as a heterogeneous job, warned, goes on by itself, to the weights of one machine" {
-    local train=(--backbone=resnet18 --hid-dim=16 --dim=8 --epochs=6 --optim=sgd --lr=0.005 --precision=fp32 --bunch-size=4 --batch-size=4 --threads=1)
-    twist-train -q -o straight "${train[@]}" -i "pipe:twist-decode --shuffle --epochs=6 $BATS_FILE_TMPDIR/photos | twist-augment --aug=barlow --size=64"
-    export DATA=$BATS_FILE_TMPDIR/photos OUT=$PWD/run EPOCHS=6 AUG="--aug=barlow --size=64" ARGS="${train[*]}" PORT=$((10000 + $$ % 10000))
+# A farm of so many epochs as the job $id, one node for each part.
+FARM=(--backbone=resnet18 --hid-dim=16 --dim=8 --optim=sgd --lr=0.005 --precision=fp32 --bunch-size=4 --batch-size=4 --threads=1)
+submit_farm() {
+    export DATA=$BATS_FILE_TMPDIR/photos OUT=$PWD/run EPOCHS=$1 AUG="--aug=barlow --size=64" ARGS="${FARM[*]}" PORT=$((10000 + $$ % 10000))
     id=$(sbatch --parsable -o job.out --time=10 --cpus-per-task=1 --ntasks-per-node=1 --gpus-per-node=0 : --nodes=1 --time=10 --cpus-per-task=1 \
         "$TREE/pipelines/slurm/farm")
+}
+
+@test "a farm as a heterogeneous job, warned, goes on by itself, to the weights of one machine" {
+    twist-train -q -o straight "${FARM[@]}" --epochs=6 -i "pipe:twist-decode --shuffle --epochs=6 $BATS_FILE_TMPDIR/photos | twist-augment --aug=barlow --size=64"
+    submit_farm 6
     [ "$(scontrol show job "$id" | grep -c 'Partition=[gc]pu')" -eq 2 ]
     until_is steps 2 run || { squeue; scontrol show job "$id"; cat job.out; false; }
     scancel --signal=USR1 --batch "$id"
@@ -55,4 +60,15 @@
     [ "$(grep -c 'going on from' job.out)" -eq 1 ]
     [ "$(grep -c '"step":' run/log.jsonl)" -eq 36 ]
     cmp run/backbone.safetensors straight/backbone.safetensors
+}
+
+@test "a farm that is cancelled stops with a checkpoint and does not come back" {
+    submit_farm 100000
+    until_is steps 2 run || { squeue; cat job.out; false; }
+    scancel "$id"
+    until_is gone "$id" || { scontrol show job "$id"; cat job.out; false; }
+    cat job.out
+    grep -q 'farm: cancelled' job.out
+    ! grep -q 'back into the queue' job.out || false
+    [ -s run/checkpoint.safetensors ]
 }
