@@ -20,9 +20,9 @@ int tw_dnnl_check(dnnl_status_t status, const char *call)
 }
 
 /* As oneDNN sees them (ONEDNN_MAX_CPU_ISA can hold it back). bf16 without its instructions would run, many times slower than f32. */
-static bool has_bf16(void)
+static bool has(unsigned isa)
 {
-    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+    return ((unsigned)dnnl_get_effective_cpu_isa() & isa) == isa;
 }
 
 int tw_cpu_devices(void)
@@ -36,7 +36,7 @@ tw_dev *tw_cpu_open(tw_dtype precision, int threads)
         tw_fail("the processor computes in fp32 and bf16, not in %s", tw_dtype_name(precision));
         return NULL;
     }
-    if (precision == TW_BF16 && !has_bf16()) {
+    if (precision == TW_BF16 && !has(dnnl_cpu_isa_avx512_core_bf16)) {
         tw_fail("this processor has no bf16: use --precision=fp32");
         return NULL;
     }
@@ -44,6 +44,7 @@ tw_dev *tw_cpu_open(tw_dtype precision, int threads)
     if (d == NULL)
         return NULL;
     d->precision = precision;
+    d->own16 = precision == TW_BF16 && !has(dnnl_cpu_isa_avx512_core_amx);
     d->threads = threads;
     if (TW_DNNL(dnnl_engine_create(&d->engine, dnnl_cpu, 0)) == 0 &&
         TW_DNNL(dnnl_stream_create(&d->stream, d->engine, dnnl_stream_default_flags)) == 0)

@@ -19,6 +19,7 @@ struct tw_dev {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     tw_dtype precision;
+    bool own16; /* forward and data passes in bf16 by own kernels: faster than oneDNN's, unless that has matrix tiles (AMX) */
     int threads;
     void *scratch[TW_SCRATCHES];
     size_t scratch_bytes[TW_SCRATCHES];

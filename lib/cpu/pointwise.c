@@ -26,7 +26,7 @@ typedef struct {
 /* In evaluation a picture alone must have the rows of a product, whatever is beside it. */
 static bool suits(const tw_dev *d, const tw_conv_shape *s)
 {
-    return (s->train || s->folded) && d->precision == TW_BF16 && s->size == 1 && s->pad == 0 && s->C % PANEL == 0 && s->K % PANEL == 0 &&
+    return (s->train || s->folded) && d->own16 && s->size == 1 && s->pad == 0 && s->C % PANEL == 0 && s->K % PANEL == 0 &&
            (s->train ? s->N : 1) * s->OH * s->OW >= ROWS / 2;
 }
 

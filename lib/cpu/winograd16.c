@@ -25,7 +25,7 @@ static int tiles_along(int pixels)
 /* Where edge tiles do not cost more than the minimal filtering saves. */
 static bool suits(const tw_dev *d, const tw_conv_shape *s)
 {
-    return (s->train || s->folded) && d->precision == TW_BF16 && s->size == 3 && s->stride == 1 && s->pad == 1 && s->C % GROUP == 0 &&
+    return (s->train || s->folded) && d->own16 && s->size == 3 && s->stride == 1 && s->pad == 1 && s->C % GROUP == 0 &&
            s->K % GROUP == 0 && s->H > 2 && s->W > 2;
 }
 
