@@ -1,7 +1,8 @@
-/* Attention, a head of a sample at a time, in f32 whatever the type of the activations. Rows of the T x T matrix exist a block at a
- * time, in cache; the backward pass makes them again from log_sum (Dao et al. 2022). */
+/* Attention, a head of a sample at a time, in f32 whatever the type of the activations (but see attention_bf16.h). Rows of the T x T matrix
+ * exist a block at a time, in cache; the backward pass makes them again from log_sum (Dao et al. 2022). */
 #include "cpu/ops.h"
 
+#include "cpu/attention_bf16.h"
 #include "cpu/device.h"
 #include "cpu/vec.h"
 #include "eval/matrix.h"
@@ -154,19 +155,7 @@ static void forward_head(const room *r, float *log_sum)
     }
 }
 
-/* Where the heads' columns begin and how long rows are, in qkv and in y. */
-typedef struct {
-    size_t qkv, qkv_stride, part, y, y_stride;
-} place;
-
-static place place_of(const tw_attention *a, int i)
-{
-    const size_t C = (size_t)a->heads * (size_t)a->width, T = (size_t)a->T;
-    const size_t sample = (size_t)(i / a->heads) * T, head = (size_t)(i % a->heads) * (size_t)a->width;
-    return (place){sample * 3 * C + head, 3 * C, C, sample * C + head, C};
-}
-
-static void gather_qkv(const room *r, const void *qkv, const place *at, float scale, tw_dtype t)
+static void gather_qkv(const room *r, const void *qkv, const tw_head_place *at, float scale, tw_dtype t)
 {
     gather(r->q, qkv, at->qkv, at->qkv_stride, r->T, r->width, scale, t);
     gather(r->k, qkv, at->qkv + at->part, at->qkv_stride, r->T, r->width, 1, t);
@@ -175,6 +164,8 @@ static void gather_qkv(const room *r, const void *qkv, const place *at, float sc
 
 int tw_cpu_attention_forward(tw_dev *d, const tw_attention *a, void *y, const void *qkv)
 {
+    if (tw_attention_bf16_suits(d, a))
+        return tw_attention_bf16_forward(d, a, y, qkv);
     const size_t floats = room_floats(a);
     float *memory = tw_dev_scratch(d, TW_SCRATCH_COLUMNS, (size_t)d->threads * floats * sizeof *memory);
     if (memory == NULL)
@@ -183,7 +174,7 @@ int tw_cpu_attention_forward(tw_dev *d, const tw_attention *a, void *y, const vo
 #pragma omp parallel for schedule(static)
     for (int i = 0; i < a->N * a->heads; i++) {
         const room r = room_at(memory + (size_t)omp_get_thread_num() * floats, a);
-        const place at = place_of(a, i);
+        const tw_head_place at = tw_head_place_of(a, i);
         gather_qkv(&r, qkv, &at, scale, d->precision);
         forward_head(&r, a->train ? a->log_sum + (size_t)i * (size_t)a->T : NULL);
         scatter(y, r.y, at.y, at.y_stride, r.T, r.width, 1, d->precision);
@@ -238,6 +229,8 @@ static void backward_head(const room *r, const float *log_sum)
 
 int tw_cpu_attention_backward(tw_dev *d, const tw_attention *a, void *dqkv, const void *dy, const void *y, const void *qkv)
 {
+    if (tw_attention_bf16_suits(d, a))
+        return tw_attention_bf16_backward(d, a, dqkv, dy, y, qkv);
     const size_t floats = room_floats(a);
     float *memory = tw_dev_scratch(d, TW_SCRATCH_COLUMNS, (size_t)d->threads * floats * sizeof *memory);
     if (memory == NULL)
@@ -247,7 +240,7 @@ int tw_cpu_attention_backward(tw_dev *d, const tw_attention *a, void *dqkv, cons
 #pragma omp parallel for schedule(static)
     for (int i = 0; i < a->N * a->heads; i++) {
         const room r = room_at(memory + (size_t)omp_get_thread_num() * floats, a);
-        const place at = place_of(a, i);
+        const tw_head_place at = tw_head_place_of(a, i);
         gather_qkv(&r, qkv, &at, scale, t);
         gather(r.y, y, at.y, at.y_stride, r.T, r.width, 1, t);
         gather(r.dy, dy, at.y, at.y_stride, r.T, r.width, 1, t);

@@ -1,4 +1,5 @@
-/* Inside lib/cpu: kernels written for AVX-512 and its bf16 products, chosen at run time. */
+/* Inside lib/cpu: kernels written for AVX-512 and its bf16 products, chosen at run time. Functions of numbers are good to the bits that bf16 keeps,
+ * no more. */
 #ifndef TW_CPU_AVX512_H
 #define TW_CPU_AVX512_H
 
@@ -19,6 +20,19 @@ TW_AVX512_KERNEL void tw_words(__m512i *low, __m512i *high, __m512i first, __m51
     *low = _mm512_permutex2var_epi16(first, to_low, second);
     *high = _mm512_permutex2var_epi16(first, to_high, second);
 }
+
+/* 2^x, 3e-6 of it off at most; 0 in the lanes outside the mask. */
+TW_AVX512_KERNEL __m512 tw_exp2_lanes(__mmask16 lanes, __m512 x)
+{
+    const __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), r = _mm512_sub_ps(x, n);
+    __m512 p = _mm512_set1_ps(0.009570102f); /* of least relative error in [-1/2, 1/2] */
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.05591786f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.24024744f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.6931218f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.9999993f));
+    return _mm512_maskz_scalef_ps(lanes, p, n);
+}
+
 #endif
 
 #endif

@@ -68,6 +68,90 @@ static void attention(int N, int T, int heads, int width, double size)
     free(log_sum), free(qkv), free(dy), free(y), free(again), free(d), free(want), free(dwant);
 }
 
+/* Rounds to bf16; returns a copy of those numbers. */
+static void *narrow(tw_dev *d, float *x, size_t n)
+{
+    void *to = tw_alloc64(2 * n);
+    CHECK(be->from_f32(d, to, x, n) == 0 && be->to_f32(d, x, to, n) == 0);
+    return to;
+}
+
+/* How far bf16 numbers are from those wanted. */
+static double off_bf16(tw_dev *d, const void *got, const double *want, size_t n)
+{
+    float *x = tw_alloc64(n * sizeof *x);
+    CHECK(be->to_f32(d, x, got, n) == 0);
+    const double far = off(x, want, n);
+    free(x);
+    return far;
+}
+
+/* In bf16, on numbers that it holds: probabilities and gradients of scores are rounded too, by 2^-9 at most; their sums by less. Nothing is
+ * written but what is wanted, and 1 to 3 threads give the same bits. */
+static void attention_bf16(int N, int T, int heads, int width, double size)
+{
+    enum { BEHIND = 32 };
+    const size_t n = (size_t)(N * T * heads * width);
+    float *log_sum = numbers_within((size_t)(N * heads * T), 1), *qkv = numbers_within(3 * n, size), *dy = numbers_within(n, 1);
+    double *want = tw_calloc(n, sizeof *want), *dwant = tw_calloc(3 * n, sizeof *dwant), far = 0, dfar[3] = {0};
+    uint16_t *first = NULL, *dfirst = NULL;
+    for (int threads = 1; threads <= 3; threads++) {
+        tw_dev *d = be->open(TW_BF16, threads);
+        be->enter(d);
+        void *qkv16 = narrow(d, qkv, 3 * n), *dy16 = narrow(d, dy, n);
+        tw_attention a = {.N = N, .T = T, .heads = heads, .width = width, .train = true, .log_sum = log_sum};
+        uint16_t *y = tw_calloc(n + BEHIND, 2), *again = tw_calloc(n, 2), *dqkv = tw_calloc(3 * n + BEHIND, 2);
+        CHECK(be->attention_forward(d, &a, y, qkv16) == 0 && be->attention_backward(d, &a, dqkv, dy16, y, qkv16) == 0);
+        for (int i = 0; i < BEHIND; i++)
+            CHECK(y[n + (size_t)i] == 0 && dqkv[3 * n + (size_t)i] == 0);
+        a.train = false;
+        a.log_sum = NULL;
+        CHECK(be->attention_forward(d, &a, again, qkv16) == 0 && memcmp(y, again, 2 * n) == 0);
+        if (threads == 1) {
+            for (int i = 0; i < N * heads; i++)
+                plain(&a, i / heads, i % heads, qkv, dy, want, dwant);
+            far = off_bf16(d, y, want, n);
+            for (size_t part = 0; part < 3; part++) {
+                double *of = tw_calloc(n, sizeof *of);
+                uint16_t *got = tw_calloc(n, 2);
+                const size_t C = (size_t)(heads * width);
+                for (size_t row = 0; row < (size_t)(N * T); row++) {
+                    memcpy(of + row * C, dwant + (3 * row + part) * C, C * sizeof *of);
+                    memcpy(got + row * C, dqkv + (3 * row + part) * C, C * 2);
+                }
+                dfar[part] = off_bf16(d, got, of, n);
+                free(of), free(got);
+            }
+            first = y, dfirst = dqkv;
+        }
+        CHECK(memcmp(first, y, 2 * n) == 0 && memcmp(dfirst, dqkv, 6 * n) == 0);
+        free(qkv16), free(dy16), free(again);
+        if (threads > 1)
+            free(y), free(dqkv);
+        be->close(d);
+    }
+    printf("bf16 T %d width %d: %.2g; gradients %.2g %.2g %.2g\n", T, width, far, dfar[0], dfar[1], dfar[2]);
+    CHECK(far < 0x1p-7);
+    for (int part = 0; part < 3; part++)
+        CHECK(dfar[part] < 0x1p-6 || T == 1); /* of one token alone: zero but for rounding */
+    free(log_sum), free(qkv), free(dy), free(want), free(dwant), free(first), free(dfirst);
+    be->enter(dev);
+}
+
+static void in_bf16(void)
+{
+    attention_bf16(2, 1, 1, 32, 1);
+    attention_bf16(1, 8, 2, 64, 1);
+    attention_bf16(3, 9, 3, 20, 1); /* by f32 */
+    attention_bf16(2, 37, 3, 64, 1);
+    attention_bf16(1, 50, 2, 96, 1);
+    attention_bf16(1, 197, 2, 64, 1);
+    attention_bf16(1, 196, 1, 32, 6);
+    attention_bf16(1, 256, 1, 64, 1);
+    attention_bf16(1, 259, 1, 128, 2);
+    attention_bf16(1, 577, 2, 64, 1);
+}
+
 static void layer_norm(int rows, int C)
 {
     const size_t n = (size_t)rows * (size_t)C;
@@ -127,6 +211,10 @@ int main(void)
     attention(2, 97, 1, 33, 1);
     attention(1, 197, 2, 64, 1);
     attention(1, 130, 2, 64, 6);
+    tw_dev *bf16 = be->open(TW_BF16, 1); /* where the processor has it */
+    if (bf16 != NULL)
+        in_bf16();
+    be->close(bf16);
     layer_norm(1, 1 + 4);
     layer_norm(65, 20);
     layer_norm(200, 192);
