@@ -1,4 +1,4 @@
-/* Operations on single numbers: conversion, normalised pictures, sums, ReLU, GELU, dropout. */
+/* Operations on single numbers: conversion, normalised pictures, sums, ReLU, dropout. */
 #include "cpu/ops.h"
 
 #include "core/philox.h"
@@ -119,49 +119,6 @@ TW_CLONES static void relu_backward_piece(void *dx, const void *dy, const void *
 int tw_cpu_relu_backward(tw_dev *d, void *dx, const void *dy, const void *x, size_t n)
 {
     TW_FOR_PIECES(n, from, to, relu_backward_piece(dx, dy, x, from, to, d->precision));
-    return 0;
-}
-
-TW_KERNEL void gelu_any(void *restrict y, const void *restrict x, size_t from, size_t to, tw_dtype t)
-{
-    for (size_t i = from; i < to; i++) {
-        const float v = tw_get(x, i, t);
-        float density;
-        tw_put(y, i, v * tw_cdf_and_density(v, tw_exp(-0.5f * v * v), &density), t);
-    }
-}
-
-TW_CLONES static void gelu_piece(void *y, const void *x, size_t from, size_t to, tw_dtype t)
-{
-    TW_BY_TYPE(t, gelu_any, y, x, from, to);
-}
-
-int tw_cpu_gelu_forward(tw_dev *d, void *y, const void *x, size_t n)
-{
-    TW_FOR_PIECES(n, from, to, gelu_piece(y, x, from, to, d->precision));
-    return 0;
-}
-
-/* Phi(x) + x phi(x) */
-TW_KERNEL void gelu_backward_any(void *restrict dx, const void *restrict dy, const void *restrict x, size_t from, size_t to,
-                                 tw_dtype t)
-{
-    for (size_t i = from; i < to; i++) {
-        const float v = tw_get(x, i, t);
-        float density;
-        const float cdf = tw_cdf_and_density(v, tw_exp(-0.5f * v * v), &density);
-        tw_put(dx, i, tw_get(dy, i, t) * (cdf + v * density), t);
-    }
-}
-
-TW_CLONES static void gelu_backward_piece(void *dx, const void *dy, const void *x, size_t from, size_t to, tw_dtype t)
-{
-    TW_BY_TYPE(t, gelu_backward_any, dx, dy, x, from, to);
-}
-
-int tw_cpu_gelu_backward(tw_dev *d, void *dx, const void *dy, const void *x, size_t n)
-{
-    TW_FOR_PIECES(n, from, to, gelu_backward_piece(dx, dy, x, from, to, d->precision));
     return 0;
 }
 

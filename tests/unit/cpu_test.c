@@ -634,6 +634,39 @@ static void sums_in_bf16(int rows, int C, bool two, bool relu)
     free(x), free(dy), free(dy2), free(y), free(g), free(sums), free(back), free(size), free(want), free(want_back);
 }
 
+/* GELU in bf16 of every number that it holds, against f64: half a unit of bf16, and 2^-14 of what the gradient's two terms are where they cancel;
+ * NaN stays. */
+static void gelu_in_bf16(void)
+{
+    enum { N = 1 << 16 };
+    tw_dev *d = be->open(TW_BF16, 2);
+    be->enter(d);
+    uint16_t *x16 = tw_alloc64(2 * N), *dy16 = tw_alloc64(2 * N), *y16 = tw_calloc(N + 1, 2), *dx16 = tw_calloc(N + 1, 2);
+    float *x = tw_alloc64(N * sizeof *x), *dy = tw_alloc64(N * sizeof *dy), *y = tw_alloc64(N * sizeof *y), *dx = tw_alloc64(N * sizeof *dx);
+    for (int i = 0; i < N; i++) {
+        x16[i] = (uint16_t)i;
+        dy16[i] = (uint16_t)(0x3f80 | (i & 0x807f)); /* of sizes 1 to 2 */
+    }
+    CHECK(be->gelu_forward(d, y16, x16, N - 1) == 0 && be->gelu_backward(d, dx16, dy16, x16, N - 1) == 0);
+    CHECK(y16[N - 1] == 0 && dx16[N - 1] == 0);
+    CHECK(be->to_f32(d, x, x16, N) == 0 && be->to_f32(d, dy, dy16, N) == 0 && be->to_f32(d, y, y16, N) == 0 && be->to_f32(d, dx, dx16, N) == 0);
+    for (int i = 0; i < N - 1; i++) {
+        const double v = (double)x[i], cdf = 0.5 * erfc(-v / sqrt(2)), pdf = exp(-v * v / 2) / sqrt(2 * acos(-1));
+        if (isnan(v)) {
+            CHECK(isnan(y[i]) && isnan(dx[i]));
+            continue;
+        }
+        const double want = v * cdf, dwant = (double)dy[i] * (cdf + v * pdf);
+        const double far = fabs((double)y[i] - want) - 0x1.1p-8 * fabs(want), dfar = fabs((double)dx[i] - dwant) - 0x1.1p-8 * fabs(dwant);
+        const bool good = !isfinite(v) || (far < 1e-6 && dfar < 1e-6 + 0x1p-14 * fabs((double)dy[i]) * (cdf + fabs(v) * pdf));
+        if (!good)
+            printf("GELU of %g: %g, not %g; gradient %g, not %g\n", v, (double)y[i], want, (double)dx[i], dwant);
+        CHECK(good);
+    }
+    free(x16), free(dy16), free(y16), free(dx16), free(x), free(dy), free(y), free(dx);
+    be->close(d);
+}
+
 static void refusals(void)
 {
     CHECK(tw_backend_open("nowhere") == NULL && strstr(tw_error(), "nowhere") != NULL);
@@ -647,6 +680,7 @@ static void refusals(void)
             own16 = i == 0;
             in_bf16();
         }
+        gelu_in_bf16();
         for (int k = 0; k < 4; k++)
             sums_in_bf16(k < 2 ? 523 : 3, k == 1 ? 530 : 24, k & 1, k != 2);
     }
