@@ -53,7 +53,7 @@ tw_linear *tw_cpu_linear_new(tw_dev *d, int rows, int C, int K, bool train)
         return l;
     }
     const bool packed = d->precision != TW_F32;
-    const tw_product forward = {rows, C, K, .weights_transposed = true, .src_type = t, .dst_type = t, .packed = packed};
+    const tw_product forward = {rows, C, K, .weights_transposed = true, .src_type = t, .dst_type = t, .bias = true, .packed = packed};
     const tw_product data = {rows, K, C, .src_type = t, .dst_type = t, .packed = packed};
     const tw_product weights = {K, rows, C, .src_transposed = true, .src_type = t, .dst_type = dnnl_f32, .add = true};
     l->outer = tw_outer_suits(d, &l->shape);
@@ -115,8 +115,9 @@ TW_CLONES static void bias_row(void *y, const float *b, size_t row, size_t K, tw
 
 int tw_cpu_linear_forward(tw_linear *l, void *y, const void *x)
 {
-    if ((l->conv != NULL ? tw_cpu_conv_forward(l->conv, y, x)
-                         : tw_prim_run(&l->forward, l->dev, (void *[]){y, (void *)x, l->w_forward != NULL ? l->w_forward : (void *)l->w})) != 0)
+    if (l->conv == NULL)
+        return tw_prim_run(&l->forward, l->dev, (void *[]){y, (void *)x, l->w_forward != NULL ? l->w_forward : (void *)l->w, (void *)l->b});
+    if (tw_cpu_conv_forward(l->conv, y, x) != 0)
         return -1;
 #pragma omp parallel for schedule(static)
     for (int row = 0; row < l->rows; row++)
@@ -148,8 +149,10 @@ TW_CLONES static void bias_gradient(float *db, const void *dy, size_t k, size_t 
 
 int tw_cpu_linear_backward_weights(tw_linear *l, float *dw, float *db, const void *x, const void *dy)
 {
+    if (l->outer)
+        return tw_outer_add(l->dev, &l->shape, dw, db, x, dy);
 #pragma omp parallel for schedule(static)
     for (int k = 0; k < l->K; k += COLUMNS)
         bias_gradient(db, dy, (size_t)k, (size_t)tw_min(COLUMNS, l->K - k), (size_t)l->rows, (size_t)l->K, l->dev->precision);
-    return l->outer ? tw_outer_add(l->dev, &l->shape, dw, x, dy) : tw_prim_run(&l->weights, l->dev, (void *[]){dw, (void *)dy, (void *)x});
+    return tw_prim_run(&l->weights, l->dev, (void *[]){dw, (void *)dy, (void *)x});
 }

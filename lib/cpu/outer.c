@@ -5,7 +5,8 @@
 
 /* Packed are words: a number of one place in f32, two places' in bf16, as the instructions multiply them: [step, column]. Steps are taken
  * in pieces, columns of dw in blocks, so that what is packed of them stays in the second cache and a panel of x in the first one. */
-enum { MR = 8, NR = 32, PIECE = 256, PART = 8 /* steps packed by a thread at a time */, BLOCK = 18 /* panels of x */ };
+enum { MR = 8, NR = 32, PIECE = 256, PART = 8 /* steps packed by a thread at a time */, BLOCK = 18 /* panels of x */,
+       APART = 16 /* words between panels: what is written side by side falls into other lines of the first cache */ };
 
 /* The device's bf16 says that the processor has all of it. */
 bool tw_outer_suits(const tw_dev *d, const tw_conv_shape *s)
@@ -24,7 +25,7 @@ bool tw_outer_suits(const tw_dev *d, const tw_conv_shape *s)
 
 static size_t room_bytes(const tw_conv_shape *s)
 {
-    return ((size_t)PIECE * (size_t)(BLOCK * NR + s->K) + 16 * (size_t)(BLOCK + s->K / MR)) * sizeof(uint32_t);
+    return ((size_t)PIECE * (size_t)(BLOCK * NR + s->K) + (size_t)APART * (size_t)(BLOCK + s->K / MR)) * sizeof(uint32_t);
 }
 
 int tw_outer_reserve(tw_dev *d, const tw_conv_shape *s)
@@ -38,10 +39,15 @@ typedef struct {
     size_t by;
 } ahead;
 
-/* dw [MR,NR], rows `stride` apart, += dy [steps,MR] times x [steps,NR]. All loops over the tile are unrolled, or the sums would live in
- * memory. */
-TW_AVX512_KERNEL void tile_any(float *dw, size_t stride, const uint32_t *dy, const uint32_t *x, int steps, ahead next, tw_dtype t)
+/* dw [MR,NR], rows `stride` apart, += dy [steps,MR] times x [steps,NR]; then: the tile of dw that comes next, or NULL. All loops over the
+ * tile are unrolled, or the sums would live in memory. */
+TW_AVX512_KERNEL void tile_any(float *dw, const float *then, size_t stride, const uint32_t *dy, const uint32_t *x, int steps, ahead next, tw_dtype t)
 {
+#pragma GCC unroll 8
+    for (int i = 0; i < MR && then != NULL; i++) {
+        _mm_prefetch((const char *)(then + (size_t)i * stride), _MM_HINT_T0);
+        _mm_prefetch((const char *)(then + (size_t)i * stride + 16), _MM_HINT_T0);
+    }
     __m512 s[MR][2];
 #pragma GCC unroll 8
     for (int i = 0; i < MR; i++)
@@ -70,14 +76,14 @@ TW_AVX512_KERNEL void tile_any(float *dw, size_t stride, const uint32_t *dy, con
             _mm512_storeu_ps(dw + (size_t)i * stride + 16 * j, s[i][j]);
 }
 
-TW_AVX512 static void tile(float *dw, size_t stride, const uint32_t *dy, const uint32_t *x, int steps, ahead next, tw_dtype t)
+TW_AVX512 static void tile(float *dw, const float *then, size_t stride, const uint32_t *dy, const uint32_t *x, int steps, ahead next, tw_dtype t)
 {
-    TW_BY_TYPE(t, tile_any, dw, stride, dy, x, steps, next);
+    TW_BY_TYPE(t, tile_any, dw, then, stride, dy, x, steps, next);
 }
 
 TW_AVX512 void tw_outer_tile(float *dw, size_t stride, const uint32_t *dy, const uint32_t *x, int steps)
 {
-    tile_any(dw, stride, dy, x, steps, (ahead){(const char *)x, 0}, TW_BF16);
+    tile_any(dw, NULL, stride, dy, x, steps, (ahead){(const char *)x, 0}, TW_BF16);
 }
 
 static const float zeros[NR]; /* in the place of a pixel on padding, or a place behind the last one */
@@ -123,28 +129,44 @@ static portion portion_of(const tw_conv_shape *s, int thread, int threads)
     return (portion){0, s->K, panels * thread / threads, panels * (thread + 1) / threads - panels * thread / threads};
 }
 
-/* dy of the steps [from, from + PART), two at a time so that whole cache lines are written, to panels of MR columns. */
-TW_AVX512_KERNEL void gradient_any(uint32_t *to, size_t panel, const source *f, const portion *mine, int from, tw_dtype t)
+/* sum [32] += the columns of words. */
+TW_AVX512_KERNEL void add_columns(float *sum, __m512i low, __m512i high, tw_dtype t)
 {
-    for (int p = from; p < from + PART; p += 2) {
-        const int64_t i = (int64_t)p * f->step;
-        const char *row[4] = {gradient_at(f, i), gradient_at(f, i + 1), gradient_at(f, i + f->step), gradient_at(f, i + f->step + 1)};
-        for (int k = 0; k < mine->rows; k += NR) {
-            uint32_t *at = to + (size_t)(k / MR) * panel + (size_t)p * MR;
+    const __m512 a = _mm512_loadu_ps(sum), b = _mm512_loadu_ps(sum + 16);
+    const __m512bh ones = (__m512bh)_mm512_set1_epi32(0x3f803f80);
+    _mm512_storeu_ps(sum, t == TW_BF16 ? _mm512_dpbf16_ps(a, (__m512bh)low, ones) : _mm512_add_ps(a, (__m512)low));
+    _mm512_storeu_ps(sum + 16, t == TW_BF16 ? _mm512_dpbf16_ps(b, (__m512bh)high, ones) : _mm512_add_ps(b, (__m512)high));
+}
+
+/* dy of the steps [from, from + PART), two at a time so that whole cache lines are written, to panels of MR columns; added to db too, unless it is
+ * NULL. */
+TW_AVX512_KERNEL void gradient_any(uint32_t *to, size_t panel, float *db, const source *f, const portion *mine, int from, tw_dtype t)
+{
+    const int step = t == TW_BF16 ? 2 : 1; /* places */
+    const char *row[2 * PART + 1];
+    for (int i = 0; i <= PART * step; i++)
+        row[i] = gradient_at(f, (int64_t)from * step + i);
+    for (int k = 0; k < mine->rows; k += NR)
+#pragma GCC unroll 4
+        for (int p = 0; p < PART; p += 2) {
+            uint32_t *at = to + (size_t)(k / MR) * panel + (size_t)(from + p) * MR;
             __m512i a, b, c, d;
-            words(&a, &b, row[0], row[1], mine->row + k, t);
-            words(&c, &d, row[2], row[3], mine->row + k, t);
+            words(&a, &b, row[p * step], row[p * step + 1], mine->row + k, t);
+            words(&c, &d, row[(p + 1) * step], row[(p + 1) * step + 1], mine->row + k, t);
+            if (db != NULL) {
+                add_columns(db + mine->row + k, a, b, t);
+                add_columns(db + mine->row + k, c, d, t);
+            }
             _mm512_store_si512(at, _mm512_shuffle_i64x2(a, c, 0x44));
             _mm512_store_si512(at + panel, _mm512_shuffle_i64x2(a, c, 0xee));
             _mm512_store_si512(at + 2 * panel, _mm512_shuffle_i64x2(b, d, 0x44));
             _mm512_store_si512(at + 3 * panel, _mm512_shuffle_i64x2(b, d, 0xee));
         }
-    }
 }
 
-TW_AVX512 static void pack_gradient(uint32_t *to, size_t panel, const source *f, const portion *mine, int from)
+TW_AVX512 static void pack_gradient(uint32_t *to, size_t panel, float *db, const source *f, const portion *mine, int from)
 {
-    TW_BY_TYPE(f->type, gradient_any, to, panel, f, mine, from);
+    TW_BY_TYPE(f->type, gradient_any, to, panel, db, f, mine, from);
 }
 
 /* The pixel under a tap of output place i; NULL: padding. */
@@ -185,40 +207,58 @@ TW_AVX512 static void pack_pixels(uint32_t *to, size_t panel, const source *f, i
     TW_BY_TYPE(f->type, pixels_any, to, panel, f, first, panels, from);
 }
 
-/* Of the next piece's dy and x (nearly: from where its share of x begins), the part of tile i of n. */
-static ahead next_part(const source *f, int i, int n, int steps)
+/* Of the next piece's dy and x (nearly: from where its share of x begins): the first `tiles` of dw's fetch dy, the others x, each its part. */
+typedef struct {
+    int tiles;
+    ahead dy, x;
+} fetch;
+
+static ahead part_of(const char *from, size_t bytes, size_t steps)
+{
+    const size_t all = steps > 0 ? bytes / steps : 0;
+    return (ahead){from, all < 64 ? all : 64};
+}
+
+static fetch next_piece(const source *f, int n, int steps)
 {
     const tw_conv_shape *s = f->shape;
     const int64_t piece = (int64_t)PIECE * f->step, first = f->first + piece < f->places ? f->first + piece : 0;
-    const int64_t share = tw_min(piece, f->places - first);
-    const size_t size = tw_dtype_size(f->type), dy = (size_t)s->K * size;
+    const size_t share = (size_t)tw_min(piece, f->places - first), size = tw_dtype_size(f->type), dy = (size_t)s->K * size;
     const size_t x = (size_t)(s->N * s->H * s->W) * (size_t)s->C * size / (size_t)f->places;
-    const int of_dy = (int)((size_t)n * dy / (dy + x)); /* tiles that fetch dy; the others x */
-    const bool fetches_dy = i < of_dy;
-    const size_t all = (size_t)share * (fetches_dy ? dy : x) / ((size_t)(fetches_dy ? of_dy : n - of_dy) * (size_t)steps);
-    const size_t by = all < 64 ? all : 64;
-    const char *from = fetches_dy ? f->dy + (size_t)first * dy : f->x + (size_t)first * x;
-    return (ahead){from + (size_t)(fetches_dy ? i : i - of_dy) * (size_t)steps * by, by};
+    const int tiles = (int)((size_t)n * dy / (dy + x));
+    return (fetch){tiles, part_of(f->dy + (size_t)first * dy, share * dy, (size_t)tiles * (size_t)steps),
+                   part_of(f->x + (size_t)first * x, share * x, (size_t)(n - tiles) * (size_t)steps)};
+}
+
+static ahead tile_fetches(const fetch *f, int i, int steps)
+{
+    const ahead *from = i < f->tiles ? &f->dy : &f->x;
+    return (ahead){from->at + (size_t)(i < f->tiles ? i : i - f->tiles) * (size_t)steps * from->by, from->by};
 }
 
 /* One piece of places times the panels [first, first + panels) of the thread's share. */
-static void add_piece(const source *f, const portion *mine, float *dw, uint32_t *room, int first, int panels)
+static void add_piece(const source *f, const portion *mine, float *dw, float *db, uint32_t *room, int first, int panels)
 {
     const tw_conv_shape *s = f->shape;
     const int part = PART * f->step, parts = (int)((tw_min((int64_t)PIECE * f->step, f->places - f->first) + part - 1) / part);
     const int steps = parts * PART, rows = mine->rows / MR;
-    const size_t columns = (size_t)(s->size * s->size) * (size_t)s->C, x_panel = (size_t)steps * NR + 16, dy_panel = (size_t)steps * MR + 16;
+    const size_t columns = (size_t)(s->size * s->size) * (size_t)s->C, x_panel = (size_t)steps * NR + APART, dy_panel = (size_t)steps * MR + APART;
     uint32_t *const dy = room + (size_t)panels * x_panel;
     for (int i = 0; i < parts; i++) {
         pack_pixels(room, x_panel, f, first, panels, i * PART);
-        pack_gradient(dy, dy_panel, f, mine, i * PART);
+        pack_gradient(dy, dy_panel, db, f, mine, i * PART);
     }
-    for (int i = 0; i < panels * rows; i++)
-        tile(dw + (size_t)(mine->row + i % rows * MR) * columns + (size_t)(first + i / rows) * NR, columns, dy + (size_t)(i % rows) * dy_panel,
-             room + (size_t)(i / rows) * x_panel, steps, next_part(f, i, panels * rows, steps), f->type);
+    const fetch next = next_piece(f, panels * rows, steps);
+    float *at = dw + (size_t)mine->row * columns + (size_t)first * NR;
+    for (int i = 0, row = 0, panel = 0; i < panels * rows; i++) {
+        const int row_after = row + 1 < rows ? row + 1 : 0, panel_after = row_after > 0 ? panel : panel + 1 < panels ? panel + 1 : 0;
+        tile(at + (size_t)(row * MR) * columns + (size_t)panel * NR, at + (size_t)(row_after * MR) * columns + (size_t)panel_after * NR, columns,
+             dy + (size_t)row * dy_panel, room + (size_t)panel * x_panel, steps, tile_fetches(&next, i, steps), f->type);
+        row = row_after, panel = panel_after;
+    }
 }
 
-int tw_outer_add(tw_dev *d, const tw_conv_shape *s, float *dw, const void *x, const void *dy)
+int tw_outer_add(tw_dev *d, const tw_conv_shape *s, float *dw, float *db, const void *x, const void *dy)
 {
     uint32_t *all = tw_dev_scratch(d, TW_SCRATCH_COLUMNS, (size_t)d->threads * room_bytes(s));
     if (all == NULL)
@@ -232,7 +272,7 @@ int tw_outer_add(tw_dev *d, const tw_conv_shape *s, float *dw, const void *x, co
         for (int first = mine.panel, n; mine.rows > 0 && first < mine.panel + mine.panels; first += n) {
             n = (int)tw_min(BLOCK, mine.panel + mine.panels - first);
             for (f.first = 0; f.first < f.places; f.first += PIECE * f.step)
-                add_piece(&f, &mine, dw, room, first, n);
+                add_piece(&f, &mine, dw, first == 0 ? db : NULL, room, first, n);
         }
     }
     return 0;
@@ -244,9 +284,9 @@ int tw_outer_reserve(tw_dev *d, const tw_conv_shape *s)
     return 0;
 }
 
-int tw_outer_add(tw_dev *d, const tw_conv_shape *s, float *dw, const void *x, const void *dy)
+int tw_outer_add(tw_dev *d, const tw_conv_shape *s, float *dw, float *db, const void *x, const void *dy)
 {
-    (void)d, (void)s, (void)dw, (void)x, (void)dy;
+    (void)d, (void)s, (void)dw, (void)db, (void)x, (void)dy;
     return -1;
 }
 #endif

@@ -98,23 +98,25 @@ tw_md tw_md_matrix(int a, int b, bool transposed, dnnl_data_type_t type)
 int tw_prim_product(tw_prim *p, tw_dev *d, const tw_product *s)
 {
     static const tw_prim_arg arg[] = {{DNNL_ARG_DST, dnnl_query_dst_md, 0}, {DNNL_ARG_SRC, dnnl_query_src_md, 0},
-                                      {DNNL_ARG_WEIGHTS, dnnl_query_weights_md, 0}};
+                                      {DNNL_ARG_WEIGHTS, dnnl_query_weights_md, 0}, {DNNL_ARG_BIAS, dnnl_query_weights_md, 1}};
     tw_md src = tw_md_matrix(s->M, s->D, s->src_transposed, s->src_type);
     tw_md weights = s->packed ? tw_md_new(2, (dnnl_dims_t){s->D, s->N}, s->src_type, NULL)
                               : tw_md_matrix(s->D, s->N, s->weights_transposed, s->src_type);
     tw_md dst = tw_md_matrix(s->M, s->N, false, s->dst_type);
+    tw_md bias = s->bias ? tw_md_matrix(1, s->N, false, dnnl_f32) : NULL;
     dnnl_primitive_attr_t attr = tw_prim_attr(s->add);
     int rc = -1;
-    if (src == NULL || weights == NULL || dst == NULL)
+    if (src == NULL || weights == NULL || dst == NULL || (s->bias && bias == NULL))
         tw_fail("product of %d x %d and %d x %d: refused by oneDNN", s->M, s->D, s->D, s->N);
     else if (attr != NULL)
-        rc = TW_DNNL(tw_matmul_pd(&p->pd, d->engine, src, weights, NULL, dst, attr));
+        rc = TW_DNNL(tw_matmul_pd(&p->pd, d->engine, src, weights, bias, dst, attr));
     if (rc == 0)
-        rc = tw_prim_make(p, d, arg, 3);
+        rc = tw_prim_make(p, d, arg, s->bias ? 4 : 3);
     if (attr != NULL)
         dnnl_primitive_attr_destroy(attr);
     tw_md_free(src);
     tw_md_free(weights);
+    tw_md_free(bias);
     tw_md_free(dst);
     return rc;
 }

@@ -29,16 +29,17 @@ dnnl_primitive_attr_t tw_prim_attr(bool add);
 /* Makes the primitive that p->pd describes, with n arguments. 0, or -1 and tw_error(). */
 int tw_prim_make(tw_prim *p, tw_dev *d, const tw_prim_arg *arg, int n);
 
-/* dst [M,N] = src [M,D] x weights [D,N], row-major; transposed: the matrix lies in memory the other way round. */
+/* dst [M,N] = src [M,D] x weights [D,N] (+ bias [N], f32), row-major; transposed: the matrix lies in memory the other way round. */
 typedef struct {
     int M, D, N;
     bool src_transposed, weights_transposed;
     dnnl_data_type_t src_type, dst_type; /* the weights have the type of src */
     bool add;                            /* to what dst holds */
+    bool bias;
     bool packed;                         /* the weights lie as oneDNN likes them best: tw_prim_md tells how */
 } tw_product;
 
-/* Arguments: dst, src, weights. 0, or -1 and tw_error(). */
+/* Arguments: dst, src, weights, bias. 0, or -1 and tw_error(). */
 int tw_prim_product(tw_prim *p, tw_dev *d, const tw_product *shape);
 
 /* [a,b] row-major, or the transposed view of a [b,a] matrix. NULL where oneDNN refuses. */

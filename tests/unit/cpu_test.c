@@ -498,8 +498,9 @@ static void passes(int N, int side, int C, int K, int size, int stride, bool lin
     const size_t nx = (size_t)(N * side * side * C), ny = (size_t)(N * out * out * K), nw = (size_t)(K * C * size * size);
     const bool winograd = own16 && size == 3 && stride == 1; /* rounds between its maps too */
     const double bound = winograd ? 0x1p-7 : 0x1p-8;
-    float *x = numbers(nx), *dy = numbers(ny), *w = numbers(nw), *before = numbers(nw), *b = tw_calloc(2 * (size_t)K, sizeof *b), *dw[3];
+    float *x = numbers(nx), *dy = numbers(ny), *w = numbers(nw), *before = numbers(nw), *b = numbers((size_t)K), *db[3], *dw[3];
     double *y0 = tw_calloc(ny, sizeof *y0), *dx0 = tw_calloc(nx, sizeof *dx0), *dw0 = tw_calloc(nw, sizeof *dw0);
+    double *db0 = tw_calloc((size_t)K, sizeof *db0);
     for (size_t i = 0; i < nw; i++)
         dw0[i] = before[i];
     tw_dev *one = be->open(TW_BF16, 1);
@@ -509,6 +510,12 @@ static void passes(int N, int side, int C, int K, int size, int stride, bool lin
     free(to_bf16(one, dy, ny));
     be->close(one);
     plain_conv(&s, x, w, dy, y0, dx0, dw0);
+    for (size_t i = 0; i < ny && linear; i++) {
+        y0[i] += (double)b[i % (size_t)K];
+        db0[i % (size_t)K] += (double)dy[i];
+    }
+    for (int k = 0; k < K; k++)
+        db0[k] += (double)b[k]; /* gradients are added to what is there */
     for (int i = 0; i < 3; i++) {
         tw_dev *d = be->open(TW_BF16, i + 1);
         d->own16 = d->own16 && own16;
@@ -517,10 +524,12 @@ static void passes(int N, int side, int C, int K, int size, int stride, bool lin
         tw_conv *c = linear ? NULL : be->conv_new(d, &s);
         tw_linear *l = linear ? be->linear_new(d, N, C, K, true) : NULL;
         dw[i] = tw_alloc64(nw * sizeof *w);
+        db[i] = tw_alloc64((size_t)K * sizeof *b);
         memcpy(dw[i], before, nw * sizeof *w);
+        memcpy(db[i], b, (size_t)K * sizeof *b);
         CHECK((linear ? be->linear_weights(l, w, b) : be->conv_weights(c, w)) == 0);
-        CHECK((linear ? be->linear_backward_weights(l, dw[i], b + K, x16, dy16) : be->conv_backward_weights(c, dw[i], x16, dy16)) == 0);
-        CHECK(memcmp(dw[i], dw[0], nw * sizeof *w) == 0);
+        CHECK((linear ? be->linear_backward_weights(l, dw[i], db[i], x16, dy16) : be->conv_backward_weights(c, dw[i], x16, dy16)) == 0);
+        CHECK(memcmp(dw[i], dw[0], nw * sizeof *w) == 0 && memcmp(db[i], db[0], (size_t)K * sizeof *b) == 0);
         void *y = tw_alloc64(ny * 2), *dx = tw_alloc64(nx * 2);
         CHECK((linear ? be->linear_forward(l, y, x16) : be->conv_forward(c, y, x16)) == 0 && off_bf16(d, y, y0, ny) < bound);
         CHECK((linear ? be->linear_backward_data(l, dx, dy16) : be->conv_backward_data(c, dx, dy16)) == 0 && off_bf16(d, dx, dx0, nx) < bound);
@@ -534,7 +543,10 @@ static void passes(int N, int side, int C, int K, int size, int stride, bool lin
     if (!(far < most))
         printf("bf16 %dx%dx%dx%d -> %d size %d stride %d: %.2g\n", N, side, side, C, K, size, stride, far);
     CHECK(far < most);
-    free(x), free(dy), free(w), free(before), free(b), free(dw[0]), free(dw[1]), free(dw[2]), free(y0), free(dx0), free(dw0);
+    CHECK(off(db[0], db0, (size_t)K) < 1e-5); /* of a convolution: as it was */
+    for (int i = 0; i < 3; i++)
+        free(dw[i]), free(db[i]);
+    free(x), free(dy), free(w), free(before), free(b), free(y0), free(dx0), free(dw0), free(db0);
 }
 
 /* A folded convolution in bf16, with all that follows it, against f64. */
@@ -585,6 +597,7 @@ static void in_bf16(void)
     passes(1, 1, 32, 32, 1, 1, false);
     passes(3, 1, 32, 64, 1, 1, true);
     passes(1031, 1, 64, 96, 1, 1, true);
+    passes(1100, 1, 640, 32, 1, 1, true);
     passes(5, 9, 64, 32, 1, 2, false);
     passes(3, 15, 96, 32, 1, 1, false);
     passes(2, 5, 640, 64, 1, 1, false);
