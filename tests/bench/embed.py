@@ -1,5 +1,6 @@
 """twist-embed against PyTorch, eager and compiled, and OpenVINO: how far apart the features are on the same pixels from the same weights, and processor seconds
-for a folder of photographs through ResNet-50, end to end, one thread each, in turns (the least of the rounds counts).
+for a folder of photographs through ResNet-50, end to end, one thread each, then seconds by the clock on two cores; in turns (the least of the rounds
+counts).
 usage: embed.py BIN PHOTOS FOLDER [ROUNDS]   (FOLDER: for files; needs torch, torchvision, timm, openvino, msgpack, msgpack-numpy, pillow)"""
 import copy
 import os
@@ -40,8 +41,14 @@ def shell(command):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def program(name, options):
-    return f"{os.path.join(BIN, name)} -q -j1 {options}"
+def wall(command):
+    start = time.monotonic()
+    subprocess.run(["bash", "-c", "set -o pipefail; " + command], check=True, stdout=subprocess.DEVNULL)
+    return time.monotonic() - start
+
+
+def program(name, options, threads=1):
+    return f"{os.path.join(BIN, name)} -q -j{threads} {options}"
 
 
 def random_statistics(model):
@@ -85,7 +92,7 @@ def photographs():
     return sorted(found)[:LIMIT]
 
 
-def peers(model, precision):
+def peers(model, precision, threads):
     """name: function of a normalised batch."""
     body = torch.nn.Sequential(*list(model.children())[:-1]).eval()
     fast = copy.deepcopy(body).to(memory_format=torch.channels_last)
@@ -98,54 +105,72 @@ def peers(model, precision):
                 return network(x.contiguous(memory_format=torch.channels_last).to(torch.bfloat16 if precision == "bf16" else torch.float32)).float()
         return run
 
+    torch.set_num_threads(threads)
+    torch._dynamo.reset()
     yield "PyTorch", torch_run(fast)
     yield "PyTorch compiled", torch_run(torch.compile(fast))
     try:
         import openvino
         core = openvino.Core()
         net = core.compile_model(openvino.convert_model(body, example_input=torch.randn(BATCH, 3, 224, 224)), "CPU",
-                                 {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"})
+                                 {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"})
         yield "OpenVINO", lambda x: net(x.numpy())
     except ImportError:
         print("no OpenVINO here")
 
 
-def end_to_end(run):
-    """torchvision's loader, then the network; processor seconds of this process, and of the network alone."""
-    t = torchvision.transforms
-    prepare = t.Compose([t.Resize(256), t.CenterCrop(224), t.ToTensor(), t.Normalize(MEAN.tolist(), STD.tolist())])
-    paths, start, inside = photographs(), time.process_time(), 0
-    for i in range(0, len(paths), BATCH):
-        x = torch.stack([prepare(Image.open(p).convert("RGB")) for p in paths[i:i + BATCH]])
-        before = time.process_time()
+class Loader(torch.utils.data.Dataset):
+    """torchvision's."""
+
+    def __init__(self):
+        t = torchvision.transforms
+        self.paths = photographs()
+        self.prepare = t.Compose([t.Resize(256), t.CenterCrop(224), t.ToTensor(), t.Normalize(MEAN.tolist(), STD.tolist())])
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, i):
+        return self.prepare(Image.open(self.paths[i]).convert("RGB"))
+
+
+def end_to_end(run, threads):
+    """Loader and network: processor seconds of this process, of several threads seconds by the clock, where as many processes load; of these the network alone."""
+    clock = time.process_time if threads == 1 else time.monotonic
+    start, inside = clock(), 0
+    for x in torch.utils.data.DataLoader(Loader(), BATCH, num_workers=0 if threads == 1 else threads):
+        before = clock()
         run(x)
-        inside += time.process_time() - before
-    return time.process_time() - start, inside
+        inside += clock() - before
+    return clock() - start, inside
 
 
-def speed(precision):
+def speed(precision, threads):
     model = random_statistics(torchvision.models.resnet50())
     weights, views = os.path.join(FOLDER, "speed.pth"), os.path.join(FOLDER, "speed-views.tws")
     torch.save(model.state_dict(), weights)
-    decode, augment = program("twist-decode", f"--shrink-to=256 --limit={LIMIT} {PHOTOS}"), program("twist-augment", "--aug=eval")
+    decode = program("twist-decode", f"--shrink-to=256 --limit={LIMIT} {PHOTOS}", threads)
+    augment, embed = program("twist-augment", "--aug=eval", threads), program("twist-embed", f"--precision={precision} {weights}", threads)
     shell(f"{decode} | {augment} > {views}")
-    embed = program("twist-embed", f"--precision={precision} {weights}")
+    seconds = shell if threads == 1 else wall
     theirs, ours, alone = {}, 1e9, 1e9
-    runs = list(peers(model, precision))
+    runs = list(peers(model, precision, threads))
     for name, run in runs:
         for n in (BATCH, LIMIT % BATCH or BATCH):
             run(torch.randn(n, 3, 224, 224))  # what is prepared at the first call
     for _ in range(ROUNDS):
-        ours = min(ours, shell(f"{decode} | {augment} | {embed} > /dev/null"))
-        alone = min(alone, shell(f"{embed} -i {views} > /dev/null"))
+        ours = min(ours, seconds(f"{decode} | {augment} | {embed} > /dev/null"))
+        alone = min(alone, seconds(f"{embed} -i {views} > /dev/null"))
         for name, run in runs:
-            theirs[name] = tuple(map(min, theirs.get(name, (1e9, 1e9)), end_to_end(run)))
-    print(f"ResNet-50 {precision}, {LIMIT} photographs, one thread each, processor time: ours {ours:.1f} s ({LIMIT / ours:.1f} images/s), the network {alone:.1f} s")
+            theirs[name] = tuple(map(min, theirs.get(name, (1e9, 1e9)), end_to_end(run, threads)))
+    how = "one thread each, processor time" if threads == 1 else f"{threads} cores, by the clock"
+    print(f"ResNet-50 {precision}, {LIMIT} photographs, {how}: ours {ours:.1f} s ({LIMIT / ours:.1f} images/s), the network {alone:.1f} s")
     for name, (whole, inside) in theirs.items():
         print(f"  {name}: {whole:.1f} s, {whole / ours:.2f} x; the network {inside:.1f} s, {inside / alone:.2f} x", flush=True)
 
 
 compare()
-speed("fp32")
-if "avx512_bf16" in open("/proc/cpuinfo").read():
-    speed("bf16")
+for threads in (1, 2):
+    speed("fp32", threads)
+    if "avx512_bf16" in open("/proc/cpuinfo").read():
+        speed("bf16", threads)
