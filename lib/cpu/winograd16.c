@@ -1,7 +1,7 @@
 /* F(2x2, 3x3) in bf16 (Lavin and Gray, arXiv 1509.09308): a tile of 2 x 2 outputs sees 4 x 4 inputs. With V = B^T x B of a tile's inputs and
  * U = G w G^T of the weights, both [16 positions, ...] rounded to bf16, the outputs are A^T (U V) A, the products summed in f32: 4/9 of the
- * multiplications. Rounding V too makes the outputs about half as inexact again as rounding inputs and weights alone does (0.38 against
- * 0.24 % of their size); F(4x4) would lose 2 %. Backward for the data is the same with the weights turned around.
+ * multiplications. That V and U are rounded too moves the outputs by 0.45 % of their size (root mean square, random numbers), where rounding
+ * inputs and weights to bf16 has moved them by 0.24 %; F(4x4) would lose 2 %. Backward for the data is the same with the weights turned around.
  *
  * Tiles are taken in blocks whose V stays in the second cache; of the outputs, 32 channels at a time go through all positions, so that what
  * lies between product and outputs never leaves it either. A tile's bits depend on the tile alone. */
