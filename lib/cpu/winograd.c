@@ -9,7 +9,8 @@
 
 #include <stdlib.h>
 
-enum { POSITIONS = 36, TILE = 4, SEEN = 6, PIECE_BYTES = 8 << 20, ROWS = 256, LEAST_ROWS = 16 };
+enum { POSITIONS = 36, TILE = 4, SEEN = 6, PIECE_BYTES = 8 << 20, ROWS = 256, LEAST_ROWS = 16,
+       LINE = 16 /* floats between positions: what is written side by side falls into other lines of the first cache */ };
 
 typedef struct {
     tw_dev *dev;
@@ -28,6 +29,19 @@ typedef struct {
 static size_t tile_bytes(const tw_conv_shape *s)
 {
     return POSITIONS * ((size_t)s->C + (size_t)s->K) * sizeof(float);
+}
+
+/* Numbers from position to position of [36,rows,C]. */
+static size_t apart_of(int rows, int C)
+{
+    return (size_t)rows * (size_t)C + LINE;
+}
+
+/* V and Z of a piece. */
+static size_t piece_bytes(const winograd *w)
+{
+    const int rows = w->pictures * w->down * w->across;
+    return POSITIONS * (apart_of(rows, w->shape.C) + apart_of(rows, w->shape.K)) * sizeof(float);
 }
 
 static int tiles_along(int pixels)
@@ -74,7 +88,7 @@ static void *open_winograd(tw_dev *d, const tw_conv_shape *s)
     w->pictures = (int)tw_min(s->N, (int64_t)(PIECE_BYTES / picture > 0 ? PIECE_BYTES / picture : 1));
     w->rows = s->train ? ROWS : w->down * w->across;
     w->u = tw_alloc64(weights_bytes(s));
-    if (w->u != NULL && tw_dev_scratch(d, TW_SCRATCH_COLUMNS, (size_t)w->pictures * picture) != NULL &&
+    if (w->u != NULL && tw_dev_scratch(d, TW_SCRATCH_COLUMNS, piece_bytes(w)) != NULL &&
         (!s->train || tw_dev_scratch(d, TW_SCRATCH_GRADIENT, weights_bytes(s)) != NULL))
         return w;
     close_winograd(w);
@@ -223,7 +237,7 @@ static piece piece_at(const winograd *w, float *scratch, int first)
 {
     piece p = {.first = first, .n = (int)tw_min(w->pictures, w->shape.N - first), .v = scratch};
     p.rows = p.n * w->down * w->across;
-    p.z = p.v + (size_t)POSITIONS * (size_t)p.rows * (size_t)w->shape.C;
+    p.z = p.v + POSITIONS * apart_of(p.rows, w->shape.C);
     return p;
 }
 
@@ -250,9 +264,9 @@ static void spread(const winograd *w, const piece *p, const void *x, bool gradie
         const int out = gradient ? 0 : 1; /* a tile's inputs begin one pixel before its outputs */
         const window v = window_at(picture_at(x, t.n, s, C), t.y - out, t.x - out, gradient ? TILE : SEEN, s->H, s->W, C, none);
         if (gradient)
-            spread_gradient(to + (size_t)row * (size_t)C, (size_t)p->rows * (size_t)C, &v, C);
+            spread_gradient(to + (size_t)row * (size_t)C, apart_of(p->rows, C), &v, C);
         else
-            spread_input(to + (size_t)row * (size_t)C, (size_t)p->rows * (size_t)C, &v, C);
+            spread_input(to + (size_t)row * (size_t)C, apart_of(p->rows, C), &v, C);
     }
 }
 
@@ -264,8 +278,8 @@ static dnnl_status_t multiply(const winograd *w, const piece *p, bool back)
 #pragma omp for schedule(static)
     for (int i = 0; i < POSITIONS * parts; i++) {
         const int position = i / parts, row = i % parts * w->rows, rows = (int)tw_min(w->rows, p->rows - row);
-        const size_t at = (size_t)position * (size_t)p->rows + (size_t)row;
-        float *v = p->v + at * (size_t)C, *z = p->z + at * (size_t)K, *u = w->u + (size_t)position * (size_t)(C * K);
+        float *v = p->v + (size_t)position * apart_of(p->rows, C) + (size_t)row * (size_t)C;
+        float *z = p->z + (size_t)position * apart_of(p->rows, K) + (size_t)row * (size_t)K, *u = w->u + (size_t)position * (size_t)(C * K);
         const dnnl_status_t st = back ? dnnl_sgemm('N', 'T', rows, C, K, 1, z, K, u, K, 0, v, C)
                                       : dnnl_sgemm('N', 'N', rows, K, C, 1, v, C, u, K, 0, z, K);
         status = st > status ? st : status;
@@ -284,7 +298,7 @@ static int take_weights(void *way, const float *weights, const float *scale)
 
 static float *scratch_of(const winograd *w)
 {
-    return tw_dev_scratch(w->dev, TW_SCRATCH_COLUMNS, (size_t)(w->pictures * w->down * w->across) * tile_bytes(&w->shape));
+    return tw_dev_scratch(w->dev, TW_SCRATCH_COLUMNS, piece_bytes(w));
 }
 
 static int forward(void *way, void *y, const void *x, const float *shift, const void *shortcut)
@@ -307,7 +321,7 @@ static int forward(void *way, void *y, const void *x, const float *shift, const 
                 const tile t = tile_at(w, &p, row);
                 const window to = window_at(picture_at(y, t.n, s, s->K), t.y, t.x, TILE, s->H, s->W, s->K, none);
                 const float *z = p.z + (size_t)row * (size_t)s->K;
-                const size_t apart = (size_t)p.rows * (size_t)s->K;
+                const size_t apart = apart_of(p.rows, s->K);
                 if (shift == NULL) {
                     gather_output(&to, z, apart, s->K);
                     continue;
@@ -332,7 +346,7 @@ static void add_picture(const winograd *w, const piece *p, float *dx, int n)
     for (int row = n * tiles; row < (n + 1) * tiles; row++) {
         const tile t = tile_at(w, p, row);
         const window to = window_at(dx, t.y - 1, t.x - 1, SEEN, s->H, s->W, s->C, none);
-        add_input_gradient(&to, p->v + (size_t)row * (size_t)s->C, (size_t)p->rows * (size_t)s->C, s->C);
+        add_input_gradient(&to, p->v + (size_t)row * (size_t)s->C, apart_of(p->rows, s->C), s->C);
     }
 }
 
@@ -365,9 +379,8 @@ static dnnl_status_t multiply_gradient(const winograd *w, const piece *p, float 
     dnnl_status_t status = dnnl_success;
 #pragma omp for schedule(static)
     for (int i = 0; i < POSITIONS; i++) {
-        const size_t at = (size_t)i * (size_t)p->rows;
-        const dnnl_status_t st = dnnl_sgemm('T', 'N', C, K, p->rows, 1, p->v + at * (size_t)C, C, p->z + at * (size_t)K, K,
-                                            p->first > 0 ? 1 : 0, du + (size_t)i * (size_t)(C * K), K);
+        const float *v = p->v + (size_t)i * apart_of(p->rows, C), *z = p->z + (size_t)i * apart_of(p->rows, K);
+        const dnnl_status_t st = dnnl_sgemm('T', 'N', C, K, p->rows, 1, v, C, z, K, p->first > 0 ? 1 : 0, du + (size_t)i * (size_t)(C * K), K);
         status = st > status ? st : status;
     }
     return status;
