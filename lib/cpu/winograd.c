@@ -107,19 +107,17 @@ TW_KERNEL void both(tw_lanes *restrict y, const tw_lanes *restrict x, map *m, in
         m(y + i * to, 1, half + i * from, 1);
 }
 
-/* Eight numbers anywhere in memory. (No function: a vector returned by one that is not inlined has no settled place.) */
+/* A vector of numbers anywhere in memory. (No function: a vector returned by one that is not inlined has no settled place.) */
 #define LANES(p) (*(tw_lanes_anywhere *)(p))
 
-/* w [K,C,3,3] of the output channels [k, k + 8), each times its scale, to u [36,C,K]. */
+/* w [K,C,3,3] of the output channels [k, k + TW_LANES), each times its scale (NULL: 1), to u [36,C,K]. */
 TW_CLONES static void spread_taps(float *restrict u, const float *restrict w, const float *scale, int k, int C, int K)
 {
-    static const float ones[TW_LANES] = {1, 1, 1, 1, 1, 1, 1, 1};
-    const float *by = scale != NULL ? scale + k : ones;
     for (int c = 0; c < C; c++) {
         tw_lanes taps[9], spread[POSITIONS];
         for (int i = 0; i < 9; i++)
             for (int l = 0; l < TW_LANES; l++)
-                taps[i][l] = w[((size_t)(k + l) * (size_t)C + (size_t)c) * 9 + (size_t)i] * by[l];
+                taps[i][l] = w[((size_t)(k + l) * (size_t)C + (size_t)c) * 9 + (size_t)i] * (scale != NULL ? scale[k + l] : 1);
         both(spread, taps, tw_wino_taps, SEEN, 3);
         for (int p = 0; p < POSITIONS; p++)
             LANES(u + ((size_t)p * (size_t)C + (size_t)c) * (size_t)K + (size_t)k) = spread[p];

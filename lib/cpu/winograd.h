@@ -1,13 +1,13 @@
 /* Inside winograd.c: the linear maps of F(4x4, 3x3) in one dimension (Lavin and Gray, arXiv 1509.09308), on vectors of channels. The
  * points are 0, +-P, +-Q and infinity with P^2 = 1/2, Q^2 = 2: in f32 they lose less than the usual 1 and 2. A map and its
  * transpose serve the pass forward and the pass backward. Input and output are read and written `in` and `out` vectors apart
- * and must not overlap. */
+ * and must not overlap. A vector is a line of the cache: where one of fewer numbers is written, the line may be gone before the next. */
 #ifndef TW_CPU_WINOGRAD_H
 #define TW_CPU_WINOGRAD_H
 
 #include "cpu/vec.h"
 
-enum { TW_LANES = 8 };
+enum { TW_LANES = 16 };
 typedef float tw_lanes __attribute__((vector_size(TW_LANES * 4)));
 typedef int32_t tw_masks __attribute__((vector_size(TW_LANES * 4)));
 typedef float tw_lanes_anywhere __attribute__((vector_size(TW_LANES * 4), aligned(4), may_alias));
