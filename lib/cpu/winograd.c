@@ -155,13 +155,16 @@ static window window_at(float *picture, int y, int x, int size, int H, int W, in
     return w;
 }
 
-/* One tile's pixels to its row of [36,rows,C]; `apart`: elements from position to position. */
+/* One tile's pixels to its row of [36,rows,C]; `apart`: elements from position to position. Fetches the pixels of the tile beside it. */
 TW_KERNEL void spread_any(float *restrict v, size_t apart, const window *w, int C, map *m, int size)
 {
     for (int c = 0; c < C; c += TW_LANES) {
         tw_lanes x[SEEN * SEEN], y[POSITIONS];
         for (int i = 0; i < size * size; i++)
             x[i] = LANES(w->at[i] + c * w->step[i]);
+        for (int i = 0; i < size * size; i++)
+            if (i % size >= size - TILE) /* the tile beside this one begins with what it has in common with it */
+                __builtin_prefetch(w->at[i] + c * w->step[i] + TILE * C);
         both(y, x, m, SEEN, size);
         for (int p = 0; p < POSITIONS; p++)
             LANES(v + (size_t)p * apart + (size_t)c) = y[p];

@@ -75,7 +75,7 @@ static void convolutions(void)
     conv(7, 7, 5, 64, 64, 3, 2);
     conv(4, 3, 5, 80, 64, 3, 1);
     conv(130, 7, 9, 128, 64, 3, 1);
-    conv(3, 9, 13, 40, 64, 3, 1);
+    conv(3, 9, 13, 48, 64, 3, 1);
     conv(37, 17, 6, 32, 48, 3, 1);
     conv(2, 31, 32, 64, 32, 3, 1);
     conv(12, 2, 2, 32, 64, 3, 2);
@@ -127,7 +127,7 @@ static void folds(void)
     folded(3, 9, 16, 24, 3, 1, true, true);
     folded(5, 16, 32, 64, 3, 1, true, true);
     folded(7, 14, 64, 32, 3, 1, false, true);
-    folded(2, 23, 32, 40, 3, 1, true, false);
+    folded(2, 23, 32, 48, 3, 1, true, false);
     folded(4, 14, 32, 64, 3, 2, false, true);
     folded(9, 7, 64, 128, 1, 1, true, true);
     folded(3, 8, 64, 32, 1, 2, false, false);
