@@ -2,6 +2,7 @@
 #include "core/mem.h"
 #include "core/pool.h"
 #include "core/program.h"
+#include "core/relay.h"
 #include "image/blur.h"
 #include "image/view.h"
 #include "stream/reader.h"
@@ -35,7 +36,7 @@ static const char usage[] =
 
 static const char *const filter_names[] = {"bilinear", "bicubic", NULL};
 
-/* Records that are being worked on may hold so much together (one more is being read): a bound for large pictures. */
+/* Records that are being worked on may hold so much together beside one that is read: a bound for large pictures. */
 enum { IN_FLIGHT = 48 << 20, KEEP = 8 << 20 };
 
 struct opts {
@@ -55,6 +56,7 @@ struct job {
     tw_view *drawn;
     tw_trace trace;
     tw_parts record; /* refers to the views */
+    double waited;   /* for input so far, when it was read */
     bool failed;
     char message[256];
 };
@@ -65,11 +67,10 @@ struct run {
     uint64_t seed;
     tw_reader *reader;
     tw_writer *writer;
-    tw_pool *pool;
     tw_workspace *workspace; /* one a worker */
-    struct job *job, **idle;
-    int n_jobs, n_idle;
-    size_t in_flight;
+    struct job *job;
+    void **jobs;
+    int n_jobs;
     int64_t written, in_all;
     double start;
 };
@@ -156,90 +157,77 @@ static noreturn void give_up(struct run *r)
     tw_die_error();
 }
 
-static void report(struct run *r)
+static int report(const struct run *r, double waited)
 {
-    const tw_waits w = {r->written, tw_now() - r->start, tw_reader_waited(r->reader), tw_writer_waited(r->writer)};
-    if (tw_program_waits(r->o.log, &w) != 0)
-        give_up(r);
+    const tw_waits w = {r->written, tw_now() - r->start, waited, tw_writer_waited(r->writer)};
+    return tw_program_waits(r->o.log, &w);
 }
 
-static void write_out(struct run *r, struct job *j)
+static int write_out(void *job, void *context)
 {
+    struct run *r = context;
+    struct job *j = job;
     if (j->failed)
-        tw_fail("%s", j->message);
-    if (j->failed || tw_writer_parts(r->writer, &j->record) != 0)
-        give_up(r);
-    r->written++;
-    r->in_flight -= j->sample.record_size;
+        return tw_fail("%s", j->message);
+    if (tw_writer_parts(r->writer, &j->record) != 0)
+        return -1;
     if (j->sample.buffer_cap > KEEP) { /* a large picture among small ones */
         tw_sample_fini(&j->sample);
         tw_sample_init(&j->sample);
     }
-    r->idle[r->n_idle++] = j;
-    if (r->written % 1000 == 0)
-        report(r);
+    r->written++;
+    if (r->written % 1000 == 0 && report(r, j->waited) != 0)
+        return -1;
     if (!tw_progress_due())
-        return;
+        return 0;
     const double rate = (double)r->written / (tw_now() - r->start);
     if (r->in_all > 0)
         tw_progress("%lld of %lld samples, %.0f/s", (long long)r->written, (long long)r->in_all, rate);
     else
         tw_progress("%lld samples, %.0f/s", (long long)r->written, rate);
+    return 0;
 }
 
-/* Where no input is there yet, what is done goes out, so that nothing waits here for the samples behind it. */
-static void hand_on(struct run *r)
-{
-    while (!tw_reader_ready(r->reader, tw_pool_pending(r->pool) > 0)) {
-        struct job *j = tw_pool_take_ready(r->pool);
-        if (j != NULL)
-            write_out(r, j);
-        else if (tw_pool_pending(r->pool) == 0 && tw_writer_flush(r->writer) != 0)
-            give_up(r);
-        else if (tw_pool_pending(r->pool) == 0)
-            return;
-    }
-}
-
-/* A job to read into; where all are under way, or too much memory is, the oldest is written first. */
-static struct job *next_job(struct run *r)
-{
-    while (r->n_idle == 0 || tw_pool_full(r->pool) || r->in_flight > IN_FLIGHT)
-        write_out(r, tw_pool_take(r->pool));
-    for (struct job *j; (j = tw_pool_take_ready(r->pool)) != NULL;)
-        write_out(r, j);
-    return r->idle[--r->n_idle];
-}
-
-static void check(const struct run *r, const tw_sample *s)
+static int check(const struct run *r, const tw_sample *s)
 {
     if (s->index >= INT64_C(1) << 40 || s->epoch >= 1 << 24)
-        tw_fail("%s: %.*s: index %lld or epoch %lld is too large (2^40, 2^24)", tw_reader_name(r->reader), (int)s->key_size, s->key,
-                (long long)s->index, (long long)s->epoch);
-    else if (s->image.dim[0] > 1 << 20 || s->image.dim[1] > 1 << 20)
-        tw_fail("%s: %.*s: an image of %lld x %lld pixels; a side may have 2^20", tw_reader_name(r->reader), (int)s->key_size,
-                s->key, (long long)s->image.dim[1], (long long)s->image.dim[0]);
-    else
-        return;
-    give_up((struct run *)r);
+        return tw_fail("%s: %.*s: index %lld or epoch %lld is too large (2^40, 2^24)", tw_reader_name(r->reader), (int)s->key_size, s->key,
+                       (long long)s->index, (long long)s->epoch);
+    if (s->image.dim[0] > 1 << 20 || s->image.dim[1] > 1 << 20)
+        return tw_fail("%s: %.*s: an image of %lld x %lld pixels; a side may have 2^20", tw_reader_name(r->reader), (int)s->key_size, s->key,
+                       (long long)s->image.dim[1], (long long)s->image.dim[0]);
+    return 0;
+}
+
+static int read_in(void *job, size_t *held, void *context)
+{
+    struct run *r = context;
+    struct job *j = job;
+    const int rc = tw_reader_next(r->reader, &j->sample);
+    j->waited = tw_reader_waited(r->reader);
+    *held = j->sample.record_size;
+    if (rc != 1)
+        return rc < 0 ? -1 : TW_RELAY_END;
+    return check(r, &j->sample) == 0 ? TW_RELAY_JOB : -1;
+}
+
+static bool input_ready(void *context, int ms)
+{
+    struct run *r = context;
+    return tw_reader_ready(r->reader, ms);
+}
+
+static int flush(void *context)
+{
+    struct run *r = context;
+    return tw_writer_flush(r->writer);
 }
 
 static void samples(struct run *r)
 {
-    int rc;
-    for (;;) {
-        struct job *j = next_job(r);
-        hand_on(r);
-        if ((rc = tw_reader_next(r->reader, &j->sample)) != 1)
-            break;
-        check(r, &j->sample);
-        r->in_flight += j->sample.record_size;
-        tw_pool_submit(r->pool, j);
-    }
-    if (rc < 0)
+    static const tw_relay_steps steps = {read_in, work, write_out, input_ready, flush, IN_FLIGHT};
+    if (tw_relay(&steps, r->o.jobs, r->jobs, r->n_jobs, r) != 0)
         give_up(r);
-    for (struct job *j; (j = tw_pool_take(r->pool)) != NULL;)
-        write_out(r, j);
 }
 
 static void open_streams(struct run *r)
@@ -268,38 +256,33 @@ static void plan(struct run *r)
     const size_t n = (size_t)r->policy.n;
     for (size_t i = 0; i < n; i++)
         pixels += 3 * (size_t)r->policy.kind[i].size * (size_t)r->policy.kind[i].size;
-    r->n_jobs = 2 * r->o.jobs + 2;
-    r->job = tw_calloc((size_t)r->n_jobs + 1, sizeof *r->job);
-    r->idle = tw_calloc((size_t)r->n_jobs + 1, sizeof *r->idle);
+    r->n_jobs = 2 * r->o.jobs + 4;
+    r->job = tw_calloc((size_t)r->n_jobs, sizeof *r->job);
+    r->jobs = tw_calloc((size_t)r->n_jobs, sizeof *r->jobs);
     r->workspace = tw_calloc((size_t)r->o.jobs, sizeof *r->workspace);
-    if (r->job == NULL || r->idle == NULL || r->workspace == NULL)
+    if (r->job == NULL || r->jobs == NULL || r->workspace == NULL)
         give_up(r);
     for (int i = 0; i < r->o.jobs; i++)
         tw_workspace_init(&r->workspace[i], NULL);
-    while (r->n_idle <= r->n_jobs) { /* one more than fit in the pool: it is being filled meanwhile */
-        struct job *j = r->idle[r->n_idle] = &r->job[r->n_idle];
+    for (int i = 0; i < r->n_jobs; i++) {
+        struct job *j = r->jobs[i] = &r->job[i];
         tw_sample_init(&j->sample);
         j->pixels = tw_alloc64(pixels);
         j->views = tw_calloc(n, sizeof *j->views);
         j->drawn = tw_calloc(n, sizeof *j->drawn);
         if (j->pixels == NULL || j->views == NULL || j->drawn == NULL)
             give_up(r);
-        r->n_idle++;
     }
-    /* on a processor of its own a worker reads ahead; on one for all it would only cost the way there and back */
-    r->pool = tw_pool_new(r->o.jobs > 1 || tw_processors() > 1 ? r->o.jobs : 0, r->n_jobs, work, r);
-    if (r->pool == NULL)
-        give_up(r);
 }
 
 static void finish(struct run *r)
 {
     tw_progress_end();
-    report(r);
+    if (report(r, tw_reader_waited(r->reader)) != 0)
+        give_up(r);
     if (tw_writer_finish(r->writer, tw_reader_end(r->reader)->skipped) != 0)
         tw_die_error();
-    tw_pool_free(r->pool);
-    for (int i = 0; i <= r->n_jobs; i++) {
+    for (int i = 0; i < r->n_jobs; i++) {
         tw_sample_fini(&r->job[i].sample);
         free(r->job[i].pixels);
         free(r->job[i].views);
@@ -310,7 +293,7 @@ static void finish(struct run *r)
     for (int i = 0; i < r->o.jobs; i++)
         tw_workspace_fini(&r->workspace[i]);
     free(r->job);
-    free(r->idle);
+    free(r->jobs);
     free(r->workspace);
     tw_policy_fini(&r->policy);
     tw_reader_close(r->reader);

@@ -3,6 +3,7 @@
 #include "core/mem.h"
 #include "core/pool.h"
 #include "core/program.h"
+#include "core/relay.h"
 #include "image/decode.h"
 #include "source/options.h"
 #include "source/order.h"
@@ -69,7 +70,7 @@ struct job {
     void *file;         /* what was read of a file */
     size_t file_cap;
     tw_parts record;    /* refers to the image */
-    bool bad;
+    bool bad, last;     /* last: of its epoch */
     char path[1024], cause[600]; /* what was wrong with which (also where another took its place); cause "": nothing */
     size_t path_size;
 };
@@ -83,11 +84,14 @@ struct run {
     tw_order order;
     tw_rejects rejects;
     tw_writer *writer;
-    tw_pool *pool;
     tw_budget *budget;
-    struct job *job, **idle;
-    int n_jobs, n_idle;
-    uint64_t submitted;
+    struct job *job;
+    void **jobs;
+    int n_jobs;
+    uint64_t taken;
+    int64_t epoch, place;  /* of the next sample: its place within the shard's epoch, or in the archive that is read in sequence */
+    int64_t mine;          /* pictures of such an archive that were this shard's */
+    bool alone;            /* nothing is under way that looks into the order of an epoch that has ended */
     double *reading;       /* seconds, by worker */
     int64_t written, skipped, in_all;
     double start;
@@ -256,21 +260,17 @@ static noreturn void give_up(struct run *r)
     tw_die_error();
 }
 
-static void handle_bad(struct run *r, const struct job *j)
+static int handle_bad(struct run *r, const struct job *j)
 {
     const int all = (int)j->path_size;
     if (r->o.data.on_error == TW_BAD_FAIL) {
         tw_rejects_add(&r->rejects, j->path, j->path_size, j->cause, r->in_all);
-        tw_fail("%.*s: %s", all, j->path, j->cause);
-        give_up(r);
+        return tw_fail("%.*s: %s", all, j->path, j->cause);
     }
-    if (j->bad && r->o.data.on_error == TW_BAD_SUBSTITUTE) {
-        tw_fail("%.*s: %s; and there is no good image to take its place", all, j->path, j->cause);
-        give_up(r);
-    }
+    if (j->bad && r->o.data.on_error == TW_BAD_SUBSTITUTE)
+        return tw_fail("%.*s: %s; and there is no good image to take its place", all, j->path, j->cause);
     tw_complain("%.*s: %s; %s", all, j->path, j->cause, j->bad ? "skipped" : "the next good image takes its place");
-    if (tw_rejects_add(&r->rejects, j->path, j->path_size, j->cause, r->in_all) != 0)
-        give_up(r);
+    return tw_rejects_add(&r->rejects, j->path, j->path_size, j->cause, r->in_all);
 }
 
 /* Ready for the next sample: large blocks are not kept. */
@@ -282,131 +282,123 @@ static void release(struct run *r, struct job *j)
     free(j->member.bytes);
     j->member = (tw_picture){0};
     tw_budget_done(r->budget);
-    r->idle[r->n_idle++] = j;
 }
 
-static void write_out(struct run *r, struct job *j)
+static int write_out(void *job, void *context)
 {
-    if (j->cause[0] != '\0')
-        handle_bad(r, j);
-    if (j->bad)
-        r->skipped++;
-    else if (tw_writer_parts(r->writer, &j->record) != 0)
-        give_up(r);
-    else
-        r->written++;
+    struct run *r = context;
+    struct job *j = job;
+    int rc = j->cause[0] != '\0' ? handle_bad(r, j) : 0;
+    if (rc == 0 && !j->bad)
+        rc = tw_writer_parts(r->writer, &j->record);
+    if (rc != 0) {
+        tw_budget_lift(r->budget); /* others may wait for this one */
+        return -1;
+    }
+    r->skipped += j->bad;
+    r->written += !j->bad;
+    if (j->last)
+        tw_note(1, "epoch %lld: %lld written, %lld skipped", (long long)j->epoch, (long long)r->written, (long long)r->skipped);
     release(r, j);
-    if (tw_progress_due()) {
-        const double rate = (double)r->written / (tw_now() - r->start);
-        if (r->in_all > 0)
-            tw_progress("%lld of %lld images, %.0f/s", (long long)r->written, (long long)r->in_all, rate);
-        else
-            tw_progress("%lld images, %.0f/s", (long long)r->written, rate);
+    if (!tw_progress_due())
+        return 0;
+    const double rate = (double)r->written / (tw_now() - r->start);
+    if (r->in_all > 0)
+        tw_progress("%lld of %lld images, %.0f/s", (long long)r->written, (long long)r->in_all, rate);
+    else
+        tw_progress("%lld images, %.0f/s", (long long)r->written, rate);
+    return 0;
+}
+
+/* The next place of the data set's order. */
+static int take_place(void *job, size_t *held, void *context)
+{
+    struct run *r = context;
+    struct job *j = job;
+    const int64_t n = (int64_t)tw_order_count(&r->order), last = r->o.data.epochs - 1;
+    (void)held;
+    if (n == 0 || r->epoch > last || (r->epoch == last && r->place >= n))
+        return TW_RELAY_END;
+    if (r->place >= n) {
+        r->alone = !r->alone;
+        if (r->alone && r->order.shuffle)
+            return TW_RELAY_LATER;
+        r->alone = false;
+        r->place = 0;
+        tw_order_epoch(&r->order, ++r->epoch);
     }
+    j->i = (uint64_t)r->place++;
+    j->epoch = r->epoch;
+    j->last = r->place == n;
+    j->number = r->taken++;
+    return TW_RELAY_JOB;
 }
 
-/* A job to fill in; where all are under way, the oldest is written first. */
-static struct job *next_job(struct run *r)
+/* The next sample of a files stream. */
+static int take_record(void *job, size_t *held, void *context)
 {
-    while (r->n_idle == 0 || tw_pool_full(r->pool))
-        write_out(r, tw_pool_take(r->pool));
-    for (struct job *j; (j = tw_pool_take_ready(r->pool)) != NULL;)
-        write_out(r, j);
-    return r->idle[--r->n_idle];
+    struct run *r = context;
+    struct job *j = job;
+    (void)held;
+    const int rc = tw_reader_next(r->reader, &j->sample);
+    if (rc != 1)
+        return rc < 0 ? -1 : TW_RELAY_END;
+    j->number = r->taken++;
+    return TW_RELAY_JOB;
 }
 
-/* Where no input is there yet, what is done goes out, so that nothing waits here for the samples behind it. */
-static void hand_on(struct run *r)
+/* Of archives that are read from first to last: the place of this shard that comes next. */
+static int take_member(void *job, size_t *held, void *context)
 {
-    while (!tw_reader_ready(r->reader, tw_pool_pending(r->pool) > 0)) {
-        struct job *j = tw_pool_take_ready(r->pool);
-        if (j != NULL)
-            write_out(r, j);
-        else if (tw_pool_pending(r->pool) == 0 && tw_writer_flush(r->writer) != 0)
-            give_up(r);
-        else if (tw_pool_pending(r->pool) == 0)
-            return;
-    }
-}
-
-static void submit(struct run *r, struct job *j)
-{
-    j->number = r->submitted++;
-    tw_pool_submit(r->pool, j);
-}
-
-static void drain(struct run *r)
-{
-    for (struct job *j; (j = tw_pool_take(r->pool)) != NULL;)
-        write_out(r, j);
-}
-
-static void epochs(struct run *r)
-{
-    const uint64_t n = tw_order_count(&r->order);
-    for (int64_t e = r->o.data.start_epoch; e < r->o.data.epochs; e++) {
-        drain(r); /* the workers look into the order, which changes here */
-        tw_order_epoch(&r->order, e);
-        for (uint64_t i = e == r->o.data.start_epoch ? (uint64_t)r->o.data.skip : 0; i < n; i++) {
-            struct job *j = next_job(r);
-            j->i = i;
-            j->epoch = e;
-            submit(r, j);
-        }
-        tw_note(1, "epoch %lld: %lld written, %lld skipped", (long long)e, (long long)r->written, (long long)r->skipped);
-    }
-    drain(r);
-}
-
-/* A files stream. */
-static void records(struct run *r)
-{
-    int rc;
-    for (;;) {
-        struct job *j = next_job(r);
-        hand_on(r);
-        if ((rc = tw_reader_next(r->reader, &j->sample)) != 1)
-            break;
-        submit(r, j);
-    }
-    if (rc < 0)
-        give_up(r);
-    drain(r);
-    r->skipped += tw_reader_end(r->reader)->skipped;
-}
-
-/* Archives from first to last: the places of this shard among the pictures that come. */
-static void members(struct run *r)
-{
-    const struct opts *o = &r->o;
-    int64_t pos = 0, label, mine = 0;
+    struct run *r = context;
+    struct job *j = job;
+    const tw_data_options *o = &r->o.data;
+    int64_t label, pos;
     tw_picture p;
-    int rc = 1;
-    for (; (o->data.limit == 0 || pos < o->data.limit) && (rc = tw_sequence_next(r->sequence, &p, &label)) == 1; pos++) {
-        if (!tw_share_has(&o->data.share, pos) || mine++ < o->data.skip) {
-            free(p.name);
-            free(p.bytes);
-            continue;
-        }
-        struct job *j = next_job(r);
-        tw_sample_init(&j->sample);
-        j->member = p;
-        j->sample.key = p.name;
-        j->sample.key_size = strlen(p.name);
-        j->sample.index = j->sample.pos = pos;
-        j->sample.label = label;
-        j->sample.bytes = p.bytes;
-        j->sample.bytes_size = (size_t)p.size;
-        submit(r, j);
+    (void)held;
+    for (;;) {
+        const int rc = o->limit == 0 || r->place < o->limit ? tw_sequence_next(r->sequence, &p, &label) : 0;
+        if (rc != 1)
+            return rc < 0 ? -1 : TW_RELAY_END;
+        pos = r->place++;
+        if (tw_share_has(&o->share, pos) && r->mine++ >= o->skip)
+            break;
+        free(p.name);
+        free(p.bytes);
     }
-    if (rc < 0) {
-        char cause[600];
-        snprintf(cause, sizeof cause, "%s", tw_error());
-        drain(r); /* what came before the damage is written, though the stream has no end */
-        tw_fail("%s", cause);
+    tw_sample_init(&j->sample);
+    j->member = p;
+    j->sample.key = p.name;
+    j->sample.key_size = strlen(p.name);
+    j->sample.index = j->sample.pos = pos;
+    j->sample.label = label;
+    j->sample.bytes = p.bytes;
+    j->sample.bytes_size = (size_t)p.size;
+    j->number = r->taken++;
+    return TW_RELAY_JOB;
+}
+
+static bool input_ready(void *context, int ms)
+{
+    struct run *r = context;
+    return tw_reader_ready(r->reader, ms);
+}
+
+static int flush(void *context)
+{
+    struct run *r = context;
+    return tw_writer_flush(r->writer);
+}
+
+static void samples(struct run *r)
+{
+    static const tw_relay_steps places = {take_place, work, write_out, NULL, NULL, 0}, members = {take_member, work, write_out, NULL, NULL, 0},
+                                records = {take_record, work, write_out, input_ready, flush, 0};
+    const tw_relay_steps *steps = r->source != NULL ? &places : r->sequence != NULL ? &members : &records;
+    if (tw_relay(steps, r->o.jobs, r->jobs, r->n_jobs, r) != 0)
         give_up(r);
-    }
-    drain(r);
+    if (r->reader != NULL)
+        r->skipped += tw_reader_end(r->reader)->skipped;
 }
 
 static void open_source(struct run *r, tw_header *h)
@@ -422,6 +414,9 @@ static void open_source(struct run *r, tw_header *h)
     const int64_t epochs = tw_data_epochs(&o->data, count);
     if (epochs < 0)
         tw_die_error();
+    r->epoch = o->data.start_epoch;
+    r->place = o->data.skip;
+    tw_order_epoch(&r->order, r->epoch);
     *h = (tw_header){.kind = TW_IMAGES, .samples = count, .epochs = epochs, .first_epoch = o->data.start_epoch, .seed = (uint64_t)o->data.seed,
                      .n_classes = tw_source_n_classes(r->source), .classes = tw_source_classes(r->source), .share = o->data.share};
     r->in_all = epochs > 0 ? epochs * count - o->data.skip : 0;
@@ -450,22 +445,20 @@ static void open_stream(struct run *r, tw_header *h)
     r->in_all = h->samples > 0 && h->epochs > 0 ? h->samples * h->epochs : -1;
 }
 
-static void start_pool(struct run *r)
+static void plan(struct run *r)
 {
     const int jobs = r->o.jobs;
-    r->n_jobs = 2 * jobs + 2;
-    r->job = tw_calloc((size_t)r->n_jobs + 1, sizeof *r->job);
-    r->idle = tw_calloc((size_t)r->n_jobs + 1, sizeof *r->idle);
+    r->n_jobs = 2 * jobs + 4;
+    r->job = tw_calloc((size_t)r->n_jobs, sizeof *r->job);
+    r->jobs = tw_calloc((size_t)r->n_jobs, sizeof *r->jobs);
     r->reading = tw_calloc((size_t)jobs, sizeof *r->reading);
-    r->budget = tw_budget_new(BUDGET * (size_t)jobs - BUDGET, r->n_jobs + 1);
-    r->pool = tw_pool_new(jobs > 1 ? jobs : 0, r->n_jobs, work, r);
-    if (r->job == NULL || r->idle == NULL || r->reading == NULL || r->budget == NULL || r->pool == NULL)
+    r->budget = tw_budget_new(BUDGET * (size_t)jobs - BUDGET, r->n_jobs);
+    if (r->job == NULL || r->jobs == NULL || r->reading == NULL || r->budget == NULL)
         tw_die_error();
-    while (r->n_idle <= r->n_jobs) { /* one more than fit in the pool: it is being filled meanwhile */
-        struct job *j = &r->job[r->n_idle];
+    for (int i = 0; i < r->n_jobs; i++) {
+        struct job *j = r->jobs[i] = &r->job[i];
         tw_sample_init(&j->sample);
         j->run = r;
-        r->idle[r->n_idle++] = j;
     }
 }
 
@@ -497,15 +490,14 @@ static void finish(struct run *r)
 
 static void free_all(struct run *r)
 {
-    tw_pool_free(r->pool);
-    for (int i = 0; i <= r->n_jobs; i++) {
+    for (int i = 0; i < r->n_jobs; i++) {
         tw_sample_fini(&r->job[i].sample);
         tw_image_fini(&r->job[i].image);
         tw_parts_fini(&r->job[i].record);
         free(r->job[i].file);
     }
     free(r->job);
-    free(r->idle);
+    free(r->jobs);
     free(r->reading);
     tw_budget_free(r->budget);
     tw_order_fini(&r->order);
@@ -538,13 +530,8 @@ int main(int argc, char **argv)
     r.writer = tw_writer_open(r.o.output, &h, r.o.common.no_history ? NULL : tw_program_command());
     if (r.writer == NULL)
         tw_die_error();
-    start_pool(&r);
-    if (r.source != NULL)
-        epochs(&r);
-    else if (r.sequence != NULL)
-        members(&r);
-    else
-        records(&r);
+    plan(&r);
+    samples(&r);
     tw_progress_end();
     finish(&r);
     free_all(&r);

@@ -196,6 +196,20 @@ END
     [ ! -e file.tws ]
 }
 
+@test "--on-error=fail ends also while large pictures behind the bad one wait for memory" {
+    mkdir photos
+    { printf 'P4\n4096 4096\n'; head -c $((512 * 4096)) /dev/zero; } > photos/0.pbm # 48 MiB of pixels, more than is set aside
+    cp photos/0.pbm photos/2.pbm
+    cp photos/0.pbm photos/3.pbm
+    echo "no picture" > photos/1.jpg
+    for _ in 1 2 3; do
+        run timeout 60 twist-decode -q -j2 --on-error=fail -o out.tws photos
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"photos/1.jpg: no picture"* ]]
+        [ ! -e out.tws ]
+    done
+}
+
 @test "--on-error=substitute keeps the count: the next good picture of the order, marked" {
     photos
     head -c 300 "$GOLDEN/s444.jpg" > photos/ant/a.jpg

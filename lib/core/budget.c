@@ -3,6 +3,7 @@
 #include "core/mem.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 struct tw_budget {
@@ -12,6 +13,7 @@ struct tw_budget {
     uint64_t oldest;   /* the first job that is not done */
     size_t *taken;     /* of job i at i % depth */
     uint64_t depth;
+    bool lifted;
 };
 
 tw_budget *tw_budget_new(size_t bytes, int depth)
@@ -41,7 +43,7 @@ void tw_budget_free(tw_budget *b)
 void tw_budget_take(tw_budget *b, uint64_t job, size_t bytes)
 {
     pthread_mutex_lock(&b->lock);
-    while (job != b->oldest && bytes > b->size - b->used)
+    while (!b->lifted && job != b->oldest && bytes > b->size - b->used)
         pthread_cond_wait(&b->changed, &b->lock);
     b->taken[job % b->depth] += bytes;
     if (job != b->oldest)
@@ -54,6 +56,14 @@ void tw_budget_done(tw_budget *b)
     pthread_mutex_lock(&b->lock);
     b->taken[b->oldest++ % b->depth] = 0;
     b->used -= b->taken[b->oldest % b->depth];
+    pthread_cond_broadcast(&b->changed);
+    pthread_mutex_unlock(&b->lock);
+}
+
+void tw_budget_lift(tw_budget *b)
+{
+    pthread_mutex_lock(&b->lock);
+    b->lifted = true;
     pthread_cond_broadcast(&b->changed);
     pthread_mutex_unlock(&b->lock);
 }

@@ -18,4 +18,7 @@ void tw_budget_take(tw_budget *b, uint64_t job, size_t bytes);
 /* The oldest job is done with: what it took is free. */
 void tw_budget_done(tw_budget *b);
 
+/* Nobody waits any more: for the end after a failure, when the oldest job will not be done with. */
+void tw_budget_lift(tw_budget *b);
+
 #endif

@@ -7,8 +7,10 @@
 #include "core/opts.h"
 #include "core/philox.h"
 #include "core/pool.h"
+#include "core/relay.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 static void options(void)
@@ -110,6 +112,119 @@ static void pool(void)
     }
 }
 
+/* A relay of numbers 0, 1, ...: what its steps find wrong is counted. All but `inside` and `largest` belong to whoever takes or puts. */
+typedef struct {
+    int taken, put, n, flushes;
+    int later, fail_take, fail_put; /* at which number; -1: never */
+    int looks;                      /* at input that is not there */
+    atomic_int wrong, inside, largest, ended, flushed;
+} numbers;
+
+typedef struct {
+    int value;
+    bool done;
+} number;
+
+static int take_number(void *job, size_t *held, void *context)
+{
+    numbers *c = context;
+    c->wrong += atomic_fetch_add(&c->inside, 1) != 0; /* one at a time */
+    int rc = c->taken == c->n ? TW_RELAY_END : TW_RELAY_JOB;
+    if (c->taken == c->fail_take)
+        rc = tw_fail("number %d", c->taken);
+    if (c->taken > 0 && c->later == -1 - c->taken)
+        c->wrong += atomic_load(&c->ended) != c->taken; /* it is later now */
+    if (c->taken == c->later) {
+        c->later = -1 - c->later;
+        rc = TW_RELAY_LATER;
+    }
+    if (rc == TW_RELAY_JOB)
+        *(number *)job = (number){c->taken++, false};
+    *held = 10;
+    usleep(c->taken % 11 == 0 ? 200 : 0);
+    atomic_fetch_sub(&c->inside, 1);
+    return rc;
+}
+
+static void run_number(void *job, int worker, void *context)
+{
+    numbers *c = context;
+    number *x = job;
+    (void)worker;
+    const int ahead = x->value - atomic_load(&c->ended) + 1;
+    if (ahead > atomic_load(&c->largest))
+        atomic_store(&c->largest, ahead);
+    if (x->value % 7 == 0)
+        usleep(300); /* so that jobs overtake each other */
+    x->done = true;
+}
+
+static int put_number(void *job, void *context)
+{
+    numbers *c = context;
+    const number *x = job;
+    c->wrong += x->value != c->put || !x->done;
+    if (x->value == c->fail_put)
+        return tw_fail("no room for %d", x->value);
+    c->put++;
+    atomic_store(&c->ended, c->put);
+    return 0;
+}
+
+/* The numbers come in hundreds: the next when those before have been put out and flushed. */
+static bool number_ready(void *context, int ms)
+{
+    numbers *c = context;
+    if (c->taken % 100 != 0 || atomic_load(&c->flushed) == c->taken)
+        return true;
+    if (ms == 0)
+        return false;
+    usleep(1000);
+    c->wrong += ++c->looks == 5000; /* they wait for each other */
+    return c->looks >= 5000;
+}
+
+static int flush_numbers(void *context)
+{
+    numbers *c = context;
+    c->flushes++;
+    atomic_store(&c->flushed, c->put);
+    return 0;
+}
+
+static void relay_of(numbers *c, int threads, size_t most, bool waits, int rc)
+{
+    enum { JOBS = 9 };
+    const tw_relay_steps steps = {take_number, run_number, put_number, waits ? number_ready : NULL, waits ? flush_numbers : NULL, most};
+    number x[JOBS];
+    void *job[JOBS];
+    for (int i = 0; i < JOBS; i++)
+        job[i] = &x[i];
+    CHECK(tw_relay(&steps, threads, job, JOBS, c) == rc);
+    CHECK(c->wrong == 0 && atomic_load(&c->largest) <= JOBS);
+}
+
+static void relay(void)
+{
+    for (int threads = 1; threads <= 4; threads++) {
+        numbers plain = {.n = 1000, .later = 500, .fail_take = -1, .fail_put = -1};
+        relay_of(&plain, threads, SIZE_MAX, false, 0);
+        CHECK(plain.taken == 1000 && plain.put == 1000 && plain.later == -501);
+        numbers heavy = {.n = 300, .later = -1, .fail_take = -1, .fail_put = -1};
+        relay_of(&heavy, threads, 0, false, 0);
+        CHECK(heavy.put == 300 && atomic_load(&heavy.largest) == 1); /* each holds more than may be held beside it */
+        numbers cut = {.n = 1000, .later = -1, .fail_take = 777, .fail_put = -1};
+        relay_of(&cut, threads, SIZE_MAX, false, -1);
+        CHECK(cut.taken == 777 && cut.put == 777 && strcmp(tw_error(), "number 777") == 0);
+        numbers full = {.n = 1000, .later = -1, .fail_take = -1, .fail_put = 333};
+        relay_of(&full, threads, SIZE_MAX, false, -1);
+        CHECK(full.put == 333 && full.taken < 343 && strcmp(tw_error(), "no room for 333") == 0);
+        numbers slow = {.n = 400, .later = -1, .fail_take = -1, .fail_put = -1};
+        relay_of(&slow, threads, SIZE_MAX, true, 0);
+        CHECK(slow.put == 400 && slow.flushes == 4);
+    }
+}
+
 static tw_budget *shared;
 static int in_use, most;
 static pthread_mutex_t count_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -153,6 +268,14 @@ static void budget(void)
         done++;
     }
     CHECK(most <= 1100 && most > 100);
+    for (int i = 0; i < 4; i++) { /* two are not the oldest and take too much: they end when the budget does */
+        job[i] = (claimer){(uint64_t)(300 + i), 60};
+        tw_pool_submit(p, &job[i]);
+    }
+    CHECK(tw_pool_take(p) == &job[0]);
+    tw_budget_lift(shared);
+    while (tw_pool_take(p) != NULL)
+        ;
     tw_pool_free(p);
     tw_budget_free(shared);
 }
@@ -195,6 +318,7 @@ int main(void)
     options();
     random_numbers();
     pool();
+    relay();
     budget();
     files();
     return test_done();

@@ -1,0 +1,185 @@
+#include "core/relay.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+#include "core/pool.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { GLANCE = 100 /* ms between two looks whether something has failed, while input is waited for */ };
+
+typedef struct {
+    void *job;
+    size_t held;
+    bool done;
+} slot;
+
+/* Jobs [out, in) are under way, job i in slot i % n. The flags say what some thread is at: one thread has `taking`, one has `putting`. */
+typedef struct {
+    const tw_relay_steps *step;
+    void *context;
+    int n, n_idle;
+    void **idle;
+    slot *ring;
+    pthread_mutex_t lock;
+    pthread_cond_t room, empty; /* a job may be taken; nothing is under way */
+    unsigned long in, out;
+    size_t held;
+    bool taking, putting, waiting, flushed, ended;
+    bool failed; /* to put out: nothing more is */
+    int rc;
+    char error[1024]; /* the first cause */
+} relay;
+
+static void end(relay *r)
+{
+    r->ended = true;
+    pthread_cond_broadcast(&r->room);
+    pthread_cond_broadcast(&r->empty);
+}
+
+static void fail(relay *r)
+{
+    if (r->rc == 0)
+        snprintf(r->error, sizeof r->error, "%s", tw_error());
+    r->rc = -1;
+    end(r);
+}
+
+/* Puts out the jobs that are done, the oldest first, unless another thread is at it, which then sees them. */
+static void put_out(relay *r)
+{
+    if (r->putting)
+        return;
+    r->putting = true;
+    while (!r->failed) {
+        slot *s = &r->ring[r->out % (unsigned long)r->n];
+        const bool job = r->out < r->in && s->done, flush = r->waiting && r->out == r->in && !r->flushed && r->step->flush != NULL;
+        if (!job && !flush)
+            break;
+        pthread_mutex_unlock(&r->lock);
+        const int rc = job ? r->step->put(s->job, r->context) : r->step->flush(r->context);
+        pthread_mutex_lock(&r->lock);
+        r->failed = rc != 0;
+        r->flushed = flush;
+        if (rc != 0)
+            fail(r);
+        if (!job)
+            continue;
+        r->idle[r->n_idle++] = s->job;
+        r->held -= s->held;
+        if (++r->out == r->in)
+            pthread_cond_signal(&r->empty);
+        pthread_cond_signal(&r->room);
+    }
+    r->putting = false;
+}
+
+/* Waits for input, everything else being put out meanwhile. False: something has failed. */
+static bool await(relay *r)
+{
+    if (r->step->ready == NULL)
+        return true;
+    pthread_mutex_unlock(&r->lock);
+    bool ready = r->step->ready(r->context, 0);
+    pthread_mutex_lock(&r->lock);
+    r->waiting = !ready;
+    if (r->waiting)
+        put_out(r);
+    while (!ready && !r->failed) {
+        pthread_mutex_unlock(&r->lock);
+        ready = r->step->ready(r->context, GLANCE);
+        pthread_mutex_lock(&r->lock);
+    }
+    r->waiting = false;
+    return !r->failed;
+}
+
+/* Fills in a job, by the thread that is `taking`. NULL: there is none. */
+static slot *take_in(relay *r)
+{
+    slot *s = &r->ring[r->in % (unsigned long)r->n];
+    void *job = r->idle[--r->n_idle];
+    size_t held = 0;
+    int rc = TW_RELAY_LATER;
+    while (rc == TW_RELAY_LATER && await(r)) {
+        pthread_mutex_unlock(&r->lock);
+        rc = r->step->take(job, &held, r->context);
+        pthread_mutex_lock(&r->lock);
+        while (rc == TW_RELAY_LATER && r->out < r->in && !r->failed)
+            pthread_cond_wait(&r->empty, &r->lock);
+    }
+    if (rc < 0)
+        fail(r);
+    if (rc != TW_RELAY_JOB || r->failed) {
+        end(r);
+        return NULL;
+    }
+    *s = (slot){job, held, false};
+    r->in++;
+    r->held += held;
+    return s;
+}
+
+/* The next job, filled in. NULL: there are no more. */
+static slot *next(relay *r)
+{
+    while (!r->ended && (r->taking || r->n_idle == 0 || (r->held > r->step->most && r->out < r->in)))
+        pthread_cond_wait(&r->room, &r->lock);
+    if (r->ended)
+        return NULL;
+    r->taking = true;
+    slot *s = take_in(r);
+    r->taking = false;
+    pthread_cond_signal(&r->room);
+    return s;
+}
+
+static void work(void *job, int worker, void *context)
+{
+    relay *r = context;
+    (void)job;
+    pthread_mutex_lock(&r->lock);
+    for (slot *s; (s = next(r)) != NULL;) {
+        pthread_mutex_unlock(&r->lock);
+        r->step->run(s->job, worker, r->context);
+        pthread_mutex_lock(&r->lock);
+        s->done = true;
+        put_out(r);
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+int tw_relay(const tw_relay_steps *steps, int threads, void *const *job, int n, void *context)
+{
+    relay r = {.step = steps, .context = context, .n = n, .n_idle = n};
+    tw_pool *pool = NULL;
+    int rc = -1;
+    pthread_mutex_init(&r.lock, NULL);
+    pthread_cond_init(&r.room, NULL);
+    pthread_cond_init(&r.empty, NULL);
+    r.idle = tw_calloc((size_t)n, sizeof *r.idle);
+    r.ring = tw_calloc((size_t)n, sizeof *r.ring);
+    if (r.idle == NULL || r.ring == NULL)
+        goto err;
+    for (int i = 0; i < n; i++)
+        r.idle[i] = job[i];
+    if (threads > 1 && (pool = tw_pool_new(threads - 1, threads - 1, work, &r)) == NULL)
+        goto err;
+    for (int i = 1; i < threads; i++)
+        tw_pool_submit(pool, &r);
+    work(NULL, threads - 1, &r); /* the workers of the pool are the others */
+    while (pool != NULL && tw_pool_take(pool) != NULL)
+        ;
+    rc = r.rc != 0 ? tw_fail("%s", r.error) : 0;
+err:
+    tw_pool_free(pool);
+    free(r.ring);
+    free(r.idle);
+    pthread_cond_destroy(&r.empty);
+    pthread_cond_destroy(&r.room);
+    pthread_mutex_destroy(&r.lock);
+    return rc;
+}
