@@ -119,10 +119,13 @@ int tw_columns_backward_weights(tw_columns *c, float *dw, const void *x, const v
     const tw_conv_shape *s = &c->shape;
     if (c->outer && s->size == 1)
         return tw_outer_add(c->dev, s, dw, NULL, x, dy);
+    const size_t channel = (size_t)(s->size * s->size * s->C);
     float *gradient = tw_dev_scratch(c->dev, TW_SCRATCH_GRADIENT, c->gradient_bytes);
     if (gradient == NULL)
         return -1;
-    memset(gradient, 0, c->gradient_bytes);
+#pragma omp parallel for schedule(static)
+    for (int k = 0; k < s->K; k++)
+        memset(gradient + (size_t)k * channel, 0, channel * sizeof *gradient);
     if ((c->outer ? tw_outer_add(c->dev, s, gradient, NULL, x, dy) : add_product(c, gradient, x, dy)) != 0)
         return -1;
     tw_columns_add(dw, gradient, s);

@@ -166,7 +166,7 @@ TW_AVX512_KERNEL void gather_taps(__m512 taps[9], const float *du)
     }
 }
 
-/* A piece's part of a strip of the gradient [K,9,C] in 32 input channels. */
+/* A piece's part of a strip of the gradient [K,9,C] in 32 input channels, added to that of the pieces before it. */
 TW_AVX512 static void add_tile(float *gradient, const tw_conv_shape *s, const piece *p, int strip, int panel)
 {
     const __m512i order = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
@@ -183,8 +183,8 @@ TW_AVX512 static void add_tile(float *gradient, const tw_conv_shape *s, const pi
         for (int tap = 0; tap < 9; tap++, to += s->C) {
             const __m512 low = _mm512_permutex2var_ps(even[tap], order, odd[tap]);
             const __m512 high = _mm512_permutex2var_ps(even[tap], _mm512_add_epi32(order, _mm512_set1_epi32(8)), odd[tap]);
-            _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), low));
-            _mm512_storeu_ps(to + 16, _mm512_add_ps(_mm512_loadu_ps(to + 16), high));
+            _mm512_storeu_ps(to, p->first == 0 ? low : _mm512_add_ps(_mm512_loadu_ps(to), low));
+            _mm512_storeu_ps(to + 16, p->first == 0 ? high : _mm512_add_ps(_mm512_loadu_ps(to + 16), high));
         }
     }
 }
@@ -204,7 +204,6 @@ int tw_wino16_gradient(const tw_winograd16 *w, float *dw, const void *x, const v
     float *gradient = gradient_room(w);
     if (room == NULL || gradient == NULL)
         return -1;
-    memset(gradient, 0, gradient_bytes(s));
     for (int64_t first = 0; first < tiles; first += 2 * most) {
         piece p = {.first = first, .tiles = (int)tw_min(2 * most, tiles - first), .v = room, .z = room + v_words(s, most)};
         p.steps = (p.tiles + 1) / 2;
