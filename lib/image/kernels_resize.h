@@ -80,7 +80,9 @@ static inline vi weigh(const uint8_t *from, size_t stride, const tw_weight *weig
 /* Outputs side by side in double, as many as a vector holds. */
 typedef double vd __attribute__((vector_size(LANE)));
 typedef int64_t vdm __attribute__((vector_size(LANE)));
+typedef uint64_t vdw __attribute__((vector_size(LANE)));
 typedef int32_t vdi __attribute__((vector_size(LANE / 2)));
+typedef uint32_t vdu __attribute__((vector_size(LANE / 2)));
 enum { WIDE = LANE / (int)sizeof(double) };
 
 static inline vd vdsel(vdm m, vd a, vd b)
@@ -121,11 +123,13 @@ static inline int place_taps(tw_taps *t, const tw_scale *s, int at, vd *centre, 
 /* The weights of a pair of taps, for WIDE outputs. coarse is what is above 16 bits, rounded. */
 static inline void pair_up(tw_weight *to, const int32_t *a, const int32_t *b)
 {
-    for (int l = 0; l < WIDE; l++) {
-        const uint32_t x = (uint32_t)(a[l] + 32768) >> 16 & 255, y = (uint32_t)(b[l] + 32768) >> 16 & 255;
-        to[l].coarse = x | x << 16 | y << 8 | y << 24;
-        to[l].fine = ((uint32_t)a[l] & 0xffff) | (uint32_t)b[l] << 16;
-    }
+    vdu p, q;
+    memcpy(&p, a, sizeof p);
+    memcpy(&q, b, sizeof q);
+    const vdu x = (p + 32768) >> 16 & 255, y = (q + 32768) >> 16 & 255;
+    const vdu coarse = x | x << 16 | y << 8 | y << 24, fine = (p & 0xffff) | q << 16;
+    const vdw weight = __builtin_convertvector(coarse, vdw) | __builtin_convertvector(fine, vdw) << 32; /* coarse is the first half */
+    memcpy(to, &weight, sizeof weight);
 }
 
 static void taps(tw_taps *t, const tw_scale *s, double *work, int32_t *fixed)
