@@ -256,7 +256,7 @@ static void plan(struct run *r)
     const size_t n = (size_t)r->policy.n;
     for (size_t i = 0; i < n; i++)
         pixels += 3 * (size_t)r->policy.kind[i].size * (size_t)r->policy.kind[i].size;
-    r->n_jobs = 2 * r->o.jobs + 4;
+    r->n_jobs = 2 * r->o.jobs + 8;
     r->job = tw_calloc((size_t)r->n_jobs, sizeof *r->job);
     r->jobs = tw_calloc((size_t)r->n_jobs, sizeof *r->jobs);
     r->workspace = tw_calloc((size_t)r->o.jobs, sizeof *r->workspace);

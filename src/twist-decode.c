@@ -448,7 +448,7 @@ static void open_stream(struct run *r, tw_header *h)
 static void plan(struct run *r)
 {
     const int jobs = r->o.jobs;
-    r->n_jobs = 2 * jobs + 4;
+    r->n_jobs = 2 * jobs + 8;
     r->job = tw_calloc((size_t)r->n_jobs, sizeof *r->job);
     r->jobs = tw_calloc((size_t)r->n_jobs, sizeof *r->jobs);
     r->reading = tw_calloc((size_t)jobs, sizeof *r->reading);
