@@ -305,16 +305,16 @@ static void backward_scores(const room *r, const tw_head_place *at, uint16_t *dq
     product(r->s, padded, (left){r->q + from, half, 1, m}, r->k_across, padded, r->padded, r->width / 2, false);
     product(r->dp, padded, (left){r->dy + from, half, 1, m}, r->v_across, padded, r->padded, r->width / 2, false);
     for (int i = 0; i < n; i += 2) {
-        const bool two = i + 1 < n;
+        const int rows = i + 1 < n ? 2 : 1;
         float less[2] = {0}, dot[2] = {0};
-        for (int k = 0; k <= two; k++) {
+        for (int k = 0; k < rows; k++) {
             const size_t row = at->y + (size_t)(first + i + k) * at->y_stride;
             less[k] = log_sum[first + i + k] * LOG2_E;
             dot[k] = dot_product(dy + row, y + row, r->width);
         }
         const size_t pair = (size_t)((first + i) % BLOCK / 2) * padded, scores = (size_t)i * padded;
         backward_rows(r->p_pairs + pair, r->dp_pairs + pair, r->p_rows + scores / 2, r->s + scores, r->dp + scores, padded, r->T, scale * LOG2_E,
-                      less, dot, two);
+                      less, dot, rows == 2);
     }
     product(r->out, (size_t)r->width, (left){r->p_rows, padded / 2, 1, m}, r->k_pairs, (size_t)r->width, r->width, r->padded / 2, false);
     put_rows(dqkv + at->qkv + (size_t)first * at->qkv_stride, at->qkv_stride, r->out, &scale, 0, n, r->width);
