@@ -149,30 +149,16 @@ TW_AVX512 static void lay_pairs(uint32_t *to, const uint16_t *x, size_t stride, 
     }
 }
 
-/* Words c of all rows: [width/2,padded]. 16 x 16 of them at a time change places across the diagonal, in halves, quarters, ... of the square. */
+/* Words c of all rows: [width/2,padded]. */
 TW_AVX512 static void lay_across(uint32_t *to, const uint16_t *x, size_t stride, const room *r)
 {
-    const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     for (int i = 0; i < r->padded; i += LANES)
         for (int c = 0; c < r->width / 2; c += LANES) {
             __m512i w[LANES];
 #pragma GCC unroll 16
             for (int k = 0; k < LANES; k++)
                 w[k] = _mm512_loadu_si512(token(x, stride, i + k, r->T, nothing) + c);
-#pragma GCC unroll 4
-            for (int h = LANES / 2; h > 0; h /= 2) {
-                const __mmask16 right = _mm512_test_epi32_mask(lane, _mm512_set1_epi32(h));
-                const __m512i upper = _mm512_mask_add_epi32(lane, right, lane, _mm512_set1_epi32(LANES - h));
-                const __m512i lower = _mm512_add_epi32(upper, _mm512_set1_epi32(h));
-#pragma GCC unroll 16
-                for (int k = 0; k < LANES; k++) {
-                    if (k & h)
-                        continue;
-                    const __m512i a = w[k], b = w[k + h];
-                    w[k] = _mm512_permutex2var_epi32(a, upper, b);
-                    w[k + h] = _mm512_permutex2var_epi32(a, lower, b);
-                }
-            }
+            tw_transpose16(w);
 #pragma GCC unroll 16
             for (int k = 0; k < LANES; k++)
                 _mm512_storeu_si512(to + (size_t)(c + k) * (size_t)r->padded + i, w[k]);
@@ -189,23 +175,17 @@ TW_AVX512 static void put_rows(uint16_t *to, size_t stride, const float *x, cons
         }
 }
 
-/* The tokens among the 16 from j on. */
-TW_AVX512_KERNEL __mmask16 those(int j, int T)
-{
-    return T - j < LANES ? (__mmask16)((1u << (T - j)) - 1) : 0xffff;
-}
-
 /* p [padded] in bf16 = 2^(scale (s - max)), 0 behind the last token; returns the sum, and the maximum. */
 TW_AVX512 static float probabilities(uint32_t *p, const float *s, int T, float scale, float *max)
 {
     const __m512 by = _mm512_set1_ps(scale);
     __m512 top = _mm512_set1_ps(s[0]), sum = _mm512_setzero_ps();
     for (int j = 0; j < T; j += LANES)
-        top = _mm512_mask_max_ps(top, those(j, T), top, _mm512_loadu_ps(s + j));
+        top = _mm512_mask_max_ps(top, tw_first_lanes(T - j), top, _mm512_loadu_ps(s + j));
     *max = _mm512_reduce_max_ps(top);
     const __m512 less = _mm512_set1_ps(*max * scale);
     for (int j = 0; j < T; j += LANES) {
-        const __m512 e = tw_exp2_lanes(those(j, T), _mm512_fmsub_ps(_mm512_loadu_ps(s + j), by, less));
+        const __m512 e = tw_exp2_lanes(tw_first_lanes(T - j), _mm512_fmsub_ps(_mm512_loadu_ps(s + j), by, less));
         sum = _mm512_add_ps(sum, e);
         _mm256_storeu_si256((void *)(p + j / 2), (__m256i)_mm512_cvtneps_pbh(e));
     }
@@ -284,7 +264,7 @@ TW_AVX512 static void backward_rows(uint32_t *p_pairs, uint32_t *dp_pairs, uint3
         __m512 e[2], g[2];
 #pragma GCC unroll 2
         for (int i = 0; i < 2; i++) {
-            const __mmask16 lanes = i == 0 || two ? those(j, T) : 0;
+            const __mmask16 lanes = i == 0 || two ? tw_first_lanes(T - j) : 0;
             e[i] = tw_exp2_lanes(lanes, _mm512_fmsub_ps(_mm512_loadu_ps(s + (size_t)i * stride + j), by, _mm512_set1_ps(less[i])));
             g[i] = _mm512_maskz_mul_ps(lanes, e[i], _mm512_sub_ps(_mm512_loadu_ps(dp + (size_t)i * stride + j), _mm512_set1_ps(dot[i])));
         }

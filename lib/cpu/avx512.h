@@ -33,6 +33,43 @@ TW_AVX512_KERNEL __m512 tw_exp2_lanes(__mmask16 lanes, __m512 x)
     return _mm512_maskz_scalef_ps(lanes, p, n);
 }
 
+/* A matrix of 16 x 16 words, transposed: by ones and twos within quarters, then the quarters. */
+TW_AVX512_KERNEL void tw_transpose16(__m512i m[16])
+{
+    __m512i a[16];
+#pragma GCC unroll 8
+    for (int i = 0; i < 16; i += 2) {
+        a[i] = _mm512_unpacklo_epi32(m[i], m[i + 1]);
+        a[i + 1] = _mm512_unpackhi_epi32(m[i], m[i + 1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += 4) {
+        m[i] = _mm512_unpacklo_epi64(a[i], a[i + 2]);
+        m[i + 1] = _mm512_unpackhi_epi64(a[i], a[i + 2]);
+        m[i + 2] = _mm512_unpacklo_epi64(a[i + 1], a[i + 3]);
+        m[i + 3] = _mm512_unpackhi_epi64(a[i + 1], a[i + 3]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        a[i] = _mm512_shuffle_i64x2(m[i], m[i + 4], 0x88);
+        a[i + 4] = _mm512_shuffle_i64x2(m[i], m[i + 4], 0xdd);
+        a[i + 8] = _mm512_shuffle_i64x2(m[i + 8], m[i + 12], 0x88);
+        a[i + 12] = _mm512_shuffle_i64x2(m[i + 8], m[i + 12], 0xdd);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        m[i] = _mm512_shuffle_i64x2(a[i], a[i + 8], 0x88);
+        m[i + 4] = _mm512_shuffle_i64x2(a[i + 4], a[i + 12], 0x88);
+        m[i + 8] = _mm512_shuffle_i64x2(a[i], a[i + 8], 0xdd);
+        m[i + 12] = _mm512_shuffle_i64x2(a[i + 4], a[i + 12], 0xdd);
+    }
+}
+
+/* The first n of 16 lanes, all where n is more. n >= 1 */
+TW_AVX512_KERNEL __mmask16 tw_first_lanes(int64_t n)
+{
+    return n < 16 ? (__mmask16)((1u << n) - 1) : 0xffff;
+}
 #endif
 
 #endif

@@ -76,7 +76,7 @@ TW_AVX512_KERNEL __m512 cdf_lanes(__m512 x, __m512 *density)
 TW_AVX512 static void gelu_lanes(void *y, const void *x, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i += LANES) {
-        const __mmask16 lanes = to - i < LANES ? (__mmask16)((1u << (to - i)) - 1) : 0xffff;
+        const __mmask16 lanes = tw_first_lanes((int64_t)(to - i));
         fetch(x, i);
         fetch(y, i);
         const __m512 v = get_lanes(lanes, x, i);
@@ -88,7 +88,7 @@ TW_AVX512 static void gelu_lanes(void *y, const void *x, size_t from, size_t to)
 TW_AVX512 static void gelu_backward_lanes(void *dx, const void *dy, const void *x, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i += LANES) {
-        const __mmask16 lanes = to - i < LANES ? (__mmask16)((1u << (to - i)) - 1) : 0xffff;
+        const __mmask16 lanes = tw_first_lanes((int64_t)(to - i));
         fetch(x, i);
         fetch(dy, i);
         fetch(dx, i);

@@ -70,38 +70,6 @@ static void *open_pointwise(tw_dev *d, const tw_conv_shape *s)
     return NULL;
 }
 
-/* A matrix of 16 x 16 words, transposed: by ones and twos within quarters, then the quarters. */
-TW_AVX512_KERNEL void transpose(__m512i m[16])
-{
-    __m512i a[16];
-#pragma GCC unroll 8
-    for (int i = 0; i < 16; i += 2) {
-        a[i] = _mm512_unpacklo_epi32(m[i], m[i + 1]);
-        a[i + 1] = _mm512_unpackhi_epi32(m[i], m[i + 1]);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 16; i += 4) {
-        m[i] = _mm512_unpacklo_epi64(a[i], a[i + 2]);
-        m[i + 1] = _mm512_unpackhi_epi64(a[i], a[i + 2]);
-        m[i + 2] = _mm512_unpacklo_epi64(a[i + 1], a[i + 3]);
-        m[i + 3] = _mm512_unpackhi_epi64(a[i + 1], a[i + 3]);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
-        a[i] = _mm512_shuffle_i64x2(m[i], m[i + 4], 0x88);
-        a[i + 4] = _mm512_shuffle_i64x2(m[i], m[i + 4], 0xdd);
-        a[i + 8] = _mm512_shuffle_i64x2(m[i + 8], m[i + 12], 0x88);
-        a[i + 12] = _mm512_shuffle_i64x2(m[i + 8], m[i + 12], 0xdd);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
-        m[i] = _mm512_shuffle_i64x2(a[i], a[i + 8], 0x88);
-        m[i + 4] = _mm512_shuffle_i64x2(a[i + 4], a[i + 12], 0x88);
-        m[i + 8] = _mm512_shuffle_i64x2(a[i], a[i + 8], 0xdd);
-        m[i + 12] = _mm512_shuffle_i64x2(a[i + 4], a[i + 12], 0xdd);
-    }
-}
-
 /* 32 weights in bf16, each times `by`. */
 TW_AVX512_KERNEL __m512i narrowed(const float *w, __m512 by)
 {
@@ -118,7 +86,7 @@ TW_AVX512 static void pack(uint32_t *to, const float *w, const float *scale, int
                 const size_t row = (size_t)(k + half + i);
                 m[i] = narrowed(w + row * (size_t)C + (size_t)c, _mm512_set1_ps(scale != NULL ? scale[row] : 1));
             }
-            transpose(m);
+            tw_transpose16(m);
             for (int i = 0; i < 16; i++)
                 _mm512_store_si512(to + (size_t)(c / 2 + i) * PANEL + half, m[i]);
         }

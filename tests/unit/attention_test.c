@@ -1,8 +1,6 @@
 /* Goal: attention and LayerNorm of the CPU against plain loops in f64, forward and backward: lengths around the blocks' sizes, widths
  * that fill no vector, one thread and two to the same bits, evaluation to the bits of training. */
-#include "numbers.h"
-
-#include "nn/backend.h"
+#include "numbers_bf16.h"
 
 static const tw_backend *be;
 static tw_dev *dev;
@@ -68,24 +66,6 @@ static void attention(int N, int T, int heads, int width, double size)
     free(log_sum), free(qkv), free(dy), free(y), free(again), free(d), free(want), free(dwant);
 }
 
-/* Rounds to bf16; returns a copy of those numbers. */
-static void *narrow(tw_dev *d, float *x, size_t n)
-{
-    void *to = tw_alloc64(2 * n);
-    CHECK(be->from_f32(d, to, x, n) == 0 && be->to_f32(d, x, to, n) == 0);
-    return to;
-}
-
-/* How far bf16 numbers are from those wanted. */
-static double off_bf16(tw_dev *d, const void *got, const double *want, size_t n)
-{
-    float *x = tw_alloc64(n * sizeof *x);
-    CHECK(be->to_f32(d, x, got, n) == 0);
-    const double far = off(x, want, n);
-    free(x);
-    return far;
-}
-
 /* In bf16, on numbers that it holds: probabilities and gradients of scores are rounded too, by 2^-9 at most; their sums by less. Nothing is
  * written but what is wanted, and 1 to 3 threads give the same bits. */
 static void attention_bf16(int N, int T, int heads, int width, double size)
@@ -98,7 +78,7 @@ static void attention_bf16(int N, int T, int heads, int width, double size)
     for (int threads = 1; threads <= 3; threads++) {
         tw_dev *d = be->open(TW_BF16, threads);
         be->enter(d);
-        void *qkv16 = narrow(d, qkv, 3 * n), *dy16 = narrow(d, dy, n);
+        void *qkv16 = to_bf16(be, d, qkv, 3 * n), *dy16 = to_bf16(be, d, dy, n);
         tw_attention a = {.N = N, .T = T, .heads = heads, .width = width, .train = true, .log_sum = log_sum};
         uint16_t *y = tw_calloc(n + BEHIND, 2), *again = tw_calloc(n, 2), *dqkv = tw_calloc(3 * n + BEHIND, 2);
         CHECK(be->attention_forward(d, &a, y, qkv16) == 0 && be->attention_backward(d, &a, dqkv, dy16, y, qkv16) == 0);
@@ -110,7 +90,7 @@ static void attention_bf16(int N, int T, int heads, int width, double size)
         if (threads == 1) {
             for (int i = 0; i < N * heads; i++)
                 plain(&a, i / heads, i % heads, qkv, dy, want, dwant);
-            far = off_bf16(d, y, want, n);
+            far = off_bf16(be, d, y, want, n);
             for (size_t part = 0; part < 3; part++) {
                 double *of = tw_calloc(n, sizeof *of);
                 uint16_t *got = tw_calloc(n, 2);
@@ -119,7 +99,7 @@ static void attention_bf16(int N, int T, int heads, int width, double size)
                     memcpy(of + row * C, dwant + (3 * row + part) * C, C * sizeof *of);
                     memcpy(got + row * C, dqkv + (3 * row + part) * C, C * 2);
                 }
-                dfar[part] = off_bf16(d, got, of, n);
+                dfar[part] = off_bf16(be, d, got, of, n);
                 free(of), free(got);
             }
             first = y, dfirst = dqkv;

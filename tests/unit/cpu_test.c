@@ -1,6 +1,6 @@
 /* Goal: each operation of the CPU backend is what its definition says, written down here as the plainest loops in f64, at
  * shapes that hit every edge: channels that fill no vector, one pixel, strides that skip, views that are not square. */
-#include "numbers.h"
+#include "numbers_bf16.h"
 
 #include "cpu/device.h"
 
@@ -468,24 +468,6 @@ static void alone(tw_dtype type)
     be->close(devs[1]);
 }
 
-/* What bf16 makes of f32 numbers, in place; returns their bits. */
-static void *to_bf16(tw_dev *d, float *x, size_t n)
-{
-    void *to = tw_alloc64(n * 2);
-    CHECK(be->from_f32(d, to, x, n) == 0 && be->to_f32(d, x, to, n) == 0);
-    return to;
-}
-
-/* How far bf16 numbers are from those wanted, as `off` says. */
-static double off_bf16(tw_dev *d, const void *got, const double *want, size_t n)
-{
-    float *x = tw_alloc64(n * sizeof *x);
-    CHECK(be->to_f32(d, x, got, n) == 0);
-    const double far = off(x, want, n);
-    free(x);
-    return far;
-}
-
 /* The three passes of a convolution or a linear layer in bf16 against f64, the operands being exact. The gradient of the weights has f32
  * sums (of numbers rounded once more where it is made by minimal filtering), of the same bits for 1 to 3 threads. */
 static bool own16; /* false: as on a processor whose oneDNN has matrix tiles */
@@ -505,9 +487,9 @@ static void passes(int N, int side, int C, int K, int size, int stride, bool lin
         dw0[i] = before[i];
     tw_dev *one = be->open(TW_BF16, 1);
     be->enter(one);
-    free(to_bf16(one, w, nw));
-    free(to_bf16(one, x, nx));
-    free(to_bf16(one, dy, ny));
+    free(to_bf16(be, one, w, nw));
+    free(to_bf16(be, one, x, nx));
+    free(to_bf16(be, one, dy, ny));
     be->close(one);
     plain_conv(&s, x, w, dy, y0, dx0, dw0);
     for (size_t i = 0; i < ny && linear; i++) {
@@ -520,7 +502,7 @@ static void passes(int N, int side, int C, int K, int size, int stride, bool lin
         tw_dev *d = be->open(TW_BF16, i + 1);
         d->own16 = d->own16 && own16;
         be->enter(d);
-        void *x16 = to_bf16(d, x, nx), *dy16 = to_bf16(d, dy, ny);
+        void *x16 = to_bf16(be, d, x, nx), *dy16 = to_bf16(be, d, dy, ny);
         tw_conv *c = linear ? NULL : be->conv_new(d, &s);
         tw_linear *l = linear ? be->linear_new(d, N, C, K, true) : NULL;
         dw[i] = tw_alloc64(nw * sizeof *w);
@@ -531,8 +513,8 @@ static void passes(int N, int side, int C, int K, int size, int stride, bool lin
         CHECK((linear ? be->linear_backward_weights(l, dw[i], db[i], x16, dy16) : be->conv_backward_weights(c, dw[i], x16, dy16)) == 0);
         CHECK(memcmp(dw[i], dw[0], nw * sizeof *w) == 0 && memcmp(db[i], db[0], (size_t)K * sizeof *b) == 0);
         void *y = tw_alloc64(ny * 2), *dx = tw_alloc64(nx * 2);
-        CHECK((linear ? be->linear_forward(l, y, x16) : be->conv_forward(c, y, x16)) == 0 && off_bf16(d, y, y0, ny) < bound);
-        CHECK((linear ? be->linear_backward_data(l, dx, dy16) : be->conv_backward_data(c, dx, dy16)) == 0 && off_bf16(d, dx, dx0, nx) < bound);
+        CHECK((linear ? be->linear_forward(l, y, x16) : be->conv_forward(c, y, x16)) == 0 && off_bf16(be, d, y, y0, ny) < bound);
+        CHECK((linear ? be->linear_backward_data(l, dx, dy16) : be->conv_backward_data(c, dx, dy16)) == 0 && off_bf16(be, d, dx, dx0, nx) < bound);
         be->conv_free(c);
         be->linear_free(l);
         be->close(d);
@@ -561,7 +543,7 @@ static void folded_in_bf16(int N, int side, int C, int K, int size, bool add, bo
     tw_dev *d = be->open(TW_BF16, 2);
     d->own16 = d->own16 && own16;
     be->enter(d);
-    void *x16 = to_bf16(d, x, nx), *shortcut16 = to_bf16(d, shortcut, ny), *y = tw_alloc64(ny * 2);
+    void *x16 = to_bf16(be, d, x, nx), *shortcut16 = to_bf16(be, d, shortcut, ny), *y = tw_alloc64(ny * 2);
     plain_conv(&s, x, w, shortcut, y0, dx0, dw0);
     for (int k = 0; k < K; k++)
         var[k] = fabsf(var[k]) + 0.1f;
@@ -573,7 +555,7 @@ static void folded_in_bf16(int N, int side, int C, int K, int size, bool add, bo
     const tw_norm bn = {.C = K, .beta = beta, .running_mean = mean, .running_var = var};
     tw_conv *c = be->conv_new(d, &s);
     CHECK(c != NULL && be->conv_fold(c, w, &bn) == 0 && be->conv_folded(c, y, x16, add ? shortcut16 : NULL) == 0);
-    CHECK(off_bf16(d, y, y0, ny) < 0x1p-7);
+    CHECK(off_bf16(be, d, y, y0, ny) < 0x1p-7);
     be->conv_free(c);
     be->close(d);
     free(x), free(w), free(shortcut), free(beta), free(mean), free(var), free(y0), free(dx0), free(dw0), free(x16), free(shortcut16), free(y);
@@ -617,14 +599,14 @@ static void sums_in_bf16(int rows, int C, bool two, bool relu)
     for (size_t i = 0; i < 3; i++) {
         tw_dev *d = be->open(TW_BF16, (int)i + 1);
         be->enter(d);
-        void *x16 = to_bf16(d, x, n), *dy16 = to_bf16(d, dy, n), *dy2_16 = to_bf16(d, dy2, n), *y16 = to_bf16(d, y, n);
+        void *x16 = to_bf16(be, d, x, n), *dy16 = to_bf16(be, d, dy, n), *dy2_16 = to_bf16(be, d, dy2, n), *y16 = to_bf16(be, d, y, n);
         tw_norm bn = {.rows = rows, .count = rows, .C = C, .relu = relu, .sums = sums + i * c2};
         CHECK(be->norm_sums(d, &bn, x16) == 0);
         bn.sums = back + i * c2;
         CHECK(be->norm_backward_sums(d, &bn, dy16, two ? dy2_16 : NULL, y16, x16) == 0);
         for (size_t k = 0; k < n; k++)
             g[k] = dy[k] + (two ? dy2[k] : 0);
-        free(to_bf16(d, g, n));
+        free(to_bf16(be, d, g, n));
         free(x16), free(dy16), free(dy2_16), free(y16);
         be->close(d);
     }
