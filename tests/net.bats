@@ -67,13 +67,16 @@ long_stream() { # N copies of three records
 
 @test "a stopped reader stops the writer: eight messages at each end are on the way, not the stream" {
     long_stream 2000 # 80 MB
-    twist-cat --no-history -o "@tcp://127.0.0.1:$PORT" long.tws 3>&- &
+    # the most of it comes when the reader stands: a fast machine would have sent it all before
+    twist-cat --no-history -o "@tcp://127.0.0.1:$PORT" 3>&- \
+        -i "pipe:head -c 1000000 long.tws; until [ -e stands ]; do sleep 0.02; done; tail -c +1000001 long.tws" &
     pids=$!
-    twist-cat --no-history -i "tcp://127.0.0.1:$PORT" -o got.tws 3>&- &
+    twist-cat --no-history -i "tcp://127.0.0.1:$PORT" 3>&- > got.tws &
     local reader=$!
     pids="$pids $reader"
-    sleep 0.05
+    until [ -s got.tws ]; do sleep 0.02; done
     kill -STOP $reader
+    touch stands
     sleep 0.5
     [ "$(awk '/VmRSS/ {print $2}' "/proc/${pids% *}/status")" -lt 40000 ]
     kill -CONT $reader
