@@ -1,120 +1,79 @@
 /* BatchNorm. Sums are f64: per piece of 256 rows in row order, then over the pieces in order, so that their bits depend
- * neither on the threads nor on the processor. In bf16, whose products f32 holds without rounding, four rows are added up in f32 before:
- * what rounding that brings is 2^-15 of what bf16 itself has brought. */
+ * neither on the threads nor on the processor. bf16 has kernels of its own. */
 #include "cpu/ops.h"
 
 #include "core/error.h"
 #include "cpu/device.h"
+#include "cpu/norm_bf16.h"
 #include "cpu/vec.h"
 #include "nn/formula.h"
 
-enum { PIECE = 256, COLUMNS = 512, FOUR = 4 }; /* rows and channels of a piece: its two rows of sums stay in the first cache */
+/* Rows and channels of a piece that is added up, whose two rows of sums stay in the first cache; rows of one that is not. */
+enum { PIECE = 256, COLUMNS = 512, ROWS = 32 };
 
-/* A piece: rows [first, first + rows), channels [c, c + n); C: the whole row. */
-typedef struct {
-    int64_t first, rows;
-    int c, n, C;
-} piece;
+typedef tw_norm_piece piece;
 
-/* `rows` rows from r on, a constant. */
-TW_KERNEL void sums_rows(double *restrict s, double *restrict q, const void *restrict x, piece p, int64_t r, int rows, tw_dtype t)
+TW_CLONES static void sums_piece(double *restrict s, double *restrict q, const float *restrict x, piece p)
 {
-    const size_t at = (size_t)r * (size_t)p.C + (size_t)p.c;
-    for (int c = 0; c < p.n; c++) {
-        if (t == TW_F32) {
-            const double v = tw_get(x, at + (size_t)c, t);
+    for (int64_t r = p.first; r < p.first + p.rows; r++) {
+        const float *row = x + (size_t)r * (size_t)p.C + (size_t)p.c;
+        for (int c = 0; c < p.n; c++) {
+            const double v = (double)row[c];
             s[c] += v;
             q[c] += v * v;
-            continue;
         }
-        float sum = 0, square = 0;
-#pragma GCC unroll 4
-        for (int i = 0; i < rows; i++) {
-            const float v = tw_get(x, at + (size_t)i * (size_t)p.C + (size_t)c, t);
-            sum += v;
-            square += v * v;
-        }
-        s[c] += (double)sum;
-        q[c] += (double)square;
     }
 }
 
-TW_KERNEL void sums_any(double *restrict s, double *restrict q, const void *restrict x, piece p, tw_dtype t)
+/* `two` (dy2 is there) and mask: constants. */
+TW_KERNEL void backward_any(double *restrict s, double *restrict q, float *restrict dy, const float *restrict dy2, const float *restrict y,
+                            const float *restrict x, const float *restrict scale, const float *restrict shift, piece p, bool two,
+                            tw_norm_mask mask)
 {
-    int64_t r = p.first;
-    for (; t == TW_BF16 && r + FOUR <= p.first + p.rows; r += FOUR)
-        sums_rows(s, q, x, p, r, FOUR, t);
-    for (; r < p.first + p.rows; r++)
-        sums_rows(s, q, x, p, r, 1, t);
-}
-
-TW_CLONES static void sums_piece(double *s, double *q, const void *x, piece p, tw_dtype t)
-{
-    TW_BY_TYPE(t, sums_any, s, q, x, p);
-}
-
-/* g = dy (+ dy2), 0 where the ReLU's result y is not above 0; written back to dy where that changes it. */
-TW_KERNEL void backward_rows(double *restrict s, double *restrict q, void *restrict dy, const void *restrict dy2,
-                             const void *restrict y, const void *restrict x, piece p, bool two, bool relu, int64_t r, int rows, tw_dtype t)
-{
-    const size_t at = (size_t)r * (size_t)p.C + (size_t)p.c;
-    for (int c = 0; c < p.n; c++) {
-        float sum = 0, product = 0;
-#pragma GCC unroll 4
-        for (int j = 0; j < rows; j++) {
-            const size_t i = at + (size_t)j * (size_t)p.C + (size_t)c;
-            float g = tw_get(dy, i, t);
+    for (int64_t r = p.first; r < p.first + p.rows; r++) {
+        const size_t at = (size_t)r * (size_t)p.C + (size_t)p.c;
+        for (int c = 0; c < p.n; c++) {
+            const size_t i = at + (size_t)c;
+            float g = dy[i];
             if (two)
-                g += tw_get(dy2, i, t);
-            if (relu)
-                g = tw_get(y, i, t) > 0 ? g : 0;
-            if (two || relu)
-                tw_put(dy, i, g, t);
-            if (t == TW_BF16 && two)
-                g = tw_get(dy, i, t); /* what later passes will see */
-            if (t == TW_F32) {
-                s[c] += (double)g;
-                q[c] += (double)g * (double)tw_get(x, i, t);
-            } else {
-                sum += g;
-                product += g * tw_get(x, i, t);
-            }
+                g += dy2[i];
+            if (mask == TW_NORM_BY_Y)
+                g = y[i] > 0 ? g : 0;
+            if (mask == TW_NORM_BY_X)
+                g = x[i] * scale[p.c + c] + shift[p.c + c] > 0 ? g : 0;
+            if (two || mask == TW_NORM_BY_Y)
+                dy[i] = g;
+            s[c] += (double)g;
+            q[c] += (double)g * (double)x[i];
         }
-        if (t == TW_F32)
-            continue;
-        s[c] += (double)sum;
-        q[c] += (double)product;
     }
 }
 
-TW_KERNEL void backward_any(double *restrict s, double *restrict q, void *restrict dy, const void *restrict dy2,
-                            const void *restrict y, const void *restrict x, piece p, bool two, bool relu, tw_dtype t)
-{
-    int64_t r = p.first;
-    for (; t == TW_BF16 && r + FOUR <= p.first + p.rows; r += FOUR)
-        backward_rows(s, q, dy, dy2, y, x, p, two, relu, r, FOUR, t);
-    for (; r < p.first + p.rows; r++)
-        backward_rows(s, q, dy, dy2, y, x, p, two, relu, r, 1, t);
-}
+/* What a backward pass over the sums reads, and dy, which dy2 and y change. */
+typedef struct {
+    void *dy;
+    const void *dy2, *y, *x;
+    tw_norm_affine k;
+    tw_norm_mask mask;
+} backward;
 
-/* Four loops without tests inside. */
-TW_KERNEL void backward_cases(double *s, double *q, void *dy, const void *dy2, const void *y, const void *x, piece p, bool relu,
-                              tw_dtype t)
+TW_KERNEL void backward_masked(double *s, double *q, const backward *b, piece p, tw_norm_mask mask)
 {
-    if (dy2 != NULL && relu)
-        backward_any(s, q, dy, dy2, y, x, p, true, true, t);
-    else if (dy2 != NULL)
-        backward_any(s, q, dy, dy2, y, x, p, true, false, t);
-    else if (relu)
-        backward_any(s, q, dy, dy2, y, x, p, false, true, t);
+    if (b->dy2 != NULL)
+        backward_any(s, q, b->dy, b->dy2, b->y, b->x, b->k.scale, b->k.shift, p, true, mask);
     else
-        backward_any(s, q, dy, dy2, y, x, p, false, false, t);
+        backward_any(s, q, b->dy, NULL, b->y, b->x, b->k.scale, b->k.shift, p, false, mask);
 }
 
-TW_CLONES static void backward_piece(double *s, double *q, void *dy, const void *dy2, const void *y, const void *x, piece p,
-                                     bool relu, tw_dtype t)
+/* Loops without tests inside. */
+TW_CLONES static void backward_piece(double *s, double *q, const backward *b, piece p)
 {
-    TW_BY_TYPE(t, backward_cases, s, q, dy, dy2, y, x, p, relu);
+    if (b->mask == TW_NORM_BY_X)
+        backward_masked(s, q, b, p, TW_NORM_BY_X);
+    else if (b->mask == TW_NORM_BY_Y)
+        backward_masked(s, q, b, p, TW_NORM_BY_Y);
+    else
+        backward_masked(s, q, b, p, TW_NORM_ALL);
 }
 
 /* The pieces of [rows,C], numbered row piece by row piece. */
@@ -135,6 +94,12 @@ static piece piece_at(const tw_norm *n, grid g, int64_t i)
     return (piece){first, tw_min(PIECE, n->rows - first), c, (int)tw_min(COLUMNS, n->C - c), n->C};
 }
 
+/* Of the pieces of ROWS rows. */
+static piece rows_at(const tw_norm *n, int64_t i)
+{
+    return (piece){i * ROWS, tw_min(ROWS, n->rows - i * ROWS), 0, n->C, n->C};
+}
+
 /* partial: per row piece {C sums, C sums}. */
 static void add_up(const tw_norm *n, const double *partial, int64_t down)
 {
@@ -147,24 +112,35 @@ static void add_up(const tw_norm *n, const double *partial, int64_t down)
     }
 }
 
-static double *partial_sums(tw_dev *d, const tw_norm *n, grid g)
+/* Partial sums, and behind them `floats` numbers for each channel; or NULL and tw_error(). */
+static double *partial_sums(tw_dev *d, const tw_norm *n, grid g, int floats)
 {
-    return tw_dev_scratch(d, TW_SCRATCH_PARTIAL, (size_t)g.down * 2 * (size_t)n->C * sizeof(double));
+    return tw_dev_scratch(d, TW_SCRATCH_PARTIAL, (size_t)n->C * ((size_t)g.down * 2 * sizeof(double) + (size_t)floats * sizeof(float)));
+}
+
+/* A piece's two rows of sums, zeroed. */
+static double *sums_of(double *partial, const tw_norm *n, grid g, int64_t i, piece p)
+{
+    double *s = partial + i / g.across * 2 * n->C + p.c;
+    memset(s, 0, (size_t)p.n * sizeof *s);
+    memset(s + n->C, 0, (size_t)p.n * sizeof *s);
+    return s;
 }
 
 int tw_cpu_norm_sums(tw_dev *d, const tw_norm *n, const void *x)
 {
     const grid g = cut(n);
-    double *partial = partial_sums(d, n, g);
+    double *partial = partial_sums(d, n, g, 0);
     if (partial == NULL)
         return -1;
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < g.down * g.across; i++) {
         const piece p = piece_at(n, g, i);
-        double *s = partial + i / g.across * 2 * n->C + p.c, *q = s + n->C;
-        memset(s, 0, (size_t)p.n * sizeof *s);
-        memset(q, 0, (size_t)p.n * sizeof *q);
-        sums_piece(s, q, x, p, d->precision);
+        double *s = sums_of(partial, n, g, i, p);
+        if (d->precision == TW_BF16)
+            tw_norm16_sums(s, s + n->C, x, &p);
+        else
+            sums_piece(s, s + n->C, x, p);
     }
     add_up(n, partial, g.down);
     return 0;
@@ -194,72 +170,82 @@ int tw_cpu_norm_running(tw_dev *d, const tw_norm *n)
     return 0;
 }
 
-TW_KERNEL void apply_any(void *restrict y, const void *restrict x, const void *restrict shortcut, const float *restrict scale,
-                         const float *restrict shift, piece p, bool add, bool relu, tw_dtype t)
+/* room: [2C]. */
+static tw_norm_affine affine_of(const tw_norm *n, float *room)
 {
-    for (int64_t r = p.first; r < p.first + p.rows; r++) {
-        const size_t at = (size_t)r * (size_t)p.C + (size_t)p.c;
-        for (int c = 0; c < p.n; c++) {
-            const size_t i = at + (size_t)c;
-            float v = tw_get(x, i, t) * scale[p.c + c] + shift[p.c + c];
-            if (add)
-                v += tw_get(shortcut, i, t);
-            if (relu)
-                v = v < 0 ? 0 : v; /* keeps NaN */
-            tw_put(y, i, v, t);
-        }
-    }
-}
-
-TW_KERNEL void apply_cases(void *y, const void *x, const void *shortcut, const float *scale, const float *shift, piece p, bool relu,
-                           tw_dtype t)
-{
-    if (shortcut != NULL && relu)
-        apply_any(y, x, shortcut, scale, shift, p, true, true, t);
-    else if (shortcut != NULL)
-        apply_any(y, x, shortcut, scale, shift, p, true, false, t);
-    else if (relu)
-        apply_any(y, x, shortcut, scale, shift, p, false, true, t);
-    else
-        apply_any(y, x, shortcut, scale, shift, p, false, false, t);
-}
-
-TW_CLONES static void apply_piece(void *y, const void *x, const void *shortcut, const float *scale, const float *shift, piece p,
-                                  bool relu, tw_dtype t)
-{
-    TW_BY_TYPE(t, apply_cases, y, x, shortcut, scale, shift, p, relu);
-}
-
-int tw_cpu_norm_apply(tw_dev *d, const tw_norm *n, void *y, const void *x, const void *shortcut)
-{
-    float *scale = tw_dev_scratch(d, TW_SCRATCH_PARTIAL, 2 * (size_t)n->C * sizeof *scale);
-    if (scale == NULL)
-        return -1;
-    float *shift = scale + n->C;
+    float *scale = room, *shift = room + n->C;
     for (int c = 0; c < n->C; c++) {
         scale[c] = n->rstd[c] * (n->gamma != NULL ? n->gamma[c] : 1);
         shift[c] = (n->beta != NULL ? n->beta[c] : 0) - n->mean[c] * scale[c];
     }
-    const grid g = cut(n);
+    return (tw_norm_affine){scale, shift};
+}
+
+TW_KERNEL void apply_any(float *restrict y, const float *restrict x, const float *restrict shortcut, const float *restrict scale,
+                         const float *restrict shift, piece p, bool add, bool relu)
+{
+    for (int64_t r = p.first; r < p.first + p.rows; r++) {
+        const size_t at = (size_t)r * (size_t)p.C + (size_t)p.c;
+        for (int c = 0; c < p.n; c++) {
+            float v = x[at + (size_t)c] * scale[p.c + c] + shift[p.c + c];
+            if (add)
+                v += shortcut[at + (size_t)c];
+            if (relu)
+                v = v < 0 ? 0 : v; /* keeps NaN */
+            y[at + (size_t)c] = v;
+        }
+    }
+}
+
+TW_CLONES static void apply_piece(float *y, const float *x, const float *shortcut, tw_norm_affine k, piece p, bool relu)
+{
+    if (shortcut != NULL && relu)
+        apply_any(y, x, shortcut, k.scale, k.shift, p, true, true);
+    else if (shortcut != NULL)
+        apply_any(y, x, shortcut, k.scale, k.shift, p, true, false);
+    else if (relu)
+        apply_any(y, x, shortcut, k.scale, k.shift, p, false, true);
+    else
+        apply_any(y, x, shortcut, k.scale, k.shift, p, false, false);
+}
+
+int tw_cpu_norm_apply(tw_dev *d, const tw_norm *n, void *y, const void *x, const void *shortcut)
+{
+    float *room = tw_dev_scratch(d, TW_SCRATCH_PARTIAL, 2 * (size_t)n->C * sizeof *room);
+    if (room == NULL)
+        return -1;
+    const tw_norm_affine k = affine_of(n, room);
 #pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < g.down * g.across; i++)
-        apply_piece(y, x, shortcut, scale, shift, piece_at(n, g, i), n->relu, d->precision);
+    for (int64_t i = 0; i < tw_pieces(n->rows, ROWS); i++) {
+        const piece p = rows_at(n, i);
+        if (d->precision == TW_BF16)
+            tw_norm16_apply(y, x, shortcut, &k, &p, n->relu);
+        else
+            apply_piece(y, x, shortcut, k, p, n->relu);
+    }
     return 0;
+}
+
+static tw_norm_mask mask_of(const tw_norm *n)
+{
+    return !n->relu ? TW_NORM_ALL : n->add ? TW_NORM_BY_Y : TW_NORM_BY_X;
 }
 
 int tw_cpu_norm_backward_sums(tw_dev *d, const tw_norm *n, void *dy, const void *dy2, const void *y, const void *x)
 {
     const grid g = cut(n);
-    double *partial = partial_sums(d, n, g);
+    double *partial = partial_sums(d, n, g, 2);
     if (partial == NULL)
         return -1;
+    const backward b = {dy, dy2, y, x, affine_of(n, (float *)(partial + g.down * 2 * n->C)), mask_of(n)};
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < g.down * g.across; i++) {
         const piece p = piece_at(n, g, i);
-        double *s = partial + i / g.across * 2 * n->C + p.c, *q = s + n->C;
-        memset(s, 0, (size_t)p.n * sizeof *s);
-        memset(q, 0, (size_t)p.n * sizeof *q);
-        backward_piece(s, q, dy, dy2, y, x, p, n->relu, d->precision);
+        double *s = sums_of(partial, n, g, i, p);
+        if (d->precision == TW_BF16)
+            tw_norm16_backward_sums(s, s + n->C, dy, dy2, y, x, &b.k, &p, b.mask);
+        else
+            backward_piece(s, s + n->C, &b, p);
     }
     add_up(n, partial, g.down);
     return 0;
@@ -280,46 +266,51 @@ int tw_cpu_norm_backward_params(tw_dev *d, const tw_norm *n, float *dgamma, floa
     return 0;
 }
 
-/* dx = a dy + b (x - mean) + e, per channel */
-typedef struct {
-    float *a, *b, *e;
-    const float *mean;
-} coefficients;
-
-TW_KERNEL void dx_any(void *restrict dx, const void *restrict dy, const void *restrict x, const float *restrict a,
-                      const float *restrict b, const float *restrict e, const float *restrict mean, piece p, tw_dtype t)
+TW_KERNEL void dx_any(float *restrict dx, const float *restrict dy, const float *restrict x, const tw_norm_coefficients *k, piece p, bool by_x)
 {
+    const float *restrict a = k->a, *restrict b = k->b, *restrict e = k->e, *restrict mean = k->mean;
+    const float *restrict scale = k->by_x.scale, *restrict shift = k->by_x.shift;
     for (int64_t r = p.first; r < p.first + p.rows; r++) {
         const size_t at = (size_t)r * (size_t)p.C + (size_t)p.c;
         for (int c = 0; c < p.n; c++) {
             const size_t i = at + (size_t)c;
-            const int k = p.c + c;
-            tw_put(dx, i, a[k] * tw_get(dy, i, t) + (b[k] * (tw_get(x, i, t) - mean[k]) + e[k]), t);
+            const int j = p.c + c;
+            const float g = !by_x || x[i] * scale[j] + shift[j] > 0 ? dy[i] : 0;
+            dx[i] = a[j] * g + (b[j] * (x[i] - mean[j]) + e[j]);
         }
     }
 }
 
-TW_CLONES static void dx_piece(void *dx, const void *dy, const void *x, coefficients k, piece p, tw_dtype t)
+TW_CLONES static void dx_piece(float *dx, const float *dy, const float *x, const tw_norm_coefficients *k, piece p)
 {
-    TW_BY_TYPE(t, dx_any, dx, dy, x, k.a, k.b, k.e, k.mean, p);
+    if (k->by_x.scale != NULL)
+        dx_any(dx, dy, x, k, p, true);
+    else
+        dx_any(dx, dy, x, k, p, false);
 }
 
 int tw_cpu_norm_backward_apply(tw_dev *d, const tw_norm *n, void *dx, const void *dy, const void *x)
 {
-    float *a = tw_dev_scratch(d, TW_SCRATCH_PARTIAL, 3 * (size_t)n->C * sizeof *a);
+    float *a = tw_dev_scratch(d, TW_SCRATCH_PARTIAL, 5 * (size_t)n->C * sizeof *a), *b = a + n->C, *e = b + n->C;
     if (a == NULL)
         return -1;
-    const coefficients k = {a, a + n->C, a + 2 * n->C, n->mean};
     const double count = (double)n->count;
     for (int c = 0; c < n->C; c++) {
         const double scale = (double)n->rstd[c] * (n->gamma != NULL ? (double)n->gamma[c] : 1);
-        k.a[c] = (float)scale;
-        k.b[c] = (float)(-scale * (double)n->rstd[c] * sum_normalised(n, c) / count);
-        k.e[c] = (float)(-scale * n->sums[c] / count);
+        a[c] = (float)scale;
+        b[c] = (float)(-scale * (double)n->rstd[c] * sum_normalised(n, c) / count);
+        e[c] = (float)(-scale * n->sums[c] / count);
     }
-    const grid g = cut(n);
+    tw_norm_coefficients k = {a, b, e, n->mean, {NULL, NULL}};
+    if (mask_of(n) == TW_NORM_BY_X)
+        k.by_x = affine_of(n, e + n->C);
 #pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < g.down * g.across; i++)
-        dx_piece(dx, dy, x, k, piece_at(n, g, i), d->precision);
+    for (int64_t i = 0; i < tw_pieces(n->rows, ROWS); i++) {
+        const piece p = rows_at(n, i);
+        if (d->precision == TW_BF16)
+            tw_norm16_backward_apply(dx, dy, x, &k, &p);
+        else
+            dx_piece(dx, dy, x, &k, p);
+    }
     return 0;
 }

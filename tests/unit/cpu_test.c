@@ -226,6 +226,7 @@ static void norms(int rows, int C, bool relu, bool affine, bool residual, bool t
 {
     const size_t n = (size_t)rows * (size_t)C;
     norm m = norm_new(rows, C, relu, affine);
+    m.n.add = residual;
     float *x = numbers(n), *shortcut = residual ? numbers(n) : NULL, *y = numbers(n), *dy = numbers(n), *dx = numbers(n);
     float *dy2 = two ? numbers(n) : NULL, *g = numbers(n), *dgamma = tw_calloc((size_t)C, 4), *dbeta = tw_calloc((size_t)C, 4);
     double *xd = tw_calloc(n, sizeof *xd), *want = tw_calloc(n, sizeof *want), *scratch = tw_calloc(n, sizeof *scratch);
@@ -249,7 +250,8 @@ static void norms(int rows, int C, bool relu, bool affine, bool residual, bool t
         xd[i] = keep;
         worst = fmax(worst, fabs((up - down) / (2 * step) - dx[i]));
         const double mask = relu && want[i] <= 0 ? 0 : 1; /* the shortcut's gradient is left in dy */
-        worst = fmax(worst, fabs((double)g[i] - mask * (dy[i] + (two ? (double)dy2[i] : 0))));
+        if (residual)
+            worst = fmax(worst, fabs((double)g[i] - mask * (dy[i] + (two ? (double)dy2[i] : 0))));
     }
     CHECK(worst < 2e-5);
     for (int c = 0; affine && c < C; c += C / 3 + 1) { /* sums of dy xhat and dy, in f64, over what the ReLU lets through */
@@ -589,44 +591,93 @@ static void in_bf16(void)
     passes(7, 2, 64, 64, 3, 2, false);
 }
 
-/* A norm's sums in bf16 against f64, the numbers being exact; the same bits for 1 to 3 threads. */
-static void sums_in_bf16(int rows, int C, bool two, bool relu)
+/* What a norm in bf16 makes of the same numbers. */
+typedef struct {
+    double *sums, *back; /* [2C] */
+    void *y, *g, *dx;
+} norm_results;
+
+static norm_results norm_in_bf16(norm *m, int threads, float *x, float *shortcut, float *dy, float *dy2)
+{
+    const size_t n = (size_t)m->n.rows * (size_t)m->n.C, sums = 2 * (size_t)m->n.C * sizeof(double);
+    tw_dev *d = be->open(TW_BF16, threads);
+    be->enter(d);
+    void *x16 = to_bf16(be, d, x, n), *shortcut16 = shortcut != NULL ? to_bf16(be, d, shortcut, n) : NULL;
+    void *dy2_16 = dy2 != NULL ? to_bf16(be, d, dy2, n) : NULL;
+    norm_results r = {.sums = tw_alloc64(sums), .back = tw_alloc64(sums), .y = tw_alloc64(2 * n), .g = to_bf16(be, d, dy, n), .dx = tw_alloc64(2 * n)};
+    CHECK(be->norm_sums(d, &m->n, x16) == 0);
+    memcpy(r.sums, m->sums, sums);
+    CHECK(be->norm_statistics(d, &m->n) == 0 && be->norm_apply(d, &m->n, r.y, x16, shortcut16) == 0);
+    CHECK(be->norm_backward_sums(d, &m->n, r.g, dy2_16, r.y, x16) == 0);
+    memcpy(r.back, m->sums, sums);
+    CHECK(be->norm_backward_apply(d, &m->n, r.dx, r.g, x16) == 0);
+    free(x16), free(shortcut16), free(dy2_16);
+    be->close(d);
+    return r;
+}
+
+static void norm_results_free(norm_results *r)
+{
+    free(r->sums), free(r->back), free(r->y), free(r->g), free(r->dx);
+}
+
+/* A norm's passes in bf16 against f64, the numbers that it is given being exact; the same bits for 1 to 3 threads. */
+static void norms_in_bf16(int rows, int C, bool relu, bool residual, bool two)
 {
     const size_t n = (size_t)rows * (size_t)C, c2 = 2 * (size_t)C;
-    float *x = numbers(n), *dy = numbers(n), *dy2 = numbers(n), *y = numbers(n), *g = numbers(n);
-    double *sums = tw_calloc(3 * c2, sizeof *sums), *back = tw_calloc(3 * c2, sizeof *back), *size = tw_calloc(c2, sizeof *size);
-    double *want = tw_calloc(c2, sizeof *want), *want_back = tw_calloc(c2, sizeof *want_back);
-    for (size_t i = 0; i < 3; i++) {
-        tw_dev *d = be->open(TW_BF16, (int)i + 1);
-        be->enter(d);
-        void *x16 = to_bf16(be, d, x, n), *dy16 = to_bf16(be, d, dy, n), *dy2_16 = to_bf16(be, d, dy2, n), *y16 = to_bf16(be, d, y, n);
-        tw_norm bn = {.rows = rows, .count = rows, .C = C, .relu = relu, .sums = sums + i * c2};
-        CHECK(be->norm_sums(d, &bn, x16) == 0);
-        bn.sums = back + i * c2;
-        CHECK(be->norm_backward_sums(d, &bn, dy16, two ? dy2_16 : NULL, y16, x16) == 0);
-        for (size_t k = 0; k < n; k++)
-            g[k] = dy[k] + (two ? dy2[k] : 0);
-        free(to_bf16(be, d, g, n));
-        free(x16), free(dy16), free(dy2_16), free(y16);
-        be->close(d);
+    norm m = norm_new(rows, C, relu, true);
+    m.n.add = residual;
+    float *x = numbers(n), *shortcut = residual ? numbers(n) : NULL, *dy = numbers(n), *dy2 = two ? numbers(n) : NULL, *y = numbers(n);
+    double *want = tw_calloc(c2, sizeof *want), *want_back = tw_calloc(c2, sizeof *want_back), *size = tw_calloc(c2, sizeof *size);
+    double *want_y = tw_calloc(n, sizeof *want_y), *want_g = tw_calloc(n, sizeof *want_g), *want_dx = tw_calloc(n, sizeof *want_dx);
+    double *xd = tw_calloc(n, sizeof *xd);
+    norm_results r = norm_in_bf16(&m, 1, x, shortcut, dy, dy2);
+    for (int threads = 2; threads <= 3; threads++) {
+        norm_results t = norm_in_bf16(&m, threads, x, shortcut, dy, dy2);
+        CHECK(memcmp(r.sums, t.sums, c2 * sizeof(double)) == 0 && memcmp(r.back, t.back, c2 * sizeof(double)) == 0);
+        CHECK(memcmp(r.y, t.y, 2 * n) == 0 && memcmp(r.g, t.g, 2 * n) == 0 && memcmp(r.dx, t.dx, 2 * n) == 0);
+        norm_results_free(&t);
     }
+    tw_dev *d = be->open(TW_BF16, 1);
+    be->enter(d);
+    CHECK(be->to_f32(d, y, r.y, n) == 0);
+    for (size_t k = 0; k < n; k++)
+        xd[k] = (double)x[k];
+    plain_norm(want_y, &m, xd, shortcut);
+    CHECK(off_bf16(be, d, r.y, want_y, n) < 0.004);
     for (size_t k = 0; k < n; k++) {
         const size_t c = k % (size_t)C;
-        const double dx = relu && !(y[k] > 0) ? 0 : g[k];
-        want[c] += x[k];
-        want[(size_t)C + c] += (double)x[k] * x[k];
-        want_back[c] += dx;
-        want_back[(size_t)C + c] += dx * x[k];
-        size[c] += fabs((double)x[k]) + fabs(dx);
-        size[(size_t)C + c] += (double)x[k] * x[k] + fabs(dx * x[k]);
+        want_g[k] = (double)dy[k];
+        if (two) { /* the sum is kept in bf16 */
+            float sum = dy[k] + dy2[k];
+            free(to_bf16(be, d, &sum, 1));
+            want_g[k] = (double)sum;
+        }
+        want_g[k] = relu && !(y[k] > 0) ? 0 : want_g[k];
+        want[c] += xd[k];
+        want[(size_t)C + c] += xd[k] * xd[k];
+        want_back[c] += want_g[k];
+        want_back[(size_t)C + c] += want_g[k] * xd[k];
+        size[c] += fabs(xd[k]) + fabs(want_g[k]);
+        size[(size_t)C + c] += xd[k] * xd[k] + fabs(want_g[k] * xd[k]);
     }
     double far = 0; /* four numbers added in f32: 2^-22 of their sizes at most */
     for (size_t c = 0; c < c2; c++)
-        far = fmax(far, fmax(fabs(sums[c] - want[c]), fabs(back[c] - want_back[c])) / size[c]);
+        far = fmax(far, fmax(fabs(r.sums[c] - want[c]), fabs(r.back[c] - want_back[c])) / size[c]);
     CHECK(far < 3e-7);
-    CHECK(memcmp(sums, sums + c2, c2 * sizeof *sums) == 0 && memcmp(sums, sums + 2 * c2, c2 * sizeof *sums) == 0);
-    CHECK(memcmp(back, back + c2, c2 * sizeof *back) == 0 && memcmp(back, back + 2 * c2, c2 * sizeof *back) == 0);
-    free(x), free(dy), free(dy2), free(y), free(g), free(sums), free(back), free(size), free(want), free(want_back);
+    if (residual) /* the shortcut's gradient */
+        CHECK(off_bf16(be, d, r.g, want_g, n) == 0);
+    for (size_t k = 0; k < n; k++) {
+        const size_t c = k % (size_t)C, q = (size_t)C + c;
+        const double mean = want[c] / rows, rstd = 1 / sqrt(want[q] / rows - mean * mean + 1e-5), centred = (xd[k] - mean) * rstd;
+        want_dx[k] = (double)m.gamma[c] * rstd * (want_g[k] - want_back[c] / rows - centred * (want_back[q] - mean * want_back[c]) * rstd / rows);
+    }
+    CHECK(off_bf16(be, d, r.dx, want_dx, n) < 0.004);
+    be->close(d);
+    norm_results_free(&r);
+    norm_free(&m);
+    free(x), free(shortcut), free(dy), free(dy2), free(y), free(want), free(want_back), free(size);
+    free(want_y), free(want_g), free(want_dx), free(xd);
 }
 
 /* GELU in bf16 of every number that it holds, against f64: half a unit of bf16, and 2^-14 of what the gradient's two terms are where they cancel;
@@ -676,8 +727,8 @@ static void refusals(void)
             in_bf16();
         }
         gelu_in_bf16();
-        for (int k = 0; k < 4; k++)
-            sums_in_bf16(k < 2 ? 523 : 3, k == 1 ? 530 : 24, k & 1, k != 2);
+        for (int k = 0; k < 16; k++)
+            norms_in_bf16(k % 3 == 0 ? 523 : 11, k % 5 == 0 ? 530 : 24, k & 1, k & 2, k & 4);
     }
     be->close(bf16);
 }

@@ -1,0 +1,277 @@
+/* 16 channels at a time, along the rows. Sums take four rows at once, more streams of memory than the processor follows by itself: what comes
+ * AHEAD is fetched. */
+#include "cpu/norm_bf16.h"
+
+#include "cpu/avx512.h"
+
+#include <stddef.h>
+
+enum { LANES = 16, FOUR = 4, AHEAD = 16 /* rows */ };
+
+#if defined(__x86_64__)
+/* What is loaded and stored of 16 channels. ALL is a constant, to which the compiler makes plain instructions: what masked ones have stored
+ * cannot be forwarded to a load. */
+#define ALL ((__mmask16)0xffff)
+
+TW_AVX512_KERNEL __m256i load(__mmask16 lanes, const uint16_t *x)
+{
+    return lanes == ALL ? _mm256_loadu_si256((const void *)x) : _mm256_maskz_loadu_epi16(lanes, x);
+}
+
+TW_AVX512_KERNEL void store(uint16_t *y, __mmask16 lanes, __m256i v)
+{
+    if (lanes == ALL)
+        _mm256_storeu_si256((void *)y, v);
+    else
+        _mm256_mask_storeu_epi16(y, lanes, v);
+}
+
+TW_AVX512_KERNEL __m512 load_f32(__mmask16 lanes, const float *x)
+{
+    return lanes == ALL ? _mm512_loadu_ps(x) : _mm512_maskz_loadu_ps(lanes, x);
+}
+
+TW_AVX512_KERNEL __m512 widened(__m256i x)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
+}
+
+TW_AVX512_KERNEL __m512 get(__mmask16 lanes, const uint16_t *x)
+{
+    return widened(load(lanes, x));
+}
+
+TW_AVX512_KERNEL void put(uint16_t *y, __mmask16 lanes, __m512 v)
+{
+    store(y, lanes, (__m256i)_mm512_cvtneps_pbh(v));
+}
+
+TW_AVX512_KERNEL void add_f64(double *s, __mmask16 lanes, __m512 v)
+{
+    const __mmask8 low = (__mmask8)lanes, high = (__mmask8)(lanes >> 8);
+    const __m512d a = _mm512_cvtps_pd(_mm512_castps512_ps256(v));
+    const __m512d b = _mm512_cvtps_pd(_mm256_castsi256_ps(_mm512_extracti64x4_epi64(_mm512_castps_si512(v), 1)));
+    if (lanes == ALL) {
+        _mm512_storeu_pd(s, _mm512_add_pd(_mm512_loadu_pd(s), a));
+        _mm512_storeu_pd(s + 8, _mm512_add_pd(_mm512_loadu_pd(s + 8), b));
+        return;
+    }
+    _mm512_mask_storeu_pd(s, low, _mm512_add_pd(_mm512_maskz_loadu_pd(low, s), a));
+    _mm512_mask_storeu_pd(s + 8, high, _mm512_add_pd(_mm512_maskz_loadu_pd(high, s + 8), b));
+}
+
+/* The cache line that holds the channels of a row AHEAD. */
+TW_AVX512_KERNEL void fetch(const uint16_t *x, size_t C)
+{
+    _mm_prefetch((const char *)(x + AHEAD * C), _MM_HINT_T0);
+}
+
+/* Four rows of 16 channels, or one: a constant. */
+TW_AVX512_KERNEL void sums_channels(double *s, double *q, const uint16_t *x, size_t C, int rows, __mmask16 lanes)
+{
+    __m512 sum = _mm512_setzero_ps(), square = _mm512_setzero_ps();
+#pragma GCC unroll 4
+    for (int i = 0; i < rows; i++) {
+        fetch(x + (size_t)i * C, C);
+        const __m512 v = get(lanes, x + (size_t)i * C);
+        sum = _mm512_add_ps(sum, v);
+        square = _mm512_fmadd_ps(v, v, square);
+    }
+    add_f64(s, lanes, sum);
+    add_f64(q, lanes, square);
+}
+
+TW_AVX512_KERNEL void sums_rows(double *s, double *q, const uint16_t *x, const tw_norm_piece *p, int rows)
+{
+    int c = 0;
+    for (; c + LANES <= p->n; c += LANES)
+        sums_channels(s + c, q + c, x + c, (size_t)p->C, rows, ALL);
+    if (c < p->n)
+        sums_channels(s + c, q + c, x + c, (size_t)p->C, rows, tw_first_lanes(p->n - c));
+}
+
+TW_AVX512 void tw_norm16_sums(double *s, double *q, const uint16_t *x, const tw_norm_piece *p)
+{
+    const size_t C = (size_t)p->C;
+    x += (size_t)p->first * C + (size_t)p->c;
+    int64_t r = 0;
+    for (; r + FOUR <= p->rows; r += FOUR, x += FOUR * C)
+        sums_rows(s, q, x, p, FOUR);
+    for (; r < p->rows; r++, x += C)
+        sums_rows(s, q, x, p, 1);
+}
+
+/* 16 channels of a row; add and relu are constants. */
+TW_AVX512_KERNEL void apply_channels(uint16_t *y, const uint16_t *x, const uint16_t *shortcut, const float *scale, const float *shift, bool add,
+                                     bool relu, __mmask16 lanes)
+{
+    __m512 v = _mm512_fmadd_ps(get(lanes, x), load_f32(lanes, scale), load_f32(lanes, shift));
+    if (add)
+        v = _mm512_add_ps(v, get(lanes, shortcut));
+    if (relu)
+        v = _mm512_max_ps(_mm512_setzero_ps(), v); /* the second operand where either is no number */
+    put(y, lanes, v);
+}
+
+TW_AVX512_KERNEL void apply_row(uint16_t *y, const uint16_t *x, const uint16_t *shortcut, const float *scale, const float *shift, int n, bool add,
+                                bool relu)
+{
+    int c = 0;
+    for (; c + LANES <= n; c += LANES)
+        apply_channels(y + c, x + c, shortcut + (add ? c : 0), scale + c, shift + c, add, relu, ALL);
+    if (c < n)
+        apply_channels(y + c, x + c, shortcut + (add ? c : 0), scale + c, shift + c, add, relu, tw_first_lanes(n - c));
+}
+
+TW_AVX512 void tw_norm16_apply(uint16_t *y, const uint16_t *x, const uint16_t *shortcut, const tw_norm_affine *k, const tw_norm_piece *p, bool relu)
+{
+    const float *scale = k->scale + p->c, *shift = k->shift + p->c;
+    for (int64_t r = p->first; r < p->first + p->rows; r++) {
+        const size_t at = (size_t)r * (size_t)p->C + (size_t)p->c;
+        if (shortcut != NULL && relu)
+            apply_row(y + at, x + at, shortcut + at, scale, shift, p->n, true, true);
+        else if (shortcut != NULL)
+            apply_row(y + at, x + at, shortcut + at, scale, shift, p->n, true, false);
+        else if (relu)
+            apply_row(y + at, x + at, NULL, scale, shift, p->n, false, true);
+        else
+            apply_row(y + at, x + at, NULL, scale, shift, p->n, false, false);
+    }
+}
+
+/* The lanes of x scale + shift above 0. */
+TW_AVX512_KERNEL __mmask16 positive(__mmask16 lanes, __m512 x, const float *scale, const float *shift)
+{
+    const __m512 v = _mm512_fmadd_ps(x, load_f32(lanes, scale), load_f32(lanes, shift));
+    return _mm512_mask_cmp_ps_mask(lanes, v, _mm512_setzero_ps(), _CMP_GT_OQ);
+}
+
+/* What a backward pass for the sums goes through. */
+typedef struct {
+    uint16_t *dy;
+    const uint16_t *dy2, *y, *x;
+    const float *scale, *shift; /* of the piece's first channel */
+    size_t C;
+} backward;
+
+/* Rows of 16 channels, from activation i, channel c of the piece, on. two (dy2 is there), mask and rows: constants. */
+TW_AVX512_KERNEL void backward_channels(double *s, double *q, const backward *b, size_t i, int c, bool two, tw_norm_mask mask, int rows,
+                                        __mmask16 lanes)
+{
+    __m512 sum = _mm512_setzero_ps(), product = _mm512_setzero_ps();
+#pragma GCC unroll 4
+    for (int j = 0; j < rows; j++, i += b->C) {
+        fetch(b->x + i, b->C);
+        fetch(b->dy + i, b->C);
+        if (two)
+            fetch(b->dy2 + i, b->C);
+        if (mask == TW_NORM_BY_Y)
+            fetch(b->y + i, b->C);
+        const __m512 x = get(lanes, b->x + i);
+        __m256i g = load(lanes, b->dy + i);
+        if (two)
+            g = (__m256i)_mm512_cvtneps_pbh(_mm512_add_ps(widened(g), get(lanes, b->dy2 + i)));
+        if (mask == TW_NORM_BY_Y)
+            g = _mm256_and_si256(g, _mm256_cmpgt_epi16(load(lanes, b->y + i), _mm256_setzero_si256()));
+        if (mask == TW_NORM_BY_X)
+            g = _mm256_maskz_mov_epi16(positive(lanes, x, b->scale + c, b->shift + c), g);
+        if (two || mask == TW_NORM_BY_Y)
+            store(b->dy + i, lanes, g);
+        sum = _mm512_add_ps(sum, widened(g));
+        product = _mm512_fmadd_ps(widened(g), x, product);
+    }
+    add_f64(s + c, lanes, sum);
+    add_f64(q + c, lanes, product);
+}
+
+TW_AVX512_KERNEL void backward_rows(double *s, double *q, const backward *b, size_t at, int n, bool two, tw_norm_mask mask, int rows)
+{
+    int c = 0;
+    for (; c + LANES <= n; c += LANES)
+        backward_channels(s, q, b, at + (size_t)c, c, two, mask, rows, ALL);
+    if (c < n)
+        backward_channels(s, q, b, at + (size_t)c, c, two, mask, rows, tw_first_lanes(n - c));
+}
+
+TW_AVX512_KERNEL void backward_any(double *s, double *q, const backward *b, const tw_norm_piece *p, bool two, tw_norm_mask mask)
+{
+    size_t at = (size_t)p->first * b->C + (size_t)p->c;
+    int64_t r = 0;
+    for (; r + FOUR <= p->rows; r += FOUR, at += FOUR * b->C)
+        backward_rows(s, q, b, at, p->n, two, mask, FOUR);
+    for (; r < p->rows; r++, at += b->C)
+        backward_rows(s, q, b, at, p->n, two, mask, 1);
+}
+
+TW_AVX512_KERNEL void backward_masked(double *s, double *q, const backward *b, const tw_norm_piece *p, tw_norm_mask mask)
+{
+    if (b->dy2 != NULL)
+        backward_any(s, q, b, p, true, mask);
+    else
+        backward_any(s, q, b, p, false, mask);
+}
+
+TW_AVX512 void tw_norm16_backward_sums(double *s, double *q, uint16_t *dy, const uint16_t *dy2, const uint16_t *y, const uint16_t *x,
+                                       const tw_norm_affine *k, const tw_norm_piece *p, tw_norm_mask mask)
+{
+    const backward b = {dy, dy2, y, x, k->scale + p->c, k->shift + p->c, (size_t)p->C};
+    if (mask == TW_NORM_BY_X)
+        backward_masked(s, q, &b, p, TW_NORM_BY_X);
+    else if (mask == TW_NORM_BY_Y)
+        backward_masked(s, q, &b, p, TW_NORM_BY_Y);
+    else
+        backward_masked(s, q, &b, p, TW_NORM_ALL);
+}
+
+/* 16 channels of a row, i the first one's number; by_x: a constant. */
+TW_AVX512_KERNEL void dx_channels(uint16_t *dx, const uint16_t *dy, const uint16_t *x, const tw_norm_coefficients *k, int i, bool by_x, __mmask16 lanes)
+{
+    const __m512 v = get(lanes, x);
+    __m512 g = get(lanes, dy);
+    if (by_x)
+        g = _mm512_maskz_mov_ps(positive(lanes, v, k->by_x.scale + i, k->by_x.shift + i), g);
+    const __m512 rest = _mm512_fmadd_ps(_mm512_sub_ps(v, load_f32(lanes, k->mean + i)), load_f32(lanes, k->b + i), load_f32(lanes, k->e + i));
+    put(dx, lanes, _mm512_fmadd_ps(g, load_f32(lanes, k->a + i), rest));
+}
+
+TW_AVX512_KERNEL void dx_rows(uint16_t *dx, const uint16_t *dy, const uint16_t *x, const tw_norm_coefficients *k, const tw_norm_piece *p, bool by_x)
+{
+    for (int64_t r = p->first; r < p->first + p->rows; r++) {
+        const size_t at = (size_t)r * (size_t)p->C + (size_t)p->c;
+        int c = 0;
+        for (; c + LANES <= p->n; c += LANES)
+            dx_channels(dx + at + c, dy + at + c, x + at + c, k, p->c + c, by_x, ALL);
+        if (c < p->n)
+            dx_channels(dx + at + c, dy + at + c, x + at + c, k, p->c + c, by_x, tw_first_lanes(p->n - c));
+    }
+}
+
+TW_AVX512 void tw_norm16_backward_apply(uint16_t *dx, const uint16_t *dy, const uint16_t *x, const tw_norm_coefficients *k, const tw_norm_piece *p)
+{
+    if (k->by_x.scale != NULL)
+        dx_rows(dx, dy, x, k, p, true);
+    else
+        dx_rows(dx, dy, x, k, p, false);
+}
+#else /* no device of this precision opens elsewhere */
+void tw_norm16_sums(double *s, double *q, const uint16_t *x, const tw_norm_piece *p)
+{
+    (void)s, (void)q, (void)x, (void)p;
+}
+
+void tw_norm16_apply(uint16_t *y, const uint16_t *x, const uint16_t *shortcut, const tw_norm_affine *k, const tw_norm_piece *p, bool relu)
+{
+    (void)y, (void)x, (void)shortcut, (void)k, (void)p, (void)relu;
+}
+
+void tw_norm16_backward_sums(double *s, double *q, uint16_t *dy, const uint16_t *dy2, const uint16_t *y, const uint16_t *x,
+                             const tw_norm_affine *k, const tw_norm_piece *p, tw_norm_mask mask)
+{
+    (void)s, (void)q, (void)dy, (void)dy2, (void)y, (void)x, (void)k, (void)p, (void)mask;
+}
+
+void tw_norm16_backward_apply(uint16_t *dx, const uint16_t *dy, const uint16_t *x, const tw_norm_coefficients *k, const tw_norm_piece *p)
+{
+    (void)dx, (void)dy, (void)x, (void)k, (void)p;
+}
+#endif
