@@ -70,6 +70,43 @@ TW_AVX512_KERNEL __mmask16 tw_first_lanes(int64_t n)
 {
     return n < 16 ? (__mmask16)((1u << n) - 1) : 0xffff;
 }
+
+/* Numbers of 16 lanes, in bf16 and f32. TW_ALL_LANES is a constant, to which the compiler makes plain instructions: what masked ones have stored
+ * cannot be forwarded to a load. */
+#define TW_ALL_LANES ((__mmask16)0xffff)
+
+TW_AVX512_KERNEL __m256i tw_load16(__mmask16 lanes, const uint16_t *x)
+{
+    return lanes == TW_ALL_LANES ? _mm256_loadu_si256((const void *)x) : _mm256_maskz_loadu_epi16(lanes, x);
+}
+
+TW_AVX512_KERNEL void tw_keep16(uint16_t *y, __mmask16 lanes, __m256i v)
+{
+    if (lanes == TW_ALL_LANES)
+        _mm256_storeu_si256((void *)y, v);
+    else
+        _mm256_mask_storeu_epi16(y, lanes, v);
+}
+
+TW_AVX512_KERNEL __m512 tw_load_f32(__mmask16 lanes, const float *x)
+{
+    return lanes == TW_ALL_LANES ? _mm512_loadu_ps(x) : _mm512_maskz_loadu_ps(lanes, x);
+}
+
+TW_AVX512_KERNEL __m512 tw_widened16(__m256i x)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
+}
+
+TW_AVX512_KERNEL __m512 tw_get16(__mmask16 lanes, const uint16_t *x)
+{
+    return tw_widened16(tw_load16(lanes, x));
+}
+
+TW_AVX512_KERNEL void tw_put16(uint16_t *y, __mmask16 lanes, __m512 v)
+{
+    tw_keep16(y, lanes, (__m256i)_mm512_cvtneps_pbh(v));
+}
 #endif
 
 #endif

@@ -9,49 +9,12 @@
 enum { LANES = 16, FOUR = 4, AHEAD = 16 /* rows */ };
 
 #if defined(__x86_64__)
-/* What is loaded and stored of 16 channels. ALL is a constant, to which the compiler makes plain instructions: what masked ones have stored
- * cannot be forwarded to a load. */
-#define ALL ((__mmask16)0xffff)
-
-TW_AVX512_KERNEL __m256i load(__mmask16 lanes, const uint16_t *x)
-{
-    return lanes == ALL ? _mm256_loadu_si256((const void *)x) : _mm256_maskz_loadu_epi16(lanes, x);
-}
-
-TW_AVX512_KERNEL void store(uint16_t *y, __mmask16 lanes, __m256i v)
-{
-    if (lanes == ALL)
-        _mm256_storeu_si256((void *)y, v);
-    else
-        _mm256_mask_storeu_epi16(y, lanes, v);
-}
-
-TW_AVX512_KERNEL __m512 load_f32(__mmask16 lanes, const float *x)
-{
-    return lanes == ALL ? _mm512_loadu_ps(x) : _mm512_maskz_loadu_ps(lanes, x);
-}
-
-TW_AVX512_KERNEL __m512 widened(__m256i x)
-{
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
-}
-
-TW_AVX512_KERNEL __m512 get(__mmask16 lanes, const uint16_t *x)
-{
-    return widened(load(lanes, x));
-}
-
-TW_AVX512_KERNEL void put(uint16_t *y, __mmask16 lanes, __m512 v)
-{
-    store(y, lanes, (__m256i)_mm512_cvtneps_pbh(v));
-}
-
 TW_AVX512_KERNEL void add_f64(double *s, __mmask16 lanes, __m512 v)
 {
     const __mmask8 low = (__mmask8)lanes, high = (__mmask8)(lanes >> 8);
     const __m512d a = _mm512_cvtps_pd(_mm512_castps512_ps256(v));
     const __m512d b = _mm512_cvtps_pd(_mm256_castsi256_ps(_mm512_extracti64x4_epi64(_mm512_castps_si512(v), 1)));
-    if (lanes == ALL) {
+    if (lanes == TW_ALL_LANES) {
         _mm512_storeu_pd(s, _mm512_add_pd(_mm512_loadu_pd(s), a));
         _mm512_storeu_pd(s + 8, _mm512_add_pd(_mm512_loadu_pd(s + 8), b));
         return;
@@ -73,7 +36,7 @@ TW_AVX512_KERNEL void sums_channels(double *s, double *q, const uint16_t *x, siz
 #pragma GCC unroll 4
     for (int i = 0; i < rows; i++) {
         fetch(x + (size_t)i * C, C);
-        const __m512 v = get(lanes, x + (size_t)i * C);
+        const __m512 v = tw_get16(lanes, x + (size_t)i * C);
         sum = _mm512_add_ps(sum, v);
         square = _mm512_fmadd_ps(v, v, square);
     }
@@ -85,7 +48,7 @@ TW_AVX512_KERNEL void sums_rows(double *s, double *q, const uint16_t *x, const t
 {
     int c = 0;
     for (; c + LANES <= p->n; c += LANES)
-        sums_channels(s + c, q + c, x + c, (size_t)p->C, rows, ALL);
+        sums_channels(s + c, q + c, x + c, (size_t)p->C, rows, TW_ALL_LANES);
     if (c < p->n)
         sums_channels(s + c, q + c, x + c, (size_t)p->C, rows, tw_first_lanes(p->n - c));
 }
@@ -105,12 +68,12 @@ TW_AVX512 void tw_norm16_sums(double *s, double *q, const uint16_t *x, const tw_
 TW_AVX512_KERNEL void apply_channels(uint16_t *y, const uint16_t *x, const uint16_t *shortcut, const float *scale, const float *shift, bool add,
                                      bool relu, __mmask16 lanes)
 {
-    __m512 v = _mm512_fmadd_ps(get(lanes, x), load_f32(lanes, scale), load_f32(lanes, shift));
+    __m512 v = _mm512_fmadd_ps(tw_get16(lanes, x), tw_load_f32(lanes, scale), tw_load_f32(lanes, shift));
     if (add)
-        v = _mm512_add_ps(v, get(lanes, shortcut));
+        v = _mm512_add_ps(v, tw_get16(lanes, shortcut));
     if (relu)
         v = _mm512_max_ps(_mm512_setzero_ps(), v); /* the second operand where either is no number */
-    put(y, lanes, v);
+    tw_put16(y, lanes, v);
 }
 
 TW_AVX512_KERNEL void apply_row(uint16_t *y, const uint16_t *x, const uint16_t *shortcut, const float *scale, const float *shift, int n, bool add,
@@ -118,7 +81,7 @@ TW_AVX512_KERNEL void apply_row(uint16_t *y, const uint16_t *x, const uint16_t *
 {
     int c = 0;
     for (; c + LANES <= n; c += LANES)
-        apply_channels(y + c, x + c, shortcut + (add ? c : 0), scale + c, shift + c, add, relu, ALL);
+        apply_channels(y + c, x + c, shortcut + (add ? c : 0), scale + c, shift + c, add, relu, TW_ALL_LANES);
     if (c < n)
         apply_channels(y + c, x + c, shortcut + (add ? c : 0), scale + c, shift + c, add, relu, tw_first_lanes(n - c));
 }
@@ -142,7 +105,7 @@ TW_AVX512 void tw_norm16_apply(uint16_t *y, const uint16_t *x, const uint16_t *s
 /* The lanes of x scale + shift above 0. */
 TW_AVX512_KERNEL __mmask16 positive(__mmask16 lanes, __m512 x, const float *scale, const float *shift)
 {
-    const __m512 v = _mm512_fmadd_ps(x, load_f32(lanes, scale), load_f32(lanes, shift));
+    const __m512 v = _mm512_fmadd_ps(x, tw_load_f32(lanes, scale), tw_load_f32(lanes, shift));
     return _mm512_mask_cmp_ps_mask(lanes, v, _mm512_setzero_ps(), _CMP_GT_OQ);
 }
 
@@ -167,18 +130,18 @@ TW_AVX512_KERNEL void backward_channels(double *s, double *q, const backward *b,
             fetch(b->dy2 + i, b->C);
         if (mask == TW_NORM_BY_Y)
             fetch(b->y + i, b->C);
-        const __m512 x = get(lanes, b->x + i);
-        __m256i g = load(lanes, b->dy + i);
+        const __m512 x = tw_get16(lanes, b->x + i);
+        __m256i g = tw_load16(lanes, b->dy + i);
         if (two)
-            g = (__m256i)_mm512_cvtneps_pbh(_mm512_add_ps(widened(g), get(lanes, b->dy2 + i)));
+            g = (__m256i)_mm512_cvtneps_pbh(_mm512_add_ps(tw_widened16(g), tw_get16(lanes, b->dy2 + i)));
         if (mask == TW_NORM_BY_Y)
-            g = _mm256_and_si256(g, _mm256_cmpgt_epi16(load(lanes, b->y + i), _mm256_setzero_si256()));
+            g = _mm256_and_si256(g, _mm256_cmpgt_epi16(tw_load16(lanes, b->y + i), _mm256_setzero_si256()));
         if (mask == TW_NORM_BY_X)
             g = _mm256_maskz_mov_epi16(positive(lanes, x, b->scale + c, b->shift + c), g);
         if (two || mask == TW_NORM_BY_Y)
-            store(b->dy + i, lanes, g);
-        sum = _mm512_add_ps(sum, widened(g));
-        product = _mm512_fmadd_ps(widened(g), x, product);
+            tw_keep16(b->dy + i, lanes, g);
+        sum = _mm512_add_ps(sum, tw_widened16(g));
+        product = _mm512_fmadd_ps(tw_widened16(g), x, product);
     }
     add_f64(s + c, lanes, sum);
     add_f64(q + c, lanes, product);
@@ -188,7 +151,7 @@ TW_AVX512_KERNEL void backward_rows(double *s, double *q, const backward *b, siz
 {
     int c = 0;
     for (; c + LANES <= n; c += LANES)
-        backward_channels(s, q, b, at + (size_t)c, c, two, mask, rows, ALL);
+        backward_channels(s, q, b, at + (size_t)c, c, two, mask, rows, TW_ALL_LANES);
     if (c < n)
         backward_channels(s, q, b, at + (size_t)c, c, two, mask, rows, tw_first_lanes(n - c));
 }
@@ -226,12 +189,12 @@ TW_AVX512 void tw_norm16_backward_sums(double *s, double *q, uint16_t *dy, const
 /* 16 channels of a row, i the first one's number; by_x: a constant. */
 TW_AVX512_KERNEL void dx_channels(uint16_t *dx, const uint16_t *dy, const uint16_t *x, const tw_norm_coefficients *k, int i, bool by_x, __mmask16 lanes)
 {
-    const __m512 v = get(lanes, x);
-    __m512 g = get(lanes, dy);
+    const __m512 v = tw_get16(lanes, x);
+    __m512 g = tw_get16(lanes, dy);
     if (by_x)
         g = _mm512_maskz_mov_ps(positive(lanes, v, k->by_x.scale + i, k->by_x.shift + i), g);
-    const __m512 rest = _mm512_fmadd_ps(_mm512_sub_ps(v, load_f32(lanes, k->mean + i)), load_f32(lanes, k->b + i), load_f32(lanes, k->e + i));
-    put(dx, lanes, _mm512_fmadd_ps(g, load_f32(lanes, k->a + i), rest));
+    const __m512 rest = _mm512_fmadd_ps(_mm512_sub_ps(v, tw_load_f32(lanes, k->mean + i)), tw_load_f32(lanes, k->b + i), tw_load_f32(lanes, k->e + i));
+    tw_put16(dx, lanes, _mm512_fmadd_ps(g, tw_load_f32(lanes, k->a + i), rest));
 }
 
 TW_AVX512_KERNEL void dx_rows(uint16_t *dx, const uint16_t *dy, const uint16_t *x, const tw_norm_coefficients *k, const tw_norm_piece *p, bool by_x)
@@ -240,7 +203,7 @@ TW_AVX512_KERNEL void dx_rows(uint16_t *dx, const uint16_t *dy, const uint16_t *
         const size_t at = (size_t)r * (size_t)p->C + (size_t)p->c;
         int c = 0;
         for (; c + LANES <= p->n; c += LANES)
-            dx_channels(dx + at + c, dy + at + c, x + at + c, k, p->c + c, by_x, ALL);
+            dx_channels(dx + at + c, dy + at + c, x + at + c, k, p->c + c, by_x, TW_ALL_LANES);
         if (c < p->n)
             dx_channels(dx + at + c, dy + at + c, x + at + c, k, p->c + c, by_x, tw_first_lanes(p->n - c));
     }

@@ -2,6 +2,7 @@
 #include "cpu/ops.h"
 
 #include "cpu/device.h"
+#include "cpu/pool_bf16.h"
 #include "cpu/vec.h"
 
 enum { CHANNELS = 64 }; /* taken at a time: what is found so far of them, or their sums, stays in registers or near */
@@ -67,66 +68,45 @@ int tw_cpu_max_forward(tw_dev *d, const tw_pool_shape *s, void *y, uint8_t *pick
     return 0;
 }
 
-/* The windows along one side that cover a pixel: [first, last]. */
-typedef struct {
-    int first, last;
-} windows;
-
-static inline windows covering(int at, const tw_pool_shape *s, int out)
-{
-    const int end = at + s->pad, begin = end - s->size + 1;
-    windows w = {begin <= 0 ? 0 : (begin + s->stride - 1) / s->stride, end / s->stride};
-    w.last = w.last < out ? w.last : out - 1;
-    return w;
-}
-
 /* Channels [c, c + m) of one input pixel, gathered from the windows that cover it, in their order. */
-TW_KERNEL void gather_channels(void *restrict dx, const uint8_t *restrict pick, const void *restrict dy, const tw_pool_shape *s,
-                               size_t at, size_t picture, int h, int w, size_t c, size_t m, tw_dtype t)
+TW_KERNEL void gather_channels(float *restrict dx, const uint8_t *restrict pick, const float *restrict dy, const tw_pool_shape *s, tw_pool_pixel at,
+                               size_t c, size_t m)
 {
     float sum[CHANNELS] = {0};
-    const windows down = covering(h, s, s->OH), across = covering(w, s, s->OW);
-    for (int y = down.first; y <= down.last; y++)
-        for (int x = across.first; x <= across.last; x++) {
-            const int tap = (h + s->pad - y * s->stride) * s->size + w + s->pad - x * s->stride;
-            const size_t from = picture + ((size_t)y * (size_t)s->OW + (size_t)x) * (size_t)s->C + c;
+    for (int y = at.down.first; y <= at.down.last; y++)
+        for (int x = at.across.first; x <= at.across.last; x++) {
+            const int tap = tw_pool_tap(s, &at, y, x);
+            const size_t from = at.picture + ((size_t)y * (size_t)s->OW + (size_t)x) * (size_t)s->C + c;
             for (size_t k = 0; k < m; k++)
-                sum[k] += pick[from + k] == tap ? tw_get(dy, from + k, t) : 0;
+                sum[k] += pick[from + k] == tap ? dy[from + k] : 0;
         }
     for (size_t k = 0; k < m; k++)
-        tw_put(dx, at + c + k, sum[k], t);
+        dx[c + k] = sum[k];
 }
 
-TW_KERNEL void max_gather(void *restrict dx, const uint8_t *restrict pick, const void *restrict dy, const tw_pool_shape *s, size_t at,
-                          size_t picture, int h, int w, tw_dtype t)
+TW_CLONES static void max_backward_picture(float *dx, const uint8_t *pick, const float *dy, const tw_pool_shape *s, int n)
 {
     const size_t C = (size_t)s->C;
-    size_t c = 0;
-    for (; c + CHANNELS <= C; c += CHANNELS)
-        gather_channels(dx, pick, dy, s, at, picture, h, w, c, CHANNELS, t);
-    if (c < C)
-        gather_channels(dx, pick, dy, s, at, picture, h, w, c, C - c, t);
-}
-
-TW_KERNEL void max_backward_any(void *dx, const uint8_t *pick, const void *dy, const tw_pool_shape *s, int n, tw_dtype t)
-{
-    const size_t picture = (size_t)n * (size_t)s->OH * (size_t)s->OW * (size_t)s->C;
-    size_t at = (size_t)n * (size_t)s->H * (size_t)s->W * (size_t)s->C;
+    dx += (size_t)n * (size_t)(s->H * s->W) * C;
     for (int h = 0; h < s->H; h++)
-        for (int w = 0; w < s->W; w++, at += (size_t)s->C)
-            max_gather(dx, pick, dy, s, at, picture, h, w, t);
-}
-
-TW_CLONES static void max_backward_picture(void *dx, const uint8_t *pick, const void *dy, const tw_pool_shape *s, int n, tw_dtype t)
-{
-    TW_BY_TYPE(t, max_backward_any, dx, pick, dy, s, n);
+        for (int w = 0; w < s->W; w++, dx += C) {
+            const tw_pool_pixel at = tw_pool_pixel_of(s, n, h, w);
+            size_t c = 0;
+            for (; c + CHANNELS <= C; c += CHANNELS)
+                gather_channels(dx, pick, dy, s, at, c, CHANNELS);
+            if (c < C)
+                gather_channels(dx, pick, dy, s, at, c, C - c);
+        }
 }
 
 int tw_cpu_max_backward(tw_dev *d, const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy)
 {
 #pragma omp parallel for schedule(static)
     for (int n = 0; n < s->N; n++)
-        max_backward_picture(dx, pick, dy, s, n, d->precision);
+        if (d->precision == TW_BF16)
+            tw_pool16_max_backward(dx, pick, dy, s, n);
+        else
+            max_backward_picture(dx, pick, dy, s, n);
     return 0;
 }
 

@@ -32,17 +32,12 @@ TW_AVX512_KERNEL void tw_product16(__m512 sum[TW_PANEL_ROWS][2], const uint32_t 
     }
 }
 
-TW_AVX512_KERNEL __m512 tw_widened(const uint16_t *x)
-{
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)x)), 16));
-}
-
 /* 32 outputs to y, after the shortcut (or NULL) and the ReLU of a folded convolution. */
 TW_AVX512_KERNEL void tw_store16(uint16_t *y, __m512 low, __m512 high, const uint16_t *shortcut, bool relu)
 {
     if (shortcut != NULL) {
-        low = _mm512_add_ps(low, tw_widened(shortcut));
-        high = _mm512_add_ps(high, tw_widened(shortcut + 16));
+        low = _mm512_add_ps(low, tw_get16(TW_ALL_LANES, shortcut));
+        high = _mm512_add_ps(high, tw_get16(TW_ALL_LANES, shortcut + 16));
     }
     if (relu) { /* the second operand where either is no number */
         low = _mm512_max_ps(_mm512_setzero_ps(), low);

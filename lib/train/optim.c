@@ -10,7 +10,7 @@
 const char *const tw_optim_names[] = {"lars", "sgd", "admw", NULL};
 
 enum { MOST_STATES = 2 };
-static const double MOMENTUM = 0.9, BETA1 = 0.9, BETA2 = 0.999, EPS = 1e-8;
+static const double MOMENTUM = 0.9, BETA1 = 0.9, BETA2 = 0.999, EPS = 1e-8, UNKNOWN = -1;
 
 struct tw_optim {
     tw_net *net;
@@ -25,6 +25,7 @@ struct tw_optim {
         float *state[MOST_STATES];
         double rate;             /* times the step's learning rate */
         bool decayed;
+        double gradient;         /* its norm, since tw_optim_gradient_norm until the step; UNKNOWN: not asked for */
     } *slot;                     /* one per trained tensor */
     int n;
 };
@@ -53,7 +54,7 @@ tw_optim *tw_optim_new(tw_net *net, tw_optim_kind kind, double lr_wbr)
         tw_param *p = tw_net_param(net, i);
         if (!p->trained)
             continue;
-        o->slot[o->n++] = (struct slot){.param = p, .rate = p->decayed ? 1 : 1 / lr_wbr, .decayed = p->decayed};
+        o->slot[o->n++] = (struct slot){.param = p, .rate = p->decayed ? 1 : 1 / lr_wbr, .decayed = p->decayed, .gradient = UNKNOWN};
         floats += padded(p->n) * (size_t)states_each(o);
     }
     o->bytes = floats * sizeof *o->block;
@@ -134,6 +135,7 @@ int tw_optim_gradient_norm(double *norm, tw_optim *o)
     for (int i = 0; i < o->n; i++) {
         if (norm_of(o, &one, o->slot[i].param->grad, o->slot[i].param->n) != 0)
             return -1;
+        o->slot[i].gradient = one;
         total += one * one;
     }
     *norm = sqrt(total);
@@ -155,10 +157,11 @@ static int step_adamw(tw_optim *o, struct slot *s, double lr, double decay, doub
     return TW_BACKEND(o->be, o->be->step_adamw(o->dev, p->device, s->state[0], s->state[1], p->grad, p->n, &k));
 }
 
-static int local_rate(tw_optim *o, const tw_param *p, double *decay, double clip, double *local)
+static int local_rate(tw_optim *o, const struct slot *s, double *decay, double clip, double *local)
 {
-    double w, g;
-    if (norm_of(o, &w, p->device, p->n) != 0 || norm_of(o, &g, p->grad, p->n) != 0)
+    const tw_param *p = s->param;
+    double w, g = s->gradient;
+    if (norm_of(o, &w, p->device, p->n) != 0 || (g < 0 && norm_of(o, &g, p->grad, p->n) != 0))
         return -1;
     *local = tw_lars_rate(w, clip * g, decay);
     return 0;
@@ -170,7 +173,7 @@ static int step_momentum(tw_optim *o, struct slot *s, double lr, double decay, d
     double into = 1, out = lr;
     if (o->kind == TW_LARS) {
         double local = 1;
-        if (s->decayed && local_rate(o, p, &decay, clip, &local) != 0)
+        if (s->decayed && local_rate(o, s, &decay, clip, &local) != 0)
             return -1;
         into = lr * local;
         out = 1;
@@ -188,6 +191,7 @@ int tw_optim_step(tw_optim *o, double lr, double weight_decay, double clip)
         const double rate = lr * s->rate, decay = s->decayed ? weight_decay : 0;
         if ((o->kind == TW_ADAMW ? step_adamw : step_momentum)(o, s, rate, decay, clip) != 0)
             return -1;
+        s->gradient = UNKNOWN;
     }
     tw_net_changed(o->net);
     return 0;

@@ -25,7 +25,8 @@ int tw_optim_table(const tw_optim *o, tw_learn_tensor *t);
 tw_optim_kind tw_optim_kind_of(const tw_optim *o);
 void tw_optim_took(tw_optim *o);
 
-/* The norm of all gradients together. Not finite where one of them is not. 0, or -1 and tw_error(). */
+/* The norm of all gradients together. Not finite where one of them is not. The step that follows takes the tensors' norms from here: they must
+ * not change in between. 0, or -1 and tw_error(). */
 int tw_optim_gradient_norm(double *norm, tw_optim *o);
 
 /* One step with the gradients multiplied by clip (as torch.nn.utils.clip_grad_norm_ finds it, see tw_clip), then tw_net_changed.

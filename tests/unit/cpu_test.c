@@ -680,6 +680,31 @@ static void norms_in_bf16(int rows, int C, bool relu, bool residual, bool two)
     free(want_y), free(want_g), free(want_dx), free(xd);
 }
 
+/* Max pooling in bf16: what it makes in f32, of the same numbers; sums of gradients to half a unit of bf16. */
+static void pooling_in_bf16(int N, int H, int W, int C)
+{
+    const tw_pool_shape s = {.N = N, .H = H, .W = W, .C = C, .OH = (H - 1) / 2 + 1, .OW = (W - 1) / 2 + 1, .size = 3, .stride = 2,
+                             .pad = 1};
+    const size_t nx = (size_t)(N * H * W * C), ny = (size_t)(N * s.OH * s.OW * C);
+    float *x = numbers(nx), *y = numbers(ny), *dy = numbers(ny), *dx = numbers(nx);
+    double *yd = tw_calloc(ny, sizeof *yd), *dxd = tw_calloc(nx, sizeof *dxd);
+    uint8_t *pick = tw_calloc(ny, 1), *pick16 = tw_calloc(ny, 1);
+    tw_dev *d = be->open(TW_BF16, 2), *f = be->open(TW_F32, 2);
+    be->enter(d);
+    void *x16 = to_bf16(be, d, x, nx), *dy16 = to_bf16(be, d, dy, ny), *y16 = tw_alloc64(2 * ny), *dx16 = tw_alloc64(2 * nx);
+    CHECK(be->max_forward(d, &s, y16, pick16, x16) == 0 && be->max_backward(d, &s, dx16, pick16, dy16) == 0);
+    CHECK(be->max_forward(f, &s, y, pick, x) == 0 && be->max_backward(f, &s, dx, pick, dy) == 0);
+    for (size_t i = 0; i < ny; i++)
+        yd[i] = (double)y[i];
+    for (size_t i = 0; i < nx; i++)
+        dxd[i] = (double)dx[i];
+    CHECK(memcmp(pick, pick16, ny) == 0);
+    CHECK(off_bf16(be, d, y16, yd, ny) == 0);
+    CHECK(off_bf16(be, d, dx16, dxd, nx) < 0.004);
+    be->close(d), be->close(f);
+    free(x), free(y), free(dy), free(dx), free(yd), free(dxd), free(pick), free(pick16), free(x16), free(dy16), free(y16), free(dx16);
+}
+
 /* GELU in bf16 of every number that it holds, against f64: half a unit of bf16, and 2^-14 of what the gradient's two terms are where they cancel;
  * NaN stays. */
 static void gelu_in_bf16(void)
@@ -727,6 +752,9 @@ static void refusals(void)
             in_bf16();
         }
         gelu_in_bf16();
+        pooling_in_bf16(3, 8, 6, 10);
+        pooling_in_bf16(2, 7, 1, 64);
+        pooling_in_bf16(2, 5, 6, 136);
         for (int k = 0; k < 16; k++)
             norms_in_bf16(k % 3 == 0 ? 523 : 11, k % 5 == 0 ? 530 : 24, k & 1, k & 2, k & 4);
     }

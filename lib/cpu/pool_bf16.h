@@ -1,0 +1,42 @@
+/* Inside lib/cpu: max pooling's gradient, and its kernel in bf16. */
+#ifndef TW_CPU_POOL_BF16_H
+#define TW_CPU_POOL_BF16_H
+
+#include "nn/backend.h"
+
+/* The windows along one side that cover a pixel: [first, last]. */
+typedef struct {
+    int first, last;
+} tw_pool_windows;
+
+/* An input pixel: where it lies, the windows that cover it, and the first activation of its picture's outputs. */
+typedef struct {
+    int h, w;
+    tw_pool_windows down, across;
+    size_t picture;
+} tw_pool_pixel;
+
+static inline tw_pool_windows tw_pool_covering(int at, const tw_pool_shape *s, int out)
+{
+    const int end = at + s->pad, begin = end - s->size + 1;
+    tw_pool_windows w = {begin <= 0 ? 0 : (begin + s->stride - 1) / s->stride, end / s->stride};
+    w.last = w.last < out ? w.last : out - 1;
+    return w;
+}
+
+static inline tw_pool_pixel tw_pool_pixel_of(const tw_pool_shape *s, int n, int h, int w)
+{
+    return (tw_pool_pixel){h, w, tw_pool_covering(h, s, s->OH), tw_pool_covering(w, s, s->OW),
+                           (size_t)n * (size_t)s->OH * (size_t)s->OW * (size_t)s->C};
+}
+
+/* Which tap of window (y, x) the pixel is. */
+static inline int tw_pool_tap(const tw_pool_shape *s, const tw_pool_pixel *at, int y, int x)
+{
+    return (at->h + s->pad - y * s->stride) * s->size + at->w + s->pad - x * s->stride;
+}
+
+/* dx [H,W,C] of picture n of [N,H,W,C], from pick and dy of all pictures' outputs: as max_backward of nn/backend.h. */
+void tw_pool16_max_backward(uint16_t *dx, const uint8_t *pick, const uint16_t *dy, const tw_pool_shape *s, int n);
+
+#endif
