@@ -89,13 +89,17 @@ err:
 /* The kernels of one input and 16 outputs from w on, `apart` one from another, at all positions. */
 TW_AVX512_KERNEL void spread_taps(__m512 *u, const float *w, int apart, const float *scale, bool turned)
 {
-    const __m512i at = _mm512_mullo_epi32(_mm512_set1_epi32(apart), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
     const __m512 by = scale != NULL ? _mm512_loadu_ps(scale) : _mm512_set1_ps(1), half = _mm512_set1_ps(0.5f);
+    __m512i taps[16]; /* of which there are nine */
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++)
+        taps[i] = _mm512_maskz_loadu_epi32(0x1ff, w + (size_t)i * (size_t)apart);
+    tw_transpose16(taps);
     __m512 rows[SEEN][3];
     for (int j = 0; j < 3; j++) {
         __m512 x[3];
         for (int i = 0; i < 3; i++)
-            x[i] = _mm512_mul_ps(_mm512_i32gather_ps(at, w + (turned ? 8 - 3 * i - j : 3 * i + j), sizeof *w), by);
+            x[i] = _mm512_mul_ps(_mm512_castsi512_ps(taps[turned ? 8 - 3 * i - j : 3 * i + j]), by);
         const __m512 even = _mm512_mul_ps(_mm512_add_ps(x[0], x[2]), half), odd = _mm512_mul_ps(x[1], half);
         rows[0][j] = x[0];
         rows[1][j] = _mm512_add_ps(even, odd);
