@@ -286,6 +286,11 @@ int tw_writer_finish(tw_writer *w, int64_t skipped)
 
 void tw_writer_abandon(tw_writer *w)
 {
-    if (w != NULL)
-        close_output(w, false);
+    if (w == NULL)
+        return;
+    char said[1024]; /* why, which a failure here must not hide */
+    snprintf(said, sizeof said, "%s", tw_error());
+    if (w->file == NULL && w->fd >= 0 && w->samples > 0 && !w->failed && tw_writer_flush(w) != 0)
+        tw_fail("%s", said);
+    close_output(w, false);
 }

@@ -32,7 +32,7 @@ double tw_writer_waited(const tw_writer *w); /* seconds spent waiting for the re
 /* Writes the end record with the counted samples and `skipped`, flushes, closes (a file: syncs and renames; ZeroMQ: waits
  * until the reader has it), frees. */
 int tw_writer_finish(tw_writer *w, int64_t skipped);
-/* Closes without an end record, so that the reader sees a failure; a file is removed. NULL is allowed. */
+/* Closes behind the last sample, without an end record, so that the reader sees a failure; a file is removed. tw_error() stays. NULL is allowed. */
 void tw_writer_abandon(tw_writer *w);
 
 #endif
