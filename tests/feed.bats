@@ -48,7 +48,7 @@ teardown() { end_all; }
 
 @test "a worker killed: the gap is at most three heartbeats and a sample" {
     pictures 60
-    spawn sh -c "exec twist-feed head -q $HB --no-history --epochs=400 --work=$ADDRESS p > head.out"
+    spawn sh -c "exec twist-feed head -q $HB --no-history --epochs=4000 --work=$ADDRESS p > head.out"
     local i victim a b
     for i in 1 2; do worker; done
     victim=$last
@@ -303,7 +303,7 @@ teardown() { end_all; }
     local i
     COMMAND="{ ls /proc/self/fd; cat /proc/self/status /proc/self/limits; } > seen; exec $COMMAND"
     exec 7< p
-    spawn twist-feed head -q --no-history --epochs=1000 --work="$ADDRESS" -o got.tws p
+    spawn twist-feed head -q --no-history --epochs=100000 --work="$ADDRESS" -o got.tws p
     worker
     for ((i = 0; i < 100; i++)); do [ "$(field written)" != 0 ] && [ -s seen ] && break; sleep 0.1; done
     exec 7<&-
