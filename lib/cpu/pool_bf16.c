@@ -6,7 +6,8 @@ enum { LANES = 16 };
 
 #if defined(__x86_64__)
 /* 16 channels of a pixel. */
-TW_AVX512_KERNEL void gather_channels(uint16_t *dx, const uint8_t *pick, const uint16_t *dy, const tw_pool_shape *s, const tw_pool_pixel *at, __mmask16 lanes)
+TW_AVX512_KERNEL void gather_channels(uint16_t *dx, const uint8_t *pick, const uint16_t *dy, const tw_pool_shape *s, const tw_pool_pixel *at,
+                                      __mmask16 lanes)
 {
     __m512 sum = _mm512_setzero_ps();
     for (int y = at->down.first; y <= at->down.last; y++)
