@@ -237,7 +237,7 @@ int tw_cpu_norm_backward_sums(tw_dev *d, const tw_norm *n, void *dy, const void 
     double *partial = partial_sums(d, n, g, 2);
     if (partial == NULL)
         return -1;
-    const backward b = {dy, dy2, y, x, affine_of(n, (float *)(partial + g.down * 2 * n->C)), mask_of(n)};
+    const backward b = {dy, dy2, y, x, affine_of(n, (void *)(partial + g.down * 2 * n->C)), mask_of(n)};
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < g.down * g.across; i++) {
         const piece p = piece_at(n, g, i);
@@ -291,9 +291,10 @@ TW_CLONES static void dx_piece(float *dx, const float *dy, const float *x, const
 
 int tw_cpu_norm_backward_apply(tw_dev *d, const tw_norm *n, void *dx, const void *dy, const void *x)
 {
-    float *a = tw_dev_scratch(d, TW_SCRATCH_PARTIAL, 5 * (size_t)n->C * sizeof *a), *b = a + n->C, *e = b + n->C;
+    float *a = tw_dev_scratch(d, TW_SCRATCH_PARTIAL, 5 * (size_t)n->C * sizeof *a);
     if (a == NULL)
         return -1;
+    float *b = a + n->C, *e = b + n->C;
     const double count = (double)n->count;
     for (int c = 0; c < n->C; c++) {
         const double scale = (double)n->rstd[c] * (n->gamma != NULL ? (double)n->gamma[c] : 1);

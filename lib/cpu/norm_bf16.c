@@ -187,17 +187,20 @@ TW_AVX512 void tw_norm16_backward_sums(double *s, double *q, uint16_t *dy, const
 }
 
 /* 16 channels of a row, i the first one's number; by_x: a constant. */
-TW_AVX512_KERNEL void dx_channels(uint16_t *dx, const uint16_t *dy, const uint16_t *x, const tw_norm_coefficients *k, int i, bool by_x, __mmask16 lanes)
+TW_AVX512_KERNEL void dx_channels(uint16_t *dx, const uint16_t *dy, const uint16_t *x, const tw_norm_coefficients *k, int i, bool by_x,
+                                  __mmask16 lanes)
 {
     const __m512 v = tw_get16(lanes, x);
     __m512 g = tw_get16(lanes, dy);
     if (by_x)
         g = _mm512_maskz_mov_ps(positive(lanes, v, k->by_x.scale + i, k->by_x.shift + i), g);
-    const __m512 rest = _mm512_fmadd_ps(_mm512_sub_ps(v, tw_load_f32(lanes, k->mean + i)), tw_load_f32(lanes, k->b + i), tw_load_f32(lanes, k->e + i));
+    const __m512 centred = _mm512_sub_ps(v, tw_load_f32(lanes, k->mean + i));
+    const __m512 rest = _mm512_fmadd_ps(centred, tw_load_f32(lanes, k->b + i), tw_load_f32(lanes, k->e + i));
     tw_put16(dx, lanes, _mm512_fmadd_ps(g, tw_load_f32(lanes, k->a + i), rest));
 }
 
-TW_AVX512_KERNEL void dx_rows(uint16_t *dx, const uint16_t *dy, const uint16_t *x, const tw_norm_coefficients *k, const tw_norm_piece *p, bool by_x)
+TW_AVX512_KERNEL void dx_rows(uint16_t *dx, const uint16_t *dy, const uint16_t *x, const tw_norm_coefficients *k, const tw_norm_piece *p,
+                              bool by_x)
 {
     for (int64_t r = p->first; r < p->first + p->rows; r++) {
         const size_t at = (size_t)r * (size_t)p->C + (size_t)p->c;

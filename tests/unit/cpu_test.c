@@ -604,7 +604,8 @@ static norm_results norm_in_bf16(norm *m, int threads, float *x, float *shortcut
     be->enter(d);
     void *x16 = to_bf16(be, d, x, n), *shortcut16 = shortcut != NULL ? to_bf16(be, d, shortcut, n) : NULL;
     void *dy2_16 = dy2 != NULL ? to_bf16(be, d, dy2, n) : NULL;
-    norm_results r = {.sums = tw_alloc64(sums), .back = tw_alloc64(sums), .y = tw_alloc64(2 * n), .g = to_bf16(be, d, dy, n), .dx = tw_alloc64(2 * n)};
+    norm_results r = {.sums = tw_alloc64(sums), .back = tw_alloc64(sums), .y = tw_alloc64(2 * n), .dx = tw_alloc64(2 * n)};
+    r.g = to_bf16(be, d, dy, n);
     CHECK(be->norm_sums(d, &m->n, x16) == 0);
     memcpy(r.sums, m->sums, sums);
     CHECK(be->norm_statistics(d, &m->n) == 0 && be->norm_apply(d, &m->n, r.y, x16, shortcut16) == 0);
