@@ -41,16 +41,6 @@ TW_CLONES static void gelu_backward_piece(void *dx, const void *dy, const void *
 #if defined(__x86_64__)
 enum { LANES = 16 };
 
-TW_AVX512_KERNEL __m512 get_lanes(__mmask16 lanes, const void *x, size_t i)
-{
-    return (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, (const uint16_t *)x + i)), 16);
-}
-
-TW_AVX512_KERNEL void put_lanes(__mmask16 lanes, void *y, size_t i, __m512 v)
-{
-    _mm256_mask_storeu_epi16((uint16_t *)y + i, lanes, (__m256i)_mm512_cvtneps_pbh(v));
-}
-
 /* What comes a page later: the processor foresees streams up to the end of a page only, and would wait half of the time. */
 TW_AVX512_KERNEL void fetch(const void *x, size_t i)
 {
@@ -79,9 +69,9 @@ TW_AVX512 static void gelu_lanes(void *y, const void *x, size_t from, size_t to)
         const __mmask16 lanes = tw_first_lanes((int64_t)(to - i));
         fetch(x, i);
         fetch(y, i);
-        const __m512 v = get_lanes(lanes, x, i);
+        const __m512 v = tw_get16(lanes, (const uint16_t *)x + i);
         __m512 density;
-        put_lanes(lanes, y, i, _mm512_mul_ps(v, cdf_lanes(v, &density)));
+        tw_put16((uint16_t *)y + i, lanes, _mm512_mul_ps(v, cdf_lanes(v, &density)));
     }
 }
 
@@ -92,10 +82,10 @@ TW_AVX512 static void gelu_backward_lanes(void *dx, const void *dy, const void *
         fetch(x, i);
         fetch(dy, i);
         fetch(dx, i);
-        const __m512 v = get_lanes(lanes, x, i);
+        const __m512 v = tw_get16(lanes, (const uint16_t *)x + i);
         __m512 density;
         const __m512 cdf = cdf_lanes(v, &density);
-        put_lanes(lanes, dx, i, _mm512_mul_ps(get_lanes(lanes, dy, i), _mm512_fmadd_ps(v, density, cdf)));
+        tw_put16((uint16_t *)dx + i, lanes, _mm512_mul_ps(tw_get16(lanes, (const uint16_t *)dy + i), _mm512_fmadd_ps(v, density, cdf)));
     }
 }
 #else

@@ -301,11 +301,16 @@ static void running(void)
     free(x), free(y);
 }
 
+/* ResNet's: 3 x 3 at stride 2. */
+static tw_pool_shape stem_pool(int N, int H, int W, int C)
+{
+    return (tw_pool_shape){.N = N, .H = H, .W = W, .C = C, .OH = (H - 1) / 2 + 1, .OW = (W - 1) / 2 + 1, .size = 3, .stride = 2, .pad = 1};
+}
+
 /* Ties go to the first tap; the gradient goes where the maximum came from. */
 static void pooling(int N, int H, int W, int C)
 {
-    const tw_pool_shape s = {.N = N, .H = H, .W = W, .C = C, .OH = (H - 1) / 2 + 1, .OW = (W - 1) / 2 + 1, .size = 3, .stride = 2,
-                             .pad = 1};
+    const tw_pool_shape s = stem_pool(N, H, W, C);
     const size_t nx = (size_t)(N * H * W * C), ny = (size_t)(N * s.OH * s.OW * C);
     float *x = numbers(nx), *y = numbers(ny), *dy = numbers(ny), *dx = numbers(nx);
     double *y0 = tw_calloc(ny, sizeof *y0), *dx0 = tw_calloc(nx, sizeof *dx0);
@@ -684,8 +689,7 @@ static void norms_in_bf16(int rows, int C, bool relu, bool residual, bool two)
 /* Max pooling in bf16: what it makes in f32, of the same numbers; sums of gradients to half a unit of bf16. */
 static void pooling_in_bf16(int N, int H, int W, int C)
 {
-    const tw_pool_shape s = {.N = N, .H = H, .W = W, .C = C, .OH = (H - 1) / 2 + 1, .OW = (W - 1) / 2 + 1, .size = 3, .stride = 2,
-                             .pad = 1};
+    const tw_pool_shape s = stem_pool(N, H, W, C);
     const size_t nx = (size_t)(N * H * W * C), ny = (size_t)(N * s.OH * s.OW * C);
     float *x = numbers(nx), *y = numbers(ny), *dy = numbers(ny), *dx = numbers(nx);
     double *yd = tw_calloc(ny, sizeof *yd), *dxd = tw_calloc(nx, sizeof *dxd);
