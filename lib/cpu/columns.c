@@ -85,7 +85,8 @@ static void add_transposed(float *restrict dw, const float *restrict gradient, i
             dw[i * taps + tap] += gradient[tap * C + i];
 }
 
-void tw_columns_add(float *dw, const float *gradient, const tw_conv_shape *s)
+/* dw [K,C,taps] += gradient [K,taps,C] */
+static void add_all(float *dw, const float *gradient, const tw_conv_shape *s)
 {
     const int taps = s->size * s->size;
     const size_t channel = (size_t)(taps * s->C);
@@ -128,6 +129,6 @@ int tw_columns_backward_weights(tw_columns *c, float *dw, const void *x, const v
         memset(gradient + (size_t)k * channel, 0, channel * sizeof *gradient);
     if ((c->outer ? tw_outer_add(c->dev, s, gradient, NULL, x, dy) : add_product(c, gradient, x, dy)) != 0)
         return -1;
-    tw_columns_add(dw, gradient, s);
+    add_all(dw, gradient, s);
     return 0;
 }

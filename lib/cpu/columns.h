@@ -11,7 +11,4 @@ tw_columns *tw_columns_new(tw_dev *d, const tw_conv_shape *s); /* NULL and tw_er
 void tw_columns_free(tw_columns *c);
 int tw_columns_backward_weights(tw_columns *c, float *dw, const void *x, const void *dy);
 
-/* dw [K,C,taps] += gradient [K,taps,C] */
-void tw_columns_add(float *dw, const float *gradient, const tw_conv_shape *s);
-
 #endif

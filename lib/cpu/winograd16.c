@@ -168,34 +168,31 @@ TW_AVX512_KERNEL void column(__m512 *low, __m512 *high, const uint16_t *const ro
     low[3] = _mm512_sub_ps(l[1], l[3]), high[3] = _mm512_sub_ps(h[1], h[3]);
 }
 
-/* V of a run of tiles, `apart` from position to position. */
-TW_AVX512 void tw_wino16_spread(uint16_t *v, size_t apart, const tw_wino16_pass *c, tw_wino16_run r)
+TW_AVX512 void tw_wino16_spread(uint16_t *v, size_t each, size_t apart, const tw_wino16_pass *c, tw_wino16_run r, int group)
 {
     const tw_conv_shape *s = &c->w->shape;
     const size_t C = (size_t)c->C;
     const uint16_t *row[SEEN];
     for (int i = 0; i < SEEN; i++) {
         const int y = r.y - 1 + i;
-        row[i] = y >= 0 && y < s->H ? c->x + tw_wino16_pixel(c, r.n, y, 0, c->C) : NULL;
+        row[i] = y >= 0 && y < s->H ? c->x + tw_wino16_pixel(c, r.n, y, 0, c->C) + group : NULL;
     }
-    for (size_t group = 0; group < C; group += GROUP) {
-        __m512 low[SEEN][SEEN], high[SEEN][SEEN]; /* [column, position] */
-        column(low[0], high[0], row, r.x > 0, (size_t)(r.x > 0 ? r.x - 1 : 0) * C + group);
-        column(low[1], high[1], row, true, (size_t)r.x * C + group);
-        for (int t = 0; t < r.count; t++) {
-            const int x = r.x + TILE * t;
-            uint16_t *to = v + (size_t)t * C + group;
-            column(low[2], high[2], row, x + 1 < s->W, (size_t)(x + 1) * C + group);
-            column(low[3], high[3], row, x + 2 < s->W, (size_t)(x + 2) * C + group);
+    __m512 low[SEEN][SEEN], high[SEEN][SEEN]; /* [column, position] */
+    column(low[0], high[0], row, r.x > 0, (size_t)(r.x > 0 ? r.x - 1 : 0) * C);
+    column(low[1], high[1], row, true, (size_t)r.x * C);
+    for (int t = 0; t < r.count; t++) {
+        const int x = r.x + TILE * t;
+        uint16_t *to = v + (size_t)t * each;
+        column(low[2], high[2], row, x + 1 < s->W, (size_t)(x + 1) * C);
+        column(low[3], high[3], row, x + 2 < s->W, (size_t)(x + 2) * C);
 #pragma GCC unroll 4
-            for (int i = 0; i < SEEN; i++, to += SEEN * apart) {
-                tw_wino16_store(to, _mm512_sub_ps(low[0][i], low[2][i]), _mm512_sub_ps(high[0][i], high[2][i]));
-                tw_wino16_store(to + apart, _mm512_add_ps(low[1][i], low[2][i]), _mm512_add_ps(high[1][i], high[2][i]));
-                tw_wino16_store(to + 2 * apart, _mm512_sub_ps(low[2][i], low[1][i]), _mm512_sub_ps(high[2][i], high[1][i]));
-                tw_wino16_store(to + 3 * apart, _mm512_sub_ps(low[1][i], low[3][i]), _mm512_sub_ps(high[1][i], high[3][i]));
-                low[0][i] = low[2][i], high[0][i] = high[2][i];
-                low[1][i] = low[3][i], high[1][i] = high[3][i];
-            }
+        for (int i = 0; i < SEEN; i++, to += SEEN * apart) {
+            tw_wino16_store(to, _mm512_sub_ps(low[0][i], low[2][i]), _mm512_sub_ps(high[0][i], high[2][i]));
+            tw_wino16_store(to + apart, _mm512_add_ps(low[1][i], low[2][i]), _mm512_add_ps(high[1][i], high[2][i]));
+            tw_wino16_store(to + 2 * apart, _mm512_sub_ps(low[2][i], low[1][i]), _mm512_sub_ps(high[2][i], high[1][i]));
+            tw_wino16_store(to + 3 * apart, _mm512_sub_ps(low[1][i], low[3][i]), _mm512_sub_ps(high[1][i], high[3][i]));
+            low[0][i] = low[2][i], high[0][i] = high[2][i];
+            low[1][i] = low[3][i], high[1][i] = high[3][i];
         }
     }
 }
@@ -270,7 +267,8 @@ static void convolve_block(const tw_wino16_pass *c, char *room, int64_t first, i
     tw_wino16_run r;
     for (int t = 0; t < tiles; t += r.count) {
         r = tw_wino16_run_at(c->w, first + t, tiles - t);
-        tw_wino16_spread(v + (size_t)t * (size_t)c->C, v_apart, c, r);
+        for (int group = 0; group < c->C; group += GROUP)
+            tw_wino16_spread(v + (size_t)t * (size_t)c->C + group, (size_t)c->C, v_apart, c, r, group);
     }
     const uint32_t *u = c->u;
     for (int k = 0; k < c->K; k += GROUP) {

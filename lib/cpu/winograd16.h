@@ -58,8 +58,9 @@ TW_AVX512_KERNEL void tw_wino16_store(uint16_t *to, __m512 low, __m512 high)
     _mm512_store_si512(to, (__m512i)_mm512_cvtne2ps_pbh(high, low));
 }
 
-/* V = B^T x B of a run of tiles in bf16 [16 positions, tiles, C], `apart` from position to position. */
-void tw_wino16_spread(uint16_t *v, size_t apart, const tw_wino16_pass *c, tw_wino16_run r);
+/* V = B^T x B of a run of tiles in the channels [group, group + 32), in bf16: the tiles `each` numbers one from another, the 16 positions
+ * `apart`. */
+void tw_wino16_spread(uint16_t *v, size_t each, size_t apart, const tw_wino16_pass *c, tw_wino16_run r, int group);
 
 /* dw [K,C,3,3] += the gradient; before that, its scratch memory when a plan is made. 0, or -1 and tw_error(). */
 int tw_wino16_gradient_reserve(const tw_winograd16 *w);

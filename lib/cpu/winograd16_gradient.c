@@ -1,19 +1,31 @@
 /* The gradient of the weights: G^T (sum over the tiles of V Z^T) G with V = B^T x B and Z = A dy A^T, both rounded to bf16. Tiles are taken by
- * twos, steps, as the instructions multiply them, and in pieces that stay in the third cache. */
+ * twos, steps, as the instructions multiply them, in pieces whose words stay in the cache, and pieces in slices, as many as the shape says, whose
+ * sums are added up in their order. A thread makes the words that it multiplies: what another core has written comes slowly. Where there are more
+ * threads than slices, those of a slice divide its channels among them. */
 #include "cpu/winograd16.h"
 
-#include "cpu/columns.h"
 #include "cpu/outer.h"
 
 #if defined(__x86_64__)
 #include <omp.h>
+#include <string.h>
 
-enum { STRIP = 8 /* outputs' channels of a product */, STEPS = 256, PIECE_BYTES = 8 << 20, APART = 16 /* words between panels */ };
+enum { STRIP = 8 /* outputs' channels of a product */, STEPS = 128, APART = 16 /* words between panels */, SLICES = 8, SLICES_BYTES = 9 << 19 };
 
+/* How the work is divided: slices of `steps` steps each, the last one of what is left, in pieces of `piece`; panels of 32 inputs and groups of
+ * 32 outputs into parts. */
 typedef struct {
-    int64_t first;   /* tile */
+    int slices, steps, piece;
+    int panel_parts, group_parts;
+} division;
+
+/* What a thread works on: some panels and groups, and of them a piece. */
+typedef struct {
+    int panel, panels, group, groups;
+    int64_t first;   /* tile of the piece */
     int tiles, steps;
-    uint32_t *v, *z; /* [16, C/32, steps, 32] and [16, K/8, steps, 8] words of two tiles each, channels in the order of V's */
+    uint16_t *spread; /* [16, ROWS, 32] of V or Z */
+    uint32_t *v, *z;  /* [16, panels, steps, 32] and [16, 4 groups, steps, 8] words of two tiles each, channels in the order of V's */
 } piece;
 
 /* Words from panel to panel of V and of Z, so that not all begin in the same set of the first cache. */
@@ -27,45 +39,65 @@ static size_t z_panel(int steps)
     return (size_t)steps * STRIP + APART;
 }
 
-static size_t v_words(const tw_conv_shape *s, int steps)
+static size_t v_words(int panels, int steps)
 {
-    return POSITIONS * (size_t)(s->C / GROUP) * v_panel(steps);
+    return POSITIONS * (size_t)panels * v_panel(steps);
 }
 
-static size_t z_words(const tw_conv_shape *s, int steps)
+static size_t z_words(int groups, int steps)
 {
-    return POSITIONS * (size_t)(s->K / STRIP) * z_panel(steps);
+    return POSITIONS * (size_t)groups * (GROUP / STRIP) * z_panel(steps);
 }
 
-/* Steps of a piece. */
-static int most_steps(const tw_conv_shape *s)
-{
-    const int64_t step = POSITIONS * (int64_t)(s->C + s->K) * (int64_t)sizeof(uint32_t);
-    return (int)tw_min(STEPS, tw_pieces(PIECE_BYTES, step * ROWS) * ROWS);
-}
-
-/* Of a thread that makes words: V of ROWS tiles. */
-static size_t own_bytes(const tw_conv_shape *s)
-{
-    return POSITIONS * ROWS * (size_t)(s->C > s->K ? s->C : s->K) * sizeof(uint16_t);
-}
-
-static uint32_t *piece_room(const tw_winograd16 *w)
-{
-    const tw_conv_shape *s = &w->shape;
-    const int steps = most_steps(s);
-    return tw_dev_scratch(w->dev, TW_SCRATCH_COLUMNS,
-                          (v_words(s, steps) + z_words(s, steps)) * sizeof(uint32_t) + (size_t)w->dev->threads * own_bytes(s));
-}
-
-static size_t gradient_bytes(const tw_conv_shape *s)
+static size_t slice_bytes(const tw_conv_shape *s)
 {
     return 9 * (size_t)s->K * (size_t)s->C * sizeof(float);
 }
 
-static float *gradient_room(const tw_winograd16 *w)
+/* The parts of a slice for so many threads, such that the greatest has least to do: its words to make and to multiply. */
+static void divide(division *d, const tw_conv_shape *s, int threads)
 {
-    return tw_dev_scratch(w->dev, TW_SCRATCH_GRADIENT, gradient_bytes(&w->shape));
+    int64_t least = INT64_MAX;
+    for (int parts = 1; parts <= threads; parts++) {
+        const int64_t panels = tw_pieces(s->C / GROUP, parts), groups = tw_pieces(s->K / GROUP, threads / parts);
+        const int64_t cost = panels * groups + panels + groups;
+        if (cost >= least)
+            continue;
+        least = cost;
+        d->panel_parts = (int)tw_pieces(s->C / GROUP, panels);
+        d->group_parts = (int)tw_pieces(s->K / GROUP, groups);
+    }
+}
+
+static division division_of(const tw_winograd16 *w)
+{
+    const tw_conv_shape *s = &w->shape;
+    const int64_t steps = tw_pieces((int64_t)s->N * w->down * w->across, 2);
+    division d = {.slices = SLICES};
+    while (d.slices > 1 && ((size_t)d.slices * slice_bytes(s) > SLICES_BYTES || steps < (int64_t)d.slices * STEPS))
+        d.slices /= 2;
+    d.steps = (int)tw_pieces(tw_pieces(steps, d.slices), ROWS / 2) * (ROWS / 2);
+    d.slices = (int)tw_pieces(steps, d.steps);
+    d.piece = (int)tw_pieces(tw_pieces(d.steps, tw_pieces(d.steps, STEPS)), ROWS / 2) * (ROWS / 2);
+    divide(&d, s, (int)tw_pieces(w->dev->threads, d.slices));
+    return d;
+}
+
+/* Of a thread. */
+static size_t own_words(const tw_conv_shape *s, const division *d)
+{
+    const int panels = (int)tw_pieces(s->C / GROUP, d->panel_parts), groups = (int)tw_pieces(s->K / GROUP, d->group_parts);
+    return v_words(panels, d->piece) + z_words(groups, d->piece) + POSITIONS * ROWS * GROUP / 2;
+}
+
+static uint32_t *words_room(const tw_winograd16 *w, const division *d)
+{
+    return tw_dev_scratch(w->dev, TW_SCRATCH_COLUMNS, (size_t)w->dev->threads * own_words(&w->shape, d) * sizeof(uint32_t));
+}
+
+static float *slices_room(const tw_winograd16 *w, const division *d)
+{
+    return tw_dev_scratch(w->dev, TW_SCRATCH_GRADIENT, (size_t)d->slices * slice_bytes(&w->shape));
 }
 
 /* A over the pixels of a column: two to four. */
@@ -78,67 +110,87 @@ TW_AVX512_KERNEL void column_gradient(__m512 y[SEEN], __m512 top, __m512 bottom)
 }
 
 /* Z of a run of tiles, as tw_wino16_spread. */
-TW_AVX512 static void spread_gradient(uint16_t *z, size_t apart, const tw_wino16_pass *c, tw_wino16_run r)
+TW_AVX512 static void spread_gradient(uint16_t *z, size_t each, size_t apart, const tw_wino16_pass *c, tw_wino16_run r, int group)
 {
     const tw_conv_shape *s = &c->w->shape;
     const size_t C = (size_t)c->C;
-    const uint16_t *row = c->x + tw_wino16_pixel(c, r.n, r.y, r.x, c->C), *below = r.y + 1 < s->H ? row + (size_t)s->W * C : NULL;
+    const uint16_t *row = c->x + tw_wino16_pixel(c, r.n, r.y, r.x, c->C) + group, *below = r.y + 1 < s->H ? row + (size_t)s->W * C : NULL;
     const __m512i odd = _mm512_set1_epi32((int)0xffff0000);
-    for (size_t group = 0; group < C; group += GROUP)
-        for (int t = 0; t < r.count; t++) {
-            __m512 low[TILE][SEEN], high[TILE][SEEN]; /* [column, position] */
+    for (int t = 0; t < r.count; t++) {
+        __m512 low[TILE][SEEN], high[TILE][SEEN]; /* [column, position] */
 #pragma GCC unroll 2
-            for (int i = 0; i < TILE; i++) {
-                const bool inside = r.x + TILE * t + i < s->W;
-                const size_t at = (size_t)(TILE * t + i) * C + group;
-                const __m512i a = _mm512_loadu_si512(inside ? row + at : tw_wino16_zeros);
-                const __m512i b = _mm512_loadu_si512(inside && below != NULL ? below + at : tw_wino16_zeros);
-                column_gradient(low[i], (__m512)_mm512_slli_epi32(a, 16), (__m512)_mm512_slli_epi32(b, 16));
-                column_gradient(high[i], (__m512)_mm512_and_si512(a, odd), (__m512)_mm512_and_si512(b, odd));
-            }
-            uint16_t *to = z + (size_t)t * C + group;
-#pragma GCC unroll 4
-            for (int i = 0; i < SEEN; i++, to += SEEN * apart) {
-                __m512 l[SEEN], h[SEEN];
-                column_gradient(l, low[0][i], low[1][i]);
-                column_gradient(h, high[0][i], high[1][i]);
-#pragma GCC unroll 4
-                for (int j = 0; j < SEEN; j++)
-                    tw_wino16_store(to + (size_t)j * apart, l[j], h[j]);
-            }
+        for (int i = 0; i < TILE; i++) {
+            const bool inside = r.x + TILE * t + i < s->W;
+            const size_t at = (size_t)(TILE * t + i) * C;
+            const __m512i a = _mm512_loadu_si512(inside ? row + at : tw_wino16_zeros);
+            const __m512i b = _mm512_loadu_si512(inside && below != NULL ? below + at : tw_wino16_zeros);
+            column_gradient(low[i], (__m512)_mm512_slli_epi32(a, 16), (__m512)_mm512_slli_epi32(b, 16));
+            column_gradient(high[i], (__m512)_mm512_and_si512(a, odd), (__m512)_mm512_and_si512(b, odd));
         }
+        uint16_t *to = z + (size_t)t * each;
+#pragma GCC unroll 4
+        for (int i = 0; i < SEEN; i++, to += SEEN * apart) {
+            __m512 l[SEEN], h[SEEN];
+            column_gradient(l, low[0][i], low[1][i]);
+            column_gradient(h, high[0][i], high[1][i]);
+#pragma GCC unroll 4
+            for (int j = 0; j < SEEN; j++)
+                tw_wino16_store(to + (size_t)j * apart, l[j], h[j]);
+        }
+    }
 }
 
-/* The words of the tiles [first, first + ROWS) of a piece, or as many as there are: of x [C], or of dy [K] in strips. */
-TW_AVX512 static void make_words(const piece *p, const tw_wino16_pass *c, uint16_t *room, int first, bool gradient)
+/* V or Z of the tiles [first, first + ROWS) of a piece, or as many as there are, in 32 channels; a tile of zeros behind an odd number. */
+static void spread(const piece *p, const tw_wino16_pass *c, int first, int tiles, int group, bool gradient)
 {
-    const int tiles = (int)tw_min(ROWS, p->tiles - first), groups = c->C / GROUP;
-    const size_t C = (size_t)c->C, apart = ROWS * C;
     tw_wino16_run r;
     for (int t = 0; t < tiles; t += r.count) {
         r = tw_wino16_run_at(c->w, p->first + first + t, tiles - t);
-        (gradient ? spread_gradient : tw_wino16_spread)(room + (size_t)t * C, apart, c, r);
+        (gradient ? spread_gradient : tw_wino16_spread)(p->spread + t * GROUP, GROUP, ROWS * GROUP, c, r, group);
     }
-    for (size_t position = 0; position < POSITIONS; position++)
-        for (int group = 0; group < groups; group++)
-            for (int t = 0; t < tiles; t += 2) {
-                const uint16_t *row = room + position * apart + (size_t)t * C + (size_t)group * GROUP;
+    for (int i = 0; i < POSITIONS && tiles % 2 != 0; i++)
+        memset(p->spread + (i * ROWS + tiles) * GROUP, 0, GROUP * sizeof(uint16_t));
+}
+
+/* The words of x of a panel. */
+TW_AVX512 static void make_panel(const piece *p, const tw_wino16_pass *x, int panel)
+{
+    for (int first = 0, tiles; first < p->tiles; first += tiles) {
+        tiles = (int)tw_min(ROWS, p->tiles - first);
+        spread(p, x, first, tiles, (p->panel + panel) * GROUP, false);
+        for (int i = 0; i < POSITIONS; i++) {
+            uint32_t *to = p->v + (size_t)(i * p->panels + panel) * v_panel(p->steps) + (size_t)(first / 2) * GROUP;
+            const uint16_t *row = p->spread + i * ROWS * GROUP;
+            for (int t = 0; t < tiles; t += 2, row += 2 * GROUP, to += GROUP) {
                 __m512i low, high;
-                tw_words(&low, &high, _mm512_load_si512(row), t + 1 < tiles ? _mm512_load_si512(row + C) : _mm512_setzero_si512());
-                const size_t step = (size_t)(first + t) / 2, panel = position * (size_t)groups + (size_t)group;
-                if (gradient) {
-                    const size_t apart_z = z_panel(p->steps);
-                    uint32_t *to = p->z + panel * (GROUP / STRIP) * apart_z + step * STRIP;
-                    _mm256_store_si256((__m256i *)to, _mm512_castsi512_si256(low));
-                    _mm256_store_si256((__m256i *)(to + apart_z), _mm512_extracti64x4_epi64(low, 1));
-                    _mm256_store_si256((__m256i *)(to + 2 * apart_z), _mm512_castsi512_si256(high));
-                    _mm256_store_si256((__m256i *)(to + 3 * apart_z), _mm512_extracti64x4_epi64(high, 1));
-                } else {
-                    uint32_t *to = p->v + panel * v_panel(p->steps) + step * GROUP;
-                    _mm512_store_si512(to, low);
-                    _mm512_store_si512(to + 16, high);
-                }
+                tw_words(&low, &high, _mm512_load_si512(row), _mm512_load_si512(row + GROUP));
+                _mm512_store_si512(to, low);
+                _mm512_store_si512(to + 16, high);
             }
+        }
+    }
+}
+
+/* The words of dy of a group, in strips. */
+TW_AVX512 static void make_strips(const piece *p, const tw_wino16_pass *dy, int group)
+{
+    const size_t apart = z_panel(p->steps);
+    for (int first = 0, tiles; first < p->tiles; first += tiles) {
+        tiles = (int)tw_min(ROWS, p->tiles - first);
+        spread(p, dy, first, tiles, (p->group + group) * GROUP, true);
+        for (int i = 0; i < POSITIONS; i++) {
+            uint32_t *to = p->z + (size_t)(i * p->groups + group) * (GROUP / STRIP) * apart + (size_t)(first / 2) * STRIP;
+            const uint16_t *row = p->spread + i * ROWS * GROUP;
+            for (int t = 0; t < tiles; t += 2, row += 2 * GROUP, to += STRIP) {
+                __m512i low, high;
+                tw_words(&low, &high, _mm512_load_si512(row), _mm512_load_si512(row + GROUP));
+                _mm256_store_si256((__m256i *)to, _mm512_castsi512_si256(low));
+                _mm256_store_si256((__m256i *)(to + apart), _mm512_extracti64x4_epi64(low, 1));
+                _mm256_store_si256((__m256i *)(to + 2 * apart), _mm512_castsi512_si256(high));
+                _mm256_store_si256((__m256i *)(to + 3 * apart), _mm512_extracti64x4_epi64(high, 1));
+            }
+        }
+    }
 }
 
 /* G^T du G of 16 channels, du [16, STRIP, 32]. */
@@ -166,59 +218,105 @@ TW_AVX512_KERNEL void gather_taps(__m512 taps[9], const float *du)
     }
 }
 
-/* A piece's part of a strip of the gradient [K,9,C] in 32 input channels, added to that of the pieces before it. */
-TW_AVX512 static void add_tile(float *gradient, const tw_conv_shape *s, const piece *p, int strip, int panel)
+/* dw [16,9] = or += the taps of the channels that `order` picks from the even and the odd ones. */
+TW_AVX512_KERNEL void add_taps(float *dw, const __m512 even[9], const __m512 odd[9], __m512i order, bool add)
+{
+    const __mmask16 nine = 0x1ff;
+    __m512i m[16] = {0};
+#pragma GCC unroll 9
+    for (int tap = 0; tap < 9; tap++)
+        m[tap] = (__m512i)_mm512_permutex2var_ps(even[tap], order, odd[tap]);
+    tw_transpose16(m);
+#pragma GCC unroll 16
+    for (int c = 0; c < 16; c++, dw += 9)
+        _mm512_mask_storeu_ps(dw, nine, add ? _mm512_add_ps(_mm512_maskz_loadu_ps(nine, dw), (__m512)m[c]) : (__m512)m[c]);
+}
+
+/* dw [K,C,9] = or += a piece's part of a strip of it in 32 input channels. */
+TW_AVX512 static void add_tile(float *dw, const tw_conv_shape *s, const piece *p, int strip, int panel, bool add)
 {
     const __m512i order = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     _Alignas(64) float du[POSITIONS * STRIP * GROUP] = {0};
     for (int i = 0; i < POSITIONS; i++)
-        tw_outer_tile(du + i * STRIP * GROUP, GROUP, p->z + (size_t)(i * (s->K / STRIP) + strip) * z_panel(p->steps),
-                      p->v + (size_t)(i * (s->C / GROUP) + panel) * v_panel(p->steps), p->steps);
+        tw_outer_tile(du + i * STRIP * GROUP, GROUP, p->z + (size_t)(i * p->groups * (GROUP / STRIP) + strip) * z_panel(p->steps),
+                      p->v + (size_t)(i * p->panels + panel) * v_panel(p->steps), p->steps);
     for (int i = 0; i < STRIP; i++) {
-        const int in = strip * STRIP + i, k = in / GROUP * GROUP + tw_wino16_channel(in % GROUP);
-        float *to = gradient + (size_t)k * 9 * (size_t)s->C + (size_t)panel * GROUP;
+        const int in = strip * STRIP + i, k = (p->group + in / GROUP) * GROUP + tw_wino16_channel(in % GROUP);
+        float *to = dw + ((size_t)k * (size_t)s->C + (size_t)(p->panel + panel) * GROUP) * 9;
         __m512 even[9], odd[9];
         gather_taps(even, du + i * GROUP);
         gather_taps(odd, du + i * GROUP + 16);
-        for (int tap = 0; tap < 9; tap++, to += s->C) {
-            const __m512 low = _mm512_permutex2var_ps(even[tap], order, odd[tap]);
-            const __m512 high = _mm512_permutex2var_ps(even[tap], _mm512_add_epi32(order, _mm512_set1_epi32(8)), odd[tap]);
-            _mm512_storeu_ps(to, p->first == 0 ? low : _mm512_add_ps(_mm512_loadu_ps(to), low));
-            _mm512_storeu_ps(to + 16, p->first == 0 ? high : _mm512_add_ps(_mm512_loadu_ps(to + 16), high));
-        }
+        add_taps(to, even, odd, order, add);
+        add_taps(to + 16 * 9, even, odd, _mm512_add_epi32(order, _mm512_set1_epi32(8)), add);
     }
 }
 
 int tw_wino16_gradient_reserve(const tw_winograd16 *w)
 {
-    return piece_room(w) != NULL && gradient_room(w) != NULL ? 0 : -1;
+    const division d = division_of(w);
+    return words_room(w, &d) != NULL && (d.slices == 1 || slices_room(w, &d) != NULL) ? 0 : -1;
+}
+
+/* The part [at / parts, (at + 1) / parts) of n. */
+static void part_of(int *first, int *count, int n, int at, int parts)
+{
+    *first = n * at / parts;
+    *count = n * (at + 1) / parts - *first;
+}
+
+/* dw = a slice's sum in a part of the channels; +=, where it is the only slice. */
+static void add_slice(float *dw, const tw_winograd16 *w, const division *d, int slice, int part, uint32_t *room, const void *x, const void *dy)
+{
+    const tw_conv_shape *s = &w->shape;
+    const tw_wino16_pass of_x = {.w = w, .x = x, .C = s->C}, of_dy = {.w = w, .x = dy, .C = s->K};
+    const int64_t begin = 2 * (int64_t)slice * d->steps, tiles = (int64_t)s->N * w->down * w->across, end = tw_min(begin + 2 * d->steps, tiles);
+    piece p = {0};
+    part_of(&p.panel, &p.panels, s->C / GROUP, part % d->panel_parts, d->panel_parts);
+    part_of(&p.group, &p.groups, s->K / GROUP, part / d->panel_parts, d->group_parts);
+    p.v = room;
+    p.z = p.v + v_words(p.panels, d->piece);
+    p.spread = (uint16_t *)(p.z + z_words(p.groups, d->piece));
+    for (p.first = begin; p.first < end; p.first += 2 * d->piece) {
+        p.tiles = (int)tw_min(2 * d->piece, end - p.first);
+        p.steps = (p.tiles + 1) / 2;
+        for (int i = 0; i < p.panels; i++)
+            make_panel(&p, &of_x, i);
+        for (int i = 0; i < p.groups; i++)
+            make_strips(&p, &of_dy, i);
+        for (int panel = 0; panel < p.panels; panel++)
+            for (int strip = 0; strip < p.groups * (GROUP / STRIP); strip++)
+                add_tile(dw, s, &p, strip, panel, d->slices == 1 || p.first > begin);
+    }
+}
+
+/* dw [n] += the slices, `apart` one from another, in their order. */
+static void add_slices(float *restrict dw, const float *restrict slice, int slices, size_t apart, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float sum = slice[i];
+        for (int j = 1; j < slices; j++)
+            sum += slice[(size_t)j * apart + i];
+        dw[i] += sum;
+    }
 }
 
 int tw_wino16_gradient(const tw_winograd16 *w, float *dw, const void *x, const void *dy)
 {
-    const tw_conv_shape *s = &w->shape;
-    const tw_wino16_pass of_x = {.w = w, .x = x, .C = s->C}, of_dy = {.w = w, .x = dy, .C = s->K};
-    const int64_t tiles = (int64_t)s->N * w->down * w->across;
-    const int strips = s->K / STRIP, panels = s->C / GROUP, most = most_steps(s);
-    uint32_t *room = piece_room(w);
-    float *gradient = gradient_room(w);
-    if (room == NULL || gradient == NULL)
+    const division d = division_of(w);
+    const size_t n = slice_bytes(&w->shape) / sizeof *dw;
+    const int parts = d.panel_parts * d.group_parts;
+    uint32_t *room = words_room(w, &d);
+    float *slices = d.slices > 1 ? slices_room(w, &d) : dw;
+    if (room == NULL || slices == NULL)
         return -1;
-    for (int64_t first = 0; first < tiles; first += 2 * most) {
-        piece p = {.first = first, .tiles = (int)tw_min(2 * most, tiles - first), .v = room, .z = room + v_words(s, most)};
-        p.steps = (p.tiles + 1) / 2;
-#pragma omp parallel
-        {
-            char *own = (char *)(p.z + z_words(s, most)) + (size_t)omp_get_thread_num() * own_bytes(s);
-#pragma omp for schedule(static)
-            for (int i = 0; i < 2 * (int)tw_pieces(p.tiles, ROWS); i++)
-                make_words(&p, i % 2 == 0 ? &of_x : &of_dy, (uint16_t *)own, i / 2 * ROWS, i % 2 != 0);
-#pragma omp for schedule(static)
-            for (int i = 0; i < strips * panels; i++)
-                add_tile(gradient, s, &p, i % strips, i / strips);
-        }
-    }
-    tw_columns_add(dw, gradient, s);
+#pragma omp parallel for schedule(static)
+    for (int i = 0; i < d.slices * parts; i++)
+        add_slice(slices + (size_t)(i / parts) * n, w, &d, i / parts, i % parts,
+                  room + (size_t)omp_get_thread_num() * own_words(&w->shape, &d), x, dy);
+    const size_t each = n / (size_t)w->shape.K;
+#pragma omp parallel for schedule(static)
+    for (int k = 0; k < (d.slices > 1 ? w->shape.K : 0); k++)
+        add_slices(dw + (size_t)k * each, slices + (size_t)k * each, d.slices, n, each);
     return 0;
 }
 #endif
