@@ -107,6 +107,28 @@ TW_AVX512_KERNEL void tw_put16(uint16_t *y, __mmask16 lanes, __m512 v)
 {
     tw_keep16(y, lanes, (__m256i)_mm512_cvtneps_pbh(v));
 }
+
+/* s [16] f64 += v */
+TW_AVX512_KERNEL void tw_add_f64(double *s, __mmask16 lanes, __m512 v)
+{
+    const __mmask8 low = (__mmask8)lanes, high = (__mmask8)(lanes >> 8);
+    const __m512d a = _mm512_cvtps_pd(_mm512_castps512_ps256(v));
+    const __m512d b = _mm512_cvtps_pd(_mm256_castsi256_ps(_mm512_extracti64x4_epi64(_mm512_castps_si512(v), 1)));
+    if (lanes == TW_ALL_LANES) {
+        _mm512_storeu_pd(s, _mm512_add_pd(_mm512_loadu_pd(s), a));
+        _mm512_storeu_pd(s + 8, _mm512_add_pd(_mm512_loadu_pd(s + 8), b));
+        return;
+    }
+    _mm512_mask_storeu_pd(s, low, _mm512_add_pd(_mm512_maskz_loadu_pd(low, s), a));
+    _mm512_mask_storeu_pd(s + 8, high, _mm512_add_pd(_mm512_maskz_loadu_pd(high, s + 8), b));
+}
+
+/* The lanes of x scale + shift above 0. */
+TW_AVX512_KERNEL __mmask16 tw_positive(__mmask16 lanes, __m512 x, const float *scale, const float *shift)
+{
+    const __m512 v = _mm512_fmadd_ps(x, tw_load_f32(lanes, scale), tw_load_f32(lanes, shift));
+    return _mm512_mask_cmp_ps_mask(lanes, v, _mm512_setzero_ps(), _CMP_GT_OQ);
+}
 #endif
 
 #endif

@@ -13,16 +13,21 @@ struct tw_conv {
     float *scale, *shift; /* of the norm that is folded in, [K] each; or NULL */
 };
 
-tw_conv *tw_cpu_conv_new(tw_dev *d, const tw_conv_shape *s)
+static const tw_conv_way *way_of(const tw_dev *d, const tw_conv_shape *s)
 {
     static const tw_conv_way *const all[] = {&tw_conv_dense, &tw_conv_winograd, &tw_conv_winograd16, &tw_conv_pointwise, &tw_conv_direct};
-    tw_conv *c = tw_calloc(1, sizeof *c);
-    if (c == NULL)
-        return NULL;
     int i = 0;
     while (!all[i]->suits(d, s))
         i++;
-    c->how = all[i];
+    return all[i];
+}
+
+tw_conv *tw_cpu_conv_new(tw_dev *d, const tw_conv_shape *s)
+{
+    tw_conv *c = tw_calloc(1, sizeof *c);
+    if (c == NULL)
+        return NULL;
+    c->how = way_of(d, s);
     c->K = s->K;
     if (s->folded && (c->scale = tw_alloc64(2 * (size_t)s->K * sizeof *c->scale)) == NULL)
         goto err;
@@ -77,6 +82,22 @@ int tw_cpu_conv_folded(tw_conv *c, void *y, const void *x, const void *shortcut)
 int tw_cpu_conv_backward_data(tw_conv *c, void *dx, const void *dy)
 {
     return c->how->backward_data(c->way, dx, dy);
+}
+
+bool tw_cpu_conv_finds_sums(tw_dev *d, const tw_conv_shape *s, bool backward)
+{
+    const tw_conv_way *how = way_of(d, s);
+    return how->finds_sums != NULL && how->finds_sums(s, backward);
+}
+
+int tw_cpu_conv_forward_sums(tw_conv *c, void *y, const void *x, const tw_norm *n)
+{
+    return c->how->forward_sums(c->way, y, x, n);
+}
+
+int tw_cpu_conv_backward_data_sums(tw_conv *c, void *dx, const void *dy, bool adds, const tw_norm *n, const void *x, const void *norm_x)
+{
+    return c->how->backward_data_sums(c->way, dx, dy, adds, n, x, norm_x);
 }
 
 int tw_cpu_conv_backward_weights(tw_conv *c, float *dw, const void *x, const void *dy)

@@ -3,8 +3,7 @@
 #include "cpu/ops.h"
 
 #include "core/error.h"
-#include "cpu/device.h"
-#include "cpu/norm_bf16.h"
+#include "cpu/norm.h"
 #include "cpu/vec.h"
 #include "nn/formula.h"
 
@@ -100,22 +99,26 @@ static piece rows_at(const tw_norm *n, int64_t i)
     return (piece){i * ROWS, tw_min(ROWS, n->rows - i * ROWS), 0, n->C, n->C};
 }
 
-/* partial: per row piece {C sums, C sums}. */
-static void add_up(const tw_norm *n, const double *partial, int64_t down)
+/* Of the channels [c, c + n) of 2C. */
+TW_CLONES static void add_up_channels(double *restrict sum, const double *restrict partial, int64_t pieces, int c, int n, int C)
 {
-#pragma omp parallel for schedule(static) if (down * n->C > 1 << 14)
-    for (int c = 0; c < 2 * n->C; c++) {
-        double total = 0;
-        for (int64_t i = 0; i < down; i++)
-            total += partial[i * 2 * n->C + c];
-        n->sums[c] = total;
-    }
+    memset(sum + c, 0, (size_t)n * sizeof *sum);
+    for (int64_t i = 0; i < pieces; i++, partial += 2 * C)
+        for (int j = c; j < c + n; j++)
+            sum[j] += partial[j];
 }
 
-/* Partial sums, and behind them `floats` numbers for each channel; or NULL and tw_error(). */
-static double *partial_sums(tw_dev *d, const tw_norm *n, grid g, int floats)
+void tw_norm_add_up(const tw_norm *n, const double *partial, int64_t pieces)
 {
-    return tw_dev_scratch(d, TW_SCRATCH_PARTIAL, (size_t)n->C * ((size_t)g.down * 2 * sizeof(double) + (size_t)floats * sizeof(float)));
+    enum { AT_ONCE = 64 };
+#pragma omp parallel for schedule(static) if (pieces * n->C > 1 << 14)
+    for (int c = 0; c < 2 * n->C; c += AT_ONCE)
+        add_up_channels(n->sums, partial, pieces, c, (int)tw_min(AT_ONCE, 2 * n->C - c), n->C);
+}
+
+double *tw_norm_partial(tw_dev *d, const tw_norm *n, int64_t pieces, int floats)
+{
+    return tw_dev_scratch(d, TW_SCRATCH_PARTIAL, (size_t)n->C * ((size_t)pieces * 2 * sizeof(double) + (size_t)floats * sizeof(float)));
 }
 
 /* A piece's two rows of sums, zeroed. */
@@ -130,7 +133,7 @@ static double *sums_of(double *partial, const tw_norm *n, grid g, int64_t i, pie
 int tw_cpu_norm_sums(tw_dev *d, const tw_norm *n, const void *x)
 {
     const grid g = cut(n);
-    double *partial = partial_sums(d, n, g, 0);
+    double *partial = tw_norm_partial(d, n, g.down, 0);
     if (partial == NULL)
         return -1;
 #pragma omp parallel for schedule(static)
@@ -142,7 +145,7 @@ int tw_cpu_norm_sums(tw_dev *d, const tw_norm *n, const void *x)
         else
             sums_piece(s, s + n->C, x, p);
     }
-    add_up(n, partial, g.down);
+    tw_norm_add_up(n, partial, g.down);
     return 0;
 }
 
@@ -170,8 +173,7 @@ int tw_cpu_norm_running(tw_dev *d, const tw_norm *n)
     return 0;
 }
 
-/* room: [2C]. */
-static tw_norm_affine affine_of(const tw_norm *n, float *room)
+tw_norm_affine tw_norm_affine_of(const tw_norm *n, float *room)
 {
     float *scale = room, *shift = room + n->C;
     for (int c = 0; c < n->C; c++) {
@@ -214,7 +216,7 @@ int tw_cpu_norm_apply(tw_dev *d, const tw_norm *n, void *y, const void *x, const
     float *room = tw_dev_scratch(d, TW_SCRATCH_PARTIAL, 2 * (size_t)n->C * sizeof *room);
     if (room == NULL)
         return -1;
-    const tw_norm_affine k = affine_of(n, room);
+    const tw_norm_affine k = tw_norm_affine_of(n, room);
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < tw_pieces(n->rows, ROWS); i++) {
         const piece p = rows_at(n, i);
@@ -226,7 +228,7 @@ int tw_cpu_norm_apply(tw_dev *d, const tw_norm *n, void *y, const void *x, const
     return 0;
 }
 
-static tw_norm_mask mask_of(const tw_norm *n)
+tw_norm_mask tw_norm_mask_of(const tw_norm *n)
 {
     return !n->relu ? TW_NORM_ALL : n->add ? TW_NORM_BY_Y : TW_NORM_BY_X;
 }
@@ -234,10 +236,10 @@ static tw_norm_mask mask_of(const tw_norm *n)
 int tw_cpu_norm_backward_sums(tw_dev *d, const tw_norm *n, void *dy, const void *dy2, const void *y, const void *x)
 {
     const grid g = cut(n);
-    double *partial = partial_sums(d, n, g, 2);
+    double *partial = tw_norm_partial(d, n, g.down, 2);
     if (partial == NULL)
         return -1;
-    const backward b = {dy, dy2, y, x, affine_of(n, (void *)(partial + g.down * 2 * n->C)), mask_of(n)};
+    const backward b = {dy, dy2, y, x, tw_norm_affine_of(n, (void *)(partial + g.down * 2 * n->C)), tw_norm_mask_of(n)};
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < g.down * g.across; i++) {
         const piece p = piece_at(n, g, i);
@@ -247,7 +249,7 @@ int tw_cpu_norm_backward_sums(tw_dev *d, const tw_norm *n, void *dy, const void 
         else
             backward_piece(s, s + n->C, &b, p);
     }
-    add_up(n, partial, g.down);
+    tw_norm_add_up(n, partial, g.down);
     return 0;
 }
 
@@ -303,8 +305,8 @@ int tw_cpu_norm_backward_apply(tw_dev *d, const tw_norm *n, void *dx, const void
         e[c] = (float)(-scale * n->sums[c] / count);
     }
     tw_norm_coefficients k = {a, b, e, n->mean, {NULL, NULL}};
-    if (mask_of(n) == TW_NORM_BY_X)
-        k.by_x = affine_of(n, e + n->C);
+    if (tw_norm_mask_of(n) == TW_NORM_BY_X)
+        k.by_x = tw_norm_affine_of(n, e + n->C);
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < tw_pieces(n->rows, ROWS); i++) {
         const piece p = rows_at(n, i);

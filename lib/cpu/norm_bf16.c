@@ -9,20 +9,6 @@
 enum { LANES = 16, FOUR = 4, AHEAD = 16 /* rows */ };
 
 #if defined(__x86_64__)
-TW_AVX512_KERNEL void add_f64(double *s, __mmask16 lanes, __m512 v)
-{
-    const __mmask8 low = (__mmask8)lanes, high = (__mmask8)(lanes >> 8);
-    const __m512d a = _mm512_cvtps_pd(_mm512_castps512_ps256(v));
-    const __m512d b = _mm512_cvtps_pd(_mm256_castsi256_ps(_mm512_extracti64x4_epi64(_mm512_castps_si512(v), 1)));
-    if (lanes == TW_ALL_LANES) {
-        _mm512_storeu_pd(s, _mm512_add_pd(_mm512_loadu_pd(s), a));
-        _mm512_storeu_pd(s + 8, _mm512_add_pd(_mm512_loadu_pd(s + 8), b));
-        return;
-    }
-    _mm512_mask_storeu_pd(s, low, _mm512_add_pd(_mm512_maskz_loadu_pd(low, s), a));
-    _mm512_mask_storeu_pd(s + 8, high, _mm512_add_pd(_mm512_maskz_loadu_pd(high, s + 8), b));
-}
-
 /* The cache line that holds the channels of a row AHEAD. */
 TW_AVX512_KERNEL void fetch(const uint16_t *x, size_t C)
 {
@@ -40,8 +26,8 @@ TW_AVX512_KERNEL void sums_channels(double *s, double *q, const uint16_t *x, siz
         sum = _mm512_add_ps(sum, v);
         square = _mm512_fmadd_ps(v, v, square);
     }
-    add_f64(s, lanes, sum);
-    add_f64(q, lanes, square);
+    tw_add_f64(s, lanes, sum);
+    tw_add_f64(q, lanes, square);
 }
 
 TW_AVX512_KERNEL void sums_rows(double *s, double *q, const uint16_t *x, const tw_norm_piece *p, int rows)
@@ -102,13 +88,6 @@ TW_AVX512 void tw_norm16_apply(uint16_t *y, const uint16_t *x, const uint16_t *s
     }
 }
 
-/* The lanes of x scale + shift above 0. */
-TW_AVX512_KERNEL __mmask16 positive(__mmask16 lanes, __m512 x, const float *scale, const float *shift)
-{
-    const __m512 v = _mm512_fmadd_ps(x, tw_load_f32(lanes, scale), tw_load_f32(lanes, shift));
-    return _mm512_mask_cmp_ps_mask(lanes, v, _mm512_setzero_ps(), _CMP_GT_OQ);
-}
-
 /* What a backward pass for the sums goes through. */
 typedef struct {
     uint16_t *dy;
@@ -137,14 +116,14 @@ TW_AVX512_KERNEL void backward_channels(double *s, double *q, const backward *b,
         if (mask == TW_NORM_BY_Y)
             g = _mm256_and_si256(g, _mm256_cmpgt_epi16(tw_load16(lanes, b->y + i), _mm256_setzero_si256()));
         if (mask == TW_NORM_BY_X)
-            g = _mm256_maskz_mov_epi16(positive(lanes, x, b->scale + c, b->shift + c), g);
+            g = _mm256_maskz_mov_epi16(tw_positive(lanes, x, b->scale + c, b->shift + c), g);
         if (two || mask == TW_NORM_BY_Y)
             tw_keep16(b->dy + i, lanes, g);
         sum = _mm512_add_ps(sum, tw_widened16(g));
         product = _mm512_fmadd_ps(tw_widened16(g), x, product);
     }
-    add_f64(s + c, lanes, sum);
-    add_f64(q + c, lanes, product);
+    tw_add_f64(s + c, lanes, sum);
+    tw_add_f64(q + c, lanes, product);
 }
 
 TW_AVX512_KERNEL void backward_rows(double *s, double *q, const backward *b, size_t at, int n, bool two, tw_norm_mask mask, int rows)
@@ -193,7 +172,7 @@ TW_AVX512_KERNEL void dx_channels(uint16_t *dx, const uint16_t *dy, const uint16
     const __m512 v = tw_get16(lanes, x);
     __m512 g = tw_get16(lanes, dy);
     if (by_x)
-        g = _mm512_maskz_mov_ps(positive(lanes, v, k->by_x.scale + i, k->by_x.shift + i), g);
+        g = _mm512_maskz_mov_ps(tw_positive(lanes, v, k->by_x.scale + i, k->by_x.shift + i), g);
     const __m512 centred = _mm512_sub_ps(v, tw_load_f32(lanes, k->mean + i));
     const __m512 rest = _mm512_fmadd_ps(centred, tw_load_f32(lanes, k->b + i), tw_load_f32(lanes, k->e + i));
     tw_put16(dx, lanes, _mm512_fmadd_ps(g, tw_load_f32(lanes, k->a + i), rest));

@@ -1,19 +1,19 @@
-/* 1x1 convolutions in bf16: products of pixels and weights by an own kernel, with all that follows a folded one while the sums are still in
- * registers. oneDNN 2.6 adds a shortcut at two thirds of the rate, and lays weights out anew at a tenth. At a stride the pixels in use are
- * brought together before, or sent apart after the product. */
+/* 1x1 convolutions in bf16: products of pixels and weights by an own kernel, with all that follows a folded one, and the sums of a norm beside the
+ * convolution, while the results are in registers. oneDNN 2.6 adds a shortcut at two thirds of the rate, and lays weights out anew at a tenth. At a
+ * stride the pixels in use are brought together before, or sent apart after the product. */
 #include "cpu/conv.h"
 
 #include "core/mem.h"
 #include "cpu/columns.h"
+#include "cpu/norm.h"
 #include "cpu/product16.h"
+#include "cpu/rows16.h"
 #include "cpu/vec.h"
 
 #include <stdlib.h>
 
 #if defined(__x86_64__)
-#include <omp.h>
-
-enum { PANEL = TW_PANEL, ROWS = TW_PANEL_ROWS, BLOCK = 8 * ROWS };
+enum { PANEL = TW_PANEL };
 
 typedef struct {
     tw_dev *dev;
@@ -27,7 +27,7 @@ typedef struct {
 static bool suits(const tw_dev *d, const tw_conv_shape *s)
 {
     return (s->train || s->folded) && d->own16 && s->size == 1 && s->pad == 0 && s->C % PANEL == 0 && s->K % PANEL == 0 &&
-           (s->train ? s->N : 1) * s->OH * s->OW >= ROWS / 2;
+           (s->train ? s->N : 1) * s->OH * s->OW >= TW_PANEL_ROWS / 2;
 }
 
 static size_t weights_bytes(const tw_conv_shape *s)
@@ -44,7 +44,7 @@ static size_t bytes(const void *way)
 /* The pixels of a block, one behind the other, of each thread. NULL and tw_error(). */
 static uint16_t *room_of(const pointwise *p)
 {
-    return tw_dev_scratch(p->dev, TW_SCRATCH_COLUMNS, (size_t)p->dev->threads * (BLOCK + ROWS) * (size_t)p->shape.C * sizeof(uint16_t));
+    return tw_dev_scratch(p->dev, TW_SCRATCH_COLUMNS, (size_t)p->dev->threads * (size_t)tw_rows16_held() * (size_t)p->shape.C * sizeof(uint16_t));
 }
 
 static void close_pointwise(void *way)
@@ -121,106 +121,44 @@ static int take_weights(void *way, const float *w, const float *scale)
     return 0;
 }
 
-/* What a pass multiplies: y [rows,K] = x [rows,C] times w, and what follows that. */
-typedef struct {
-    const uint32_t *w;
-    const uint16_t *x;
-    uint16_t *y;
-    int C, K;
-    int64_t rows;
-    const float *shift;          /* of a folded one, [K]; else NULL */
-    const uint16_t *shortcut;    /* or NULL */
-    bool relu;
-    const tw_conv_shape *stride; /* whose places rows are, or NULL */
-    bool apart;                  /* of that, the rows of y are the pixels in use; else those of x are */
-} product;
-
-/* The pixel that output place i reads. */
-static int64_t pixel_of(const tw_conv_shape *s, int64_t i)
-{
-    const int64_t n = i / (s->OH * s->OW), in = i % (s->OH * s->OW);
-    return (n * s->H + in / s->OW * s->stride) * s->W + in % s->OW * s->stride;
-}
-
-/* 32 outputs k of rows from `row` on, which lie at x. next: as tw_product16 says. */
-TW_AVX512_KERNEL void rows_any(const product *p, const uint16_t *x, int64_t row, int k, int rows, const char *next)
-{
-    const size_t words = (size_t)p->C / 2;
-    __m512 sum[ROWS][2], shift[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-    size_t at[ROWS];
-    for (int i = 0; i < rows; i++) { /* meanwhile to be fetched */
-        at[i] = (size_t)(p->apart ? pixel_of(p->stride, row + i) : row + i) * (size_t)p->K + (size_t)k;
-        __builtin_prefetch(p->y + at[i], 1);
-        if (p->shortcut != NULL)
-            __builtin_prefetch(p->shortcut + at[i]);
-    }
-    tw_product16(sum, (const uint32_t *)x, words, p->w + (size_t)k * words, words, rows, next);
-    if (p->shift != NULL) {
-        shift[0] = _mm512_loadu_ps(p->shift + k);
-        shift[1] = _mm512_loadu_ps(p->shift + k + 16);
-    }
-#pragma GCC unroll 14
-    for (int i = 0; i < rows; i++)
-        tw_store16(p->y + at[i], _mm512_add_ps(sum[i][0], shift[0]), _mm512_add_ps(sum[i][1], shift[1]),
-                   p->shortcut != NULL ? p->shortcut + at[i] : NULL, p->relu);
-}
-
-/* The rows [row, end), at least ROWS / 2, which lie at x. The last ones may be made twice. */
-TW_AVX512 static void multiply_rows(const product *p, const uint16_t *x, int64_t row, int64_t end, int k)
-{
-    const size_t C = (size_t)p->C;
-    const char *next = (const char *)(x + (size_t)(end - row) * C);
-    for (; row + ROWS <= end; row += ROWS, x += ROWS * C, next += C / 2 * 64)
-        if (k == 0)
-            rows_any(p, x, row, k, ROWS, next);
-        else
-            rows_any(p, x, row, k, ROWS, NULL);
-    for (; row < end; row += ROWS / 2, x += ROWS / 2 * C) {
-        const int64_t back = row + ROWS / 2 > end ? row + ROWS / 2 - end : 0;
-        rows_any(p, x - (size_t)back * C, row - back, k, ROWS / 2, NULL);
-    }
-}
-
-static void bring_together(uint16_t *to, const product *p, int64_t row, int64_t end)
-{
-    for (; row < end; row++, to += p->C)
-        memcpy(to, p->x + (size_t)pixel_of(p->stride, row) * (size_t)p->C, (size_t)p->C * sizeof *to);
-}
-
-/* room: of pixels brought together, by thread; or NULL. */
-static void multiply(const product *p, uint16_t *room)
-{
-    const int64_t sevens = p->rows / (ROWS / 2), blocks = tw_pieces(p->rows, BLOCK), panels = p->K / PANEL;
-#pragma omp parallel
-    {
-        uint16_t *const own = room != NULL ? room + (size_t)omp_get_thread_num() * (BLOCK + ROWS) * (size_t)p->C : NULL;
-        int64_t held = -1;
-#pragma omp for schedule(static)
-        for (int64_t i = 0; i < blocks * panels; i++) {
-            const int64_t block = i / panels, first = sevens * block / blocks * (ROWS / 2), next = sevens * (block + 1) / blocks * (ROWS / 2);
-            const int64_t end = block + 1 < blocks ? next : p->rows;
-            if (own != NULL && held != block)
-                bring_together(own, p, first, end);
-            held = block;
-            multiply_rows(p, own != NULL ? own : p->x + (size_t)first * (size_t)p->C, first, end, (int)(i % panels) * PANEL);
-        }
-    }
-}
-
 static int64_t places_of(const tw_conv_shape *s)
 {
     return (int64_t)s->N * s->OH * s->OW;
 }
 
-static int forward(void *way, void *y, const void *x, const float *shift, const void *shortcut)
+static int multiply_forward(const pointwise *p, tw_rows16 *forward, void *y, const void *x)
 {
-    const pointwise *p = way;
     const tw_conv_shape *s = &p->shape;
     uint16_t *room = s->stride > 1 ? room_of(p) : NULL;
     if (s->stride > 1 && room == NULL)
         return -1;
-    multiply(&(product){p->w_forward, x, y, s->C, s->K, places_of(s), shift, s->add ? shortcut : NULL, shift != NULL && s->relu, s, false}, room);
+    forward->w = p->w_forward, forward->x = x, forward->y = y;
+    forward->C = s->C, forward->K = s->K, forward->rows = places_of(s), forward->stride = s;
+    tw_rows16_multiply(forward, room);
     return 0;
+}
+
+static int forward(void *way, void *y, const void *x, const float *shift, const void *shortcut)
+{
+    const tw_conv_shape *s = &((pointwise *)way)->shape;
+    tw_rows16 forward = {.shift = shift, .shortcut = s->add ? shortcut : NULL, .relu = shift != NULL && s->relu};
+    return multiply_forward(way, &forward, y, x);
+}
+
+static int forward_sums(void *way, void *y, const void *x, const tw_norm *n)
+{
+    const pointwise *p = way;
+    const int64_t blocks = tw_rows16_blocks(places_of(&p->shape));
+    tw_rows16 forward = {.tail = TW_ROWS_SUMS, .partial = tw_norm_partial(p->dev, n, blocks, 0)};
+    if (forward.partial == NULL || multiply_forward(p, &forward, y, x) != 0)
+        return -1;
+    tw_norm_add_up(n, forward.partial, blocks);
+    return 0;
+}
+
+static tw_rows16 data_gradient(const pointwise *p, void *dx, const void *dy)
+{
+    return (tw_rows16){.w = p->w_data, .x = dy, .y = dx, .C = p->shape.K, .K = p->shape.C, .rows = places_of(&p->shape)};
 }
 
 static int backward_data(void *way, void *dx, const void *dy)
@@ -234,8 +172,30 @@ static int backward_data(void *way, void *dx, const void *dy)
             memset((uint16_t *)dx + (size_t)n * each, 0, each * sizeof(uint16_t));
         }
     }
-    multiply(&(product){.w = p->w_data, .x = dy, .y = dx, .C = s->K, .K = s->C, .rows = places_of(s), .stride = s, .apart = s->stride > 1}, NULL);
+    tw_rows16 data = data_gradient(p, dx, dy);
+    data.stride = s, data.apart = s->stride > 1;
+    tw_rows16_multiply(&data, NULL);
     return 0;
+}
+
+static int backward_data_sums(void *way, void *dx, const void *dy, bool adds, const tw_norm *n, const void *x, const void *norm_x)
+{
+    const pointwise *p = way;
+    const int64_t blocks = tw_rows16_blocks(places_of(&p->shape));
+    tw_rows16 data = data_gradient(p, dx, dy);
+    data.tail = TW_ROWS_GRADIENT, data.adds = adds, data.mask = tw_norm_mask_of(n), data.norm_x = norm_x, data.norm_y = x;
+    if ((data.partial = tw_norm_partial(p->dev, n, blocks, 2)) == NULL)
+        return -1;
+    data.affine = tw_norm_affine_of(n, (float *)(data.partial + blocks * 2 * n->C));
+    tw_rows16_multiply(&data, NULL);
+    tw_norm_add_up(n, data.partial, blocks);
+    return 0;
+}
+
+/* Backward at a stride most pixels get nothing. */
+static bool finds_sums(const tw_conv_shape *s, bool backward)
+{
+    return s->train && (!backward || s->stride == 1);
 }
 
 static int backward_weights(void *way, float *dw, const void *x, const void *dy)
@@ -252,6 +212,9 @@ const tw_conv_way tw_conv_pointwise = {
     .forward = forward,
     .backward_data = backward_data,
     .backward_weights = backward_weights,
+    .finds_sums = finds_sums,
+    .forward_sums = forward_sums,
+    .backward_data_sums = backward_data_sums,
 };
 #else
 static bool suits(const tw_dev *d, const tw_conv_shape *s)

@@ -12,9 +12,10 @@ enum { TW_PANEL = 32 /* outputs */, TW_PANEL_ROWS = 14 /* of a product: as many 
 
 #if defined(__x86_64__)
 /* sum [rows,32] = x [rows,words], rows `stride` words apart, times w [words,32]. rows: 14 or 7, a constant: all loops over the sums are
- * unrolled, or they would live in memory. next: what will be read next, 64 bytes of which are fetched with each word; or NULL. */
+ * unrolled, or they would live in memory. next: what will be read next, 64 bytes of which are fetched with each word; or NULL. lines: three places
+ * from which as many lines as there are rows are to be fetched; or NULL. */
 TW_AVX512_KERNEL void tw_product16(__m512 sum[TW_PANEL_ROWS][2], const uint32_t *x, size_t stride, const uint32_t *w, size_t words, int rows,
-                                   const char *next)
+                                   const char *next, const uint16_t *const *lines)
 {
 #pragma GCC unroll 14
     for (int i = 0; i < rows; i++)
@@ -22,6 +23,11 @@ TW_AVX512_KERNEL void tw_product16(__m512 sum[TW_PANEL_ROWS][2], const uint32_t 
     for (size_t p = 0; p < words; p++, w += TW_PANEL) {
         if (next != NULL)
             _mm_prefetch(next + 64 * p, _MM_HINT_T1);
+        if (lines != NULL && p < (size_t)rows) {
+            _mm_prefetch((const char *)(lines[0] + 32 * p), _MM_HINT_T1);
+            _mm_prefetch((const char *)(lines[1] + 32 * p), _MM_HINT_T1);
+            _mm_prefetch((const char *)(lines[2] + 32 * p), _MM_HINT_T1);
+        }
         const __m512bh a = (__m512bh)_mm512_load_si512(w), b = (__m512bh)_mm512_load_si512(w + 16);
 #pragma GCC unroll 14
         for (int i = 0; i < rows; i++) {

@@ -179,6 +179,12 @@ typedef struct tw_backend {
     int (*conv_folded)(tw_conv *c, void *y, const void *x, const void *shortcut);
     int (*conv_backward_data)(tw_conv *c, void *dx, const void *dy);
     int (*conv_backward_weights)(tw_conv *c, float *dw, const void *x, const void *dy); /* dw += */
+    /* Where a convolution of that shape finds the sums of a norm beside it while it writes what they are of. NULL: nowhere. */
+    bool (*conv_finds_sums)(tw_dev *d, const tw_conv_shape *s, bool backward);
+    /* As conv_forward, then norm_sums of y, before it is rounded: of the norm that reads y. */
+    int (*conv_forward_sums)(tw_conv *c, void *y, const void *x, const tw_norm *n);
+    /* As conv_backward_data, added to what is in dx where `adds`; then norm_backward_sums of that: of the norm that made x from norm_x. */
+    int (*conv_backward_data_sums)(tw_conv *c, void *dx, const void *dy, bool adds, const tw_norm *n, const void *x, const void *norm_x);
 
     tw_linear *(*linear_new)(tw_dev *d, int rows, int C, int K, bool train);
     void (*linear_free)(tw_linear *l);
@@ -300,7 +306,7 @@ typedef struct tw_backend {
     int (*gather_rows)(tw_dev *d, float *y, const float *x, const uint64_t *number, int rows, int D); /* y [rows,D]: those rows of x [,D] */
 } tw_backend;
 
-enum { TW_BACKEND_VERSION = 5 };
+enum { TW_BACKEND_VERSION = 6 };
 
 /* The table of libtwist-NAME.so: looked for beside the executable, in ../lib from there, then by the loader's own path. The
  * library stays loaded. NULL and tw_error(). */

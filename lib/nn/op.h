@@ -22,7 +22,9 @@ typedef struct {
     int64_t step; /* of the forward pass under way */
 } tw_context;
 
-typedef struct {
+typedef struct tw_node tw_node;
+
+struct tw_node {
     const tw_layer *layer;
     int index; /* of the layer in its graph */
     tw_context *ctx;
@@ -39,13 +41,18 @@ typedef struct {
     void *keep;      /* the op's own device memory, keep_bytes long (set by open) */
     size_t keep_bytes;
     void *state;     /* the op's own: a backend's conv or linear */
-} tw_node;
+    /* The norms whose sums an op that finds_sums finds for them: the one that alone reads y, and the one that made x, where dx is the last part
+     * of its gradient. NULL: it does not. */
+    tw_node *norm_behind, *norm_before;
+    bool sums_found, gradient_sums_found; /* so a norm's own */
+};
 
 struct tw_op {
     const char *name;
     size_t needs;                  /* offset of the entry of tw_backend that not every backend has; 0: none */
     bool sums_gradients;           /* backward adds dy2 itself */
-    bool adds_gradient;            /* backward can add to dx */
+    bool adds_gradient;            /* backward can add to dx; so can one that finds sums */
+    bool (*finds_sums)(const tw_node *n, bool backward); /* of the norm behind it, or of the one before it; NULL: never */
     bool (*keeps_gradient)(const tw_layer *l); /* dx is dy itself where memory allows it; NULL: never */
     bool reads_x, reads_y;         /* backward reads them: else their memory may be used again after the forward pass */
     int (*shape)(tw_node *n);      /* in -> out. NULL: the same with K channels */
@@ -63,6 +70,9 @@ extern const tw_op tw_op_conv, tw_op_conv_folded, tw_op_norm, tw_op_bunches, tw_
 
 /* What decides about the node's rows (or samples) with chance p. */
 tw_drop tw_node_drop(const tw_node *n, double p, int layer);
+
+/* A norm as the backend takes it. */
+tw_norm tw_norm_of(const tw_node *n);
 
 /* What a convolution and a folded one have in common, and its shape a max pooling too. */
 int tw_conv_out(tw_node *n);

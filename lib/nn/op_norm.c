@@ -15,7 +15,7 @@ static tw_comm *among(const tw_node *n)
     return n->layer->affine ? n->ctx->net->comm : n->ctx->net->bunch;
 }
 
-static tw_norm describe(const tw_node *n)
+tw_norm tw_norm_of(const tw_node *n)
 {
     const tw_layer *l = n->layer;
     const tw_param *p = &n->ctx->net->param[l->param];
@@ -53,7 +53,9 @@ static int total(const tw_node *n, const tw_norm *norm)
 static int statistics(tw_node *n, const tw_norm *norm)
 {
     const tw_backend *be = n->ctx->be;
-    if (TW_BACKEND(be, be->norm_sums(n->ctx->dev, norm, n->x)) != 0 || total(n, norm) != 0)
+    if (!n->sums_found && TW_BACKEND(be, be->norm_sums(n->ctx->dev, norm, n->x)) != 0)
+        return -1;
+    if (total(n, norm) != 0)
         return -1;
     return TW_BACKEND(be, be->norm_statistics(n->ctx->dev, norm));
 }
@@ -67,7 +69,7 @@ static void count(tw_node *n)
 static int forward(tw_node *n)
 {
     const tw_backend *be = n->ctx->be;
-    const tw_norm norm = describe(n);
+    const tw_norm norm = tw_norm_of(n);
     if ((n->ctx->batch ? statistics(n, &norm) : TW_BACKEND(be, be->norm_running(n->ctx->dev, &norm))) != 0)
         return -1;
     return TW_BACKEND(be, be->norm_apply(n->ctx->dev, &norm, n->y, n->x, n->shortcut));
@@ -76,9 +78,9 @@ static int forward(tw_node *n)
 static int backward(tw_node *n)
 {
     const tw_backend *be = n->ctx->be;
-    const tw_norm norm = describe(n);
+    const tw_norm norm = tw_norm_of(n);
     const tw_param *p = &n->ctx->net->param[n->layer->param];
-    if (TW_BACKEND(be, be->norm_backward_sums(n->ctx->dev, &norm, n->dy, n->dy2, n->y, n->x)) != 0)
+    if (!n->gradient_sums_found && TW_BACKEND(be, be->norm_backward_sums(n->ctx->dev, &norm, n->dy, n->dy2, n->y, n->x)) != 0)
         return -1;
     if (n->layer->affine && TW_BACKEND(be, be->norm_backward_params(n->ctx->dev, &norm, p[0].grad, p[1].grad)) != 0)
         return -1;

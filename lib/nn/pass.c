@@ -129,6 +129,34 @@ static int uses(const tw_pass *p, int v)
     return n;
 }
 
+/* Whether no layer before i uses value v: in the backward pass i is the last one that does. */
+static bool first_user(const tw_pass *p, int i, int v)
+{
+    for (int j = 0; j < i; j++)
+        if (p->node[j].layer->in == v || p->node[j].layer->shortcut == v)
+            return false;
+    return true;
+}
+
+/* The norms beside layers that find their sums. */
+static void find_norms(tw_pass *p)
+{
+    for (int i = 0; i < p->n; i++) {
+        tw_node *n = &p->node[i];
+        const tw_layer *l = n->layer;
+        if (l->op->finds_sums == NULL)
+            continue;
+        tw_node *behind = i + 1 < p->n ? n + 1 : NULL, *before = l->in > 0 ? &p->node[l->in - 1] : NULL;
+        if (p->ctx->batch && behind != NULL && behind->layer->op == &tw_op_norm && behind->layer->in == i + 1 && uses(p, i + 1) == 1 &&
+            l->op->finds_sums(n, false)) {
+            n->norm_behind = behind;
+            behind->sums_found = true;
+        }
+        if (p->ctx->train && before != NULL && before->layer->op == &tw_op_norm && first_user(p, i, l->in) && l->op->finds_sums(n, true))
+            n->norm_before = before;
+    }
+}
+
 /* The block that layer i's dx can share instead of having one of its own; NONE: there is none. The gradient of the other layer that uses
  * its input, to which it adds; or its own dy, which nobody may change before the maker of its input has read it: not that maker, nor
  * another layer that uses the input; and a layer adds to a block only when those that share it have run. */
@@ -137,7 +165,7 @@ static int shared_block(const tw_pass *p, int i)
     const tw_layer *l = p->node[i].layer;
     const users *in = &p->users[l->in];
     const int dy = p->users[i + 1].block[0];
-    if (l->op->adds_gradient && in->n == 1 && in->block[0] >= 0 && i < p->reader[in->block[0]])
+    if ((l->op->adds_gradient || p->node[i].norm_before != NULL) && in->n == 1 && in->block[0] >= 0 && i < p->reader[in->block[0]])
         return in->block[0];
     if (l->op->keeps_gradient != NULL && l->op->keeps_gradient(l) && dy >= 0 && uses(p, l->in) == 1 && !p->node[l->in - 1].layer->op->sums_gradients)
         return dy;
@@ -161,6 +189,10 @@ static void place_gradients(tw_pass *p, bool input_gradient)
         const int shared = l->in > 0 ? shared_block(p, i) : NONE;
         p->dx[i] = shared != NONE ? shared : l->in > 0 ? p->n_grads : input_gradient ? GIVEN_DX : NONE;
         p->node[i].adds = shared != NONE && shared != own->block[0];
+        if (p->node[i].norm_before != NULL && p->users[l->in].n == (p->node[i].adds ? 1 : 0))
+            p->node[i].norm_before->gradient_sums_found = true;
+        else
+            p->node[i].norm_before = NULL;
         if (shared != NONE && !p->node[i].adds) {
             p->reader[shared] = l->in - 1;
             add_user(&p->users[l->in], shared);
@@ -259,6 +291,7 @@ tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, int64_t fi
         goto err;
     if ((p->front = front_layers(p)) > 0 && infer_shapes(p, first_row) != 0)
         goto err;
+    find_norms(p);
     place_values(p);
     find_complete(p);
     for (int i = 0; i < p->n; i++)

@@ -1,0 +1,194 @@
+#include "cpu/rows16.h"
+
+#include "cpu/product16.h"
+#include "cpu/vec.h"
+
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <omp.h>
+
+/* Rows of a block, whose x stays in the first cache (of few channels) while the panels go by; what is fetched of the block after it, at most. */
+enum { PANEL = TW_PANEL, ROWS = TW_PANEL_ROWS, BLOCK = 8 * ROWS, AFTER_BYTES = 384 << 10 };
+
+/* The pixel that output place i reads. */
+static int64_t pixel_of(const tw_conv_shape *s, int64_t i)
+{
+    const int64_t n = i / (s->OH * s->OW), in = i % (s->OH * s->OW);
+    return (n * s->H + in / s->OW * s->stride) * s->W + in % s->OW * s->stride;
+}
+
+/* Rows `skip` to `rows` of 32 sums to y, and what they add to s [2,32]. */
+TW_AVX512_KERNEL void keep_sums(const tw_rows16 *p, const size_t *at, double *s, __m512 sum[ROWS][2], int skip, int rows)
+{
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++)
+        tw_store16(p->y + at[i], sum[i][0], sum[i][1], NULL, false);
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; j++) {
+        __m512 total = _mm512_setzero_ps(), square = _mm512_setzero_ps();
+#pragma GCC unroll 14
+        for (int i = 0; i < rows; i++) {
+            if (i < skip)
+                continue;
+            total = _mm512_add_ps(total, sum[i][j]);
+            square = _mm512_fmadd_ps(sum[i][j], sum[i][j], square);
+        }
+        tw_add_f64(s + 16 * j, TW_ALL_LANES, total);
+        tw_add_f64(s + PANEL + 16 * j, TW_ALL_LANES, square);
+    }
+}
+
+/* The same of a gradient. mask, adds: p's, constants where it matters. */
+TW_AVX512_KERNEL void keep_gradient(const tw_rows16 *p, const size_t *at, double *s, __m512 sum[ROWS][2], int k, int skip, int rows,
+                                    tw_norm_mask mask, bool adds)
+{
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; j++) {
+        __m512 total[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()}, with_x[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+#pragma GCC unroll 14
+        for (int i = 0; i < rows; i++) {
+            const size_t to = at[i] + (size_t)(16 * j);
+            if (i < skip)
+                continue;
+            const __m512 x = tw_get16(TW_ALL_LANES, p->norm_x + to);
+            __m512 g = sum[i][j];
+            if (adds)
+                g = _mm512_add_ps(g, tw_get16(TW_ALL_LANES, p->y + to));
+            if (mask == TW_NORM_BY_Y)
+                g = _mm512_maskz_mov_ps(_mm256_cmpgt_epi16_mask(tw_load16(TW_ALL_LANES, p->norm_y + to), _mm256_setzero_si256()), g);
+            if (mask == TW_NORM_BY_X)
+                g = _mm512_maskz_mov_ps(tw_positive(TW_ALL_LANES, x, p->affine.scale + k + 16 * j, p->affine.shift + k + 16 * j), g);
+            tw_put16(p->y + to, TW_ALL_LANES, g);
+            total[i % 2] = _mm512_add_ps(total[i % 2], g);
+            with_x[i % 2] = _mm512_fmadd_ps(g, x, with_x[i % 2]);
+        }
+        tw_add_f64(s + 16 * j, TW_ALL_LANES, _mm512_add_ps(total[0], total[1]));
+        tw_add_f64(s + PANEL + 16 * j, TW_ALL_LANES, _mm512_add_ps(with_x[0], with_x[1]));
+    }
+}
+
+/* 32 outputs k of rows from `row` on, which lie at x. next: as tw_product16 says. after: of what else is read and written by then, as many lines to
+ * be fetched from that activation on. s [2,32]: sums of the rows after the first `skip`. t is a constant. */
+TW_AVX512_KERNEL void rows_any(const tw_rows16 *p, const uint16_t *x, int64_t row, int k, int rows, const char *next, size_t after, double *s,
+                               int skip, tw_rows16_tail t, tw_norm_mask mask, bool adds)
+{
+    const bool gradient = t == TW_ROWS_GRADIENT, by_y = gradient && mask == TW_NORM_BY_Y;
+    const size_t words = (size_t)p->C / 2;
+    __m512 sum[ROWS][2], shift[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    size_t at[ROWS];
+    for (int i = 0; i < rows; i++) { /* meanwhile to be fetched */
+        at[i] = (size_t)(p->apart ? pixel_of(p->stride, row + i) : row + i) * (size_t)p->K + (size_t)k;
+        __builtin_prefetch(p->y + at[i], 1);
+        if (gradient)
+            __builtin_prefetch(p->norm_x + at[i]);
+        if (by_y)
+            __builtin_prefetch(p->norm_y + at[i]);
+        if (t == TW_ROWS_PLAIN && p->shortcut != NULL)
+            __builtin_prefetch(p->shortcut + at[i]);
+    }
+    const uint16_t *const x_after = p->norm_x + after, *const lines[3] = {p->y + after, x_after, by_y ? p->norm_y + after : x_after};
+    const bool fetch = gradient && (size_t)p->K * BLOCK * sizeof *lines[0] * 3 <= AFTER_BYTES;
+    tw_product16(sum, (const uint32_t *)x, words, p->w + (size_t)k * words, words, rows, next, fetch ? lines : NULL);
+    if (t == TW_ROWS_SUMS)
+        keep_sums(p, at, s, sum, skip, rows);
+    if (gradient)
+        keep_gradient(p, at, s, sum, k, skip, rows, mask, adds);
+    if (t != TW_ROWS_PLAIN)
+        return;
+    if (p->shift != NULL) {
+        shift[0] = _mm512_loadu_ps(p->shift + k);
+        shift[1] = _mm512_loadu_ps(p->shift + k + 16);
+    }
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++)
+        tw_store16(p->y + at[i], _mm512_add_ps(sum[i][0], shift[0]), _mm512_add_ps(sum[i][1], shift[1]),
+                   p->shortcut != NULL ? p->shortcut + at[i] : NULL, p->relu);
+}
+
+/* The rows [row, end), at least ROWS / 2, which lie at x. The last ones may be made twice. */
+TW_AVX512_KERNEL void multiply_any(const tw_rows16 *p, const uint16_t *x, int64_t row, int64_t end, int k, double *s, tw_rows16_tail t,
+                                   tw_norm_mask mask, bool adds)
+{
+    const size_t C = (size_t)p->C;
+    const char *next = (const char *)(x + (size_t)(end - row) * C);
+    size_t after = (size_t)end * (size_t)p->K + (size_t)(k / PANEL * (end - row) * PANEL);
+    for (; row + ROWS <= end; row += ROWS, x += ROWS * C, next += C / 2 * 64, after += ROWS * PANEL)
+        if (k == 0)
+            rows_any(p, x, row, k, ROWS, next, after, s, 0, t, mask, adds);
+        else
+            rows_any(p, x, row, k, ROWS, NULL, after, s, 0, t, mask, adds);
+    for (; row < end; row += ROWS / 2, x += ROWS / 2 * C) {
+        const int64_t back = row + ROWS / 2 > end ? row + ROWS / 2 - end : 0;
+        rows_any(p, x - (size_t)back * C, row - back, k, ROWS / 2, NULL, after, s, (int)back, t, mask, adds);
+    }
+}
+
+TW_AVX512 static void multiply_plain(const tw_rows16 *p, const uint16_t *x, int64_t row, int64_t end, int k)
+{
+    multiply_any(p, x, row, end, k, NULL, TW_ROWS_PLAIN, TW_NORM_ALL, false);
+}
+
+TW_AVX512 static void multiply_sums(const tw_rows16 *p, const uint16_t *x, int64_t row, int64_t end, int k, double *s)
+{
+    multiply_any(p, x, row, end, k, s, TW_ROWS_SUMS, TW_NORM_ALL, false);
+}
+
+TW_AVX512 static void multiply_gradient(const tw_rows16 *p, const uint16_t *x, int64_t row, int64_t end, int k, double *s)
+{
+    if (p->mask == TW_NORM_BY_X && !p->adds)
+        multiply_any(p, x, row, end, k, s, TW_ROWS_GRADIENT, TW_NORM_BY_X, false);
+    else if (p->mask == TW_NORM_BY_Y && p->adds)
+        multiply_any(p, x, row, end, k, s, TW_ROWS_GRADIENT, TW_NORM_BY_Y, true);
+    else
+        multiply_any(p, x, row, end, k, s, TW_ROWS_GRADIENT, p->mask, p->adds);
+}
+
+static void multiply_rows(const tw_rows16 *p, const uint16_t *x, int64_t row, int64_t end, int k, int64_t block)
+{
+    double s[2 * PANEL] = {0};
+    if (p->tail == TW_ROWS_PLAIN) {
+        multiply_plain(p, x, row, end, k);
+        return;
+    }
+    (p->tail == TW_ROWS_SUMS ? multiply_sums : multiply_gradient)(p, x, row, end, k, s);
+    double *to = p->partial + block * 2 * p->K + k;
+    memcpy(to, s, PANEL * sizeof *s);
+    memcpy(to + p->K, s + PANEL, PANEL * sizeof *s);
+}
+
+static void bring_together(uint16_t *to, const tw_rows16 *p, int64_t row, int64_t end)
+{
+    for (; row < end; row++, to += p->C)
+        memcpy(to, p->x + (size_t)pixel_of(p->stride, row) * (size_t)p->C, (size_t)p->C * sizeof *to);
+}
+
+int64_t tw_rows16_blocks(int64_t rows)
+{
+    return tw_pieces(rows, BLOCK);
+}
+
+int tw_rows16_held(void)
+{
+    return BLOCK + ROWS;
+}
+
+void tw_rows16_multiply(const tw_rows16 *p, uint16_t *room)
+{
+    const int64_t sevens = p->rows / (ROWS / 2), blocks = tw_rows16_blocks(p->rows), panels = p->K / PANEL;
+#pragma omp parallel
+    {
+        uint16_t *const own = room != NULL ? room + (size_t)omp_get_thread_num() * (size_t)tw_rows16_held() * (size_t)p->C : NULL;
+        int64_t held = -1;
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < blocks * panels; i++) {
+            const int64_t block = i / panels, first = sevens * block / blocks * (ROWS / 2), next = sevens * (block + 1) / blocks * (ROWS / 2);
+            const int64_t end = block + 1 < blocks ? next : p->rows;
+            if (own != NULL && held != block)
+                bring_together(own, p, first, end);
+            held = block;
+            multiply_rows(p, own != NULL ? own : p->x + (size_t)first * (size_t)p->C, first, end, (int)(i % panels) * PANEL, block);
+        }
+    }
+}
+#endif

@@ -1,0 +1,42 @@
+/* Inside lib/cpu: activations in bf16 times weights in panels (product16.h), and what follows while the products are still in registers. */
+#ifndef TW_CPU_ROWS16_H
+#define TW_CPU_ROWS16_H
+
+#include "cpu/device.h"
+#include "cpu/norm_bf16.h"
+
+/* What happens to a product on its way to memory: shift, shortcut and ReLU; the sums of the norm that reads it are found; or it is made the gradient
+ * that norm_backward_sums leaves, and its sums are found. */
+typedef enum { TW_ROWS_PLAIN, TW_ROWS_SUMS, TW_ROWS_GRADIENT } tw_rows16_tail;
+
+/* y [rows,K] = x [rows,C] times w, and what follows that. */
+typedef struct {
+    const uint32_t *w;           /* [K/32, C/2, 32] */
+    const uint16_t *x;
+    uint16_t *y;
+    int C, K;                    /* multiples of 32 */
+    int64_t rows;                /* 7 or more */
+    const tw_conv_shape *stride; /* whose places rows are, or NULL */
+    bool apart;                  /* of that, the rows of y are the pixels in use; else those of x are */
+    tw_rows16_tail tail;
+    const float *shift;          /* PLAIN: [K], or NULL */
+    const uint16_t *shortcut;    /* PLAIN: [rows,K], or NULL */
+    bool relu;                   /* PLAIN */
+    double *partial;             /* all others: [blocks,2,K], where the sums go to */
+    const uint16_t *norm_x;      /* GRADIENT: what the norm read, */
+    const uint16_t *norm_y;      /* what it made, [rows,K] each: for the mask */
+    bool adds;                   /* GRADIENT: to what is in y */
+    tw_norm_mask mask;
+    tw_norm_affine affine;
+} tw_rows16;
+
+/* Of the rows, from which alone it follows how they are added up. */
+int64_t tw_rows16_blocks(int64_t rows);
+
+/* Rows of x that a thread brings together at a time. */
+int tw_rows16_held(void);
+
+/* room: where stride is given and not apart, tw_rows16_held rows of x for each thread; else NULL. */
+void tw_rows16_multiply(const tw_rows16 *p, uint16_t *room);
+
+#endif

@@ -1,0 +1,159 @@
+/* Goal: a convolution that finds the sums of the norms beside it leaves what the convolution and the norm leave one after the other: against f64, the
+ * operands being exact in bf16, and of the same bits for 1 to 3 threads. Rows that fill no block, one block and several; the last ones are made
+ * twice by the products and must count once. */
+#include "numbers_bf16.h"
+
+static const tw_backend *be;
+
+static float *numbers(size_t n)
+{
+    return numbers_within(n, 1);
+}
+
+typedef struct {
+    tw_conv_shape s;
+    bool relu, add, adds;
+    size_t nx, ny;
+    float *x, *w, *dy, *before, *norm_x;  /* before: what is in dx already */
+    float *gamma, *beta, *mean, *rstd;    /* of the norm that made x */
+    double *y0, *g0, *sums0, *back0;      /* wanted */
+} example;
+
+/* y0 and sums0. */
+static void want_forward(example *e)
+{
+    const int C = e->s.C, K = e->s.K;
+    for (size_t i = 0; i < e->ny; i++) {
+        const int row = (int)(i / (size_t)K), k = (int)(i % (size_t)K), n = row / (e->s.OH * e->s.OW), in = row % (e->s.OH * e->s.OW);
+        const int pixel = (n * e->s.H + in / e->s.OW * e->s.stride) * e->s.W + in % e->s.OW * e->s.stride;
+        for (int c = 0; c < C; c++)
+            e->y0[i] += (double)e->x[pixel * C + c] * (double)e->w[k * C + c];
+        e->sums0[k] += e->y0[i];
+        e->sums0[K + k] += e->y0[i] * e->y0[i];
+    }
+}
+
+/* g0 and back0. The mask is by numbers that f32 knows exactly but for one rounding, which changes no sign. */
+static void want_backward(example *e)
+{
+    const int C = e->s.C, K = e->s.K;
+    for (size_t i = 0; i < e->nx; i++) {
+        const size_t row = i / (size_t)C, c = i % (size_t)C;
+        for (int k = 0; k < K; k++)
+            e->g0[i] += (double)e->dy[row * (size_t)K + (size_t)k] * (double)e->w[(size_t)k * (size_t)C + c];
+        e->g0[i] += e->adds ? (double)e->before[i] : 0;
+        const float scale = e->rstd[c] * e->gamma[c], shift = e->beta[c] - e->mean[c] * scale;
+        const double v = e->add ? (double)e->x[i] : (double)e->norm_x[i] * (double)scale + (double)shift;
+        e->g0[i] = e->relu && !(v > 0) ? 0 : e->g0[i];
+        e->back0[c] += e->g0[i];
+        e->back0[(size_t)C + c] += e->g0[i] * (double)e->norm_x[i];
+    }
+}
+
+/* Sums of n numbers of either sign are off by what rounding does to them, not by parts of what is left of them. */
+static double sums_off(const double *got, const double *want, int channels, double size)
+{
+    double most = 0;
+    for (int c = 0; c < channels; c++)
+        most = fmax(most, fabs(got[c] - want[c]) / size);
+    return most;
+}
+
+typedef struct {
+    void *y, *dx;
+    double *sums, *back;
+} results;
+
+static results run(example *e, int threads)
+{
+    const int C = e->s.C, K = e->s.K;
+    tw_dev *d = be->open(TW_BF16, threads);
+    be->enter(d);
+    results r = {.y = tw_alloc64(2 * e->ny), .dx = to_bf16(be, d, e->before, e->nx), .sums = tw_calloc(2 * (size_t)K, sizeof *r.sums),
+                 .back = tw_calloc(2 * (size_t)C, sizeof *r.back)};
+    void *x = to_bf16(be, d, e->x, e->nx), *dy = to_bf16(be, d, e->dy, e->ny), *norm_x = to_bf16(be, d, e->norm_x, e->nx);
+    const int64_t rows = (int64_t)e->s.N * e->s.OH * e->s.OW;
+    const tw_norm behind = {.rows = rows, .count = rows, .C = K, .sums = r.sums};
+    const tw_norm before = {.rows = (int64_t)e->s.N * e->s.H * e->s.W, .C = C, .add = e->add, .relu = e->relu, .gamma = e->gamma, .beta = e->beta,
+                            .mean = e->mean, .rstd = e->rstd, .sums = r.back};
+    tw_conv *c = be->conv_new(d, &e->s);
+    CHECK(c != NULL && be->conv_weights(c, e->w) == 0);
+    CHECK(be->conv_finds_sums(d, &e->s, false) && be->conv_forward_sums(c, r.y, x, &behind) == 0);
+    CHECK(be->conv_finds_sums(d, &e->s, true) == (e->s.stride == 1));
+    if (e->s.stride == 1)
+        CHECK(be->conv_backward_data_sums(c, r.dx, dy, e->adds, &before, x, norm_x) == 0);
+    void *alone = tw_alloc64(2 * e->ny);
+    CHECK(be->conv_forward(c, alone, x) == 0 && memcmp(alone, r.y, 2 * e->ny) == 0);
+    be->conv_free(c);
+    be->close(d);
+    free(x), free(dy), free(norm_x), free(alone);
+    return r;
+}
+
+static void results_free(results *r)
+{
+    free(r->y), free(r->dx), free(r->sums), free(r->back);
+}
+
+static void found(int N, int side, int C, int K, int stride, bool relu, bool add, bool adds)
+{
+    const int out = (side - 1) / stride + 1;
+    example e = {.s = {.N = N, .H = side, .W = side, .C = C, .OH = out, .OW = out, .K = K, .size = 1, .stride = stride, .train = true,
+                       .data_gradient = true},
+                 .relu = relu, .add = add, .adds = adds, .nx = (size_t)(N * side * side * C), .ny = (size_t)(N * out * out * K)};
+    const size_t nw = (size_t)(C * K), channels = (size_t)C;
+    e.x = numbers(e.nx), e.w = numbers(nw), e.dy = numbers(e.ny), e.before = numbers(e.nx), e.norm_x = numbers(e.nx);
+    e.gamma = numbers(channels), e.beta = numbers(channels), e.mean = numbers(channels), e.rstd = numbers(channels);
+    e.y0 = tw_calloc(e.ny, sizeof *e.y0), e.g0 = tw_calloc(e.nx, sizeof *e.g0);
+    e.sums0 = tw_calloc(2 * (size_t)K, sizeof *e.sums0), e.back0 = tw_calloc(2 * channels, sizeof *e.back0);
+    tw_dev *d = be->open(TW_BF16, 1);
+    be->enter(d);
+    free(to_bf16(be, d, e.w, nw));
+    results one = run(&e, 1);
+    want_forward(&e);
+    want_backward(&e);
+    CHECK(off_bf16(be, d, one.y, e.y0, e.ny) < 0x1p-8);
+    CHECK(sums_off(one.sums, e.sums0, 2 * K, (double)e.ny / K * C) < 1e-6);
+    if (stride == 1) {
+        CHECK(off_bf16(be, d, one.dx, e.g0, e.nx) < 0x1p-8);
+        CHECK(sums_off(one.back, e.back0, 2 * C, (double)e.nx / C * K) < 1e-6);
+    }
+    for (int threads = 2; threads <= 3; threads++) {
+        results more = run(&e, threads);
+        CHECK(memcmp(one.y, more.y, 2 * e.ny) == 0 && memcmp(one.dx, more.dx, 2 * e.nx) == 0);
+        CHECK(memcmp(one.sums, more.sums, 2 * (size_t)K * sizeof(double)) == 0);
+        CHECK(memcmp(one.back, more.back, 2 * channels * sizeof(double)) == 0);
+        results_free(&more);
+    }
+    results_free(&one);
+    be->close(d);
+    free(e.x), free(e.w), free(e.dy), free(e.before), free(e.norm_x), free(e.gamma), free(e.beta), free(e.mean), free(e.rstd);
+    free(e.y0), free(e.g0), free(e.sums0), free(e.back0);
+}
+
+int main(void)
+{
+    be = tw_backend_open("cpu");
+    CHECK(be != NULL);
+    tw_dev *d = be != NULL ? be->open(TW_BF16, 1) : NULL;
+    const tw_conv_shape any = {.N = 2, .H = 8, .W = 8, .C = 32, .OH = 8, .OW = 8, .K = 32, .size = 1, .stride = 1, .train = true};
+    if (d == NULL || !be->conv_finds_sums(d, &any, false)) {
+        printf("no sums to be found on this processor\n");
+        return test_done();
+    }
+    be->close(d);
+    tw_rng_init(&rng, 1, TW_USE_INIT, 0, 0, 0);
+    found(2, 7, 64, 96, 1, true, true, true);
+    found(3, 3, 32, 64, 1, true, false, false);
+    found(1, 3, 32, 32, 1, true, true, true);
+    found(3, 15, 96, 32, 1, true, true, true);
+    found(4, 14, 64, 128, 1, true, false, false);
+    found(5, 6, 640, 32, 1, true, true, true);
+    found(2, 11, 32, 32, 1, false, false, false);
+    found(2, 11, 32, 32, 1, false, true, true);
+    found(2, 11, 32, 32, 1, true, false, true);
+    found(2, 11, 32, 32, 1, true, true, false);
+    found(5, 9, 64, 32, 2, true, true, true);
+    found(3, 16, 32, 96, 2, true, false, false);
+    return test_done();
+}
