@@ -228,8 +228,11 @@ TW_AVX512_KERNEL void add_taps(float *dw, const __m512 even[9], const __m512 odd
         m[tap] = (__m512i)_mm512_permutex2var_ps(even[tap], order, odd[tap]);
     tw_transpose16(m);
 #pragma GCC unroll 16
-    for (int c = 0; c < 16; c++, dw += 9)
-        _mm512_mask_storeu_ps(dw, nine, add ? _mm512_add_ps(_mm512_maskz_loadu_ps(nine, dw), (__m512)m[c]) : (__m512)m[c]);
+    for (int c = 0; c < 16 && add; c++) /* all of them before the first store, which would keep the loads beside it waiting */
+        m[c] = (__m512i)_mm512_add_ps(_mm512_maskz_loadu_ps(nine, dw + 9 * c), (__m512)m[c]);
+#pragma GCC unroll 16
+    for (int c = 0; c < 16; c++)
+        _mm512_mask_storeu_ps(dw + 9 * c, nine, (__m512)m[c]);
 }
 
 /* dw [K,C,9] = or += a piece's part of a strip of it in 32 input channels. */
@@ -237,17 +240,22 @@ TW_AVX512 static void add_tile(float *dw, const tw_conv_shape *s, const piece *p
 {
     const __m512i order = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     _Alignas(64) float du[POSITIONS * STRIP * GROUP] = {0};
+    float *to[STRIP];
+    for (int i = 0; i < STRIP; i++) {
+        const int in = strip * STRIP + i, k = (p->group + in / GROUP) * GROUP + tw_wino16_channel(in % GROUP);
+        to[i] = dw + ((size_t)k * (size_t)s->C + (size_t)(p->panel + panel) * GROUP) * 9;
+        for (int j = 0; j < 9 * GROUP; j += 16)
+            __builtin_prefetch(to[i] + j, 1);
+    }
     for (int i = 0; i < POSITIONS; i++)
         tw_outer_tile(du + i * STRIP * GROUP, GROUP, p->z + (size_t)(i * p->groups * (GROUP / STRIP) + strip) * z_panel(p->steps),
                       p->v + (size_t)(i * p->panels + panel) * v_panel(p->steps), p->steps);
     for (int i = 0; i < STRIP; i++) {
-        const int in = strip * STRIP + i, k = (p->group + in / GROUP) * GROUP + tw_wino16_channel(in % GROUP);
-        float *to = dw + ((size_t)k * (size_t)s->C + (size_t)(p->panel + panel) * GROUP) * 9;
         __m512 even[9], odd[9];
         gather_taps(even, du + i * GROUP);
         gather_taps(odd, du + i * GROUP + 16);
-        add_taps(to, even, odd, order, add);
-        add_taps(to + 16 * 9, even, odd, _mm512_add_epi32(order, _mm512_set1_epi32(8)), add);
+        add_taps(to[i], even, odd, order, add);
+        add_taps(to[i] + 16 * 9, even, odd, _mm512_add_epi32(order, _mm512_set1_epi32(8)), add);
     }
 }
 
