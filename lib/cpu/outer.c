@@ -1,12 +1,15 @@
 #include "cpu/outer.h"
 
 #include "cpu/avx512.h"
-#include "cpu/vec.h"
+#include "cpu/slices.h"
+
+#include <string.h>
 
 /* Packed are words: a number of one place in f32, two places' in bf16, as the instructions multiply them: [step, column]. Steps are taken
  * in pieces, columns of dw in blocks, so that what is packed of them stays in the second cache and a panel of x in the first one. */
 enum { MR = 8, NR = 32, PIECE = 256, PART = 8 /* steps packed by a thread at a time */, BLOCK = 18 /* panels of x */,
-       APART = 16 /* words between panels: what is written side by side falls into other lines of the first cache */ };
+       APART = 16 /* words between panels: what is written side by side falls into other lines of the first cache */,
+       SLICES = 8, SLICES_BYTES = 512 << 10 };
 
 /* The device's bf16 says that the processor has all of it. */
 bool tw_outer_suits(const tw_dev *d, const tw_conv_shape *s)
@@ -28,9 +31,36 @@ static size_t room_bytes(const tw_conv_shape *s)
     return ((size_t)PIECE * (size_t)(BLOCK * NR + s->K) + (size_t)APART * (size_t)(BLOCK + s->K / MR)) * sizeof(uint32_t);
 }
 
+/* Places are summed in slices where these are small: then each thread's own are near, and none of what they are packed from is packed twice. */
+typedef struct {
+    int slices;
+    int64_t each;    /* places of a slice, the last one has what is left */
+    size_t dw, all;  /* numbers of a slice: of the weights, and of the bias behind them */
+} slicing;
+
+static slicing slicing_of(const tw_dev *d, const tw_conv_shape *s)
+{
+    const int64_t places = (int64_t)s->N * s->OH * s->OW, step = d->precision == TW_BF16 ? 2 : 1;
+    slicing c = {.slices = SLICES, .dw = (size_t)(s->size * s->size) * (size_t)s->C * (size_t)s->K};
+    c.all = c.dw + (size_t)s->K;
+    while (c.slices > 1 && ((size_t)c.slices * c.dw * sizeof(float) > SLICES_BYTES || places < c.slices * PIECE * step))
+        c.slices /= 2;
+    c.each = tw_pieces(tw_pieces(places, c.slices), PART * step) * PART * step;
+    c.slices = (int)tw_pieces(places, c.each);
+    return c;
+}
+
+static float *slices_room(tw_dev *d, const slicing *c)
+{
+    return tw_dev_scratch(d, TW_SCRATCH_PARTIAL, (size_t)c->slices * c->all * sizeof(float));
+}
+
 int tw_outer_reserve(tw_dev *d, const tw_conv_shape *s)
 {
-    return tw_dev_scratch(d, TW_SCRATCH_COLUMNS, (size_t)d->threads * room_bytes(s)) != NULL ? 0 : -1;
+    const slicing c = slicing_of(d, s);
+    if (tw_dev_scratch(d, TW_SCRATCH_COLUMNS, (size_t)d->threads * room_bytes(s)) == NULL)
+        return -1;
+    return c.slices == 1 || slices_room(d, &c) != NULL ? 0 : -1;
 }
 
 /* Memory that will be read next, fetched into the second cache meanwhile: `by` bytes with each step. */
@@ -92,7 +122,7 @@ static const float zeros[NR]; /* in the place of a pixel on padding, or a place 
 typedef struct {
     const tw_conv_shape *shape;
     const char *x, *dy;
-    int64_t first, places; /* places: of all pictures */
+    int64_t first, begin, places; /* of its slice, which ends before `places` */
     tw_dtype type;
     int step;              /* places of a step */
 } source;
@@ -222,9 +252,9 @@ static ahead part_of(const char *from, size_t bytes, size_t steps)
 static fetch next_piece(const source *f, int n, int steps)
 {
     const tw_conv_shape *s = f->shape;
-    const int64_t piece = (int64_t)PIECE * f->step, first = f->first + piece < f->places ? f->first + piece : 0;
+    const int64_t piece = (int64_t)PIECE * f->step, first = f->first + piece < f->places ? f->first + piece : f->begin;
     const size_t share = (size_t)tw_min(piece, f->places - first), size = tw_dtype_size(f->type), dy = (size_t)s->K * size;
-    const size_t x = (size_t)(s->N * s->H * s->W) * (size_t)s->C * size / (size_t)f->places;
+    const size_t x = (size_t)(s->H * s->W) * (size_t)s->C * size / (size_t)(s->OH * s->OW);
     const int tiles = (int)((size_t)n * dy / (dy + x));
     return (fetch){tiles, part_of(f->dy + (size_t)first * dy, share * dy, (size_t)tiles * (size_t)steps),
                    part_of(f->x + (size_t)first * x, share * x, (size_t)(n - tiles) * (size_t)steps)};
@@ -258,23 +288,49 @@ static void add_piece(const source *f, const portion *mine, float *dw, float *db
     }
 }
 
+/* A thread's portion of dw and db, to be added to. */
+static void zero(const tw_conv_shape *s, const portion *mine, float *dw, float *db)
+{
+    const size_t columns = (size_t)(s->size * s->size) * (size_t)s->C;
+    for (int k = mine->row; k < mine->row + mine->rows; k++)
+        memset(dw + (size_t)k * columns + (size_t)mine->panel * NR, 0, (size_t)mine->panels * NR * sizeof *dw);
+    if (mine->panel == 0)
+        memset(db + mine->row, 0, (size_t)mine->rows * sizeof *db);
+}
+
+static void add_portion(source f, const portion *mine, float *dw, float *db, uint32_t *room)
+{
+    for (int first = mine->panel, n; mine->rows > 0 && first < mine->panel + mine->panels; first += n) {
+        n = (int)tw_min(BLOCK, mine->panel + mine->panels - first);
+        for (f.first = f.begin; f.first < f.places; f.first += PIECE * f.step)
+            add_piece(&f, mine, dw, first == 0 ? db : NULL, room, first, n);
+    }
+}
+
 int tw_outer_add(tw_dev *d, const tw_conv_shape *s, float *dw, float *db, const void *x, const void *dy)
 {
+    const slicing c = slicing_of(d, s);
+    const int parts = tw_slices_parts(c.slices, d->threads);
+    const int64_t places = (int64_t)s->N * s->OH * s->OW;
     uint32_t *all = tw_dev_scratch(d, TW_SCRATCH_COLUMNS, (size_t)d->threads * room_bytes(s));
-    if (all == NULL)
+    float *slices = c.slices > 1 ? slices_room(d, &c) : NULL;
+    if (all == NULL || (c.slices > 1 && slices == NULL))
         return -1;
-#pragma omp parallel
-    {
-        const int threads = omp_get_num_threads(), thread = omp_get_thread_num();
-        const portion mine = portion_of(s, thread, threads);
-        uint32_t *const room = all + (size_t)thread * (room_bytes(s) / sizeof *all);
-        source f = {s, x, dy, 0, (int64_t)s->N * s->OH * s->OW, d->precision, d->precision == TW_BF16 ? 2 : 1};
-        for (int first = mine.panel, n; mine.rows > 0 && first < mine.panel + mine.panels; first += n) {
-            n = (int)tw_min(BLOCK, mine.panel + mine.panels - first);
-            for (f.first = 0; f.first < f.places; f.first += PIECE * f.step)
-                add_piece(&f, &mine, dw, first == 0 ? db : NULL, room, first, n);
-        }
+#pragma omp parallel for schedule(static)
+    for (int i = 0; i < c.slices * parts; i++) {
+        const portion mine = portion_of(s, i % parts, parts);
+        const int64_t first = i / parts * c.each;
+        uint32_t *const room = all + (size_t)omp_get_thread_num() * (room_bytes(s) / sizeof *all);
+        float *to = slices != NULL ? slices + (size_t)(i / parts) * c.all : dw, *to_b = slices != NULL ? to + c.dw : db;
+        if (slices != NULL)
+            zero(s, &mine, to, to_b);
+        add_portion((source){s, x, dy, first, first, tw_min(first + c.each, places), d->precision, d->precision == TW_BF16 ? 2 : 1}, &mine, to,
+                    db != NULL ? to_b : NULL, room);
     }
+    if (slices != NULL)
+        tw_slices_add(dw, slices, c.slices, c.all, c.dw);
+    if (slices != NULL && db != NULL)
+        tw_slices_add(db, slices + c.dw, c.slices, c.all, (size_t)s->K);
     return 0;
 }
 #else

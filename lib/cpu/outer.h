@@ -6,7 +6,7 @@
 #include "cpu/device.h"
 
 /* dw [K, taps*C] += the sum over the output places of dy [K] times the pixels under the taps [taps,C]; db [K] += that of dy, unless it is NULL;
- * x [N,H,W,C], dy [N,OH,OW,K] in the device's precision, sums in f32 in the order of the places. The same bits for any number of threads.
+ * x [N,H,W,C], dy [N,OH,OW,K] in the device's precision, sums in f32, in slices of the places. The same bits for any number of threads.
  * 0, or -1 and tw_error(). */
 bool tw_outer_suits(const tw_dev *d, const tw_conv_shape *s);
 int tw_outer_reserve(tw_dev *d, const tw_conv_shape *s); /* its scratch memory, when a plan is made */

@@ -1,10 +1,11 @@
 /* The gradient of the weights: G^T (sum over the tiles of V Z^T) G with V = B^T x B and Z = A dy A^T, both rounded to bf16. Tiles are taken by
  * twos, steps, as the instructions multiply them, in pieces whose words stay in the cache, and pieces in slices, as many as the shape says, whose
- * sums are added up in their order. A thread makes the words that it multiplies: what another core has written comes slowly. Where there are more
- * threads than slices, those of a slice divide its channels among them. */
+ * sums are added up in their order. A thread makes the words that it multiplies: what another core has written comes slowly. Where slices do not
+ * go around, threads divide the channels of each among them. */
 #include "cpu/winograd16.h"
 
 #include "cpu/outer.h"
+#include "cpu/slices.h"
 
 #if defined(__x86_64__)
 #include <omp.h>
@@ -79,7 +80,7 @@ static division division_of(const tw_winograd16 *w)
     d.steps = (int)tw_pieces(tw_pieces(steps, d.slices), ROWS / 2) * (ROWS / 2);
     d.slices = (int)tw_pieces(steps, d.steps);
     d.piece = (int)tw_pieces(tw_pieces(d.steps, tw_pieces(d.steps, STEPS)), ROWS / 2) * (ROWS / 2);
-    divide(&d, s, (int)tw_pieces(w->dev->threads, d.slices));
+    divide(&d, s, tw_slices_parts(d.slices, w->dev->threads));
     return d;
 }
 
@@ -297,17 +298,6 @@ static void add_slice(float *dw, const tw_winograd16 *w, const division *d, int 
     }
 }
 
-/* dw [n] += the slices, `apart` one from another, in their order. */
-static void add_slices(float *restrict dw, const float *restrict slice, int slices, size_t apart, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        float sum = slice[i];
-        for (int j = 1; j < slices; j++)
-            sum += slice[(size_t)j * apart + i];
-        dw[i] += sum;
-    }
-}
-
 int tw_wino16_gradient(const tw_winograd16 *w, float *dw, const void *x, const void *dy)
 {
     const division d = division_of(w);
@@ -321,10 +311,8 @@ int tw_wino16_gradient(const tw_winograd16 *w, float *dw, const void *x, const v
     for (int i = 0; i < d.slices * parts; i++)
         add_slice(slices + (size_t)(i / parts) * n, w, &d, i / parts, i % parts,
                   room + (size_t)omp_get_thread_num() * own_words(&w->shape, &d), x, dy);
-    const size_t each = n / (size_t)w->shape.K;
-#pragma omp parallel for schedule(static)
-    for (int k = 0; k < (d.slices > 1 ? w->shape.K : 0); k++)
-        add_slices(dw + (size_t)k * each, slices + (size_t)k * each, d.slices, n, each);
+    if (d.slices > 1)
+        tw_slices_add(dw, slices, d.slices, n, n);
     return 0;
 }
 #endif
