@@ -84,20 +84,20 @@ int tw_cpu_conv_backward_data(tw_conv *c, void *dx, const void *dy)
     return c->how->backward_data(c->way, dx, dy);
 }
 
-bool tw_cpu_conv_finds_sums(tw_dev *d, const tw_conv_shape *s, bool backward)
+int tw_cpu_conv_norms(tw_dev *d, const tw_conv_shape *s)
 {
     const tw_conv_way *how = way_of(d, s);
-    return how->finds_sums != NULL && how->finds_sums(s, backward);
+    return how->norms != NULL ? how->norms(s) : 0;
 }
 
-int tw_cpu_conv_forward_sums(tw_conv *c, void *y, const void *x, const tw_norm *n)
+int tw_cpu_conv_forward_norms(tw_conv *c, void *y, void *x, const tw_conv_norms *n)
 {
-    return c->how->forward_sums(c->way, y, x, n);
+    return c->how->forward_norms(c->way, y, x, n);
 }
 
-int tw_cpu_conv_backward_data_sums(tw_conv *c, void *dx, const void *dy, bool adds, const tw_norm *n, const void *x, const void *norm_x)
+int tw_cpu_conv_backward_norms(tw_conv *c, void *dx, void *dy, const tw_conv_norms *n)
 {
-    return c->how->backward_data_sums(c->way, dx, dy, adds, n, x, norm_x);
+    return c->how->backward_norms(c->way, dx, dy, n);
 }
 
 int tw_cpu_conv_backward_weights(tw_conv *c, float *dw, const void *x, const void *dy)

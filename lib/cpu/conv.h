@@ -17,10 +17,10 @@ typedef struct {
     int (*forward)(void *way, void *y, const void *x, const float *shift, const void *shortcut);
     int (*backward_data)(void *way, void *dx, const void *dy);
     int (*backward_weights)(void *way, float *dw, const void *x, const void *dy);
-    /* NULL: it never finds sums. */
-    bool (*finds_sums)(const tw_conv_shape *s, bool backward);
-    int (*forward_sums)(void *way, void *y, const void *x, const tw_norm *n);
-    int (*backward_data_sums)(void *way, void *dx, const void *dy, bool adds, const tw_norm *n, const void *x, const void *norm_x);
+    /* NULL: nothing is done for norms. */
+    int (*norms)(const tw_conv_shape *s);
+    int (*forward_norms)(void *way, void *y, void *x, const tw_conv_norms *n);
+    int (*backward_norms)(void *way, void *dx, void *dy, const tw_conv_norms *n);
 } tw_conv_way;
 
 /* A convolution that sees (nearly) the whole picture at every place, as one matrix [OH*OW*K, H*W*C] with zeros where a tap would

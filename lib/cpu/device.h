@@ -9,7 +9,8 @@
 /* Scratch memory is handed out by purpose: two purposes may be in use at once, one never twice. */
 typedef enum {
     TW_SCRATCH_PRIMITIVE, /* oneDNN's own */
-    TW_SCRATCH_PARTIAL,   /* partial sums of a reduction, coefficients */
+    TW_SCRATCH_PARTIAL,   /* partial sums of a reduction */
+    TW_SCRATCH_NORM,      /* coefficients of a norm that is being applied */
     TW_SCRATCH_GRADIENT,  /* a weight gradient before it is added up */
     TW_SCRATCH_COLUMNS,   /* pixels under the taps of a kernel */
     TW_SCRATCHES

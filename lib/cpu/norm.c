@@ -173,6 +173,11 @@ int tw_cpu_norm_running(tw_dev *d, const tw_norm *n)
     return 0;
 }
 
+float *tw_norm_room(tw_dev *d, const tw_norm *n)
+{
+    return tw_dev_scratch(d, TW_SCRATCH_NORM, 5 * (size_t)n->C * sizeof(float));
+}
+
 tw_norm_affine tw_norm_affine_of(const tw_norm *n, float *room)
 {
     float *scale = room, *shift = room + n->C;
@@ -213,7 +218,7 @@ TW_CLONES static void apply_piece(float *y, const float *x, const float *shortcu
 
 int tw_cpu_norm_apply(tw_dev *d, const tw_norm *n, void *y, const void *x, const void *shortcut)
 {
-    float *room = tw_dev_scratch(d, TW_SCRATCH_PARTIAL, 2 * (size_t)n->C * sizeof *room);
+    float *room = tw_norm_room(d, n);
     if (room == NULL)
         return -1;
     const tw_norm_affine k = tw_norm_affine_of(n, room);
@@ -291,12 +296,9 @@ TW_CLONES static void dx_piece(float *dx, const float *dy, const float *x, const
         dx_any(dx, dy, x, k, p, false);
 }
 
-int tw_cpu_norm_backward_apply(tw_dev *d, const tw_norm *n, void *dx, const void *dy, const void *x)
+tw_norm_coefficients tw_norm_coefficients_of(const tw_norm *n, float *room)
 {
-    float *a = tw_dev_scratch(d, TW_SCRATCH_PARTIAL, 5 * (size_t)n->C * sizeof *a);
-    if (a == NULL)
-        return -1;
-    float *b = a + n->C, *e = b + n->C;
+    float *a = room, *b = a + n->C, *e = b + n->C;
     const double count = (double)n->count;
     for (int c = 0; c < n->C; c++) {
         const double scale = (double)n->rstd[c] * (n->gamma != NULL ? (double)n->gamma[c] : 1);
@@ -307,6 +309,15 @@ int tw_cpu_norm_backward_apply(tw_dev *d, const tw_norm *n, void *dx, const void
     tw_norm_coefficients k = {a, b, e, n->mean, {NULL, NULL}};
     if (tw_norm_mask_of(n) == TW_NORM_BY_X)
         k.by_x = tw_norm_affine_of(n, e + n->C);
+    return k;
+}
+
+int tw_cpu_norm_backward_apply(tw_dev *d, const tw_norm *n, void *dx, const void *dy, const void *x)
+{
+    float *room = tw_norm_room(d, n);
+    if (room == NULL)
+        return -1;
+    const tw_norm_coefficients k = tw_norm_coefficients_of(n, room);
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < tw_pieces(n->rows, ROWS); i++) {
         const piece p = rows_at(n, i);

@@ -14,5 +14,9 @@ void tw_norm_add_up(const tw_norm *n, const double *partial, int64_t pieces);
 
 tw_norm_mask tw_norm_mask_of(const tw_norm *n);
 tw_norm_affine tw_norm_affine_of(const tw_norm *n, float *room); /* room: [2C] */
+tw_norm_coefficients tw_norm_coefficients_of(const tw_norm *n, float *room); /* room: [5C] */
+
+/* Memory for those, until the next norm is applied. NULL and tw_error(). */
+float *tw_norm_room(tw_dev *d, const tw_norm *n);
 
 #endif

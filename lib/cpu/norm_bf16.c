@@ -220,3 +220,12 @@ void tw_norm16_backward_apply(uint16_t *dx, const uint16_t *dy, const uint16_t *
     (void)dx, (void)dy, (void)x, (void)k, (void)p;
 }
 #endif
+
+void tw_norm16_make(const tw_norm16_use *n, int64_t first, int64_t rows)
+{
+    const tw_norm_piece p = {first, rows, 0, n->C, n->C};
+    if (n->dy != NULL)
+        tw_norm16_backward_apply(n->to, n->dy, n->x, &n->coefficients, &p);
+    else
+        tw_norm16_apply(n->to, n->x, n->shortcut, &n->affine, &p, n->relu);
+}

@@ -37,4 +37,16 @@ void tw_norm16_backward_sums(double *s, double *q, uint16_t *dy, const uint16_t 
                              const tw_norm_affine *k, const tw_norm_piece *p, tw_norm_mask mask);
 void tw_norm16_backward_apply(uint16_t *dx, const uint16_t *dy, const uint16_t *x, const tw_norm_coefficients *k, const tw_norm_piece *p);
 
+/* A norm applied, forward or backward, for those who go through its rows anyway. */
+typedef struct {
+    uint16_t *to;                      /* y; backward dx. [rows,C] */
+    const uint16_t *x, *shortcut, *dy; /* shortcut NULL: none; dy NULL: forward */
+    int C;
+    bool relu;
+    tw_norm_affine affine;             /* forward */
+    tw_norm_coefficients coefficients; /* backward */
+} tw_norm16_use;
+
+void tw_norm16_make(const tw_norm16_use *n, int64_t first, int64_t rows);
+
 #endif

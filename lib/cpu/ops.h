@@ -26,9 +26,9 @@ int tw_cpu_conv_forward(tw_conv *c, void *y, const void *x);
 int tw_cpu_conv_fold(tw_conv *c, const float *w, const tw_norm *n);
 int tw_cpu_conv_folded(tw_conv *c, void *y, const void *x, const void *shortcut);
 int tw_cpu_conv_backward_data(tw_conv *c, void *dx, const void *dy);
-bool tw_cpu_conv_finds_sums(tw_dev *d, const tw_conv_shape *s, bool backward);
-int tw_cpu_conv_forward_sums(tw_conv *c, void *y, const void *x, const tw_norm *n);
-int tw_cpu_conv_backward_data_sums(tw_conv *c, void *dx, const void *dy, bool adds, const tw_norm *n, const void *x, const void *norm_x);
+int tw_cpu_conv_norms(tw_dev *d, const tw_conv_shape *s);
+int tw_cpu_conv_forward_norms(tw_conv *c, void *y, void *x, const tw_conv_norms *n);
+int tw_cpu_conv_backward_norms(tw_conv *c, void *dx, void *dy, const tw_conv_norms *n);
 int tw_cpu_conv_backward_weights(tw_conv *c, float *dw, const void *x, const void *dy);
 
 tw_linear *tw_cpu_linear_new(tw_dev *d, int rows, int C, int K, bool train);

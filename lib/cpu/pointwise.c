@@ -6,6 +6,7 @@
 #include "core/mem.h"
 #include "cpu/columns.h"
 #include "cpu/norm.h"
+#include "cpu/ops.h"
 #include "cpu/product16.h"
 #include "cpu/rows16.h"
 #include "cpu/vec.h"
@@ -145,14 +146,38 @@ static int forward(void *way, void *y, const void *x, const float *shift, const 
     return multiply_forward(way, &forward, y, x);
 }
 
-static int forward_sums(void *way, void *y, const void *x, const tw_norm *n)
+/* Whether threads that take whole blocks are busy to the end. */
+static bool blocks_suit(const pointwise *p)
+{
+    const int64_t blocks = tw_rows16_blocks(places_of(&p->shape));
+    return blocks % p->dev->threads == 0 || blocks >= 16 * p->dev->threads;
+}
+
+static int forward_norms(void *way, void *y, void *x, const tw_conv_norms *n)
 {
     const pointwise *p = way;
     const int64_t blocks = tw_rows16_blocks(places_of(&p->shape));
-    tw_rows16 forward = {.tail = TW_ROWS_SUMS, .partial = tw_norm_partial(p->dev, n, blocks, 0)};
-    if (forward.partial == NULL || multiply_forward(p, &forward, y, x) != 0)
+    tw_norm16_use input = {.to = x, .x = n->maker_x, .shortcut = n->shortcut, .C = p->shape.C};
+    tw_rows16 forward = {0};
+    if (n->maker != NULL && blocks_suit(p)) {
+        float *room = tw_norm_room(p->dev, n->maker);
+        if (room == NULL)
+            return -1;
+        input.relu = n->maker->relu;
+        input.affine = tw_norm_affine_of(n->maker, room);
+        forward.input = &input;
+    } else if (n->maker != NULL && tw_cpu_norm_apply(p->dev, n->maker, x, n->maker_x, n->shortcut) != 0) {
         return -1;
-    tw_norm_add_up(n, forward.partial, blocks);
+    }
+    if (n->reader != NULL) {
+        forward.tail = TW_ROWS_SUMS;
+        if ((forward.partial = tw_norm_partial(p->dev, n->reader, blocks, 0)) == NULL)
+            return -1;
+    }
+    if (multiply_forward(p, &forward, y, x) != 0)
+        return -1;
+    if (n->reader != NULL)
+        tw_norm_add_up(n->reader, forward.partial, blocks);
     return 0;
 }
 
@@ -178,24 +203,38 @@ static int backward_data(void *way, void *dx, const void *dy)
     return 0;
 }
 
-static int backward_data_sums(void *way, void *dx, const void *dy, bool adds, const tw_norm *n, const void *x, const void *norm_x)
+static int backward_norms(void *way, void *dx, void *dy, const tw_conv_norms *n)
 {
     const pointwise *p = way;
     const int64_t blocks = tw_rows16_blocks(places_of(&p->shape));
+    tw_norm16_use input = {.to = dy, .x = n->reader_x, .dy = n->reader_dy, .C = p->shape.K};
     tw_rows16 data = data_gradient(p, dx, dy);
-    data.tail = TW_ROWS_GRADIENT, data.adds = adds, data.mask = tw_norm_mask_of(n), data.norm_x = norm_x, data.norm_y = x;
-    if ((data.partial = tw_norm_partial(p->dev, n, blocks, 2)) == NULL)
+    if (n->reader != NULL && blocks_suit(p)) {
+        float *room = tw_norm_room(p->dev, n->reader);
+        if (room == NULL)
+            return -1;
+        input.coefficients = tw_norm_coefficients_of(n->reader, room);
+        data.input = &input;
+    } else if (n->reader != NULL && tw_cpu_norm_backward_apply(p->dev, n->reader, dy, n->reader_dy, n->reader_x) != 0) {
         return -1;
-    data.affine = tw_norm_affine_of(n, (float *)(data.partial + blocks * 2 * n->C));
+    }
+    if (n->maker != NULL) {
+        data.tail = TW_ROWS_GRADIENT, data.adds = n->adds, data.mask = tw_norm_mask_of(n->maker);
+        data.norm_x = n->maker_x, data.norm_y = n->maker_y;
+        if ((data.partial = tw_norm_partial(p->dev, n->maker, blocks, 2)) == NULL)
+            return -1;
+        data.affine = tw_norm_affine_of(n->maker, (float *)(data.partial + blocks * 2 * n->maker->C));
+    }
     tw_rows16_multiply(&data, NULL);
-    tw_norm_add_up(n, data.partial, blocks);
+    if (n->maker != NULL)
+        tw_norm_add_up(n->maker, data.partial, blocks);
     return 0;
 }
 
-/* Backward at a stride most pixels get nothing. */
-static bool finds_sums(const tw_conv_shape *s, bool backward)
+/* At a stride the input of a product does not lie in order, and backward most pixels get nothing. */
+static int norms(const tw_conv_shape *s)
 {
-    return s->train && (!backward || s->stride == 1);
+    return !s->train ? 0 : s->stride > 1 ? TW_CONV_SUMS : TW_CONV_APPLIES | TW_CONV_SUMS | TW_CONV_BACKWARD_APPLIES | TW_CONV_BACKWARD_SUMS;
 }
 
 static int backward_weights(void *way, float *dw, const void *x, const void *dy)
@@ -212,9 +251,9 @@ const tw_conv_way tw_conv_pointwise = {
     .forward = forward,
     .backward_data = backward_data,
     .backward_weights = backward_weights,
-    .finds_sums = finds_sums,
-    .forward_sums = forward_sums,
-    .backward_data_sums = backward_data_sums,
+    .norms = norms,
+    .forward_norms = forward_norms,
+    .backward_norms = backward_norms,
 };
 #else
 static bool suits(const tw_dev *d, const tw_conv_shape *s)

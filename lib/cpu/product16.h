@@ -11,23 +11,32 @@
 enum { TW_PANEL = 32 /* outputs */, TW_PANEL_ROWS = 14 /* of a product: as many as registers hold the sums of */ };
 
 #if defined(__x86_64__)
+/* Memory to be fetched into the second cache meanwhile: a line of each place in `in` with each of the first in_lines words, and so `out`. */
+typedef struct {
+    const uint16_t *in[3], *out[3];
+    size_t in_lines, out_lines;
+} tw_fetch16;
+
+TW_AVX512_KERNEL void fetch_lines(const uint16_t *const *at, size_t line)
+{
+#pragma GCC unroll 3
+    for (int i = 0; i < 3; i++)
+        _mm_prefetch((const char *)(at[i] + 32 * line), _MM_HINT_T1);
+}
+
 /* sum [rows,32] = x [rows,words], rows `stride` words apart, times w [words,32]. rows: 14 or 7, a constant: all loops over the sums are
- * unrolled, or they would live in memory. next: what will be read next, 64 bytes of which are fetched with each word; or NULL. lines: three places
- * from which as many lines as there are rows are to be fetched; or NULL. */
+ * unrolled, or they would live in memory. f: or NULL. */
 TW_AVX512_KERNEL void tw_product16(__m512 sum[TW_PANEL_ROWS][2], const uint32_t *x, size_t stride, const uint32_t *w, size_t words, int rows,
-                                   const char *next, const uint16_t *const *lines)
+                                   const tw_fetch16 *f)
 {
 #pragma GCC unroll 14
     for (int i = 0; i < rows; i++)
         sum[i][0] = sum[i][1] = _mm512_setzero_ps();
     for (size_t p = 0; p < words; p++, w += TW_PANEL) {
-        if (next != NULL)
-            _mm_prefetch(next + 64 * p, _MM_HINT_T1);
-        if (lines != NULL && p < (size_t)rows) {
-            _mm_prefetch((const char *)(lines[0] + 32 * p), _MM_HINT_T1);
-            _mm_prefetch((const char *)(lines[1] + 32 * p), _MM_HINT_T1);
-            _mm_prefetch((const char *)(lines[2] + 32 * p), _MM_HINT_T1);
-        }
+        if (f != NULL && p < f->in_lines)
+            fetch_lines(f->in, p);
+        if (f != NULL && p < f->out_lines)
+            fetch_lines(f->out, p);
         const __m512bh a = (__m512bh)_mm512_load_si512(w), b = (__m512bh)_mm512_load_si512(w + 16);
 #pragma GCC unroll 14
         for (int i = 0; i < rows; i++) {

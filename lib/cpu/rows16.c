@@ -68,10 +68,9 @@ TW_AVX512_KERNEL void keep_gradient(const tw_rows16 *p, const size_t *at, double
     }
 }
 
-/* 32 outputs k of rows from `row` on, which lie at x. next: as tw_product16 says. after: of what else is read and written by then, as many lines to
- * be fetched from that activation on. s [2,32]: sums of the rows after the first `skip`. t is a constant. */
-TW_AVX512_KERNEL void rows_any(const tw_rows16 *p, const uint16_t *x, int64_t row, int k, int rows, const char *next, size_t after, double *s,
-                               int skip, tw_rows16_tail t, tw_norm_mask mask, bool adds)
+/* 32 outputs k of rows from `row` on, which lie at x. s [2,32]: sums of the rows after the first `skip`. t is a constant. */
+TW_AVX512_KERNEL void rows_any(const tw_rows16 *p, const uint16_t *x, int64_t row, int k, int rows, const tw_fetch16 *fetch, double *s, int skip,
+                               tw_rows16_tail t, tw_norm_mask mask, bool adds)
 {
     const bool gradient = t == TW_ROWS_GRADIENT, by_y = gradient && mask == TW_NORM_BY_Y;
     const size_t words = (size_t)p->C / 2;
@@ -87,9 +86,7 @@ TW_AVX512_KERNEL void rows_any(const tw_rows16 *p, const uint16_t *x, int64_t ro
         if (t == TW_ROWS_PLAIN && p->shortcut != NULL)
             __builtin_prefetch(p->shortcut + at[i]);
     }
-    const uint16_t *const x_after = p->norm_x + after, *const lines[3] = {p->y + after, x_after, by_y ? p->norm_y + after : x_after};
-    const bool fetch = gradient && (size_t)p->K * BLOCK * sizeof *lines[0] * 3 <= AFTER_BYTES;
-    tw_product16(sum, (const uint32_t *)x, words, p->w + (size_t)k * words, words, rows, next, fetch ? lines : NULL);
+    tw_product16(sum, (const uint32_t *)x, words, p->w + (size_t)k * words, words, rows, fetch);
     if (t == TW_ROWS_SUMS)
         keep_sums(p, at, s, sum, skip, rows);
     if (gradient)
@@ -106,21 +103,42 @@ TW_AVX512_KERNEL void rows_any(const tw_rows16 *p, const uint16_t *x, int64_t ro
                    p->shortcut != NULL ? p->shortcut + at[i] : NULL, p->relu);
 }
 
+/* Of the block that begins at row `end`: what its input is made from, or that itself, and what its gradient meets in memory; an equal share with
+ * each of the products of this one, of which this is number i. */
+TW_AVX512_KERNEL tw_fetch16 share_of_next(const tw_rows16 *p, const uint16_t *next, int64_t end, int64_t i, bool gradient, bool by_y)
+{
+    const size_t in = (size_t)end * (size_t)p->C, out = (size_t)end * (size_t)p->K;
+    tw_fetch16 f = {{next, next, next}, {NULL}, tw_pieces(p->C / 2, p->K / PANEL), 0};
+    if (p->input != NULL) {
+        f.in[0] = p->input->x + in;
+        f.in[1] = p->input->dy != NULL ? p->input->dy + in : p->input->shortcut != NULL ? p->input->shortcut + in : f.in[0];
+        f.in[2] = p->input->to + in;
+    }
+    if (gradient && (size_t)p->K * BLOCK * sizeof *p->y * 3 <= AFTER_BYTES) {
+        f.out_lines = ROWS;
+        f.out[0] = p->y + out, f.out[1] = p->norm_x + out, f.out[2] = by_y ? p->norm_y + out : f.out[1];
+    }
+    for (int j = 0; j < 3; j++) {
+        f.in[j] += (size_t)i * f.in_lines * 32;
+        f.out[j] += (size_t)i * f.out_lines * 32;
+    }
+    return f;
+}
+
 /* The rows [row, end), at least ROWS / 2, which lie at x. The last ones may be made twice. */
 TW_AVX512_KERNEL void multiply_any(const tw_rows16 *p, const uint16_t *x, int64_t row, int64_t end, int k, double *s, tw_rows16_tail t,
                                    tw_norm_mask mask, bool adds)
 {
     const size_t C = (size_t)p->C;
-    const char *next = (const char *)(x + (size_t)(end - row) * C);
-    size_t after = (size_t)end * (size_t)p->K + (size_t)(k / PANEL * (end - row) * PANEL);
-    for (; row + ROWS <= end; row += ROWS, x += ROWS * C, next += C / 2 * 64, after += ROWS * PANEL)
-        if (k == 0)
-            rows_any(p, x, row, k, ROWS, next, after, s, 0, t, mask, adds);
-        else
-            rows_any(p, x, row, k, ROWS, NULL, after, s, 0, t, mask, adds);
+    const uint16_t *const next = x + (size_t)(end - row) * C;
+    int64_t i = k / PANEL * ((end - row) / ROWS);
+    for (; row + ROWS <= end; row += ROWS, x += ROWS * C, i++) {
+        const tw_fetch16 f = share_of_next(p, next, end, i, t == TW_ROWS_GRADIENT, mask == TW_NORM_BY_Y);
+        rows_any(p, x, row, k, ROWS, &f, s, 0, t, mask, adds);
+    }
     for (; row < end; row += ROWS / 2, x += ROWS / 2 * C) {
         const int64_t back = row + ROWS / 2 > end ? row + ROWS / 2 - end : 0;
-        rows_any(p, x - (size_t)back * C, row - back, k, ROWS / 2, NULL, after, s, (int)back, t, mask, adds);
+        rows_any(p, x - (size_t)back * C, row - back, k, ROWS / 2, NULL, s, (int)back, t, mask, adds);
     }
 }
 
@@ -173,17 +191,39 @@ int tw_rows16_held(void)
     return BLOCK + ROWS;
 }
 
+/* Where block i begins. */
+static int64_t begin_of(int64_t rows, int64_t i)
+{
+    const int64_t blocks = tw_rows16_blocks(rows);
+    return i < blocks ? rows / (ROWS / 2) * i / blocks * (ROWS / 2) : rows;
+}
+
+/* Whole blocks, whose input a thread makes before. */
+static void make_and_multiply(const tw_rows16 *p)
+{
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < tw_rows16_blocks(p->rows); i++) {
+        const int64_t first = begin_of(p->rows, i), end = begin_of(p->rows, i + 1);
+        tw_norm16_make(p->input, first, end - first);
+        for (int k = 0; k < p->K; k += PANEL)
+            multiply_rows(p, p->x + (size_t)first * (size_t)p->C, first, end, k, i);
+    }
+}
+
 void tw_rows16_multiply(const tw_rows16 *p, uint16_t *room)
 {
-    const int64_t sevens = p->rows / (ROWS / 2), blocks = tw_rows16_blocks(p->rows), panels = p->K / PANEL;
+    const int64_t panels = p->K / PANEL;
+    if (p->input != NULL) {
+        make_and_multiply(p);
+        return;
+    }
 #pragma omp parallel
     {
         uint16_t *const own = room != NULL ? room + (size_t)omp_get_thread_num() * (size_t)tw_rows16_held() * (size_t)p->C : NULL;
         int64_t held = -1;
 #pragma omp for schedule(static)
-        for (int64_t i = 0; i < blocks * panels; i++) {
-            const int64_t block = i / panels, first = sevens * block / blocks * (ROWS / 2), next = sevens * (block + 1) / blocks * (ROWS / 2);
-            const int64_t end = block + 1 < blocks ? next : p->rows;
+        for (int64_t i = 0; i < tw_rows16_blocks(p->rows) * panels; i++) {
+            const int64_t block = i / panels, first = begin_of(p->rows, block), end = begin_of(p->rows, block + 1);
             if (own != NULL && held != block)
                 bring_together(own, p, first, end);
             held = block;

@@ -16,6 +16,7 @@ typedef struct {
     uint16_t *y;
     int C, K;                    /* multiples of 32 */
     int64_t rows;                /* 7 or more */
+    const tw_norm16_use *input;  /* makes x first, block by block; or NULL. Without stride */
     const tw_conv_shape *stride; /* whose places rows are, or NULL */
     bool apart;                  /* of that, the rows of y are the pixels in use; else those of x are */
     tw_rows16_tail tail;

@@ -201,7 +201,7 @@ TW_AVX512 void tw_wino16_spread(uint16_t *v, size_t each, size_t apart, const tw
 TW_AVX512_KERNEL void product_any(float *z, const uint16_t *v, const uint32_t *u, int C, int rows)
 {
     __m512 sum[ROWS][2];
-    tw_product16(sum, (const uint32_t *)v, (size_t)C / 2, u, (size_t)C / 2, rows, NULL, NULL);
+    tw_product16(sum, (const uint32_t *)v, (size_t)C / 2, u, (size_t)C / 2, rows, NULL);
 #pragma GCC unroll 14
     for (int i = 0; i < rows; i++) {
         _mm512_store_ps(z + i * GROUP, sum[i][0]);

@@ -81,6 +81,23 @@ typedef struct {
     const float *resize;   /* [patches, grid^2]: the patches' positions from pos; NULL: they are pos, patches = grid^2 */
 } tw_tokens;
 
+/* What a convolution does for the norms beside it while the activations are at hand anyway. */
+enum {
+    TW_CONV_APPLIES = 1,          /* forward, first: norm_apply of the maker makes x */
+    TW_CONV_SUMS = 2,             /* then norm_sums of y, before it is rounded, for the reader */
+    TW_CONV_BACKWARD_APPLIES = 4, /* backward, first: norm_backward_apply of the reader makes dy */
+    TW_CONV_BACKWARD_SUMS = 8,    /* then norm_backward_sums of dx for the maker; dx can be added to what is there */
+};
+
+/* The norm that made x from maker_x (and a shortcut, or NULL), and the one that reads y; NULL: nothing is done for it. */
+typedef struct {
+    const tw_norm *maker, *reader;
+    const void *maker_x, *shortcut;
+    const void *maker_y;              /* backward: x, for the mask */
+    const void *reader_x, *reader_dy; /* backward: y, and the gradient of what the reader made */
+    bool adds;
+} tw_conv_norms;
+
 /* One tensor's step with momentum: v = momentum v + into (grad g + decay w), w -= out v. */
 typedef struct {
     float grad;          /* of clipping */
@@ -179,12 +196,10 @@ typedef struct tw_backend {
     int (*conv_folded)(tw_conv *c, void *y, const void *x, const void *shortcut);
     int (*conv_backward_data)(tw_conv *c, void *dx, const void *dy);
     int (*conv_backward_weights)(tw_conv *c, float *dw, const void *x, const void *dy); /* dw += */
-    /* Where a convolution of that shape finds the sums of a norm beside it while it writes what they are of. NULL: nowhere. */
-    bool (*conv_finds_sums)(tw_dev *d, const tw_conv_shape *s, bool backward);
-    /* As conv_forward, then norm_sums of y, before it is rounded: of the norm that reads y. */
-    int (*conv_forward_sums)(tw_conv *c, void *y, const void *x, const tw_norm *n);
-    /* As conv_backward_data, added to what is in dx where `adds`; then norm_backward_sums of that: of the norm that made x from norm_x. */
-    int (*conv_backward_data_sums)(tw_conv *c, void *dx, const void *dy, bool adds, const tw_norm *n, const void *x, const void *norm_x);
+    /* The norms beside a convolution: which of their passes it does for them, a sum of TW_CONV_..., and both passes with them. NULL: none. */
+    int (*conv_norms)(tw_dev *d, const tw_conv_shape *s);
+    int (*conv_forward_norms)(tw_conv *c, void *y, void *x, const tw_conv_norms *n);
+    int (*conv_backward_norms)(tw_conv *c, void *dx, void *dy, const tw_conv_norms *n);
 
     tw_linear *(*linear_new)(tw_dev *d, int rows, int C, int K, bool train);
     void (*linear_free)(tw_linear *l);

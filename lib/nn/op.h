@@ -41,18 +41,18 @@ struct tw_node {
     void *keep;      /* the op's own device memory, keep_bytes long (set by open) */
     size_t keep_bytes;
     void *state;     /* the op's own: a backend's conv or linear */
-    /* The norms whose sums an op that finds_sums finds for them: the one that alone reads y, and the one that made x, where dx is the last part
-     * of its gradient. NULL: it does not. */
-    tw_node *norm_behind, *norm_before;
-    bool sums_found, gradient_sums_found; /* so a norm's own */
+    /* Of an op that does passes of the norms beside it: those it does, a sum of TW_CONV_...; the norm that made x, and the one that alone reads y,
+     * or NULL. Of a norm: those that are done for it. */
+    int does, done;
+    tw_node *maker, *reader;
 };
 
 struct tw_op {
     const char *name;
     size_t needs;                  /* offset of the entry of tw_backend that not every backend has; 0: none */
     bool sums_gradients;           /* backward adds dy2 itself */
-    bool adds_gradient;            /* backward can add to dx; so can one that finds sums */
-    bool (*finds_sums)(const tw_node *n, bool backward); /* of the norm behind it, or of the one before it; NULL: never */
+    bool adds_gradient;            /* backward can add to dx; so it does with TW_CONV_BACKWARD_SUMS */
+    int (*norms)(const tw_node *n); /* what it can do for the norms beside it, a sum of TW_CONV_...; NULL: nothing */
     bool (*keeps_gradient)(const tw_layer *l); /* dx is dy itself where memory allows it; NULL: never */
     bool reads_x, reads_y;         /* backward reads them: else their memory may be used again after the forward pass */
     int (*shape)(tw_node *n);      /* in -> out. NULL: the same with K channels */

@@ -42,34 +42,62 @@ static int weights(tw_node *n)
     return TW_BACKEND(n->ctx->be, n->ctx->be->conv_weights(n->state, n->ctx->net->param[n->layer->param].device));
 }
 
-static bool finds_sums(const tw_node *n, bool backward)
+static int norms(const tw_node *n)
 {
     const tw_backend *be = n->ctx->be;
     const tw_conv_shape s = shape_of(n);
-    return be->conv_finds_sums != NULL && be->conv_finds_sums(n->ctx->dev, &s, backward);
+    return be->conv_norms != NULL ? be->conv_norms(n->ctx->dev, &s) : 0;
+}
+
+/* What is done for the maker and for the reader of those bits. */
+typedef struct {
+    tw_norm maker, reader;
+    tw_conv_norms n;
+} beside;
+
+static const tw_conv_norms *describe(beside *b, const tw_node *n, int maker, int reader)
+{
+    b->n = (tw_conv_norms){.adds = n->adds};
+    if (n->does & maker) {
+        b->maker = tw_norm_of(n->maker);
+        b->n.maker = &b->maker;
+        b->n.maker_x = n->maker->x, b->n.shortcut = n->maker->shortcut, b->n.maker_y = n->x;
+    }
+    if (n->does & reader) {
+        b->reader = tw_norm_of(n->reader);
+        b->n.reader = &b->reader;
+        b->n.reader_x = n->y, b->n.reader_dy = n->reader->dy;
+    }
+    return &b->n;
 }
 
 static int forward(tw_node *n)
 {
     const tw_backend *be = n->ctx->be;
-    if (n->norm_behind == NULL)
+    beside b;
+    if ((n->does & (TW_CONV_APPLIES | TW_CONV_SUMS)) == 0)
         return TW_BACKEND(be, be->conv_forward(n->state, n->y, n->x));
-    const tw_norm norm = tw_norm_of(n->norm_behind);
-    return TW_BACKEND(be, be->conv_forward_sums(n->state, n->y, n->x, &norm));
+    return TW_BACKEND(be, be->conv_forward_norms(n->state, n->y, (void *)n->x, describe(&b, n, TW_CONV_APPLIES, TW_CONV_SUMS)));
 }
 
+static int backward_data(tw_node *n)
+{
+    const tw_backend *be = n->ctx->be;
+    beside b;
+    if (n->dx == NULL)
+        return 0;
+    if ((n->does & (TW_CONV_BACKWARD_APPLIES | TW_CONV_BACKWARD_SUMS)) == 0)
+        return TW_BACKEND(be, be->conv_backward_data(n->state, n->dx, n->dy));
+    return TW_BACKEND(be, be->conv_backward_norms(n->state, n->dx, n->dy, describe(&b, n, TW_CONV_BACKWARD_SUMS, TW_CONV_BACKWARD_APPLIES)));
+}
+
+/* The data first: dy may only be made then. */
 static int backward(tw_node *n)
 {
     const tw_backend *be = n->ctx->be;
-    float *dw = n->ctx->net->param[n->layer->param].grad;
-    if (TW_BACKEND(be, be->conv_backward_weights(n->state, dw, n->x, n->dy)) != 0)
-        return -1;
-    if (n->norm_before == NULL)
-        return n->dx == NULL ? 0 : TW_BACKEND(be, be->conv_backward_data(n->state, n->dx, n->dy));
-    const tw_norm norm = tw_norm_of(n->norm_before);
-    return TW_BACKEND(be, be->conv_backward_data_sums(n->state, n->dx, n->dy, n->adds, &norm, n->x, n->norm_before->x));
+    return backward_data(n) != 0 ? -1 : TW_BACKEND(be, be->conv_backward_weights(n->state, n->ctx->net->param[n->layer->param].grad, n->x, n->dy));
 }
 
-const tw_op tw_op_conv = {.name = "convolution", .reads_x = true, .finds_sums = finds_sums, .shape = tw_conv_out, .open = tw_conv_open,
+const tw_op tw_op_conv = {.name = "convolution", .reads_x = true, .norms = norms, .shape = tw_conv_out, .open = tw_conv_open,
                           .close = tw_conv_close, .bytes = tw_conv_node_bytes, .weights = weights, .forward = forward,
                           .backward = backward};

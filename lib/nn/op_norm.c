@@ -1,5 +1,5 @@
 /* BatchNorm in three parts: sums of this rank, their total over all ranks, application together with the shortcut and the
- * ReLU that follow it. The backward pass has the same three parts. */
+ * ReLU that follow it. The backward pass has the same three parts. The convolutions beside a norm may do the first and the last. */
 #include "nn/op.h"
 
 /* keep: sums f64 [2C], mean f32 [C], rstd f32 [C] */
@@ -53,7 +53,7 @@ static int total(const tw_node *n, const tw_norm *norm)
 static int statistics(tw_node *n, const tw_norm *norm)
 {
     const tw_backend *be = n->ctx->be;
-    if (!n->sums_found && TW_BACKEND(be, be->norm_sums(n->ctx->dev, norm, n->x)) != 0)
+    if ((n->done & TW_CONV_SUMS) == 0 && TW_BACKEND(be, be->norm_sums(n->ctx->dev, norm, n->x)) != 0)
         return -1;
     if (total(n, norm) != 0)
         return -1;
@@ -72,6 +72,8 @@ static int forward(tw_node *n)
     const tw_norm norm = tw_norm_of(n);
     if ((n->ctx->batch ? statistics(n, &norm) : TW_BACKEND(be, be->norm_running(n->ctx->dev, &norm))) != 0)
         return -1;
+    if ((n->done & TW_CONV_APPLIES) != 0)
+        return 0;
     return TW_BACKEND(be, be->norm_apply(n->ctx->dev, &norm, n->y, n->x, n->shortcut));
 }
 
@@ -80,12 +82,14 @@ static int backward(tw_node *n)
     const tw_backend *be = n->ctx->be;
     const tw_norm norm = tw_norm_of(n);
     const tw_param *p = &n->ctx->net->param[n->layer->param];
-    if (!n->gradient_sums_found && TW_BACKEND(be, be->norm_backward_sums(n->ctx->dev, &norm, n->dy, n->dy2, n->y, n->x)) != 0)
+    if ((n->done & TW_CONV_BACKWARD_SUMS) == 0 && TW_BACKEND(be, be->norm_backward_sums(n->ctx->dev, &norm, n->dy, n->dy2, n->y, n->x)) != 0)
         return -1;
     if (n->layer->affine && TW_BACKEND(be, be->norm_backward_params(n->ctx->dev, &norm, p[0].grad, p[1].grad)) != 0)
         return -1;
     if (total(n, &norm) != 0)
         return -1;
+    if ((n->done & TW_CONV_BACKWARD_APPLIES) != 0)
+        return 0;
     return TW_BACKEND(be, be->norm_backward_apply(n->ctx->dev, &norm, n->dx, n->dy, n->x));
 }
 

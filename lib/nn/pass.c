@@ -112,6 +112,10 @@ static void place_values(tw_pass *p)
         p->value[i] = (tw_block){.bytes = bytes, .first = first, .last = p->ctx->train && l->op->reads_y ? p->n : i};
         needed(p, l->in, p->ctx->train && l->op->reads_x ? p->n : i);
         needed(p, l->shortcut, i);
+        if ((p->node[i].does & TW_CONV_APPLIES) != 0) {
+            needed(p, p->node[i].maker->layer->in, i);
+            needed(p, p->node[i].maker->layer->shortcut, i);
+        }
     }
     p->value_bytes = tw_arena_place(p->value, p->n);
 }
@@ -138,22 +142,38 @@ static bool first_user(const tw_pass *p, int i, int v)
     return true;
 }
 
-/* The norms beside layers that find their sums. */
+/* The part of `can` that layer i does. A norm is applied by the layer that runs next; its gradient is complete with the layer that runs last. */
+static int norms_of(const tw_pass *p, int i, int can)
+{
+    const tw_node *n = &p->node[i];
+    if (n->maker == NULL || n->layer->in != i)
+        can &= ~TW_CONV_APPLIES;
+    if (n->maker == NULL || !first_user(p, i, n->layer->in))
+        can &= ~TW_CONV_BACKWARD_SUMS;
+    if (n->reader == NULL)
+        can &= ~(TW_CONV_SUMS | TW_CONV_BACKWARD_APPLIES);
+    if (n->layer->in == 0 || !p->ctx->train)
+        can &= ~(TW_CONV_BACKWARD_APPLIES | TW_CONV_BACKWARD_SUMS);
+    return p->ctx->batch ? can : 0;
+}
+
 static void find_norms(tw_pass *p)
 {
     for (int i = 0; i < p->n; i++) {
         tw_node *n = &p->node[i];
         const tw_layer *l = n->layer;
-        if (l->op->finds_sums == NULL)
+        const int can = l->op->norms != NULL ? l->op->norms(n) : 0;
+        if (can == 0)
             continue;
-        tw_node *behind = i + 1 < p->n ? n + 1 : NULL, *before = l->in > 0 ? &p->node[l->in - 1] : NULL;
-        if (p->ctx->batch && behind != NULL && behind->layer->op == &tw_op_norm && behind->layer->in == i + 1 && uses(p, i + 1) == 1 &&
-            l->op->finds_sums(n, false)) {
-            n->norm_behind = behind;
-            behind->sums_found = true;
-        }
-        if (p->ctx->train && before != NULL && before->layer->op == &tw_op_norm && first_user(p, i, l->in) && l->op->finds_sums(n, true))
-            n->norm_before = before;
+        if (l->in > 0 && p->node[l->in - 1].layer->op == &tw_op_norm)
+            n->maker = &p->node[l->in - 1];
+        if (i + 1 < p->n && n[1].layer->op == &tw_op_norm && n[1].layer->in == i + 1 && uses(p, i + 1) == 1)
+            n->reader = n + 1;
+        n->does = norms_of(p, i, can);
+        if (n->maker != NULL)
+            n->maker->done |= n->does & (TW_CONV_APPLIES | TW_CONV_BACKWARD_SUMS);
+        if (n->reader != NULL)
+            n->reader->done |= n->does & (TW_CONV_SUMS | TW_CONV_BACKWARD_APPLIES);
     }
 }
 
@@ -165,11 +185,18 @@ static int shared_block(const tw_pass *p, int i)
     const tw_layer *l = p->node[i].layer;
     const users *in = &p->users[l->in];
     const int dy = p->users[i + 1].block[0];
-    if ((l->op->adds_gradient || p->node[i].norm_before != NULL) && in->n == 1 && in->block[0] >= 0 && i < p->reader[in->block[0]])
+    if ((l->op->adds_gradient || (p->node[i].does & TW_CONV_BACKWARD_SUMS) != 0) && in->n == 1 && in->block[0] >= 0 && i < p->reader[in->block[0]])
         return in->block[0];
     if (l->op->keeps_gradient != NULL && l->op->keeps_gradient(l) && dy >= 0 && uses(p, l->in) == 1 && !p->node[l->in - 1].layer->op->sums_gradients)
         return dy;
     return NONE;
+}
+
+static void read_until(tw_pass *p, const users *u, int now)
+{
+    for (int k = 0; k < u->n; k++)
+        if (u->block[k] >= 0)
+            p->grad[u->block[k]].last = now;
 }
 
 /* Walks the layers backwards. A layer's dx is written when it runs and read when the maker of that value runs; a shortcut
@@ -183,16 +210,16 @@ static void place_gradients(tw_pass *p, bool input_gradient)
         const tw_layer *l = p->node[i].layer;
         const int now = p->n - 1 - i;
         const users *own = &p->users[i + 1];
-        for (int k = 0; k < own->n; k++)
-            if (own->block[k] >= 0)
-                p->grad[own->block[k]].last = now;
+        read_until(p, own, now);
+        if ((p->node[i].does & TW_CONV_BACKWARD_APPLIES) != 0)
+            read_until(p, &p->users[i + 2], now);
         const int shared = l->in > 0 ? shared_block(p, i) : NONE;
         p->dx[i] = shared != NONE ? shared : l->in > 0 ? p->n_grads : input_gradient ? GIVEN_DX : NONE;
         p->node[i].adds = shared != NONE && shared != own->block[0];
-        if (p->node[i].norm_before != NULL && p->users[l->in].n == (p->node[i].adds ? 1 : 0))
-            p->node[i].norm_before->gradient_sums_found = true;
-        else
-            p->node[i].norm_before = NULL;
+        if ((p->node[i].does & TW_CONV_BACKWARD_SUMS) != 0 && p->users[l->in].n != (p->node[i].adds ? 1 : 0)) { /* it would have to add */
+            p->node[i].does -= TW_CONV_BACKWARD_SUMS;
+            p->node[i].maker->done -= TW_CONV_BACKWARD_SUMS;
+        }
         if (shared != NONE && !p->node[i].adds) {
             p->reader[shared] = l->in - 1;
             add_user(&p->users[l->in], shared);
