@@ -223,7 +223,7 @@ static int backward_norms(void *way, void *dx, void *dy, const tw_conv_norms *n)
         data.norm_x = n->maker_x, data.norm_y = n->maker_y;
         if ((data.partial = tw_norm_partial(p->dev, n->maker, blocks, 2)) == NULL)
             return -1;
-        data.affine = tw_norm_affine_of(n->maker, (float *)(data.partial + blocks * 2 * n->maker->C));
+        data.affine = tw_norm_affine_of(n->maker, (void *)(data.partial + blocks * 2 * n->maker->C));
     }
     tw_rows16_multiply(&data, NULL);
     if (n->maker != NULL)
