@@ -15,7 +15,7 @@
 #if defined(__x86_64__)
 #include <omp.h>
 
-enum { BLOCK_BYTES = 640 << 10 };
+enum { BLOCK_BYTES = 640 << 10, AHEAD = 4 /* inputs whose weights are fetched */ };
 
 static int tiles_along(int pixels)
 {
@@ -124,6 +124,9 @@ TW_AVX512 static void spread_weights(uint32_t *u, const float *w, const float *s
         for (int c = 0; c < inputs; c += 2) {
             const float *from = w + (size_t)(k + half) * (size_t)output, *by = scale != NULL ? scale + k + half : NULL;
             const int group = c / GROUP * GROUP, in = c % GROUP;
+            for (int i = 0; i < 2 && turned; i++) /* far apart: nothing else fetches them */
+                for (int j = 0; j < 16 * 9; j += 16)
+                    __builtin_prefetch(from + (size_t)(c + AHEAD + i) * (size_t)input + j);
             __m512 first[POSITIONS], second[POSITIONS];
             spread_taps(first, from + (size_t)(group + tw_wino16_channel(in)) * (size_t)input, output, by, turned);
             spread_taps(second, from + (size_t)(group + tw_wino16_channel(in + 1)) * (size_t)input, output, by, turned);
