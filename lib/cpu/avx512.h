@@ -5,6 +5,7 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* The instructions of bf16 are reached in that precision only. */
@@ -63,6 +64,23 @@ TW_AVX512_KERNEL void tw_transpose16(__m512i m[16])
         m[i + 8] = _mm512_shuffle_i64x2(a[i], a[i + 8], 0xdd);
         m[i + 12] = _mm512_shuffle_i64x2(a[i + 4], a[i + 12], 0xdd);
     }
+}
+
+/* Tap i of 16 kernels of 3 x 3, `apart` one from another, in taps[i], i < 9. */
+TW_AVX512_KERNEL void tw_taps16(__m512i taps[16], const float *w, size_t apart)
+{
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++)
+        taps[i] = _mm512_maskz_loadu_epi32(0x1ff, w + (size_t)i * apart);
+    tw_transpose16(taps);
+}
+
+/* Words of two numbers in bf16. */
+TW_AVX512_KERNEL __m512i tw_word16(__m512 first, __m512 second)
+{
+    const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(first));
+    const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(second));
+    return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
 }
 
 /* The first n of 16 lanes, all where n is more. n >= 1 */

@@ -36,6 +36,9 @@ extern const tw_conv_way tw_conv_winograd16;
 /* 1x1 in bf16. */
 extern const tw_conv_way tw_conv_pointwise;
 
+/* 3x3 at stride 2 in bf16, in training. */
+extern const tw_conv_way tw_conv_strided;
+
 /* oneDNN's: suits every shape. */
 extern const tw_conv_way tw_conv_direct;
 

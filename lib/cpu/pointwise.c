@@ -21,6 +21,7 @@ typedef struct {
     tw_conv_shape shape;
     uint32_t *w_forward; /* [K/32, C/2, 32] words of two inputs' weights for an output */
     uint32_t *w_data;    /* [C/32, K/2, 32], or NULL */
+    tw_grid16 grid;      /* at a stride, the pixels in use */
     tw_columns *columns; /* the gradient of the weights, or NULL */
 } pointwise;
 
@@ -45,7 +46,7 @@ static size_t bytes(const void *way)
 /* The pixels of a block, one behind the other, of each thread. NULL and tw_error(). */
 static uint16_t *room_of(const pointwise *p)
 {
-    return tw_dev_scratch(p->dev, TW_SCRATCH_COLUMNS, (size_t)p->dev->threads * (size_t)tw_rows16_held() * (size_t)p->shape.C * sizeof(uint16_t));
+    return tw_dev_scratch(p->dev, TW_SCRATCH_COLUMNS, (size_t)p->dev->threads * tw_rows16_held(p->shape.C));
 }
 
 static void close_pointwise(void *way)
@@ -62,7 +63,7 @@ static void *open_pointwise(tw_dev *d, const tw_conv_shape *s)
     pointwise *p = tw_calloc(1, sizeof *p);
     if (p == NULL)
         return NULL;
-    *p = (pointwise){.dev = d, .shape = *s};
+    *p = (pointwise){.dev = d, .shape = *s, .grid = {.down = s->OH, .across = s->OW, .H = s->H, .W = s->W, .step = s->stride, .taps = 1}};
     if ((p->w_forward = tw_alloc64(weights_bytes(s))) != NULL &&
         (!s->train || !s->data_gradient || (p->w_data = tw_alloc64(weights_bytes(s))) != NULL) &&
         (!s->train || (p->columns = tw_columns_new(d, s)) != NULL) && (s->stride == 1 || room_of(p) != NULL))
@@ -134,7 +135,7 @@ static int multiply_forward(const pointwise *p, tw_rows16 *forward, void *y, con
     if (s->stride > 1 && room == NULL)
         return -1;
     forward->w = p->w_forward, forward->x = x, forward->y = y;
-    forward->C = s->C, forward->K = s->K, forward->rows = places_of(s), forward->stride = s;
+    forward->C = s->C, forward->K = s->K, forward->rows = places_of(s), forward->from = s->stride > 1 ? &p->grid : NULL;
     tw_rows16_multiply(forward, room);
     return 0;
 }
@@ -147,19 +148,19 @@ static int forward(void *way, void *y, const void *x, const float *shift, const 
 }
 
 /* Whether threads that take whole blocks are busy to the end. */
-static bool blocks_suit(const pointwise *p)
+static bool blocks_suit(const pointwise *p, int C)
 {
-    const int64_t blocks = tw_rows16_blocks(places_of(&p->shape));
+    const int64_t blocks = tw_rows16_blocks(places_of(&p->shape), C);
     return blocks % p->dev->threads == 0 || blocks >= 16 * p->dev->threads;
 }
 
 static int forward_norms(void *way, void *y, void *x, const tw_conv_norms *n)
 {
     const pointwise *p = way;
-    const int64_t blocks = tw_rows16_blocks(places_of(&p->shape));
+    const int64_t blocks = tw_rows16_blocks(places_of(&p->shape), p->shape.C);
     tw_norm16_use input = {.to = x, .x = n->maker_x, .shortcut = n->shortcut, .C = p->shape.C};
     tw_rows16 forward = {0};
-    if (n->maker != NULL && blocks_suit(p)) {
+    if (n->maker != NULL && blocks_suit(p, p->shape.C)) {
         float *room = tw_norm_room(p->dev, n->maker);
         if (room == NULL)
             return -1;
@@ -181,24 +182,20 @@ static int forward_norms(void *way, void *y, void *x, const tw_conv_norms *n)
     return 0;
 }
 
+/* At a stride most pixels get nothing. */
 static tw_rows16 data_gradient(const pointwise *p, void *dx, const void *dy)
 {
-    return (tw_rows16){.w = p->w_data, .x = dy, .y = dx, .C = p->shape.K, .K = p->shape.C, .rows = places_of(&p->shape)};
+    const tw_conv_shape *s = &p->shape;
+    const size_t each = (size_t)(s->H * s->W) * (size_t)s->C;
+#pragma omp parallel for schedule(static)
+    for (int n = 0; n < (s->stride > 1 ? s->N : 0); n++)
+        memset((uint16_t *)dx + (size_t)n * each, 0, each * sizeof(uint16_t));
+    return (tw_rows16){.w = p->w_data, .x = dy, .y = dx, .C = s->K, .K = s->C, .rows = places_of(s), .to = s->stride > 1 ? &p->grid : NULL};
 }
 
 static int backward_data(void *way, void *dx, const void *dy)
 {
-    const pointwise *p = way;
-    const tw_conv_shape *s = &p->shape;
-    if (s->stride > 1) {
-#pragma omp parallel for schedule(static)
-        for (int n = 0; n < s->N; n++) {
-            const size_t each = (size_t)(s->H * s->W) * (size_t)s->C;
-            memset((uint16_t *)dx + (size_t)n * each, 0, each * sizeof(uint16_t));
-        }
-    }
-    tw_rows16 data = data_gradient(p, dx, dy);
-    data.stride = s, data.apart = s->stride > 1;
+    const tw_rows16 data = data_gradient(way, dx, dy);
     tw_rows16_multiply(&data, NULL);
     return 0;
 }
@@ -206,10 +203,10 @@ static int backward_data(void *way, void *dx, const void *dy)
 static int backward_norms(void *way, void *dx, void *dy, const tw_conv_norms *n)
 {
     const pointwise *p = way;
-    const int64_t blocks = tw_rows16_blocks(places_of(&p->shape));
+    const int64_t blocks = tw_rows16_blocks(places_of(&p->shape), p->shape.K);
     tw_norm16_use input = {.to = dy, .x = n->reader_x, .dy = n->reader_dy, .C = p->shape.K};
     tw_rows16 data = data_gradient(p, dx, dy);
-    if (n->reader != NULL && blocks_suit(p)) {
+    if (n->reader != NULL && blocks_suit(p, p->shape.K)) {
         float *room = tw_norm_room(p->dev, n->reader);
         if (room == NULL)
             return -1;
@@ -231,10 +228,11 @@ static int backward_norms(void *way, void *dx, void *dy, const tw_conv_norms *n)
     return 0;
 }
 
-/* At a stride the input of a product does not lie in order, and backward most pixels get nothing. */
+/* At a stride most pixels of the maker's are not read, and get no gradient. */
 static int norms(const tw_conv_shape *s)
 {
-    return !s->train ? 0 : s->stride > 1 ? TW_CONV_SUMS : TW_CONV_APPLIES | TW_CONV_SUMS | TW_CONV_BACKWARD_APPLIES | TW_CONV_BACKWARD_SUMS;
+    const int always = TW_CONV_SUMS | TW_CONV_BACKWARD_APPLIES;
+    return !s->train ? 0 : s->stride > 1 ? always : always | TW_CONV_APPLIES | TW_CONV_BACKWARD_SUMS;
 }
 
 static int backward_weights(void *way, float *dw, const void *x, const void *dy)

@@ -9,13 +9,25 @@
 #include <omp.h>
 
 /* Rows of a block, whose x stays in the first cache (of few channels) while the panels go by; what is fetched of the block after it, at most. */
-enum { PANEL = TW_PANEL, ROWS = TW_PANEL_ROWS, BLOCK = 8 * ROWS, AFTER_BYTES = 384 << 10 };
+enum { PANEL = TW_PANEL, ROWS = TW_PANEL_ROWS, BLOCK = 8 * ROWS, DEEP_BLOCK = 2 * ROWS, DEEP = 4096 /* channels */,
+       AFTER_BYTES = 384 << 10 };
 
-/* The pixel that output place i reads. */
-static int64_t pixel_of(const tw_conv_shape *s, int64_t i)
+/* The picture of row i, and where in it. */
+typedef struct {
+    int64_t n;
+    int y, x;
+} place;
+
+static inline place place_of(const tw_grid16 *g, int64_t i)
 {
-    const int64_t n = i / (s->OH * s->OW), in = i % (s->OH * s->OW);
-    return (n * s->H + in / s->OW * s->stride) * s->W + in % s->OW * s->stride;
+    const int64_t each = (int64_t)g->down * g->across, in = i % each;
+    return (place){i / each, (int)(in / g->across) * g->step, (int)(in % g->across) * g->step};
+}
+
+static inline int64_t pixel_of(const tw_grid16 *g, int64_t i)
+{
+    const place p = place_of(g, i);
+    return (p.n * g->H + p.y + g->y[0]) * g->W + p.x + g->x[0];
 }
 
 /* Rows `skip` to `rows` of 32 sums to y, and what they add to s [2,32]. */
@@ -77,7 +89,7 @@ TW_AVX512_KERNEL void rows_any(const tw_rows16 *p, const uint16_t *x, int64_t ro
     __m512 sum[ROWS][2], shift[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
     size_t at[ROWS];
     for (int i = 0; i < rows; i++) { /* meanwhile to be fetched */
-        at[i] = (size_t)(p->apart ? pixel_of(p->stride, row + i) : row + i) * (size_t)p->K + (size_t)k;
+        at[i] = (size_t)(p->to != NULL ? pixel_of(p->to, row + i) : row + i) * (size_t)p->K + (size_t)k;
         __builtin_prefetch(p->y + at[i], 1);
         if (gradient)
             __builtin_prefetch(p->norm_x + at[i]);
@@ -114,9 +126,13 @@ TW_AVX512_KERNEL tw_fetch16 share_of_next(const tw_rows16 *p, const uint16_t *ne
         f.in[1] = p->input->dy != NULL ? p->input->dy + in : p->input->shortcut != NULL ? p->input->shortcut + in : f.in[0];
         f.in[2] = p->input->to + in;
     }
-    if (gradient && (size_t)p->K * BLOCK * sizeof *p->y * 3 <= AFTER_BYTES) {
+    if (gradient && p->to == NULL && (size_t)p->K * BLOCK * sizeof *p->y * 3 <= AFTER_BYTES) {
         f.out_lines = ROWS;
         f.out[0] = p->y + out, f.out[1] = p->norm_x + out, f.out[2] = by_y ? p->norm_y + out : f.out[1];
+    }
+    if (p->from != NULL) { /* about: from the first pixel on, as many as its rows stand for */
+        f.in[0] = f.in[1] = f.in[2] = p->x + (size_t)pixel_of(p->from, end) * (size_t)(p->C / p->from->taps);
+        f.in_lines = tw_pieces(ROWS * p->from->step * p->from->step * (p->C / p->from->taps / 32), p->K / PANEL);
     }
     for (int j = 0; j < 3; j++) {
         f.in[j] += (size_t)i * f.in_lines * 32;
@@ -175,35 +191,56 @@ static void multiply_rows(const tw_rows16 *p, const uint16_t *x, int64_t row, in
     memcpy(to + p->K, s + PANEL, PANEL * sizeof *s);
 }
 
-static void bring_together(uint16_t *to, const tw_rows16 *p, int64_t row, int64_t end)
+/* Channels of a pixel, or zeros where it is NULL. */
+TW_AVX512_KERNEL void copy_pixel(uint16_t *to, const uint16_t *pixel, size_t C)
 {
-    for (; row < end; row++, to += p->C)
-        memcpy(to, p->x + (size_t)pixel_of(p->stride, row) * (size_t)p->C, (size_t)p->C * sizeof *to);
+    for (size_t c = 0; c < C; c += 32)
+        _mm512_storeu_si512(to + c, pixel != NULL ? _mm512_loadu_si512(pixel + c) : _mm512_setzero_si512());
 }
 
-int64_t tw_rows16_blocks(int64_t rows)
+TW_AVX512 static void bring_together(uint16_t *to, const tw_rows16 *p, int64_t row, int64_t end)
 {
-    return tw_pieces(rows, BLOCK);
+    const tw_grid16 *g = p->from;
+    const size_t C = (size_t)(p->C / g->taps);
+    for (; row < end; row++) {
+        const place at = place_of(g, row);
+        for (int t = 0; t < g->taps; t++, to += C) {
+            const int y = at.y + g->y[t], x = at.x + g->x[t];
+            const bool inside = y >= 0 && y < g->H && x >= 0 && x < g->W;
+            copy_pixel(to, inside ? p->x + (size_t)((at.n * g->H + y) * g->W + x) * C : NULL, C);
+        }
+    }
 }
 
-int tw_rows16_held(void)
+/* Fewer of rows that are brought together from many pixels, so that they stay in the second cache. */
+static int block_of(int C)
 {
-    return BLOCK + ROWS;
+    return C > DEEP ? DEEP_BLOCK : BLOCK;
+}
+
+int64_t tw_rows16_blocks(int64_t rows, int C)
+{
+    return tw_pieces(rows, block_of(C));
+}
+
+size_t tw_rows16_held(int C)
+{
+    return (size_t)(block_of(C) + ROWS) * (size_t)C * sizeof(uint16_t);
 }
 
 /* Where block i begins. */
-static int64_t begin_of(int64_t rows, int64_t i)
+static int64_t begin_of(const tw_rows16 *p, int64_t i)
 {
-    const int64_t blocks = tw_rows16_blocks(rows);
-    return i < blocks ? rows / (ROWS / 2) * i / blocks * (ROWS / 2) : rows;
+    const int64_t blocks = tw_rows16_blocks(p->rows, p->C);
+    return i < blocks ? p->rows / (ROWS / 2) * i / blocks * (ROWS / 2) : p->rows;
 }
 
 /* Whole blocks, whose input a thread makes before. */
 static void make_and_multiply(const tw_rows16 *p)
 {
 #pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < tw_rows16_blocks(p->rows); i++) {
-        const int64_t first = begin_of(p->rows, i), end = begin_of(p->rows, i + 1);
+    for (int64_t i = 0; i < tw_rows16_blocks(p->rows, p->C); i++) {
+        const int64_t first = begin_of(p, i), end = begin_of(p, i + 1);
         tw_norm16_make(p->input, first, end - first);
         for (int k = 0; k < p->K; k += PANEL)
             multiply_rows(p, p->x + (size_t)first * (size_t)p->C, first, end, k, i);
@@ -219,11 +256,11 @@ void tw_rows16_multiply(const tw_rows16 *p, uint16_t *room)
     }
 #pragma omp parallel
     {
-        uint16_t *const own = room != NULL ? room + (size_t)omp_get_thread_num() * (size_t)tw_rows16_held() * (size_t)p->C : NULL;
+        uint16_t *const own = room != NULL ? room + (size_t)omp_get_thread_num() * (tw_rows16_held(p->C) / sizeof *room) : NULL;
         int64_t held = -1;
 #pragma omp for schedule(static)
-        for (int64_t i = 0; i < tw_rows16_blocks(p->rows) * panels; i++) {
-            const int64_t block = i / panels, first = begin_of(p->rows, block), end = begin_of(p->rows, block + 1);
+        for (int64_t i = 0; i < tw_rows16_blocks(p->rows, p->C) * panels; i++) {
+            const int64_t block = i / panels, first = begin_of(p, block), end = begin_of(p, block + 1);
             if (own != NULL && held != block)
                 bring_together(own, p, first, end);
             held = block;

@@ -9,6 +9,13 @@
  * that norm_backward_sums leaves, and its sums are found. */
 typedef enum { TW_ROWS_PLAIN, TW_ROWS_SUMS, TW_ROWS_GRADIENT } tw_rows16_tail;
 
+/* Pixels that rows stand for: row (i, j) of the down x across ones of a picture for pixel (step i + y, step j + x) of H x W, or for several, with
+ * y and x of each tap. */
+typedef struct {
+    int down, across, H, W, step, taps;
+    signed char y[9], x[9];
+} tw_grid16;
+
 /* y [rows,K] = x [rows,C] times w, and what follows that. */
 typedef struct {
     const uint32_t *w;           /* [K/32, C/2, 32] */
@@ -16,9 +23,9 @@ typedef struct {
     uint16_t *y;
     int C, K;                    /* multiples of 32 */
     int64_t rows;                /* 7 or more */
-    const tw_norm16_use *input;  /* makes x first, block by block; or NULL. Without stride */
-    const tw_conv_shape *stride; /* whose places rows are, or NULL */
-    bool apart;                  /* of that, the rows of y are the pixels in use; else those of x are */
+    const tw_norm16_use *input;  /* makes x first, block by block; or NULL. Without `from` */
+    const tw_grid16 *from;       /* a row of x is not there yet, but pixels of C / taps channels, zeros outside of the picture; or NULL */
+    const tw_grid16 *to;         /* a row of y is a pixel; or NULL */
     tw_rows16_tail tail;
     const float *shift;          /* PLAIN: [K], or NULL */
     const uint16_t *shortcut;    /* PLAIN: [rows,K], or NULL */
@@ -31,13 +38,13 @@ typedef struct {
     tw_norm_affine affine;
 } tw_rows16;
 
-/* Of the rows, from which alone it follows how they are added up. */
-int64_t tw_rows16_blocks(int64_t rows);
+/* Into which the rows are divided, and so added up. */
+int64_t tw_rows16_blocks(int64_t rows, int C);
 
-/* Rows of x that a thread brings together at a time. */
-int tw_rows16_held(void);
+/* Bytes of the rows of x that a thread brings together at a time. */
+size_t tw_rows16_held(int C);
 
-/* room: where stride is given and not apart, tw_rows16_held rows of x for each thread; else NULL. */
+/* room: with `from`, tw_rows16_held for each thread; else NULL. */
 void tw_rows16_multiply(const tw_rows16 *p, uint16_t *room);
 
 #endif

@@ -91,10 +91,7 @@ TW_AVX512_KERNEL void spread_taps(__m512 *u, const float *w, int apart, const fl
 {
     const __m512 by = scale != NULL ? _mm512_loadu_ps(scale) : _mm512_set1_ps(1), half = _mm512_set1_ps(0.5f);
     __m512i taps[16]; /* of which there are nine */
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; i++)
-        taps[i] = _mm512_maskz_loadu_epi32(0x1ff, w + (size_t)i * (size_t)apart);
-    tw_transpose16(taps);
+    tw_taps16(taps, w, (size_t)apart);
     __m512 rows[SEEN][3];
     for (int j = 0; j < 3; j++) {
         __m512 x[3];
@@ -131,10 +128,8 @@ TW_AVX512 static void spread_weights(uint32_t *u, const float *w, const float *s
             spread_taps(first, from + (size_t)(group + tw_wino16_channel(in)) * (size_t)input, output, by, turned);
             spread_taps(second, from + (size_t)(group + tw_wino16_channel(in + 1)) * (size_t)input, output, by, turned);
             for (int p = 0; p < POSITIONS; p++) {
-                const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(first[p]));
-                const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(second[p]));
                 uint32_t *to = u + ((size_t)p * (size_t)inputs + (size_t)c) / 2 * GROUP + half;
-                _mm512_store_si512(to, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+                _mm512_store_si512(to, tw_word16(first[p], second[p]));
             }
         }
 }

@@ -12,6 +12,7 @@ static float *numbers(size_t n)
 
 typedef struct {
     tw_conv_shape s;
+    int can; /* what is done for norms */
     bool relu, add, adds;
     size_t nx, ny;
     float *x, *w, *dy, *before, *norm_x;  /* before: what is in dx already */
@@ -19,34 +20,47 @@ typedef struct {
     double *y0, *g0, *sums0, *back0;      /* wanted */
 } example;
 
-/* y0 and sums0. */
+/* y0, and g0 before the mask. */
+static void convolve(example *e)
+{
+    const tw_conv_shape *s = &e->s;
+    for (int i = 0; i < s->N * s->OH * s->OW; i++)
+        for (int t = 0; t < s->size * s->size; t++) {
+            const int n = i / (s->OH * s->OW), o = i % (s->OH * s->OW);
+            const int h = o / s->OW * s->stride - s->pad + t / s->size, v = o % s->OW * s->stride - s->pad + t % s->size;
+            if (h < 0 || h >= s->H || v < 0 || v >= s->W)
+                continue;
+            const size_t pixel = (size_t)((n * s->H + h) * s->W + v) * (size_t)s->C, place = (size_t)i * (size_t)s->K;
+            for (size_t k = 0; k < (size_t)s->K; k++)
+                for (size_t c = 0; c < (size_t)s->C; c++) {
+                    const double w = (double)e->w[(k * (size_t)s->C + c) * (size_t)(s->size * s->size) + (size_t)t];
+                    e->y0[place + k] += (double)e->x[pixel + c] * w;
+                    e->g0[pixel + c] += (double)e->dy[place + k] * w;
+                }
+        }
+}
+
 static void want_forward(example *e)
 {
-    const int C = e->s.C, K = e->s.K;
+    const size_t K = (size_t)e->s.K;
     for (size_t i = 0; i < e->ny; i++) {
-        const int row = (int)(i / (size_t)K), k = (int)(i % (size_t)K), n = row / (e->s.OH * e->s.OW), in = row % (e->s.OH * e->s.OW);
-        const int pixel = (n * e->s.H + in / e->s.OW * e->s.stride) * e->s.W + in % e->s.OW * e->s.stride;
-        for (int c = 0; c < C; c++)
-            e->y0[i] += (double)e->x[pixel * C + c] * (double)e->w[k * C + c];
-        e->sums0[k] += e->y0[i];
-        e->sums0[K + k] += e->y0[i] * e->y0[i];
+        e->sums0[i % K] += e->y0[i];
+        e->sums0[K + i % K] += e->y0[i] * e->y0[i];
     }
 }
 
-/* g0 and back0. The mask is by numbers that f32 knows exactly but for one rounding, which changes no sign. */
+/* The mask is by numbers that f32 knows exactly but for one rounding, which changes no sign. */
 static void want_backward(example *e)
 {
-    const int C = e->s.C, K = e->s.K;
+    const size_t C = (size_t)e->s.C;
     for (size_t i = 0; i < e->nx; i++) {
-        const size_t row = i / (size_t)C, c = i % (size_t)C;
-        for (int k = 0; k < K; k++)
-            e->g0[i] += (double)e->dy[row * (size_t)K + (size_t)k] * (double)e->w[(size_t)k * (size_t)C + c];
+        const size_t c = i % C;
         e->g0[i] += e->adds ? (double)e->before[i] : 0;
         const float scale = e->rstd[c] * e->gamma[c], shift = e->beta[c] - e->mean[c] * scale;
         const double v = e->add ? (double)e->x[i] : (double)e->norm_x[i] * (double)scale + (double)shift;
         e->g0[i] = e->relu && !(v > 0) ? 0 : e->g0[i];
         e->back0[c] += e->g0[i];
-        e->back0[(size_t)C + c] += e->g0[i] * (double)e->norm_x[i];
+        e->back0[C + c] += e->g0[i] * (double)e->norm_x[i];
     }
 }
 
@@ -64,32 +78,43 @@ typedef struct {
     double *sums, *back;
 } results;
 
-/* The maker applied before the product, the reader's gradient before the gradient's: with and without sums behind it. x, dy: to be overwritten. */
-static void applied(const example *e, tw_dev *d, tw_conv *c, const tw_norm *maker, void *x, const void *norm_x, void *dy)
+/* The maker applied before the product. x: to be overwritten. */
+static void maker_applied(const example *e, tw_dev *d, tw_conv *c, const tw_norm *maker, void *x, const void *norm_x)
+{
+    void *x1 = tw_alloc64(2 * e->nx), *y1 = tw_alloc64(2 * e->ny), *y2 = tw_alloc64(2 * e->ny), *shortcut = tw_alloc64(2 * e->nx);
+    memcpy(shortcut, x, 2 * e->nx);
+    const void *added = e->add ? shortcut : NULL;
+    CHECK(be->norm_apply(d, maker, x, norm_x, added) == 0 && be->conv_forward(c, y1, x) == 0);
+    CHECK(be->conv_forward_norms(c, y2, x1, &(tw_conv_norms){.maker = maker, .maker_x = norm_x, .shortcut = added}) == 0);
+    CHECK(memcmp(x, x1, 2 * e->nx) == 0 && memcmp(y1, y2, 2 * e->ny) == 0);
+    free(x1), free(y1), free(y2), free(shortcut);
+}
+
+/* The reader's gradient made before the product: alone, and with sums behind it where there is a maker. */
+static void reader_applied(const example *e, tw_dev *d, tw_conv *c, const tw_norm *maker, const void *x, const void *norm_x, const void *y,
+                           const void *dy)
 {
     const size_t K = (size_t)e->s.K;
     float *mean = numbers(K), *rstd = numbers(K);
     double *sums = tw_calloc(2 * K, sizeof *sums), *maker_sums = tw_calloc(2 * (size_t)e->s.C, sizeof *sums);
     for (size_t k = 0; k < 2 * K; k++)
         sums[k] = (double)mean[k % K] * (double)k;
-    const tw_norm reader = {.rows = maker->rows, .count = maker->count, .C = e->s.K, .relu = !e->relu, .mean = mean, .rstd = rstd, .sums = sums};
-    tw_norm counted = *maker;
-    counted.sums = maker_sums;
-    void *x1 = tw_alloc64(2 * e->nx), *dx1 = tw_alloc64(2 * e->nx), *dx2 = tw_alloc64(2 * e->nx);
-    void *y1 = tw_alloc64(2 * e->ny), *y2 = tw_alloc64(2 * e->ny), *dy1 = tw_alloc64(2 * e->ny), *shortcut = tw_alloc64(2 * e->nx);
-    memcpy(shortcut, x, 2 * e->nx);
-    const void *added = e->add ? shortcut : NULL;
-    CHECK(be->norm_apply(d, maker, x, norm_x, added) == 0 && be->conv_forward(c, y1, x) == 0);
-    CHECK(be->conv_forward_norms(c, y2, x1, &(tw_conv_norms){.maker = maker, .maker_x = norm_x, .shortcut = added}) == 0);
-    CHECK(memcmp(x, x1, 2 * e->nx) == 0 && memcmp(y1, y2, 2 * e->ny) == 0);
-    CHECK(be->norm_backward_apply(d, &reader, dy1, dy, y1) == 0 && be->conv_backward_data(c, dx1, dy1) == 0);
-    CHECK(be->conv_backward_norms(c, dx2, y2, &(tw_conv_norms){.reader = &reader, .reader_x = y1, .reader_dy = dy}) == 0);
-    CHECK(memcmp(dx1, dx2, 2 * e->nx) == 0 && memcmp(dy1, y2, 2 * e->ny) == 0);
-    CHECK(be->conv_backward_norms(c, dx1, dy1, &(tw_conv_norms){.maker = &counted, .maker_x = norm_x, .maker_y = x}) == 0);
-    CHECK(be->conv_backward_norms(c, dx2, y2, &(tw_conv_norms){.maker = &counted, .maker_x = norm_x, .maker_y = x, .reader = &reader,
-                                                               .reader_x = y1, .reader_dy = dy}) == 0);
-    CHECK(memcmp(dx1, dx2, 2 * e->nx) == 0 && memcmp(dy1, y2, 2 * e->ny) == 0);
-    free(mean), free(rstd), free(sums), free(maker_sums), free(x1), free(y1), free(y2), free(dx1), free(dx2), free(dy1), free(shortcut);
+    const int64_t rows = (int64_t)(e->ny / K);
+    const tw_norm reader = {.rows = rows, .count = rows, .C = e->s.K, .relu = !e->relu, .mean = mean, .rstd = rstd, .sums = sums};
+    void *dx1 = tw_alloc64(2 * e->nx), *dx2 = tw_alloc64(2 * e->nx), *dy1 = tw_alloc64(2 * e->ny), *dy2 = tw_alloc64(2 * e->ny);
+    tw_conv_norms n = {.reader = &reader, .reader_x = y, .reader_dy = dy};
+    CHECK(be->norm_backward_apply(d, &reader, dy1, dy, y) == 0 && be->conv_backward_data(c, dx1, dy1) == 0);
+    CHECK(be->conv_backward_norms(c, dx2, dy2, &n) == 0);
+    CHECK(memcmp(dx1, dx2, 2 * e->nx) == 0 && memcmp(dy1, dy2, 2 * e->ny) == 0);
+    if (maker != NULL) {
+        tw_norm counted = *maker;
+        counted.sums = maker_sums;
+        n.maker = &counted, n.maker_x = norm_x, n.maker_y = x;
+        CHECK(be->conv_backward_norms(c, dx1, dy1, &(tw_conv_norms){.maker = &counted, .maker_x = norm_x, .maker_y = x}) == 0);
+        CHECK(be->conv_backward_norms(c, dx2, dy2, &n) == 0);
+        CHECK(memcmp(dx1, dx2, 2 * e->nx) == 0 && memcmp(dy1, dy2, 2 * e->ny) == 0);
+    }
+    free(mean), free(rstd), free(sums), free(maker_sums), free(dx1), free(dx2), free(dy1), free(dy2);
 }
 
 static results run(example *e, int threads)
@@ -106,15 +131,17 @@ static results run(example *e, int threads)
                             .mean = e->mean, .rstd = e->rstd, .sums = r.back};
     tw_conv *c = be->conv_new(d, &e->s);
     CHECK(c != NULL && be->conv_weights(c, e->w) == 0);
-    const int all = TW_CONV_APPLIES | TW_CONV_SUMS | TW_CONV_BACKWARD_APPLIES | TW_CONV_BACKWARD_SUMS;
-    CHECK(be->conv_norms(d, &e->s) == (e->s.stride == 1 ? all : TW_CONV_SUMS));
+    const int can = be->conv_norms(d, &e->s);
+    CHECK(can == e->can);
     CHECK(be->conv_forward_norms(c, r.y, x, &(tw_conv_norms){.reader = &behind}) == 0);
-    if (e->s.stride == 1)
+    if (can & TW_CONV_BACKWARD_SUMS)
         CHECK(be->conv_backward_norms(c, r.dx, dy, &(tw_conv_norms){.maker = &before, .maker_x = norm_x, .maker_y = x, .adds = e->adds}) == 0);
     void *alone = tw_alloc64(2 * e->ny);
     CHECK(be->conv_forward(c, alone, x) == 0 && memcmp(alone, r.y, 2 * e->ny) == 0);
-    if (e->s.stride == 1)
-        applied(e, d, c, &before, x, norm_x, dy);
+    if (can & TW_CONV_APPLIES)
+        maker_applied(e, d, c, &before, x, norm_x);
+    if (can & TW_CONV_BACKWARD_APPLIES)
+        reader_applied(e, d, c, can & TW_CONV_BACKWARD_SUMS ? &before : NULL, x, norm_x, r.y, dy);
     be->conv_free(c);
     be->close(d);
     free(x), free(dy), free(norm_x), free(alone);
@@ -126,13 +153,14 @@ static void results_free(results *r)
     free(r->y), free(r->dx), free(r->sums), free(r->back);
 }
 
-static void found(int N, int side, int C, int K, int stride, bool relu, bool add, bool adds)
+static void beside(int N, int side, int C, int K, int size, int stride, bool relu, bool add, bool adds)
 {
-    const int out = (side - 1) / stride + 1;
-    example e = {.s = {.N = N, .H = side, .W = side, .C = C, .OH = out, .OW = out, .K = K, .size = 1, .stride = stride, .train = true,
-                       .data_gradient = true},
+    const int out = (side - 1) / stride + 1, pointwise = TW_CONV_SUMS | TW_CONV_BACKWARD_APPLIES, near = TW_CONV_APPLIES | TW_CONV_BACKWARD_SUMS;
+    example e = {.s = {.N = N, .H = side, .W = side, .C = C, .OH = out, .OW = out, .K = K, .size = size, .stride = stride, .pad = size / 2,
+                       .train = true, .data_gradient = true},
+                 .can = size == 3 ? TW_CONV_SUMS | TW_CONV_BACKWARD_SUMS : stride == 1 ? pointwise | near : pointwise,
                  .relu = relu, .add = add, .adds = adds, .nx = (size_t)(N * side * side * C), .ny = (size_t)(N * out * out * K)};
-    const size_t nw = (size_t)(C * K), channels = (size_t)C;
+    const size_t nw = (size_t)(C * K * size * size), channels = (size_t)C;
     e.x = numbers(e.nx), e.w = numbers(nw), e.dy = numbers(e.ny), e.before = numbers(e.nx), e.norm_x = numbers(e.nx);
     e.gamma = numbers(channels), e.beta = numbers(channels), e.mean = numbers(channels), e.rstd = numbers(channels);
     e.y0 = tw_calloc(e.ny, sizeof *e.y0), e.g0 = tw_calloc(e.nx, sizeof *e.g0);
@@ -141,13 +169,14 @@ static void found(int N, int side, int C, int K, int stride, bool relu, bool add
     be->enter(d);
     free(to_bf16(be, d, e.w, nw));
     results one = run(&e, 1);
+    convolve(&e);
     want_forward(&e);
     want_backward(&e);
     CHECK(off_bf16(be, d, one.y, e.y0, e.ny) < 0x1p-8);
-    CHECK(sums_off(one.sums, e.sums0, 2 * K, (double)e.ny / K * C) < 1e-6);
-    if (stride == 1) {
+    CHECK(sums_off(one.sums, e.sums0, 2 * K, (double)e.ny / K * C * size * size) < 1e-6);
+    if (e.can & TW_CONV_BACKWARD_SUMS) {
         CHECK(off_bf16(be, d, one.dx, e.g0, e.nx) < 0x1p-8);
-        CHECK(sums_off(one.back, e.back0, 2 * C, (double)e.nx / C * K) < 1e-6);
+        CHECK(sums_off(one.back, e.back0, 2 * C, (double)e.nx / C * K * size * size) < 1e-6);
     }
     for (int threads = 2; threads <= 3; threads++) {
         results more = run(&e, threads);
@@ -174,17 +203,20 @@ int main(void)
     }
     be->close(d);
     tw_rng_init(&rng, 1, TW_USE_INIT, 0, 0, 0);
-    found(2, 7, 64, 96, 1, true, true, true);
-    found(3, 3, 32, 64, 1, true, false, false);
-    found(1, 3, 32, 32, 1, true, true, true);
-    found(3, 15, 96, 32, 1, true, true, true);
-    found(4, 14, 64, 128, 1, true, false, false);
-    found(5, 6, 640, 32, 1, true, true, true);
-    found(2, 11, 32, 32, 1, false, false, false);
-    found(2, 11, 32, 32, 1, false, true, true);
-    found(2, 11, 32, 32, 1, true, false, true);
-    found(2, 11, 32, 32, 1, true, true, false);
-    found(5, 9, 64, 32, 2, true, true, true);
-    found(3, 16, 32, 96, 2, true, false, false);
+    beside(2, 7, 64, 96, 1, 1, true, true, true);
+    beside(3, 3, 32, 64, 1, 1, true, false, false);
+    beside(1, 3, 32, 32, 1, 1, true, true, true);
+    beside(3, 15, 96, 32, 1, 1, true, true, true);
+    beside(4, 14, 64, 128, 1, 1, true, false, false);
+    beside(5, 6, 640, 32, 1, 1, true, true, true);
+    beside(2, 11, 32, 32, 1, 1, false, false, false);
+    beside(2, 11, 32, 32, 1, 1, false, true, true);
+    beside(2, 11, 32, 32, 1, 1, true, false, true);
+    beside(2, 11, 32, 32, 1, 1, true, true, false);
+    beside(5, 9, 64, 32, 1, 2, true, true, true);
+    beside(3, 16, 32, 96, 1, 2, true, false, false);
+    beside(3, 9, 64, 32, 3, 2, true, false, false);
+    beside(2, 16, 32, 96, 3, 2, true, true, true);
+    beside(2, 5, 480, 64, 3, 2, false, false, true);
     return test_done();
 }

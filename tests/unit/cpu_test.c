@@ -592,6 +592,9 @@ static void in_bf16(void)
     passes(2, 5, 640, 64, 1, 1, false);
     passes(3, 7, 64, 32, 3, 1, false);
     passes(5, 8, 32, 64, 3, 2, false);
+    passes(3, 9, 64, 32, 3, 2, false);
+    passes(2, 16, 32, 32, 3, 2, false);
+    passes(2, 6, 480, 512, 3, 2, false);
     passes(2, 23, 96, 32, 3, 1, false);
     passes(7, 2, 64, 64, 3, 2, false);
 }
