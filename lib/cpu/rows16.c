@@ -198,6 +198,7 @@ TW_AVX512_KERNEL void copy_pixel(uint16_t *to, const uint16_t *pixel, size_t C)
         _mm512_storeu_si512(to + c, pixel != NULL ? _mm512_loadu_si512(pixel + c) : _mm512_setzero_si512());
 }
 
+/* Rows of x from the pixels under their taps. */
 TW_AVX512 static void bring_together(uint16_t *to, const tw_rows16 *p, int64_t row, int64_t end)
 {
     const tw_grid16 *g = p->from;
@@ -212,7 +213,7 @@ TW_AVX512 static void bring_together(uint16_t *to, const tw_rows16 *p, int64_t r
     }
 }
 
-/* Fewer of rows that are brought together from many pixels, so that they stay in the second cache. */
+/* Rows that are brought together from many pixels are fewer, so that they too stay in the second cache. */
 static int block_of(int C)
 {
     return C > DEEP ? DEEP_BLOCK : BLOCK;
