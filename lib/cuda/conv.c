@@ -18,6 +18,7 @@ struct tw_conv {
     tw_conv_shape shape;
     tw_conv_form form;
     tw_tuned pass[3];   /* by tw_dnn_pass */
+    tw_tuned sums;      /* forward, with the sums of y: where there is a plan that is not slower than the parts */
     bool wide;          /* the weight gradient is f32 */
     void *w;            /* in cuDNN's layout */
     tw_tuned together;  /* of a folded shape: all in one plan, where there is one that is not slower than the parts */
@@ -40,69 +41,81 @@ static size_t weight_count(const tw_conv *c)
     return (size_t)c->form.K * (size_t)(c->form.size * c->form.size) * (size_t)c->form.P;
 }
 
-/* The operands of one plan, in the order of their names: the last two are a folded norm's. */
+/* The operands of one plan: x, w and y, and two of a folded norm or of sums. */
 static int operands_of(const tw_conv_shape *s, bool together)
 {
     return !together ? 3 : !s->add ? 4 : 5;
 }
 
 /* As tw_tune. s: c's, folded or not. */
-static int tune(tw_conv *c, tw_tuned *out, tw_dnn_pass pass, const tw_conv_shape *s, bool wide)
+static int tune(tw_conv *c, tw_tuned *out, tw_dnn_pass pass, const tw_conv_shape *s, tw_conv_kind kind)
 {
     const tw_dtype t = c->dev->precision;
-    const size_t each = tw_dtype_size(t), w = weight_count(c) * (pass == TW_DNN_WEIGHTS && wide ? sizeof(float) : each);
+    const size_t each = tw_dtype_size(t), w = weight_count(c) * (kind == TW_CONV_WIDE ? sizeof(float) : each);
+    const size_t channels = (size_t)s->K * sizeof(float);
+    const bool sums = kind == TW_CONV_SUMS_TOO;
     const tw_tune_operand operand[] = {{TW_CONV_X, input_count(c) * each},
                                        {TW_CONV_W, w},
                                        {TW_CONV_Y, output_bytes(c)},
-                                       {TW_CONV_BIAS, (size_t)s->K * sizeof(float)},
-                                       {TW_CONV_SHORTCUT, output_bytes(c)}};
+                                       {sums ? TW_CONV_SUM : TW_CONV_BIAS, channels},
+                                       {sums ? TW_CONV_SQUARES : TW_CONV_SHORTCUT, sums ? channels : output_bytes(c)}};
     const tw_dnn_site here = {.handle = c->dev->dnn};
     char key[160];
     tw_dnn b = {0};
-    cudnnBackendDescriptor_t graph = tw_conv_graph(&b, pass, s, t, wide, &here);
-    tw_conv_key(key, sizeof key, pass, s, t, wide);
-    const int rc = graph == NULL ? 0 : tw_tune(out, c->dev, key, graph, operand, operands_of(s, s->folded));
+    cudnnBackendDescriptor_t graph = tw_conv_graph(&b, pass, s, t, kind, &here);
+    tw_conv_key(key, sizeof key, pass, s, t, kind);
+    const int rc = graph == NULL ? 0 : tw_tune(out, c->dev, key, graph, operand, sums ? 5 : operands_of(s, s->folded));
     tw_dnn_fini(&b);
     return rc;
 }
 
-static int tune_pass(tw_conv *c, tw_dnn_pass pass, bool wide)
+static int tune_pass(tw_conv *c, tw_dnn_pass pass, tw_conv_kind kind)
 {
     tw_conv_shape s = c->shape;
     s.folded = false;
-    return tune(c, &c->pass[pass], pass, &s, wide);
+    return tune(c, &c->pass[pass], pass, &s, kind);
 }
 
 typedef struct {
     tw_conv *c;
     void *x, *y, *shortcut;
-} folded_trial;
+    tw_norm reader; /* of y */
+} trial;
 
 static int run_folded(void *arg)
 {
-    const folded_trial *t = arg;
+    const trial *t = arg;
     return tw_cuda_conv_folded(t->c, t->y, t->x, t->c->shape.add ? t->shortcut : NULL);
 }
 
-/* Gives the one plan up where the parts are faster. 0, or -1 and tw_error(). */
-static int compare_ways(tw_conv *c)
+static int run_sums(void *arg)
 {
-    const size_t x = (size_t)c->shape.N * (size_t)(c->shape.H * c->shape.W * c->shape.C) * tw_dtype_size(c->dev->precision);
-    folded_trial t = {c, tw_cuda_alloc(c->dev, x), tw_cuda_alloc(c->dev, output_bytes(c)),
-                      tw_cuda_alloc(c->dev, output_bytes(c))};
+    const trial *t = arg;
+    return tw_cuda_conv_forward_norms(t->c, t->y, t->x, &(tw_conv_norms){.reader = &t->reader});
+}
+
+/* Gives the one plan up where the parts are faster, which run does without it. 0, or -1 and tw_error(). */
+static int compare_ways(tw_conv *c, tw_tuned *one, int (*run)(void *))
+{
+    const tw_conv_shape *s = &c->shape;
+    const size_t x = (size_t)s->N * (size_t)(s->H * s->W * s->C) * tw_dtype_size(c->dev->precision);
+    double *sums = tw_cuda_alloc(c->dev, 2 * (size_t)s->K * sizeof *sums);
+    trial t = {c, tw_cuda_alloc(c->dev, x), tw_cuda_alloc(c->dev, output_bytes(c)), tw_cuda_alloc(c->dev, output_bytes(c)),
+               {.rows = (int64_t)s->N * s->OH * s->OW, .C = s->K, .sums = sums}};
     double together = -1, apart = -1;
-    if (t.x != NULL && t.y != NULL && t.shortcut != NULL && tw_cuda_zero(c->dev, c->w, tw_cuda_conv_bytes(c)) == 0) {
-        const tw_tuned one = c->together;
-        together = tw_time(c->dev->stream, run_folded, &t);
-        c->together.plan = NULL;
-        apart = tw_time(c->dev->stream, run_folded, &t);
-        c->together = one;
+    if (t.x != NULL && t.y != NULL && t.shortcut != NULL && sums != NULL && tw_cuda_zero(c->dev, c->w, tw_cuda_conv_bytes(c)) == 0) {
+        const tw_tuned plan = *one;
+        together = tw_time(c->dev->stream, run, &t);
+        one->plan = NULL;
+        apart = tw_time(c->dev->stream, run, &t);
+        *one = plan;
     }
     cudaFree(t.x);
     cudaFree(t.y);
     cudaFree(t.shortcut);
+    cudaFree(sums);
     if (together > apart)
-        tw_tuned_fini(&c->together);
+        tw_tuned_fini(one);
     return together < 0 || apart < 0 ? -1 : 0;
 }
 
@@ -119,24 +132,22 @@ static int make_shift(tw_conv *c)
     return rc;
 }
 
-/* What is faster is measured once and kept among the plans. */
-static int build_folded(tw_conv *c)
+/* All in one plan, if that is faster: which is measured once and kept among the plans. */
+static int build_together(tw_conv *c, tw_tuned *one, tw_conv_kind kind, int (*run)(void *))
 {
     static const char apart[] = "apart";
     char key[160];
-    tw_conv_key(key, sizeof key, TW_DNN_FORWARD, &c->shape, c->dev->precision, false);
+    tw_conv_key(key, sizeof key, TW_DNN_FORWARD, &c->shape, c->dev->precision, kind);
     const char *kept = tw_dnn_cache_find(c->dev->plans, key);
-    if (make_shift(c) != 0)
-        return -1;
     if (kept != NULL && strcmp(kept, apart) == 0)
         return 0;
-    if (tune(c, &c->together, TW_DNN_FORWARD, &c->shape, false) < 0)
+    if (tune(c, one, TW_DNN_FORWARD, &c->shape, kind) < 0)
         return -1;
-    if (c->together.plan == NULL || kept != NULL)
+    if (one->plan == NULL || kept != NULL)
         return 0;
-    if (compare_ways(c) != 0)
+    if (compare_ways(c, one, run) != 0)
         return -1;
-    if (c->together.plan == NULL)
+    if (one->plan == NULL)
         tw_dnn_cache_add(c->dev->plans, key, apart);
     return 0;
 }
@@ -151,19 +162,23 @@ static int none(const tw_conv *c)
 static int build(tw_conv *c)
 {
     const bool wide = c->dev->precision != TW_F32;
-    int rc = tune_pass(c, TW_DNN_FORWARD, false);
+    int rc = tune_pass(c, TW_DNN_FORWARD, TW_CONV_AS_IT_IS);
     if (rc > 0 && c->shape.train && c->shape.data_gradient)
-        rc = tune_pass(c, TW_DNN_DATA, false);
+        rc = tune_pass(c, TW_DNN_DATA, TW_CONV_AS_IT_IS);
     if (rc > 0 && c->shape.train) { /* in f32 where there is a way, else rounded once to the type of the activations */
-        rc = wide ? tune_pass(c, TW_DNN_WEIGHTS, true) : 0;
+        rc = wide ? tune_pass(c, TW_DNN_WEIGHTS, TW_CONV_WIDE) : 0;
         c->wide = rc > 0;
         if (rc == 0)
-            rc = tune_pass(c, TW_DNN_WEIGHTS, false);
+            rc = tune_pass(c, TW_DNN_WEIGHTS, TW_CONV_AS_IT_IS);
     }
     if (rc <= 0)
         return rc < 0 ? -1 : none(c);
     c->w = tw_dev_memory(weight_count(c) * tw_dtype_size(c->dev->precision));
-    return c->w == NULL ? -1 : c->shape.folded ? build_folded(c) : 0;
+    if (c->w == NULL)
+        return -1;
+    if (c->shape.folded)
+        return make_shift(c) != 0 ? -1 : build_together(c, &c->together, TW_CONV_AS_IT_IS, run_folded);
+    return tw_cuda_conv_norms(c->dev, &c->shape) != 0 ? build_together(c, &c->sums, TW_CONV_SUMS_TOO, run_sums) : 0;
 }
 
 tw_conv *tw_cuda_conv_new(tw_dev *d, const tw_conv_shape *s)
@@ -185,6 +200,7 @@ void tw_cuda_conv_free(tw_conv *c)
     for (int i = 0; i < 3; i++)
         tw_tuned_fini(&c->pass[i]);
     tw_tuned_fini(&c->together);
+    tw_tuned_fini(&c->sums);
     cudaFree(c->w);
     cudaFree(c->shift);
     free(c);
@@ -256,6 +272,25 @@ int tw_cuda_conv_forward(tw_conv *c, void *y, const void *x)
 {
     void *in = input_of(c, x);
     return in == NULL ? -1 : run(c, TW_DNN_FORWARD, in, c->w, y);
+}
+
+/* In fp16 cuDNN has kernels for it that are made for the device; in bf16 older ones only, each of which takes half a second to compile. */
+int tw_cuda_conv_norms(tw_dev *d, const tw_conv_shape *s)
+{
+    return s->train && d->precision == TW_F16 ? TW_CONV_SUMS : 0;
+}
+
+int tw_cuda_conv_forward_norms(tw_conv *c, void *y, void *x, const tw_conv_norms *n)
+{
+    if (c->sums.plan == NULL)
+        return tw_cuda_conv_forward(c, y, x) != 0 ? -1 : tw_cuda_norm_sums(c->dev, n->reader, y);
+    const size_t apart = ((size_t)c->shape.K + 3) / 4 * 4; /* operands begin at whole 16 bytes */
+    float *sum = tw_dev_scratch(c->dev, TW_SCRATCH_PARTIAL, 2 * apart * sizeof *sum);
+    void *in = input_of(c, x);
+    if (sum == NULL || in == NULL || tw_cuda_zero(c->dev, sum, 2 * apart * sizeof *sum) != 0) /* to be added to, it may be */
+        return -1;
+    const tw_dnn_operand operand[] = {{TW_CONV_X, in}, {TW_CONV_W, c->w}, {TW_CONV_Y, y}, {TW_CONV_SUM, sum}, {TW_CONV_SQUARES, sum + apart}};
+    return tw_tuned_run(&c->sums, c->dev, operand, 5) != 0 ? -1 : tw_launch_norm_take_sums(n->reader, sum, sum + apart, c->dev->stream);
 }
 
 int tw_cuda_conv_backward_data(tw_conv *c, void *dx, const void *dy)

@@ -7,13 +7,16 @@
 #include "nn/backend.h"
 
 /* Operands. Inside a graph only: G, a weight gradient before it is widened; RESULT and what follows it, before a folded norm. */
-enum { TW_CONV_X = 1, TW_CONV_W, TW_CONV_Y, TW_CONV_G, TW_CONV_BIAS, TW_CONV_SHORTCUT, TW_CONV_RESULT };
+enum { TW_CONV_X = 1, TW_CONV_W, TW_CONV_Y, TW_CONV_G, TW_CONV_BIAS, TW_CONV_SHORTCUT, TW_CONV_SUM, TW_CONV_SQUARES, TW_CONV_RESULT };
 
-/* The graph of a pass, in b; of a folded shape: with bias (f32 [K]), shortcut and ReLU as the shape says. wide: a weight gradient in f32
- * though activations have 16 bits. NULL and tw_error(): cuDNN refuses it. */
-cudnnBackendDescriptor_t tw_conv_graph(tw_dnn *b, tw_dnn_pass pass, const tw_conv_shape *s, tw_dtype t, bool wide, const tw_dnn_site *at);
+/* What a graph gives beside or instead of the pass as it is: WIDE: a weight gradient in f32 though activations have 16 bits; SUMS: with y the sums of
+ * it and of its squares, f32 [K] each. */
+typedef enum { TW_CONV_AS_IT_IS, TW_CONV_WIDE, TW_CONV_SUMS_TOO } tw_conv_kind;
+
+/* The graph of a pass, in b; of a folded shape: with bias (f32 [K]), shortcut and ReLU as the shape says. NULL and tw_error(): cuDNN refuses it. */
+cudnnBackendDescriptor_t tw_conv_graph(tw_dnn *b, tw_dnn_pass pass, const tw_conv_shape *s, tw_dtype t, tw_conv_kind kind, const tw_dnn_site *at);
 
 /* What a plan for it is kept under: everything that tw_conv_graph looks at. */
-void tw_conv_key(char *key, size_t size, tw_dnn_pass pass, const tw_conv_shape *s, tw_dtype t, bool wide);
+void tw_conv_key(char *key, size_t size, tw_dnn_pass pass, const tw_conv_shape *s, tw_dtype t, tw_conv_kind kind);
 
 #endif

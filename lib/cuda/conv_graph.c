@@ -18,11 +18,11 @@ static void fold_tail(tw_dnn *b, const tw_conv_shape *s, cudnnDataType_t type, c
     }
 }
 
-cudnnBackendDescriptor_t tw_conv_graph(tw_dnn *b, tw_dnn_pass pass, const tw_conv_shape *s, tw_dtype t, bool wide, const tw_dnn_site *at)
+cudnnBackendDescriptor_t tw_conv_graph(tw_dnn *b, tw_dnn_pass pass, const tw_conv_shape *s, tw_dtype t, tw_conv_kind kind, const tw_dnn_site *at)
 {
     const cudnnDataType_t type = tw_dnn_type(t);
     const tw_conv_form f = tw_conv_form_of(s, t);
-    const bool widen = pass == TW_DNN_WEIGHTS && wide && t != TW_F32;
+    const bool widen = pass == TW_DNN_WEIGHTS && kind == TW_CONV_WIDE && t != TW_F32;
     cudnnBackendDescriptor_t x = tw_dnn_tensor(b, TW_CONV_X, type, f.N, f.P, f.H, f.W, false);
     cudnnBackendDescriptor_t y = s->folded ? tw_dnn_tensor(b, TW_CONV_RESULT, CUDNN_DATA_FLOAT, f.N, f.K, f.OH, f.OW, true)
                                            : tw_dnn_tensor(b, TW_CONV_Y, type, f.N, f.K, f.OH, f.OW, false);
@@ -31,16 +31,19 @@ cudnnBackendDescriptor_t tw_conv_graph(tw_dnn *b, tw_dnn_pass pass, const tw_con
     tw_dnn_conv(b, pass, f.before, f.after, f.stride, x, w, y);
     if (widen)
         tw_dnn_identity(b, w, tw_dnn_tensor(b, TW_CONV_W, CUDNN_DATA_FLOAT, f.K, f.P, f.size, f.size, false));
+    if (kind == TW_CONV_SUMS_TOO)
+        tw_dnn_statistics(b, y, tw_dnn_tensor(b, TW_CONV_SUM, CUDNN_DATA_FLOAT, 1, f.K, 1, 1, false),
+                          tw_dnn_tensor(b, TW_CONV_SQUARES, CUDNN_DATA_FLOAT, 1, f.K, 1, 1, false));
     if (s->folded)
         fold_tail(b, s, type, y);
     return tw_dnn_finish(b, at);
 }
 
-void tw_conv_key(char *key, size_t size, tw_dnn_pass pass, const tw_conv_shape *s, tw_dtype t, bool wide)
+void tw_conv_key(char *key, size_t size, tw_dnn_pass pass, const tw_conv_shape *s, tw_dtype t, tw_conv_kind kind)
 {
-    static const char *const name[] = {"forward", "data", "weights"};
+    static const char *const name[] = {"forward", "data", "weights"}, *const with[] = {"", " f32", " sums"};
     const char *tail = !s->folded ? "" : s->add ? s->relu ? " folded add relu" : " folded add" : s->relu ? " folded relu" : " folded";
     const tw_conv_form f = tw_conv_form_of(s, t);
-    snprintf(key, size, "conv %s %s%s%s %d %d %d %d %d %d %d %d %d %d %d", name[pass], tw_dtype_name(t), wide ? " f32" : "", tail, f.N, f.H,
+    snprintf(key, size, "conv %s %s%s%s %d %d %d %d %d %d %d %d %d %d %d", name[pass], tw_dtype_name(t), with[kind], tail, f.N, f.H,
              f.W, f.P, f.OH, f.OW, f.K, f.size, f.stride, f.before, f.after);
 }

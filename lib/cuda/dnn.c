@@ -181,6 +181,17 @@ void tw_dnn_reduce(tw_dnn *b, cudnnReduceTensorOp_t by, cudnnBackendDescriptor_t
     add_op(b, d);
 }
 
+void tw_dnn_statistics(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t sum, cudnnBackendDescriptor_t squares)
+{
+    const cudnnGenStatsMode_t mode = CUDNN_GENSTATS_SUM_SQSUM;
+    cudnnBackendDescriptor_t d = in_f32(b, CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR, CUDNN_ATTR_OPERATION_GENSTATS_MATH_PREC);
+    set(b, d, CUDNN_ATTR_OPERATION_GENSTATS_MODE, CUDNN_TYPE_GENSTATS_MODE, 1, &mode);
+    set_desc(b, d, CUDNN_ATTR_OPERATION_GENSTATS_XDESC, x);
+    set_desc(b, d, CUDNN_ATTR_OPERATION_GENSTATS_SUMDESC, sum);
+    set_desc(b, d, CUDNN_ATTR_OPERATION_GENSTATS_SQSUMDESC, squares);
+    add_op(b, d);
+}
+
 void tw_dnn_product(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t w, cudnnBackendDescriptor_t y)
 {
     cudnnBackendDescriptor_t m = in_f32(b, CUDNN_BACKEND_MATMUL_DESCRIPTOR, CUDNN_ATTR_MATMUL_COMP_TYPE);

@@ -44,6 +44,8 @@ void tw_dnn_pointwise(tw_dnn *b, cudnnPointwiseMode_t mode, cudnnBackendDescript
                       cudnnBackendDescriptor_t y);
 /* Over the dimensions of which y has one. */
 void tw_dnn_reduce(tw_dnn *b, cudnnReduceTensorOp_t by, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t y);
+/* sum, squares f32 [1,C,1,1]: of x and of its squares in each channel. */
+void tw_dnn_statistics(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t sum, cudnnBackendDescriptor_t squares);
 /* y [..,m,n] = x [..,m,k] w [..,k,n] */
 void tw_dnn_product(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t w, cudnnBackendDescriptor_t y);
 void tw_dnn_reshape(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t y); /* the same memory by y's strides */

@@ -48,6 +48,8 @@ int tw_launch_join(void *y, const void *a, const void *b, int N, int A, int B, t
 /* norm.cu. partial: room for tw_norm_partials(n) numbers. */
 size_t tw_norm_partials(const tw_norm *n, tw_dtype t);
 int tw_launch_norm_sums(const tw_norm *n, double *partial, const void *x, tw_dtype t, cudaStream_t stream);
+/* n->sums from those of x and of its squares, [C] each. */
+int tw_launch_norm_take_sums(const tw_norm *n, const float *sum, const float *squares, cudaStream_t stream);
 int tw_launch_norm_statistics(const tw_norm *n, cudaStream_t stream);
 int tw_launch_norm_running(const tw_norm *n, cudaStream_t stream);
 int tw_launch_norm_apply(const tw_norm *n, void *y, const void *x, const void *shortcut, tw_dtype t, cudaStream_t stream);

@@ -228,6 +228,15 @@ static __global__ void make_statistics(tw_norm n)
     n.running_var[c] = tw_norm_move(n.running_var[c], var * count / (count - 1));
 }
 
+static __global__ void take_sums(tw_norm n, const float *sum, const float *squares)
+{
+    const int c = (int)TW_GRID_FROM;
+    if (c >= n.C)
+        return;
+    n.sums[c] = (double)sum[c];
+    n.sums[n.C + c] = (double)squares[c];
+}
+
 static __global__ void take_running(tw_norm n)
 {
     const int c = (int)TW_GRID_FROM;
@@ -381,6 +390,12 @@ int tw_launch_norm_sums(const tw_norm *n, double *partial, const void *x, tw_dty
     const cut k = cut_rows(n, t, WITH_SUMS);
     BY_SHAPE(LAUNCH_SUMS, t, x);
     return TW_LAUNCHED("norm sums") != 0 ? -1 : finish(n, partial, k, stream);
+}
+
+int tw_launch_norm_take_sums(const tw_norm *n, const float *sum, const float *squares, cudaStream_t stream)
+{
+    TW_LAUNCH(take_sums, (unsigned)tw_pieces(n->C, TW_BLOCK), TW_BLOCK, stream, *n, sum, squares);
+    return TW_LAUNCHED("norm sums found");
 }
 
 int tw_launch_norm_statistics(const tw_norm *n, cudaStream_t stream)

@@ -130,6 +130,23 @@ static void pointwise(const ref &op, std::vector<float> &v, const std::map<int64
     walk(other, [&](size_t k, int64_t at) { v[k] += emu_get(operand.at(other.uid), at, other.type); });
 }
 
+static bool is_sums(const ref &op)
+{
+    return op->type == CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR;
+}
+
+/* What each channel of a tensor's rounded numbers, in the order N H W C, adds to; in f32. */
+static void sums(const ref &op, const std::vector<float> &v, const std::map<int64_t, void *> &operand)
+{
+    const tensor x = tensor_of(sub(op, CUDNN_ATTR_OPERATION_GENSTATS_XDESC));
+    float *sum = (float *)operand.at(tensor_of(sub(op, CUDNN_ATTR_OPERATION_GENSTATS_SUMDESC)).uid);
+    float *squares = (float *)operand.at(tensor_of(sub(op, CUDNN_ATTR_OPERATION_GENSTATS_SQSUMDESC)).uid);
+    for (size_t i = 0; i < v.size(); i++) {
+        sum[i % (size_t)x.dim[1]] += v[i];
+        squares[i % (size_t)x.dim[1]] += v[i] * v[i];
+    }
+}
+
 /* One convolution, and what is done with the numbers of its result. */
 static void run_graph(const std::vector<ref> &ops, const std::map<int64_t, void *> &operand)
 {
@@ -141,10 +158,13 @@ static void run_graph(const std::vector<ref> &ops, const std::map<int64_t, void 
             walk(g.t[i], [&](size_t k, int64_t at) { v[i][k] = emu_get(operand.at(g.t[i].uid), at, g.t[i].type); });
     }
     convolve(g, v);
-    for (size_t i = 1; i < ops.size(); i++)
+    const bool with_sums = ops.size() > 1 && is_sums(ops.back());
+    for (size_t i = 1; i < ops.size() && !with_sums; i++)
         pointwise(ops[i], v[g.result], operand);
-    const tensor out = ops.size() > 1 ? tensor_of(sub(ops.back(), CUDNN_ATTR_OPERATION_POINTWISE_YDESC)) : g.t[g.result];
+    const tensor out = ops.size() > 1 && !with_sums ? tensor_of(sub(ops.back(), CUDNN_ATTR_OPERATION_POINTWISE_YDESC)) : g.t[g.result];
     walk(out, [&](size_t k, int64_t at) { emu_put(operand.at(out.uid), at, v[g.result][k], out.type); });
+    if (with_sums)
+        sums(ops.back(), v[g.result], operand);
 }
 
 static const std::vector<ref> &ops_of(const ref &graph)
@@ -160,6 +180,8 @@ static bool check_tail(const std::vector<ref> &ops)
     int64_t before = geometry_of(ops[0]).t[names_of(ops[0]).result].uid;
     if (ops.size() > 1 && getenv(forward ? "EMULATE_NO_FOLD" : "EMULATE_NO_WIDE") != nullptr)
         return false;
+    if (ops.size() == 2 && is_sums(ops[1]))
+        return forward && tensor_of(sub(ops[1], CUDNN_ATTR_OPERATION_GENSTATS_XDESC)).uid == before;
     for (size_t i = 1; i < ops.size(); i++) {
         const bool sum = mode_of(ops[i]) == CUDNN_POINTWISE_ADD, relu = mode_of(ops[i]) == CUDNN_POINTWISE_RELU_FWD;
         if (names_of(ops[0]).result == 0 || (forward ? !sum && !relu : ops.size() > 2 || mode_of(ops[i]) != CUDNN_POINTWISE_IDENTITY) ||

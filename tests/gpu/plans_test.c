@@ -1,6 +1,6 @@
 /* Goal: cuDNN itself, without a device, takes the convolutions of ResNet-50 and the attention of vision transformers as lib/cuda
- * describes them to it and has plans for an H200, forward and backward, in bf16 and fp16; a plan becomes text and a plan again. Those of
- * attention are fused kernels, which keep no matrix of T x T in memory. */
+ * describes them to it and has plans for an H200, forward and backward, in bf16 and fp16, in fp16 with the sums of the outputs too; a plan becomes
+ * text and a plan again. Those of attention are fused kernels, which keep no matrix of T x T in memory. */
 #include "../unit/test.h"
 
 #include "cuda/attention.h"
@@ -45,14 +45,14 @@ static bool survives(cudnnBackendDescriptor_t plan, const tw_dnn_site *at)
     return again != NULL && one_line;
 }
 
-static void plans(const tw_conv_shape *s, tw_dnn_pass pass, tw_dtype t, const tw_dnn_site *at)
+static void plans(const tw_conv_shape *s, tw_dnn_pass pass, tw_dtype t, tw_conv_kind kind, const tw_dnn_site *at)
 {
     cudnnBackendDescriptor_t plan[MOST];
     char key[160];
     tw_dnn b = {0};
-    cudnnBackendDescriptor_t graph = tw_conv_graph(&b, pass, s, t, false, at);
+    cudnnBackendDescriptor_t graph = tw_conv_graph(&b, pass, s, t, kind, at);
     const int n = graph == NULL ? 0 : tw_dnn_plans(plan, MOST, graph, at, (size_t)256 << 20);
-    tw_conv_key(key, sizeof key, pass, s, t, false);
+    tw_conv_key(key, sizeof key, pass, s, t, kind);
     if (n < 1)
         printf("%s: %s\n", key, tw_error());
     CHECK(n >= 1);
@@ -72,7 +72,7 @@ static void folded(const tw_conv_shape *plain, tw_dtype t, const tw_dnn_site *at
         s.add = i & 1;
         s.relu = i & 2;
         tw_dnn b = {0};
-        cudnnBackendDescriptor_t graph = tw_conv_graph(&b, TW_DNN_FORWARD, &s, t, false, at), plan[MOST];
+        cudnnBackendDescriptor_t graph = tw_conv_graph(&b, TW_DNN_FORWARD, &s, t, TW_CONV_AS_IT_IS, at), plan[MOST];
         CHECK(graph != NULL);
         const int n = graph != NULL && i == 2 ? tw_dnn_plans(plan, 1, graph, at, (size_t)256 << 20) : 0;
         CHECK(n >= 1 || i != 2);
@@ -139,7 +139,9 @@ int main(void)
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int pass = 0; pass < 3; pass++)
             if (i > 0 || pass != TW_DNN_DATA) /* nobody asks for the gradient of pictures */
-                plans(&shapes[i], (tw_dnn_pass)pass, i % 2 == 0 ? TW_BF16 : TW_F16, &at);
+                plans(&shapes[i], (tw_dnn_pass)pass, i % 2 == 0 ? TW_BF16 : TW_F16, TW_CONV_AS_IT_IS, &at);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        plans(&shapes[i], TW_DNN_FORWARD, TW_F16, TW_CONV_SUMS_TOO, &at);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i += 2)
         for (int t = 0; t < 3; t++)
             folded(&shapes[i], t == 0 ? TW_F32 : t == 1 ? TW_BF16 : TW_F16, &at);

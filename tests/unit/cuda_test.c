@@ -102,6 +102,41 @@ static void conv(int N, int H, int W, int C, int K, int size, int stride)
     free(x), free(w), free(dy), free(dw), free(y), free(dx);
 }
 
+/* The sums of a norm found with the convolution that it reads, where that is offered (in fp16), against those of the host's result. */
+static void with_sums(int N, int H, int W, int C, int K, int size, int stride)
+{
+    const int pad = size / 2;
+    const tw_conv_shape s = {.N = N, .H = H, .W = W, .C = C, .OH = (H + 2 * pad - size) / stride + 1,
+                             .OW = (W + 2 * pad - size) / stride + 1, .K = K, .size = size, .stride = stride, .pad = pad, .train = true};
+    const size_t nx = (size_t)N * (size_t)(H * W * C), ny = (size_t)N * (size_t)(s.OH * s.OW * K), nw = (size_t)(K * C * size * size);
+    const int rows = N * s.OH * s.OW;
+    CHECK(gpu->conv_norms(g, &s) == (type == TW_F16 ? TW_CONV_SUMS : 0));
+    if (type != TW_F16)
+        return;
+    float *x = numbers(nx), *w = numbers(nw), *y = numbers(ny);
+    void *gx = activations(x, nx), *gy = activations(y, ny);
+    float *gw = plain(w, nw);
+    double *sums = tw_calloc(2 * (size_t)K, sizeof *sums), *got = tw_calloc(2 * (size_t)K, sizeof *got);
+    double *gsums = gpu->alloc(g, 2 * (size_t)K * sizeof *gsums);
+    const tw_norm a = {.rows = rows, .count = rows, .C = K, .sums = sums}, b = {.rows = rows, .count = rows, .C = K, .sums = gsums};
+    tw_conv *host = cpu->conv_new(c, &s), *device = gpu->conv_new(g, &s);
+    CHECK(host != NULL && device != NULL);
+    CHECK(cpu->conv_weights(host, w) == 0 && cpu->conv_forward(host, y, x) == 0 && cpu->norm_sums(c, &a, y) == 0);
+    CHECK(gpu->conv_weights(device, gw) == 0);
+    for (int i = 0; i < 2; i++) /* the second time the sums begin at nothing too */
+        CHECK(gpu->conv_forward_norms(device, gy, gx, &(tw_conv_norms){.reader = &b}) == 0);
+    CHECK(gpu->download(g, got, gsums, 2 * (size_t)K * sizeof *got) == 0);
+    for (int k = 0; k < K; k++) { /* of rows numbers about 1 in size, each a little off */
+        CHECK(fabs(got[k] - sums[k]) < tolerance() * rows);
+        CHECK(fabs(got[K + k] - sums[K + k]) < 2 * tolerance() * (sums[K + k] + rows));
+    }
+    same_activations("convolution with sums", gy, y, ny);
+    cpu->conv_free(host);
+    gpu->conv_free(device);
+    gpu->release(g, gx), gpu->release(g, gw), gpu->release(g, gsums);
+    free(x), free(w), free(y), free(sums), free(got);
+}
+
 /* Convolution, norm of running statistics, shortcut and ReLU at once. */
 static void folded(int N, int H, int W, int C, int K, int size, int stride, bool add, bool relu, bool affine)
 {
@@ -593,6 +628,12 @@ static void decisions(void)
         CHECK(*operations == 1);
     }
     CHECK(work[0] > work[1] + 20);
+    setenv("EMULATE_NO_FOLD", "1", 1); /* no plan with sums: convolution and sums apart */
+    with_sums(2, 7, 5, 16, 8, 3, 1);
+    CHECK(*operations == 1);
+    unsetenv("EMULATE_NO_FOLD");
+    with_sums(2, 5, 7, 16, 8, 3, 1);
+    CHECK(*operations == (type == TW_F16 ? 2 : 1));
     CHECK(descriptors() == before);
 }
 
@@ -614,6 +655,10 @@ static void every_op(void)
     conv(3, 7, 5, 16, 24, 3, 2);
     conv(5, 4, 4, 12, 8, 1, 1);
     conv(4, 5, 3, 32, 16, 1, 2);
+    with_sums(3, 8, 8, 16, 24, 3, 1);
+    with_sums(5, 4, 4, 12, 8, 1, 1);
+    with_sums(3, 9, 7, 16, 10, 3, 2);
+    with_sums(2, 11, 9, 3, 64, 7, 2);
     folded(2, 11, 9, 3, 64, 7, 2, false, true, true);
     folded(3, 8, 8, 16, 24, 3, 1, true, true, true);
     folded(3, 7, 5, 16, 24, 3, 2, false, true, true);
