@@ -9,7 +9,7 @@
  * in pieces, columns of dw in blocks, so that what is packed of them stays in the second cache and a panel of x in the first one. */
 enum { MR = 8, NR = 32, PIECE = 256, PART = 8 /* steps packed by a thread at a time */, BLOCK = 18 /* panels of x */,
        APART = 16 /* words between panels: what is written side by side falls into other lines of the first cache */,
-       SLICES = 8, SLICES_BYTES = 512 << 10 };
+       SLICES_BYTES = 512 << 10 };
 
 /* The device's bf16 says that the processor has all of it. */
 bool tw_outer_suits(const tw_dev *d, const tw_conv_shape *s)
@@ -41,10 +41,9 @@ typedef struct {
 static slicing slicing_of(const tw_dev *d, const tw_conv_shape *s)
 {
     const int64_t places = (int64_t)s->N * s->OH * s->OW, step = d->precision == TW_BF16 ? 2 : 1;
-    slicing c = {.slices = SLICES, .dw = (size_t)(s->size * s->size) * (size_t)s->C * (size_t)s->K};
+    slicing c = {.dw = (size_t)(s->size * s->size) * (size_t)s->C * (size_t)s->K};
     c.all = c.dw + (size_t)s->K;
-    while (c.slices > 1 && ((size_t)c.slices * c.dw * sizeof(float) > SLICES_BYTES || places < c.slices * PIECE * step))
-        c.slices /= 2;
+    c.slices = tw_slices_count(c.dw * sizeof(float), SLICES_BYTES, places, PIECE * step);
     c.each = tw_pieces(tw_pieces(places, c.slices), PART * step) * PART * step;
     c.slices = (int)tw_pieces(places, c.each);
     return c;

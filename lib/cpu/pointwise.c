@@ -216,11 +216,10 @@ static int backward_norms(void *way, void *dx, void *dy, const tw_conv_norms *n)
         return -1;
     }
     if (n->maker != NULL) {
-        data.tail = TW_ROWS_GRADIENT, data.adds = n->adds, data.mask = tw_norm_mask_of(n->maker);
-        data.norm_x = n->maker_x, data.norm_y = n->maker_y;
-        if ((data.partial = tw_norm_partial(p->dev, n->maker, blocks, 2)) == NULL)
+        double *partial = tw_norm_partial(p->dev, n->maker, blocks, 2);
+        if (partial == NULL)
             return -1;
-        data.affine = tw_norm_affine_of(n->maker, (void *)(data.partial + blocks * 2 * n->maker->C));
+        tw_rows16_for_maker(&data, n, tw_norm_affine_of(n->maker, (void *)(partial + blocks * 2 * n->maker->C)), partial);
     }
     tw_rows16_multiply(&data, NULL);
     if (n->maker != NULL)

@@ -1,5 +1,6 @@
 #include "cpu/rows16.h"
 
+#include "cpu/norm.h"
 #include "cpu/product16.h"
 #include "cpu/vec.h"
 
@@ -211,6 +212,12 @@ TW_AVX512 static void bring_together(uint16_t *to, const tw_rows16 *p, int64_t r
             copy_pixel(to, inside ? p->x + (size_t)((at.n * g->H + y) * g->W + x) * C : NULL, C);
         }
     }
+}
+
+void tw_rows16_for_maker(tw_rows16 *p, const tw_conv_norms *n, tw_norm_affine affine, double *partial)
+{
+    p->tail = TW_ROWS_GRADIENT, p->adds = n->adds, p->mask = tw_norm_mask_of(n->maker), p->affine = affine;
+    p->norm_x = n->maker_x, p->norm_y = n->maker_y, p->partial = partial;
 }
 
 /* Rows that are brought together from many pixels are fewer, so that they too stay in the second cache. */

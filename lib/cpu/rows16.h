@@ -38,6 +38,9 @@ typedef struct {
     tw_norm_affine affine;
 } tw_rows16;
 
+/* The tail of a product that is the gradient of what n->maker made; affine is that norm's, partial as above. */
+void tw_rows16_for_maker(tw_rows16 *p, const tw_conv_norms *n, tw_norm_affine affine, double *partial);
+
 /* Into which the rows are divided, and so added up. */
 int64_t tw_rows16_blocks(int64_t rows, int C);
 

@@ -1,6 +1,14 @@
 #include "cpu/slices.h"
 
-enum { AT_ONCE = 4096 };
+enum { AT_ONCE = 4096, MOST = 8 };
+
+int tw_slices_count(size_t each, size_t bytes, int64_t n, int64_t least)
+{
+    int slices = MOST;
+    while (slices > 1 && ((size_t)slices * each > bytes || n < slices * least))
+        slices /= 2;
+    return slices;
+}
 
 int tw_slices_parts(int slices, int threads)
 {

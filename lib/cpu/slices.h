@@ -5,6 +5,9 @@
 
 #include "cpu/vec.h"
 
+/* How many: 8, or fewer, so that they hold no more than so many bytes of `each` together, and no less than `least` of n steps each. */
+int tw_slices_count(size_t each, size_t bytes, int64_t n, int64_t least);
+
 /* Parts that each slice is divided into, so that as many parts of slices fall to each of the threads. */
 int tw_slices_parts(int slices, int threads);
 

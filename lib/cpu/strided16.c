@@ -229,8 +229,7 @@ static int backward_norms(void *way, void *dx, void *dy, const tw_conv_norms *n)
         return -1;
     const tw_norm_affine affine = tw_norm_affine_of(maker, (void *)(partial + blocks * 2 * maker->C));
     for (int i = 0; i < PARITIES; i++) {
-        data[i].tail = TW_ROWS_GRADIENT, data[i].adds = n->adds, data[i].mask = tw_norm_mask_of(maker), data[i].affine = affine;
-        data[i].norm_x = n->maker_x, data[i].norm_y = n->maker_y, data[i].partial = at;
+        tw_rows16_for_maker(&data[i], n, affine, at);
         tw_rows16_multiply(&data[i], room);
         at += tw_rows16_blocks(data[i].rows, data[i].C) * 2 * maker->C;
     }

@@ -11,7 +11,7 @@
 #include <omp.h>
 #include <string.h>
 
-enum { STRIP = 8 /* outputs' channels of a product */, STEPS = 128, APART = 16 /* words between panels */, SLICES = 8, SLICES_BYTES = 9 << 19 };
+enum { STRIP = 8 /* outputs' channels of a product */, STEPS = 128, APART = 16 /* words between panels */, SLICES_BYTES = 9 << 19 };
 
 /* How the work is divided: slices of `steps` steps each, the last one of what is left, in pieces of `piece`; panels of 32 inputs and groups of
  * 32 outputs into parts. */
@@ -74,9 +74,7 @@ static division division_of(const tw_winograd16 *w)
 {
     const tw_conv_shape *s = &w->shape;
     const int64_t steps = tw_pieces((int64_t)s->N * w->down * w->across, 2);
-    division d = {.slices = SLICES};
-    while (d.slices > 1 && ((size_t)d.slices * slice_bytes(s) > SLICES_BYTES || steps < (int64_t)d.slices * STEPS))
-        d.slices /= 2;
+    division d = {.slices = tw_slices_count(slice_bytes(s), SLICES_BYTES, steps, STEPS)};
     d.steps = (int)tw_pieces(tw_pieces(steps, d.slices), ROWS / 2) * (ROWS / 2);
     d.slices = (int)tw_pieces(steps, d.steps);
     d.piece = (int)tw_pieces(tw_pieces(d.steps, tw_pieces(d.steps, STEPS)), ROWS / 2) * (ROWS / 2);

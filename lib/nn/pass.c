@@ -154,12 +154,12 @@ static int norms_of(const tw_pass *p, int i, int can)
         can &= ~(TW_CONV_SUMS | TW_CONV_BACKWARD_APPLIES);
     if (n->layer->in == 0 || !p->ctx->train)
         can &= ~(TW_CONV_BACKWARD_APPLIES | TW_CONV_BACKWARD_SUMS);
-    return p->ctx->batch ? can : 0;
+    return can;
 }
 
 static void find_norms(tw_pass *p)
 {
-    for (int i = 0; i < p->n; i++) {
+    for (int i = 0; i < p->n && p->ctx->batch; i++) {
         tw_node *n = &p->node[i];
         const tw_layer *l = n->layer;
         const int can = l->op->norms != NULL ? l->op->norms(n) : 0;

@@ -2,6 +2,7 @@
  * f64, the operands being exact in bf16; the rest: bit for bit. And of the same bits for 1 to 3 threads. Rows that fill no block, one block and
  * several; the last ones are made twice by the products and must count once. */
 #include "numbers_bf16.h"
+#include "plain_conv.h"
 
 static const tw_backend *be;
 
@@ -19,26 +20,6 @@ typedef struct {
     float *gamma, *beta, *mean, *rstd;    /* of the norm that made x */
     double *y0, *g0, *sums0, *back0;      /* wanted */
 } example;
-
-/* y0, and g0 before the mask. */
-static void convolve(example *e)
-{
-    const tw_conv_shape *s = &e->s;
-    for (int i = 0; i < s->N * s->OH * s->OW; i++)
-        for (int t = 0; t < s->size * s->size; t++) {
-            const int n = i / (s->OH * s->OW), o = i % (s->OH * s->OW);
-            const int h = o / s->OW * s->stride - s->pad + t / s->size, v = o % s->OW * s->stride - s->pad + t % s->size;
-            if (h < 0 || h >= s->H || v < 0 || v >= s->W)
-                continue;
-            const size_t pixel = (size_t)((n * s->H + h) * s->W + v) * (size_t)s->C, place = (size_t)i * (size_t)s->K;
-            for (size_t k = 0; k < (size_t)s->K; k++)
-                for (size_t c = 0; c < (size_t)s->C; c++) {
-                    const double w = (double)e->w[(k * (size_t)s->C + c) * (size_t)(s->size * s->size) + (size_t)t];
-                    e->y0[place + k] += (double)e->x[pixel + c] * w;
-                    e->g0[pixel + c] += (double)e->dy[place + k] * w;
-                }
-        }
-}
 
 static void want_forward(example *e)
 {
@@ -169,7 +150,9 @@ static void beside(int N, int side, int C, int K, int size, int stride, bool rel
     be->enter(d);
     free(to_bf16(be, d, e.w, nw));
     results one = run(&e, 1);
-    convolve(&e);
+    double *dw0 = tw_calloc(nw, sizeof *dw0);
+    plain_conv(&e.s, e.x, e.w, e.dy, e.y0, e.g0, dw0); /* g0: before the mask */
+    free(dw0);
     want_forward(&e);
     want_backward(&e);
     CHECK(off_bf16(be, d, one.y, e.y0, e.ny) < 0x1p-8);
