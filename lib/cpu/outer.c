@@ -31,6 +31,12 @@ static size_t room_bytes(const tw_conv_shape *s)
     return ((size_t)PIECE * (size_t)(BLOCK * NR + s->K) + (size_t)APART * (size_t)(BLOCK + s->K / MR)) * sizeof(uint32_t);
 }
 
+/* Places of a step. */
+static int step_of(const tw_dev *d)
+{
+    return d->precision == TW_BF16 ? 2 : 1;
+}
+
 /* Places are summed in slices where these are small: then each thread's own are near, and none of what they are packed from is packed twice. */
 typedef struct {
     int slices;
@@ -40,7 +46,7 @@ typedef struct {
 
 static slicing slicing_of(const tw_dev *d, const tw_conv_shape *s)
 {
-    const int64_t places = (int64_t)s->N * s->OH * s->OW, step = d->precision == TW_BF16 ? 2 : 1;
+    const int64_t places = (int64_t)s->N * s->OH * s->OW, step = step_of(d);
     slicing c = {.dw = (size_t)(s->size * s->size) * (size_t)s->C * (size_t)s->K};
     c.all = c.dw + (size_t)s->K;
     c.slices = tw_slices_count(c.dw * sizeof(float), SLICES_BYTES, places, PIECE * step);
@@ -323,7 +329,7 @@ int tw_outer_add(tw_dev *d, const tw_conv_shape *s, float *dw, float *db, const 
         float *to = slices != NULL ? slices + (size_t)(i / parts) * c.all : dw, *to_b = slices != NULL ? to + c.dw : db;
         if (slices != NULL)
             zero(s, &mine, to, to_b);
-        add_portion((source){s, x, dy, first, first, tw_min(first + c.each, places), d->precision, d->precision == TW_BF16 ? 2 : 1}, &mine, to,
+        add_portion((source){s, x, dy, first, first, tw_min(first + c.each, places), d->precision, step_of(d)}, &mine, to,
                     db != NULL ? to_b : NULL, room);
     }
     if (slices != NULL)

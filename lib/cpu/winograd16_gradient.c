@@ -151,44 +151,36 @@ static void spread(const piece *p, const tw_wino16_pass *c, int first, int tiles
         memset(p->spread + (i * ROWS + tiles) * GROUP, 0, GROUP * sizeof(uint16_t));
 }
 
-/* The words of x of a panel. */
-TW_AVX512 static void make_panel(const piece *p, const tw_wino16_pass *x, int panel)
+/* The words of two tiles in 32 channels, x's to a panel, dy's to strips. */
+TW_AVX512_KERNEL void keep_words(const piece *p, int position, int group, int step, __m512i low, __m512i high, bool gradient)
 {
-    for (int first = 0, tiles; first < p->tiles; first += tiles) {
-        tiles = (int)tw_min(ROWS, p->tiles - first);
-        spread(p, x, first, tiles, (p->panel + panel) * GROUP, false);
-        for (int i = 0; i < POSITIONS; i++) {
-            uint32_t *to = p->v + (size_t)(i * p->panels + panel) * v_panel(p->steps) + (size_t)(first / 2) * GROUP;
-            const uint16_t *row = p->spread + i * ROWS * GROUP;
-            for (int t = 0; t < tiles; t += 2, row += 2 * GROUP, to += GROUP) {
-                __m512i low, high;
-                tw_words(&low, &high, _mm512_load_si512(row), _mm512_load_si512(row + GROUP));
-                _mm512_store_si512(to, low);
-                _mm512_store_si512(to + 16, high);
-            }
-        }
+    if (!gradient) {
+        uint32_t *to = p->v + (size_t)(position * p->panels + group) * v_panel(p->steps) + (size_t)step * GROUP;
+        _mm512_store_si512(to, low);
+        _mm512_store_si512(to + 16, high);
+        return;
     }
+    const size_t apart = z_panel(p->steps);
+    uint32_t *to = p->z + (size_t)(position * p->groups + group) * (GROUP / STRIP) * apart + (size_t)step * STRIP;
+    _mm256_store_si256((__m256i *)to, _mm512_castsi512_si256(low));
+    _mm256_store_si256((__m256i *)(to + apart), _mm512_extracti64x4_epi64(low, 1));
+    _mm256_store_si256((__m256i *)(to + 2 * apart), _mm512_castsi512_si256(high));
+    _mm256_store_si256((__m256i *)(to + 3 * apart), _mm512_extracti64x4_epi64(high, 1));
 }
 
-/* The words of dy of a group, in strips. */
-TW_AVX512 static void make_strips(const piece *p, const tw_wino16_pass *dy, int group)
+/* Of a panel of x, or of a group of dy, counted from the piece's first one. */
+TW_AVX512 static void make_words(const piece *p, const tw_wino16_pass *c, int group, bool gradient)
 {
-    const size_t apart = z_panel(p->steps);
     for (int first = 0, tiles; first < p->tiles; first += tiles) {
         tiles = (int)tw_min(ROWS, p->tiles - first);
-        spread(p, dy, first, tiles, (p->group + group) * GROUP, true);
-        for (int i = 0; i < POSITIONS; i++) {
-            uint32_t *to = p->z + (size_t)(i * p->groups + group) * (GROUP / STRIP) * apart + (size_t)(first / 2) * STRIP;
-            const uint16_t *row = p->spread + i * ROWS * GROUP;
-            for (int t = 0; t < tiles; t += 2, row += 2 * GROUP, to += STRIP) {
+        spread(p, c, first, tiles, ((gradient ? p->group : p->panel) + group) * GROUP, gradient);
+        for (int i = 0; i < POSITIONS; i++)
+            for (int t = 0; t < tiles; t += 2) {
+                const uint16_t *row = p->spread + (i * ROWS + t) * GROUP;
                 __m512i low, high;
                 tw_words(&low, &high, _mm512_load_si512(row), _mm512_load_si512(row + GROUP));
-                _mm256_store_si256((__m256i *)to, _mm512_castsi512_si256(low));
-                _mm256_store_si256((__m256i *)(to + apart), _mm512_extracti64x4_epi64(low, 1));
-                _mm256_store_si256((__m256i *)(to + 2 * apart), _mm512_castsi512_si256(high));
-                _mm256_store_si256((__m256i *)(to + 3 * apart), _mm512_extracti64x4_epi64(high, 1));
+                keep_words(p, i, group, (first + t) / 2, low, high, gradient);
             }
-        }
     }
 }
 
@@ -287,9 +279,9 @@ static void add_slice(float *dw, const tw_winograd16 *w, const division *d, int 
         p.tiles = (int)tw_min(2 * d->piece, end - p.first);
         p.steps = (p.tiles + 1) / 2;
         for (int i = 0; i < p.panels; i++)
-            make_panel(&p, &of_x, i);
+            make_words(&p, &of_x, i, false);
         for (int i = 0; i < p.groups; i++)
-            make_strips(&p, &of_dy, i);
+            make_words(&p, &of_dy, i, true);
         for (int panel = 0; panel < p.panels; panel++)
             for (int strip = 0; strip < p.groups * (GROUP / STRIP); strip++)
                 add_tile(dw, s, &p, strip, panel, d->slices == 1 || p.first > begin);
