@@ -2,14 +2,19 @@
 #include "image/codec.h"
 
 #include "core/error.h"
+#include "image/huffman.h"
 
 #include <setjmp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdnoreturn.h>
+#include <string.h>
 
-#include <jpeglib.h>
+#include <jpegint.h>
 
-enum { MAX_SCANS = 100, ROWS = 16 };
+/* SHORTEST: bytes of a scan; of a shorter one the library has decoded the codes before own tables would be made. */
+enum { MAX_SCANS = 100, ROWS = 16, SHORTEST = 4096 };
+enum { GIVEN_UP = 1, IRREGULAR };
 static const long max_memory = 512L << 20;
 
 typedef struct {
@@ -18,6 +23,7 @@ typedef struct {
     struct jpeg_progress_mgr progress;
     jmp_buf jump;
     bool keep;
+    tw_huffman huffman;
 } decoder;
 
 static void say(j_common_ptr c)
@@ -29,7 +35,7 @@ static void say(j_common_ptr c)
 
 static noreturn void give_up(j_common_ptr c)
 {
-    longjmp(((decoder *)c->client_data)->jump, 1);
+    longjmp(((decoder *)c->client_data)->jump, GIVEN_UP);
 }
 
 static noreturn void on_error(j_common_ptr c)
@@ -52,6 +58,14 @@ static void on_progress(j_common_ptr c)
         tw_fail("bad JPEG: more than %d scans", MAX_SCANS);
         give_up(c);
     }
+}
+
+static boolean decode_mcu(j_decompress_ptr c, JBLOCKROW *blocks)
+{
+    decoder *d = c->client_data;
+    if (!tw_huffman_mcu(&d->huffman, c, blocks))
+        longjmp(d->jump, IRREGULAR);
+    return TRUE;
 }
 
 /* One row of inverted ("Adobe") CMYK to RGB: Pillow's CMYK;I followed by its cmyk2rgb. */
@@ -109,11 +123,13 @@ static void read_cmyk_rows(decoder *d, tw_image *out)
     }
 }
 
-/* Nothing here lives in a variable that longjmp could spoil: the state is the caller's. */
-static int decode(decoder *d, tw_image *out, const uint8_t *bytes, size_t n, const tw_decode_options *o)
+/* Nothing here lives in a variable that longjmp could spoil: the state is the caller's. own: the codes by huffman.h where it can. 0, -1, or
+ * IRREGULAR, and the file is to be decoded without. */
+static int decode(decoder *d, bool own, tw_image *out, const uint8_t *bytes, size_t n, const tw_decode_options *o)
 {
-    if (setjmp(d->jump) != 0)
-        return -1;
+    const int jumped = setjmp(d->jump);
+    if (jumped != 0)
+        return jumped == IRREGULAR ? IRREGULAR : -1;
     jpeg_create_decompress(&d->c);
     d->c.progress = &d->progress;
     d->c.mem->max_memory_to_use = max_memory;
@@ -131,6 +147,8 @@ static int decode(decoder *d, tw_image *out, const uint8_t *bytes, size_t n, con
     if (tw_image_resize(out, d->c.output_width, d->c.output_height, coefficients(&d->c), o) != 0)
         return -1;
     jpeg_start_decompress(&d->c);
+    if (own && d->c.src->bytes_in_buffer >= SHORTEST && tw_huffman_start(&d->huffman, &d->c))
+        d->c.entropy->decode_mcu = decode_mcu;
     if (components == 4)
         read_cmyk_rows(d, out);
     else
@@ -139,15 +157,27 @@ static int decode(decoder *d, tw_image *out, const uint8_t *bytes, size_t n, con
     return 0;
 }
 
-int tw_jpeg_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode_options *o)
+static int try(bool own, tw_image *out, const uint8_t *bytes, size_t n, const tw_decode_options *o)
 {
-    decoder d = {.keep = o->keep_truncated};
+    decoder d;
+    memset(&d, 0, offsetof(decoder, huffman)); /* which is large, and made ready where it is used */
+    d.keep = o->keep_truncated;
     d.c.err = jpeg_std_error(&d.errors);
     d.c.client_data = &d; /* jpeg_create_decompress keeps both */
     d.errors.error_exit = on_error;
     d.errors.emit_message = on_message;
     d.progress.progress_monitor = on_progress;
-    const int rc = decode(&d, out, bytes, n, o);
+    const int rc = decode(&d, own, out, bytes, n, o);
     jpeg_destroy_decompress(&d.c);
     return rc;
+}
+
+int tw_jpeg_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode_options *o)
+{
+    const int rc = try(true, out, bytes, n, o);
+    if (rc != IRREGULAR)
+        return rc;
+    tw_decode_options claimed = *o;
+    claimed.claim = NULL;
+    return try(false, out, bytes, n, &claimed);
 }
