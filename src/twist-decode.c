@@ -44,7 +44,7 @@ static const char usage[] =
 
 static const char *const truncated_names[] = {"bad", "keep", NULL};
 
-enum { KEEP_IMAGE = 4 << 20, KEEP_FILE = 1 << 20 }; /* larger blocks are given back after each picture */
+enum { KEEP_IMAGE = 6 << 20, KEEP_FILE = 1 << 20 }; /* larger blocks are given back after each picture */
 static const size_t BUDGET = 40u << 20;             /* a thread beyond the first, for pictures that are not the next to be written */
 
 struct opts {

@@ -7,8 +7,12 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
-enum { GLANCE = 100 /* ms between two looks whether something has failed, while input is waited for */ };
+enum {
+    GLANCE = 100, /* ms between two looks whether something has failed, while input is waited for */
+    NAP = 50      /* ms that a thread sleeps uncalled at most */
+};
 
 typedef struct {
     void *job;
@@ -24,7 +28,7 @@ typedef struct {
     void **idle;
     slot *ring;
     pthread_mutex_t lock;
-    pthread_cond_t room, empty; /* a job may be taken; nothing is under way */
+    pthread_cond_t room, empty; /* a job may be there to be taken, and room for it; nothing is under way */
     unsigned long in, out;
     size_t held;
     bool taking, putting, waiting, flushed, ended;
@@ -48,6 +52,11 @@ static void fail(relay *r)
     end(r);
 }
 
+static bool no_room(const relay *r)
+{
+    return r->n_idle == 0 || (r->held > r->step->most && r->out < r->in);
+}
+
 /* Puts out the jobs that are done, the oldest first, unless another thread is at it, which then sees them. */
 static void put_out(relay *r)
 {
@@ -68,11 +77,13 @@ static void put_out(relay *r)
             fail(r);
         if (!job)
             continue;
+        const bool waited_for = no_room(r);
         r->idle[r->n_idle++] = s->job;
         r->held -= s->held;
         if (++r->out == r->in)
             pthread_cond_signal(&r->empty);
-        pthread_cond_signal(&r->room);
+        if (waited_for)
+            pthread_cond_signal(&r->room);
     }
     r->putting = false;
 }
@@ -123,17 +134,42 @@ static slot *take_in(relay *r)
     return s;
 }
 
+static void nap(relay *r)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += NAP * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(&r->room, &r->lock, &until);
+}
+
+/* Calls another thread where there is more input. Where there is none it would only wait for it: this one comes back sooner, with its memory
+ * in the caches; and should it be held up, the other wakes by itself. */
+static void call(relay *r)
+{
+    bool more = true;
+    if (r->step->ready != NULL) {
+        pthread_mutex_unlock(&r->lock);
+        more = r->step->ready(r->context, 0);
+        pthread_mutex_lock(&r->lock);
+    }
+    if (more)
+        pthread_cond_signal(&r->room);
+}
+
 /* The next job, filled in. NULL: there are no more. */
 static slot *next(relay *r)
 {
-    while (!r->ended && (r->taking || r->n_idle == 0 || (r->held > r->step->most && r->out < r->in)))
-        pthread_cond_wait(&r->room, &r->lock);
+    while (!r->ended && (r->taking || no_room(r)))
+        nap(r);
     if (r->ended)
         return NULL;
     r->taking = true;
     slot *s = take_in(r);
+    if (s != NULL)
+        call(r);
     r->taking = false;
-    pthread_cond_signal(&r->room);
     return s;
 }
 
@@ -155,10 +191,14 @@ static void work(void *job, int worker, void *context)
 int tw_relay(const tw_relay_steps *steps, int threads, void *const *job, int n, void *context)
 {
     relay r = {.step = steps, .context = context, .n = n, .n_idle = n};
+    pthread_condattr_t steady;
     tw_pool *pool = NULL;
     int rc = -1;
     pthread_mutex_init(&r.lock, NULL);
-    pthread_cond_init(&r.room, NULL);
+    pthread_condattr_init(&steady);
+    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+    pthread_cond_init(&r.room, &steady);
+    pthread_condattr_destroy(&steady);
     pthread_cond_init(&r.empty, NULL);
     r.idle = tw_calloc((size_t)n, sizeof *r.idle);
     r.ring = tw_calloc((size_t)n, sizeof *r.ring);

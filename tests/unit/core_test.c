@@ -116,6 +116,7 @@ static void pool(void)
 typedef struct {
     int taken, put, n, flushes;
     int later, fail_take, fail_put; /* at which number; -1: never */
+    bool hold;                      /* the first is not put out before two more have been taken */
     int looks;                      /* at input that is not there */
     atomic_int wrong, inside, largest, ended, flushed;
 } numbers;
@@ -164,6 +165,10 @@ static int put_number(void *job, void *context)
     numbers *c = context;
     const number *x = job;
     c->wrong += x->value != c->put || !x->done;
+    for (int i = 0; c->hold && x->value == 0 && atomic_load(&c->largest) < 3 && i <= 5000; i++) {
+        usleep(1000);
+        c->wrong += i == 5000;
+    }
     if (x->value == c->fail_put)
         return tw_fail("no room for %d", x->value);
     c->put++;
@@ -184,6 +189,13 @@ static bool number_ready(void *context, int ms)
     return c->looks >= 5000;
 }
 
+/* The next number is never there yet, and comes as soon as it is waited for. */
+static bool number_comes(void *context, int ms)
+{
+    (void)context;
+    return ms > 0;
+}
+
 static int flush_numbers(void *context)
 {
     numbers *c = context;
@@ -192,10 +204,10 @@ static int flush_numbers(void *context)
     return 0;
 }
 
-static void relay_of(numbers *c, int threads, size_t most, bool waits, int rc)
+static void relay_of(numbers *c, int threads, size_t most, bool (*ready)(void *, int), int rc)
 {
     enum { JOBS = 9 };
-    const tw_relay_steps steps = {take_number, run_number, put_number, waits ? number_ready : NULL, waits ? flush_numbers : NULL, most};
+    const tw_relay_steps steps = {take_number, run_number, put_number, ready, ready == number_ready ? flush_numbers : NULL, most};
     number x[JOBS];
     void *job[JOBS];
     for (int i = 0; i < JOBS; i++)
@@ -208,20 +220,23 @@ static void relay(void)
 {
     for (int threads = 1; threads <= 4; threads++) {
         numbers plain = {.n = 1000, .later = 500, .fail_take = -1, .fail_put = -1};
-        relay_of(&plain, threads, SIZE_MAX, false, 0);
+        relay_of(&plain, threads, SIZE_MAX, NULL, 0);
         CHECK(plain.taken == 1000 && plain.put == 1000 && plain.later == -501);
         numbers heavy = {.n = 300, .later = -1, .fail_take = -1, .fail_put = -1};
-        relay_of(&heavy, threads, 0, false, 0);
+        relay_of(&heavy, threads, 0, NULL, 0);
         CHECK(heavy.put == 300 && atomic_load(&heavy.largest) == 1); /* each holds more than may be held beside it */
         numbers cut = {.n = 1000, .later = -1, .fail_take = 777, .fail_put = -1};
-        relay_of(&cut, threads, SIZE_MAX, false, -1);
+        relay_of(&cut, threads, SIZE_MAX, NULL, -1);
         CHECK(cut.taken == 777 && cut.put == 777 && strcmp(tw_error(), "number 777") == 0);
         numbers full = {.n = 1000, .later = -1, .fail_take = -1, .fail_put = 333};
-        relay_of(&full, threads, SIZE_MAX, false, -1);
+        relay_of(&full, threads, SIZE_MAX, NULL, -1);
         CHECK(full.put == 333 && full.taken < 343 && strcmp(tw_error(), "no room for 333") == 0);
         numbers slow = {.n = 400, .later = -1, .fail_take = -1, .fail_put = -1};
-        relay_of(&slow, threads, SIZE_MAX, true, 0);
+        relay_of(&slow, threads, SIZE_MAX, number_ready, 0);
         CHECK(slow.put == 400 && slow.flushes == 4);
+        numbers held_up = {.n = 30, .later = -1, .fail_take = -1, .fail_put = -1, .hold = threads > 1};
+        relay_of(&held_up, threads, SIZE_MAX, number_comes, 0);
+        CHECK(held_up.put == 30);
     }
 }
 
