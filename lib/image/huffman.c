@@ -229,6 +229,8 @@ static inline bool decode_block(tw_huffman *h, const tw_huffman_table *dc, const
     else if (!take_long(dc, e, &r, &symbol, &value))
         return false;
     *last += value;
+    if (*last != (int16_t)*last)
+        return false;
     to[0] = (int16_t)*last;
     e = look(ac, &r);
     refill(h, &r);

@@ -47,8 +47,8 @@ typedef struct {
 bool tw_huffman_start(tw_huffman *h, j_decompress_ptr c);
 
 /* As decode_mcu: the quantised coefficients of the next MCU into c->blocks_in_MCU blocks of zeros, in natural order. false: the scan is
- * not regular from here on (a code that there is not, more than 64 coefficients, bits or bytes missing or left over, a restart marker
- * elsewhere); what was decoded so far is then worth nothing, and the whole file the library's. */
+ * not regular from here on (a code that there is not, more than 64 coefficients, a DC beyond 16 bits, bits or bytes missing or left over,
+ * a restart marker elsewhere); what was decoded so far is then worth nothing, and the whole file the library's. */
 bool tw_huffman_mcu(tw_huffman *h, j_decompress_ptr c, JBLOCKROW *blocks);
 
 #endif
