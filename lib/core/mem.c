@@ -22,23 +22,29 @@ void *tw_calloc(size_t n, size_t size)
     return p;
 }
 
-int tw_grow(void *block, size_t *cap, size_t n, size_t size)
+int tw_reserve(void *block, size_t *cap, size_t n, size_t size)
 {
+    size_t bytes;
     if (n <= *cap)
         return 0;
-    size_t want = *cap < SIZE_MAX / 2 && 2 * *cap > n ? 2 * *cap : n, bytes;
-    if (want < 16)
-        want = 16;
-    if (!tw_mul(&bytes, want, size))
-        return tw_fail("out of memory for %zu x %zu bytes", want, size);
+    if (!tw_mul(&bytes, n, size))
+        return tw_fail("out of memory for %zu x %zu bytes", n, size);
     void *old, *p;
     memcpy(&old, block, sizeof old);
     p = realloc(old, bytes);
     if (p == NULL)
         return tw_fail("out of memory for %zu bytes", bytes);
     memcpy(block, &p, sizeof p);
-    *cap = want;
+    *cap = n;
     return 0;
+}
+
+int tw_grow(void *block, size_t *cap, size_t n, size_t size)
+{
+    if (n <= *cap)
+        return 0;
+    const size_t want = *cap < SIZE_MAX / 2 && 2 * *cap > n ? 2 * *cap : n;
+    return tw_reserve(block, cap, want < 16 ? 16 : want, size);
 }
 
 void *tw_alloc64(size_t bytes)

@@ -85,19 +85,41 @@ static int await(tw_reader *r)
     return 0;
 }
 
-/* Reads more where nothing is ahead. 1; 0 at the end of the bytes; -1, failed. */
+/* Reads up to n bytes, waiting for the first. How many; 0 at the end of the bytes; -1, failed. */
+static ssize_t read_some(tw_reader *r, void *to, size_t n)
+{
+    const double start = now();
+    const ssize_t got = await(r) == 0 ? tw_input_read(&r->in, to, n) : -1;
+    r->waited += now() - start;
+    return got < 0 ? fail(r) : got;
+}
+
+/* Reads ahead where nothing is. 1; 0 at the end of the bytes; -1, failed. */
 static int fill(tw_reader *r)
 {
     if (r->ahead_at < r->ahead_end)
         return 1;
-    const double start = now();
-    const ssize_t got = await(r) == 0 ? tw_input_read(&r->in, r->ahead, AHEAD) : -1;
-    r->waited += now() - start;
+    const ssize_t got = read_some(r, r->ahead, AHEAD);
     if (got < 0)
-        return fail(r);
+        return -1;
     r->ahead_at = 0;
     r->ahead_end = (size_t)got;
     return got > 0;
+}
+
+/* The next bytes of a record, up to n: those ahead, or where there are none and many are wanted, straight to where they belong. As
+ * read_some. */
+static ssize_t get(tw_reader *r, void *to, size_t n)
+{
+    if (r->ahead_at == r->ahead_end && n >= AHEAD)
+        return read_some(r, to, n);
+    const int more = fill(r);
+    if (more <= 0)
+        return more;
+    const size_t ahead = r->ahead_end - r->ahead_at, some = ahead < n ? ahead : n;
+    memcpy(to, r->ahead + r->ahead_at, some);
+    r->ahead_at += some;
+    return (ssize_t)some;
 }
 
 /* Makes room for what the record still needs, as far as the bytes that have come justify it. Returns the room. */
@@ -108,7 +130,7 @@ static size_t make_room(void **buffer, size_t *cap, size_t have, size_t need)
         step = *cap - have;
     if (step > need - have)
         step = need - have;
-    return tw_grow(buffer, cap, have + step, 1) == 0 ? step : 0;
+    return tw_reserve(buffer, cap, have + step, 1) == 0 ? step : 0;
 }
 
 /* Reads one record into *buffer. 1; 0 at the end of the bytes, before a first one; -1, failed. */
@@ -117,7 +139,7 @@ static int read_record(tw_reader *r, const tw_limits *limits, void **buffer, siz
     tw_scan scan;
     size_t have;
     tw_scan_init(&scan, limits);
-    int more = fill(r);
+    const int more = fill(r);
     if (more <= 0)
         return more;
     /* as far as it is ahead, it is scanned there, and copied exactly */
@@ -133,12 +155,10 @@ static int read_record(tw_reader *r, const tw_limits *limits, void **buffer, siz
         const size_t room = make_room(buffer, cap, have, scan.need);
         if (room == 0)
             return fail_record(r);
-        if ((more = fill(r)) <= 0)
-            return more < 0 ? -1 : fail_cut(r, have);
-        const size_t ahead = r->ahead_end - r->ahead_at, some = ahead < room ? ahead : room;
-        memcpy((unsigned char *)*buffer + have, r->ahead + r->ahead_at, some);
-        r->ahead_at += some;
-        have += some;
+        const ssize_t some = get(r, (unsigned char *)*buffer + have, room);
+        if (some <= 0)
+            return some < 0 ? -1 : fail_cut(r, have);
+        have += (size_t)some;
         rc = have < scan.need ? 0 : tw_scan_run(&scan, *buffer, have);
     }
     *size = have;
