@@ -20,14 +20,12 @@ static int reserve(uint8_t **data, size_t *cap, int w, int h)
     size_t size;
     if (!tw_mul(&size, (size_t)w * 3, (size_t)h))
         return tw_fail("%d x %d pixels do not fit the memory", w, h);
-    if (size <= *cap)
-        return 0;
-    free(*data); /* what was in it is not wanted any more */
-    *cap = 0;
-    if ((*data = malloc(size)) == NULL)
-        return tw_fail("out of memory for %zu bytes", size);
-    *cap = size;
-    return 0;
+    if (size > *cap) { /* anew: what was in it is not wanted any more, and need not be moved */
+        free(*data);
+        *data = NULL;
+        *cap = 0;
+    }
+    return tw_reserve(data, cap, size, 1);
 }
 
 int tw_image_resize(tw_image *m, int64_t w, int64_t h, int more, const tw_decode_options *o)
