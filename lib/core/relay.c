@@ -5,6 +5,7 @@
 #include "core/pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -32,6 +33,7 @@ typedef struct {
     unsigned long in, out;
     size_t held;
     bool taking, putting, waiting, flushed, ended;
+    bool more;   /* there was more input when last looked; true where nobody can tell */
     bool failed; /* to put out: nothing more is */
     int rc;
     char error[1024]; /* the first cause */
@@ -148,13 +150,13 @@ static void nap(relay *r)
  * in the caches; and should it be held up, the other wakes by itself. */
 static void call(relay *r)
 {
-    bool more = true;
     if (r->step->ready != NULL) {
         pthread_mutex_unlock(&r->lock);
-        more = r->step->ready(r->context, 0);
+        const bool more = r->step->ready(r->context, 0);
         pthread_mutex_lock(&r->lock);
+        r->more = more;
     }
-    if (more)
+    if (r->more)
         pthread_cond_signal(&r->room);
 }
 
@@ -173,6 +175,18 @@ static slot *next(relay *r)
     return s;
 }
 
+/* Between two jobs, with neither a job nor a role that another waits for, lets whoever waits for this processor go first: the programs before and
+ * behind in the pipeline, mostly. The scheduler would leave them behind this thread for a time slice of several jobs, and a processor that runs
+ * out of work meanwhile does not take them over at once. Where input was short, this thread sleeps soon enough. */
+static void give_way(relay *r)
+{
+    if (!r->more)
+        return;
+    pthread_mutex_unlock(&r->lock);
+    sched_yield();
+    pthread_mutex_lock(&r->lock);
+}
+
 static void work(void *job, int worker, void *context)
 {
     relay *r = context;
@@ -184,13 +198,14 @@ static void work(void *job, int worker, void *context)
         pthread_mutex_lock(&r->lock);
         s->done = true;
         put_out(r);
+        give_way(r);
     }
     pthread_mutex_unlock(&r->lock);
 }
 
 int tw_relay(const tw_relay_steps *steps, int threads, void *const *job, int n, void *context)
 {
-    relay r = {.step = steps, .context = context, .n = n, .n_idle = n};
+    relay r = {.step = steps, .context = context, .n = n, .n_idle = n, .more = true};
     pthread_condattr_t steady;
     tw_pool *pool = NULL;
     int rc = -1;

@@ -9,11 +9,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,8 +25,7 @@ struct tw_writer {
     int fd;
     tw_file *file; /* NULL: standard output */
     bool in_place; /* a file too, under its own name from the beginning */
-    bool pipe;
-    tw_net *net;   /* instead of the descriptor; NULL: none */
+    tw_net *net; /* instead of the descriptor; NULL: none */
     char *name;
     tw_bytes held;
     tw_parts parts;
@@ -81,10 +78,6 @@ static int write_pieces(tw_writer *w, struct iovec *v, int n)
     }
     w->last = now();
     w->waited += w->last - start;
-    /* Whoever reads goes first: where all processors are busy the scheduler leaves it behind this thread for a time slice, though it is what
-     * the stream waits for, and a processor that runs out of work meanwhile does not take it over at once. */
-    if (w->pipe)
-        sched_yield();
     return 0;
 }
 
@@ -150,8 +143,6 @@ static int open_output(tw_writer *w, const char *endpoint)
     }
     if (isatty(w->fd) == 1)
         return tw_fail("%s: a terminal: a stream is not written there", w->name);
-    struct stat st;
-    w->pipe = fstat(w->fd, &st) == 0 && S_ISFIFO(st.st_mode);
     fcntl(w->fd, F_SETPIPE_SZ, PIPE_SIZE); /* fails on what is no pipe, which is fine */
     return 0;
 }
