@@ -77,8 +77,8 @@ static DIR *open_folder(found *f)
     return NULL;
 }
 
-/* All pictures in the folder at f->at and below. */
-static int walk(found *f, int depth)
+/* The pictures in the folder at f->at; of its folders those too, or the folders themselves as files of `below`, where that is not NULL. */
+static int walk(found *f, tw_entries *below, int depth)
 {
     if (depth > MAX_DEPTH)
         return tw_fail("%s: folders nested deeper than %d: a link in a circle?", f->at.text, MAX_DEPTH);
@@ -93,32 +93,7 @@ static int walk(found *f, int depth)
             continue;
         rc = append(&f->at, d->d_name);
         if (rc == 0 && is_folder(&f->at, d))
-            rc = walk(f, depth + 1);
-        else if (rc == 0 && tw_picture_name(d->d_name))
-            rc = tw_entries_add(&f->files, f->at.text, 0);
-        errno = 0;
-    }
-    if (rc == 0 && errno != 0)
-        rc = tw_fail_errno("%s", f->at.text);
-    closedir(dir);
-    return rc;
-}
-
-/* One level: its pictures, and its folders as files of `below`. */
-static int list(found *f, tw_entries *below)
-{
-    DIR *dir = open_folder(f);
-    if (dir == NULL)
-        return -1;
-    const size_t here = f->at.n;
-    int rc = 0;
-    errno = 0;
-    for (struct dirent *d; rc == 0 && (d = readdir(dir)) != NULL; cut(&f->at, here)) {
-        if (d->d_name[0] == '.')
-            continue;
-        rc = append(&f->at, d->d_name);
-        if (rc == 0 && is_folder(&f->at, d))
-            rc = tw_entries_add(below, f->at.text, 0);
+            rc = below != NULL ? tw_entries_add(below, f->at.text, -1) : walk(f, NULL, depth + 1);
         else if (rc == 0 && tw_picture_name(d->d_name))
             rc = tw_entries_add(&f->files, f->at.text, -1);
         errno = 0;
@@ -140,7 +115,7 @@ static void run(void *arg, int worker, void *context)
 {
     job *j = arg;
     (void)worker, (void)context;
-    j->failed = append(&j->found.at, j->path) != 0 || walk(&j->found, 1) != 0;
+    j->failed = append(&j->found.at, j->path) != 0 || walk(&j->found, NULL, 1) != 0;
     if (j->failed)
         snprintf(j->message, sizeof j->message, "%s", tw_error());
     else
@@ -194,7 +169,7 @@ int tw_folder_walk(tw_entries *e, tw_entries *folders, const char *folder, int j
     found top = {0};
     tw_entries classes = {0};
     const size_t from = e->n;
-    int rc = append(&top.at, folder) != 0 || list(&top, &classes) != 0 ? -1 : 0;
+    int rc = append(&top.at, folder) != 0 || walk(&top, &classes, 0) != 0 ? -1 : 0;
     if (rc == 0) {
         tw_entries_sort(&classes, 0);
         rc = walk_classes(e, folders, &classes, jobs);
