@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/mem.h"
 #include "core/pool.h"
+#include "core/program.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -14,6 +15,7 @@ enum {
     GLANCE = 100, /* ms between two looks whether something has failed, while input is waited for */
     NAP = 50      /* ms that a thread sleeps uncalled at most */
 };
+#define TURN 150e-6 /* s that a thread works before it gives way: short jobs, several of them */
 
 typedef struct {
     void *job;
@@ -177,19 +179,21 @@ static slot *next(relay *r)
 
 /* Between two jobs, with neither a job nor a role that another waits for, lets whoever waits for this processor go first: the programs before and
  * behind in the pipeline, mostly. The scheduler would leave them behind this thread for a time slice of several jobs, and a processor that runs
- * out of work meanwhile does not take them over at once. Where input was short, this thread sleeps soon enough. */
-static void give_way(relay *r)
+ * out of work meanwhile does not take them over at once. Where input was short, this thread sleeps soon enough. *last: when it did so before. */
+static void give_way(relay *r, double *last)
 {
-    if (!r->more)
+    if (!r->more || tw_now() - *last < TURN)
         return;
     pthread_mutex_unlock(&r->lock);
     sched_yield();
+    *last = tw_now();
     pthread_mutex_lock(&r->lock);
 }
 
 static void work(void *job, int worker, void *context)
 {
     relay *r = context;
+    double last = tw_now();
     (void)job;
     pthread_mutex_lock(&r->lock);
     for (slot *s; (s = next(r)) != NULL;) {
@@ -198,7 +202,7 @@ static void work(void *job, int worker, void *context)
         pthread_mutex_lock(&r->lock);
         s->done = true;
         put_out(r);
-        give_way(r);
+        give_way(r, &last);
     }
     pthread_mutex_unlock(&r->lock);
 }
