@@ -86,6 +86,15 @@ pipe_failed() {
     done
 }
 
+# network CHECKPOINT: its network's name.
+network() {
+    local listed
+    listed=$(twist-ckpt "$1") && sed -n 's/^network: //p' <<< "$listed"
+}
+
+# interpolation NETWORK: how views are resized where its evaluation differs from the augmenter's default, bilinear.
+interpolation() { case $1 in vit_*) echo bicubic ;; esac; }
+
 # stage COMMAND: the command as a stage of a pipe that is given to a program as pipe:. A stage that fails is named; those after it stop
 # for want of an end record, those before it for want of a reader (141).
 stage() {

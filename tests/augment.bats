@@ -111,6 +111,17 @@ shapes() {
         grep "\"epoch\": $e," out | grep -o '"crop": \[[0-9, ]*\]' | awk -F'[][,]' '{s += $4 * $5} END {print s}' > area$e
     done
     awk -v a="$(cat area0)" -v b="$(cat area1)" 'BEGIN {exit !(b < 0.8 * a)}'
+    # bounds that are given are those before it, even the policy's own
+    twist-decode -q --epochs=2 photos > images2.tws
+    augment -i images2.tws --mme-epochs=1 > a.tws
+    augment -i images2.tws --mme-epochs=1 --min1=0.4 --max1=1 --min2=0.05 --max2=0.4 | cmp - a.tws
+    late() { twist-cat --no-history --skip 12 "$1" | tail -c +1000 | md5sum; }
+    augment -i images2.tws --mme-epochs=1 --min1=0.9 > b.tws
+    ! cmp -s a.tws b.tws || false
+    [ "$(late a.tws)" = "$(late b.tws)" ]
+    # a policy that does not harden has them in every epoch
+    augment -i images2.tws --aug=barlow --min1=0.5 --mme-epochs=1 > c.tws
+    augment -i images2.tws --aug=barlow --min1=0.5 --mme-epochs=9 | cmp - c.tws
 }
 
 @test "a policy's file says the views; what it says of multicrop is multicrop" {

@@ -156,6 +156,29 @@ val/b/3.ppm" ]
     [ "$status" -eq 2 ]
 }
 
+@test "vision transformers are evaluated on bicubic views; the linear one by the seed's words, with its blocks and rate" {
+    twist-decode -q --shuffle "$DATA/train" | twist-augment -q --aug=barlow --size=16 |
+        twist-train -q -o vit --backbone=vit_t --hid-dim=16 --dim=8 --batch-size=8 --epochs=1 --max-steps=1 -j1
+    vit=vit/backbone.safetensors
+    run "$PIPELINES/linear" --arch vit_t --pretrained_weights $vit --data_path "$DATA" --output_dir out --views augmented --dry-run
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"--aug=linear --seed=0 --interpolation=bicubic "*"twist-embed -q --n-last-blocks=4 $vit "*" --lr=0.02 --scale-lr"* ]]
+    run "$PIPELINES/linear" --pretrained_weights $vit "$DATA" --avgpool_patchtokens false --lr 0.5 --batch_size_per_gpu 64 --dry-run
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"--lr=0.5 --batch-size=64 --scale-lr"* && "$output" != *"--lr=0.02"* ]]
+    run "$PIPELINES/linear" "$DATA" $vit --avgpool-patchtokens=often
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"--avgpool-patchtokens: 'often' is neither true nor false"* ]]
+    "$PIPELINES/linear" "$DATA" $vit -o token --avgpool-patchtokens --size=16 --resize=16 --epochs=1 --batch-size=8 -j1 -q > /dev/null
+    [ "$(twist-cat --json token/val.emb | sed -n 2p | grep -o '"features": .*' | tr -cd , | wc -c)" -eq 959 ] # 4 blocks and the mean, of 192 each
+    [ "$("$PIPELINES/semi" "$DATA" $vit --dry-run | grep -o 'interpolation=[a-z]*' | sort | uniq -c | tr -s ' ')" = " 2 interpolation=bicubic" ]
+    run "$PIPELINES/semi" "$DATA" $vit --interpolation bilinear --dry-run
+    [[ "$output" != *bicubic* ]]
+    "$PIPELINES/embed" "$DATA/val" --weights $vit -o v --size=16 --resize=20 --keep -q
+    "$PIPELINES/cluster" "$DATA" $vit -o c --size=16 --resize=20 -q --kmeans 2 > /dev/null
+    for file in v.emb c/cluster.emb; do twist-cat --json $file | head -n 1 | grep -q 'aug=eval.*interpolation=bicubic'; done
+}
+
 @test "cluster: k-means wants no head, the classes of a head do" {
     run "$PIPELINES/cluster" "$DATA" "$WEIGHTS" -o out --size=16 --resize=16 -q --kmeans 2
     echo "$output"

@@ -107,14 +107,15 @@ int tw_view_kind_check(const tw_view_kind *k)
     return check_range(k->sigma, 0, TW_MAX_SIGMA, "sigmas");
 }
 
-/* A bound that is given makes both bounds hold in every epoch. */
+/* Bounds that are given hold until a view hardens; where it does not, in every epoch. */
 static void set_scale(tw_view_kind *k, double low, double high)
 {
+    const bool hardens = k->late_scale[0] != k->scale[0] || k->late_scale[1] != k->scale[1];
     if (low >= 0)
         k->scale[0] = low;
     if (high >= 0)
         k->scale[1] = high;
-    if (low >= 0 || high >= 0)
+    if (!hardens)
         memcpy(k->late_scale, k->scale, sizeof k->scale);
 }
 

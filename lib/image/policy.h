@@ -44,8 +44,8 @@ typedef struct {
     int size, local_size, locals; /* global size (224), local size (96), local crops (12) */
     int resize;                   /* eval (size * 256 / 224) */
     int filter;                   /* tw_filter */
-    double min1, max1;            /* scale of all crops but local ones */
-    double min2, max2;            /* scale of local crops */
+    double min1, max1;            /* scale of all crops but local ones, until they harden */
+    double min2, max2;            /* scale of local crops, likewise */
     double blur_p, solarize_p, jitter_p, grey_p; /* of every view */
     int64_t late_epoch;           /* multicrop hardens from there: scales (0.14, 1) and (0.05, 0.14) */
 } tw_policy_options;
