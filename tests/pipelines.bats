@@ -30,6 +30,11 @@ figure() { tr -d ' \n' < "$3" | sed "s/.*\"$1\":{//" | number "$2"; }
     [[ "${lines[2]}" == "twist-train "*"--seed=3 --backbone=resnet50w2 --batch-size=60 --bunch-size=240 --mme-epochs=200 --lam1=-0.6 --small-stem"* ]]
     [[ "${lines[2]}" != *local-crops* ]]
     [ ! -e out ]
+    # self-labeling on two views is said; where all epochs are of that kind, crops do not harden
+    run "$PIPELINES/pretrain" --data-path photos --output_dir out --aug barlow --epochs 20 --mme_epochs 10 --dry-run
+    [[ "${lines[0]}" == "pretrain: from epoch 10 on two views of barlow label each other"* ]]
+    run "$PIPELINES/pretrain" --data-path photos --output_dir out --crops_interact_style self_label --epochs 820 --dry-run
+    [[ "${lines[1]}" == *"--aug=multicrop --seed=0 --mme-epochs=820 |" ]]
 }
 
 @test "what --dry-run prints can be typed, also with names that the shell or the trainer would read otherwise" {

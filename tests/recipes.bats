@@ -58,6 +58,7 @@ trains() {
     [[ "$(dry --recipe vit_s --lr 7 | tail -n 1)" == *"--lr=0.0005"*"--lr=7"* ]]
     printf '# mine\n--dim 5 # few\n\n--act gelu\n' > mine
     [[ "$(dry --recipe ./mine | tail -n 1)" == *"--dim=5 --act=gelu"* ]]
+    dry --recipe resnet50-1000 | words | grep -qx -- --dim=1000
     run dry --recipe none
     [ "$status" -eq 2 ]
     [[ "$output" == *"--recipe: none: no such recipe; there are: resnet50 "* ]]

@@ -41,7 +41,7 @@ static int add_norm(const builder *b, const char *part, int in, int C)
     }
     int x = in;
     if (b->norm == LN)
-        x = tw_graph_layer_norm(g, x, tw_declare_layer_norm(b->net, name, C), C, 1e-5);
+        x = tw_graph_layer_norm(g, x, tw_declare_layer_norm(b->net, name, C), C, 1e-6);
     return tw_graph_plain(g, act, x, C);
 }
 
