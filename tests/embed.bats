@@ -217,6 +217,24 @@ refused() { # MESSAGE ARGUMENT...
     twist-cat --json out.emb | tail -n 1 | grep -q '"samples": 10, "skipped": 1'
 }
 
+@test "a share of the data: cut and gone on with, and by a head that was killed, nothing is lost or repeated" {
+    mkdir photos
+    for i in $(seq 40); do { printf 'P6 32 32 255\n'; head -c 3072 /dev/urandom; } > photos/$i.ppm; done
+    printf '%s\n' '#!/bin/bash' 'shift; views() { twist-decode -q "$@" | twist-augment -q --aug=eval --resize=32 --size=32; }' \
+        '[ -e killed ] || { touch killed; views "$@" | head -c 40000; kill -9 $$; }' 'views "$@"' > twist-feed
+    chmod +x twist-feed
+    for share in 0/2/4 1/2 1/3/5; do
+        local source="--shard=$share --start-epoch=%e --skip=%s photos" options="-q --no-history $WEIGHTS"
+        twist-embed $options -i "pipe:twist-decode -q $source | twist-augment -q --aug=eval --resize=32 --size=32" -o want.emb
+        rm -f killed
+        twist-embed $options -i "pipe:./twist-feed head $source" -o out.emb
+        [ -e killed ] && cmp want.emb out.emb
+        head -c $(($(stat -c %s want.emb) * 2 / 3)) want.emb > out.emb
+        twist-embed $options -i "pipe:twist-decode -q $source | twist-augment -q --aug=eval --resize=32 --size=32" --append -o out.emb
+        cmp want.emb out.emb
+    done
+}
+
 @test "--append refuses what this command would not have written: other outputs, another network, other data, another kind" {
     twist-embed -q -i "$ONE" "$WEIGHTS" -o out.emb
     head -c $(($(stat -c %s out.emb) - 20)) out.emb > cut.emb

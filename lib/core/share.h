@@ -36,6 +36,12 @@ static inline int64_t tw_share_before(const tw_share *s, int64_t pos)
     return pos / round * s->block + (rest < 0 ? 0 : rest > s->block ? s->block : rest);
 }
 
+/* How many of its places are done with place pos; without shares (ranks 0 or 1) of all. */
+static inline int64_t tw_share_done(const tw_share *s, int64_t pos)
+{
+    return (s->ranks > 1 ? tw_share_before(s, pos) : pos) + 1;
+}
+
 /* The i-th of its places. */
 static inline int64_t tw_share_pos(const tw_share *s, int64_t i)
 {

@@ -13,6 +13,7 @@ typedef struct {
     bool half;          /* they are f16 */
     bool complete;      /* its end record is there */
     int64_t of, epochs, first_epoch; /* its header's: samples in an epoch, ... */
+    tw_share share;
     int n_classes;
     uint32_t classes;   /* checksum of their names */
 } tw_kept;

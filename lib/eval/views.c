@@ -104,7 +104,7 @@ static int open_reader(tw_views *v, const char *endpoint)
     const tw_kept *k = v->kept;
     const bool going_on = k != NULL && k->samples > 0;
     const bool there = tw_reader_places(endpoint); /* the command begins where it should */
-    const tw_place place = {0, 1, going_on ? k->epoch : 0, going_on ? k->pos + 1 : 0};
+    const tw_place place = {0, 1, going_on ? k->epoch : 0, going_on ? tw_share_done(&k->share, k->pos) : 0};
     v->pass = going_on && !there ? k->samples : 0;
     v->reader = tw_reader_open(endpoint, NULL, &place);
     if (v->reader == NULL)

@@ -326,7 +326,7 @@ static int next(tw_reader *r, tw_sample *s)
     if (rc == 1)
         return finish(r);
     r->place.epoch = s->epoch;
-    r->place.skip = s->pos / r->place.ranks + 1;
+    r->place.skip = tw_share_done(&r->header.share, s->pos);
     return 1;
 }
 

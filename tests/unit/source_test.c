@@ -234,7 +234,7 @@ static void shares(void)
                 if (!tw_share_has(&part, pos))
                     continue;
                 wrong += (int)(pos / block % 3) != rank || tw_share_pos(&part, mine) != pos;
-                mine++;
+                wrong += tw_share_done(&part, pos) != ++mine;
             }
         }
     CHECK(wrong == 0);
