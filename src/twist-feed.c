@@ -288,6 +288,7 @@ static void run_worker(const struct opts *o, const char *endpoint, int number)
     w.link = o->link;
     w.root = o->root;
     w.slots = o->slots;
+    signal(SIGPIPE, SIG_IGN); /* a command that dies with work still to be written to it is told by its end */
     if (tw_work_run(&w, stop, say) != 0)
         tw_die_error();
     tw_note(1, "done");

@@ -120,6 +120,24 @@ teardown() { end_all; }
     [[ "$output" == *"more than 2 bad images"* ]]
 }
 
+@test "shipped pictures: one larger than a message is a bad one; a command that dies while it is sent work is started again" {
+    pictures 12
+    { printf 'P6 300 300 255\n'; head -c 270000 /dev/urandom; } > p/cells/large.ppm
+    spawn twist-feed head -q --no-history --ship --max-bytes=200KiB --rejects=bad.tsv --work="$ADDRESS" -o got.tws p 2> /dev/null
+    local head=$last
+    worker --max-bytes=200KiB
+    wait "$head"
+    grep -q "large.ppm.*270015 bytes, and messages have at most 204800 (--max-bytes)" bad.tsv
+    reference
+    cmp <(twist-cat --json got.tws | grep -c '"key"') <(twist-cat --json want.tws | grep '"key"' | grep -vc large)
+    spawn twist-feed head -q --no-history --ship --work="$ADDRESS" -o got.tws p
+    head=$last
+    COMMAND="{ [ -e died ] && cat || { stdbuf -o0 head -c 200000; touch died; }; } | $COMMAND"
+    worker
+    wait "$head"
+    [ -e died ] && cmp want.tws got.tws
+}
+
 @test "a picture that crashes or hangs the command: it alone is left out, and remembered; the same with 1 and 3 workers" {
     "${CC:-cc}" -O1 -o poison "$TREE/tests/tools/poison.c" || skip "no C compiler"
     pictures 30

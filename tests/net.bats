@@ -19,6 +19,20 @@ long_stream() { # N copies of three records
     twist-cat --no-history "${files[@]}" -o long.tws
 }
 
+@test "a trainer reads from an address, whichever side binds" {
+    twist-synth -q -o p --count=16 --val-count=0 --size=32
+    local views="pipe:twist-decode -q --shuffle --seed=1 p | twist-augment -q --aug=barlow --size=32" small="-q -j1 --backbone=resnet18 --hid-dim=16 --dim=8 --batch-size=8 --epochs=1"
+    twist-train $small -i "$views" -o want
+    for side in "@ipc://$PWD/v ipc://$PWD/v" "ipc://$PWD/w @ipc://$PWD/w"; do
+        set -- $side
+        twist-cat -q -o "$1" "$views" 3>&- &
+        twist-train $small -i "$2" -o got --starve=20
+        wait $!
+        cmp want/backbone.safetensors got/backbone.safetensors
+        rm -r got
+    done
+}
+
 @test "tcp and ipc, whichever side binds and whichever comes first: the same bytes" {
     long_stream 200
     local side

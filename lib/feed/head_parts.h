@@ -65,7 +65,8 @@ struct tw_head {
     worker *worker;
     int workers, filled;
     uint32_t serials;
-    uint32_t first_only;   /* first_only: until there is a reference, this worker alone gets leases */
+    uint32_t first_only;   /* until there is a reference, this worker alone gets leases */
+    uint32_t was_first;    /* that which was chosen for it last */
     int64_t reference;     /* position that new workers are tried with; -1: none yet */
     int64_t reference_size, reference_sub;
     uint64_t reference_crc;
@@ -86,6 +87,8 @@ void tw_head_revoke(tw_head *h, int64_t position, int k);  /* it does not know o
 int tw_head_assign(tw_head *h);
 /* Workers that can be leased to; but: without those of these numbers (0: nobody). */
 int tw_head_able(const tw_head *h, uint32_t but, uint32_t or_but);
+/* Workers that can be asked about an image that others have failed: all that are ready, until there is a reference; then those that are tried. */
+int tw_head_others(const tw_head *h, uint32_t but, uint32_t or_but);
 
 /* results.c */
 int tw_head_accept(tw_head *h, worker *w, int64_t position, void *payload, size_t size, uint32_t crc);

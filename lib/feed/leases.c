@@ -23,6 +23,16 @@ int tw_head_able(const tw_head *h, uint32_t but, uint32_t or_but)
     return n;
 }
 
+int tw_head_others(const tw_head *h, uint32_t but, uint32_t or_but)
+{
+    int n = 0;
+    for (int i = 0; i < h->workers; i++) {
+        const worker *w = &h->worker[i];
+        n += w->up && w->ready && w->slots > 0 && (w->tried || h->reference < 0) && w->serial != but && w->serial != or_but;
+    }
+    return n;
+}
+
 /* The least of what workers take for a sample, or from lease to result; 0: not known yet. */
 static double best(const tw_head *h, bool latency)
 {
@@ -157,19 +167,32 @@ static void serve_chosen(tw_head *h)
     }
 }
 
+static bool untried(const worker *w)
+{
+    return w->up && w->ready && !w->tried && w->slots > 0;
+}
+
+/* While there is no reference: the next worker, by serial, after the one that was first before, so that none that fails keeps others away. */
+static void choose_first(tw_head *h)
+{
+    const worker *first = NULL;
+    for (int i = 0; i < h->workers; i++) {
+        const worker *w = &h->worker[i];
+        if (untried(w) && (first == NULL || w->serial - h->was_first - 1 < first->serial - h->was_first - 1)) /* around */
+            first = w;
+    }
+    if (first != NULL)
+        h->first_only = h->was_first = first->serial;
+}
+
 /* New workers make a sample that others have made before they make any that counts. */
 static void try_workers(tw_head *h)
 {
+    if (h->reference < 0 && h->first_only == 0)
+        choose_first(h);
     for (int i = 0; i < h->workers; i++) {
         worker *w = &h->worker[i];
-        if (!w->up || !w->ready || w->tried || w->slots < 1)
-            continue;
-        if (h->reference < 0) {
-            if (h->first_only == 0)
-                h->first_only = w->serial;
-            continue;
-        }
-        if (w->trial != 0 || h->first_only == w->serial)
+        if (h->reference < 0 || !untried(w) || w->trial != 0 || h->first_only == w->serial)
             continue;
         w->trial = ++h->leases;
         w->trial_since = h->now;

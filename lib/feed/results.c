@@ -160,6 +160,7 @@ int tw_head_fault(tw_head *h, worker *w, int64_t position, int code, bool alone,
     slot *s = tw_head_slot(h, position);
     const uint32_t by = w != NULL ? w->serial : 0;
     const bool own = code != TW_FAIL_CRASH && code != TW_FAIL_TIMEOUT; /* the image's own fault, if it is true */
+    const bool again = by != 0 && (by == s->failed_by[0] || by == s->failed_by[1]);
     if (by != 0 && by != s->failed_by[0]) {
         s->failed_by[1] = s->failed_by[0];
         s->failed_by[0] = by;
@@ -167,12 +168,12 @@ int tw_head_fault(tw_head *h, worker *w, int64_t position, int code, bool alone,
     if (h->first_only == by)
         h->first_only = 0; /* another may be first, if there is one */
     if (own)
-        s->confirmed++;
+        s->confirmed += !again;
     else if (alone || s->tries < TRIES - 1) /* the last one decides only where no other sample can be to blame */
         s->tries++;
     s->solo = s->solo || s->tries >= TRIES - 1;
     tw_head_say(h, 1, "position %lld: worker %s: %s: %s", (long long)position, w != NULL ? w->name : "(none)", tw_fail_names[code], cause);
-    const bool only = h->reference < 0 ? h->workers == 1 : tw_head_able(h, by, 0) == 0;
+    const bool only = tw_head_others(h, by, s->failed_by[1]) == 0;
     if (own ? s->confirmed >= 2 || only : s->tries >= TRIES)
         return bad(h, position, code, cause);
     return 0;

@@ -72,7 +72,10 @@ static int send_lease(serve *s, const tw_feed_id *to, const tw_feed_msg *m)
         return -1;
     if (!s->o->ship)
         return tw_link_send(&s->link, to, &lease, NULL, 0);
-    if (tw_places_read(s->o->places, &lease.what, &s->file, &s->file_cap, &size) == 0)
+    int rc = tw_places_read(s->o->places, &lease.what, &s->file, &s->file_cap, &size);
+    if (rc == 0 && size > (size_t)s->o->link.max_bytes) /* the worker's end would drop it, and the connection */
+        rc = tw_fail("%zu bytes, and messages have at most %lld (--max-bytes)", size, (long long)s->o->link.max_bytes);
+    if (rc == 0)
         return tw_link_send(&s->link, to, &lease, s->file, size);
     if (tw_grow(&s->unread, &s->unread_cap, s->n_unread + 1, sizeof *s->unread) != 0)
         return -1;

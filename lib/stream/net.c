@@ -122,14 +122,16 @@ static bool is(tw_net *n, const char *word)
     return n->size == strlen(word) && memcmp(n->z->msg_data(&n->msg), word, n->size) == 0;
 }
 
-/* The reading end's first word, when there is a writer. */
-static int greet(tw_net *n)
+/* The reading end's first word, when there is a writer; not waited for longer than so many ms (-1: for ever). */
+static int greet(tw_net *n, int ms)
 {
     while (!n->met && !n->greeted) {
-        const int rc = await(n, ZMQ_POLLOUT, -1) < 0 ? -1 : say(n, ready);
+        const int there = await(n, ZMQ_POLLOUT, ms), rc = there <= 0 ? there : say(n, ready);
         if (rc < 0)
             return -1;
         n->greeted = rc == 1;
+        if (!n->greeted && ms >= 0)
+            break;
     }
     return 0;
 }
@@ -137,7 +139,7 @@ static int greet(tw_net *n)
 ssize_t tw_net_read(tw_net *n, void *to, size_t size)
 {
     while (n->at == n->size) {
-        int rc = greet(n) != 0 ? -1 : take(n);
+        int rc = greet(n, -1) != 0 ? -1 : take(n);
         if (rc == 0 && !n->gone && await(n, ZMQ_POLLIN, -1) < 0)
             return -1;
         if (rc == 0 && n->gone) { /* what came before that may have been made visible only now */
@@ -158,6 +160,8 @@ ssize_t tw_net_read(tw_net *n, void *to, size_t size)
 
 bool tw_net_ready(tw_net *n, int ms)
 {
+    if (n->at == n->size && !n->gone && greet(n, ms) != 0)
+        return true; /* reading says what is wrong */
     return n->at < n->size || n->gone || await(n, ZMQ_POLLIN, ms) != 0 || n->gone;
 }
 

@@ -28,7 +28,7 @@ typedef struct {
     tw_feed_msg lease[IN_HAND];
     double since[IN_HAND]; /* when it came */
     int n;
-    bool dead;
+    bool dead, blind; /* blind: it can read no file */
     double progress, told; /* when it last gave a result; when it was last heard */
 } machine;
 
@@ -148,6 +148,9 @@ static void work(farm *f, int worker)
         poisoned = poisoned || is_poison(f, w->lease[i].pos, w->lease[i].sub);
     if (w->n == 0) {
         ;
+    } else if (w->blind) {
+        if (f->now - w->since[0] > 20 * TICK)
+            answer(f, worker, 0, TW_FAIL, TW_FAIL_IO, with);
     } else if (poisoned && !f->hangs && tw_rng_uniform(&f->r) < 0.05) {
         crash(f, worker);
     } else if (poisoned && f->hangs && f->now - w->progress > SAMPLE_TIMEOUT) { /* whichever sample is the oldest */
@@ -301,6 +304,20 @@ static void run(uint64_t seed, int workers, bool hangs, bool two)
     CHECK(f.blocks == 0);
 }
 
+/* Workers that can read no file, there first or not, beside one that can: no image is left out for it. */
+static void blind(uint64_t seed, int workers, int sees)
+{
+    static farm f;
+    start(&f, seed, workers, 30, 0.02, END, 16);
+    for (int i = 0; i < workers; i++)
+        f.worker[i].blind = i != sees;
+    for (int i = 0; i < TICKS && f.next < END; i++)
+        tick(&f, -1);
+    CHECK(f.next == END && f.innocents == 0 && !f.broken);
+    tw_head_free(f.head);
+    CHECK(f.blocks == 0);
+}
+
 /* A worker falls silent at some time, and what is sent to it is lost without a word. hedge: what the rules about late positions do is left out, or not. */
 static void death(uint64_t seed, bool hedge, double *sum)
 {
@@ -349,6 +366,9 @@ int main(void)
     printf("a worker dies: %.2f s between two samples, in the mean; %.2f s with second leases\n", gap / 200, hedged / 200);
     CHECK(gap > 1.5 * hedged); /* else the second leases are of no use */
     third_together();
+    for (uint64_t seed = 1; seed <= 50; seed++)
+        for (int sees = 0; sees < 2; sees++)
+            blind(seed, 2, sees);
     for (uint64_t seed = 1; seed <= 200; seed++)
         for (int workers = 1; workers <= MOST_WORKERS; workers++)
             for (int how = 0; how < 4; how++)
