@@ -2,9 +2,10 @@
 """Reads and writes streams (stream.md) with msgpack and msgpack-numpy. As a stage of a pipeline:
 
     header, samples = stream.read(sys.stdin.buffer)
-    with stream.Writer(sys.stdout.buffer, header) as out:
+    with stream.Writer(sys.stdout.buffer, {**header, "kind": "features"}) as out:
         for sample in samples:
-            out.sample({**sample, "features": network(sample["views"][0])})
+            view, = sample.pop("views")
+            out.sample({**sample, "features": network(view)})
 """
 import os
 import sys

@@ -114,13 +114,18 @@ static void parse(struct run *r)
         tw_die_error();
 }
 
+static const char *goes_on(const struct opts *o)
+{
+    return o->resume ? "the same command goes on" : "with --resume the same command goes on";
+}
+
 static void open_stream(struct run *r)
 {
     const struct opts *o = &r->o;
     const tw_loader_options bo = {.B = o->batch_size, .rank = 0, .ranks = 1, .start = r->state->at};
     r->loader = tw_loader_open(o->input, &bo);
     if (r->loader == NULL && tw_stop_signal() != 0) {
-        tw_warn("stopped by signal %d before the views came; the same command goes on", tw_stop_signal());
+        tw_warn("stopped by signal %d before the views came; %s", tw_stop_signal(), goes_on(o));
         exit(TW_EXIT_AGAIN);
     }
     if (r->loader == NULL)
@@ -347,6 +352,7 @@ static void log_epoch(struct run *r, const tw_validation *v)
     const double steps = (double)r->epoch.steps, samples = steps * r->o.batch_size;
     tw_jsonl_begin(r->log);
     tw_jsonl_int(r->log, "end_of_epoch", r->state->at.epoch);
+    tw_jsonl_int(r->log, "after_step", r->state->step);
     tw_jsonl_number(r->log, "loss", r->epoch.loss / steps); /* NaN, null in the log, where none was done here */
     tw_jsonl_number(r->log, "acc1", (double)r->epoch.hits[0] / samples);
     tw_jsonl_number(r->log, "acc5", (double)r->epoch.hits[1] / samples);
@@ -510,7 +516,7 @@ int main(int argc, char **argv)
     save_if_new(&r);
     if (rc >= 2) {
         if (rc == 2)
-            tw_warn("stopped by signal %d after step %lld; the same command goes on", tw_stop_signal(), (long long)r.state->step);
+            tw_warn("stopped by signal %d after step %lld; %s", tw_stop_signal(), (long long)r.state->step, goes_on(&r.o));
         exit(TW_EXIT_AGAIN); /* the reading thread may hang in the stream */
     }
     if (rc == 0)

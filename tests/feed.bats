@@ -341,6 +341,17 @@ teardown() { end_all; }
     [ $left = 0 ]
 }
 
+@test "a log that cannot be written is named; a quarantine's last line that was cut is passed over" {
+    pictures 8
+    reference
+    run twist-feed head -q --local 1 --log=nowhere/log -o got.tws p -- "$COMMAND"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"nowhere/log: No such file or directory"* ]]
+    printf '3\tp/ce' > left
+    twist-feed head -q --no-history --local 1 --quarantine=left -o got.tws p -- "$COMMAND"
+    cmp want.tws got.tws
+}
+
 @test "a head whose reader has gone stops quietly; wrong command lines exit 2" {
     pictures 20
     run bash -o pipefail -c "timeout 20 twist-feed head -q --epochs=1000 --local 1 p -- '$COMMAND' | head -c 5000 > part"

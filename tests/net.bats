@@ -31,6 +31,13 @@ long_stream() { # N copies of three records
         cmp want/backbone.safetensors got/backbone.safetensors
         rm -r got
     done
+    # one that waits for the other end hears of the first signal
+    for address in "tcp://127.0.0.1:$PORT" "@ipc://$PWD/x"; do
+        timeout -k 5 -s INT 2 twist-train $small -i "$address" -o "none${address%%[:]*}" 2> err && rc=0 || rc=$?
+        cat err
+        [ $rc = 124 ] # ended by the signal, not by the one that follows
+        grep -q 'the same command goes on' err
+    done
 }
 
 @test "tcp and ipc, whichever side binds and whichever comes first: the same bytes" {

@@ -249,6 +249,8 @@ int tw_places_quarantine(tw_places *p, const char *path)
         return errno == ENOENT ? 0 : tw_fail_errno("%s", path);
     for (int64_t number = 1; rc == 0 && getline(&line, &cap, f) > 0; number++) {
         char *end, *cause;
+        if (strchr(line, '\n') == NULL) /* cut while it was written */
+            break;
         const long long index = strtoll(line, &end, 10);
         line[strcspn(line, "\n")] = '\0';
         cause = *end == '\t' ? strchr(end + 1, '\t') : NULL;

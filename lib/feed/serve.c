@@ -464,16 +464,16 @@ int tw_serve_run(const tw_serve_options *o, int (*stop)(void), bool (*reload)(vo
     snprintf(why, sizeof why, "%s", rc != 0 ? tw_error() : "all is done");
     if (s.head != NULL && s.link.socket != NULL)
         part(&s, in, why);
-    if (rc == 0)
-        rc = report(&s);
+    if (rc == 0 && (rc = report(&s)) != 0)
+        snprintf(why, sizeof why, "%s", tw_error());
     if (in != NULL && in->has_payload)
         s.link.z->msg_close(&in->payload);
     tw_head_free(s.head);
     tw_link_close(&s.link, 1000);
-    if (rc == 0)
-        rc = tw_output_finish(s.out);
-    else
+    if (rc != 0)
         tw_output_abandon(s.out);
+    else if ((rc = tw_output_finish(s.out)) != 0)
+        snprintf(why, sizeof why, "%s", tw_error());
     free(in);
     free(s.files.data);
     free(s.views.data);

@@ -5,11 +5,11 @@
 #include "core/mem.h"
 
 #include <cjson/cJSON.h>
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct tw_jsonl {
     FILE *f;
@@ -21,6 +21,8 @@ static bool wanted(const char *line, size_t size, int64_t keep)
 {
     cJSON *object = cJSON_ParseWithLength(line, size);
     const cJSON *step = cJSON_GetObjectItemCaseSensitive(object, "step");
+    if (step == NULL)
+        step = cJSON_GetObjectItemCaseSensitive(object, "after_step");
     const bool yes = cJSON_IsObject(object) && (!cJSON_IsNumber(step) || step->valuedouble <= (double)keep);
     cJSON_Delete(object);
     return yes;
@@ -29,20 +31,24 @@ static bool wanted(const char *line, size_t size, int64_t keep)
 /* Writes the log anew with the lines that stay. */
 static int trim(const char *path, int64_t keep)
 {
-    size_t size;
-    if (keep >= 0 && access(path, F_OK) != 0)
-        keep = -1;
-    char *text = keep < 0 ? NULL : tw_file_read(path, &size, 0);
-    tw_file *out = keep >= 0 && text == NULL ? NULL : tw_file_create(path);
-    if (out == NULL) {
-        free(text);
-        return -1;
+    FILE *in = keep < 0 ? NULL : fopen(path, "re");
+    if (keep >= 0 && in == NULL && errno != ENOENT)
+        return tw_fail_errno("%s", path);
+    tw_file *out = tw_file_create(path);
+    char *line = NULL;
+    size_t cap = 0;
+    for (ssize_t n; out != NULL && in != NULL && (n = getline(&line, &cap, in)) > 0;)
+        if (line[n - 1] == '\n' && wanted(line, (size_t)n - 1, keep))
+            fwrite(line, 1, (size_t)n, tw_file_stream(out));
+    const bool failed = in != NULL && ferror(in) != 0;
+    free(line);
+    if (in != NULL)
+        fclose(in);
+    if (failed) {
+        tw_file_abandon(out);
+        return tw_fail("%s: cannot be read", path);
     }
-    for (const char *at = text, *end; text != NULL && (end = strchr(at, '\n')) != NULL; at = end + 1)
-        if (wanted(at, (size_t)(end - at), keep))
-            fwrite(at, 1, (size_t)(end - at) + 1, tw_file_stream(out));
-    free(text);
-    return tw_file_commit(out);
+    return out == NULL ? -1 : tw_file_commit(out);
 }
 
 tw_jsonl *tw_jsonl_open(const char *path, int64_t keep)

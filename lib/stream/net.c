@@ -160,9 +160,10 @@ ssize_t tw_net_read(tw_net *n, void *to, size_t size)
 
 bool tw_net_ready(tw_net *n, int ms)
 {
-    if (n->at == n->size && !n->gone && greet(n, ms) != 0)
-        return true; /* reading says what is wrong */
-    return n->at < n->size || n->gone || await(n, ZMQ_POLLIN, ms) != 0 || n->gone;
+    if (n->at < n->size || n->gone)
+        return true;
+    const int rc = greet(n, ms) != 0 ? -1 : await(n, ZMQ_POLLIN, ms);
+    return rc < 0 ? errno != EINTR : rc > 0 || n->gone; /* reading says what is wrong */
 }
 
 int tw_net_done(tw_net *n)

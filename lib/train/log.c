@@ -35,6 +35,7 @@ int tw_log_epoch(tw_runlog *log, int64_t epoch, int64_t step, const tw_epoch_sum
 {
     tw_runlog_begin(log, "epoch", step);
     tw_runlog_int(log, "end_of_epoch", epoch);
+    tw_runlog_int(log, "after_step", step);
     tw_runlog_int(log, "steps", e->steps);
     log_terms(log, &e->mean);
     const struct {

@@ -389,7 +389,7 @@ static void log_lines(void)
     char path[] = "/tmp/twist-log-XXXXXX", text[256];
     const int fd = mkstemp(path);
     FILE *f = fdopen(fd, "w");
-    fputs("{\"step\":1,\"loss\":3}\n{\"end_of_epoch\":0}\n{\"step\":2}\n{\"step\":3}\n{\"ste", f);
+    fputs("{\"step\":1,\"loss\":3}\n{\"end_of_epoch\":0}\n{\"step\":2}\n{\"end_of_epoch\":1,\"after_step\":2}\n{\"step\":3}\n{\"end_of_epoch\":2,\"after_step\":3}\n{\"ste", f);
     fclose(f);
     tw_jsonl *l = tw_jsonl_open(path, 2);
     CHECK(l != NULL);
@@ -401,7 +401,7 @@ static void log_lines(void)
     f = fopen(path, "r");
     text[fread(text, 1, sizeof text - 1, f)] = '\0';
     fclose(f);
-    CHECK(strcmp(text, "{\"step\":1,\"loss\":3}\n{\"end_of_epoch\":0}\n{\"step\":2}\n{\"step\":3,\"loss\":null,\"note\":\"a\\\"b\"}\n") == 0);
+    CHECK(strcmp(text, "{\"step\":1,\"loss\":3}\n{\"end_of_epoch\":0}\n{\"step\":2}\n{\"end_of_epoch\":1,\"after_step\":2}\n{\"step\":3,\"loss\":null,\"note\":\"a\\\"b\"}\n") == 0);
     unlink(path);
 }
 
