@@ -322,6 +322,11 @@ pixels() { twist-cat --npy image="$1"; }
     run twist-decode --rejects=/dev/full -o c.tws photos
     [ "$status" -eq 1 ]
     [[ "$output" == *"/dev/full: No space left"* ]]
+    twist-decode -q --shard=1/2 --rejects=bad photos > c.tws 2> err # its rows would be in wrong places
+    run twist-cat --table t.tsv --rejects bad c.tws
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"c.tws: a share of the data, 1/2: --rejects belongs to"* ]]
+    rm c.tws
     for most in x -1 101% % ""; do
         run twist-decode --max-errors="$most" photos
         [ "$status" -eq 2 ]
