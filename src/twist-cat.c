@@ -80,8 +80,8 @@ static int joined_header(tw_header *joined, const struct run *r)
 {
     tw_header h = *tw_reader_header(r->reader[0]);
     if (r->o.rejects != NULL && h.share.ranks > 1)
-        return tw_fail("%s: a share of the data, %d/%d: --rejects belongs to the --table of a whole stream", tw_reader_name(r->reader[0]), h.share.rank,
-                       h.share.ranks);
+        return tw_fail("%s: a share of the data, %d/%d: --rejects belongs to the --table of a whole stream", tw_reader_name(r->reader[0]),
+                       h.share.rank, h.share.ranks);
     if (r->n_readers > 1)
         h.share.ranks = 0;
     for (int i = 1; i < r->n_readers; i++) {
