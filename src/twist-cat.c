@@ -96,6 +96,7 @@ static int joined_header(tw_header *joined, const struct run *r)
             return tw_fail("%s: its classes are not those of %s, so that labels would change their meaning", b, a);
         if (next->epochs != h.epochs || next->first_epoch != h.first_epoch)
             h.epochs = h.samples = -1;
+        h.network = h.network == next->network ? h.network : 0;
         h.samples = h.samples < 0 || next->samples < 0 ? -1 : h.samples + next->samples;
     }
     if (r->o.head >= 0 || r->o.skip > 0) { /* what is left of several epochs has no number per epoch */

@@ -7,9 +7,12 @@
 #include "eval/classifier.h"
 #include "eval/views.h"
 #include "nn/backbones.h"
+#include "stream/crc32c.h"
 #include "stream/writer.h"
 
+#include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -349,6 +352,37 @@ static int pump(struct run *r, tw_views *views)
     return rc;
 }
 
+/* A checksum of the file's bytes, after crc. */
+static uint32_t sum_file(uint32_t crc, const char *path)
+{
+    static unsigned char block[1 << 20];
+    FILE *f = fopen(path, "re");
+    size_t n = 0;
+    while (f != NULL && (n = fread(block, 1, sizeof block, f)) > 0)
+        crc = tw_crc32c(crc, block, n);
+    if (f == NULL || ferror(f) != 0)
+        tw_die("%s: %s", path, strerror(errno));
+    fclose(f);
+    return crc;
+}
+
+/* A checksum of all that makes what is written of the views, never 0. */
+static int64_t network(const struct run *r)
+{
+    const struct opts *o = &r->o;
+    const bool head = o->head == NULL && (o->logits || o->probs);
+    const int how[] = {o->pixels, o->precision, o->last_blocks, o->avgpool};
+    uint32_t crc = tw_crc32c(0, how, sizeof how);
+    for (int i = 0; !o->pixels && i < tw_net_params(r->net); i++) {
+        const tw_param *p = tw_net_param(r->net, i);
+        if (p->dtype != TW_F32 || (!head && strncmp(p->name, "backbone.", 9) != 0))
+            continue;
+        crc = tw_crc32c(crc, p->name, strlen(p->name));
+        crc = tw_crc32c(crc, p->value, p->n * sizeof(float));
+    }
+    return (int64_t)(o->head != NULL ? sum_file(crc, o->head) : crc) + 1;
+}
+
 /* What an interrupted run has left, which has to be what this one would have written. true: there is nothing left to do. */
 static bool read_kept(struct run *r)
 {
@@ -359,6 +393,8 @@ static bool read_kept(struct run *r)
     if (k->samples > 0 && ((k->features > 0) != o->features || (k->logits > 0) != o->logits || (k->probs > 0) != o->probs ||
                            k->half != (o->type == F16)))
         tw_die("%s: written with other --output or --type", o->output);
+    if (k->samples > 0 && k->network != 0 && k->network != network(r))
+        tw_die("%s: written with another network, or with other options for it", o->output);
     if (k->complete)
         tw_warn("%s: complete: %lld samples", o->output, (long long)k->samples);
     else if (k->samples > 0)
@@ -381,10 +417,11 @@ static int open_writer(struct run *r, const tw_header *h)
 static void embed(struct run *r)
 {
     tw_views *views;
-    if (open_network(r) != 0 || (views = tw_views_open(r->o.input, r->o.batch_size, &r->kept)) == NULL)
-        give_up(r);
+    if ((views = tw_views_open(r->o.input, r->o.batch_size, &r->kept)) == NULL)
+        tw_die_error();
     tw_header h = *tw_reader_header(tw_views_reader(views));
     h.kind = TW_FEATURES;
+    h.network = network(r);
     if (open_writer(r, &h) != 0 || pump(r, views) != 0)
         give_up(r); /* the reading thread may be waiting for input: the exit ends it */
     int64_t skipped = tw_reader_end(tw_views_reader(views))->skipped;
@@ -463,6 +500,8 @@ int main(int argc, char **argv)
     struct run r = {.o = {.input = "-", .output = "-", .batch_size = 32, .threads = tw_processors()}};
     tw_program_start("twist-embed", argc, argv);
     parse(&r.o);
+    if (open_network(&r) != 0)
+        tw_die_error();
     if (!r.o.append || !read_kept(&r))
         embed(&r);
     for (int i = 0; i < PLANS; i++)

@@ -245,6 +245,18 @@ refused() { # MESSAGE ARGUMENT...
         [[ "$output" == *"cut.emb: "* ]]
         cmp cut.emb keep.emb
     done
+    # other weights or options for them, also where all is done
+    twist-embed -q -i "$ONE" --random-init=resnet18 -o whole.emb
+    head -c $(($(stat -c %s whole.emb) - 20)) whole.emb > cut.emb
+    for file in whole.emb cut.emb; do
+        for more in "--random-init=resnet18 --seed=1" "--random-init=resnet18 --precision=bf16" "$WEIGHTS"; do
+            run twist-embed -q -i "$ONE" -o $file --append $more
+            [ "$status" -eq 1 ]
+            [[ "$output" == *"$file: written with another network, or with other options for it"* ]]
+        done
+    done
+    twist-embed -q -i "$ONE" --random-init=resnet18 -o cut.emb --append
+    cmp cut.emb whole.emb
     run twist-embed -q -i "$ONE" "$WEIGHTS" -o "$ONE" --append
     [ "$status" -eq 1 ]
     [[ "$output" == *"a stream of views"* ]]

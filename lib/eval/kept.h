@@ -14,6 +14,7 @@ typedef struct {
     bool complete;      /* its end record is there */
     int64_t of, epochs, first_epoch; /* its header's: samples in an epoch, ... */
     tw_share share;
+    int64_t network;
     int n_classes;
     uint32_t classes;   /* checksum of their names */
 } tw_kept;

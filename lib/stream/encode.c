@@ -131,7 +131,7 @@ int tw_encode_header(tw_bytes *out, const tw_header *h)
 {
     encoder e;
     char share[64];
-    begin(&e, out, NULL, 8 + (h->share.ranks > 1) + (size_t)h->n_extra);
+    begin(&e, out, NULL, 8 + (h->share.ranks > 1) + (h->network != 0) + (size_t)h->n_extra);
     int rc = put_int(&e, "twist", 1, false);
     rc = rc || put_key(&e, "kind") || put_key(&e, tw_kind_names[h->kind]);
     rc = rc || put_int(&e, "samples", h->samples, true) || put_int(&e, "epochs", h->epochs, true);
@@ -143,6 +143,8 @@ int tw_encode_header(tw_bytes *out, const tw_header *h)
         snprintf(share, sizeof share, "%d/%d/%lld", h->share.rank, h->share.ranks, (long long)h->share.block);
         rc = rc || put_key(&e, "shard") || put_key(&e, share);
     }
+    if (h->network != 0)
+        rc = rc || put_int(&e, "network", h->network, false);
     rc = rc || put_key(&e, "history") || put_strings(&e, h->history, h->n_history);
     rc = rc || put(&e, h->extra, h->extra_size);
     return finish(&e, rc);

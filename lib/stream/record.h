@@ -18,6 +18,7 @@ typedef struct {
     int n_classes;              /* -1: nil, the data has no labels */
     const char **classes;
     tw_share share;             /* of the data set's places; ranks 0 or 1: it has all */
+    int64_t network;            /* of features: a checksum of what made them of the views; 0: absent */
     int n_history;
     const char **history;
     const void *extra;          /* unknown keys with their values, msgpack, passed on as they are */
