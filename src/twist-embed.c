@@ -1,5 +1,6 @@
 /* twist-embed: features, class logits or probabilities of a network for a stream of views. */
 #include "checkpoint/network.h"
+#include "core/file.h"
 #include "core/half.h"
 #include "core/mem.h"
 #include "core/pool.h"
@@ -10,9 +11,7 @@
 #include "stream/crc32c.h"
 #include "stream/writer.h"
 
-#include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -352,20 +351,6 @@ static int pump(struct run *r, tw_views *views)
     return rc;
 }
 
-/* A checksum of the file's bytes, after crc. */
-static uint32_t sum_file(uint32_t crc, const char *path)
-{
-    static unsigned char block[1 << 20];
-    FILE *f = fopen(path, "re");
-    size_t n = 0;
-    while (f != NULL && (n = fread(block, 1, sizeof block, f)) > 0)
-        crc = tw_crc32c(crc, block, n);
-    if (f == NULL || ferror(f) != 0)
-        tw_die("%s: %s", path, strerror(errno));
-    fclose(f);
-    return crc;
-}
-
 /* A checksum of all that makes what is written of the views, never 0. */
 static int64_t network(const struct run *r)
 {
@@ -380,7 +365,15 @@ static int64_t network(const struct run *r)
         crc = tw_crc32c(crc, p->name, strlen(p->name));
         crc = tw_crc32c(crc, p->value, p->n * sizeof(float));
     }
-    return (int64_t)(o->head != NULL ? sum_file(crc, o->head) : crc) + 1;
+    if (o->head != NULL) {
+        size_t size;
+        void *file = tw_file_read(o->head, &size, 0);
+        if (file == NULL)
+            tw_die_error();
+        crc = tw_crc32c(crc, file, size);
+        free(file);
+    }
+    return (int64_t)crc + 1;
 }
 
 /* What an interrupted run has left, which has to be what this one would have written. true: there is nothing left to do. */

@@ -64,8 +64,8 @@ int tw_kept_read(tw_kept *k, const char *path)
         tw_reader_close(r);
         return -1;
     }
-    *k = (tw_kept){.bytes = tw_reader_offset(r), .of = h->samples, .epochs = h->epochs, .first_epoch = h->first_epoch, .share = h->share, .network = h->network,
-                   .n_classes = h->n_classes, .classes = names(h)};
+    *k = (tw_kept){.bytes = tw_reader_offset(r), .of = h->samples, .epochs = h->epochs, .first_epoch = h->first_epoch, .share = h->share,
+                   .network = h->network, .n_classes = h->n_classes, .classes = names(h)};
     tw_sample_init(&s);
     while ((rc = tw_reader_next(r, &s)) == 1)
         take(k, r, &s);

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const header_keys[] = {"twist", "kind", "samples", "epochs", "first_epoch", "seed", "classes", "history", "shard", "network", "crc", NULL};
+static const char *const header_keys[] = {"twist", "kind", "samples", "epochs", "first_epoch", "seed",
+                                         "classes", "history", "shard", "network", "crc", NULL};
 enum { H_TWIST, H_KIND, H_SAMPLES, H_EPOCHS, H_FIRST_EPOCH, H_SEED, H_CLASSES, H_HISTORY, H_SHARD, H_NETWORK, H_CRC };
 static const char *const sample_keys[] = {"key", "index", "epoch", "pos", "label", "sub", "bytes", "image", "views", "features",
                                           "logits", "probs", "trace", "crc", NULL};

@@ -257,7 +257,7 @@ static void overrides(void)
     CHECK(tw_policy_init(&p, &o) == 0 && p.n == 5);
     check_kind(&p.kind[1], 64, 0.3, 1, 0, 0.2);
     check_kind(&p.kind[4], 32, 0.05, 0.2, 0, 0);
-    CHECK(p.kind[0].late_scale[0] == 0.3 && p.kind[4].grey_p == 1 && p.kind[4].filter == TW_BILINEAR);
+    CHECK(p.kind[0].late_scale[0] == 0.14 && p.kind[4].grey_p == 1 && p.kind[4].filter == TW_BILINEAR);
     tw_policy_fini(&p);
     o.min2 = 0.5;
     CHECK(tw_policy_init(&p, &o) == -1);
