@@ -350,6 +350,7 @@ teardown() { end_all; }
     printf '3\tp/ce' > left
     twist-feed head -q --no-history --local 1 --quarantine=left -o got.tws p -- "$COMMAND"
     cmp want.tws got.tws
+    [ ! -s left ] # what is added begins a line
 }
 
 @test "a head whose reader has gone stops quietly; wrong command lines exit 2" {

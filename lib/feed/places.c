@@ -247,10 +247,15 @@ int tw_places_quarantine(tw_places *p, const char *path)
     p->quarantine = path;
     if (f == NULL)
         return errno == ENOENT ? 0 : tw_fail_errno("%s", path);
-    for (int64_t number = 1; rc == 0 && getline(&line, &cap, f) > 0; number++) {
+    off_t whole = 0; /* bytes of lines that are */
+    ssize_t n;
+    for (int64_t number = 1; rc == 0 && (n = getline(&line, &cap, f)) > 0; number++) {
         char *end, *cause;
-        if (strchr(line, '\n') == NULL) /* cut while it was written */
+        if (line[n - 1] != '\n') { /* cut while it was written: the next is to begin there */
+            rc = truncate(path, whole) != 0 ? tw_fail_errno("%s", path) : 0;
             break;
+        }
+        whole += n;
         const long long index = strtoll(line, &end, 10);
         line[strcspn(line, "\n")] = '\0';
         cause = *end == '\t' ? strchr(end + 1, '\t') : NULL;
