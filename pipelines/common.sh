@@ -86,14 +86,14 @@ pipe_failed() {
     done
 }
 
-# network CHECKPOINT: its network's name.
-network() {
+# look_into CHECKPOINT: sets $network, its network's name, and $interpolation, where it is empty and that network's views differ from the
+# augmenter's default, bilinear.
+look_into() {
     local listed
-    listed=$(twist-ckpt "$1") && sed -n 's/^network: //p' <<< "$listed"
+    listed=$(twist-ckpt "$1") || exit 1
+    network=$(sed -n 's/^network: //p' <<< "$listed")
+    case $network in vit_*) interpolation=${interpolation:-bicubic} ;; esac
 }
-
-# interpolation NETWORK: how views are resized where its evaluation differs from the augmenter's default, bilinear.
-interpolation() { case $1 in vit_*) echo bicubic ;; esac; }
 
 # stage COMMAND: the command as a stage of a pipe that is given to a program as pipe:. A stage that fails is named; those after it stop
 # for want of an end record, those before it for want of a reader (141).

@@ -80,6 +80,7 @@ struct run {
     float *head_logits;   /* [batch_size,C] */
     float *row;           /* [D] pixels or [K] probabilities */
     uint16_t *half[3];    /* features, logits, probs as f16 */
+    int64_t network;      /* checksum of all that makes what is written of the views, never 0 */
     tw_kept kept;
     int64_t batches, done;
 };
@@ -351,7 +352,6 @@ static int pump(struct run *r, tw_views *views)
     return rc;
 }
 
-/* A checksum of all that makes what is written of the views, never 0. */
 static int64_t network(const struct run *r)
 {
     const struct opts *o = &r->o;
@@ -386,7 +386,7 @@ static bool read_kept(struct run *r)
     if (k->samples > 0 && ((k->features > 0) != o->features || (k->logits > 0) != o->logits || (k->probs > 0) != o->probs ||
                            k->half != (o->type == F16)))
         tw_die("%s: written with other --output or --type", o->output);
-    if (k->samples > 0 && k->network != 0 && k->network != network(r))
+    if (k->samples > 0 && k->network != 0 && k->network != r->network)
         tw_die("%s: written with another network, or with other options for it", o->output);
     if (k->complete)
         tw_warn("%s: complete: %lld samples", o->output, (long long)k->samples);
@@ -414,7 +414,7 @@ static void embed(struct run *r)
         tw_die_error();
     tw_header h = *tw_reader_header(tw_views_reader(views));
     h.kind = TW_FEATURES;
-    h.network = network(r);
+    h.network = r->network;
     if (open_writer(r, &h) != 0 || pump(r, views) != 0)
         give_up(r); /* the reading thread may be waiting for input: the exit ends it */
     int64_t skipped = tw_reader_end(tw_views_reader(views))->skipped;
@@ -495,6 +495,7 @@ int main(int argc, char **argv)
     parse(&r.o);
     if (open_network(&r) != 0)
         tw_die_error();
+    r.network = network(&r);
     if (!r.o.append || !read_kept(&r))
         embed(&r);
     for (int i = 0; i < PLANS; i++)

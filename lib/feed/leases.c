@@ -10,9 +10,14 @@ worker *tw_head_by_serial(const tw_head *h, uint32_t serial)
     return NULL;
 }
 
+static bool here(const worker *w)
+{
+    return w->up && w->ready && w->slots > 0;
+}
+
 static bool able(const tw_head *h, const worker *w)
 {
-    return w->up && w->ready && w->slots > 0 && (w->tried || h->first_only == w->serial);
+    return here(w) && (w->tried || h->first_only == w->serial);
 }
 
 int tw_head_able(const tw_head *h, uint32_t but, uint32_t or_but)
@@ -28,7 +33,7 @@ int tw_head_others(const tw_head *h, uint32_t but, uint32_t or_but)
     int n = 0;
     for (int i = 0; i < h->workers; i++) {
         const worker *w = &h->worker[i];
-        n += w->up && w->ready && w->slots > 0 && (w->tried || h->reference < 0) && w->serial != but && w->serial != or_but;
+        n += here(w) && (w->tried || h->reference < 0) && w->serial != but && w->serial != or_but;
     }
     return n;
 }
@@ -167,18 +172,13 @@ static void serve_chosen(tw_head *h)
     }
 }
 
-static bool untried(const worker *w)
-{
-    return w->up && w->ready && !w->tried && w->slots > 0;
-}
-
 /* While there is no reference: the next worker, by serial, after the one that was first before, so that none that fails keeps others away. */
 static void choose_first(tw_head *h)
 {
     const worker *first = NULL;
     for (int i = 0; i < h->workers; i++) {
         const worker *w = &h->worker[i];
-        if (untried(w) && (first == NULL || w->serial - h->was_first - 1 < first->serial - h->was_first - 1)) /* around */
+        if (here(w) && !w->tried && (first == NULL || w->serial - h->was_first - 1 < first->serial - h->was_first - 1)) /* around */
             first = w;
     }
     if (first != NULL)
@@ -192,7 +192,7 @@ static void try_workers(tw_head *h)
         choose_first(h);
     for (int i = 0; i < h->workers; i++) {
         worker *w = &h->worker[i];
-        if (h->reference < 0 || !untried(w) || w->trial != 0 || h->first_only == w->serial)
+        if (h->reference < 0 || !here(w) || w->tried || w->trial != 0 || h->first_only == w->serial)
             continue;
         w->trial = ++h->leases;
         w->trial_since = h->now;
