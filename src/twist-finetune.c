@@ -114,18 +114,13 @@ static void parse(struct run *r)
         tw_die_error();
 }
 
-static const char *goes_on(const struct opts *o)
-{
-    return o->resume ? "the same command goes on" : "with --resume the same command goes on";
-}
-
 static void open_stream(struct run *r)
 {
     const struct opts *o = &r->o;
     const tw_loader_options bo = {.B = o->batch_size, .rank = 0, .ranks = 1, .start = r->state->at};
     r->loader = tw_loader_open(o->input, &bo);
     if (r->loader == NULL && tw_stop_signal() != 0) {
-        tw_warn("stopped by signal %d before the views came; %s", tw_stop_signal(), goes_on(o));
+        tw_warn("stopped by signal %d before the views came; %s", tw_stop_signal(), tw_goes_on(o->resume));
         exit(TW_EXIT_AGAIN);
     }
     if (r->loader == NULL)
@@ -516,7 +511,7 @@ int main(int argc, char **argv)
     save_if_new(&r);
     if (rc >= 2) {
         if (rc == 2)
-            tw_warn("stopped by signal %d after step %lld; %s", tw_stop_signal(), (long long)r.state->step, goes_on(&r.o));
+            tw_warn("stopped by signal %d after step %lld; %s", tw_stop_signal(), (long long)r.state->step, tw_goes_on(r.o.resume));
         exit(TW_EXIT_AGAIN); /* the reading thread may hang in the stream */
     }
     if (rc == 0)

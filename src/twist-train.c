@@ -205,11 +205,6 @@ static bool wait_for_views(void *context, double seconds)
     return !r->gave_up;
 }
 
-static const char *goes_on(const struct run *r)
-{
-    return r->o.resume ? "the same command goes on" : "with --resume the same command goes on";
-}
-
 static void open_stream(struct run *r)
 {
     const tw_train_options *o = &r->o;
@@ -218,7 +213,7 @@ static void open_stream(struct run *r)
     r->loader = tw_loader_open(o->input, &bo);
     if (r->loader == NULL && r->gave_up) { /* the others may wait for this rank: they end with it */
         save_if_new(r);
-        tw_complain("%s; %s", tw_error(), goes_on(r));
+        tw_complain("%s; %s", tw_error(), tw_goes_on(r->o.resume));
         exit(TW_EXIT_AGAIN);
     }
     if (r->loader == NULL)
@@ -469,9 +464,9 @@ int main(int argc, char **argv)
     save_if_new(&r);
     if (rc == TW_RANK_STOPPED) {
         if (r.all.signal != 0)
-            tw_warn("stopped by signal %d after step %lld; %s", r.all.signal, (long long)r.state->step, goes_on(&r));
+            tw_warn("stopped by signal %d after step %lld; %s", r.all.signal, (long long)r.state->step, tw_goes_on(r.o.resume));
         else
-            tw_warn("stopped for want of views after step %lld; %s", (long long)r.state->step, goes_on(&r));
+            tw_warn("stopped for want of views after step %lld; %s", (long long)r.state->step, tw_goes_on(r.o.resume));
         leave(&r, TW_EXIT_AGAIN);
     }
     if (rc != TW_RANK_READY) {

@@ -233,3 +233,8 @@ int tw_stop_signal(void)
 {
     return stop_signal;
 }
+
+const char *tw_goes_on(bool resume)
+{
+    return resume ? "the same command goes on" : "with --resume the same command goes on";
+}

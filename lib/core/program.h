@@ -51,6 +51,8 @@ bool tw_progress_due(void);
 /* SIGINT, SIGTERM and SIGUSR1 set a flag instead of ending the program; tw_stop_signal() is that signal's number or 0. */
 void tw_catch_stops(void);
 int tw_stop_signal(void);
+/* How a run that was stopped is gone on with, for the message that says so. resume: --resume was given. */
+const char *tw_goes_on(bool resume);
 
 /* What a program of a pipeline did with its time, so that the slow one is plain: the one that waits for neither side. */
 typedef struct {
