@@ -23,7 +23,7 @@
     id=$(sbatch --parsable -o job.out --time=10 "$JOB" $OPTIONS run --epochs 100000)
     until_is steps 2 run
     scancel "$id"
-    until_is gone "$id" || { scontrol show job "$id"; cat job.out; false; }
+    until_is gone "$id"
     cat job.out
     grep -q 'pretrain.sbatch: cancelled' job.out
     [ "$(scontrol show job "$id" | grep -c 'JobState=CANCELLED')" -eq 1 ]
@@ -50,12 +50,12 @@ submit_farm() {
     twist-train -q -o straight "${FARM[@]}" --epochs=6 -i "pipe:twist-decode --shuffle --epochs=6 $BATS_FILE_TMPDIR/photos | twist-augment --aug=barlow --size=64"
     submit_farm 6
     [ "$(scontrol show job "$id" | grep -c 'Partition=[gc]pu')" -eq 2 ]
-    until_is steps 2 run || { squeue; scontrol show job "$id"; cat job.out; false; }
+    until_is steps 2 run
     scancel --signal=USR1 --batch "$id"
     until_is queued "$id"
     cat job.out
     grep -q 'stopped by signal 10 after step' job.out
-    until_is nudged_gone "$id" || { squeue; cat job.out; false; }
+    until_is nudged_gone "$id"
     cat job.out
     [ "$(grep -c 'going on from' job.out)" -eq 1 ]
     [ "$(grep -c '"step":' run/log.jsonl)" -eq 36 ]
@@ -64,9 +64,9 @@ submit_farm() {
 
 @test "a farm that is cancelled stops with a checkpoint and does not come back" {
     submit_farm 100000
-    until_is steps 2 run || { squeue; cat job.out; false; }
+    until_is steps 2 run
     scancel "$id"
-    until_is gone "$id" || { scontrol show job "$id"; cat job.out; false; }
+    until_is gone "$id"
     cat job.out
     grep -q 'farm: cancelled' job.out
     ! grep -q 'back into the queue' job.out || false

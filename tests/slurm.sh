@@ -35,6 +35,8 @@ SelectTypeParameters=CR_Core
 MpiDefault=pmix
 JobAcctGatherType=jobacct_gather/none
 SlurmdParameters=config_overrides
+# A machine that stands still for twenty seconds has lost the job at the default of 10.
+MessageTimeout=100
 SchedulerParameters=sched_interval=1,batch_sched_delay=1,bf_interval=1
 SchedulerType=sched/backfill
 NodeName=$host NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
@@ -83,12 +85,14 @@ setup() {
     cd "$BATS_TEST_TMPDIR"
 }
 
-# Until the command succeeds.
+# Until the command succeeds; after two minutes without, what Slurm says of the job $id, and the job itself.
 until_is() {
-    for _ in $(seq 600); do
+    for _ in $(seq 1200); do
         "$@" > /dev/null 2>&1 && return 0
         sleep 0.1
     done
+    echo "not within two minutes: $*"
+    { squeue; scontrol show job "$id"; sinfo -N -o '%N %T %E'; tail -n 20 job.out "$BATS_FILE_TMPDIR"/{slurmctld,slurmd}.out; } || true
     return 1
 }
 
