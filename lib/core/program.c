@@ -222,7 +222,12 @@ static void on_stop(int sig)
 
 void tw_catch_stops(void)
 {
-    struct sigaction a = {.sa_handler = on_stop}; /* no SA_RESTART: a read that waits for input returns at once */
+    /* A stack of its own: oneDNN before 3.12 computes products (dnnl_sgemm) with the stack pointer amid its panels, which a handler that
+     * runs on there overwrites (its issue 4845). */
+    static char stack[1 << 16];
+    sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, NULL);
+    /* no SA_RESTART: a read that waits for input returns at once */
+    struct sigaction a = {.sa_handler = on_stop, .sa_flags = SA_ONSTACK};
     sigemptyset(&a.sa_mask);
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);

@@ -5,6 +5,7 @@
 #include "cpu/device.h"
 
 #include <omp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,18 @@ int tw_cpu_devices(void)
     return 1;
 }
 
+/* The threads beside the caller take no signals: what stops a program interrupts its main thread, which has a stack for that
+ * (tw_catch_stops), and never another within one of oneDNN's products. */
+static void begin_team(int threads)
+{
+    sigset_t all;
+    sigfillset(&all);
+    omp_set_num_threads(threads);
+#pragma omp parallel
+    if (omp_get_thread_num() > 0)
+        pthread_sigmask(SIG_BLOCK, &all, NULL);
+}
+
 tw_dev *tw_cpu_open(tw_dtype precision, int threads)
 {
     if (precision != TW_F32 && precision != TW_BF16) {
@@ -46,6 +59,7 @@ tw_dev *tw_cpu_open(tw_dtype precision, int threads)
     d->precision = precision;
     d->own16 = precision == TW_BF16 && !has(dnnl_cpu_isa_avx512_core_amx);
     d->threads = threads;
+    begin_team(threads);
     if (TW_DNNL(dnnl_engine_create(&d->engine, dnnl_cpu, 0)) == 0 &&
         TW_DNNL(dnnl_stream_create(&d->stream, d->engine, dnnl_stream_default_flags)) == 0)
         return d;
