@@ -452,6 +452,9 @@ static int train(struct run *r)
         }
         if (rc == 3)
             tw_complain("%s", tw_error());
+        const int64_t samples = r->o.epoch_samples > 0 ? r->o.epoch_samples : -1;
+        if (rc == 0 && tw_loader_complete(r->loader, r->o.epochs - 1, samples)) /* bad images have left the last epoch short */
+            return turn_to(r, r->o.epochs) ? 1 : 2;
         if (rc != 1)
             return rc;
         if (r->step == NULL)

@@ -160,6 +160,9 @@ static void open_run(struct run *r)
     if ((leads(r) && tw_folder_open(&r->folder, o->output, o->resume) != 0) || tw_learner_open(&r->learner, o, r->comm, r->args) != 0)
         tw_die_error();
     r->state = &r->learner.state;
+    r->all.places = tw_calloc((size_t)r->comm->ranks, sizeof *r->all.places);
+    if (r->all.places == NULL)
+        tw_die_error();
     r->saved_step = -1;
     if (r->folder.there)
         resume(r);
@@ -205,10 +208,18 @@ static bool wait_for_views(void *context, double seconds)
     return !r->gave_up;
 }
 
+/* As --epoch-samples says; -1: as the stream does. */
+static int64_t epoch_samples(const struct run *r)
+{
+    return r->o.epoch_samples > 0 ? r->o.epoch_samples : -1;
+}
+
 static void open_stream(struct run *r)
 {
     const tw_train_options *o = &r->o;
-    const tw_loader_options bo = {.B = o->batch_size, .rank = r->comm->rank, .ranks = r->comm->ranks, .start = r->state->at,
+    const int64_t *places = r->learner.places;
+    const tw_loader_options bo = {.B = o->batch_size, .rank = r->comm->rank, .ranks = r->comm->ranks,
+                                  .start = {r->state->at.epoch, places != NULL ? places[r->comm->rank] : r->state->at.sample},
                                   .wait = wait_for_views, .context = r};
     r->loader = tw_loader_open(o->input, &bo);
     if (r->loader == NULL && r->gave_up) { /* the others may wait for this rank: they end with it */
@@ -218,7 +229,7 @@ static void open_stream(struct run *r)
     }
     if (r->loader == NULL)
         tw_die_error();
-    const int64_t samples = tw_loader_samples(r->loader, o->epoch_samples > 0 ? o->epoch_samples : -1);
+    const int64_t samples = tw_loader_samples(r->loader, epoch_samples(r));
     if (samples < 0)
         tw_die("%s: does not say how many samples an epoch has: --epoch-samples does", tw_loader_name(r->loader));
     if (samples < o->batch_size)
@@ -301,7 +312,7 @@ static void log_epoch(struct run *r)
 static void turn_to(struct run *r, int64_t epoch)
 {
     log_epoch(r);
-    r->state->at = (tw_position){epoch, 0};
+    tw_state_at(&r->learner, (tw_position){epoch, 0}, NULL);
     r->state->iteration = 0;
     if (epoch == r->o.mme_epochs && epoch < r->o.epochs) /* self-labeling begins: what it began with is kept */
         save_as(r, "mme_ckpt.safetensors", tw_state_save);
@@ -363,7 +374,7 @@ static void train_on(struct run *r, const tw_batch *b)
     r->state->step++;
     log_step(r, &p, &s, rc == 1 && !s.skipped);
     show_progress(r, &s);
-    r->state->at = (tw_position){b->epoch, r->all.sample};
+    tw_state_at(&r->learner, (tw_position){b->epoch, r->all.sample}, r->all.places);
     r->state->iteration++;
     if (r->state->iteration == r->schedule.steps_per_epoch)
         turn_to(r, b->epoch + 1);
@@ -407,6 +418,8 @@ static int next_batch(struct run *r, const tw_batch **b)
         if (rc == 3)
             tw_complain("%s", tw_error());
         have = status[1 + rc];
+        if (have == TW_RANK_ENDED && tw_loader_complete(r->loader, r->o.epochs - 1, epoch_samples(r)))
+            have = TW_RANK_DONE;
         if (have >= TW_RANK_ENDED && signal_came())
             have = TW_RANK_STOPPED;
         agree(r, have, have == TW_RANK_READY ? *b : NULL);
@@ -422,6 +435,10 @@ static int train(struct run *r)
     const tw_batch *b;
     while (!finished(r)) {
         const int rc = next_batch(r, &b);
+        if (rc == TW_RANK_DONE) { /* bad images have left the last epoch short */
+            turn_to(r, r->o.epochs);
+            break;
+        }
         if (rc != TW_RANK_READY)
             return rc;
         if (r->step == NULL)

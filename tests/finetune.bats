@@ -27,6 +27,14 @@ straight() {
     mkdir -p straight && (cd straight && twist-finetune -q -i "$VIEWS" -o run $SMALL --val="$VAL" --resume "$@" > result)
 }
 
+@test "bad pictures leave each epoch a batch short: the run is complete, and measured" {
+    cp -r "$BATS_FILE_TMPDIR/photos" some && for i in 0 1 2; do head -c 100 /dev/urandom > some/a/$i.ppm; done
+    twist-decode -q --epochs=3 some 2> bad | twist-augment -q --aug=linear --size=16 | twist-finetune -q -o run $SMALL --val="$VAL" > result
+    [ "$(grep -c '"step":' run/log.jsonl)" -eq 9 ]
+    [ "$(grep -c '"end_of_epoch":.*"val_samples":20' run/log.jsonl)" -eq 3 ]
+    grep -q '"epochs": 3, "steps": 9}' result
+}
+
 @test "a run learns, measures every epoch, keeps the best as a network with a classifier, and logs" {
     twist-decode -q --shuffle --epochs=9 "$BATS_FILE_TMPDIR/photos" | twist-augment -q --aug=linear --size=16 |
         twist-finetune -q -o run $SMALL --batch-size=10 --epochs=9 --lr-backbone=0.004 --lr-classifier=0.008 --val="$VAL" > result

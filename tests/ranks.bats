@@ -172,6 +172,22 @@ here() {
     [ "$(steps run | sed 's/.*"epoch":\([0-9]*\).*/\1/' | tr '\n' ' ')" = "0 0 1 1 2 2 " ]
 }
 
+@test "stopped where bad pictures have brought one rank further than the other: resumed, the weights of a run never stopped" {
+    cp -r "$PHOTOS" some && for i in 1 2 3 4 5; do head -c 100 /dev/urandom > some/a/$i.ppm; done
+    VIEWS="pipe:twist-decode -q -j1 --seed=3 --epochs=3 --start-epoch=%e --skip=%s --shard=%r/%n/4 some | twist-augment -q -j1 --aug=barlow --size=32"
+    export VIEWS
+    ranks 2 straight -q --batch-size=2 2> said || { cat said; false; }
+    [ "$(steps straight | wc -l)" -eq 12 ]
+    for i in 1 3 6; do
+        ranks 2 run -q --batch-size=2 --resume --max-steps=$i 2> said
+        twist-ckpt run/checkpoint.safetensors | grep '^places' >> places
+    done
+    ranks 2 run -q --batch-size=2 --resume 2> said
+    cat places
+    [ "$(sed 's/^places = //' places | tr '\n' ,)" = "3 6,7 10,5 8," ] # of rank 0's share one is bad, of rank 1's four
+    cmp run/backbone.safetensors straight/backbone.safetensors
+}
+
 @test "numbers that are not finite are everybody's: one message, every rank's batch is kept" {
     run ranks 2 run --lr=1e40 --warmup-epochs=0 --save-every=1000
     echo "$output"

@@ -91,6 +91,21 @@ straight() {
     [[ "$output" == *"28 samples read"* ]]
 }
 
+@test "bad pictures, the first one among them, leave each epoch a batch short: the run is complete; one that ends early is not" {
+    cp -r "$BATS_FILE_TMPDIR/photos" some && for i in 0 1 2; do head -c 100 /dev/urandom > some/a/$i.ppm; done
+    twist-decode -q --epochs=3 some 2> bad | twist-augment -q --aug=barlow --size=32 -o some.tws
+    [ "$(wc -l < bad)" -eq 9 ]
+    twist-train -q -i some.tws -o run $SMALL
+    [ "$(grep -c '"step":' run/log.jsonl)" -eq 12 ]
+    [ "$(grep -c '"end_of_epoch":' run/log.jsonl)" -eq 3 ]
+    run twist-train -q -i some.tws -o run $SMALL --resume
+    [ "$status" -eq 0 ]
+    twist-cat -q --head=44 some.tws -o less.tws # that those who cut it off left out is not the pictures' fault
+    run twist-train -i less.tws -o less $SMALL --epoch-samples=20
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"less.tws: ended after 2 of 3 epochs"* ]]
+}
+
 @test "self-labeling begins at --mme-epochs and keeps the checkpoint it began with" {
     twist-train -q -i "$VIEWS" -o run $SMALL --mme-epochs=1 --quantile=0.5
     [ -s run/mme_ckpt.safetensors ]

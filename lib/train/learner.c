@@ -2,6 +2,7 @@
 
 #include "checkpoint/network.h"
 #include "core/error.h"
+#include "core/mem.h"
 #include "train/ranks.h"
 #include "train/teacher.h"
 
@@ -45,6 +46,9 @@ int tw_learner_open(tw_learner *l, const tw_train_options *o, tw_comm *comm, cha
         .seed = (uint64_t)o->seed, .blank = comm->rank > 0, /* rank 0's are shared */
         .threads = o->threads, .comm = comm,
     };
+    l->places = comm->ranks > 1 ? tw_calloc((size_t)comm->ranks, sizeof *l->places) : NULL;
+    if (comm->ranks > 1 && l->places == NULL)
+        return -1;
     if (tw_ranks_bunch(&l->config, bunch_size(o), o->batch_size) != 0 || tw_learner_network(l, o->device, o->precision) != 0)
         return -1;
     l->optim = tw_optim_new(l->net, (tw_optim_kind)o->optim, o->lr_wbr);
@@ -57,6 +61,7 @@ void tw_learner_close(tw_learner *l)
     tw_optim_free(l->optim);
     tw_net_free(l->teacher);
     tw_net_free(l->net);
+    free(l->places);
     free(l->args);
 }
 
@@ -87,11 +92,14 @@ static int resume(tw_learner *l, const tw_checkpoint *f, const tw_train_options 
         return tw_fail("--optim=%s: %s was trained with %s", tw_optim_names[o->optim], path, tw_optim_names[s.optim]);
     if (tw_state_load(l, f) != 0)
         return -1;
-    s.at.sample = (s.at.sample * s.ranks + ranks - 1) / ranks;
+    const bool same = s.ranks == ranks;
+    if (!same)
+        s.at.sample = (s.at.sample * s.ranks + ranks - 1) / ranks;
     s.B = o->batch_size;
     s.ranks = ranks;
     l->state = s;
-    return 0;
+    tw_state_at(l, s.at, NULL);
+    return same && l->places != NULL ? tw_state_read_places(l->places, &s, f) : 0;
 }
 
 int tw_learner_resume(tw_learner *l, const char *path, const tw_train_options *o)

@@ -16,7 +16,7 @@ void tw_learner_close(tw_learner *l);
 /* The weights of a file, which the teacher begins with too. *head: whether it had those of a head. 0, or -1 and tw_error(). */
 int tw_learner_init(tw_learner *l, const char *path, bool *head);
 
-/* As the run's checkpoint left it, its place in this number of ranks' shares. Refuses one of another batch over all ranks, optimizer or network. 0,
+/* As the run's checkpoint left it, its places in this number of ranks' shares. Refuses one of another batch over all ranks, optimizer or network. 0,
  * or -1 and tw_error(). */
 int tw_learner_resume(tw_learner *l, const char *path, const tw_train_options *o);
 

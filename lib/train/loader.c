@@ -33,6 +33,7 @@ struct tw_loader {
     bool ended, begun;
     bool exact;         /* the stream was asked to begin at the start: a hole there is a bad image, no gap */
     tw_position at;     /* place of the sample read last, plus one */
+    int64_t had;        /* places of that epoch that were used before, or have been read */
 };
 
 static bool same_size(const tw_tensor *a, int H, int W)
@@ -102,13 +103,14 @@ static int put(tw_batch *t, const tw_sample *s, int row)
     return 0;
 }
 
-/* Whether the stream may begin there: at the start asked for; behind it where that is known for a hole; or with the next epoch
- * where less than a batch is left of this one. */
+/* Whether the stream may begin there: at the start asked for; behind it where that is known for a hole, or nothing has been trained on
+ * yet; or with the next epoch where less than a batch is left of this one. */
 static bool may_begin(const tw_loader *b, const tw_position *p)
 {
     const tw_position *start = &b->o.start;
     const int64_t n = tw_loader_samples(b, -1);
-    if (b->passed > 0 || b->exact || (p->epoch == start->epoch && p->sample == start->sample))
+    const bool fresh = start->epoch == 0 && start->sample == 0;
+    if (b->passed > 0 || b->exact || (p->epoch == start->epoch && (p->sample == start->sample || fresh)))
         return true;
     return p->epoch == start->epoch + 1 && p->sample == 0 && n >= 0 && n - start->sample < b->o.B;
 }
@@ -137,6 +139,7 @@ static int read_on(tw_loader *b)
             return tw_fail("%s: %.*s: epoch %lld, sample %lld comes after a later one", tw_reader_name(b->reader), (int)s->key_size,
                            s->key, (long long)p.epoch, (long long)p.sample);
         b->begun = true;
+        b->had = p.epoch != b->at.epoch ? 1 : b->had + 1;
         b->at = (tw_position){p.epoch, p.sample + 1};
         return 1;
     }
@@ -186,6 +189,8 @@ tw_loader *tw_loader_open(const char *endpoint, const tw_loader_options *o)
         return NULL;
     b->o = *o;
     b->exact = tw_reader_places(endpoint);
+    b->at = o->start;
+    b->had = o->start.sample;
     tw_sample_init(&b->sample);
     b->reader = tw_reader_open_wait(endpoint, NULL, &place, o->wait, o->context);
     if (b->reader == NULL)
@@ -251,6 +256,12 @@ int tw_loader_next(tw_loader *b, const tw_batch **out, int (*stop)(void))
     }
     *out = &b->taken->batch;
     return b->taken->rc;
+}
+
+bool tw_loader_complete(const tw_loader *b, int64_t epoch, int64_t all)
+{
+    const int64_t n = tw_loader_samples(b, all), had = b->at.epoch == epoch ? b->had : 0;
+    return n >= 0 && b->at.epoch <= epoch && n - had <= tw_reader_end(b->reader)->skipped;
 }
 
 const tw_batch *tw_loader_ahead(tw_loader *b)

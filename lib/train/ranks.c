@@ -40,8 +40,11 @@ int tw_ranks_agree(tw_ranks_state *s, tw_comm *c, const tw_rank_report *mine)
         free(all);
         return -1;
     }
-    for (int r = 0; r < c->ranks; r++)
+    for (int r = 0; r < c->ranks; r++) {
         add(s, &all[r], r);
+        if (s->places != NULL)
+            s->places[r] = all[r].sample;
+    }
     for (int r = 1; r < c->ranks && s->status == TW_RANK_READY; r++)
         if (all[r].views != all[0].views) {
             s->status = TW_RANK_FAILED;
@@ -102,7 +105,8 @@ int tw_ranks_share(tw_learner *l)
     int64_t steps = tw_optim_steps(l->optim);
     if (c->ranks == 1)
         return 0;
-    if (c->broadcast(c, &l->state, sizeof l->state, 0) != 0 || c->broadcast(c, &steps, sizeof steps, 0) != 0 ||
+    if (c->broadcast(c, &l->state, sizeof l->state, 0) != 0 ||
+        c->broadcast(c, l->places, (size_t)c->ranks * sizeof *l->places, 0) != 0 || c->broadcast(c, &steps, sizeof steps, 0) != 0 ||
         share_net(l->net, c) != 0 || share_net(l->teacher, c) != 0)
         return -1;
     tw_optim_set_steps(l->optim, steps);

@@ -6,8 +6,8 @@
 #include "train/loader.h"
 #include "train/state.h"
 
-/* How it stands with a rank, the worse the larger. */
-typedef enum { TW_RANK_READY, TW_RANK_STOPPED, TW_RANK_ENDED, TW_RANK_FAILED } tw_rank_status;
+/* How it stands with a rank, the worse the larger. DONE: has no batch of the last epoch left. */
+typedef enum { TW_RANK_READY, TW_RANK_DONE, TW_RANK_STOPPED, TW_RANK_ENDED, TW_RANK_FAILED } tw_rank_status;
 
 typedef struct {
     int status;
@@ -25,6 +25,7 @@ typedef struct {
     int signal;
     int64_t first, last; /* READY: epochs of the batches */
     int64_t sample;      /* the furthest place after a batch */
+    int64_t *places;     /* [ranks]: each rank's, written there if not NULL; the caller's memory */
 } tw_ranks_state;
 
 /* Everybody's report, the same on all ranks. A signal that one has caught stops all. Batches whose views are of different sizes are a

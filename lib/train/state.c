@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COUNTS = 7, MOST_PAIRS = TW_NETWORK_PAIRS + COUNTS + 2, NAME = 192 };
+enum { COUNTS = 7, MOST_PAIRS = TW_NETWORK_PAIRS + COUNTS + 3, NAME = 192 };
 
 /* The numbers of a checkpoint, by the keys they have in its metadata. */
 static const char *const count_key[COUNTS] = {"epoch", "sample", "iteration", "step", "batch_size", "ranks", "optim_steps"};
@@ -49,14 +49,31 @@ static int more_tensors(tw_named_tensor *t, char (*name)[NAME], const tw_learner
     return n;
 }
 
+void tw_state_at(tw_learner *l, tw_position at, const int64_t *places)
+{
+    l->state.at = at;
+    for (int i = 0; l->places != NULL && i < l->state.ranks; i++)
+        l->places[i] = places != NULL ? places[i] : at.sample;
+}
+
+/* "12 8 12"; NULL without memory. */
+static char *places_text(const tw_learner *l)
+{
+    enum { EACH = 21 };
+    char *text = tw_calloc((size_t)l->state.ranks, EACH), *at = text;
+    for (int i = 0; text != NULL && i < l->state.ranks; i++)
+        at += sprintf(at, i > 0 ? " %lld" : "%lld", (long long)l->places[i]);
+    return text;
+}
+
 int tw_state_save(const char *path, const tw_learner *l)
 {
     const tw_train_state *s = &l->state;
     const int more = tw_optim_states(l->optim) + (l->teacher != NULL ? tw_net_params(l->teacher) : 0);
     tw_named_tensor *t = tw_calloc((size_t)(tw_net_params(l->net) + more), sizeof *t);
-    char(*name)[NAME] = tw_calloc((size_t)more, sizeof *name);
+    char(*name)[NAME] = tw_calloc((size_t)more, sizeof *name), *places = l->places != NULL ? places_text(l) : NULL;
     int rc = -1;
-    if (t == NULL || name == NULL || tw_net_download(l->net) != 0 || tw_optim_download(l->optim) != 0 ||
+    if (t == NULL || name == NULL || (places == NULL) != (l->places == NULL) || tw_net_download(l->net) != 0 || tw_optim_download(l->optim) != 0 ||
         (l->teacher != NULL && tw_net_download(l->teacher) != 0))
         goto done;
     int n = tw_network_tensors(t, l->net, tw_network_parts(l->net));
@@ -76,12 +93,17 @@ int tw_state_save(const char *path, const tw_learner *l)
     }
     pair[pairs][0] = "optim";
     pair[pairs++][1] = tw_optim_names[s->optim];
+    if (places != NULL) {
+        pair[pairs][0] = "places";
+        pair[pairs++][1] = places;
+    }
     pair[pairs][0] = "args";
     pair[pairs++][1] = l->args;
     rc = tw_safetensors_write(path, t, n, (const char *const(*)[2])pair, pairs);
 done:
     free(t);
     free(name);
+    free(places);
     return rc;
 }
 
@@ -126,6 +148,23 @@ int tw_state_read(tw_train_state *s, const tw_checkpoint *f)
             return 0;
         }
     return tw_fail("%s: optimizer '%s' is not known", tw_checkpoint_path(f), optim != NULL ? optim : "");
+}
+
+int tw_state_read_places(int64_t *places, const tw_train_state *s, const tw_checkpoint *f)
+{
+    const char *text = tw_checkpoint_meta(f, "places");
+    for (int i = 0; i < s->ranks; i++) {
+        char one[24];
+        places[i] = s->at.sample;
+        if (text == NULL)
+            continue;
+        const int length = (int)strcspn(text, " ");
+        snprintf(one, sizeof one, "%.*s", length, text);
+        if (tw_parse_i64(&places[i], one, 0, s->at.sample, "places") != 0)
+            return tw_fail("%s: %s", tw_checkpoint_path(f), tw_error());
+        text += length + (text[length] == ' ');
+    }
+    return text == NULL || *text == '\0' ? 0 : tw_fail("%s: more places than ranks", tw_checkpoint_path(f));
 }
 
 static int load_state(const tw_optim_state *s, const tw_checkpoint *f)

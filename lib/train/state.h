@@ -20,12 +20,16 @@ typedef struct {
     tw_net *net, *teacher; /* teacher NULL: none */
     tw_optim *optim;
     tw_train_state state;
+    int64_t *places;     /* [ranks]: how much of its share of the epoch each has used; the furthest is state.at.sample. NULL: one rank */
     char *args;          /* the run's options, a JSON text */
 } tw_learner;
 
+/* Where training goes on, and how much of its share each rank has used (NULL: at.sample). */
+void tw_state_at(tw_learner *l, tw_position at, const int64_t *places);
+
 /* Writes the whole checkpoint: tensors under their official names, the teacher's behind "teacher.", the optimizer's as "optimizer.STATE.NAME"
  * (STATE as tw_optim_state), metadata: the network's description (checkpoint/network.h), epoch, sample, iteration, step, batch_size, ranks, optim,
- * optim_steps, all in decimal, and `args`. 0, or -1 and tw_error() with the old file as it was. */
+ * optim_steps, all in decimal, of several ranks `places`, one behind the other, and `args`. 0, or -1 and tw_error() with the old file as it was. */
 int tw_state_save(const char *path, const tw_learner *l);
 
 /* The backbone alone, by torchvision's names. 0, or -1 and tw_error(). */
@@ -33,6 +37,9 @@ int tw_state_save_backbone(const char *path, const tw_learner *l);
 
 /* Reads the place only (before a stream can be opened there). 0, or -1 and tw_error(): not a checkpoint of twist-train. */
 int tw_state_read(tw_train_state *s, const tw_checkpoint *f);
+
+/* The places of s->ranks ranks: as the checkpoint has them, or the furthest for each. 0, or -1 and tw_error(). */
+int tw_state_read_places(int64_t *places, const tw_train_state *s, const tw_checkpoint *f);
 
 /* Networks and optimizer as they were. Refuses, naming file and tensor, a checkpoint of another network or optimizer, or with a
  * teacher where the learner has none, or without one where it has. 0, or -1 and tw_error(). */
