@@ -245,7 +245,8 @@ static void open_stream(struct run *r)
 
 static void open_step(struct run *r, const tw_batch *b)
 {
-    const tw_step_options so = {.loss = {r->o.lam1, r->o.lam2, r->o.tau}, .clip_norm = r->o.clip_norm, .patience = r->o.patience};
+    const tw_step_options so = {.loss = {r->o.lam1, r->o.lam2, r->o.tau}, .clip_norm = r->o.clip_norm, .patience = r->o.patience,
+                                .first = r->state->scale};
     if (b->V < 2)
         tw_die("%s: one view a sample; training wants two or more", tw_loader_name(r->loader));
     r->step = tw_step_new(r->learner.net, r->learner.teacher, r->learner.optim, b->group, b->n_groups, b->B, &so);
@@ -372,6 +373,7 @@ static void train_on(struct run *r, const tw_batch *b)
     else
         r->unusable = 0;
     r->state->step++;
+    r->state->scale = s.next;
     log_step(r, &p, &s, rc == 1 && !s.skipped);
     show_progress(r, &s);
     tw_state_at(&r->learner, (tw_position){b->epoch, r->all.sample}, r->all.places);

@@ -129,3 +129,22 @@ near() {
     cmp cpu.json cuda.json
     [ "$("$BIN"/twist-ckpt tuned.cuda/best.safetensors | grep -c '\[')" -eq "$("$BIN"/twist-ckpt tuned.cpu/best.safetensors | grep -c '\[')" ]
 }
+
+@test "training in fp16 on the emulated device, stopped and gone on with: the checkpoint of a run never stopped, its loss scale too" {
+    [ -f "$emulated" ] || skip "no emulation of CUDA: g++ and CUDA's headers make it"
+    cp "$emulated" lib
+    export XDG_CACHE_HOME=$PWD/cache EMULATE_UNGUARDED=1
+    mkdir -p photos/a
+    for i in 1 2 3 4 5 6 7 8; do { printf 'P6 16 16 255\n'; yes "$i and so on" | head -c 768; } > photos/a/$i.ppm; done
+    "$BIN"/twist-decode -q --shuffle photos | "$BIN"/twist-augment -q --aug=barlow --size=16 -o some.tws
+    train="twist-train -q --device=cuda --precision=fp16 --backbone=resnet18 --small-stem --hid-dim=16 --dim=8 --batch-size=2 --optim=sgd --lr=0.1
+        --epochs=1 -j1 -i $PWD/some.tws -o run"
+    mkdir straight stopped
+    (cd straight && ../bin/$train)
+    for steps in 2 100; do (cd stopped && ../bin/$train --resume --max-steps=$steps 2> said); done
+    "$BIN"/twist-ckpt straight/run/checkpoint.safetensors | grep '^loss_scale'
+    ! "$BIN"/twist-ckpt straight/run/checkpoint.safetensors | grep '^loss_scale = 65536$' || false # the first is too much for this network
+    for run in straight stopped; do "$BIN"/twist-ckpt $run/run/checkpoint.safetensors | grep -v '^args\|^straight\|^stopped' > $run.listed; done
+    cmp straight.listed stopped.listed
+    cmp straight/run/backbone.safetensors stopped/run/backbone.safetensors
+}

@@ -37,8 +37,7 @@ static void begin_team(int threads)
 {
     sigset_t all;
     sigfillset(&all);
-    omp_set_num_threads(threads);
-#pragma omp parallel
+#pragma omp parallel num_threads(threads)
     if (omp_get_thread_num() > 0)
         pthread_sigmask(SIG_BLOCK, &all, NULL);
 }

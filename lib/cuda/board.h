@@ -11,9 +11,9 @@ enum { TW_MOST_VIEWS = 32, TW_CHUNK = 1 << 16 };
 typedef struct {
     tw_learn_numbers in;
     tw_learn_results out;
-    double sums[3];  /* of this rank, then of all: kl and eh, not yet divided; in self-labeling loss, threshold, selected */
+    double sums[4];  /* of this rank, then of all: kl and eh, not yet divided; in self-labeling loss, threshold, selected, eh */
     float scale;     /* of the loss in fp16; 1 elsewhere */
-    int32_t good;    /* steps since it last changed */
+    int64_t good;    /* steps since it last changed */
     float clip;      /* for gradients as they lie in memory: clipping, over the scale */
 } tw_board;
 
@@ -61,15 +61,16 @@ extern "C" {
 
 /* What is NULL is not wanted: statistics, deviations [rows]. */
 int tw_launch_rows(tw_row_stats *row, double *spread, const void *f, int64_t rows, int K, double tau, tw_dtype t, cudaStream_t stream);
-/* The mean deviation of rows (in m->spread from tw_launch_rows) and of columns of x [V*B,K] into the board, of the logits or (raw) before the
- * last norm; with means, which need m->row, m->mean too. */
-int tw_launch_columns(const tw_loss_memory *m, const void *x, bool raw, bool means, tw_dtype t, cudaStream_t stream);
+/* The mean deviation of rows (in m->spread from tw_launch_rows) and of columns of x [V*B,K] into the board, of the logits, with m->mean from
+ * m->row, or (raw) before the last norm. */
+int tw_launch_columns(const tw_loss_memory *m, const void *x, bool raw, tw_dtype t, cudaStream_t stream);
 int tw_launch_largest(const tw_loss_memory *m, cudaStream_t stream); /* from the rows' statistics */
 int tw_launch_diversity(const tw_loss_memory *m, bool taught, cudaStream_t stream);
 int tw_twist_blocks(const tw_loss_memory *m); /* how many share the classes of a sample */
 /* taught: the teacher's logits, or NULL */
 int tw_launch_twist(const tw_loss_memory *m, void *d, const void *f, const void *taught, tw_dtype t, cudaStream_t stream);
 int tw_launch_twist_terms(const tw_loss_memory *m, bool taught, cudaStream_t stream);
+/* With m->mean of all ranks. */
 int tw_launch_selflabel(const tw_loss_memory *m, void *d, const void *f, bool taught, tw_dtype t, cudaStream_t stream);
 int tw_launch_selflabel_terms(const tw_loss_memory *m, cudaStream_t stream);
 int tw_launch_stage(int32_t *to, int32_t stage, cudaStream_t stream); /* to: pinned host memory */

@@ -104,7 +104,8 @@ done:
 
 static int open_memory(tw_learn *l, const tw_learn_config *c)
 {
-    const tw_board first = {.scale = l->dev->precision == TW_F16 ? FIRST_SCALE : 1};
+    const bool scaled = l->dev->precision == TW_F16, again = scaled && c->first.scale > 0;
+    const tw_board first = {.scale = again ? (float)c->first.scale : scaled ? FIRST_SCALE : 1, .good = again ? c->first.steps : 0};
     carver size = {0};
     place(l, &size);
     l->block = tw_dev_memory(size.at);
@@ -194,7 +195,8 @@ static int self_labels(tw_learn *l, void *dlogits, const void *logits, bool taug
 {
     const tw_loss_memory *m = &l->loss;
     const cudaStream_t s = l->dev->stream;
-    if (tw_launch_selflabel(m, dlogits, logits, taught, l->dev->precision, s) != 0 || total(l, m->board->sums, 3) != 0)
+    if (total(l, m->mean, 2 * (size_t)m->K) != 0 || tw_launch_selflabel(m, dlogits, logits, taught, l->dev->precision, s) != 0 ||
+        total(l, m->board->sums, 4) != 0)
         return -1;
     return tw_launch_selflabel_terms(m, s);
 }
@@ -206,10 +208,9 @@ int tw_cuda_learn_loss(tw_learn *l, void *dlogits, const void *logits, const voi
     const cudaStream_t s = l->dev->stream;
     const int64_t rows = (int64_t)m->V * m->B;
     if (enter_stage(l, LOSS) != 0 ||
-        (raw != NULL && (tw_launch_rows(NULL, m->spread, raw, rows, m->K, 1, t, s) != 0 || tw_launch_columns(m, raw, true, false, t, s) != 0)))
+        (raw != NULL && (tw_launch_rows(NULL, m->spread, raw, rows, m->K, 1, t, s) != 0 || tw_launch_columns(m, raw, true, t, s) != 0)))
         return -1;
-    const double tau = self_label ? 1 : m->tau; /* labels are of the logits themselves */
-    if (tw_launch_rows(m->row, m->spread, logits, rows, m->K, tau, t, s) != 0 || tw_launch_columns(m, logits, false, !self_label, t, s) != 0)
+    if (tw_launch_rows(m->row, m->spread, logits, rows, m->K, m->tau, t, s) != 0 || tw_launch_columns(m, logits, false, t, s) != 0)
         return -1;
     if (teacher != NULL && tw_launch_rows(m->taught, NULL, teacher, 2 * (int64_t)m->B, m->K, m->tau, t, s) != 0)
         return -1;

@@ -448,7 +448,7 @@ int tw_launch_rows(tw_row_stats *row, double *spread, const void *f, int64_t row
     return TW_LAUNCHED("rows of logits");
 }
 
-int tw_launch_columns(const tw_loss_memory *m, const void *x, bool raw, bool means, tw_dtype t, cudaStream_t stream)
+int tw_launch_columns(const tw_loss_memory *m, const void *x, bool raw, tw_dtype t, cudaStream_t stream)
 {
     const int blocks = (int)tw_pieces(m->K, TW_BLOCK);
     const dim3 block(32, 8, 1);
@@ -456,10 +456,10 @@ int tw_launch_columns(const tw_loss_memory *m, const void *x, bool raw, bool mea
 #define COLUMNS(means)                                                                                                                       \
     TW_BY_TYPE(t, BY_WIDTH(m->K, TW_LAUNCH_BLOCK((columns_of<T, W, means>), dim3((unsigned)tw_pieces(m->K, 32 * W), (unsigned)m->V, 1), block, \
                                                  stream, *m, (const T *)x, warmth(m))))
-    if (means)
-        COLUMNS(true);
-    else
+    if (raw)
         COLUMNS(false);
+    else
+        COLUMNS(true);
     TW_LAUNCH_BLOCK(column_spread, (unsigned)blocks, TW_BLOCK, stream, *m);
     TW_LAUNCH_BLOCK(mean_spread, 1, TW_BLOCK, stream, raw ? &r->raw_row_std : &r->row_std, raw ? &r->raw_column_std : &r->column_std, *m, blocks);
     return TW_LAUNCHED("columns of logits");

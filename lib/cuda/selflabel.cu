@@ -1,7 +1,8 @@
-/* The loss of self-labeling and its gradient: see train/selflabel.c. */
+/* The loss of self-labeling and its gradient: see train/selflabel.c; the entropies by which its runs are watched: tw_loss_entropies. */
 #include "cuda/kernel.h"
 
 #include "cuda/board.h"
+#include "nn/formula.h"
 
 /* Kernels. */
 
@@ -63,17 +64,49 @@ template <typename T> static __global__ void cross_entropies(tw_loss_memory m, T
         m.spread[blockIdx.x] = none ? 0 : share * ((double)r.most - (double)tw_widen(f[at + label]) - log((double)r.inverse));
 }
 
+/* A row of views 0 and 1 a block: the entropy of its s into m.part. */
+template <typename T> static __global__ void row_entropies(tw_loss_memory m, const T *f, float warm)
+{
+    const int64_t at = (int64_t)blockIdx.x * m.K;
+    const tw_row_stats r = m.row[blockIdx.x];
+    float eh = 0;
+    for (int k = (int)threadIdx.x; k < m.K; k += TW_BLOCK) {
+        const float s = expf((tw_widen(f[at + k]) - r.most) * warm) * r.inverse_tau;
+        eh -= s * logf(s + TW_LOSS_EPS);
+    }
+    const double all = tw_block_sum((double)eh);
+    if (threadIdx.x == 0)
+        m.part[blockIdx.x] = all;
+}
+
+/* From the means of all ranks. One block. */
+static __global__ void mean_entropies(tw_loss_memory m)
+{
+    double he = 0;
+    for (int i = (int)threadIdx.x; i < 2 * m.K; i += TW_BLOCK) {
+        const double mean = m.mean[i] / m.global;
+        he -= mean * log(mean + (double)TW_LOSS_EPS) / 2;
+    }
+    he = tw_block_sum(he);
+    if (threadIdx.x == 0)
+        m.board->out.he = he;
+}
+
 static __global__ void add_rows(tw_loss_memory m)
 {
-    double loss = 0;
+    double loss = 0, eh = 0;
     for (int i = (int)threadIdx.x; i < m.V * m.B; i += TW_BLOCK)
         loss += m.spread[i];
+    for (int i = (int)threadIdx.x; i < 2 * m.B; i += TW_BLOCK)
+        eh += m.part[i];
     loss = tw_block_sum(loss);
+    eh = tw_block_sum(eh);
     if (threadIdx.x != 0)
         return;
     m.board->sums[0] = loss;
     m.board->sums[1] = m.board->out.threshold;
     m.board->sums[2] = (double)m.board->out.selected;
+    m.board->sums[3] = eh / 2;
 }
 
 /* Each rank has labelled its own batch: means over the ranks. */
@@ -83,6 +116,8 @@ static __global__ void finish_terms(tw_loss_memory m)
     m.board->out.loss = m.board->sums[0] / ranks;
     m.board->out.threshold = m.board->sums[1] / ranks;
     m.board->out.selected = (int64_t)m.board->sums[2];
+    m.board->out.kl = NAN;
+    m.board->out.eh = m.board->sums[3] / m.global;
 }
 
 /* Launchers. */
@@ -92,6 +127,8 @@ int tw_launch_selflabel(const tw_loss_memory *m, void *d, const void *f, bool ta
     TW_LAUNCH(anchors, (unsigned)tw_pieces(m->B, TW_BLOCK), TW_BLOCK, stream, *m, taught ? m->taught : m->row);
     TW_LAUNCH_BLOCK(select, 1, TW_BLOCK, stream, *m);
     TW_BY_TYPE(t, TW_LAUNCH((cross_entropies<T>), (unsigned)(m->V * m->B), TW_BLOCK, stream, *m, (T *)d, (const T *)f));
+    TW_BY_TYPE(t, TW_LAUNCH_BLOCK((row_entropies<T>), (unsigned)(2 * m->B), TW_BLOCK, stream, *m, (const T *)f, (float)(1 / m->tau)));
+    TW_LAUNCH_BLOCK(mean_entropies, 1, TW_BLOCK, stream, *m);
     TW_LAUNCH_BLOCK(add_rows, 1, TW_BLOCK, stream, *m);
     return TW_LAUNCHED("self-labeling");
 }

@@ -65,15 +65,14 @@ static __global__ void judge(tw_board *board, const double *sums, int tensors, d
     board->out.scale = (double)board->scale;
     board->out.taken = isfinite(norm) && isfinite(board->out.loss);
     board->clip = (clip_norm > 0 && limit < 1 ? (float)limit : 1) / board->scale;
-    if (!scaled)
-        return;
-    if (!board->out.taken) {
+    if (scaled && !board->out.taken) {
         board->scale = board->scale / 2 > LEAST_SCALE ? board->scale / 2 : LEAST_SCALE;
         board->good = 0;
-    } else if (++board->good == GROWTH_STEPS) {
+    } else if (scaled && ++board->good == GROWTH_STEPS) {
         board->scale *= 2;
         board->good = 0;
     }
+    board->out.next = {(double)board->scale, board->good};
 }
 
 /* Momentum under LARS and SGD: see tw_momentum. */

@@ -127,6 +127,12 @@ typedef struct {
     bool decayed;
 } tw_learn_tensor;
 
+/* By what the loss is multiplied in fp16, so that small gradients are not lost; steps: that were taken since it last changed. */
+typedef struct {
+    double scale;
+    int64_t steps;
+} tw_loss_scale;
+
 typedef struct {
     int V, B, K;
     int64_t ranks;
@@ -135,6 +141,7 @@ typedef struct {
     double lam1, lam2, tau;    /* twist-method.md 2 */
     double clip_norm;
     tw_learn_optim optim;
+    tw_loss_scale first;       /* in fp16: where a run went on from; scale 0: the usual one */
     const tw_learn_tensor *tensor; /* read by learn_new only */
     int tensors;
 } tw_learn_config;
@@ -150,9 +157,10 @@ typedef struct {
 
 /* What came of it. loss, gradient_norm: before loss scaling. */
 typedef struct {
-    double loss, kl, eh, he, threshold, gradient_norm;
+    double loss, kl, eh, he, threshold, gradient_norm; /* self-labeling: kl NaN, eh and he of views 0 and 1 */
     double raw_column_std, raw_row_std, column_std, row_std; /* see tw_epoch_summary */
     double scale;              /* of the loss, in fp16 */
+    tw_loss_scale next;        /* of the next step */
     int64_t selected;
     int32_t taken;             /* 0: a number was not finite, and no weight, moment or teacher has changed */
 } tw_learn_results;
@@ -321,7 +329,7 @@ typedef struct tw_backend {
     int (*gather_rows)(tw_dev *d, float *y, const float *x, const uint64_t *number, int rows, int D); /* y [rows,D]: those rows of x [,D] */
 } tw_backend;
 
-enum { TW_BACKEND_VERSION = 6 };
+enum { TW_BACKEND_VERSION = 7 };
 
 /* The table of libtwist-NAME.so: looked for beside the executable, in ../lib from there, then by the loader's own path. The
  * library stays loaded. NULL and tw_error(). */

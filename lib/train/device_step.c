@@ -51,7 +51,8 @@ static int open_learn(tw_device_step *d, int V, int B, const tw_step_options *o)
     static const tw_learn_optim optim[] = {[TW_LARS] = TW_LEARN_LARS, [TW_SGD] = TW_LEARN_SGD, [TW_ADAMW] = TW_LEARN_ADAMW};
     tw_learn_config c = {.V = V, .B = B, .K = tw_net_classes(d->net), .ranks = tw_net_comm(d->net)->ranks,
                          .peers = tw_net_peers(d->net), .patience = o->patience, .lam1 = o->loss.lam1, .lam2 = o->loss.lam2,
-                         .tau = o->loss.tau, .clip_norm = o->clip_norm, .optim = optim[tw_optim_kind_of(d->optim)]};
+                         .tau = o->loss.tau, .clip_norm = o->clip_norm, .optim = optim[tw_optim_kind_of(d->optim)],
+                         .first = o->first};
     tw_learn_tensor *t = table(d, &c.tensors);
     if (t == NULL)
         return -1;
@@ -206,10 +207,12 @@ static void count(tw_device_step *d)
 
 static void tell(tw_device_step *d, tw_step_result *r, const tw_learn_results *got, bool self_label)
 {
-    r->terms = self_label ? (tw_loss_terms){got->loss, NAN, NAN, NAN} : (tw_loss_terms){got->loss, got->kl, got->eh, got->he};
+    r->terms = (tw_loss_terms){got->loss, got->kl, got->eh, got->he};
     if (self_label)
         r->selflabel = (tw_selflabel_terms){got->loss, got->threshold, (int)got->selected};
     r->gradient_norm = got->gradient_norm;
+    if (tw_net_precision(d->net) == TW_F16)
+        r->next = got->next;
     d->spread = (tw_spread){got->raw_column_std, got->raw_row_std, got->column_std, got->row_std};
     r->spread = &d->spread;
     r->largest = d->largest;

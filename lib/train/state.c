@@ -5,14 +5,17 @@
 #include "core/mem.h"
 #include "core/opts.h"
 
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { COUNTS = 7, MOST_PAIRS = TW_NETWORK_PAIRS + COUNTS + 3, NAME = 192 };
+enum { COUNTS = 7, MOST_PAIRS = TW_NETWORK_PAIRS + COUNTS + 5, NAME = 192 };
 
 /* The numbers of a checkpoint, by the keys they have in its metadata. */
 static const char *const count_key[COUNTS] = {"epoch", "sample", "iteration", "step", "batch_size", "ranks", "optim_steps"};
+
+static const char *const scale_key[2] = {"loss_scale", "loss_scale_steps"};
 
 static void state_name(char text[NAME], const tw_optim_state *s)
 {
@@ -93,6 +96,15 @@ int tw_state_save(const char *path, const tw_learner *l)
     }
     pair[pairs][0] = "optim";
     pair[pairs++][1] = tw_optim_names[s->optim];
+    char scale[2][32];
+    if (s->scale.scale > 0) {
+        snprintf(scale[0], sizeof scale[0], "%.17g", s->scale.scale);
+        snprintf(scale[1], sizeof scale[1], "%lld", (long long)s->scale.steps);
+        for (int i = 0; i < 2; i++, pairs++) {
+            pair[pairs][0] = scale_key[i];
+            pair[pairs][1] = scale[i];
+        }
+    }
     if (places != NULL) {
         pair[pairs][0] = "places";
         pair[pairs++][1] = places;
@@ -134,6 +146,16 @@ static int read_count(int64_t *v, const tw_checkpoint *f, const char *key)
     return 0;
 }
 
+static int read_scale(tw_loss_scale *v, const tw_checkpoint *f)
+{
+    const char *scale = tw_checkpoint_meta(f, scale_key[0]);
+    if (scale == NULL)
+        return 0;
+    if (tw_parse_double(&v->scale, scale, DBL_MIN, FLT_MAX, scale_key[0]) != 0)
+        return tw_fail("%s: %s", tw_checkpoint_path(f), tw_error());
+    return read_count(&v->steps, f, scale_key[1]);
+}
+
 int tw_state_read(tw_train_state *s, const tw_checkpoint *f)
 {
     int64_t count[COUNTS];
@@ -141,6 +163,8 @@ int tw_state_read(tw_train_state *s, const tw_checkpoint *f)
         if (read_count(&count[i], f, count_key[i]) != 0)
             return -1;
     *s = (tw_train_state){.at = {count[0], count[1]}, .iteration = count[2], .step = count[3], .B = (int)count[4], .ranks = (int)count[5]};
+    if (read_scale(&s->scale, f) != 0)
+        return -1;
     const char *optim = tw_checkpoint_meta(f, "optim");
     for (int i = 0; optim != NULL && tw_optim_names[i] != NULL; i++)
         if (strcmp(optim, tw_optim_names[i]) == 0) {

@@ -12,6 +12,7 @@ typedef struct {
     int64_t step;        /* steps of the whole run that are done */
     int B, ranks;        /* what the place was counted with */
     tw_optim_kind optim;
+    tw_loss_scale scale; /* 0: none, it is not fp16 on a GPU */
 } tw_train_state;
 
 /* Who learns: all that a checkpoint holds. */
@@ -29,7 +30,8 @@ void tw_state_at(tw_learner *l, tw_position at, const int64_t *places);
 
 /* Writes the whole checkpoint: tensors under their official names, the teacher's behind "teacher.", the optimizer's as "optimizer.STATE.NAME"
  * (STATE as tw_optim_state), metadata: the network's description (checkpoint/network.h), epoch, sample, iteration, step, batch_size, ranks, optim,
- * optim_steps, all in decimal, of several ranks `places`, one behind the other, and `args`. 0, or -1 and tw_error() with the old file as it was. */
+ * optim_steps, all in decimal, of several ranks `places`, one behind the other, of fp16
+ * on a GPU `loss_scale` and `loss_scale_steps`, and `args`. 0, or -1 and tw_error() with the old file as it was. */
 int tw_state_save(const char *path, const tw_learner *l);
 
 /* The backbone alone, by torchvision's names. 0, or -1 and tw_error(). */

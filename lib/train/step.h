@@ -12,6 +12,7 @@ typedef struct {
     tw_loss_weights loss;
     double clip_norm; /* 0: off */
     double patience;  /* seconds that a step may wait for the devices of other ranks: see tw_learn_config */
+    tw_loss_scale first; /* see tw_learn_config */
     bool supervised;  /* cross-entropy with labels instead: one view is enough */
 } tw_step_options;
 
@@ -28,11 +29,11 @@ typedef struct {
 } tw_step_plan;
 
 typedef struct {
-    tw_loss_terms terms;  /* supervised: loss only, the others NaN; self-labeling: kl NaN, eh and he of views 0 and 1 (NaN too where
-                           * the logits stay on a device) */
+    tw_loss_terms terms;  /* supervised: loss only, the others NaN; self-labeling: kl NaN, eh and he of views 0 and 1 */
     tw_selflabel_terms selflabel;
     double gradient_norm; /* before clipping */
     bool skipped;         /* fp16: the gradient overflowed; nothing was changed, and the loss is scaled less from now on */
+    tw_loss_scale next;   /* where a device computes in fp16: of the next step; else 0 */
     const tw_spread *spread;  /* where the logits stay on a device: how they spread, and [2*B] the largest of views 0 and 1; */
     const int32_t *largest;   /* else NULL: the plan has them in host memory. Borrowed until the next step */
     int64_t hits[2];      /* supervised: rows whose label is the first, is among the first five, by logit */

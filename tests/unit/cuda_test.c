@@ -507,6 +507,8 @@ static void losses(int V, int B, int K, double tau, bool taught, double quantile
     CHECK(gpu->learn_loss(l, gd, gf, gf, taught ? gt : NULL, quantile > 0) == 0 && gpu->learn_update(l) == 0);
     CHECK(gpu->learn_results(l, &r, largest) == 0 && r.taken == 1);
     tw_loss_terms terms = {0};
+    tw_loss *host = tw_loss_new(&(tw_loss_weights){-0.3, 0.7, tau}, V, B, K, tw_comm_single());
+    CHECK(host != NULL);
     if (quantile > 0) {
         tw_selflabel_terms s;
         const tw_confidence confidence = {.quantile = quantile};
@@ -514,14 +516,14 @@ static void losses(int V, int B, int K, double tau, bool taught, double quantile
         CHECK(s.selected == r.selected);
         CHECK_NEAR(r.threshold, s.threshold, 1e-6);
         terms.loss = s.loss;
+        CHECK(tw_loss_entropies(host, &terms.eh, &terms.he, f) == 0 && isnan(r.kl));
     } else {
-        tw_loss *host = tw_loss_new(&(tw_loss_weights){-0.3, 0.7, tau}, V, B, K, tw_comm_single());
-        CHECK(host != NULL && tw_loss_twist(host, &terms, want, f, taught ? t : NULL) == 0);
+        CHECK(tw_loss_twist(host, &terms, want, f, taught ? t : NULL) == 0);
         CHECK_NEAR(r.kl, terms.kl, 1e-5);
-        CHECK_NEAR(r.eh, terms.eh, 1e-5);
-        CHECK_NEAR(r.he, terms.he, 1e-5);
-        tw_loss_free(host);
     }
+    tw_loss_free(host);
+    CHECK_NEAR(r.eh, terms.eh, 1e-5);
+    CHECK_NEAR(r.he, terms.he, 1e-5);
     CHECK_NEAR(r.loss, terms.loss, 1e-5);
     CHECK(gpu->to_f32(g, got, gd, n) == 0);
     for (size_t i = 0; i < n; i++)
@@ -553,10 +555,11 @@ static void refusal_of_steps(void)
     CHECK(gpu->learn_results(l, &r, largest) == 0 && r.taken == 0 && isinf(r.gradient_norm) && isfinite(r.loss));
     CHECK(gpu->download(g, w, one.gw, LEARNED * sizeof *w) == 0 && memcmp(w, one.w, LEARNED * sizeof *w) == 0);
     const double scale = r.scale;
-    CHECK(scale == (type == TW_F16 ? 65536 : 1));
+    CHECK(scale == (type == TW_F16 ? 65536 : 1) && r.next.scale == (type == TW_F16 ? scale / 2 : 1) && r.next.steps == 0);
     CHECK(gpu->upload(g, one.gd + 66000, &keep, sizeof keep) == 0);
     CHECK(gpu->learn_begin(l, &in) == 0 && gpu->learn_loss(l, gd, gf, NULL, NULL, false) == 0 && gpu->learn_update(l) == 0);
     CHECK(gpu->learn_results(l, &r, largest) == 0 && r.taken == 1 && r.scale == (type == TW_F16 ? scale / 2 : 1));
+    CHECK(r.next.scale == r.scale && r.next.steps == (type == TW_F16));
     /* what the optimizer of lib/train does with the gradient over the scale */
     double weight = 0, gradient = 0;
     for (int i = 0; i < LEARNED; i++) {
@@ -644,7 +647,7 @@ static void every_op(void)
     losses(14, 2, 40, 1, true, 0);
     losses(4, 3, 50, 0.5, true, 0);
     losses(3, 9, 33, 1, false, 0.5);
-    losses(4, 6, 20, 1, true, 0.4);
+    losses(4, 6, 20, 0.5, true, 0.4);
     refusal_of_steps();
     decisions();
     conv(2, 11, 9, 3, 64, 7, 2);
