@@ -1,10 +1,11 @@
 /* oneDNN's direct convolution on NHWC activations. The weights are copied into the layouts that it prefers when they have
- * changed; weight gradients come in its layout and are added to the plain ones. */
+ * changed. */
 #include "cpu/conv.h"
 
 #include "core/error.h"
 #include "core/mem.h"
 #include "cpu/columns.h"
+#include "cpu/direct_gradient.h"
 #include "cpu/prim.h"
 
 #include <stdlib.h>
@@ -14,14 +15,15 @@ enum { LEAST_PIXELS = 49 };
 typedef struct {
     tw_dev *dev;
     tw_conv_shape shape;
-    tw_prim forward, data, weights;       /* the three passes */
-    tw_prim to_forward, to_data, to_plain; /* plain weights to their layouts; gradient from its layout, added */
+    tw_prim forward, data;
+    tw_prim to_forward, to_data;          /* plain weights to their layouts */
     void *w_forward, *w_data;
-    tw_columns *columns;                  /* instead of `weights`; or NULL */
+    tw_direct_gradient *gradient;         /* of the weights; or */
+    tw_columns *columns;
     int pictures;                         /* that the forward pass takes at a time */
     size_t x_bytes, y_bytes;              /* of so many */
     size_t offset;                        /* of the used taps in the plain weights, elements */
-    size_t bytes, gradient_bytes;
+    size_t bytes;
 } direct;
 
 /* In evaluation a picture's features must not depend on those beside it. Pictures with enough pixels to fill a product go one by one: oneDNN
@@ -109,27 +111,6 @@ static int make_all(direct *c, const tw_conv_desc *desc, tw_const_md plain)
     return 0;
 }
 
-static int make_gradient(direct *c, const tw_conv_desc *desc, tw_const_md plain)
-{
-    if (make(&c->weights, c, TW_CONV_BACKWARD_WEIGHTS, desc,
-             (tw_prim_arg[]){{DNNL_ARG_DIFF_WEIGHTS, dnnl_query_diff_weights_md, 0}, {DNNL_ARG_SRC, dnnl_query_src_md, 0},
-                             {DNNL_ARG_DIFF_DST, dnnl_query_diff_dst_md, 0}}, 3) != 0)
-        return -1;
-    tw_const_md md = tw_prim_md(&c->weights, dnnl_query_diff_weights_md);
-    c->gradient_bytes = dnnl_memory_desc_get_size(md);
-    if (tw_dev_scratch(c->dev, TW_SCRATCH_GRADIENT, c->gradient_bytes) == NULL)
-        return -1;
-    return tw_prim_reorder(&c->to_plain, c->dev, md, plain, true);
-}
-
-/* NHWC in oneDNN's logical order N C H W. */
-static tw_md nhwc(int N, int H, int W, int C, dnnl_data_type_t type)
-{
-    const dnnl_dims_t dim = {N, C, H, W};
-    const dnnl_dims_t stride = {(dnnl_dim_t)H * W * C, 1, (dnnl_dim_t)W * C, C};
-    return tw_md_new(4, dim, type, stride);
-}
-
 static int build(direct *c)
 {
     const tw_conv_shape *s = &c->shape;
@@ -138,7 +119,7 @@ static int build(direct *c)
     c->offset = (size_t)(y.first * s->size + x.first);
     const dnnl_dims_t dim = {s->K, s->C, y.count, x.count};
     const dnnl_dims_t stride = {(dnnl_dim_t)s->C * s->size * s->size, (dnnl_dim_t)s->size * s->size, s->size, 1};
-    tw_md src = nhwc(c->pictures, s->H, s->W, s->C, type), dst = nhwc(c->pictures, s->OH, s->OW, s->K, type);
+    tw_md src = tw_md_nhwc(c->pictures, s->H, s->W, s->C, type), dst = tw_md_nhwc(c->pictures, s->OH, s->OW, s->K, type);
     tw_md weights = tw_md_new(4, dim, type, NULL), gradient = tw_md_new(4, dim, dnnl_f32, NULL);
     tw_md plain = tw_md_new(4, dim, dnnl_f32, stride);
     tw_md bias = tw_md_new(1, (dnnl_dims_t){s->K}, dnnl_f32, (dnnl_dims_t){1});
@@ -151,7 +132,7 @@ static int build(direct *c)
         rc = make_all(c, &desc, plain);
         desc.weights = gradient;
         if (rc == 0 && s->train && c->columns == NULL)
-            rc = make_gradient(c, &desc, plain);
+            rc = (c->gradient = tw_direct_gradient_new(c->dev, s, &desc, plain, c->forward.pd)) != NULL ? 0 : -1;
     }
     tw_md_free(src);
     tw_md_free(dst);
@@ -165,9 +146,10 @@ static int build(direct *c)
 static void close_direct(void *way)
 {
     direct *c = way;
-    tw_prim *const prim[] = {&c->forward, &c->data, &c->weights, &c->to_forward, &c->to_data, &c->to_plain};
+    tw_prim *const prim[] = {&c->forward, &c->data, &c->to_forward, &c->to_data};
     for (size_t i = 0; i < sizeof prim / sizeof *prim; i++)
         tw_prim_fini(prim[i]);
+    tw_direct_gradient_free(c->gradient);
     tw_columns_free(c->columns);
     free(c->w_forward);
     free(c->w_data);
@@ -246,12 +228,7 @@ static int backward_data(void *way, void *dx, const void *dy)
 static int backward_weights(void *way, float *dw, const void *x, const void *dy)
 {
     direct *c = way;
-    if (c->columns != NULL)
-        return tw_columns_backward_weights(c->columns, dw, x, dy);
-    void *scratch = tw_dev_scratch(c->dev, TW_SCRATCH_GRADIENT, c->gradient_bytes);
-    if (scratch == NULL || tw_prim_run(&c->weights, c->dev, (void *[]){scratch, (void *)x, (void *)dy}) != 0)
-        return -1;
-    return tw_prim_run(&c->to_plain, c->dev, (void *[]){scratch, dw + c->offset});
+    return c->columns != NULL ? tw_columns_backward_weights(c->columns, dw, x, dy) : tw_direct_gradient_add(c->gradient, dw + c->offset, x, dy);
 }
 
 const tw_conv_way tw_conv_direct = {

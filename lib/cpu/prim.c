@@ -66,15 +66,17 @@ int tw_prim_reorder(tw_prim *p, tw_dev *d, tw_const_md from, tw_const_md to, boo
     return finish(p, d);
 }
 
+dnnl_status_t tw_prim_execute(tw_prim *p, dnnl_stream_t stream, void *const *data, void *scratch)
+{
+    dnnl_status_t status = dnnl_memory_set_data_handle(p->arg[p->n - 1].memory, scratch);
+    for (int i = 0; i < p->n - 1 && status == dnnl_success; i++)
+        status = dnnl_memory_set_data_handle(p->arg[i].memory, data[i]);
+    return status != dnnl_success ? status : dnnl_primitive_execute(p->prim, stream, p->n, p->arg);
+}
+
 int tw_prim_run(tw_prim *p, tw_dev *d, void *const *data)
 {
-    for (int i = 0; i < p->n - 1; i++)
-        if (TW_DNNL(dnnl_memory_set_data_handle(p->arg[i].memory, data[i])) != 0)
-            return -1;
-    void *scratch = tw_dev_scratch(d, TW_SCRATCH_PRIMITIVE, p->scratch);
-    if (TW_DNNL(dnnl_memory_set_data_handle(p->arg[p->n - 1].memory, scratch)) != 0)
-        return -1;
-    return TW_DNNL(dnnl_primitive_execute(p->prim, d->stream, p->n, p->arg));
+    return tw_dnnl_check(tw_prim_execute(p, d->stream, data, tw_dev_scratch(d, TW_SCRATCH_PRIMITIVE, p->scratch)), "dnnl_primitive_execute(");
 }
 
 void tw_prim_fini(tw_prim *p)
@@ -87,6 +89,13 @@ void tw_prim_fini(tw_prim *p)
     if (p->pd != NULL)
         dnnl_primitive_desc_destroy(p->pd);
     *p = (tw_prim){0};
+}
+
+tw_md tw_md_nhwc(int N, int H, int W, int C, dnnl_data_type_t type)
+{
+    const dnnl_dims_t dim = {N, C, H, W};
+    const dnnl_dims_t stride = {(dnnl_dim_t)H * W * C, 1, (dnnl_dim_t)W * C, C};
+    return tw_md_new(4, dim, type, stride);
 }
 
 tw_md tw_md_matrix(int a, int b, bool transposed, dnnl_data_type_t type)

@@ -45,6 +45,9 @@ int tw_prim_product(tw_prim *p, tw_dev *d, const tw_product *shape);
 /* [a,b] row-major, or the transposed view of a [b,a] matrix. NULL where oneDNN refuses. */
 tw_md tw_md_matrix(int a, int b, bool transposed, dnnl_data_type_t type);
 
+/* [N,H,W,C] in oneDNN's logical order N C H W. NULL where oneDNN refuses. */
+tw_md tw_md_nhwc(int N, int H, int W, int C, dnnl_data_type_t type);
+
 /* A copy from one layout to another (and type), p zeroed before; add: adds instead. Arguments: from, to. */
 int tw_prim_reorder(tw_prim *p, tw_dev *d, tw_const_md from, tw_const_md to, bool add);
 
@@ -53,6 +56,8 @@ tw_const_md tw_prim_md(const tw_prim *p, dnnl_query_t query);
 
 /* data: one pointer per argument, in the order of make. */
 int tw_prim_run(tw_prim *p, tw_dev *d, void *const *data);
+/* The same by another stream and scratch memory, of p->scratch bytes: for a thread that has p to itself. */
+dnnl_status_t tw_prim_execute(tw_prim *p, dnnl_stream_t stream, void *const *data, void *scratch);
 void tw_prim_fini(tw_prim *p);
 
 #endif
