@@ -25,7 +25,8 @@ struct tw_direct_gradient {
 };
 
 /* A primitive that one thread carries out, for n pictures. */
-static int make(tw_prim *p, const tw_direct_gradient *g, const tw_conv_shape *s, const tw_conv_desc *convolution, int n, const_dnnl_primitive_desc_t hint)
+static int make(tw_prim *p, const tw_direct_gradient *g, const tw_conv_shape *s, const tw_conv_desc *convolution, int n,
+                const_dnnl_primitive_desc_t hint)
 {
     static const tw_prim_arg arg[] = {{DNNL_ARG_DIFF_WEIGHTS, dnnl_query_diff_weights_md, 0}, {DNNL_ARG_SRC, dnnl_query_src_md, 0},
                                       {DNNL_ARG_DIFF_DST, dnnl_query_diff_dst_md, 0}};
@@ -65,7 +66,7 @@ static int open_lane(tw_direct_gradient *g, lane *l, const tw_conv_shape *s, con
     return g->last == g->each ? 0 : make(&l->rest, g, s, &as, g->last, hint);
 }
 
-/* How many slices: their gradients are to fit the bytes, which only the first primitive tells exactly. */
+/* How many slices: so that their gradients, in the plain layout, fit the bytes. */
 static void divide(tw_direct_gradient *g, const tw_conv_shape *s)
 {
     const size_t all = (size_t)s->K * (size_t)s->C * (size_t)(s->size * s->size) * sizeof(float), pixel = tw_dtype_size(g->dev->precision);
