@@ -172,6 +172,18 @@ straight() {
     [[ "$output" == *"run/checkpoint.safetensors"* ]]
 }
 
+@test "one process trains in a folder: another is refused; what a killed one had half written is gone" {
+    mkdir run && touch run/.checkpoint.safetensors.1234.tmp run/.notes.1.tmp
+    (sleep 30 | twist-train -q -o run $SMALL > /dev/null 2>&1 & echo $! > pid) 3>&-
+    for _ in $(seq 200); do [ -e run/args.json ] && break; sleep 0.05; done
+    [ ! -e run/.checkpoint.safetensors.1234.tmp ] && [ -e run/.notes.1.tmp ]
+    run twist-train -i "$VIEWS" -o run $SMALL
+    kill -9 "$(cat pid)"
+    [ "$status" -eq 1 ]
+    [[ "$output" == "twist-train: run: another process is training there" ]]
+    twist-train -q -i "$VIEWS" -o run $SMALL --max-steps=1
+}
+
 @test "a folder with a run is not overwritten; another batch size, optimizer or network is refused by name" {
     twist-train -q -i "$VIEWS" -o run $SMALL --max-steps=1
     sum=$(cksum < run/checkpoint.safetensors)

@@ -3,21 +3,78 @@
 #include "core/error.h"
 #include "core/file.h"
 
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { PATIENCE = 50 }; /* tenths of a second: a run before may still be ending */
 
 char *tw_folder_file(const tw_folder *f, const char *name)
 {
     return tw_path_in(f->path, name);
 }
 
+static int lock(tw_folder *f)
+{
+    static const struct timespec nap = {0, 100000000};
+    f->lock = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (f->lock < 0)
+        return tw_fail_errno("%s", f->path);
+    for (int i = 0; flock(f->lock, LOCK_EX | LOCK_NB) != 0; i++) {
+        if (errno != EWOULDBLOCK && errno != EINTR) {
+            close(f->lock);
+            f->lock = -1;
+            return 0;
+        }
+        if (i == PATIENCE)
+            return tw_fail("%s: another process is training there", f->path);
+        nanosleep(&nap, NULL);
+    }
+    return 0;
+}
+
+/* Whether the file is what a process was writing that was to become one of a run's: .NAME.PID.tmp, see tw_file_create. */
+static bool half_written(const char *file)
+{
+    static const char *const names[] = {".checkpoint.safetensors.", ".backbone.safetensors.", ".mme_ckpt.safetensors.", ".best.safetensors.",
+                                        ".args.json."};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const size_t length = strlen(names[i]);
+        if (strncmp(file, names[i], length) != 0)
+            continue;
+        const char *rest = file + length;
+        while (isdigit((unsigned char)*rest))
+            rest++;
+        return strcmp(rest, ".tmp") == 0;
+    }
+    return false;
+}
+
+/* Nobody else writes here now. */
+static void tidy(const tw_folder *f)
+{
+    DIR *d = opendir(f->path);
+    for (const struct dirent *e; d != NULL && (e = readdir(d)) != NULL;)
+        if (half_written(e->d_name))
+            unlinkat(dirfd(d), e->d_name, 0);
+    if (d != NULL)
+        closedir(d);
+}
+
 int tw_folder_open(tw_folder *f, const char *path, bool resume)
 {
-    *f = (tw_folder){.path = path};
-    if (tw_make_folder(path) != 0)
+    *f = (tw_folder){.path = path, .lock = -1};
+    if (tw_make_folder(path) != 0 || lock(f) != 0)
         return -1;
+    if (f->lock >= 0)
+        tidy(f);
     f->checkpoint = tw_folder_file(f, "checkpoint.safetensors");
     if (f->checkpoint == NULL)
         return -1;
@@ -31,6 +88,9 @@ void tw_folder_close(tw_folder *f)
 {
     free(f->checkpoint);
     f->checkpoint = NULL;
+    if (f->lock >= 0)
+        close(f->lock);
+    f->lock = -1;
 }
 
 int tw_folder_write(const tw_folder *f, const char *name, const char *text)
