@@ -172,6 +172,12 @@ straight() {
     [[ "$output" == *"run/checkpoint.safetensors"* ]]
 }
 
+@test "--max-steps: a stream that stalls behind the last batch is not waited for" {
+    size=$(stat -c %s "$VIEWS")
+    timeout 60 twist-train -q -o run $SMALL --max-steps=3 < <(head -c $((size / 2)) "$VIEWS"; exec sleep 100 3>&-)
+    [ "$(grep -c '"step":' run/log.jsonl)" -eq 3 ]
+}
+
 @test "one process trains in a folder: another is refused; what a killed one had half written is gone" {
     mkdir run && touch run/.checkpoint.safetensors.1234.tmp run/.notes.1.tmp
     (sleep 30 | twist-train -q -o run $SMALL > /dev/null 2>&1 & echo $! > pid) 3>&-

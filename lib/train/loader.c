@@ -26,6 +26,7 @@ struct tw_loader {
     job job[AHEAD + 1];
     job *taken;         /* the caller's; NULL: none yet */
     double waited;
+    _Atomic bool closing; /* a stream that stalls is no longer waited for */
     _Atomic int64_t passed;
     /* The reading thread's: */
     tw_sample sample;
@@ -181,6 +182,12 @@ static void run(void *job_, int worker, void *context)
         snprintf(j->message, sizeof j->message, "%s", tw_error());
 }
 
+static bool wait_on(void *context, double seconds)
+{
+    const tw_loader *b = context;
+    return !b->closing && (b->o.wait == NULL || b->o.wait(b->o.context, seconds));
+}
+
 tw_loader *tw_loader_open(const char *endpoint, const tw_loader_options *o)
 {
     const tw_place place = {o->rank, o->ranks, o->start.epoch, o->start.sample};
@@ -192,7 +199,7 @@ tw_loader *tw_loader_open(const char *endpoint, const tw_loader_options *o)
     b->at = o->start;
     b->had = o->start.sample;
     tw_sample_init(&b->sample);
-    b->reader = tw_reader_open_wait(endpoint, NULL, &place, o->wait, o->context);
+    b->reader = tw_reader_open_wait(endpoint, NULL, &place, wait_on, b);
     if (b->reader == NULL)
         goto err;
     const tw_header *h = tw_reader_header(b->reader);
@@ -284,6 +291,7 @@ void tw_loader_close(tw_loader *b)
 {
     if (b == NULL)
         return;
+    b->closing = true;
     tw_pool_free(b->pool);
     tw_reader_close(b->reader);
     tw_sample_fini(&b->sample);

@@ -61,7 +61,7 @@ const tw_batch *tw_loader_ahead(tw_loader *b);
 int64_t tw_loader_passed(const tw_loader *b); /* samples before `start` that have been read and dropped */
 double tw_loader_waited(const tw_loader *b);  /* seconds that tw_loader_next has waited */
 
-/* Closes the stream (after the batch being read is complete) and frees. NULL is allowed. */
+/* Closes the stream (after the batch being read is complete, or where nothing more comes for it) and frees. NULL is allowed. */
 void tw_loader_close(tw_loader *b);
 
 #endif
