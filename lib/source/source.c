@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/mem.h"
+#include "core/program.h"
 #include "source/entries.h"
 #include "source/folder.h"
 #include "source/listing.h"
@@ -90,17 +91,44 @@ static int add_list(tw_entries *e, const char *file, bool nuls)
     return rc == 0 && e->n == from ? tw_fail("%s: an empty list", file) : rc;
 }
 
+/* Names that no picture has: a list of another data set, or of another spelling. Sorted, a name may be there more than once. */
+static void tell_missing(const tw_table *t, const bool *found, const char *file)
+{
+    size_t names = 0, missing = 0, which = 0;
+    for (size_t i = 0, next; i < t->n; i = next) {
+        bool there = false;
+        for (next = i; next < t->n && strcmp(t->row[next].name, t->row[i].name) == 0; next++)
+            there = there || found[next];
+        names++;
+        missing += !there;
+        which = there ? which : i;
+    }
+    if (missing > 0)
+        tw_warn("%s: %zu of %zu names are not in the data, %s among them", file, missing, names, t->row[which].name);
+}
+
 static int keep_subset(tw_entries *e, const char *file)
 {
     tw_table t;
     size_t kept = 0;
-    const int rc = tw_table_read(&t, file, NULL);
-    for (size_t i = 0; rc == 0 && i < e->n; i++)
-        if (tw_table_find(&t, tw_entries_path(e, i)) != NULL)
-            e->entry[kept++] = e->entry[i];
+    int rc = tw_table_read(&t, file, NULL);
+    bool *found = rc == 0 ? tw_calloc(t.n, sizeof *found) : NULL;
+    rc = found != NULL ? 0 : -1;
+    for (size_t i = 0; rc == 0 && i < e->n; i++) {
+        const tw_row *r = tw_table_find(&t, tw_entries_path(e, i));
+        if (r == NULL)
+            continue;
+        found[r - t.row] = true;
+        e->entry[kept++] = e->entry[i];
+    }
     e->n = kept;
+    if (rc == 0 && kept == 0)
+        rc = tw_fail("%s: none of its names is in the data", file);
+    if (rc == 0)
+        tell_missing(&t, found, file);
+    free(found);
     tw_table_fini(&t);
-    return rc == 0 && kept == 0 ? tw_fail("%s: none of its names is in the data", file) : rc;
+    return rc;
 }
 
 static int set_labels(tw_entries *e, const char *file)
