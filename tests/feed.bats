@@ -118,6 +118,13 @@ teardown() { end_all; }
     run twist-feed head -q --max-errors=2 --local 1 p -o no.tws -- "$COMMAND"
     [ "$status" -eq 1 ]
     [[ "$output" == *"more than 2 bad images"* ]]
+    # a run that goes on where only a bad one is left
+    : > "$(printf '%s\n' p/* | tail -n 1)/zzzz.jpg"
+    local last=--skip=$(($(find p -type f | wc -l) - 1))
+    twist-decode --no-history -q $last p | twist-augment --no-history -q --aug=barlow --size=48 > want.tws
+    twist-feed head -q --no-history $last --local 1 p -- "$COMMAND" > got.tws
+    cmp want.tws got.tws
+    [[ "$(twist-cat --json got.tws | tail -n 1)" == *'"samples": 0, "skipped": 1'* ]]
 }
 
 @test "shipped pictures: one larger than a message is a bad one; a command that dies while it is sent work is started again" {
