@@ -348,6 +348,25 @@ teardown() { end_all; }
     [ $left = 0 ]
 }
 
+@test "a command that cannot be started is not started for ever: its worker ends with the reason, and a head that has no others" {
+    pictures 4
+    run timeout 60 twist-feed head -q --no-history --local 1 p -o got.tws -- no-such-program
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"twist-feed: no-such-program: the command ended with status 127; it has never made a stream"* ]]
+    [[ "$output" == *"its own workers end as soon as they are started"* ]]
+    slow_head 0 $HB --work="$ADDRESS"
+    run timeout 60 twist-feed work -q "$ADDRESS" -- 'exit 3'
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"exit 3: the command ended with status 3; it has never made a stream" ]]
+    worker
+    wait $head
+    reference
+    cmp want.tws got.tws # its workers' bad command is no fault of the pictures
+    end_all
+}
+
 @test "a log that cannot be written is named; a quarantine's last line that was cut is passed over" {
     pictures 8
     reference

@@ -17,7 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { READERS = 4, MISSED = 6 /* heartbeats of the head */, START = 10 /* seconds until a command writes its header */ };
+enum { READERS = 4, MISSED = 6 /* heartbeats of the head */, START = 10 /* seconds until a command writes its header */,
+       STARTS = 6 /* of a command that has never written one */ };
 
 /* A lease in hand, in the order in which they came. */
 typedef struct {
@@ -43,6 +44,8 @@ typedef struct {
     double heartbeat, heard, sent, hello, last_head; /* times of the last ... */
     double started, start_took; /* the command: when; how long until its header, the first time */
     double retry, back_off, progress; /* when the command is started again, after how long; when it gave its last record */
+    int barren;         /* times that it ended before it had ever written a header */
+    char hopeless[600]; /* why it is not started again */
     int root;
     tw_child *child;
     tw_bytes header;    /* of the files stream */
@@ -120,7 +123,11 @@ static void child_lost(work *w, int code, bool oldest, const char *why)
     tw_child_end(w->child, how, sizeof how);
     w->child = NULL;
     snprintf(text, sizeof text, "%.400s%s%s", why, why[0] != '\0' && !oldest ? ": " : "", oldest ? "" : how);
-    say(w, 0, "%s; it is started again", text);
+    const bool absent = strstr(how, "status 127") != NULL || strstr(how, "status 126") != NULL; /* what a shell says of what it cannot start */
+    if (w->start_took == 0 && (++w->barren == STARTS || absent))
+        snprintf(w->hopeless, sizeof w->hopeless, "%s", text);
+    else
+        say(w, 0, "%s; it is started again", text);
     for (bool first = true; w->given > 0; first = false)
         fail_item(w, 0, oldest && !first ? TW_FAIL_RETURNED : code, text);
     w->back_off = w->back_off == 0 ? 0.1 : w->back_off < 2.5 ? 2 * w->back_off : 5;
@@ -476,6 +483,8 @@ static int step(work *w, tw_link_msg *in)
     const int rc = hear(w, in);
     if (rc != 0)
         return rc;
+    if (w->hopeless[0] != '\0')
+        return tw_fail("%s: %s; it has never made a stream", w->o->command, w->hopeless);
     if (w->joined && w->child == NULL && tw_now() >= w->retry && start_child(w) != 0)
         return -1;
     if (w->child != NULL) {
