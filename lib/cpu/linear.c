@@ -1,12 +1,12 @@
 /* Linear layers. In training: three matrix products on the plain weights (in bf16 on copies that lie as each product likes them best),
- * the gradient's one adds in place. In evaluation a 1x1 convolution: its bits depend neither on the number of rows nor on the threads, a
- * matrix product's do. */
+ * the gradient's one adds in place. In evaluation a product in tiles, so that no picture's features depend on those beside it. */
 #include "cpu/ops.h"
 
 #include "core/error.h"
 #include "core/mem.h"
 #include "cpu/outer.h"
 #include "cpu/prim.h"
+#include "cpu/tiles.h"
 #include "cpu/vec.h"
 
 #include <stdlib.h>
@@ -16,7 +16,7 @@ struct tw_linear {
     int rows, C, K;
     tw_conv_shape shape; /* as a 1x1 convolution */
     bool outer;         /* the weights' gradient comes by the own kernel */
-    tw_conv *conv;      /* of evaluation; NULL in training */
+    tw_tiles *tiles;    /* of evaluation; NULL in training */
     tw_prim forward, data, weights;
     const float *w, *b; /* borrowed */
     tw_prim to_forward, to_data;
@@ -46,10 +46,10 @@ tw_linear *tw_cpu_linear_new(tw_dev *d, int rows, int C, int K, bool train)
     l->shape = (tw_conv_shape){.N = rows, .H = 1, .W = 1, .C = C, .OH = 1, .OW = 1, .K = K, .size = 1, .stride = 1, .train = train};
     const dnnl_data_type_t t = tw_dnnl_type(d->precision);
     if (!train) {
-        l->conv = tw_cpu_conv_new(d, &l->shape);
-        if (l->conv == NULL)
+        l->tiles = tw_tiles_new(d, rows, C, K);
+        if (l->tiles == NULL)
             goto err;
-        l->bytes = tw_cpu_conv_bytes(l->conv);
+        l->bytes = tw_tiles_bytes(l->tiles);
         return l;
     }
     const bool packed = d->precision != TW_F32;
@@ -73,7 +73,7 @@ void tw_cpu_linear_free(tw_linear *l)
 {
     if (l == NULL)
         return;
-    tw_cpu_conv_free(l->conv);
+    tw_tiles_free(l->tiles);
     tw_prim_fini(&l->forward);
     tw_prim_fini(&l->data);
     tw_prim_fini(&l->weights);
@@ -93,8 +93,8 @@ int tw_cpu_linear_weights(tw_linear *l, const float *w, const float *b)
 {
     l->w = w;
     l->b = b;
-    if (l->conv != NULL)
-        return tw_cpu_conv_weights(l->conv, w);
+    if (l->tiles != NULL)
+        return tw_tiles_weights(l->tiles, w);
     if (l->w_forward == NULL)
         return 0;
     if (tw_prim_run(&l->to_forward, l->dev, (void *[]){(void *)w, l->w_forward}) != 0)
@@ -102,27 +102,11 @@ int tw_cpu_linear_weights(tw_linear *l, const float *w, const float *b)
     return tw_prim_run(&l->to_data, l->dev, (void *[]){(void *)w, l->w_data});
 }
 
-TW_KERNEL void bias_any(void *restrict y, const float *restrict b, size_t row, size_t K, tw_dtype t)
-{
-    for (size_t k = 0; k < K; k++)
-        tw_put(y, row * K + k, tw_get(y, row * K + k, t) + b[k], t);
-}
-
-TW_CLONES static void bias_row(void *y, const float *b, size_t row, size_t K, tw_dtype t)
-{
-    TW_BY_TYPE(t, bias_any, y, b, row, K);
-}
-
 int tw_cpu_linear_forward(tw_linear *l, void *y, const void *x)
 {
-    if (l->conv == NULL)
-        return tw_prim_run(&l->forward, l->dev, (void *[]){y, (void *)x, l->w_forward != NULL ? l->w_forward : (void *)l->w, (void *)l->b});
-    if (tw_cpu_conv_forward(l->conv, y, x) != 0)
-        return -1;
-#pragma omp parallel for schedule(static)
-    for (int row = 0; row < l->rows; row++)
-        bias_row(y, l->b, (size_t)row, (size_t)l->K, l->dev->precision);
-    return 0;
+    if (l->tiles != NULL)
+        return tw_tiles_run(l->tiles, y, x, l->b);
+    return tw_prim_run(&l->forward, l->dev, (void *[]){y, (void *)x, l->w_forward != NULL ? l->w_forward : (void *)l->w, (void *)l->b});
 }
 
 int tw_cpu_linear_backward_data(tw_linear *l, void *dx, const void *dy)
