@@ -83,11 +83,12 @@ bench: all ## bench: speed against the peers in the same run, as ratios
 golden: ## golden: make the golden vectors anew (Python from the package index)
 	@tests/golden/make
 install: all ## install: programs, pipelines and man pages under PREFIX
-	install -d $(DEST)/bin $(DEST)/lib $(DEST)/share/twist/pipelines $(DEST)/share/twist/formats $(foreach n,1 5 7,$(DEST)/share/man/man$n)
+	install -d $(DEST)/bin $(DEST)/lib $(DEST)/share/twist/pipelines $(DEST)/share/twist/policies $(DEST)/share/twist/formats $(foreach n,1 5 7,$(DEST)/share/man/man$n)
 	install $(PROGRAMS) $(DEST)/bin
 	install $(BIN)/libtwist-cpu.so $(MPI_SO) $(CUDA_SO) $(DEST)/lib
 	cp -R pipelines/. $(DEST)/share/twist/pipelines
-	cp -R formats/. $(DEST)/share/twist/formats
+	install -m 644 formats/policies/* $(DEST)/share/twist/policies
+	install -m 644 formats/*.* $(DEST)/share/twist/formats
 	$(foreach n,1 5 7,install -m 644 man/*.$n $(DEST)/share/man/man$n;)
 asan: ## asan: the tests under AddressSanitizer
 	# use_tls=0: the leak check crashes in the thread-local memory of OpenMP's threads; LD_LIBRARY_PATH: the emulation's NCCL, which the

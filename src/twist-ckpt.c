@@ -50,7 +50,15 @@ static int64_t read_count(const tw_checkpoint *f, const char *key)
 
 static void print_position(const tw_checkpoint *f)
 {
-    const int64_t epoch = read_count(f, "epoch"), sample = read_count(f, "sample");
+    const int64_t epoch = read_count(f, "epoch");
+    int64_t sample = read_count(f, "sample");
+    const char *places = tw_checkpoint_meta(f, "places"); /* of ranks: those that are further read up to theirs */
+    for (char *end; places != NULL && *places != '\0'; places = end) {
+        const int64_t place = strtoll(places, &end, 10);
+        if (end == places)
+            break;
+        sample = place < sample ? place : sample;
+    }
     printf("--start-epoch=%lld --skip=%lld\n", (long long)epoch, (long long)sample);
 }
 

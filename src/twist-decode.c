@@ -468,8 +468,8 @@ static void finish(struct run *r)
 {
     tw_waits w = {.samples = r->written, .output = tw_writer_waited(r->writer)};
     const int64_t all = r->written + r->skipped;
-    const bool whole = r->o.data.skip == 0 && r->o.data.start_epoch == 0; /* the last few of a run that goes on may all be bad */
-    if (r->written == 0 && r->skipped > 0 && whole) {
+    const bool rest = r->o.data.skip > 0 && r->o.data.epochs == r->o.data.start_epoch + 1; /* the last few of a run that goes on may all be bad */
+    if (r->written == 0 && r->skipped > 0 && !rest) {
         tw_fail("no good image among %lld", (long long)r->skipped);
         give_up(r);
     }

@@ -388,7 +388,7 @@ static bool measure(struct run *r, tw_validation *v)
 static bool turn_to(struct run *r, int64_t epoch)
 {
     const int64_t done = r->state->at.epoch + 1;
-    const bool wanted = r->o.val != NULL && (done % r->o.val_epoch == 0 || done == r->o.epochs);
+    const bool wanted = r->o.val != NULL && (done % r->o.val_epoch == 0 || epoch >= r->o.epochs);
     tw_validation v;
     tw_progress_end();
     if (wanted) {
@@ -452,8 +452,7 @@ static int train(struct run *r)
         }
         if (rc == 3)
             tw_complain("%s", tw_error());
-        const int64_t samples = r->o.epoch_samples > 0 ? r->o.epoch_samples : -1;
-        if (rc == 0 && tw_loader_complete(r->loader, r->o.epochs - 1, samples)) /* bad images have left the last epoch short */
+        if (rc == 0 && tw_loader_complete(r->loader, r->o.epochs - 1)) /* bad images have left the last epoch short */
             return turn_to(r, r->o.epochs) ? 1 : 2;
         if (rc != 1)
             return rc;

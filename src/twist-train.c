@@ -156,7 +156,7 @@ static void load_weights(struct run *r)
 static void open_run(struct run *r)
 {
     const tw_train_options *o = &r->o;
-    r->folder.path = o->output;
+    r->folder = (tw_folder){.path = o->output, .lock = -1};
     if ((leads(r) && tw_folder_open(&r->folder, o->output, o->resume) != 0) || tw_learner_open(&r->learner, o, r->comm, r->args) != 0)
         tw_die_error();
     r->state = &r->learner.state;
@@ -208,12 +208,6 @@ static bool wait_for_views(void *context, double seconds)
     return !r->gave_up;
 }
 
-/* As --epoch-samples says; -1: as the stream does. */
-static int64_t epoch_samples(const struct run *r)
-{
-    return r->o.epoch_samples > 0 ? r->o.epoch_samples : -1;
-}
-
 static void open_stream(struct run *r)
 {
     const tw_train_options *o = &r->o;
@@ -229,7 +223,7 @@ static void open_stream(struct run *r)
     }
     if (r->loader == NULL)
         tw_die_error();
-    const int64_t samples = tw_loader_samples(r->loader, epoch_samples(r));
+    const int64_t samples = tw_loader_samples(r->loader, o->epoch_samples > 0 ? o->epoch_samples : -1);
     if (samples < 0)
         tw_die("%s: does not say how many samples an epoch has: --epoch-samples does", tw_loader_name(r->loader));
     if (samples < o->batch_size)
@@ -420,7 +414,7 @@ static int next_batch(struct run *r, const tw_batch **b)
         if (rc == 3)
             tw_complain("%s", tw_error());
         have = status[1 + rc];
-        if (have == TW_RANK_ENDED && tw_loader_complete(r->loader, r->o.epochs - 1, epoch_samples(r)))
+        if (have == TW_RANK_ENDED && tw_loader_complete(r->loader, r->o.epochs - 1))
             have = TW_RANK_DONE;
         if (have >= TW_RANK_ENDED && signal_came())
             have = TW_RANK_STOPPED;
@@ -439,6 +433,7 @@ static int train(struct run *r)
         const int rc = next_batch(r, &b);
         if (rc == TW_RANK_DONE) { /* bad images have left the last epoch short */
             turn_to(r, r->o.epochs);
+            save(r);
             break;
         }
         if (rc != TW_RANK_READY)

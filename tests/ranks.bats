@@ -182,6 +182,7 @@ here() {
         ranks 2 run -q --batch-size=2 --resume --max-steps=$i 2> said
         twist-ckpt run/checkpoint.safetensors | grep '^places' >> places
     done
+    [ "$(twist-ckpt --position run/checkpoint.safetensors)" = "--start-epoch=1 --skip=5" ] # the others read on to theirs
     ranks 2 run -q --batch-size=2 --resume 2> said
     cat places
     [ "$(sed 's/^places = //' places | tr '\n' ,)" = "3 6,7 10,5 8," ] # of rank 0's share one is bad, of rank 1's four

@@ -95,7 +95,8 @@ straight() {
     cp -r "$BATS_FILE_TMPDIR/photos" some && for i in 0 1 2; do head -c 100 /dev/urandom > some/a/$i.ppm; done
     twist-decode -q --epochs=3 some 2> bad | twist-augment -q --aug=barlow --size=32 -o some.tws
     [ "$(wc -l < bad)" -eq 9 ]
-    twist-train -q -i some.tws -o run $SMALL
+    twist-train -i some.tws -o run $SMALL 2> said
+    grep -q 'some.tws: begins at epoch 0, sample 3: what comes before it is left out' said
     [ "$(grep -c '"step":' run/log.jsonl)" -eq 12 ]
     [ "$(grep -c '"end_of_epoch":' run/log.jsonl)" -eq 3 ]
     run twist-train -q -i some.tws -o run $SMALL --resume
@@ -104,6 +105,14 @@ straight() {
     run twist-train -i less.tws -o less $SMALL --epoch-samples=20
     [ "$status" -eq 1 ]
     [[ "$output" == *"less.tws: ended after 2 of 3 epochs"* ]]
+    for i in 3 4 5 6 7 8 9; do : > some/a/$i.ppm; done
+    twist-decode -q --epochs=3 some 2> bad | twist-augment -q --aug=barlow --size=32 -o many.tws # as many left out as an epoch has, and more
+    run twist-train -q -i many.tws -o many $SMALL --epochs=5
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"many.tws: ended after 2 of 5 epochs"* ]]
+    twist-train -q -i many.tws -o all $SMALL --save-every=1
+    run twist-train -i nowhere -o all $SMALL --resume
+    [ "$status" -eq 0 ]
 }
 
 @test "self-labeling begins at --mme-epochs and keeps the checkpoint it began with" {
@@ -179,10 +188,10 @@ straight() {
 }
 
 @test "one process trains in a folder: another is refused; what a killed one had half written is gone" {
-    mkdir run && touch run/.checkpoint.safetensors.1234.tmp run/.notes.1.tmp
+    mkdir run && touch -d '1 hour ago' run/.checkpoint.safetensors.1234.tmp run/.notes.1.tmp && touch run/.checkpoint.safetensors.7.tmp
     (sleep 30 | twist-train -q -o run $SMALL > /dev/null 2>&1 & echo $! > pid) 3>&-
     for _ in $(seq 200); do [ -e run/args.json ] && break; sleep 0.05; done
-    [ ! -e run/.checkpoint.safetensors.1234.tmp ] && [ -e run/.notes.1.tmp ]
+    [ ! -e run/.checkpoint.safetensors.1234.tmp ] && [ -e run/.notes.1.tmp ] && [ -e run/.checkpoint.safetensors.7.tmp ]
     run twist-train -i "$VIEWS" -o run $SMALL
     kill -9 "$(cat pid)"
     [ "$status" -eq 1 ]

@@ -7,7 +7,7 @@
 #include <omp.h>
 #include <stdlib.h>
 
-enum { MOST_SLICES = 64, SLICES_BYTES = 32 << 20 };
+enum { MOST_SLICES = 64, LEAST_SLICES = 16, SLICES_BYTES = 32 << 20 };
 
 /* A thread's own. */
 typedef struct {
@@ -17,6 +17,7 @@ typedef struct {
 
 struct tw_direct_gradient {
     tw_dev *dev;
+    bool alone;             /* a slice is a thread's; else there is one slice, of all threads */
     int each, slices, last; /* pictures of a slice; of the last one */
     size_t x_bytes, y_bytes; /* of a slice */
     size_t bytes, scratch;  /* of a slice's gradient; of a lane's scratch memory */
@@ -24,7 +25,7 @@ struct tw_direct_gradient {
     tw_prim to_plain;
 };
 
-/* A primitive that one thread carries out, for n pictures. */
+/* A primitive for n pictures, that one thread carries out where it is to. */
 static int make(tw_prim *p, const tw_direct_gradient *g, const tw_conv_shape *s, const tw_conv_desc *convolution, int n,
                 const_dnnl_primitive_desc_t hint)
 {
@@ -38,7 +39,8 @@ static int make(tw_prim *p, const tw_direct_gradient *g, const tw_conv_shape *s,
     desc.dst = dst;
     dnnl_primitive_attr_t attr = tw_prim_attr(false);
     int rc = -1;
-    omp_set_num_threads(1);
+    if (g->alone)
+        omp_set_num_threads(1);
     if (src == NULL || dst == NULL)
         tw_fail("weight gradient of %d x %d pixels: out of memory", s->H, s->W);
     else if (attr != NULL)
@@ -70,8 +72,9 @@ static int open_lane(tw_direct_gradient *g, lane *l, const tw_conv_shape *s, con
 static void divide(tw_direct_gradient *g, const tw_conv_shape *s)
 {
     const size_t all = (size_t)s->K * (size_t)s->C * (size_t)(s->size * s->size) * sizeof(float), pixel = tw_dtype_size(g->dev->precision);
-    const int64_t fit = (int64_t)(SLICES_BYTES / all), most = tw_min(MOST_SLICES, fit > 1 ? fit : 1);
-    g->each = (int)tw_pieces(s->N, most);
+    const int64_t fit = tw_min(MOST_SLICES, (int64_t)(SLICES_BYTES / all));
+    g->alone = fit >= LEAST_SLICES;
+    g->each = (int)tw_pieces(s->N, g->alone ? fit : 1);
     g->slices = (int)tw_pieces(s->N, g->each);
     g->last = s->N - (g->slices - 1) * g->each;
     g->x_bytes = (size_t)g->each * (size_t)(s->H * s->W * s->C) * pixel;
@@ -84,14 +87,19 @@ static float *gradients(const tw_direct_gradient *g)
     return tw_dev_scratch(g->dev, TW_SCRATCH_GRADIENT, (size_t)g->slices * g->bytes);
 }
 
+static int lanes(const tw_direct_gradient *g)
+{
+    return g->alone ? g->dev->threads : 1;
+}
+
 static char *scratch(const tw_direct_gradient *g)
 {
-    return tw_dev_scratch(g->dev, TW_SCRATCH_PRIMITIVE, (size_t)g->dev->threads * g->scratch);
+    return tw_dev_scratch(g->dev, TW_SCRATCH_PRIMITIVE, (size_t)lanes(g) * g->scratch);
 }
 
 static int build(tw_direct_gradient *g, const tw_conv_shape *s, const tw_conv_desc *desc, tw_const_md plain, const_dnnl_primitive_desc_t hint)
 {
-    for (int i = 0; i < g->dev->threads; i++)
+    for (int i = 0; i < lanes(g); i++)
         if (open_lane(g, &g->lane[i], s, desc, hint) != 0)
             return -1;
     tw_const_md md = tw_prim_md(&g->lane->whole, dnnl_query_diff_weights_md);
@@ -111,7 +119,7 @@ tw_direct_gradient *tw_direct_gradient_new(tw_dev *d, const tw_conv_shape *s, co
         return NULL;
     g->dev = d;
     divide(g, s);
-    g->lane = tw_calloc((size_t)d->threads, sizeof *g->lane);
+    g->lane = tw_calloc((size_t)lanes(g), sizeof *g->lane);
     if (g->lane != NULL && build(g, s, desc, plain, hint) == 0)
         return g;
     tw_direct_gradient_free(g);
@@ -122,7 +130,7 @@ void tw_direct_gradient_free(tw_direct_gradient *g)
 {
     if (g == NULL)
         return;
-    for (int i = 0; g->lane != NULL && i < g->dev->threads; i++) {
+    for (int i = 0; g->lane != NULL && i < lanes(g); i++) {
         tw_prim_fini(&g->lane[i].whole);
         tw_prim_fini(&g->lane[i].rest);
         if (g->lane[i].stream != NULL)
@@ -141,7 +149,7 @@ int tw_direct_gradient_add(tw_direct_gradient *g, float *dw, const void *x, cons
     if (sum == NULL || room == NULL)
         return -1;
     const size_t apart = g->bytes / sizeof *sum;
-#pragma omp parallel for schedule(static) reduction(max : status)
+#pragma omp parallel for schedule(static) reduction(max : status) if (g->alone)
     for (int i = 0; i < g->slices; i++) {
         lane *l = &g->lane[omp_get_thread_num()];
         const size_t k = (size_t)i;

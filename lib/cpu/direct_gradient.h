@@ -1,5 +1,6 @@
 /* Inside lib/cpu: weight gradients by oneDNN's direct method. Pictures are taken in slices, as many as the shape says, a slice by a thread alone:
- * what oneDNN adds up by several threads depends on how many they are. */
+ * what oneDNN adds up by several threads depends on how many they are. Where a gradient is so large (above 2 MB) that slices would be too few for many
+ * threads, it is left to oneDNN. */
 #ifndef TW_CPU_DIRECT_GRADIENT_H
 #define TW_CPU_DIRECT_GRADIENT_H
 
@@ -13,7 +14,7 @@ tw_direct_gradient *tw_direct_gradient_new(tw_dev *d, const tw_conv_shape *s, co
                                            const_dnnl_primitive_desc_t hint);
 void tw_direct_gradient_free(tw_direct_gradient *g); /* NULL is allowed */
 
-/* dw, as plain, += x [N,H,W,C] by dy [N,OH,OW,K]. The same bits for any number of threads. 0, or -1 and tw_error(). */
+/* dw, as plain, += x [N,H,W,C] by dy [N,OH,OW,K]. 0, or -1 and tw_error(). */
 int tw_direct_gradient_add(tw_direct_gradient *g, float *dw, const void *x, const void *dy);
 
 #endif

@@ -44,8 +44,8 @@ int tw_batches_open(tw_batches *b, const char *endpoint, int size, uint64_t seed
     if ((b->reader = tw_reader_open(endpoint, NULL, NULL)) == NULL)
         return -1;
     const tw_header *h = tw_reader_header(b->reader);
-    if (h->epochs - h->first_epoch > 1) {
-        b->epochs = h->epochs - h->first_epoch;
+    if (h->epochs > 1) {
+        b->epochs = h->epochs;
         if (tw_roster_init(b->who, b->reader) != 0 || read_ahead(b) != 0)
             return -1;
         if (!b->is_held)

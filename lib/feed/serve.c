@@ -276,7 +276,8 @@ static int pump(serve *s)
         const int64_t next = s->o->rules.first + s->written + s->skipped;
         if (next == s->o->rules.end) {
             const tw_end end = {s->written, s->skipped};
-            if (s->written == 0 && s->skipped > 0 && s->o->rules.first == 0) /* the last few of a run that goes on may all be bad */
+            const bool rest = s->o->rules.end - s->o->rules.first < s->o->rules.epoch; /* the last few of a run that goes on may all be bad */
+            if (s->written == 0 && s->skipped > 0 && !rest)
                 return tw_fail("no good image among %lld", (long long)s->skipped);
             if (tw_rejects_close(s->o->rejects, s->written + s->skipped) != 0 || tw_encode_end(&s->text, &end) != 0)
                 return -1;

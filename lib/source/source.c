@@ -115,10 +115,10 @@ static int keep_subset(tw_entries *e, const char *file)
     bool *found = rc == 0 ? tw_calloc(t.n, sizeof *found) : NULL;
     rc = found != NULL ? 0 : -1;
     for (size_t i = 0; rc == 0 && i < e->n; i++) {
-        const tw_row *r = tw_table_find(&t, tw_entries_path(e, i));
-        if (r == NULL)
+        const char *path = tw_entries_path(e, i);
+        if (tw_table_find(&t, path) == NULL)
             continue;
-        found[r - t.row] = true;
+        tw_table_mark(&t, path, found);
         e->entry[kept++] = e->entry[i];
     }
     e->n = kept;

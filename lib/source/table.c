@@ -58,29 +58,43 @@ int tw_table_read(tw_table *t, const char *file, tw_entries *classes)
     return rc;
 }
 
-static const tw_row *find_name(const tw_table *t, char *path)
+/* The first of the names that the path has, in `there` (NULL: not wanted) all of them. */
+static const tw_row *find_name(const tw_table *t, char *path, bool *there)
 {
-    const tw_row *found = NULL;
-    for (char *name = path; found == NULL && name != NULL;) {
-        const tw_row key = {name, 0};
-        found = bsearch(&key, t->row, t->n, sizeof *t->row, by_name);
+    const tw_row *first = NULL;
+    for (char *name = path; name != NULL && (first == NULL || there != NULL);) {
+        const tw_row key = {name, 0}, *found = bsearch(&key, t->row, t->n, sizeof *t->row, by_name);
+        if (found != NULL && there != NULL)
+            there[found - t->row] = true;
+        first = first == NULL ? found : first;
         name = strchr(name, '/');
         name = name != NULL ? name + 1 : NULL;
     }
-    return found;
+    return first;
 }
 
-const tw_row *tw_table_find(const tw_table *t, const char *path)
+static const tw_row *find(const tw_table *t, const char *path, bool *there)
 {
     char text[4096 + 1]; /* longer paths are not opened anyway */
     const size_t n = strlen(path);
     if (t->n == 0 || n >= sizeof text)
         return NULL;
     memcpy(text, path, n + 1);
-    const tw_row *found = find_name(t, text);
+    const tw_row *found = find_name(t, text, there);
     char *dot = strrchr(text, '.'), *slash = strrchr(text, '/');
-    if (found != NULL || dot == NULL || (slash != NULL && dot < slash))
+    if ((found != NULL && there == NULL) || dot == NULL || (slash != NULL && dot < slash))
         return found;
     *dot = '\0';
-    return find_name(t, text);
+    const tw_row *bare = find_name(t, text, there);
+    return found != NULL ? found : bare;
+}
+
+const tw_row *tw_table_find(const tw_table *t, const char *path)
+{
+    return find(t, path, NULL);
+}
+
+void tw_table_mark(const tw_table *t, const char *path, bool *there)
+{
+    find(t, path, there);
 }

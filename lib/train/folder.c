@@ -11,10 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { PATIENCE = 50 }; /* tenths of a second: a run before may still be ending */
+enum { PATIENCE = 50 /* tenths of a second: a run before may still be ending */, OLD = 600 /* seconds: no file is written for so long */ };
 
 char *tw_folder_file(const tw_folder *f, const char *name)
 {
@@ -57,12 +58,13 @@ static bool half_written(const char *file)
     return false;
 }
 
-/* Nobody else writes here now. */
+/* Nobody else writes here now, unless it is on another machine, whose locks do not reach this one. */
 static void tidy(const tw_folder *f)
 {
     DIR *d = opendir(f->path);
+    struct stat s;
     for (const struct dirent *e; d != NULL && (e = readdir(d)) != NULL;)
-        if (half_written(e->d_name))
+        if (half_written(e->d_name) && fstatat(dirfd(d), e->d_name, &s, AT_SYMLINK_NOFOLLOW) == 0 && time(NULL) - s.st_mtime > OLD)
             unlinkat(dirfd(d), e->d_name, 0);
     if (d != NULL)
         closedir(d);

@@ -34,7 +34,7 @@ struct tw_loader {
     bool ended, begun;
     bool exact;         /* the stream was asked to begin at the start: a hole there is a bad image, no gap */
     tw_position at;     /* place of the sample read last, plus one */
-    int64_t had;        /* places of that epoch that were used before, or have been read */
+    int64_t first;      /* how many places of the stream's first epoch come before its first sample; -1: nothing has been read */
 };
 
 static bool same_size(const tw_tensor *a, int H, int W)
@@ -116,6 +116,13 @@ static bool may_begin(const tw_loader *b, const tw_position *p)
     return p->epoch == start->epoch + 1 && p->sample == 0 && n >= 0 && n - start->sample < b->o.B;
 }
 
+static int64_t first_place(const tw_header *h, const tw_sample *s)
+{
+    if (s->epoch != h->first_epoch)
+        return 0;
+    return h->share.ranks > 1 ? tw_share_before(&h->share, s->pos) : s->pos;
+}
+
 /* Reads the next sample that counts into b->sample. 1, 0 at the end, -1. */
 static int read_on(tw_loader *b)
 {
@@ -125,6 +132,8 @@ static int read_on(tw_loader *b)
         if (rc != 1)
             return rc;
         const tw_sample *s = &b->sample;
+        if (b->first < 0)
+            b->first = first_place(tw_reader_header(b->reader), s);
         if (!tw_share_has(&b->share, s->pos)) /* another rank's */
             continue;
         const tw_position p = {s->epoch, tw_share_before(&b->share, s->pos)};
@@ -139,8 +148,10 @@ static int read_on(tw_loader *b)
         if (b->begun && (p.epoch < b->at.epoch || (p.epoch == b->at.epoch && p.sample < b->at.sample)))
             return tw_fail("%s: %.*s: epoch %lld, sample %lld comes after a later one", tw_reader_name(b->reader), (int)s->key_size,
                            s->key, (long long)p.epoch, (long long)p.sample);
+        if (!b->begun && !b->exact && b->passed == 0 && p.epoch == start->epoch && p.sample > start->sample)
+            tw_warn("%s: begins at epoch %lld, sample %lld: what comes before it is left out", tw_reader_name(b->reader), (long long)p.epoch,
+                    (long long)p.sample);
         b->begun = true;
-        b->had = p.epoch != b->at.epoch ? 1 : b->had + 1;
         b->at = (tw_position){p.epoch, p.sample + 1};
         return 1;
     }
@@ -197,7 +208,7 @@ tw_loader *tw_loader_open(const char *endpoint, const tw_loader_options *o)
     b->o = *o;
     b->exact = tw_reader_places(endpoint);
     b->at = o->start;
-    b->had = o->start.sample;
+    b->first = -1;
     tw_sample_init(&b->sample);
     b->reader = tw_reader_open_wait(endpoint, NULL, &place, wait_on, b);
     if (b->reader == NULL)
@@ -265,10 +276,15 @@ int tw_loader_next(tw_loader *b, const tw_batch **out, int (*stop)(void))
     return b->taken->rc;
 }
 
-bool tw_loader_complete(const tw_loader *b, int64_t epoch, int64_t all)
+bool tw_loader_complete(const tw_loader *b, int64_t epoch)
 {
-    const int64_t n = tw_loader_samples(b, all), had = b->at.epoch == epoch ? b->had : 0;
-    return n >= 0 && b->at.epoch <= epoch && n - had <= tw_reader_end(b->reader)->skipped;
+    const tw_header *h = tw_loader_header(b);
+    const tw_end *end = tw_reader_end(b->reader);
+    int64_t all;
+    if (h->samples < 0 || h->epochs <= epoch - h->first_epoch || b->at.epoch != epoch || __builtin_mul_overflow(h->samples, h->epochs, &all))
+        return false;
+    const int64_t begun = b->first >= 0 ? b->first : b->o.start.sample; /* it may begin there, or earlier */
+    return end->skipped > 0 && end->samples + end->skipped >= all - begun;
 }
 
 const tw_batch *tw_loader_ahead(tw_loader *b)
