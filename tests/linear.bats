@@ -43,6 +43,14 @@ number() { sed -n "s/.*\"$1\": *\([0-9.e-]*\).*/\1/p" <<< "$output"; }
     awk -v a="$(number acc1)" 'BEGIN {exit !(a > 0.9)}'
 }
 
+@test "a stream that begins with a later epoch has as many epochs as follow" {
+    mkdir -p photos/a photos/b
+    for i in 1 2 3; do for d in a b; do { printf 'P6 16 16 255\n'; head -c 768 /dev/urandom; } > photos/$d/$i.ppm; done; done
+    twist-decode -q --epochs=3 --start-epoch=1 photos | twist-augment -q --aug=linear --size=16 |
+        twist-embed -q --random-init=resnet18 --precision=fp32 -o some.emb
+    twist-linear --train some.emb --val some.emb --batch-size 2 --lr 0.1 | grep -F '"epochs": 2,'
+}
+
 @test "a training stream of several epochs is taken as it comes, one epoch after another" {
     # full batches, so that the order plays no part: the same epochs from a kept stream differ only by rounding
     twist-linear --train "$EVAL/epochs.tws" --val "$EVAL/val.tws" --log a > out
