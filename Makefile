@@ -83,7 +83,7 @@ bench: all ## bench: speed against the peers in the same run, as ratios
 golden: ## golden: make the golden vectors anew (Python from the package index)
 	@tests/golden/make
 install: all ## install: programs, pipelines and man pages under PREFIX
-	install -d $(DEST)/bin $(DEST)/lib $(DEST)/share/twist/pipelines $(DEST)/share/twist/policies $(DEST)/share/twist/formats $(foreach n,1 5 7,$(DEST)/share/man/man$n)
+	install -d $(DEST)/bin $(DEST)/lib $(addprefix $(DEST)/share/twist/,pipelines policies formats) $(foreach n,1 5 7,$(DEST)/share/man/man$n)
 	install $(PROGRAMS) $(DEST)/bin
 	install $(BIN)/libtwist-cpu.so $(MPI_SO) $(CUDA_SO) $(DEST)/lib
 	cp -R pipelines/. $(DEST)/share/twist/pipelines

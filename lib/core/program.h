@@ -48,7 +48,8 @@ void tw_progress_end(void);
 /* Whether the next tw_progress would be shown (so that text need not be made in vain). */
 bool tw_progress_due(void);
 
-/* SIGINT, SIGTERM and SIGUSR1 set a flag instead of ending the program, whatever the main thread is computing; tw_stop_signal() is that signal's number or 0. */
+/* SIGINT, SIGTERM and SIGUSR1 set a flag instead of ending the program, whatever the main thread is computing; tw_stop_signal() is that
+ * signal's number or 0. */
 void tw_catch_stops(void);
 int tw_stop_signal(void);
 /* How a run that was stopped is gone on with, for the message that says so. resume: --resume was given. */

@@ -1,7 +1,7 @@
 """twist-embed against PyTorch, eager and compiled, and OpenVINO: how far apart the features are on the same pixels from the same weights, and processor seconds
-for a folder of photographs through ResNet-50, end to end, one thread each, then seconds by the clock on two cores; in turns (the least of the rounds
+for a folder of photographs through ResNet-50 and ViT-S/16, end to end, one thread each, then seconds by the clock on two cores; in turns (the least of the rounds
 counts).
-usage: embed.py BIN PHOTOS FOLDER [ROUNDS]   (FOLDER: for files; needs torch, torchvision, timm, openvino, msgpack, msgpack-numpy, pillow)"""
+usage: embed.py BIN PHOTOS FOLDER [ROUNDS]   (FOLDER: for files; LIMIT=N: so many photographs; needs torch, torchvision, timm, openvino, msgpack, msgpack-numpy, pillow)"""
 import copy
 import os
 import resource
@@ -18,7 +18,7 @@ import torchvision
 from PIL import Image
 
 BIN, PHOTOS, FOLDER = sys.argv[1:4]
-ROUNDS, LIMIT, BATCH = int(sys.argv[4]) if len(sys.argv) > 4 else 2, 400, 32
+ROUNDS, LIMIT, BATCH = int(sys.argv[4]) if len(sys.argv) > 4 else 2, int(os.environ.get("LIMIT", 400)), 32
 torch.set_num_threads(1)
 torch.manual_seed(0)
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
@@ -92,9 +92,8 @@ def photographs():
     return sorted(found)[:LIMIT]
 
 
-def peers(model, precision, threads):
+def peers(body, precision, threads):
     """name: function of a normalised batch."""
-    body = torch.nn.Sequential(*list(model.children())[:-1]).eval()
     fast = copy.deepcopy(body).to(memory_format=torch.channels_last)
     if precision == "bf16":
         fast = fast.bfloat16()
@@ -145,8 +144,19 @@ def end_to_end(run, threads):
     return clock() - start, inside
 
 
-def speed(precision, threads):
+def resnet50():
+    """The network, and what gives its features."""
     model = random_statistics(torchvision.models.resnet50())
+    return model, torch.nn.Sequential(*list(model.children())[:-1]).eval()
+
+
+def vit_s():
+    model = timm.create_model("vit_small_patch16_224", num_classes=0).eval()
+    return model, model
+
+
+def speed(network, precision, threads):
+    model, body = network()
     weights, views = os.path.join(FOLDER, "speed.pth"), os.path.join(FOLDER, "speed-views.tws")
     torch.save(model.state_dict(), weights)
     decode = program("twist-decode", f"--shrink-to=256 --limit={LIMIT} {PHOTOS}", threads)
@@ -154,7 +164,7 @@ def speed(precision, threads):
     shell(f"{decode} | {augment} > {views}")
     seconds = shell if threads == 1 else wall
     theirs, ours, alone = {}, 1e9, 1e9
-    runs = list(peers(model, precision, threads))
+    runs = list(peers(body, precision, threads))
     for name, run in runs:
         for n in (BATCH, LIMIT % BATCH or BATCH):
             run(torch.randn(n, 3, 224, 224))  # what is prepared at the first call
@@ -164,13 +174,14 @@ def speed(precision, threads):
         for name, run in runs:
             theirs[name] = tuple(map(min, theirs.get(name, (1e9, 1e9)), end_to_end(run, threads)))
     how = "one thread each, processor time" if threads == 1 else f"{threads} cores, by the clock"
-    print(f"ResNet-50 {precision}, {LIMIT} photographs, {how}: ours {ours:.1f} s ({LIMIT / ours:.1f} images/s), the network {alone:.1f} s")
+    print(f"{network.__name__} {precision}, {LIMIT} photographs, {how}: ours {ours:.1f} s ({LIMIT / ours:.1f} images/s), the network {alone:.1f} s")
     for name, (whole, inside) in theirs.items():
         print(f"  {name}: {whole:.1f} s, {whole / ours:.2f} x; the network {inside:.1f} s, {inside / alone:.2f} x", flush=True)
 
 
 compare()
-for threads in (1, 2):
-    speed("fp32", threads)
-    if "avx512_bf16" in open("/proc/cpuinfo").read():
-        speed("bf16", threads)
+for network in (resnet50, vit_s):
+    for threads in (1, 2):
+        speed(network, "fp32", threads)
+        if "avx512_bf16" in open("/proc/cpuinfo").read():
+            speed(network, "bf16", threads)
