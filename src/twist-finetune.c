@@ -114,10 +114,18 @@ static void parse(struct run *r)
         tw_die_error();
 }
 
+/* False: a signal has come before the stream has. */
+static bool wait_for_views(void *context, double seconds)
+{
+    const struct run *r = context;
+    (void)seconds;
+    return r->loader != NULL || tw_stop_signal() == 0;
+}
+
 static void open_stream(struct run *r)
 {
     const struct opts *o = &r->o;
-    const tw_loader_options bo = {.B = o->batch_size, .rank = 0, .ranks = 1, .start = r->state->at};
+    const tw_loader_options bo = {.B = o->batch_size, .rank = 0, .ranks = 1, .start = r->state->at, .wait = wait_for_views, .context = r};
     r->loader = tw_loader_open(o->input, &bo);
     if (r->loader == NULL && tw_stop_signal() != 0) {
         tw_warn("stopped by signal %d before the views came; %s", tw_stop_signal(), tw_goes_on(o->resume));
