@@ -114,18 +114,10 @@ static void parse(struct run *r)
         tw_die_error();
 }
 
-/* False: a signal has come before the stream has. */
-static bool wait_for_views(void *context, double seconds)
-{
-    const struct run *r = context;
-    (void)seconds;
-    return r->loader != NULL || tw_stop_signal() == 0;
-}
-
 static void open_stream(struct run *r)
 {
     const struct opts *o = &r->o;
-    const tw_loader_options bo = {.B = o->batch_size, .rank = 0, .ranks = 1, .start = r->state->at, .wait = wait_for_views, .context = r};
+    const tw_loader_options bo = {.B = o->batch_size, .rank = 0, .ranks = 1, .start = r->state->at, .stop = tw_stop_signal};
     r->loader = tw_loader_open(o->input, &bo);
     if (r->loader == NULL && tw_stop_signal() != 0) {
         tw_warn("stopped by signal %d before the views came; %s", tw_stop_signal(), tw_goes_on(o->resume));
@@ -453,7 +445,7 @@ static int train(struct run *r)
             return 1;
         if (tw_stop_signal() != 0)
             return 2;
-        const int rc = tw_loader_next(r->loader, &b, tw_stop_signal);
+        const int rc = tw_loader_next(r->loader, &b);
         if (rc < 0) {
             save_if_new(r);
             tw_die_error();
@@ -479,7 +471,7 @@ static int train(struct run *r)
 static void end_stream(struct run *r)
 {
     const tw_batch *b;
-    const int rc = r->o.max_steps == 0 ? tw_loader_next(r->loader, &b, tw_stop_signal) : 0;
+    const int rc = r->o.max_steps == 0 ? tw_loader_next(r->loader, &b) : 0;
     if (rc < 0 || rc == 3)
         tw_die_error();
 }

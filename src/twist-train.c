@@ -196,7 +196,7 @@ static int64_t fewest(const struct run *r, int64_t n)
     return n;
 }
 
-/* While no views come. False: no longer; while the stream is being opened also where a signal has come. */
+/* While no views come. False: no longer. */
 static bool wait_for_views(void *context, double seconds)
 {
     struct run *r = context;
@@ -204,7 +204,7 @@ static bool wait_for_views(void *context, double seconds)
     if (limit > 0 && seconds >= limit / 5 && !r->warned)
         tw_warn("no views for %.0f s; after %g s a checkpoint is written and the run ends (--starve)", seconds, limit);
     r->warned = limit > 0 && seconds >= limit / 5;
-    r->gave_up = (limit > 0 && seconds >= limit) || (r->loader == NULL && tw_stop_signal() != 0);
+    r->gave_up = limit > 0 && seconds >= limit;
     return !r->gave_up;
 }
 
@@ -214,9 +214,9 @@ static void open_stream(struct run *r)
     const int64_t *places = r->learner.places;
     const tw_loader_options bo = {.B = o->batch_size, .rank = r->comm->rank, .ranks = r->comm->ranks,
                                   .start = {r->state->at.epoch, places != NULL ? places[r->comm->rank] : r->state->at.sample},
-                                  .wait = wait_for_views, .context = r};
+                                  .stop = tw_stop_signal, .wait = wait_for_views, .context = r};
     r->loader = tw_loader_open(o->input, &bo);
-    if (r->loader == NULL && r->gave_up) { /* the others may wait for this rank: they end with it */
+    if (r->loader == NULL && (r->gave_up || tw_stop_signal() != 0)) { /* the others may wait for this rank: they end with it */
         save_if_new(r);
         tw_complain("%s; %s", tw_error(), tw_goes_on(r->o.resume));
         exit(TW_EXIT_AGAIN);
@@ -410,7 +410,7 @@ static int next_batch(struct run *r, const tw_batch **b)
     static const int status[] = {TW_RANK_FAILED, TW_RANK_ENDED, TW_RANK_READY, TW_RANK_STOPPED, TW_RANK_STOPPED};
     int have = TW_RANK_STOPPED;
     do {
-        const int rc = have != TW_RANK_READY ? tw_loader_next(r->loader, b, tw_stop_signal) : 1;
+        const int rc = have != TW_RANK_READY ? tw_loader_next(r->loader, b) : 1;
         if (rc == 3)
             tw_complain("%s", tw_error());
         have = status[1 + rc];
@@ -453,7 +453,7 @@ static int train(struct run *r)
 static void end_stream(struct run *r)
 {
     const tw_batch *b;
-    const int rc = r->o.max_steps == 0 ? tw_loader_next(r->loader, &b, tw_stop_signal) : 0;
+    const int rc = r->o.max_steps == 0 ? tw_loader_next(r->loader, &b) : 0;
     if (rc < 0 || rc == 3) {
         tw_complain("%s", tw_error());
         r->all.status = TW_RANK_FAILED;

@@ -116,13 +116,6 @@ static bool may_begin(const tw_loader *b, const tw_position *p)
     return p->epoch == start->epoch + 1 && p->sample == 0 && n >= 0 && n - start->sample < b->o.B;
 }
 
-static int64_t first_place(const tw_header *h, const tw_sample *s)
-{
-    if (s->epoch != h->first_epoch)
-        return 0;
-    return h->share.ranks > 1 ? tw_share_before(&h->share, s->pos) : s->pos;
-}
-
 /* Reads the next sample that counts into b->sample. 1, 0 at the end, -1. */
 static int read_on(tw_loader *b)
 {
@@ -132,8 +125,9 @@ static int read_on(tw_loader *b)
         if (rc != 1)
             return rc;
         const tw_sample *s = &b->sample;
+        const tw_header *h = tw_reader_header(b->reader);
         if (b->first < 0)
-            b->first = first_place(tw_reader_header(b->reader), s);
+            b->first = s->epoch == h->first_epoch ? tw_share_done(&h->share, s->pos) - 1 : 0;
         if (!tw_share_has(&b->share, s->pos)) /* another rank's */
             continue;
         const tw_position p = {s->epoch, tw_share_before(&b->share, s->pos)};
@@ -196,7 +190,8 @@ static void run(void *job_, int worker, void *context)
 static bool wait_on(void *context, double seconds)
 {
     const tw_loader *b = context;
-    return !b->closing && (b->o.wait == NULL || b->o.wait(b->o.context, seconds));
+    const bool opening = b->reader == NULL;
+    return !b->closing && !(opening && b->o.stop()) && (b->o.wait == NULL || b->o.wait(b->o.context, seconds));
 }
 
 tw_loader *tw_loader_open(const char *endpoint, const tw_loader_options *o)
@@ -254,7 +249,7 @@ const char *tw_loader_name(const tw_loader *b)
     return tw_reader_name(b->reader);
 }
 
-int tw_loader_next(tw_loader *b, const tw_batch **out, int (*stop)(void))
+int tw_loader_next(tw_loader *b, const tw_batch **out)
 {
     static const struct timespec nap = {0, 500000};
     if (b->taken != NULL)
@@ -262,7 +257,7 @@ int tw_loader_next(tw_loader *b, const tw_batch **out, int (*stop)(void))
     b->taken = tw_pool_take_ready(b->pool);
     if (b->taken == NULL) {
         const double since = tw_now();
-        while ((b->taken = tw_pool_take_ready(b->pool)) == NULL && !stop())
+        while ((b->taken = tw_pool_take_ready(b->pool)) == NULL && !b->o.stop())
             nanosleep(&nap, NULL);
         b->waited += tw_now() - since;
     }

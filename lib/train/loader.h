@@ -31,6 +31,7 @@ typedef struct {
 typedef struct {
     int B, rank, ranks;
     tw_position start;       /* where to begin: samples before it are read and dropped */
+    int (*stop)(void);       /* once it is true the stream is no longer waited for, by open or by next */
     bool (*wait)(void *context, double seconds); /* as of tw_reader_open_wait; NULL: there is no end to waiting */
     void *context;
 } tw_loader_options;
@@ -49,7 +50,7 @@ const char *tw_loader_name(const tw_loader *b);
  * code does. 1; 0 after the stream's end; 2 where stop() became true while waiting; 3 and tw_error(): the reader gave up
  * (tw_reader_gave_up), another run may go on; -1 and tw_error(): the stream's failures, a sample whose views are not of the first
  * sample's sizes, a stream that begins after `start`, samples out of order. */
-int tw_loader_next(tw_loader *b, const tw_batch **out, int (*stop)(void));
+int tw_loader_next(tw_loader *b, const tw_batch **out);
 
 /* After 0: whether the stream came to that epoch, its last one, and was whole but for what its end record says was left out: bad images have left
  * the epoch fewer batches than it has samples for. False too where the stream does not say how many samples it has. */
