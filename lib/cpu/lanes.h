@@ -1,5 +1,5 @@
-/* Inside lib/cpu: primitives that threads carry out side by side, each alone on copies of its own. oneDNN makes a primitive for a number of threads;
- * what one thread computes depends on nothing but the shape. */
+/* Inside lib/cpu: primitives that threads carry out side by side, each alone on copies of its own. oneDNN makes a primitive for a number of
+ * threads; what one thread computes depends on nothing but the shape. */
 #ifndef TW_CPU_LANES_H
 #define TW_CPU_LANES_H
 
@@ -9,7 +9,8 @@ enum { TW_LANE_KINDS = 2 }; /* of pieces: any but the last, the last */
 
 typedef struct tw_lanes tw_lanes;
 
-/* make is called for each kind of each thread's: 0, or -1 and tw_error(). alone false: one set, made for all threads together. NULL and tw_error(). */
+/* make is called for each kind of each thread's: 0, or -1 and tw_error(). alone false: one set, made for all threads together. NULL and
+ * tw_error(). */
 tw_lanes *tw_lanes_new(tw_dev *d, bool alone, int (*make)(tw_prim *p, int kind, void *context), void *context);
 void tw_lanes_free(tw_lanes *l); /* NULL is allowed */
 
