@@ -6,6 +6,7 @@
 #include "checkpoint/recipe.h"
 #include "core/mem.h"
 #include "core/program.h"
+#include "train/state.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -52,12 +53,14 @@ static void print_position(const tw_checkpoint *f)
 {
     const int64_t epoch = read_count(f, "epoch");
     int64_t sample = read_count(f, "sample");
-    const char *places = tw_checkpoint_meta(f, "places"); /* of ranks: those that are further read up to theirs */
-    for (char *end; places != NULL && *places != '\0'; places = end) {
-        const int64_t place = strtoll(places, &end, 10);
-        if (end == places)
-            break;
-        sample = place < sample ? place : sample;
+    if (tw_checkpoint_meta(f, "places") != NULL) { /* of ranks: those that are further read up to theirs */
+        const tw_train_state s = {.at.sample = sample, .ranks = (int)read_count(f, "ranks")};
+        int64_t *places = tw_calloc((size_t)s.ranks, sizeof *places);
+        if (places == NULL || tw_state_read_places(places, &s, f) != 0)
+            tw_die_error();
+        for (int i = 0; i < s.ranks; i++)
+            sample = places[i] < sample ? places[i] : sample;
+        free(places);
     }
     printf("--start-epoch=%lld --skip=%lld\n", (long long)epoch, (long long)sample);
 }

@@ -211,9 +211,8 @@ static bool wait_for_views(void *context, double seconds)
 static void open_stream(struct run *r)
 {
     const tw_train_options *o = &r->o;
-    const int64_t *places = r->learner.places;
     const tw_loader_options bo = {.B = o->batch_size, .rank = r->comm->rank, .ranks = r->comm->ranks,
-                                  .start = {r->state->at.epoch, places != NULL ? places[r->comm->rank] : r->state->at.sample},
+                                  .start = {r->state->at.epoch, r->learner.places[r->comm->rank]},
                                   .stop = tw_stop_signal, .wait = wait_for_views, .context = r};
     r->loader = tw_loader_open(o->input, &bo);
     if (r->loader == NULL && (r->gave_up || tw_stop_signal() != 0)) { /* the others may wait for this rank: they end with it */

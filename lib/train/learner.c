@@ -46,8 +46,8 @@ int tw_learner_open(tw_learner *l, const tw_train_options *o, tw_comm *comm, cha
         .seed = (uint64_t)o->seed, .blank = comm->rank > 0, /* rank 0's are shared */
         .threads = o->threads, .comm = comm,
     };
-    l->places = comm->ranks > 1 ? tw_calloc((size_t)comm->ranks, sizeof *l->places) : NULL;
-    if (comm->ranks > 1 && l->places == NULL)
+    l->places = tw_calloc((size_t)comm->ranks, sizeof *l->places);
+    if (l->places == NULL)
         return -1;
     if (tw_ranks_bunch(&l->config, bunch_size(o), o->batch_size) != 0 || tw_learner_network(l, o->device, o->precision) != 0)
         return -1;
@@ -99,7 +99,7 @@ static int resume(tw_learner *l, const tw_checkpoint *f, const tw_train_options 
     s.ranks = ranks;
     l->state = s;
     tw_state_at(l, s.at, NULL);
-    return same && l->places != NULL ? tw_state_read_places(l->places, &s, f) : 0;
+    return same ? tw_state_read_places(l->places, &s, f) : 0;
 }
 
 int tw_learner_resume(tw_learner *l, const char *path, const tw_train_options *o)

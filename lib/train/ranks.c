@@ -42,8 +42,7 @@ int tw_ranks_agree(tw_ranks_state *s, tw_comm *c, const tw_rank_report *mine)
     }
     for (int r = 0; r < c->ranks; r++) {
         add(s, &all[r], r);
-        if (s->places != NULL)
-            s->places[r] = all[r].sample;
+        s->places[r] = all[r].sample;
     }
     for (int r = 1; r < c->ranks && s->status == TW_RANK_READY; r++)
         if (all[r].views != all[0].views) {

@@ -25,7 +25,7 @@ typedef struct {
     int signal;
     int64_t first, last; /* READY: epochs of the batches */
     int64_t sample;      /* the furthest place after a batch */
-    int64_t *places;     /* [ranks]: each rank's, written there if not NULL; the caller's memory */
+    int64_t *places;     /* [ranks]: each rank's; the caller's memory */
 } tw_ranks_state;
 
 /* Everybody's report, the same on all ranks. A signal that one has caught stops all. Batches whose views are of different sizes are a

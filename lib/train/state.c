@@ -55,7 +55,7 @@ static int more_tensors(tw_named_tensor *t, char (*name)[NAME], const tw_learner
 void tw_state_at(tw_learner *l, tw_position at, const int64_t *places)
 {
     l->state.at = at;
-    for (int i = 0; l->places != NULL && i < l->state.ranks; i++)
+    for (int i = 0; i < l->state.ranks; i++)
         l->places[i] = places != NULL ? places[i] : at.sample;
 }
 
@@ -74,9 +74,9 @@ int tw_state_save(const char *path, const tw_learner *l)
     const tw_train_state *s = &l->state;
     const int more = tw_optim_states(l->optim) + (l->teacher != NULL ? tw_net_params(l->teacher) : 0);
     tw_named_tensor *t = tw_calloc((size_t)(tw_net_params(l->net) + more), sizeof *t);
-    char(*name)[NAME] = tw_calloc((size_t)more, sizeof *name), *places = l->places != NULL ? places_text(l) : NULL;
+    char(*name)[NAME] = tw_calloc((size_t)more, sizeof *name), *places = s->ranks > 1 ? places_text(l) : NULL;
     int rc = -1;
-    if (t == NULL || name == NULL || (places == NULL) != (l->places == NULL) || tw_net_download(l->net) != 0 || tw_optim_download(l->optim) != 0 ||
+    if (t == NULL || name == NULL || (places == NULL && s->ranks > 1) || tw_net_download(l->net) != 0 || tw_optim_download(l->optim) != 0 ||
         (l->teacher != NULL && tw_net_download(l->teacher) != 0))
         goto done;
     int n = tw_network_tensors(t, l->net, tw_network_parts(l->net));

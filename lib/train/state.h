@@ -21,7 +21,7 @@ typedef struct {
     tw_net *net, *teacher; /* teacher NULL: none */
     tw_optim *optim;
     tw_train_state state;
-    int64_t *places;     /* [ranks]: how much of its share of the epoch each has used; the furthest is state.at.sample. NULL: one rank */
+    int64_t *places;     /* [ranks]: how much of its share of the epoch each has used; the furthest is state.at.sample. Not looked at for one rank */
     char *args;          /* the run's options, a JSON text */
 } tw_learner;
 
