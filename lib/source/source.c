@@ -114,13 +114,9 @@ static int keep_subset(tw_entries *e, const char *file)
     int rc = tw_table_read(&t, file, NULL);
     bool *found = rc == 0 ? tw_calloc(t.n, sizeof *found) : NULL;
     rc = found != NULL ? 0 : -1;
-    for (size_t i = 0; rc == 0 && i < e->n; i++) {
-        const char *path = tw_entries_path(e, i);
-        if (tw_table_find(&t, path) == NULL)
-            continue;
-        tw_table_mark(&t, path, found);
-        e->entry[kept++] = e->entry[i];
-    }
+    for (size_t i = 0; rc == 0 && i < e->n; i++)
+        if (tw_table_mark(&t, tw_entries_path(e, i), found))
+            e->entry[kept++] = e->entry[i];
     e->n = kept;
     if (rc == 0 && kept == 0)
         rc = tw_fail("%s: none of its names is in the data", file);

@@ -94,7 +94,7 @@ const tw_row *tw_table_find(const tw_table *t, const char *path)
     return find(t, path, NULL);
 }
 
-void tw_table_mark(const tw_table *t, const char *path, bool *there)
+bool tw_table_mark(const tw_table *t, const char *path, bool *there)
 {
-    find(t, path, there);
+    return find(t, path, there) != NULL;
 }

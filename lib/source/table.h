@@ -22,7 +22,7 @@ void tw_table_fini(tw_table *t);
 /* The row that names this picture: by its path or what follows one of its slashes, the longest such name, or else the same without the
  * ending (".jpg"). NULL: none. */
 const tw_row *tw_table_find(const tw_table *t, const char *path);
-/* Sets there [n] for every row that names this picture, in whatever spelling; of equal rows for one. */
-void tw_table_mark(const tw_table *t, const char *path, bool *there);
+/* Whether a row names this picture; sets there [n] for all that do, in whatever spelling; of equal rows for one. */
+bool tw_table_mark(const tw_table *t, const char *path, bool *there);
 
 #endif
