@@ -235,12 +235,12 @@ const char *tw_child_line(tw_child *c)
     }
 }
 
-void tw_child_end(tw_child *c, char *cause, size_t size)
+int tw_child_end(tw_child *c, char *cause, size_t size)
 {
     int status = 0;
     const struct timespec tick = {0, 10000000};
     if (c == NULL)
-        return;
+        return 0;
     if (c->in >= 0)
         close(c->in);
     bool gone = c->pid <= 0;
@@ -265,4 +265,5 @@ void tw_child_end(tw_child *c, char *cause, size_t size)
     free(c->from.data);
     free(c->ahead.data);
     free(c);
+    return WIFSIGNALED(status) ? -1 : WEXITSTATUS(status);
 }

@@ -30,7 +30,7 @@ int tw_child_record(tw_child *c, void **record, size_t *size);
 /* The next line it has complained with, without its end; borrowed until the next call. NULL: none now. */
 const char *tw_child_line(tw_child *c);
 
-/* Ends it with all its processes, frees. cause: how it ended, at least 128 bytes, or NULL. */
-void tw_child_end(tw_child *c, char *cause, size_t size);
+/* Ends it with all its processes, frees. cause: how it ended, at least 128 bytes, or NULL. Its exit status; -1: a signal ended it. */
+int tw_child_end(tw_child *c, char *cause, size_t size);
 
 #endif

@@ -120,10 +120,10 @@ static int start_child(work *w)
 static void child_lost(work *w, int code, bool oldest, const char *why)
 {
     char how[160], text[600];
-    tw_child_end(w->child, how, sizeof how);
+    const int status = tw_child_end(w->child, how, sizeof how);
     w->child = NULL;
     snprintf(text, sizeof text, "%.400s%s%s", why, why[0] != '\0' && !oldest ? ": " : "", oldest ? "" : how);
-    const bool absent = strstr(how, "status 127") != NULL || strstr(how, "status 126") != NULL; /* what a shell says of what it cannot start */
+    const bool absent = status == 126 || status == 127; /* what a shell says of what it cannot start */
     w->barren += w->start_took == 0 && code != TW_FAIL_TIMEOUT; /* what is only slow may be quicker the next time */
     if (w->start_took == 0 && (w->barren == STARTS || absent))
         snprintf(w->hopeless, sizeof w->hopeless, "%s", text);
