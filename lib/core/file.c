@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -51,6 +50,15 @@ err:
     free(f->path);
     free(f);
     return NULL;
+}
+
+bool tw_file_is_temporary(const char *entry, const char *name)
+{
+    const size_t n = strlen(name);
+    if (entry[0] != '.' || strncmp(entry + 1, name, n) != 0 || entry[n + 1] != '.')
+        return false;
+    const char *pid = entry + n + 2;
+    return strcmp(pid + strspn(pid, "0123456789"), ".tmp") == 0;
 }
 
 FILE *tw_file_stream(tw_file *f)

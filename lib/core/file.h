@@ -2,6 +2,7 @@
 #ifndef TW_CORE_FILE_H
 #define TW_CORE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,6 +12,8 @@ typedef struct tw_file tw_file; /* being written beside its final name */
 /* Creates PATH's temporary sibling (".NAME.pid.tmp", same folder). NULL and tw_error(). A path that exists and is no
  * regular file (/dev/full, /dev/stdout, a FIFO) is written in place. */
 tw_file *tw_file_create(const char *path);
+/* Whether a folder's entry is named as such a sibling of NAME. */
+bool tw_file_is_temporary(const char *entry, const char *name);
 FILE *tw_file_stream(tw_file *f); /* buffered, for writing; borrowed */
 /* Flushes, syncs, renames, syncs the folder, frees f. 0, or -1 and tw_error() with the old file as it was. */
 int tw_file_commit(tw_file *f);

@@ -3,7 +3,6 @@
 #include "core/error.h"
 #include "core/file.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -41,20 +40,13 @@ static int lock(tw_folder *f)
     return 0;
 }
 
-/* Whether the file is what a process was writing that was to become one of a run's: .NAME.PID.tmp, see tw_file_create. */
-static bool half_written(const char *file)
+/* Whether the entry is what a process was writing that was to become one of a run's files. */
+static bool half_written(const char *entry)
 {
-    static const char *const names[] = {".checkpoint.safetensors.", ".backbone.safetensors.", ".mme_ckpt.safetensors.", ".best.safetensors.",
-                                        ".args.json."};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const size_t length = strlen(names[i]);
-        if (strncmp(file, names[i], length) != 0)
-            continue;
-        const char *rest = file + length;
-        while (isdigit((unsigned char)*rest))
-            rest++;
-        return strcmp(rest, ".tmp") == 0;
-    }
+    static const char *const names[] = {"checkpoint.safetensors", "backbone.safetensors", "mme_ckpt.safetensors", "best.safetensors", "args.json"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (tw_file_is_temporary(entry, names[i]))
+            return true;
     return false;
 }
 
