@@ -37,9 +37,10 @@ teardown() { end_all; }
     reference --shuffle --epochs=12
     spawn twist-feed head -q $HB --no-history --shuffle --epochs=12 --work="tcp://127.0.0.1:$PORT" -o got.tws p
     local head=$last
-    spawn ./cutwire $((PORT + 1)) "$PORT" 5 300000
+    spawn ./cutwire "$PORT" 5 300000 > port
     local wire=$last i
-    for i in 1 2 3; do spawn twist-feed work -q "tcp://127.0.0.1:$((PORT + 1))" -- "$COMMAND"; done
+    until [ -s port ]; do kill -0 "$wire" && sleep 0.05; done
+    for i in 1 2 3; do spawn twist-feed work -q "tcp://127.0.0.1:$(cat port)" -- "$COMMAND"; done
     sleep 1
     kill -USR1 "$wire"
     wait "$head"
@@ -409,25 +410,24 @@ teardown() { end_all; }
 }
 
 @test "two machines (network namespaces): the bytes of one, also when the link goes down and comes back" {
-    local ns=feed$$
-    ip netns add $ns 2> /dev/null || skip "network namespaces cannot be made here"
-    spaces=$ns
-    ip link add f$$ type veth peer name g$$ netns $ns 2> /dev/null || skip "no veth"
-    ip addr add 10.217.93.1/30 dev f$$
-    ip link set f$$ up
-    ip -n $ns addr add 10.217.93.2/30 dev g$$
-    ip -n $ns link set g$$ up
+    local a=feeda$$ b=feedb$$ # the machine's own network has no part in it: an address of the test may be somebody's there
+    two_spaces $a $b
+    ip -n $a link add wire type veth peer name wire netns $b 2> /dev/null || skip "no veth"
+    ip -n $a addr add 10.217.93.1/30 dev wire
+    ip -n $b addr add 10.217.93.2/30 dev wire
+    ip -n $a link set wire up
+    ip -n $b link set wire up
     pictures 40
     reference --shuffle --epochs=20
     twist-feed keygen head
     twist-feed keygen w
-    spawn twist-feed head -q $HB --no-history --shuffle --epochs=20 --work="tcp://10.217.93.1:$PORT" --key=head.key --allow=w.pub -o got.tws p
+    spawn ip netns exec $a "$BIN/twist-feed" head -q $HB --no-history --shuffle --epochs=20 --work="tcp://10.217.93.1:$PORT" --key=head.key --allow=w.pub -o got.tws p
     local head=$last rc=0 i
-    for i in 1 2; do spawn ip netns exec $ns "$BIN/twist-feed" work -q --key=w.key --server=head.pub "tcp://10.217.93.1:$PORT" -- "$COMMAND"; done
+    for i in 1 2; do spawn ip netns exec $b "$BIN/twist-feed" work -q --key=w.key --server=head.pub "tcp://10.217.93.1:$PORT" -- "$COMMAND"; done
     sleep 0.7
-    ip link set f$$ down
+    ip -n $a link set wire down
     sleep 1.5
-    ip link set f$$ up
+    ip -n $a link set wire up
     wait "$head" || rc=$?
     end_all
     [ $rc -eq 0 ]
@@ -437,9 +437,7 @@ teardown() { end_all; }
 @test "two machines and a slow link that loses packets, then all of them for two seconds: the bytes of one, and the head has noticed" {
     "${CC:-cc}" -O1 -D_GNU_SOURCE -o longwire "$TREE/tests/tools/longwire.c" || skip "no C compiler"
     local a=feeda$$ b=feedb$$ head wire rc=0 ns
-    ip netns add $a 2> /dev/null || skip "network namespaces cannot be made here"
-    ip netns add $b
-    spaces="$a $b"
+    two_spaces $a $b
     ip netns exec $a ip tuntap add dev probe mode tun 2> /dev/null || skip "no TUN devices"
     spawn ./longwire $a $b 5 2 7 > packets
     wire=$last

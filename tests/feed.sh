@@ -5,7 +5,8 @@ BIN=$(cd "${BIN:-$TREE/bin}" && pwd)
 PATH=$BIN:$PATH
 COMMAND="twist-decode --no-history -q -j1 -i - | twist-augment --no-history -q -j1 --aug=barlow --size=48"
 HB="--heartbeat=0.2"
-PORT=$((10000 + BASHPID % 15000))
+. "$TREE/tests/port.sh"
+PORT=$(free_port)
 cd "$BATS_TEST_TMPDIR"
 mkdir -m 700 farm
 ADDRESS=ipc://$PWD/farm/s
@@ -19,6 +20,16 @@ end_all() {
     for p in $pids; do wait "$p" 2> /dev/null || true; done
     for p in $spaces; do ip netns del "$p" || true; done
     pids= spaces=
+}
+
+# two_spaces A B: two network namespaces of these names, new ones, in $spaces
+two_spaces() {
+    local s
+    for s in "$@"; do
+        ip netns del "$s" 2> /dev/null || true # of a test that was killed
+        ip netns add "$s" 2> /dev/null || skip "network namespaces cannot be made here"
+        spaces="$spaces $s"
+    done
 }
 
 # pictures N: a folder of pictures, p
@@ -93,7 +104,7 @@ intruders() {
     wait "$reader"
     cmp want.tws got.tws
     end_all
-    PORT=$((PORT + 2))
+    PORT=$(free_port)
 }
 
 # chaos SEED FAULTS: four workers, a head that is started again by its reader, and one fault after the other. Every third waits until a part of the

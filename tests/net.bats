@@ -8,7 +8,8 @@ setup() {
     PATH=$BIN:$PATH
     FORMATS=$(cd "$BATS_TEST_DIRNAME/../formats" && pwd)
     cd "$BATS_TEST_TMPDIR"
-    PORT=$((10000 + BASHPID % 20000))
+    . "$BATS_TEST_DIRNAME/port.sh"
+    PORT=$(free_port)
 }
 
 teardown() { [ -z "${pids-}" ] || kill -9 $pids 2> /dev/null || true; }

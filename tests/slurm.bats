@@ -3,6 +3,7 @@
 # that was never stopped.
 
 . "$BATS_TEST_DIRNAME/slurm.sh"
+. "$BATS_TEST_DIRNAME/port.sh"
 
 @test "a job that is warned goes on by itself, to the weights of one never stopped" {
     timeout -k 5 120 srun -n2 --mpi=pmix "$TREE/pipelines/pretrain" $OPTIONS straight 2> said || { cat said; false; }
@@ -41,7 +42,8 @@
 # A farm of so many epochs as the job $id, one node for each part.
 FARM=(--backbone=resnet18 --hid-dim=16 --dim=8 --optim=sgd --lr=0.005 --precision=fp32 --bunch-size=4 --batch-size=4 --threads=1)
 submit_farm() {
-    export DATA=$BATS_FILE_TMPDIR/photos OUT=$PWD/run EPOCHS=$1 AUG="--aug=barlow --size=64" ARGS="${FARM[*]}" PORT=$((10000 + $$ % 10000))
+    export DATA=$BATS_FILE_TMPDIR/photos OUT=$PWD/run EPOCHS=$1 AUG="--aug=barlow --size=64" ARGS="${FARM[*]}" PORT
+    PORT=$(free_port)
     id=$(sbatch --parsable -o job.out --time=10 --cpus-per-task=1 --ntasks-per-node=1 --gpus-per-node=0 : --nodes=1 --time=10 --cpus-per-task=1 \
         "$TREE/pipelines/slurm/farm")
 }

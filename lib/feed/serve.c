@@ -48,7 +48,7 @@ typedef struct {
     bool header_written, blocked, ending;
     int64_t written, skipped, dropped, in_all;
     double start, waited, blocked_since;
-    double no_worker, seen;  /* when there was a worker last; when that was last complained of */
+    double no_worker, told_of; /* when there was a worker last; for how long there had been none when that was last said, twice as long each time */
     double told, second;     /* last: metrics and log; the last whole second */
     double rate_since;
     int64_t rate_written;
@@ -342,12 +342,14 @@ static int each_second(serve *s, double now)
     char text[128];
     s->second = now;
     tw_head_get(s->head, &h);
-    if (h.up > 0)
+    if (h.up > 0) {
         s->no_worker = now;
-    const double long_time = 10 * s->o->rules.heartbeat;
-    if (now - s->no_worker >= long_time && now - s->seen >= long_time) {
-        s->seen = now;
-        snprintf(text, sizeof text, "no worker for %.0f s", now - s->no_worker);
+        s->told_of = 0;
+    }
+    const double none = now - s->no_worker;
+    if (none >= 10 * s->o->rules.heartbeat && none >= 2 * s->told_of) {
+        s->told_of = none;
+        snprintf(text, sizeof text, "no worker for %.0f s", none);
         s->say(-1, text);
     }
     const char *wrong = s->o->local != NULL ? s->o->local() : NULL;

@@ -1,5 +1,6 @@
-/* cutwire PORT TARGET_PORT SEED MEAN: a TCP proxy on loopback that cuts each connection after a random number of bytes (mean MEAN), one at a
- * time, in either direction, wherever that is in a message. SIGUSR1: every connection is cut and none accepted for half a second. */
+/* cutwire TARGET_PORT SEED MEAN: a TCP proxy on loopback that cuts each connection after a random number of bytes (mean MEAN), one at a time, in
+ * either direction, wherever that is in a message. Its port, a free one, is what it prints as soon as it listens. SIGUSR1, from then on: every
+ * connection is cut and none accepted for half a second. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -51,18 +52,24 @@ static void cut(int i)
 
 int main(int argc, char **argv)
 {
-    if (argc != 5)
+    if (argc != 4)
         return 2;
-    const struct sockaddr_in here = loopback(atoi(argv[1])), there = loopback(atoi(argv[2]));
-    const double mean = atof(argv[4]);
-    const int one = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in here = loopback(0);
+    socklen_t size = sizeof here;
+    const struct sockaddr_in there = loopback(atoi(argv[1]));
+    const double mean = atof(argv[3]);
+    const int listener = socket(AF_INET, SOCK_STREAM, 0);
     static char block[65536];
-    srand48(atol(argv[3]));
+    srand48(atol(argv[2]));
     signal(SIGPIPE, SIG_IGN);
     signal(SIGUSR1, on_signal);
-    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (bind(listener, (const struct sockaddr *)&here, sizeof here) != 0 || listen(listener, 64) != 0)
+    if (bind(listener, (const struct sockaddr *)&here, sizeof here) != 0 || listen(listener, 64) != 0 ||
+        getsockname(listener, (struct sockaddr *)&here, &size) != 0) {
+        perror("cutwire");
         return 1;
+    }
+    printf("%d\n", ntohs(here.sin_port));
+    fflush(stdout);
     for (int i = 0; i < PAIRS; i++)
         pair[i].fd[0] = pair[i].fd[1] = -1;
     for (;;) {
