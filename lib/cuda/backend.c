@@ -34,6 +34,7 @@ const tw_backend tw_backend_cuda = {
     .conv_backward_weights = tw_cuda_conv_backward_weights,
     .conv_norms = tw_cuda_conv_norms,
     .conv_forward_norms = tw_cuda_conv_forward_norms,
+    .conv_backward_weights_through = tw_cuda_conv_backward_weights_through,
     .linear_new = tw_cuda_linear_new,
     .linear_free = tw_cuda_linear_free,
     .linear_bytes = tw_cuda_linear_bytes,

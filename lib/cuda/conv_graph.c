@@ -2,6 +2,11 @@
 
 #include <stdio.h>
 
+bool tw_conv_sums(tw_dnn_pass pass, tw_conv_kind kind)
+{
+    return pass == TW_DNN_FORWARD && (kind == TW_CONV_SUMS_TOO || kind == TW_CONV_NORM_TOO);
+}
+
 /* y = relu(result + bias + shortcut), in f32 until it is y. */
 static void fold_tail(tw_dnn *b, const tw_conv_shape *s, cudnnDataType_t type, cudnnBackendDescriptor_t result)
 {
@@ -18,6 +23,19 @@ static void fold_tail(tw_dnn *b, const tw_conv_shape *s, cudnnDataType_t type, c
     }
 }
 
+/* relu(x scale + offset): it is in no memory, the convolution makes it as it reads x. */
+static cudnnBackendDescriptor_t norm_head(tw_dnn *b, const tw_conv_form *f, cudnnDataType_t type, cudnnBackendDescriptor_t x)
+{
+    static const cudnnPointwiseMode_t mode[] = {CUDNN_POINTWISE_MUL, CUDNN_POINTWISE_ADD, CUDNN_POINTWISE_RELU_FWD};
+    for (int i = 0; i < 3; i++) {
+        cudnnBackendDescriptor_t other = i < 2 ? tw_dnn_tensor(b, TW_CONV_SCALE + i, type, 1, f->P, 1, 1, false) : NULL;
+        cudnnBackendDescriptor_t made = tw_dnn_tensor(b, TW_CONV_MADE + i, type, f->N, f->P, f->H, f->W, true);
+        tw_dnn_pointwise(b, mode[i], x, other, made);
+        x = made;
+    }
+    return x;
+}
+
 cudnnBackendDescriptor_t tw_conv_graph(tw_dnn *b, tw_dnn_pass pass, const tw_conv_shape *s, tw_dtype t, tw_conv_kind kind, const tw_dnn_site *at)
 {
     const cudnnDataType_t type = tw_dnn_type(t);
@@ -28,10 +46,12 @@ cudnnBackendDescriptor_t tw_conv_graph(tw_dnn *b, tw_dnn_pass pass, const tw_con
                                            : tw_dnn_tensor(b, TW_CONV_Y, type, f.N, f.K, f.OH, f.OW, false);
     cudnnBackendDescriptor_t w = tw_dnn_tensor(b, widen ? TW_CONV_G : TW_CONV_W, widen ? CUDNN_DATA_FLOAT : type, f.K, f.P, f.size, f.size,
                                                widen);
+    if (kind == TW_CONV_NORM_TOO)
+        x = norm_head(b, &f, type, x);
     tw_dnn_conv(b, pass, f.before, f.after, f.stride, x, w, y);
     if (widen)
         tw_dnn_identity(b, w, tw_dnn_tensor(b, TW_CONV_W, CUDNN_DATA_FLOAT, f.K, f.P, f.size, f.size, false));
-    if (kind == TW_CONV_SUMS_TOO)
+    if (tw_conv_sums(pass, kind))
         tw_dnn_statistics(b, y, tw_dnn_tensor(b, TW_CONV_SUM, CUDNN_DATA_FLOAT, 1, f.K, 1, 1, false),
                           tw_dnn_tensor(b, TW_CONV_SQUARES, CUDNN_DATA_FLOAT, 1, f.K, 1, 1, false));
     if (s->folded)
@@ -41,7 +61,7 @@ cudnnBackendDescriptor_t tw_conv_graph(tw_dnn *b, tw_dnn_pass pass, const tw_con
 
 void tw_conv_key(char *key, size_t size, tw_dnn_pass pass, const tw_conv_shape *s, tw_dtype t, tw_conv_kind kind)
 {
-    static const char *const name[] = {"forward", "data", "weights"}, *const with[] = {"", " f32", " sums"};
+    static const char *const name[] = {"forward", "data", "weights"}, *const with[] = {"", " f32", " sums", " through"};
     const char *tail = !s->folded ? "" : s->add ? s->relu ? " folded add relu" : " folded add" : s->relu ? " folded relu" : " folded";
     const tw_conv_form f = tw_conv_form_of(s, t);
     snprintf(key, size, "conv %s %s%s%s %d %d %d %d %d %d %d %d %d %d %d", name[pass], tw_dtype_name(t), with[kind], tail, f.N, f.H,

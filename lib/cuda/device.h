@@ -14,6 +14,7 @@ typedef enum {
     TW_SCRATCH_LIBRARY,  /* cuDNN's and cuBLASLt's workspace */
     TW_SCRATCH_PARTIAL,  /* partial sums of a reduction */
     TW_SCRATCH_PADDED,   /* an input whose channels are filled up */
+    TW_SCRATCH_MADE,     /* an input that a norm makes for one pass */
     TW_SCRATCH_GRADIENT, /* a weight gradient before it is added up; weights on their way into another layout */
     TW_SCRATCHES
 } tw_scratch;

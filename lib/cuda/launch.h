@@ -52,6 +52,8 @@ int tw_launch_norm_sums(const tw_norm *n, double *partial, const void *x, tw_dty
 int tw_launch_norm_take_sums(const tw_norm *n, const float *sum, const float *squares, cudaStream_t stream);
 int tw_launch_norm_statistics(const tw_norm *n, cudaStream_t stream);
 int tw_launch_norm_running(const tw_norm *n, cudaStream_t stream);
+/* norm_apply as x scale + offset, scale and offset [C] of type t */
+int tw_launch_norm_line(const tw_norm *n, void *scale, void *offset, tw_dtype t, cudaStream_t stream);
 int tw_launch_norm_apply(const tw_norm *n, void *y, const void *x, const void *shortcut, tw_dtype t, cudaStream_t stream);
 int tw_launch_norm_backward_sums(const tw_norm *n, double *partial, void *dy, const void *dy2, const void *y, const void *x, tw_dtype t,
                                  cudaStream_t stream);

@@ -246,6 +246,16 @@ static __global__ void take_running(tw_norm n)
     n.rstd[c] = tw_norm_rstd((double)n.running_var[c]);
 }
 
+template <typename T> static __global__ void make_line(tw_norm n, T *scale, T *offset)
+{
+    const int c = (int)TW_GRID_FROM;
+    if (c >= n.C)
+        return;
+    const affine_of<1> to(n, c);
+    scale[c] = tw_narrow<T>(to.scale[0]);
+    offset[c] = tw_narrow<T>(to.of(0, 0));
+}
+
 template <typename T, int V, bool ADD, bool RELU>
 static __global__ void __launch_bounds__(TW_BLOCK, PLAIN) apply_rows(tw_norm n, T *y, const T *x, const T *shortcut)
 {
@@ -408,6 +418,12 @@ int tw_launch_norm_running(const tw_norm *n, cudaStream_t stream)
 {
     TW_LAUNCH(take_running, (unsigned)tw_pieces(n->C, TW_BLOCK), TW_BLOCK, stream, *n);
     return TW_LAUNCHED("norm running");
+}
+
+int tw_launch_norm_line(const tw_norm *n, void *scale, void *offset, tw_dtype t, cudaStream_t stream)
+{
+    TW_BY_TYPE(t, TW_LAUNCH(make_line<T>, (unsigned)tw_pieces(n->C, TW_BLOCK), TW_BLOCK, stream, *n, (T *)scale, (T *)offset));
+    return TW_LAUNCHED("norm as a line");
 }
 
 #define LAUNCH_APPLY(V, add, relu) \

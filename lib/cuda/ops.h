@@ -34,6 +34,7 @@ int tw_cuda_conv_folded(tw_conv *c, void *y, const void *x, const void *shortcut
 int tw_cuda_conv_backward_data(tw_conv *c, void *dx, const void *dy);
 int tw_cuda_conv_norms(tw_dev *d, const tw_conv_shape *s);
 int tw_cuda_conv_forward_norms(tw_conv *c, void *y, void *x, const tw_conv_norms *n);
+int tw_cuda_conv_backward_weights_through(tw_conv *c, float *dw, const void *dy, const tw_conv_norms *n);
 int tw_cuda_conv_backward_weights(tw_conv *c, float *dw, const void *x, const void *dy);
 
 tw_linear *tw_cuda_linear_new(tw_dev *d, int rows, int C, int K, bool train);

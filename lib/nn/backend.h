@@ -24,6 +24,7 @@ typedef struct {
     bool data_gradient; /* that of the input too */
     bool folded;        /* of evaluation: with the norm that follows it, see conv_fold */
     bool add, relu;     /* of that norm: a shortcut, a ReLU */
+    bool through;       /* TW_CONV_THROUGH: may be done (conv_norms), is (conv_new) */
 } tw_conv_shape;
 
 /* [N,H,W,C] -> [N,OH,OW,C] */
@@ -87,9 +88,11 @@ enum {
     TW_CONV_SUMS = 2,             /* then norm_sums of y, before it is rounded, for the reader */
     TW_CONV_BACKWARD_APPLIES = 4, /* backward, first: norm_backward_apply of the reader makes dy */
     TW_CONV_BACKWARD_SUMS = 8,    /* then norm_backward_sums of dx for the maker; dx can be added to what is there */
+    TW_CONV_THROUGH = 16,         /* forward and gradient of the weights: x is in no memory, both make it from maker_x as they read. Of a maker with
+                                   * a ReLU and no shortcut, whose result nobody else reads; norm_backward_sums gets no y then */
 };
 
-/* The norm that made x from maker_x (and a shortcut, or NULL), and the one that reads y; NULL: nothing is done for it. */
+/* The norm that made x from maker_x (and a shortcut, or NULL), or makes it on the way, and the one that reads y; NULL: nothing is done for it. */
 typedef struct {
     const tw_norm *maker, *reader;
     const void *maker_x, *shortcut;
@@ -204,10 +207,12 @@ typedef struct tw_backend {
     int (*conv_folded)(tw_conv *c, void *y, const void *x, const void *shortcut);
     int (*conv_backward_data)(tw_conv *c, void *dx, const void *dy);
     int (*conv_backward_weights)(tw_conv *c, float *dw, const void *x, const void *dy); /* dw += */
-    /* The norms beside a convolution: which of their passes it does for them, a sum of TW_CONV_..., and both passes with them. NULL: none. */
+    /* The norms beside a convolution: which of their passes it does for them, a sum of TW_CONV_..., and the passes with them. x NULL: it is read
+     * through the maker. NULL, or those of what is never done: none. conv_norms < 0: it failed. */
     int (*conv_norms)(tw_dev *d, const tw_conv_shape *s);
     int (*conv_forward_norms)(tw_conv *c, void *y, void *x, const tw_conv_norms *n);
     int (*conv_backward_norms)(tw_conv *c, void *dx, void *dy, const tw_conv_norms *n);
+    int (*conv_backward_weights_through)(tw_conv *c, float *dw, const void *dy, const tw_conv_norms *n); /* dw += */
 
     tw_linear *(*linear_new)(tw_dev *d, int rows, int C, int K, bool train);
     void (*linear_free)(tw_linear *l);
@@ -329,7 +334,7 @@ typedef struct tw_backend {
     int (*gather_rows)(tw_dev *d, float *y, const float *x, const uint64_t *number, int rows, int D); /* y [rows,D]: those rows of x [,D] */
 } tw_backend;
 
-enum { TW_BACKEND_VERSION = 7 };
+enum { TW_BACKEND_VERSION = 8 };
 
 /* The table of libtwist-NAME.so: looked for beside the executable, in ../lib from there, then by the loader's own path. The
  * library stays loaded. NULL and tw_error(). */

@@ -30,7 +30,7 @@ struct tw_node {
     tw_context *ctx;
     tw_shape in, out;
     int64_t first_row; /* of the plan's view-major rows: where this pass begins */
-    /* Activations, in device memory. shortcut NULL: none. */
+    /* Activations, in device memory. shortcut NULL: none. x NULL, and y of its maker: it is in no memory (TW_CONV_THROUGH). */
     const void *x, *shortcut;
     void *y;
     /* Gradients. dy, dy2: of y, one from each layer that uses it (dy2 NULL: one does; an op with sums_gradients false finds
@@ -52,7 +52,7 @@ struct tw_op {
     size_t needs;                  /* offset of the entry of tw_backend that not every backend has; 0: none */
     bool sums_gradients;           /* backward adds dy2 itself */
     bool adds_gradient;            /* backward can add to dx; so it does with TW_CONV_BACKWARD_SUMS */
-    int (*norms)(const tw_node *n); /* what it can do for the norms beside it, a sum of TW_CONV_...; NULL: nothing */
+    int (*norms)(const tw_node *n); /* what it can do for the norms beside it of what it may (does), a sum of TW_CONV_...; < 0: it failed. NULL: nothing */
     bool (*keeps_gradient)(const tw_layer *l); /* dx is dy itself where memory allows it; NULL: never */
     bool reads_x, reads_y;         /* backward reads them: else their memory may be used again after the forward pass */
     int (*shape)(tw_node *n);      /* in -> out. NULL: the same with K channels */

@@ -17,7 +17,7 @@ static tw_conv_shape shape_of(const tw_node *n)
     return (tw_conv_shape){.N = n->in.N, .H = n->in.H, .W = n->in.W, .C = l->C, .OH = n->out.H, .OW = n->out.W, .K = l->K,
                            .size = l->size, .stride = l->stride, .pad = l->pad, .train = n->ctx->train,
                            .data_gradient = n->dx != NULL, .folded = l->op == &tw_op_conv_folded, .add = l->shortcut >= 0,
-                           .relu = l->relu};
+                           .relu = l->relu, .through = (n->does & TW_CONV_THROUGH) != 0};
 }
 
 int tw_conv_open(tw_node *n)
@@ -46,7 +46,8 @@ static int norms(const tw_node *n)
 {
     const tw_backend *be = n->ctx->be;
     const tw_conv_shape s = shape_of(n);
-    return be->conv_norms != NULL ? be->conv_norms(n->ctx->dev, &s) : 0;
+    const int can = be->conv_norms != NULL ? be->conv_norms(n->ctx->dev, &s) : 0;
+    return can < 0 ? tw_backend_failed(be) : can;
 }
 
 /* What is done for the maker and for the reader of those bits. */
@@ -75,9 +76,10 @@ static int forward(tw_node *n)
 {
     const tw_backend *be = n->ctx->be;
     beside b;
-    if ((n->does & (TW_CONV_APPLIES | TW_CONV_SUMS)) == 0)
+    const int before = TW_CONV_APPLIES | TW_CONV_THROUGH;
+    if ((n->does & (before | TW_CONV_SUMS)) == 0)
         return TW_BACKEND(be, be->conv_forward(n->state, n->y, n->x));
-    return TW_BACKEND(be, be->conv_forward_norms(n->state, n->y, (void *)n->x, describe(&b, n, TW_CONV_APPLIES, TW_CONV_SUMS)));
+    return TW_BACKEND(be, be->conv_forward_norms(n->state, n->y, (void *)n->x, describe(&b, n, before, TW_CONV_SUMS)));
 }
 
 static int backward_data(tw_node *n)
@@ -91,11 +93,20 @@ static int backward_data(tw_node *n)
     return TW_BACKEND(be, be->conv_backward_norms(n->state, n->dx, n->dy, describe(&b, n, TW_CONV_BACKWARD_SUMS, TW_CONV_BACKWARD_APPLIES)));
 }
 
+static int backward_weights(tw_node *n)
+{
+    const tw_backend *be = n->ctx->be;
+    float *grad = n->ctx->net->param[n->layer->param].grad;
+    beside b;
+    if ((n->does & TW_CONV_THROUGH) != 0)
+        return TW_BACKEND(be, be->conv_backward_weights_through(n->state, grad, n->dy, describe(&b, n, TW_CONV_THROUGH, 0)));
+    return TW_BACKEND(be, be->conv_backward_weights(n->state, grad, n->x, n->dy));
+}
+
 /* The data first: dy may only be made then. */
 static int backward(tw_node *n)
 {
-    const tw_backend *be = n->ctx->be;
-    return backward_data(n) != 0 ? -1 : TW_BACKEND(be, be->conv_backward_weights(n->state, n->ctx->net->param[n->layer->param].grad, n->x, n->dy));
+    return backward_data(n) != 0 ? -1 : backward_weights(n);
 }
 
 const tw_op tw_op_conv = {.name = "convolution", .reads_x = true, .norms = norms, .shape = tw_conv_out, .open = tw_conv_open,

@@ -72,7 +72,7 @@ static int forward(tw_node *n)
     const tw_norm norm = tw_norm_of(n);
     if ((n->ctx->batch ? statistics(n, &norm) : TW_BACKEND(be, be->norm_running(n->ctx->dev, &norm))) != 0)
         return -1;
-    if ((n->done & TW_CONV_APPLIES) != 0)
+    if ((n->done & (TW_CONV_APPLIES | TW_CONV_THROUGH)) != 0)
         return 0;
     return TW_BACKEND(be, be->norm_apply(n->ctx->dev, &norm, n->y, n->x, n->shortcut));
 }

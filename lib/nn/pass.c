@@ -94,6 +94,12 @@ static bool holds_all(const tw_pass *p, int v)
     return all;
 }
 
+/* Whether value v is in no memory: its only reader makes it on the way. */
+static bool never_made(const tw_pass *p, int v)
+{
+    return v > 0 && (p->node[v - 1].done & TW_CONV_THROUGH) != 0;
+}
+
 /* Value v (0: the input, outside) is needed until then. */
 static void needed(tw_pass *p, int v, int until)
 {
@@ -106,13 +112,13 @@ static void place_values(tw_pass *p)
 {
     for (int i = 0; i < p->n; i++) {
         const bool all = holds_all(p, i + 1);
-        const size_t bytes = i < p->n - 1 ? picture_bytes(p, &p->node[i].out) * (size_t)(all ? p->in.N : 1) : 0;
+        const size_t bytes = i < p->n - 1 && !never_made(p, i + 1) ? picture_bytes(p, &p->node[i].out) * (size_t)(all ? p->in.N : 1) : 0;
         const tw_layer *l = p->node[i].layer;
         const int first = i < p->front && all ? 0 : i; /* the front runs again and again */
         p->value[i] = (tw_block){.bytes = bytes, .first = first, .last = p->ctx->train && l->op->reads_y ? p->n : i};
         needed(p, l->in, p->ctx->train && l->op->reads_x ? p->n : i);
         needed(p, l->shortcut, i);
-        if ((p->node[i].does & TW_CONV_APPLIES) != 0) {
+        if ((p->node[i].does & (TW_CONV_APPLIES | TW_CONV_THROUGH)) != 0) {
             needed(p, p->node[i].maker->layer->in, i);
             needed(p, p->node[i].maker->layer->shortcut, i);
         }
@@ -142,39 +148,47 @@ static bool first_user(const tw_pass *p, int i, int v)
     return true;
 }
 
-/* The part of `can` that layer i does. A norm is applied by the layer that runs next; its gradient is complete with the layer that runs last. */
-static int norms_of(const tw_pass *p, int i, int can)
+/* What layer i may do for the norms beside it. A norm is applied by the layer that runs next; its gradient is complete with the layer that runs
+ * last. */
+static int norms_of(const tw_pass *p, int i)
 {
     const tw_node *n = &p->node[i];
-    if (n->maker == NULL || n->layer->in != i)
-        can &= ~TW_CONV_APPLIES;
-    if (n->maker == NULL || !first_user(p, i, n->layer->in))
-        can &= ~TW_CONV_BACKWARD_SUMS;
-    if (n->reader == NULL)
-        can &= ~(TW_CONV_SUMS | TW_CONV_BACKWARD_APPLIES);
-    if (n->layer->in == 0 || !p->ctx->train)
-        can &= ~(TW_CONV_BACKWARD_APPLIES | TW_CONV_BACKWARD_SUMS);
-    return can;
+    int may = 0;
+    if (n->maker != NULL && n->layer->in == i)
+        may |= TW_CONV_APPLIES;
+    if (n->maker != NULL && p->ctx->train && n->maker->layer->relu && n->maker->layer->shortcut < 0 && uses(p, n->layer->in) == 1)
+        may |= TW_CONV_THROUGH;
+    if (n->maker != NULL && p->ctx->train && first_user(p, i, n->layer->in))
+        may |= TW_CONV_BACKWARD_SUMS;
+    if (n->reader != NULL)
+        may |= TW_CONV_SUMS;
+    if (n->reader != NULL && p->ctx->train && n->layer->in > 0)
+        may |= TW_CONV_BACKWARD_APPLIES;
+    return may;
 }
 
-static void find_norms(tw_pass *p)
+static int find_norms(tw_pass *p)
 {
     for (int i = 0; i < p->n && p->ctx->batch; i++) {
         tw_node *n = &p->node[i];
         const tw_layer *l = n->layer;
-        const int can = l->op->norms != NULL ? l->op->norms(n) : 0;
-        if (can == 0)
+        if (l->op->norms == NULL)
             continue;
         if (l->in > 0 && p->node[l->in - 1].layer->op == &tw_op_norm)
             n->maker = &p->node[l->in - 1];
         if (i + 1 < p->n && n[1].layer->op == &tw_op_norm && n[1].layer->in == i + 1 && uses(p, i + 1) == 1)
             n->reader = n + 1;
-        n->does = norms_of(p, i, can);
+        n->does = norms_of(p, i);
+        const int can = l->op->norms(n);
+        if (can < 0)
+            return -1;
+        n->does &= can;
         if (n->maker != NULL)
-            n->maker->done |= n->does & (TW_CONV_APPLIES | TW_CONV_BACKWARD_SUMS);
+            n->maker->done |= n->does & (TW_CONV_APPLIES | TW_CONV_BACKWARD_SUMS | TW_CONV_THROUGH);
         if (n->reader != NULL)
             n->reader->done |= n->does & (TW_CONV_SUMS | TW_CONV_BACKWARD_APPLIES);
     }
+    return 0;
 }
 
 /* The block that layer i's dx can share instead of having one of its own; NONE: there is none. The gradient of the other layer that uses
@@ -318,7 +332,8 @@ tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, int64_t fi
         goto err;
     if ((p->front = front_layers(p)) > 0 && infer_shapes(p, first_row) != 0)
         goto err;
-    find_norms(p);
+    if (find_norms(p) != 0)
+        goto err;
     place_values(p);
     find_complete(p);
     for (int i = 0; i < p->n; i++)
@@ -377,9 +392,11 @@ size_t tw_pass_gradient_bytes(const tw_pass *p)
     return p->grad_bytes;
 }
 
-/* Value v > 0, or of those that hold all pictures the part from that one on. */
+/* Value v > 0, or of those that hold all pictures the part from that one on. NULL: it is in no memory. */
 static void *value_at(const tw_pass *p, int v, int picture)
 {
+    if (never_made(p, v))
+        return NULL;
     char *at = v == p->n ? p->y : p->memory + p->value[v - 1].offset;
     return picture > 0 && holds_all(p, v) ? at + (size_t)picture * picture_bytes(p, &p->node[v - 1].out) : at;
 }

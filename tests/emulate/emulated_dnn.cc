@@ -113,21 +113,30 @@ static cudnnPointwiseMode_t mode_of(const ref &op)
     return one<cudnnPointwiseMode_t>(sub(op, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR), CUDNN_ATTR_POINTWISE_MODE);
 }
 
-/* v, of the shape of x, becomes the operation's result. The other operand: of that shape, or a number for each channel. */
+/* v, of the shape of x, becomes the operation's result, rounded to its type. The other operand: of that shape, or a number for each channel. */
 static void pointwise(const ref &op, std::vector<float> &v, const std::map<int64_t, void *> &operand)
 {
-    const tensor x = tensor_of(sub(op, CUDNN_ATTR_OPERATION_POINTWISE_XDESC));
+    const tensor x = tensor_of(sub(op, CUDNN_ATTR_OPERATION_POINTWISE_XDESC)), y = tensor_of(sub(op, CUDNN_ATTR_OPERATION_POINTWISE_YDESC));
+    const bool times = mode_of(op) == CUDNN_POINTWISE_MUL;
     if (mode_of(op) == CUDNN_POINTWISE_RELU_FWD)
         for (float &f : v)
             f = f < 0 ? 0 : f;
-    if (mode_of(op) != CUDNN_POINTWISE_ADD)
-        return;
-    tensor other = tensor_of(sub(op, CUDNN_ATTR_OPERATION_POINTWISE_BDESC));
-    for (int i = 0; i < 4; i++) {
-        other.stride[i] = other.dim[i] == 1 ? 0 : other.stride[i];
-        other.dim[i] = x.dim[i];
+    if (times || mode_of(op) == CUDNN_POINTWISE_ADD) {
+        tensor other = tensor_of(sub(op, CUDNN_ATTR_OPERATION_POINTWISE_BDESC));
+        for (int i = 0; i < 4; i++) {
+            other.stride[i] = other.dim[i] == 1 ? 0 : other.stride[i];
+            other.dim[i] = x.dim[i];
+        }
+        walk(other, [&](size_t k, int64_t at) {
+            const float o = emu_get(operand.at(other.uid), at, other.type);
+            v[k] = times ? v[k] * o : v[k] + o;
+        });
     }
-    walk(other, [&](size_t k, int64_t at) { v[k] += emu_get(operand.at(other.uid), at, other.type); });
+    for (float &f : v) {
+        float rounded;
+        emu_put(&rounded, 0, f, y.type);
+        f = emu_get(&rounded, 0, y.type);
+    }
 }
 
 static bool is_sums(const ref &op)
@@ -147,21 +156,34 @@ static void sums(const ref &op, const std::vector<float> &v, const std::map<int6
     }
 }
 
-/* One convolution, and what is done with the numbers of its result. */
+/* The place of the convolution among the operations; their number: there is none. */
+static size_t convolution_of(const std::vector<ref> &ops)
+{
+    size_t i = 0;
+    while (i < ops.size() && names_of(ops[i]).result < 0)
+        i++;
+    return i;
+}
+
+/* One convolution, what is done with the numbers of its input before, and with those of its result. */
 static void run_graph(const std::vector<ref> &ops, const std::map<int64_t, void *> &operand)
 {
-    const geometry g = geometry_of(ops[0]);
+    const size_t at_conv = convolution_of(ops);
+    const geometry g = geometry_of(ops[at_conv]);
     std::vector<float> v[3];
     for (int i = 0; i < 3; i++) {
         v[i].resize(elements(g.t[i]));
+        const tensor from = i == 0 && at_conv > 0 ? tensor_of(sub(ops[0], CUDNN_ATTR_OPERATION_POINTWISE_XDESC)) : g.t[i];
         if (i != g.result)
-            walk(g.t[i], [&](size_t k, int64_t at) { v[i][k] = emu_get(operand.at(g.t[i].uid), at, g.t[i].type); });
+            walk(from, [&](size_t k, int64_t at) { v[i][k] = emu_get(operand.at(from.uid), at, from.type); });
     }
+    for (size_t i = 0; i < at_conv; i++)
+        pointwise(ops[i], v[0], operand);
     convolve(g, v);
-    const bool with_sums = ops.size() > 1 && is_sums(ops.back());
-    for (size_t i = 1; i < ops.size() && !with_sums; i++)
+    const bool tail = ops.size() > at_conv + 1, with_sums = tail && is_sums(ops.back());
+    for (size_t i = at_conv + 1; i < ops.size() && !with_sums; i++)
         pointwise(ops[i], v[g.result], operand);
-    const tensor out = ops.size() > 1 && !with_sums ? tensor_of(sub(ops.back(), CUDNN_ATTR_OPERATION_POINTWISE_YDESC)) : g.t[g.result];
+    const tensor out = tail && !with_sums ? tensor_of(sub(ops.back(), CUDNN_ATTR_OPERATION_POINTWISE_YDESC)) : g.t[g.result];
     walk(out, [&](size_t k, int64_t at) { emu_put(operand.at(out.uid), at, v[g.result][k], out.type); });
     if (with_sums)
         sums(ops.back(), v[g.result], operand);
@@ -174,8 +196,9 @@ static const std::vector<ref> &ops_of(const ref &graph)
 
 /* What may follow the convolution: after a weight gradient a change of type, after a forward pass sums and a ReLU; each from what is
  * before it. */
-static bool check_tail(const std::vector<ref> &ops)
+static bool check_tail(const std::vector<ref> &all)
 {
+    const std::vector<ref> ops(all.begin() + (ptrdiff_t)convolution_of(all), all.end());
     const bool forward = names_of(ops[0]).result == 2;
     int64_t before = geometry_of(ops[0]).t[names_of(ops[0]).result].uid;
     if (ops.size() > 1 && getenv(forward ? "EMULATE_NO_FOLD" : "EMULATE_NO_WIDE") != nullptr)
@@ -199,18 +222,44 @@ static bool check_tail(const std::vector<ref> &ops)
     return true;
 }
 
+/* What may come before it, in fp16 and not before a data gradient: x scale + offset, with a number of each for a channel, and a ReLU; and then sums
+ * of a forward pass. */
+static bool check_head(const std::vector<ref> &ops)
+{
+    static const cudnnPointwiseMode_t mode[] = {CUDNN_POINTWISE_MUL, CUDNN_POINTWISE_ADD, CUDNN_POINTWISE_RELU_FWD};
+    const size_t n = convolution_of(ops);
+    if (n == 0)
+        return true;
+    const geometry g = geometry_of(ops[n]);
+    if (n != 3 || g.result == 0 || ops.size() != (g.result == 2 ? 5u : 4u))
+        return false;
+    int64_t before = -1;
+    for (size_t i = 0; i < n; i++) {
+        const tensor x = tensor_of(sub(ops[i], CUDNN_ATTR_OPERATION_POINTWISE_XDESC)), y = tensor_of(sub(ops[i], CUDNN_ATTR_OPERATION_POINTWISE_YDESC));
+        if (mode_of(ops[i]) != mode[i] || (i > 0 && x.uid != before) || x.type != CUDNN_DATA_HALF || y.type != CUDNN_DATA_HALF || !y.is_virtual)
+            return false;
+        if (i < 2) {
+            const tensor b = tensor_of(sub(ops[i], CUDNN_ATTR_OPERATION_POINTWISE_BDESC));
+            if (b.type != CUDNN_DATA_HALF || b.dim[0] * b.dim[2] * b.dim[3] != 1 || b.dim[1] != x.dim[1])
+                return false;
+        }
+        before = y.uid;
+    }
+    return g.t[0].uid == before;
+}
+
 static cudnnStatus_t check_graph(const ref &graph)
 {
     const std::vector<ref> &ops = ops_of(graph);
-    if (!ops.empty() && names_of(ops[0]).result < 0) {
+    if (!ops.empty() && convolution_of(ops) == ops.size()) {
         const char *refusal = emu_composed_refusal(ops);
         return refusal == nullptr ? CUDNN_STATUS_SUCCESS : refuse(CUDNN_STATUS_NOT_SUPPORTED, refusal);
     }
     if (ops.empty())
         return refuse(CUDNN_STATUS_NOT_SUPPORTED, "no such graph");
-    if (!check_tail(ops))
+    if (!check_tail(ops) || !check_head(ops))
         return refuse(CUDNN_STATUS_NOT_SUPPORTED, "no such fusion");
-    const geometry g = geometry_of(ops[0]);
+    const geometry g = geometry_of(ops[convolution_of(ops)]);
     const tensor &x = g.t[0], &w = g.t[1], &y = g.t[2];
     bool fits = x.dim[0] == y.dim[0] && x.dim[1] == w.dim[1] && w.dim[0] == y.dim[1];
     for (int i = 0; i < 2; i++)
@@ -394,7 +443,7 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t h, cudnnBackendDescriptor_t plan
         emu_clock() += plan_ms[choice] + (ops.size() > 2 && getenv("EMULATE_SLOW_FOLD") != nullptr ? 1 : 0);
         if (ops == last_ops && operand == last_operand && emu_writes == last_writes)
             return; /* timed again: the result is there */
-        if (names_of(ops[0]).result < 0)
+        if (convolution_of(ops) == ops.size())
             emu_composed_run(ops, operand, value);
         else
             run_graph(ops, operand);

@@ -142,6 +142,11 @@ int main(void)
                 plans(&shapes[i], (tw_dnn_pass)pass, i % 2 == 0 ? TW_BF16 : TW_F16, TW_CONV_AS_IT_IS, &at);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         plans(&shapes[i], TW_DNN_FORWARD, TW_F16, TW_CONV_SUMS_TOO, &at);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        if (shapes[i].C >= 64) {
+            plans(&shapes[i], TW_DNN_FORWARD, TW_F16, TW_CONV_NORM_TOO, &at);
+            plans(&shapes[i], TW_DNN_WEIGHTS, TW_F16, TW_CONV_NORM_TOO, &at);
+        }
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i += 2)
         for (int t = 0; t < 3; t++)
             folded(&shapes[i], t == 0 ? TW_F32 : t == 1 ? TW_BF16 : TW_F16, &at);

@@ -1,0 +1,81 @@
+#include "cuda/conv_parts.h"
+
+#include "core/error.h"
+#include "cuda/cache.h"
+#include "cuda/ops.h"
+
+#include <string.h>
+
+static const char parted[] = "apart"; /* in the place of a plan's text */
+
+static int allocate(tw_conv_trial *t)
+{
+    tw_dev *d = t->c->dev;
+    const tw_conv_shape *s = &t->c->shape;
+    const size_t x = (size_t)s->N * (size_t)(s->H * s->W * s->C) * tw_dtype_size(d->precision), y = tw_conv_output_bytes(t->c);
+    const size_t C = (size_t)s->C, K = (size_t)s->K;
+    t->reader = (tw_norm){.rows = (int64_t)s->N * s->OH * s->OW, .C = s->K, .sums = tw_cuda_alloc(d, 2 * K * sizeof(double))};
+    t->maker = (tw_norm){.rows = (int64_t)s->N * s->H * s->W, .C = s->C, .relu = true, .mean = tw_cuda_alloc(d, 2 * C * sizeof(float))};
+    t->maker.rstd = t->maker.mean + s->C;
+    t->x = tw_cuda_alloc(d, x);
+    t->y = tw_cuda_alloc(d, y);
+    t->shortcut = tw_cuda_alloc(d, y);
+    t->made = tw_cuda_alloc(d, x);
+    t->dw = tw_cuda_alloc(d, C * K * (size_t)(s->size * s->size) * sizeof *t->dw);
+    if (t->reader.sums == NULL || t->maker.mean == NULL || t->x == NULL || t->y == NULL || t->shortcut == NULL || t->made == NULL || t->dw == NULL)
+        return -1;
+    return tw_cuda_zero(d, t->c->w, tw_cuda_conv_bytes(t->c));
+}
+
+static void release(tw_conv_trial *t)
+{
+    cudaFree(t->reader.sums);
+    cudaFree(t->maker.mean);
+    cudaFree(t->x);
+    cudaFree(t->y);
+    cudaFree(t->shortcut);
+    cudaFree(t->made);
+    cudaFree(t->dw);
+}
+
+/* 1: one is not slower; 0: it is; -1 and tw_error(). */
+static int compare(tw_conv *c, int (*one)(void *), int (*apart)(void *))
+{
+    tw_conv_trial t = {.c = c};
+    double took = -1, parts = -1;
+    if (allocate(&t) == 0) {
+        took = tw_time(c->dev->stream, one, &t);
+        parts = tw_time(c->dev->stream, apart, &t);
+    }
+    release(&t);
+    return took < 0 || parts < 0 ? -1 : took <= parts;
+}
+
+static void forget(tw_tuned *plan, int n)
+{
+    for (int i = 0; i < n; i++)
+        tw_tuned_fini(&plan[i]);
+}
+
+int tw_conv_choose(tw_conv *c, tw_tuned *plan, const tw_dnn_pass *pass, int n, tw_conv_kind kind, int (*one)(void *trial), int (*apart)(void *trial))
+{
+    char key[160];
+    tw_conv_key(key, sizeof key, pass[0], &c->shape, c->dev->precision, kind);
+    const char *kept = tw_dnn_cache_find(c->dev->plans, key);
+    const bool known = kept != NULL;
+    if (known && strcmp(kept, parted) == 0)
+        return 0;
+    for (int i = 0; i < n; i++) {
+        const int rc = tw_conv_tune(c, &plan[i], pass[i], &c->shape, kind);
+        if (rc <= 0) {
+            forget(plan, n);
+            return rc;
+        }
+    }
+    const int good = known ? 1 : compare(c, one, apart);
+    if (good <= 0)
+        forget(plan, n);
+    if (good == 0)
+        tw_dnn_cache_add(c->dev->plans, key, parted);
+    return good < 0 ? -1 : 0;
+}
