@@ -29,13 +29,17 @@ int tw_conv_tune(tw_conv *c, tw_tuned *out, tw_dnn_pass pass, const tw_conv_shap
     const tw_dtype t = c->dev->precision;
     const size_t each = tw_dtype_size(t), channels = (size_t)s->K * sizeof(float), line = (size_t)s->C * each;
     const size_t w = tw_conv_weight_count(c) * (kind == TW_CONV_WIDE ? sizeof(float) : each);
-    tw_tune_operand operand[7] = {{TW_CONV_X, tw_conv_input_count(c) * each}, {TW_CONV_W, w}, {TW_CONV_Y, tw_conv_output_bytes(c)}};
+    tw_tune_operand operand[9] = {{TW_CONV_X, tw_conv_input_count(c) * each}, {TW_CONV_W, w}, {TW_CONV_Y, tw_conv_output_bytes(c)}};
     int n = 3;
     if (tw_conv_sums(pass, kind)) {
         operand[n++] = (tw_tune_operand){TW_CONV_SUM, channels};
         operand[n++] = (tw_tune_operand){TW_CONV_SQUARES, channels};
     }
-    if (kind == TW_CONV_NORM_TOO) {
+    if (kind == TW_CONV_NORM_APPLIED) {
+        operand[n++] = (tw_tune_operand){TW_CONV_FROM, tw_conv_input_count(c) * each};
+        operand[n++] = (tw_tune_operand){TW_CONV_SHORTCUT, tw_conv_input_count(c) * each};
+    }
+    if (kind == TW_CONV_NORM_THROUGH || kind == TW_CONV_NORM_APPLIED) {
         operand[n++] = (tw_tune_operand){TW_CONV_SCALE, line};
         operand[n++] = (tw_tune_operand){TW_CONV_OFFSET, line};
     }
@@ -107,6 +111,7 @@ void tw_cuda_conv_free(tw_conv *c)
         tw_tuned_fini(&c->pass[i]);
     tw_tuned_fini(&c->together);
     tw_tuned_fini(&c->sums);
+    tw_tuned_fini(&c->applied);
     for (int i = 0; i < 2; i++)
         tw_tuned_fini(&c->through[i]);
     cudaFree(c->w);

@@ -9,12 +9,12 @@
 /* Operands. Inside a graph only: G, a weight gradient before it is widened; RESULT and what follows it, before a folded norm; MADE and what follows
  * it, the steps of a norm on the way in. */
 enum { TW_CONV_X = 1, TW_CONV_W, TW_CONV_Y, TW_CONV_G, TW_CONV_BIAS, TW_CONV_SHORTCUT, TW_CONV_SUM, TW_CONV_SQUARES, TW_CONV_SCALE, TW_CONV_OFFSET,
-       TW_CONV_RESULT, TW_CONV_MADE = TW_CONV_RESULT + 3 };
+       TW_CONV_FROM, TW_CONV_RESULT, TW_CONV_MADE = TW_CONV_RESULT + 3 };
 
-/* What a graph gives beside or instead of the pass as it is: WIDE: a weight gradient in f32 though activations have 16 bits; SUMS: with y the sums of
- * it and of its squares, f32 [K] each; NORM: the pass of relu(x scale + offset), scale and offset [C] of the activations' type, forward with
- * sums. */
-typedef enum { TW_CONV_AS_IT_IS, TW_CONV_WIDE, TW_CONV_SUMS_TOO, TW_CONV_NORM_TOO } tw_conv_kind;
+/* What a graph gives beside or instead of the pass as it is. WIDE: a weight gradient in f32 though activations have 16 bits. WITH_SUMS: with y
+ * the sums of it and of its squares, f32 [K] each. NORM_THROUGH: the pass of relu(x scale + offset), scale and offset [C] of the activations'
+ * type; forward with sums. NORM_APPLIED, forward: x = relu(from scale + offset + shortcut) first; with sums. FROM, SHORTCUT: as large as x. */
+typedef enum { TW_CONV_AS_IT_IS, TW_CONV_WIDE, TW_CONV_WITH_SUMS, TW_CONV_NORM_THROUGH, TW_CONV_NORM_APPLIED } tw_conv_kind;
 
 /* Whether there are sums with the pass. */
 bool tw_conv_sums(tw_dnn_pass pass, tw_conv_kind kind);

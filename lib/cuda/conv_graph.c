@@ -4,7 +4,7 @@
 
 bool tw_conv_sums(tw_dnn_pass pass, tw_conv_kind kind)
 {
-    return pass == TW_DNN_FORWARD && (kind == TW_CONV_SUMS_TOO || kind == TW_CONV_NORM_TOO);
+    return pass == TW_DNN_FORWARD && kind >= TW_CONV_WITH_SUMS;
 }
 
 /* y = relu(result + bias + shortcut), in f32 until it is y. */
@@ -23,17 +23,25 @@ static void fold_tail(tw_dnn *b, const tw_conv_shape *s, cudnnDataType_t type, c
     }
 }
 
-/* relu(x scale + offset): it is in no memory, the convolution makes it as it reads x. */
-static cudnnBackendDescriptor_t norm_head(tw_dnn *b, const tw_conv_form *f, cudnnDataType_t type, cudnnBackendDescriptor_t x)
+/* What the convolution reads: relu(x scale + offset), which it makes as it does and which is in no memory; or x, which is made first. */
+static cudnnBackendDescriptor_t norm_head(tw_dnn *b, const tw_conv_form *f, cudnnDataType_t type, cudnnBackendDescriptor_t x, bool applied)
 {
-    static const cudnnPointwiseMode_t mode[] = {CUDNN_POINTWISE_MUL, CUDNN_POINTWISE_ADD, CUDNN_POINTWISE_RELU_FWD};
-    for (int i = 0; i < 3; i++) {
-        cudnnBackendDescriptor_t other = i < 2 ? tw_dnn_tensor(b, TW_CONV_SCALE + i, type, 1, f->P, 1, 1, false) : NULL;
-        cudnnBackendDescriptor_t made = tw_dnn_tensor(b, TW_CONV_MADE + i, type, f->N, f->P, f->H, f->W, true);
-        tw_dnn_pointwise(b, mode[i], x, other, made);
-        x = made;
+    const cudnnBackendDescriptor_t shortcut = applied ? tw_dnn_tensor(b, TW_CONV_SHORTCUT, type, f->N, f->P, f->H, f->W, false) : NULL;
+    const cudnnBackendDescriptor_t scale = tw_dnn_tensor(b, TW_CONV_SCALE, type, 1, f->P, 1, 1, false);
+    const cudnnBackendDescriptor_t offset = tw_dnn_tensor(b, TW_CONV_OFFSET, type, 1, f->P, 1, 1, false);
+    const struct {
+        cudnnPointwiseMode_t mode;
+        cudnnBackendDescriptor_t other;
+    } step[] = {{CUDNN_POINTWISE_MUL, scale}, {CUDNN_POINTWISE_ADD, offset}, {CUDNN_POINTWISE_ADD, shortcut}, {CUDNN_POINTWISE_RELU_FWD, NULL}};
+    cudnnBackendDescriptor_t now = applied ? tw_dnn_tensor(b, TW_CONV_FROM, type, f->N, f->P, f->H, f->W, false) : x;
+    for (int i = 0; i < 4; i++) {
+        if (i == 2 && !applied)
+            continue;
+        cudnnBackendDescriptor_t next = i == 3 && applied ? x : tw_dnn_tensor(b, TW_CONV_MADE + i, type, f->N, f->P, f->H, f->W, true);
+        tw_dnn_pointwise(b, step[i].mode, now, step[i].other, next);
+        now = next;
     }
-    return x;
+    return now;
 }
 
 cudnnBackendDescriptor_t tw_conv_graph(tw_dnn *b, tw_dnn_pass pass, const tw_conv_shape *s, tw_dtype t, tw_conv_kind kind, const tw_dnn_site *at)
@@ -46,8 +54,8 @@ cudnnBackendDescriptor_t tw_conv_graph(tw_dnn *b, tw_dnn_pass pass, const tw_con
                                            : tw_dnn_tensor(b, TW_CONV_Y, type, f.N, f.K, f.OH, f.OW, false);
     cudnnBackendDescriptor_t w = tw_dnn_tensor(b, widen ? TW_CONV_G : TW_CONV_W, widen ? CUDNN_DATA_FLOAT : type, f.K, f.P, f.size, f.size,
                                                widen);
-    if (kind == TW_CONV_NORM_TOO)
-        x = norm_head(b, &f, type, x);
+    if (kind == TW_CONV_NORM_THROUGH || kind == TW_CONV_NORM_APPLIED)
+        x = norm_head(b, &f, type, x, kind == TW_CONV_NORM_APPLIED);
     tw_dnn_conv(b, pass, f.before, f.after, f.stride, x, w, y);
     if (widen)
         tw_dnn_identity(b, w, tw_dnn_tensor(b, TW_CONV_W, CUDNN_DATA_FLOAT, f.K, f.P, f.size, f.size, false));
@@ -61,7 +69,7 @@ cudnnBackendDescriptor_t tw_conv_graph(tw_dnn *b, tw_dnn_pass pass, const tw_con
 
 void tw_conv_key(char *key, size_t size, tw_dnn_pass pass, const tw_conv_shape *s, tw_dtype t, tw_conv_kind kind)
 {
-    static const char *const name[] = {"forward", "data", "weights"}, *const with[] = {"", " f32", " sums", " through"};
+    static const char *const name[] = {"forward", "data", "weights"}, *const with[] = {"", " f32", " sums", " through", " applied"};
     const char *tail = !s->folded ? "" : s->add ? s->relu ? " folded add relu" : " folded add" : s->relu ? " folded relu" : " folded";
     const tw_conv_form f = tw_conv_form_of(s, t);
     snprintf(key, size, "conv %s %s%s%s %d %d %d %d %d %d %d %d %d %d %d", name[pass], tw_dtype_name(t), with[kind], tail, f.N, f.H,

@@ -27,7 +27,7 @@ static int prepare(beside *b, const tw_conv *c, const tw_norm *maker, bool sums)
     char *room = tw_dev_scratch(d, TW_SCRATCH_PARTIAL, 2 * each + 2 * line);
     if (room == NULL)
         return -1;
-    *b = (beside){(float *)room, (float *)(room + each), room + 2 * each, room + 2 * each + line};
+    *b = (beside){(void *)room, (void *)(room + each), room + 2 * each, room + 2 * each + line};
     if (sums && tw_cuda_zero(d, room, 2 * each) != 0)
         return -1;
     return maker == NULL ? 0 : tw_launch_norm_line(maker, b->scale, b->offset, d->precision, d->stream);
@@ -56,14 +56,16 @@ static int forward(tw_conv *c, void *y, const void *x, const tw_norm *reader)
     return c->sums.plan != NULL ? forward_sums(c, y, x, reader) : forward_apart(c, y, x, reader);
 }
 
-static int forward_through(tw_conv *c, void *y, const tw_conv_norms *n)
+/* Through the maker; or, x not NULL, after it has made x. */
+static int forward_maker(tw_conv *c, void *y, void *x, const tw_conv_norms *n)
 {
     beside b;
     if (prepare(&b, c, n->maker, true) != 0)
         return -1;
-    const tw_dnn_operand operand[] = {{TW_CONV_X, (void *)n->maker_x}, {TW_CONV_W, c->w}, {TW_CONV_Y, y}, {TW_CONV_SUM, b.sum},
-                                      {TW_CONV_SQUARES, b.squares}, {TW_CONV_SCALE, b.scale}, {TW_CONV_OFFSET, b.offset}};
-    if (tw_tuned_run(&c->through[0], c->dev, operand, 7) != 0)
+    const tw_dnn_operand operand[] = {{TW_CONV_X, x != NULL ? x : (void *)n->maker_x}, {TW_CONV_W, c->w}, {TW_CONV_Y, y}, {TW_CONV_SUM, b.sum},
+                                      {TW_CONV_SQUARES, b.squares}, {TW_CONV_SCALE, b.scale}, {TW_CONV_OFFSET, b.offset},
+                                      {TW_CONV_FROM, (void *)n->maker_x}, {TW_CONV_SHORTCUT, (void *)n->shortcut}};
+    if (tw_tuned_run(x != NULL ? &c->applied : &c->through[0], c->dev, operand, x != NULL ? 9 : 7) != 0)
         return -1;
     return n->reader == NULL ? 0 : tw_launch_norm_take_sums(n->reader, b.sum, b.squares, c->dev->stream);
 }
@@ -105,15 +107,27 @@ static int try_through(void *trial)
 {
     const tw_conv_trial *t = trial;
     const tw_conv_norms n = {.maker = &t->maker, .maker_x = t->x, .reader = &t->reader};
-    return forward_through(t->c, t->y, &n) != 0 ? -1 : weights_through(t->c, t->dw, t->y, &n);
+    return forward_maker(t->c, t->y, NULL, &n) != 0 ? -1 : weights_through(t->c, t->dw, t->y, &n);
+}
+
+static int try_applied(void *trial)
+{
+    const tw_conv_trial *t = trial;
+    return forward_maker(t->c, t->y, t->made, &(tw_conv_norms){.maker = &t->maker, .maker_x = t->x, .shortcut = t->aside, .reader = &t->reader});
 }
 
 static int try_made(void *trial)
 {
     const tw_conv_trial *t = trial;
-    if (tw_cuda_norm_apply(t->c->dev, &t->maker, t->made, t->x, NULL) != 0 || forward(t->c, t->y, t->made, &t->reader) != 0)
+    if (tw_cuda_norm_apply(t->c->dev, &t->maker, t->made, t->x, t->maker.add ? t->aside : NULL) != 0)
         return -1;
-    return tw_cuda_conv_backward_weights(t->c, t->dw, t->made, t->y);
+    return forward(t->c, t->y, t->made, &t->reader);
+}
+
+static int try_made_and_weights(void *trial)
+{
+    const tw_conv_trial *t = trial;
+    return try_made(trial) != 0 ? -1 : tw_cuda_conv_backward_weights(t->c, t->dw, t->made, t->y);
 }
 
 static bool offered(const tw_dev *d, const tw_conv_shape *s)
@@ -121,35 +135,48 @@ static bool offered(const tw_dev *d, const tw_conv_shape *s)
     return s->train && d->precision == TW_F16;
 }
 
+/* cuDNN's kernels that keep what the norm makes are of one pixel. */
+static bool keeps(const tw_conv *c)
+{
+    const tw_conv_shape *s = &c->shape;
+    return (s->norms & TW_CONV_APPLIES) != 0 && s->add && s->relu && s->size == 1 && s->stride == 1 && tw_conv_as_it_is(c);
+}
+
 int tw_conv_choose_norms(tw_conv *c)
 {
     static const tw_dnn_pass pass[] = {TW_DNN_FORWARD, TW_DNN_WEIGHTS};
     if (!offered(c->dev, &c->shape))
         return 0;
-    if (tw_conv_choose(c, &c->sums, pass, 1, TW_CONV_SUMS_TOO, try_sums, try_sums_apart) != 0)
+    if (tw_conv_choose(c, &c->sums, pass, 1, TW_CONV_WITH_SUMS, try_sums, try_sums_apart) != 0)
         return -1;
-    return !c->shape.through || !tw_conv_as_it_is(c) ? 0 : tw_conv_choose(c, c->through, pass, 2, TW_CONV_NORM_TOO, try_through, try_made);
+    if ((c->shape.norms & TW_CONV_THROUGH) != 0 && tw_conv_as_it_is(c))
+        return tw_conv_choose(c, c->through, pass, 2, TW_CONV_NORM_THROUGH, try_through, try_made_and_weights);
+    return keeps(c) ? tw_conv_choose(c, &c->applied, pass, 1, TW_CONV_NORM_APPLIED, try_applied, try_made) : 0;
 }
 
 int tw_cuda_conv_norms(tw_dev *d, const tw_conv_shape *s)
 {
-    if (!offered(d, s) || !s->through)
+    if (!offered(d, s) || (s->norms & (TW_CONV_THROUGH | TW_CONV_APPLIES)) == 0)
         return offered(d, s) ? TW_CONV_SUMS : 0;
     tw_conv *c = tw_cuda_conv_new(d, s);
     if (c == NULL)
         return -1;
-    const int can = TW_CONV_SUMS | (c->through[0].plan != NULL ? TW_CONV_THROUGH : 0);
+    const int can = TW_CONV_SUMS | (c->through[0].plan != NULL ? TW_CONV_THROUGH : 0) | (c->applied.plan != NULL ? TW_CONV_APPLIES : 0);
     tw_cuda_conv_free(c);
     return can;
 }
 
 int tw_cuda_conv_forward_norms(tw_conv *c, void *y, void *x, const tw_conv_norms *n)
 {
-    if (x == NULL && c->through[0].plan != NULL)
-        return forward_through(c, y, n);
-    if (x == NULL && (x = make(c, n)) == NULL)
+    if (n->maker == NULL)
+        return forward(c, y, x, n->reader);
+    if ((x != NULL ? c->applied.plan : c->through[0].plan) != NULL)
+        return forward_maker(c, y, x, n);
+    if (x == NULL)
+        x = make(c, n);
+    else if (tw_cuda_norm_apply(c->dev, n->maker, x, n->maker_x, n->shortcut) != 0)
         return -1;
-    return forward(c, y, x, n->reader);
+    return x == NULL ? -1 : forward(c, y, x, n->reader);
 }
 
 int tw_cuda_conv_backward_weights_through(tw_conv *c, float *dw, const void *dy, const tw_conv_norms *n)

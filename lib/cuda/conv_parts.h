@@ -17,6 +17,7 @@ struct tw_conv {
     /* Where there are such plans, and they are not slower than the parts; else plan is NULL. */
     tw_tuned sums;       /* forward, with the sums of y */
     tw_tuned through[2]; /* forward with sums, and the gradient of the weights, of what the norm before it makes */
+    tw_tuned applied;    /* forward with sums, after what the norm before it makes with its shortcut */
     tw_tuned together;   /* of a folded shape: all at once */
     float *shift;        /* of the norm that is folded in; zeros; ones: [K] each. NULL: none is */
 };
@@ -35,7 +36,7 @@ int tw_conv_tune(tw_conv *c, tw_tuned *out, tw_dnn_pass pass, const tw_conv_shap
 typedef struct {
     tw_conv *c;
     void *x, *y, *shortcut; /* shortcut: as large as y */
-    void *made;             /* of the norm before it, as large as x */
+    void *made, *aside;     /* of the norm before it: its result, its shortcut; as large as x */
     float *dw;
     tw_norm maker, reader;
 } tw_conv_trial;
@@ -44,7 +45,7 @@ typedef struct {
  * and kept among the plans. Where cuDNN has none, or they are slower, the plans are NULL. 0, or -1 and tw_error(). */
 int tw_conv_choose(tw_conv *c, tw_tuned *plan, const tw_dnn_pass *pass, int n, tw_conv_kind kind, int (*one)(void *trial), int (*apart)(void *trial));
 
-/* Chooses what c->shape asks for: sums and through; together. */
+/* Chooses what c->shape asks for: sums, through, applied; together. */
 int tw_conv_choose_norms(tw_conv *c);
 int tw_conv_choose_folded(tw_conv *c);
 

@@ -15,14 +15,17 @@ static int allocate(tw_conv_trial *t)
     const size_t x = (size_t)s->N * (size_t)(s->H * s->W * s->C) * tw_dtype_size(d->precision), y = tw_conv_output_bytes(t->c);
     const size_t C = (size_t)s->C, K = (size_t)s->K;
     t->reader = (tw_norm){.rows = (int64_t)s->N * s->OH * s->OW, .C = s->K, .sums = tw_cuda_alloc(d, 2 * K * sizeof(double))};
-    t->maker = (tw_norm){.rows = (int64_t)s->N * s->H * s->W, .C = s->C, .relu = true, .mean = tw_cuda_alloc(d, 2 * C * sizeof(float))};
+    t->maker = (tw_norm){.rows = (int64_t)s->N * s->H * s->W, .C = s->C, .add = s->add, .relu = s->relu};
+    t->maker.mean = tw_cuda_alloc(d, 2 * C * sizeof(float));
     t->maker.rstd = t->maker.mean + s->C;
     t->x = tw_cuda_alloc(d, x);
     t->y = tw_cuda_alloc(d, y);
     t->shortcut = tw_cuda_alloc(d, y);
-    t->made = tw_cuda_alloc(d, x);
+    t->made = tw_cuda_alloc(d, s->norms != 0 ? x : 0);
+    t->aside = tw_cuda_alloc(d, s->norms != 0 && s->add ? x : 0);
     t->dw = tw_cuda_alloc(d, C * K * (size_t)(s->size * s->size) * sizeof *t->dw);
-    if (t->reader.sums == NULL || t->maker.mean == NULL || t->x == NULL || t->y == NULL || t->shortcut == NULL || t->made == NULL || t->dw == NULL)
+    if (t->reader.sums == NULL || t->maker.mean == NULL || t->x == NULL || t->y == NULL || t->shortcut == NULL || t->made == NULL ||
+        t->aside == NULL || t->dw == NULL)
         return -1;
     return tw_cuda_zero(d, t->c->w, tw_cuda_conv_bytes(t->c));
 }
@@ -35,6 +38,7 @@ static void release(tw_conv_trial *t)
     cudaFree(t->y);
     cudaFree(t->shortcut);
     cudaFree(t->made);
+    cudaFree(t->aside);
     cudaFree(t->dw);
 }
 

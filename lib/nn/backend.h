@@ -23,8 +23,8 @@ typedef struct {
     bool train;         /* gradients will be asked for */
     bool data_gradient; /* that of the input too */
     bool folded;        /* of evaluation: with the norm that follows it, see conv_fold */
-    bool add, relu;     /* of that norm: a shortcut, a ReLU */
-    bool through;       /* TW_CONV_THROUGH: may be done (conv_norms), is (conv_new) */
+    bool add, relu;     /* of that norm, or else of the one that makes x: a shortcut, a ReLU */
+    int norms;          /* of TW_CONV_...: those that may be done (conv_norms), that are (conv_new) */
 } tw_conv_shape;
 
 /* [N,H,W,C] -> [N,OH,OW,C] */

@@ -52,7 +52,7 @@ struct tw_op {
     size_t needs;                  /* offset of the entry of tw_backend that not every backend has; 0: none */
     bool sums_gradients;           /* backward adds dy2 itself */
     bool adds_gradient;            /* backward can add to dx; so it does with TW_CONV_BACKWARD_SUMS */
-    int (*norms)(const tw_node *n); /* what it can do for the norms beside it of what it may (does), a sum of TW_CONV_...; < 0: it failed. NULL: nothing */
+    int (*norms)(const tw_node *n); /* what it can do for the norms beside it, of what it may (does); < 0: it failed. NULL: nothing */
     bool (*keeps_gradient)(const tw_layer *l); /* dx is dy itself where memory allows it; NULL: never */
     bool reads_x, reads_y;         /* backward reads them: else their memory may be used again after the forward pass */
     int (*shape)(tw_node *n);      /* in -> out. NULL: the same with K channels */

@@ -13,11 +13,11 @@ int tw_conv_out(tw_node *n)
 
 static tw_conv_shape shape_of(const tw_node *n)
 {
-    const tw_layer *l = n->layer;
+    const tw_layer *l = n->layer, *norm = l->op == &tw_op_conv_folded || n->maker == NULL ? l : n->maker->layer;
     return (tw_conv_shape){.N = n->in.N, .H = n->in.H, .W = n->in.W, .C = l->C, .OH = n->out.H, .OW = n->out.W, .K = l->K,
                            .size = l->size, .stride = l->stride, .pad = l->pad, .train = n->ctx->train,
-                           .data_gradient = n->dx != NULL, .folded = l->op == &tw_op_conv_folded, .add = l->shortcut >= 0,
-                           .relu = l->relu, .through = (n->does & TW_CONV_THROUGH) != 0};
+                           .data_gradient = n->dx != NULL, .folded = l->op == &tw_op_conv_folded, .add = norm->shortcut >= 0,
+                           .relu = norm->relu, .norms = n->does};
 }
 
 int tw_conv_open(tw_node *n)

@@ -179,6 +179,8 @@ static void run_graph(const std::vector<ref> &ops, const std::map<int64_t, void 
     }
     for (size_t i = 0; i < at_conv; i++)
         pointwise(ops[i], v[0], operand);
+    if (at_conv > 0 && !g.t[0].is_virtual)
+        walk(g.t[0], [&](size_t k, int64_t at) { emu_put(operand.at(g.t[0].uid), at, v[0][k], g.t[0].type); });
     convolve(g, v);
     const bool tail = ops.size() > at_conv + 1, with_sums = tail && is_sums(ops.back());
     for (size_t i = at_conv + 1; i < ops.size() && !with_sums; i++)
@@ -222,25 +224,29 @@ static bool check_tail(const std::vector<ref> &all)
     return true;
 }
 
-/* What may come before it, in fp16 and not before a data gradient: x scale + offset, with a number of each for a channel, and a ReLU; and then sums
- * of a forward pass. */
+/* What may come before it, in fp16 and not before a data gradient: x scale + offset, with a number of each for a channel, and a ReLU, none of it in
+ * memory; or that with a shortcut before the ReLU, whose result is, before a forward pass with a filter of one. A forward pass then has sums. */
 static bool check_head(const std::vector<ref> &ops)
 {
-    static const cudnnPointwiseMode_t mode[] = {CUDNN_POINTWISE_MUL, CUDNN_POINTWISE_ADD, CUDNN_POINTWISE_RELU_FWD};
     const size_t n = convolution_of(ops);
     if (n == 0)
         return true;
     const geometry g = geometry_of(ops[n]);
-    if (n != 3 || g.result == 0 || ops.size() != (g.result == 2 ? 5u : 4u))
+    const bool keeps = n == 4;
+    if (n < 3 || n > 4 || g.result == 0 || ops.size() != n + (g.result == 2 ? 2 : 1) || g.t[0].is_virtual == keeps)
+        return false;
+    if (keeps && (g.result != 2 || g.t[1].dim[2] * g.t[1].dim[3] * g.stride[0] != 1))
         return false;
     int64_t before = -1;
     for (size_t i = 0; i < n; i++) {
         const tensor x = tensor_of(sub(ops[i], CUDNN_ATTR_OPERATION_POINTWISE_XDESC)), y = tensor_of(sub(ops[i], CUDNN_ATTR_OPERATION_POINTWISE_YDESC));
-        if (mode_of(ops[i]) != mode[i] || (i > 0 && x.uid != before) || x.type != CUDNN_DATA_HALF || y.type != CUDNN_DATA_HALF || !y.is_virtual)
+        const int mode = i == 0 ? CUDNN_POINTWISE_MUL : i < n - 1 ? CUDNN_POINTWISE_ADD : CUDNN_POINTWISE_RELU_FWD;
+        if (mode_of(ops[i]) != mode || (i > 0 && x.uid != before) || x.type != CUDNN_DATA_HALF || y.type != CUDNN_DATA_HALF ||
+            (i < n - 1 && !y.is_virtual))
             return false;
-        if (i < 2) {
+        if (i < n - 1) {
             const tensor b = tensor_of(sub(ops[i], CUDNN_ATTR_OPERATION_POINTWISE_BDESC));
-            if (b.type != CUDNN_DATA_HALF || b.dim[0] * b.dim[2] * b.dim[3] != 1 || b.dim[1] != x.dim[1])
+            if (b.type != CUDNN_DATA_HALF || b.dim[1] != x.dim[1] || (b.dim[0] * b.dim[2] * b.dim[3] == 1) != (i < 2))
                 return false;
         }
         before = y.uid;

@@ -141,11 +141,13 @@ int main(void)
             if (i > 0 || pass != TW_DNN_DATA) /* nobody asks for the gradient of pictures */
                 plans(&shapes[i], (tw_dnn_pass)pass, i % 2 == 0 ? TW_BF16 : TW_F16, TW_CONV_AS_IT_IS, &at);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        plans(&shapes[i], TW_DNN_FORWARD, TW_F16, TW_CONV_SUMS_TOO, &at);
+        plans(&shapes[i], TW_DNN_FORWARD, TW_F16, TW_CONV_WITH_SUMS, &at);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         if (shapes[i].C >= 64) {
-            plans(&shapes[i], TW_DNN_FORWARD, TW_F16, TW_CONV_NORM_TOO, &at);
-            plans(&shapes[i], TW_DNN_WEIGHTS, TW_F16, TW_CONV_NORM_TOO, &at);
+            plans(&shapes[i], TW_DNN_FORWARD, TW_F16, TW_CONV_NORM_THROUGH, &at);
+            plans(&shapes[i], TW_DNN_WEIGHTS, TW_F16, TW_CONV_NORM_THROUGH, &at);
+            if (shapes[i].size == 1 && shapes[i].stride == 1)
+                plans(&shapes[i], TW_DNN_FORWARD, TW_F16, TW_CONV_NORM_APPLIED, &at);
         }
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i += 2)
         for (int t = 0; t < 3; t++)

@@ -137,47 +137,54 @@ static void with_sums(int N, int H, int W, int C, int K, int size, int stride)
     free(x), free(w), free(y), free(sums), free(got);
 }
 
-/* A convolution that reads what a norm and its ReLU make while it makes it, forward and for its weights, where that is offered (in fp16), and where it has
- * no plan for it; against the host's, which has it in memory. */
-static void through(int N, int H, int W, int C, int K, int size, int stride, bool offered)
+/* A convolution that makes what a norm and its ReLU make of the input (how: TW_CONV_THROUGH: while it reads, also for its weights; TW_CONV_APPLIES:
+ * with a shortcut, and kept), where that is offered (in fp16), and where there is no plan for it; against the host's, which is told no norm. */
+static void with_maker(int how, int N, int H, int W, int C, int K, int size, int stride, bool offered)
 {
     const int pad = size / 2;
+    const bool keeps = how == TW_CONV_APPLIES;
     tw_conv_shape s = {.N = N, .H = H, .W = W, .C = C, .OH = (H + 2 * pad - size) / stride + 1, .OW = (W + 2 * pad - size) / stride + 1, .K = K,
-                       .size = size, .stride = stride, .pad = pad, .train = true, .through = true};
+                       .size = size, .stride = stride, .pad = pad, .train = true, .add = keeps, .relu = true, .norms = how};
     const size_t nx = (size_t)N * (size_t)(H * W * C), ny = (size_t)N * (size_t)(s.OH * s.OW * K), nw = (size_t)(K * C * size * size);
     const int rows = N * s.OH * s.OW;
     const int can = gpu->conv_norms(g, &s);
-    CHECK(can == (type != TW_F16 ? 0 : offered ? TW_CONV_SUMS | TW_CONV_THROUGH : TW_CONV_SUMS));
-    float *x = numbers(nx), *made = numbers(nx), *w = numbers(nw), *dw = numbers(nw), *y = numbers(ny), *dy = numbers(ny), *v = numbers(4 * (size_t)C);
+    CHECK(can == (type != TW_F16 ? 0 : offered ? TW_CONV_SUMS | how : TW_CONV_SUMS));
+    float *x = numbers(nx), *z = numbers(nx), *made = numbers(nx), *w = numbers(nw), *dw = numbers(nw), *y = numbers(ny), *dy = numbers(ny);
+    float *v = numbers(4 * (size_t)C);
     for (int k = 0; k < C; k++)
         v[3 * C + k] = 1 + v[3 * C + k] / 2; /* rstd */
-    void *gx = activations(x, nx), *gdy = activations(dy, ny), *gy = activations(y, ny);
+    void *gx = activations(x, nx), *gz = activations(z, nx), *gdy = activations(dy, ny), *gy = activations(y, ny), *gmade = activations(made, nx);
     float *gw = plain(w, nw), *gdw = plain(dw, nw), *gv = plain(v, 4 * (size_t)C);
     double *sums = tw_calloc(2 * (size_t)K, sizeof *sums), *got = tw_calloc(2 * (size_t)K, sizeof *got);
     double *gsums = gpu->alloc(g, 2 * (size_t)K * sizeof *gsums);
     const tw_norm reader = {.rows = rows, .count = rows, .C = K, .sums = sums}, greader = {.rows = rows, .count = rows, .C = K, .sums = gsums};
-    const tw_norm maker = {.rows = (int64_t)N * H * W, .C = C, .relu = true, .gamma = v, .beta = v + C, .mean = v + 2 * C, .rstd = v + 3 * C};
-    const tw_norm gmaker = {.rows = maker.rows, .C = C, .relu = true, .gamma = gv, .beta = gv + C, .mean = gv + 2 * C, .rstd = gv + 3 * C};
-    const tw_conv_norms n = {.maker = &gmaker, .maker_x = gx, .reader = &greader};
-    s.through = (can & TW_CONV_THROUGH) != 0;
+    const tw_norm maker = {.rows = (int64_t)N * H * W, .C = C, .add = keeps, .relu = true, .gamma = v, .beta = v + C, .mean = v + 2 * C, .rstd = v + 3 * C};
+    tw_norm gmaker = maker;
+    gmaker.gamma = gv, gmaker.beta = gv + C, gmaker.mean = gv + 2 * C, gmaker.rstd = gv + 3 * C;
+    const tw_conv_norms n = {.maker = &gmaker, .maker_x = gx, .shortcut = keeps ? gz : NULL, .reader = &greader};
+    s.norms = can & how;
     tw_conv *host = cpu->conv_new(c, &s), *device = gpu->conv_new(g, &s);
     CHECK(host != NULL && device != NULL);
-    CHECK(cpu->norm_apply(c, &maker, made, x, NULL) == 0);
+    CHECK(cpu->norm_apply(c, &maker, made, x, keeps ? z : NULL) == 0);
     CHECK(cpu->conv_weights(host, w) == 0 && cpu->conv_forward(host, y, made) == 0 && cpu->norm_sums(c, &reader, y) == 0);
     CHECK(cpu->conv_backward_weights(host, dw, made, dy) == 0);
-    CHECK(gpu->conv_weights(device, gw) == 0 && gpu->conv_forward_norms(device, gy, NULL, &n) == 0);
-    CHECK(gpu->conv_backward_weights_through(device, gdw, gdy, &n) == 0);
+    CHECK(gpu->conv_weights(device, gw) == 0 && gpu->conv_forward_norms(device, gy, keeps ? gmade : NULL, &n) == 0);
+    CHECK((keeps ? gpu->conv_backward_weights(device, gdw, gmade, gdy) : gpu->conv_backward_weights_through(device, gdw, gdy, &n)) == 0);
     CHECK(gpu->download(g, got, gsums, 2 * (size_t)K * sizeof *got) == 0);
     for (int k = 0; k < K; k++) {
         CHECK(fabs(got[k] - sums[k]) < 2 * tolerance() * rows);
         CHECK(fabs(got[K + k] - sums[K + k]) < 4 * tolerance() * (sums[K + k] + rows));
     }
-    same_activations("convolution through a norm", gy, y, ny);
-    same_plain("convolution through a norm, weight gradient", gdw, dw, nw, tolerance());
+    if (keeps)
+        same_activations("norm applied with the convolution that reads it", gmade, made, nx);
+    else
+        gpu->release(g, gmade);
+    same_activations("convolution with the norm before it", gy, y, ny);
+    same_plain("convolution with the norm before it, weight gradient", gdw, dw, nw, tolerance());
     cpu->conv_free(host);
     gpu->conv_free(device);
-    gpu->release(g, gx), gpu->release(g, gdy), gpu->release(g, gw), gpu->release(g, gv), gpu->release(g, gsums);
-    free(x), free(made), free(w), free(dw), free(y), free(dy), free(v), free(sums), free(got);
+    gpu->release(g, gx), gpu->release(g, gz), gpu->release(g, gdy), gpu->release(g, gw), gpu->release(g, gv), gpu->release(g, gsums);
+    free(x), free(z), free(made), free(w), free(dw), free(y), free(dy), free(v), free(sums), free(got);
 }
 
 /* Convolution, norm of running statistics, shortcut and ReLU at once. */
@@ -681,17 +688,20 @@ static void decisions(void)
     with_sums(2, 5, 7, 16, 8, 3, 1);
     CHECK(*operations == (type == TW_F16 ? 2 : 1));
     setenv("EMULATE_NO_FOLD", "1", 1); /* none to read through a norm */
-    through(2, 6, 5, 16, 8, 3, 1, false);
+    with_maker(TW_CONV_THROUGH, 2, 6, 5, 16, 8, 3, 1, false);
+    with_maker(TW_CONV_APPLIES, 2, 6, 5, 16, 8, 1, 1, false);
     unsetenv("EMULATE_NO_FOLD");
     for (int i = 0; i < 2; i++) { /* or one that is slower than the parts */
         setenv("EMULATE_SLOW_FOLD", "1", 1);
         work[i] = launches();
-        through(2, 5, 6, 16, 8, 3, 1, false);
+        with_maker(TW_CONV_THROUGH, 2, 5, 6, 16, 8, 3, 1, false);
+        with_maker(TW_CONV_APPLIES, 2, 5, 6, 16, 8, 1, 1, false);
         work[i] = launches() - work[i];
         unsetenv("EMULATE_SLOW_FOLD");
     }
     CHECK(type != TW_F16 || work[0] > work[1] + 20);
-    through(2, 4, 6, 16, 8, 3, 1, true);
+    with_maker(TW_CONV_APPLIES, 2, 4, 6, 16, 8, 3, 1, false); /* of one pixel only */
+    with_maker(TW_CONV_THROUGH, 2, 4, 6, 16, 8, 3, 1, true);
     CHECK(type != TW_F16 || *operations == 4);
     CHECK(descriptors() == before);
 }
@@ -718,10 +728,13 @@ static void every_op(void)
     with_sums(5, 4, 4, 12, 8, 1, 1);
     with_sums(3, 9, 7, 16, 10, 3, 2);
     with_sums(2, 11, 9, 3, 64, 7, 2);
-    through(3, 8, 8, 16, 24, 3, 1, true);
-    through(3, 9, 7, 8, 10, 3, 2, true);
-    through(5, 4, 4, 24, 8, 1, 1, true);
-    through(5, 4, 4, 12, 8, 1, 1, false); /* channels that have to be filled up */
+    with_maker(TW_CONV_THROUGH, 3, 8, 8, 16, 24, 3, 1, true);
+    with_maker(TW_CONV_THROUGH, 3, 9, 7, 8, 10, 3, 2, true);
+    with_maker(TW_CONV_THROUGH, 5, 4, 4, 24, 8, 1, 1, true);
+    with_maker(TW_CONV_THROUGH, 5, 4, 4, 12, 8, 1, 1, false); /* channels that have to be filled up */
+    with_maker(TW_CONV_APPLIES, 5, 4, 4, 24, 8, 1, 1, true);
+    with_maker(TW_CONV_APPLIES, 3, 4, 5, 8, 9, 1, 1, true);
+    with_maker(TW_CONV_APPLIES, 5, 4, 4, 12, 8, 1, 1, false);
     folded(2, 11, 9, 3, 64, 7, 2, false, true, true);
     folded(3, 8, 8, 16, 24, 3, 1, true, true, true);
     folded(3, 7, 5, 16, 24, 3, 2, false, true, true);

@@ -157,9 +157,17 @@ static float *direction(tw_net *net, const tw_param *p)
     return g;
 }
 
-/* A step on labels: the gradient's norm, the change, and the direction of the gradient of the first tensor, whose size goes with the
- * classifier's weights, which are made `blow` times as large: in fp16 it is lost, or overflows, but for the loss's scale. */
-static void labelled(tw_dtype precision, float blow, double tol)
+static tw_param *named(tw_net *net, const char *name)
+{
+    int i = 0;
+    while (i < tw_net_params(net) - 1 && strcmp(tw_net_param(net, i)->name, name) != 0)
+        i++;
+    return tw_net_param(net, i);
+}
+
+/* A step on labels: the gradient's norm, the change, and the direction of the gradient of one tensor, whose size goes with the classifier's
+ * weights, which are made `blow` times as large: in fp16 it is lost, or overflows, but for the loss's scale. */
+static void labelled(const char *backbone, const char *tensor, tw_dtype precision, float blow, double tol)
 {
     enum { N = 4, SIDE = 16, BYTES = N * SIDE * SIDE * 3 };
     static const int32_t label[N] = {3, 0, 9, 3};
@@ -174,7 +182,8 @@ static void labelled(tw_dtype precision, float blow, double tol)
     for (int k = 0; k < BYTES; k++)
         picture[k] = (uint8_t)(k * 2654435761u >> 23);
     for (int i = 0; i < 2; i++) {
-        const tw_net_config c = {.backbone = "resnet18", .small_stem = true, .classes = 10, .seed = 3, .precision = i == 0 ? TW_F32 : precision, .threads = 1};
+        const tw_net_config c = {.backbone = backbone, .small_stem = true, .classes = 10, .seed = 3, .precision = i == 0 ? TW_F32 : precision,
+                                 .threads = 1};
         tw_net *net = tw_net_new(i == 0 ? "cpu" : "cuda", &c);
         tw_param *w = tw_net_param(net, tw_net_params(net) - 2); /* the classifier's weights */
         CHECK(tw_net_download(net) == 0 && w->rank == 2 && w->dim[0] == 10);
@@ -188,8 +197,8 @@ static void labelled(tw_dtype precision, float blow, double tol)
         CHECK(step != NULL && tw_step_run(step, &r, group_pictures, &p) == 1);
         norm[i] = r.gradient_norm;
         last[i] = weights(net, &n);
-        own = tw_net_param(net, 0)->n;
-        grad[i] = direction(net, tw_net_param(net, 0));
+        own = named(net, tensor)->n;
+        grad[i] = direction(net, named(net, tensor));
         tw_step_free(step);
         tw_optim_free(optim);
         tw_net_free(net);
@@ -197,7 +206,7 @@ static void labelled(tw_dtype precision, float blow, double tol)
     double off = change_off(first[0], last[0], last[1], n), apart = 0;
     for (size_t k = 0; k < own; k++)
         apart += ((double)grad[0][k] - (double)grad[1][k]) * ((double)grad[0][k] - (double)grad[1][k]);
-    printf("labels, %s: norm %.4g %.4g, the change is off by %.2g, a direction by %.2g\n", tw_dtype_name(precision), norm[0], norm[1], off,
+    printf("labels, %s, %s: norm %.4g %.4g, the change is off by %.2g, a direction by %.2g\n", backbone, tw_dtype_name(precision), norm[0], norm[1], off,
            sqrt(apart));
     CHECK(fabs(norm[1] / norm[0] - 1) < tol && off < tol && sqrt(apart) < 5 * tol);
     for (int i = 0; i < 2; i++)
@@ -263,9 +272,10 @@ int main(int argc, char **argv)
         unguard();
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
         three_steps(&ways[i], TW_F32, 0.01);
-    labelled(TW_F32, 1, 0.01);
-    labelled(TW_F16, 1e-4f, 0.05);
-    labelled(TW_F16, 1000, 0.05);
+    labelled("resnet18", "backbone.conv1.weight", TW_F32, 1, 0.01);
+    labelled("resnet18", "backbone.conv1.weight", TW_F16, 1e-4f, 0.05);
+    labelled("resnet18", "backbone.conv1.weight", TW_F16, 1000, 0.05);
+    labelled("resnet50", "backbone.layer4.2.conv1.weight", TW_F16, 1, 0.15); /* with norms of all kinds beside its convolutions */
     ahead("cpu", TW_F32, true);
     ahead("cuda", TW_F32, true);
     if (eager != NULL)
