@@ -43,6 +43,10 @@ struct opts {
     double lr_backbone, lr_classifier, weight_decay, clip_norm;
 };
 
+/* The last measurement (its epoch, top-1, top-5); of the epoch under way: steps, the sum of the losses, hits among the first and the first five. */
+#define NOTES "measured %lld %lf %lf, epoch %lld %lf %lld %lld"
+#define NOTES_OUT "measured %lld %.17g %.17g, epoch %lld %.17g %lld %lld"
+
 /* What the classifier reached on --val. */
 struct score {
     int64_t epoch; /* 1, 2, ...; 0: not measured yet */
@@ -68,7 +72,8 @@ struct run {
     struct {
         double loss;
         int64_t hits[2], steps;
-    } epoch;               /* of the training samples, since its begin or since the program's */
+    } epoch;               /* of the training samples, since its begin */
+    char notes[160];       /* last and epoch, in the checkpoint */
 };
 
 static void parse(struct run *r)
@@ -128,6 +133,8 @@ static void open_stream(struct run *r)
     const char *name = tw_loader_name(r->loader);
     r->header = tw_loader_header(r->loader);
     const int64_t samples = o->epoch_samples > 0 ? o->epoch_samples : r->header->samples;
+    if (r->header->samples >= 0 && samples != r->header->samples)
+        tw_die("--epoch-samples=%lld: %s says %lld", (long long)samples, name, (long long)r->header->samples);
     if (samples < 0)
         tw_die("%s: does not say how many samples an epoch has: --epoch-samples does", name);
     if (samples < o->batch_size)
@@ -183,8 +190,20 @@ static void read_best(struct run *r)
         if (text == NULL)
             tw_die("%s: no checkpoint of twist-finetune: '%s' is not in its metadata", r->best_path, key[i]);
     }
-    r->best = r->last = (struct score){(int64_t)v[2], v[0], v[1]};
+    r->best = (struct score){(int64_t)v[2], v[0], v[1]};
     tw_checkpoint_close(f);
+}
+
+static void read_notes(struct run *r, const tw_checkpoint *f)
+{
+    long long n[4];
+    const char *text = tw_checkpoint_meta(f, "notes");
+    if (text == NULL) /* of a version that had none */
+        return;
+    if (sscanf(text, NOTES, &n[0], &r->last.acc1, &r->last.acc5, &n[1], &r->epoch.loss, &n[2], &n[3]) != 7)
+        tw_die("%s: 'notes' in its metadata are not twist-finetune's", r->folder.checkpoint);
+    r->last.epoch = n[0];
+    r->epoch.steps = n[1], r->epoch.hits[0] = n[2], r->epoch.hits[1] = n[3];
 }
 
 /* The place where training goes on, before the stream is opened there. */
@@ -193,6 +212,7 @@ static void read_state(struct run *r)
     tw_checkpoint *f = tw_checkpoint_open(r->folder.checkpoint);
     if (f == NULL || tw_state_read(r->state, f) != 0)
         tw_die_error();
+    read_notes(r, f);
     tw_checkpoint_close(f);
     if (r->state->B != r->o.batch_size)
         tw_die("--batch-size=%d: %s was trained with %d", r->o.batch_size, r->folder.checkpoint, r->state->B);
@@ -212,6 +232,9 @@ static void load_state(struct run *r)
 
 static void save(struct run *r)
 {
+    snprintf(r->notes, sizeof r->notes, NOTES_OUT, (long long)r->last.epoch, r->last.acc1, r->last.acc5, (long long)r->epoch.steps, r->epoch.loss,
+             (long long)r->epoch.hits[0], (long long)r->epoch.hits[1]);
+    r->learner.notes = r->notes;
     if (tw_state_save(r->folder.checkpoint, &r->learner) != 0)
         tw_die_error();
     r->saved_step = r->state->step;
@@ -235,8 +258,8 @@ static void save_best(struct run *r)
     if (r->header->n_classes > 0 && (classes = tw_classes_json(r->header->classes, r->header->n_classes)) == NULL)
         tw_die_error();
     tw_network_describe(&d, &r->learner.config);
-    snprintf(acc1, sizeof acc1, "%.9g", r->best.acc1);
-    snprintf(acc5, sizeof acc5, "%.9g", r->best.acc5);
+    snprintf(acc1, sizeof acc1, "%.17g", r->best.acc1); /* the same number when it is read: an equal one is not better */
+    snprintf(acc5, sizeof acc5, "%.17g", r->best.acc5);
     snprintf(epoch, sizeof epoch, "%lld", (long long)r->best.epoch);
     memcpy(pair, d.pair, sizeof *pair * (size_t)d.n);
     const char *const more[][2] = {{"acc1", acc1}, {"acc5", acc5}, {"best_epoch", epoch}, {"classes", classes},
@@ -276,7 +299,7 @@ static void open_run(struct run *r)
 static void open_log(struct run *r)
 {
     char *path = tw_folder_file(&r->folder, "log.jsonl");
-    r->log = path != NULL ? tw_jsonl_open(path, r->folder.there ? r->state->step : -1) : NULL;
+    r->log = path != NULL ? tw_jsonl_open(path, r->folder.there ? r->state->step : -1, r->state->at.epoch) : NULL;
     if (r->log == NULL || tw_folder_write(&r->folder, "args.json", r->args) != 0)
         tw_die_error();
     free(path);
@@ -348,7 +371,7 @@ static void log_epoch(struct run *r, const tw_validation *v)
     tw_jsonl_begin(r->log);
     tw_jsonl_int(r->log, "end_of_epoch", r->state->at.epoch);
     tw_jsonl_int(r->log, "after_step", r->state->step);
-    tw_jsonl_number(r->log, "loss", r->epoch.loss / steps); /* NaN, null in the log, where none was done here */
+    tw_jsonl_number(r->log, "loss", r->epoch.loss / steps);
     tw_jsonl_number(r->log, "acc1", (double)r->epoch.hits[0] / samples);
     tw_jsonl_number(r->log, "acc5", (double)r->epoch.hits[1] / samples);
     if (v != NULL) {
@@ -471,7 +494,8 @@ static int train(struct run *r)
 static void end_stream(struct run *r)
 {
     const tw_batch *b;
-    const int rc = r->o.max_steps == 0 ? tw_loader_next(r->loader, &b) : 0;
+    const bool limited = r->o.max_steps > 0 && r->state->step >= r->o.max_steps;
+    const int rc = limited ? 0 : tw_loader_next(r->loader, &b);
     if (rc < 0 || rc == 3)
         tw_die_error();
 }

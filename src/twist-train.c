@@ -217,12 +217,18 @@ static void open_stream(struct run *r)
     r->loader = tw_loader_open(o->input, &bo);
     if (r->loader == NULL && (r->gave_up || tw_stop_signal() != 0)) { /* the others may wait for this rank: they end with it */
         save_if_new(r);
-        tw_complain("%s; %s", tw_error(), tw_goes_on(r->o.resume));
+        if (tw_stop_signal() != 0)
+            tw_warn("stopped by signal %d before the views came; %s", tw_stop_signal(), tw_goes_on(r->o.resume));
+        else
+            tw_complain("%s; %s", tw_error(), tw_goes_on(r->o.resume));
         exit(TW_EXIT_AGAIN);
     }
     if (r->loader == NULL)
         tw_die_error();
-    const int64_t samples = tw_loader_samples(r->loader, o->epoch_samples > 0 ? o->epoch_samples : -1);
+    const int64_t said = tw_loader_samples(r->loader, -1), samples = o->epoch_samples > 0 ? tw_loader_samples(r->loader, o->epoch_samples) : said;
+    if (said >= 0 && samples != said)
+        tw_die("--epoch-samples=%lld: %s has epochs of %lld", (long long)o->epoch_samples, tw_loader_name(r->loader),
+               (long long)tw_loader_header(r->loader)->samples);
     if (samples < 0)
         tw_die("%s: does not say how many samples an epoch has: --epoch-samples does", tw_loader_name(r->loader));
     if (samples < o->batch_size)
@@ -452,7 +458,8 @@ static int train(struct run *r)
 static void end_stream(struct run *r)
 {
     const tw_batch *b;
-    const int rc = r->o.max_steps == 0 ? tw_loader_next(r->loader, &b) : 0;
+    const bool limited = r->o.max_steps > 0 && r->state->step >= r->o.max_steps;
+    const int rc = limited ? 0 : tw_loader_next(r->loader, &b);
     if (rc < 0 || rc == 3) {
         tw_complain("%s", tw_error());
         r->all.status = TW_RANK_FAILED;

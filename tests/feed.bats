@@ -368,6 +368,18 @@ teardown() { end_all; }
     end_all
 }
 
+@test "a command that never begins its stream is ended and started again, and the head says that it has no worker" {
+    pictures 4
+    spawn bash -c 'twist-feed head --heartbeat=0.2 --no-history --work="$0" p -o got.tws 2> err' "$ADDRESS"
+    local head=$last
+    spawn bash -c 'twist-feed work --sample-timeout=0.1 "$0" -- "[ -e second ] || { touch second; exec sleep 1000; }; $1" 2> said' "$ADDRESS" "$COMMAND"
+    wait "$head"
+    reference
+    cmp want.tws got.tws
+    grep -q 'the command has not begun its stream for 10.1 s' said
+    grep -q 'no worker for 2 s' err
+}
+
 @test "a log that cannot be written is named; a quarantine's last line that was cut is passed over" {
     pictures 8
     reference

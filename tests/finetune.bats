@@ -87,6 +87,32 @@ stop_when() {
 steps() { [ "$(grep -c '"step":' run/log.jsonl 2> /dev/null)" -ge "$1" ]; }
 reading() { [ -e "$1" ] && sleep 0.5; } # the pipe's command has begun, and the program waits for it
 
+@test "stopped in and between epochs, typed again when complete: the best is the first of equals, the last one's accuracies and every epoch's line stay" {
+    tune() { twist-finetune -q -i "$VIEWS" -o "$1" $SMALL --lr-backbone=0 --lr-classifier=1e-9 --val=three.tws --resume "${@:2}"; }
+    for few in a b; do # of three pictures an untrained classifier has one or two right, in every epoch
+        mkdir -p three-$few/a three-$few/b
+        for name in $few/0.ppm a/1.ppm b/1.ppm; do cp "$BATS_FILE_TMPDIR/photos/$name" three-$few/$name; done
+        twist-decode -q three-$few | twist-augment -q --aug=eval --size=16 --resize=16 -o three.tws
+        tune straight-$few > straight.json
+        for n in 3 5 9; do tune stopped-$few --max-steps=$n --save-every=1 > part.json; done
+        tune stopped-$few --save-every=1 > stopped.json
+        cat straight.json
+        cmp straight.json stopped.json
+        tune stopped-$few > again.json
+        cmp straight.json again.json
+        cmp straight-$few/best.safetensors stopped-$few/best.safetensors
+        diff <(grep end_of_epoch straight-$few/log.jsonl) <(grep end_of_epoch stopped-$few/log.jsonl)
+    done
+    # a process that is killed behind an epoch's line, with the checkpoint from before it
+    twist-finetune -q -i "$VIEWS" -o killed $SMALL --save-every=4 --max-steps=4
+    cp killed/checkpoint.safetensors at4
+    twist-finetune -q -i "$VIEWS" -o killed $SMALL --save-every=4 --resume
+    cp at4 killed/checkpoint.safetensors
+    twist-finetune -q -i "$VIEWS" -o killed $SMALL --save-every=4 --resume
+    [ "$(grep -c end_of_epoch killed/log.jsonl)" -eq 3 ]
+    ! grep -q null killed/log.jsonl || false
+}
+
 @test "SIGTERM: a checkpoint after the step in hand, exit 75; the data follows by %e and %s" {
     straight
     mkdir stopped && cd stopped
@@ -132,6 +158,12 @@ reading() { [ -e "$1" ] && sleep 0.5; } # the pipe's command has begun, and the 
     twist-finetune -q -i "$VIEWS" -o run --backbone=resnet18 --small-stem --batch-size=5 --epochs=3 --max-steps=2 -j1 > result
     [ "$(grep -c '"step":' run/log.jsonl)" -eq 2 ]
     grep -q '"steps": 2}' result
+}
+
+@test "another --epoch-samples than the stream's is refused" {
+    run twist-finetune -q -i "$VIEWS" -o run $SMALL --epoch-samples=10
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"--epoch-samples=10: $VIEWS says 20"* ]]
 }
 
 @test "what it cannot train on is refused in one message: two views, no labels, other classes, no weights, standard input for --val" {

@@ -115,6 +115,36 @@ straight() {
     [ "$status" -eq 0 ]
 }
 
+@test "a bad picture before a stop, or before the head of a farm was killed, in the last epoch: the run is complete, with the weights of a run never stopped" {
+    cp -r "$BATS_FILE_TMPDIR/photos" some && head -c 100 /dev/urandom > some/a/0.ppm
+    local views='twist-decode -q --epochs=1 --start-epoch=%e --skip=%s some 2> /dev/null | twist-augment -q --aug=barlow --size=32'
+    twist-train -q -i "pipe:$views" -o straight $SMALL --epochs=1
+    twist-train -q -i "pipe:$views" -o stopped $SMALL --epochs=1 --max-steps=1
+    twist-train -q -i "pipe:$views" -o stopped $SMALL --epochs=1 --resume
+    cmp stopped/backbone.safetensors straight/backbone.safetensors
+    twist-decode -q --epochs=1 some 2> /dev/null | twist-augment -q --aug=barlow --size=32 -o whole.tws
+    cat > twist-feed <<'END'
+#!/bin/sh
+[ -e died ] || { touch died; head -c 60000 whole.tws; kill -9 $$; }
+echo "$2 $3" > again
+twist-decode -q --epochs=1 --start-epoch=$2 --skip=$3 some 2> /dev/null | twist-augment -q --aug=barlow --size=32
+END
+    chmod +x twist-feed
+    twist-train -q -i "pipe:./twist-feed head %e %s" -o farm $SMALL --epochs=1
+    [ "$(cut -d' ' -f2 again)" -ge 5 ]
+    cmp farm/backbone.safetensors straight/backbone.safetensors
+}
+
+@test "a writer that keeps the pipe open behind the end record: --max-steps does not wait for it, a signal ends the wait" {
+    (cat "$VIEWS"; exec sleep 100) 3>&- | timeout 60 twist-train -q -o few $SMALL --max-steps=15 -i -
+    (cat "$VIEWS"; exec sleep 100) 3>&- | timeout --preserve-status -s TERM 60 twist-train -q -o all $SMALL -i - 3>&- &
+    until [ -e all/checkpoint.safetensors ] && [ "$(grep -c '"end_of_epoch":' all/log.jsonl)" -eq 3 ]; do sleep 0.1; done
+    sleep 0.5
+    pkill -TERM -f "twist-train -q -o all $SMALL"
+    wait $!
+    cmp all/backbone.safetensors few/backbone.safetensors
+}
+
 @test "self-labeling begins at --mme-epochs and keeps the checkpoint it began with" {
     twist-train -q -i "$VIEWS" -o run $SMALL --mme-epochs=1 --quantile=0.5
     [ -s run/mme_ckpt.safetensors ]
@@ -257,6 +287,16 @@ straight() {
     [ "$status" -eq 1 ] && [[ "$output" == *"broken.tws"*"record"* ]]
     run twist-train -i nowhere.tws -o none $SMALL
     [ "$status" -eq 1 ] && [[ "$output" == *"nowhere.tws"* ]]
+}
+
+@test "another --epoch-samples than the stream's is refused; a signal while it opens is named" {
+    run twist-train -q -i "$VIEWS" -o run $SMALL --epoch-samples=10
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"--epoch-samples=10: $VIEWS has epochs of 20"* ]]
+    twist-train -q -i "$VIEWS" -o run $SMALL --epoch-samples=20 --max-steps=1
+    run timeout --preserve-status -s TERM 1 twist-train -i "pipe:sleep 30" -o slow $SMALL
+    [ "$status" -eq 75 ]
+    [[ "$output" == *"stopped by signal 15 before the views came"* ]]
 }
 
 @test "what this build cannot do is said: cuda, fp16, an unknown backbone; a folder that cannot be made" {

@@ -83,8 +83,11 @@ int tw_file_commit(tw_file *f)
     bool ok = fflush(f->stream) == 0 && !ferror(f->stream);
     if (ok && f->temp != NULL)
         ok = fsync(fileno(f->stream)) == 0;
-    const int err = errno;
-    ok = fclose(f->stream) == 0 && ok;
+    int err = ok ? 0 : errno;
+    if (fclose(f->stream) != 0 && ok) {
+        ok = false;
+        err = errno;
+    }
     if (!ok)
         errno = err != 0 ? err : EIO;
     if (ok && f->temp != NULL)

@@ -386,6 +386,7 @@ void tw_head_get(const tw_head *h, tw_head_state *s)
     s->window = (int)(tw_head_limit(h) - h->next);
     for (int i = 0; i < h->workers; i++) {
         s->up += h->worker[i].up;
+        s->ready += h->worker[i].up && h->worker[i].ready;
         s->leased += h->worker[i].up ? h->worker[i].held : 0;
     }
 }

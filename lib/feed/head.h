@@ -53,7 +53,7 @@ typedef struct {
 
 typedef struct {
     int64_t next, accepted, bytes, duplicates, stale, wrong, expired, hedged, gone, refused, audited, bad;
-    int up, leased, filled, window;
+    int up, ready, leased, filled, window; /* ready: of those that are up, whose command has begun its stream */
 } tw_head_state;
 
 tw_head *tw_head_new(const tw_head_options *o, const tw_head_ops *ops, uint64_t session, double now); /* NULL and tw_error() */

@@ -276,7 +276,8 @@ static int pump(serve *s)
         const int64_t next = s->o->rules.first + s->written + s->skipped;
         if (next == s->o->rules.end) {
             const tw_end end = {s->written, s->skipped};
-            const bool rest = s->o->rules.end - s->o->rules.first < s->o->rules.epoch; /* the last few of a run that goes on may all be bad */
+            const tw_head_options *o = &s->o->rules;
+            const bool rest = o->first % o->epoch != 0 && o->end - o->first < o->epoch; /* the last few of a run that goes on may all be bad */
             if (s->written == 0 && s->skipped > 0 && !rest)
                 return tw_fail("no good image among %lld", (long long)s->skipped);
             if (tw_rejects_close(s->o->rejects, s->written + s->skipped) != 0 || tw_encode_end(&s->text, &end) != 0)
@@ -342,7 +343,7 @@ static int each_second(serve *s, double now)
     char text[128];
     s->second = now;
     tw_head_get(s->head, &h);
-    if (h.up > 0) {
+    if (h.ready > 0) {
         s->no_worker = now;
         s->told_of = 0;
     }

@@ -313,10 +313,10 @@ static void read_child(work *w)
     read_errors(w);
     if (w->child != NULL && rc < 0)
         child_lost(w, TW_FAIL_CRASH, false, "");
-    else if (w->child != NULL && w->given > 0 &&
-             tw_now() - w->progress > w->o->sample_timeout + (!w->header_next ? 0 : w->header_sent ? 2 * w->start_took : START)) {
+    const double patience = w->o->sample_timeout + (!w->header_next ? 0 : w->header_sent ? 2 * w->start_took : START);
+    if (w->child != NULL && (w->given > 0 || w->header_next) && tw_now() - w->progress > patience) {
         char why[200];
-        snprintf(why, sizeof why, "no result of the command for %g s", w->o->sample_timeout);
+        snprintf(why, sizeof why, w->header_next ? "the command has not begun its stream for %g s" : "no result of the command for %g s", patience);
         child_lost(w, TW_FAIL_TIMEOUT, true, why);
     }
 }

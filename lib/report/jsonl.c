@@ -17,19 +17,21 @@ struct tw_jsonl {
     cJSON *line;
 };
 
-static bool wanted(const char *line, size_t size, int64_t keep)
+static bool wanted(const char *line, size_t size, int64_t keep, int64_t epoch)
 {
     cJSON *object = cJSON_ParseWithLength(line, size);
     const cJSON *step = cJSON_GetObjectItemCaseSensitive(object, "step");
     if (step == NULL)
         step = cJSON_GetObjectItemCaseSensitive(object, "after_step");
-    const bool yes = cJSON_IsObject(object) && (!cJSON_IsNumber(step) || step->valuedouble <= (double)keep);
+    const cJSON *end = cJSON_GetObjectItemCaseSensitive(object, "end_of_epoch");
+    const bool yes = cJSON_IsObject(object) && (!cJSON_IsNumber(step) || step->valuedouble <= (double)keep) &&
+                     (!cJSON_IsNumber(end) || end->valuedouble < (double)epoch);
     cJSON_Delete(object);
     return yes;
 }
 
 /* Writes the log anew with the lines that stay. */
-static int trim(const char *path, int64_t keep)
+static int trim(const char *path, int64_t keep, int64_t epoch)
 {
     FILE *in = keep < 0 ? NULL : fopen(path, "re");
     if (keep >= 0 && in == NULL && errno != ENOENT)
@@ -38,7 +40,7 @@ static int trim(const char *path, int64_t keep)
     char *line = NULL;
     size_t cap = 0;
     for (ssize_t n; out != NULL && in != NULL && (n = getline(&line, &cap, in)) > 0;)
-        if (line[n - 1] == '\n' && wanted(line, (size_t)n - 1, keep))
+        if (line[n - 1] == '\n' && wanted(line, (size_t)n - 1, keep, epoch))
             fwrite(line, 1, (size_t)n, tw_file_stream(out));
     const bool failed = in != NULL && ferror(in) != 0;
     free(line);
@@ -51,10 +53,10 @@ static int trim(const char *path, int64_t keep)
     return out == NULL ? -1 : tw_file_commit(out);
 }
 
-tw_jsonl *tw_jsonl_open(const char *path, int64_t keep)
+tw_jsonl *tw_jsonl_open(const char *path, int64_t keep, int64_t epoch)
 {
     tw_jsonl *l = tw_calloc(1, sizeof *l);
-    if (l == NULL || trim(path, keep) != 0)
+    if (l == NULL || trim(path, keep, epoch) != 0)
         goto err;
     l->path = strdup(path);
     l->f = fopen(path, "a");

@@ -6,9 +6,9 @@
 
 typedef struct tw_jsonl tw_jsonl;
 
-/* Opens the file for appending. Lines whose number "step" is above keep are removed first, and a line that was cut; keep -1: the
- * log starts anew. NULL and tw_error(). */
-tw_jsonl *tw_jsonl_open(const char *path, int64_t keep);
+/* Opens the file for appending. Lines whose number "step" (or "after_step") is above keep are removed first, those whose "end_of_epoch" is `epoch` or
+ * more, and a line that was cut; keep -1: the log starts anew. NULL and tw_error(). */
+tw_jsonl *tw_jsonl_open(const char *path, int64_t keep, int64_t epoch);
 
 /* One line: begin, members, end. Numbers that are not finite are written as null. */
 void tw_jsonl_begin(tw_jsonl *l);

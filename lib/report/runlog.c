@@ -23,7 +23,7 @@ tw_runlog *tw_runlog_open(const char *folder, int64_t keep)
     char *path = tw_path_in(folder, "log.jsonl");
     if (l == NULL || path == NULL)
         goto err;
-    l->lines = tw_jsonl_open(path, keep);
+    l->lines = tw_jsonl_open(path, keep, INT64_MAX);
     l->events = l->lines != NULL ? tw_events_open(folder, keep) : NULL;
     if (l->events == NULL)
         goto err;

@@ -166,6 +166,18 @@ int tw_input_last(tw_input *in)
     return got > 0 ? tw_fail("%s: data after the end record", in->name) : (int)got;
 }
 
+bool tw_input_over(tw_input *in, int ms)
+{
+    const struct timespec tick = {0, 1000000};
+    siginfo_t how = {0};
+    for (int i = 0; in->pid != 0 && waitid(P_PID, (id_t)in->pid, &how, WEXITED | WNOHANG | WNOWAIT) == 0 && how.si_pid == 0; i++) {
+        if (i == ms)
+            return false;
+        nanosleep(&tick, NULL);
+    }
+    return true;
+}
+
 int tw_input_end(tw_input *in)
 {
     int status;

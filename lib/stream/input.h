@@ -25,6 +25,8 @@ bool tw_input_ready(tw_input *in, int ms);
 
 /* After the end record: nothing may follow (-1 and tw_error(): something does, or it cannot be known). */
 int tw_input_last(tw_input *in);
+/* Whether tw_input_end would return at once; waits so many milliseconds for that. */
+bool tw_input_over(tw_input *in, int ms);
 /* After the last byte: waits for the command. 0, or -1 and tw_error() if it failed. */
 int tw_input_end(tw_input *in);
 

@@ -31,7 +31,8 @@ struct tw_reader {
     tw_place place;             /* where it would be */
     double restart[TW_RESTARTS]; /* when it was, the last ones */
     int restarts;
-    int64_t before;             /* samples that came before the last start */
+    int64_t before, lost;       /* samples that came before the last start, and those that did not, though their places went by */
+    tw_place begun;             /* where the first sample since then was */
     size_t ahead_at, ahead_end; /* what has been read and not been copied yet */
     unsigned char ahead[AHEAD];
 };
@@ -73,16 +74,24 @@ static int fail_cut(tw_reader *r, size_t have)
     return fail(r);
 }
 
+/* Until ready() says so. False: wait() has had enough. */
+static bool wait_for(tw_reader *r, bool (*ready)(tw_input *in, int ms))
+{
+    const double start = now();
+    while (r->wait != NULL && !ready(&r->in, GLANCE))
+        if (!r->wait(r->context, now() - start))
+            return false;
+    return true;
+}
+
 /* Waits until something can be read. 0, or -1: wait() has had enough. */
 static int await(tw_reader *r)
 {
     const double start = now();
-    while (r->wait != NULL && !tw_input_ready(&r->in, GLANCE))
-        if (!r->wait(r->context, now() - start)) {
-            r->gave_up = true;
-            return tw_fail("%s: nothing has come for %.0f s", r->in.name, now() - start);
-        }
-    return 0;
+    if (wait_for(r, tw_input_ready))
+        return 0;
+    r->gave_up = true;
+    return tw_fail("%s: nothing has come for %.0f s", r->in.name, now() - start);
 }
 
 /* Reads up to n bytes, waiting for the first. How many; 0 at the end of the bytes; -1, failed. */
@@ -216,6 +225,18 @@ static int same_stream(tw_reader *r)
     return rc;
 }
 
+/* What came of the command that is to be started again counts for the whole stream: its samples, and the places among them that had none. */
+static void count(tw_reader *r)
+{
+    const int64_t came = r->record - 1;
+    int64_t places;
+    if (came < 1)
+        return;
+    r->before += came;
+    if (r->header.samples >= 0 && !__builtin_mul_overflow(r->place.epoch - r->begun.epoch, r->header.samples, &places))
+        r->lost += places + r->place.skip - r->begun.skip + 1 - came;
+}
+
 /* After a failure: starts the command again if that is what to do. 0, or -1 with the failure as it was, or a new one. */
 static int restart(tw_reader *r, bool begun)
 {
@@ -233,7 +254,8 @@ static int restart(tw_reader *r, bool begun)
         *oldest = t;
         if (r->restarts++ > 0)
             nanosleep(&pause, NULL);
-        r->before += begun && r->record > 0 ? r->record - 1 : 0;
+        if (begun)
+            count(r);
         tw_input_close(&r->in);
         r->failed = false;
         r->record = r->offset = 0;
@@ -290,12 +312,13 @@ const tw_header *tw_reader_header(const tw_reader *r)
     return &r->header;
 }
 
-/* The end record has come: nothing may follow it, its count must be right and a command must have done well. */
+/* The end record has come: nothing may follow it, its count must be right and a command must have done well. A writer that does not end is waited
+ * for as long as wait() likes: the stream has ended. */
 static int finish(tw_reader *r)
 {
     if (r->ahead_at < r->ahead_end)
         tw_fail("%s: data after the end record", r->in.name);
-    if (r->ahead_at < r->ahead_end || tw_input_last(&r->in) != 0) {
+    if (r->ahead_at < r->ahead_end || ((r->in.net != NULL || wait_for(r, tw_input_ready)) && tw_input_last(&r->in) != 0)) {
         tw_fail("%s, at byte %lld", tw_error(), (long long)r->offset);
         return fail(r);
     }
@@ -304,9 +327,10 @@ static int finish(tw_reader *r)
                 (long long)r->record - 1);
         return fail(r);
     }
-    if (tw_input_end(&r->in) != 0)
+    if (wait_for(r, tw_input_over) && tw_input_end(&r->in) != 0)
         return fail(r);
     r->end.samples += r->before;
+    r->end.skipped += r->lost;
     r->ended = true;
     return 0;
 }
@@ -327,6 +351,8 @@ static int next(tw_reader *r, tw_sample *s)
         return finish(r);
     r->place.epoch = s->epoch;
     r->place.skip = tw_share_done(&r->header.share, s->pos);
+    if (r->record == 1)
+        r->begun = r->place;
     return 1;
 }
 

@@ -43,7 +43,8 @@ static int lock(tw_folder *f)
 /* Whether the entry is what a process was writing that was to become one of a run's files. */
 static bool half_written(const char *entry)
 {
-    static const char *const names[] = {"checkpoint.safetensors", "backbone.safetensors", "mme_ckpt.safetensors", "best.safetensors", "args.json"};
+    static const char *const names[] = {"checkpoint.safetensors", "backbone.safetensors", "mme_ckpt.safetensors", "best.safetensors",
+                                        "args.json", "log.jsonl", "bad-batch.tws"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (tw_file_is_temporary(entry, names[i]))
             return true;

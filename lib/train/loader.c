@@ -15,7 +15,7 @@ enum { AHEAD = 2 }; /* batches being filled or waiting; one more is in the calle
 typedef struct {
     tw_batch batch;
     int rc;             /* of filling it: 1, 0 at the stream's end, -1 */
-    char message[512];  /* where rc is -1: errors are a thread's own */
+    char message[1024];  /* where rc is -1: errors are a thread's own */
 } job;
 
 struct tw_loader {
@@ -279,7 +279,7 @@ bool tw_loader_complete(const tw_loader *b, int64_t epoch)
     if (h->samples < 0 || h->epochs <= epoch - h->first_epoch || b->at.epoch != epoch || __builtin_mul_overflow(h->samples, h->epochs, &all))
         return false;
     const int64_t begun = b->first >= 0 ? b->first : b->o.start.sample; /* it may begin there, or earlier */
-    return end->skipped > 0 && end->samples + end->skipped >= all - begun;
+    return end->samples + end->skipped >= all - begun;
 }
 
 const tw_batch *tw_loader_ahead(tw_loader *b)

@@ -52,8 +52,8 @@ const char *tw_loader_name(const tw_loader *b);
  * sample's sizes, a stream that begins after `start`, samples out of order. */
 int tw_loader_next(tw_loader *b, const tw_batch **out);
 
-/* After 0: whether the stream came to that epoch, its last one, and was whole but for what its end record says was left out: bad images have left
- * the epoch fewer batches than it has samples for. False too where the stream does not say how many samples it has. */
+/* After 0: whether the stream came to that epoch, its last one, and by its end record was whole: what the epoch lacks of batches then was in bad
+ * images, now or before training went on, or in front of where it began. False too where the stream does not say how many samples it has. */
 bool tw_loader_complete(const tw_loader *b, int64_t epoch);
 
 /* The batch that tw_loader_next will hand out, where it is complete by now; else NULL. It stays as it is until it has been handed out. */

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COUNTS = 7, MOST_PAIRS = TW_NETWORK_PAIRS + COUNTS + 5, NAME = 192 };
+enum { COUNTS = 7, MOST_PAIRS = TW_NETWORK_PAIRS + COUNTS + 6, NAME = 192 };
 
 /* The numbers of a checkpoint, by the keys they have in its metadata. */
 static const char *const count_key[COUNTS] = {"epoch", "sample", "iteration", "step", "batch_size", "ranks", "optim_steps"};
@@ -111,6 +111,10 @@ int tw_state_save(const char *path, const tw_learner *l)
     }
     pair[pairs][0] = "args";
     pair[pairs++][1] = l->args;
+    if (l->notes != NULL) {
+        pair[pairs][0] = "notes";
+        pair[pairs++][1] = l->notes;
+    }
     rc = tw_safetensors_write(path, t, n, (const char *const(*)[2])pair, pairs);
 done:
     free(t);

@@ -23,6 +23,7 @@ typedef struct {
     tw_train_state state;
     int64_t *places;     /* [ranks]: how much of its share of the epoch each has used; the furthest is state.at.sample. Not looked at for one rank */
     char *args;          /* the run's options, a JSON text */
+    const char *notes;   /* what else the program wants to know again, a text of its own; NULL: nothing */
 } tw_learner;
 
 /* Where training goes on, and how much of its share each rank has used (NULL: at.sample). */
@@ -31,7 +32,7 @@ void tw_state_at(tw_learner *l, tw_position at, const int64_t *places);
 /* Writes the whole checkpoint: tensors under their official names, the teacher's behind "teacher.", the optimizer's as "optimizer.STATE.NAME"
  * (STATE as tw_optim_state), metadata: the network's description (checkpoint/network.h), epoch, sample, iteration, step, batch_size, ranks, optim,
  * optim_steps, all in decimal, of several ranks `places`, one behind the other, of fp16
- * on a GPU `loss_scale` and `loss_scale_steps`, and `args`. 0, or -1 and tw_error() with the old file as it was. */
+ * on a GPU `loss_scale` and `loss_scale_steps`, `args`, and `notes` where there are some. 0, or -1 and tw_error() with the old file as it was. */
 int tw_state_save(const char *path, const tw_learner *l);
 
 /* The backbone alone, by torchvision's names. 0, or -1 and tw_error(). */

@@ -391,7 +391,7 @@ static void log_lines(void)
     FILE *f = fdopen(fd, "w");
     fputs("{\"step\":1,\"loss\":3}\n{\"end_of_epoch\":0}\n{\"step\":2}\n{\"end_of_epoch\":1,\"after_step\":2}\n{\"step\":3}\n{\"end_of_epoch\":2,\"after_step\":3}\n{\"ste", f);
     fclose(f);
-    tw_jsonl *l = tw_jsonl_open(path, 2);
+    tw_jsonl *l = tw_jsonl_open(path, 2, INT64_MAX);
     CHECK(l != NULL);
     tw_jsonl_begin(l);
     tw_jsonl_int(l, "step", 3);
