@@ -9,8 +9,9 @@
 
 typedef struct tw_file tw_file; /* being written beside its final name */
 
-/* Creates PATH's temporary sibling (".NAME.pid.tmp", same folder). NULL and tw_error(). A path that exists and is no
- * regular file (/dev/full, /dev/stdout, a FIFO) is written in place. */
+/* Creates PATH's temporary sibling (".NAME.pid.tmp", same folder); where PATH is a symbolic link, that of the file it leads to. NULL and tw_error():
+ * also where this process is writing that file already. A path that is no regular file (/dev/full, a FIFO) or stands for an open one (/dev/stdout) is
+ * written in place. What is not committed is removed when the process ends, by exit() or a signal that it does not catch. */
 tw_file *tw_file_create(const char *path);
 /* Whether a folder's entry is named as such a sibling of NAME. */
 bool tw_file_is_temporary(const char *entry, const char *name);

@@ -1,0 +1,243 @@
+/* Files that are being written: beside their final names, which they get when they are whole. */
+#include "core/file.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MOST_LINKS = 40, MOST_OPEN = 64 };
+
+struct tw_file {
+    char *name;        /* as it was given, for messages */
+    char *path, *temp; /* where it is, through symbolic links. temp NULL: written in place */
+    FILE *stream;
+};
+
+/* The temporary files of this process, for those who end it before they are whole. A handler of signals reads it. */
+static char *volatile open_temp[MOST_OPEN];
+static volatile pid_t owner;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* A process that was forked has no part in them. */
+static void remove_all(void)
+{
+    for (int i = 0; i < MOST_OPEN && owner == getpid(); i++)
+        if (open_temp[i] != NULL)
+            unlink(open_temp[i]);
+}
+
+static void on_death(int sig)
+{
+    remove_all();
+    signal(sig, SIG_DFL);
+    raise(sig); /* it is blocked until this returns */
+}
+
+/* A signal that would end the process: where a program has plans of its own for one, it sees to its files itself. */
+static void begin(void)
+{
+    static const int deadly[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ};
+    owner = getpid();
+    atexit(remove_all);
+    for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) {
+        struct sigaction now, then = {.sa_handler = on_death};
+        if (sigaction(deadly[i], NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_DFL)
+            sigaction(deadly[i], &then, NULL);
+    }
+}
+
+/* Takes it into the list. More than that has room for are left to themselves. */
+static void enter(char *temp)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, begin);
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < MOST_OPEN; i++)
+        if (open_temp[i] == NULL) {
+            open_temp[i] = temp;
+            break;
+        }
+    pthread_mutex_unlock(&lock);
+}
+
+/* Whether the file of that name, by whatever path, is in the list. */
+static bool is_ours(const char *temp)
+{
+    struct stat this, other;
+    bool yes = false;
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < MOST_OPEN && stat(temp, &this) == 0; i++)
+        yes = yes || (open_temp[i] != NULL && stat(open_temp[i], &other) == 0 && this.st_dev == other.st_dev && this.st_ino == other.st_ino);
+    pthread_mutex_unlock(&lock);
+    return yes;
+}
+
+static void leave(const char *temp)
+{
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < MOST_OPEN; i++)
+        if (open_temp[i] == temp)
+            open_temp[i] = NULL;
+    pthread_mutex_unlock(&lock);
+}
+
+/* PATH's folder part with its slash ("" if there is none) as a length. */
+static size_t folder_length(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? (size_t)(slash - path) + 1 : 0;
+}
+
+/* A name that stands for an open descriptor or a device, whatever it leads to. */
+static bool stands_for_open(const char *path)
+{
+    return strncmp(path, "/proc/", 6) == 0 || (strncmp(path, "/dev/", 5) == 0 && strncmp(path, "/dev/shm/", 9) != 0);
+}
+
+/* Where PATH leads through symbolic links, whether there is a file or not. NULL and tw_error(). */
+static char *target_of(const char *path)
+{
+    char *at = strdup(path);
+    for (int i = 0; at != NULL && !stands_for_open(at); i++) {
+        char link[PATH_MAX], *next = NULL;
+        const ssize_t n = readlink(at, link, sizeof link - 1);
+        if (n < 0)
+            return at;
+        link[n] = '\0';
+        if (i == MOST_LINKS) {
+            errno = ELOOP;
+            tw_fail_errno("%s", path);
+            free(at);
+            return NULL;
+        }
+        if (asprintf(&next, "%.*s%s", link[0] == '/' ? 0 : (int)folder_length(at), at, link) < 0)
+            next = NULL;
+        free(at);
+        at = next;
+    }
+    if (at == NULL)
+        tw_fail("out of memory");
+    return at;
+}
+
+static void release(tw_file *f)
+{
+    if (f->temp != NULL)
+        leave(f->temp);
+    free(f->temp);
+    free(f->path);
+    free(f->name);
+    free(f);
+}
+
+static int open_it(tw_file *f)
+{
+    struct stat st;
+    if (stands_for_open(f->path) || (stat(f->path, &st) == 0 && !S_ISREG(st.st_mode))) {
+        f->stream = fopen(f->path, "w");
+        return f->stream != NULL ? 0 : tw_fail_errno("%s", f->name);
+    }
+    const int n = (int)folder_length(f->path);
+    char *temp = NULL;
+    if (asprintf(&temp, "%.*s.%s.%ld.tmp", n, f->path, f->path + n, (long)getpid()) < 0)
+        return tw_fail("out of memory");
+    f->stream = fopen(temp, "wxe");
+    if (f->stream == NULL && errno == EEXIST && is_ours(temp)) {
+        free(temp);
+        return tw_fail("%s: is being written already: two outputs want two files", f->name);
+    }
+    if (f->stream == NULL && errno == EEXIST) /* of a process that was killed */
+        f->stream = fopen(temp, "we");
+    if (f->stream == NULL) {
+        tw_fail_errno("%s", f->name);
+        free(temp);
+        return -1;
+    }
+    f->temp = temp;
+    enter(temp);
+    return 0;
+}
+
+tw_file *tw_file_create(const char *path)
+{
+    tw_file *f = tw_calloc(1, sizeof *f);
+    if (f == NULL)
+        return NULL;
+    f->name = strdup(path);
+    f->path = f->name != NULL ? target_of(path) : NULL;
+    if (f->path != NULL && open_it(f) == 0)
+        return f;
+    if (f->name == NULL)
+        tw_fail("out of memory");
+    release(f);
+    return NULL;
+}
+
+bool tw_file_is_temporary(const char *entry, const char *name)
+{
+    const size_t n = strlen(name);
+    if (entry[0] != '.' || strncmp(entry + 1, name, n) != 0 || entry[n + 1] != '.')
+        return false;
+    const char *pid = entry + n + 2;
+    return strcmp(pid + strspn(pid, "0123456789"), ".tmp") == 0;
+}
+
+FILE *tw_file_stream(tw_file *f)
+{
+    return f->stream;
+}
+
+static void sync_folder(const char *path)
+{
+    const size_t n = folder_length(path);
+    char *folder = n != 0 ? strndup(path, n) : strdup(".");
+    const int fd = folder != NULL ? open(folder, O_RDONLY | O_DIRECTORY) : -1;
+    if (fd >= 0) {
+        fsync(fd); /* some file systems cannot: the rename itself has been done */
+        close(fd);
+    }
+    free(folder);
+}
+
+int tw_file_commit(tw_file *f)
+{
+    bool ok = fflush(f->stream) == 0 && !ferror(f->stream);
+    if (ok && f->temp != NULL)
+        ok = fsync(fileno(f->stream)) == 0;
+    int err = ok ? 0 : errno;
+    if (fclose(f->stream) != 0 && ok) {
+        ok = false;
+        err = errno;
+    }
+    if (!ok)
+        errno = err != 0 ? err : EIO;
+    if (ok && f->temp != NULL)
+        ok = rename(f->temp, f->path) == 0;
+    if (!ok)
+        tw_fail_errno("%s", f->name);
+    if (ok && f->temp != NULL)
+        sync_folder(f->path);
+    if (!ok && f->temp != NULL)
+        unlink(f->temp);
+    release(f);
+    return ok ? 0 : -1;
+}
+
+void tw_file_abandon(tw_file *f)
+{
+    if (f == NULL)
+        return;
+    fclose(f->stream);
+    if (f->temp != NULL)
+        unlink(f->temp);
+    release(f);
+}

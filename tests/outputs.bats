@@ -1,0 +1,67 @@
+# Goal: a file that a program writes is whole or is not there, is the one that was named, through symbolic links too, and nothing else is left behind.
+
+setup() {
+    BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
+    PATH=$BIN:$PATH
+    cd "$BATS_TEST_TMPDIR"
+    twist-synth -q -o s --count=20 --val-count=0 --classes=2 --size=16
+    twist-decode -q --no-history s/train -o want.tws
+}
+
+nothing_left() { [ -z "$(find . -name '.*.tmp')" ]; }
+
+@test "through symbolic links, relative, dangling and to other folders: the file they lead to is written and the links stay" {
+    mkdir links real
+    echo old > real/there.tws
+    ln -s ../real/there.tws links/a
+    ln -s ../real/new.tws links/b
+    ln -s a links/c
+    ln -s "$PWD/links/c" d
+    for name in links/a links/b links/c d; do
+        twist-decode -q --no-history s/train -o $name
+        [ -L $name ]
+        cmp want.tws $name
+        rm -f real/new.tws
+        echo old > real/there.tws
+    done
+    ln -s loop loop
+    run twist-decode -q --no-history s/train -o loop
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"loop: Too many levels of symbolic links"* ]]
+    nothing_left
+}
+
+@test "/dev/stdout, /dev/fd/N and links to them are what is open there" {
+    ln -s /proc/self/fd/1 out
+    twist-decode -q --no-history s/train -o /dev/stdout > 1.tws
+    twist-decode -q --no-history s/train -o /dev/stdout | cat > 2.tws
+    twist-decode -q --no-history s/train -o /dev/fd/5 5> 3.tws
+    twist-decode -q --no-history s/train -o out > 4.tws
+    for i in 1 2 3 4; do cmp want.tws $i.tws; done
+    [ -L out ] && [ -L /dev/stdout ]
+    nothing_left
+}
+
+@test "one file for two outputs is refused, by another name too" {
+    ln -s x y
+    for other in x y ./x; do
+        run twist-cat -q --npy label=x --npy index=$other want.tws
+        [ "$status" -ne 0 ]
+        [ ! -e x ]
+    done
+    nothing_left
+}
+
+@test "a program that is interrupted, or fails, leaves nothing half written" {
+    for signal in INT TERM HUP; do
+        run timeout --preserve-status -s $signal 1 twist-augment -q -i 'pipe:twist-decode -q --epochs=100000 s/train' --size=64 -o big.tws
+        [ "$status" -ne 0 ]
+        [ ! -e big.tws ]
+    done
+    head -c 3000 want.tws > cut.tws
+    run twist-augment -q -i cut.tws --size=16 -o views.tws
+    [ "$status" -eq 1 ]
+    { twist-decode -q --epochs=1000 --rejects=bad s/train || true; } | head -c 10000 > some
+    nothing_left
+    [ ! -e views.tws ]
+}
