@@ -146,6 +146,19 @@ static const struct format *format_of(const char *path)
     return NULL;
 }
 
+/* What a head needs to be run beside its tensors has no place in other formats, and who reads them takes a ReLU. */
+static void warn_of_act(const tw_checkpoint *f, const tw_selection *s, const char *to)
+{
+    const char *act = tw_checkpoint_meta(f, "act");
+    bool head = false;
+    if (act == NULL)
+        act = tw_checkpoint_meta(f, "args.act");
+    for (int i = 0; i < s->n; i++)
+        head = head || strstr(s->t[i].name, "projection_head.") != NULL;
+    if (head && act != NULL && strcmp(act, "relu") != 0 && format_of(to)->write != tw_safetensors_write)
+        tw_warn("%s: has no place for act=%s, with which its head is to be run: .safetensors has", to, act);
+}
+
 static int convert(const tw_checkpoint *f, const tw_selection *s, const char *to)
 {
     int n = 0;
@@ -159,6 +172,8 @@ static int convert(const tw_checkpoint *f, const tw_selection *s, const char *to
         tw_checkpoint_meta_at(f, i, &meta[i][0], &meta[i][1]);
     const int rc = format_of(to)->write(to, s->t, s->n, (const char *const(*)[2])meta, n);
     free(meta);
+    if (rc == 0)
+        warn_of_act(f, s, to);
     if (rc == 0)
         tw_note(1, "%s: %d tensors", to, s->n);
     return rc;

@@ -118,15 +118,18 @@ static void start_local(int i)
     _exit(127);
 }
 
-/* Starts again those that have died; too many deaths are the head's end. */
+/* Starts again those that have died; too many deaths, soon or with a reason that the worker has told, are the head's end. */
 static const char *keep_local(void)
 {
     for (int i = 0; i < locals.n; i++) {
-        int status;
+        int status = 0;
         if (locals.pid[i] > 0 && waitpid(locals.pid[i], &status, WNOHANG) != locals.pid[i])
             continue;
-        if (locals.pid[i] > 0 && tw_now() - locals.since[i] < 5 && ++locals.deaths >= 3 + 2 * locals.n)
-            return "its own workers end as soon as they are started";
+        const bool soon = tw_now() - locals.since[i] < 5, told = WIFEXITED(status) && WEXITSTATUS(status) == TW_EXIT_FAILED;
+        if (locals.pid[i] > 0)
+            locals.deaths += soon ? 1 : told ? 3 : 0;
+        if (locals.deaths >= 3 + 2 * locals.n)
+            return soon ? "its own workers end as soon as they are started" : "its own workers give up";
         start_local(i);
     }
     return NULL;

@@ -117,6 +117,8 @@ static const char *known_act(const char *text)
 static int read_act(tw_net_config *c, const tw_checkpoint *f)
 {
     const char *act = tw_checkpoint_meta(f, "act"), *drop = tw_checkpoint_meta(f, "drop");
+    if (act == NULL)
+        act = tw_checkpoint_meta(f, "args.act"); /* of an official checkpoint */
     c->act = known_act(act != NULL ? act : "relu");
     c->drop = 0;
     if (c->act == NULL)

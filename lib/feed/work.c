@@ -124,8 +124,8 @@ static void child_lost(work *w, int code, bool oldest, const char *why)
     w->child = NULL;
     snprintf(text, sizeof text, "%.400s%s%s", why, why[0] != '\0' && !oldest ? ": " : "", oldest ? "" : how);
     const bool absent = status == 126 || status == 127; /* what a shell says of what it cannot start */
-    w->barren += w->start_took == 0 && code != TW_FAIL_TIMEOUT; /* what is only slow may be quicker the next time */
-    if (w->start_took == 0 && (w->barren == STARTS || absent))
+    w->barren += code == TW_FAIL_TIMEOUT ? 2 : 1; /* that takes its time */
+    if (w->start_took == 0 && (w->barren >= STARTS || absent))
         snprintf(w->hopeless, sizeof w->hopeless, "%s", text);
     else
         say(w, 0, "%s; it is started again", text);
