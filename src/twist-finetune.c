@@ -389,10 +389,25 @@ static void log_epoch(struct run *r, const tw_validation *v)
                 (long long)v->samples, v->loss, v->acc1, v->acc5);
 }
 
+static tw_validation_options validation_of(const struct run *r)
+{
+    return (tw_validation_options){r->o.val, r->o.val_batch_size, r->header->n_classes, r->header->classes, tw_stop_signal};
+}
+
+/* What is to be measured on is looked at before an epoch is spent. false: a signal came. */
+static bool look_ahead(const struct run *r)
+{
+    const tw_validation_options vo = validation_of(r);
+    const int rc = r->o.val != NULL ? tw_validate_first(r->learner.net, &vo) : 1;
+    if (rc < 0)
+        tw_die_error();
+    return rc != 2;
+}
+
 /* false: a signal came. */
 static bool measure(struct run *r, tw_validation *v)
 {
-    const tw_validation_options vo = {r->o.val, r->o.val_batch_size, r->header->n_classes, r->header->classes, tw_stop_signal};
+    const tw_validation_options vo = validation_of(r);
     const int rc = tw_validate(v, r->learner.net, &vo);
     if (rc < 0)
         tw_die_error();
@@ -532,7 +547,7 @@ int main(int argc, char **argv)
     if (r.folder.there)
         load_state(&r);
     open_log(&r);
-    const int rc = train(&r);
+    const int rc = look_ahead(&r) ? train(&r) : 2;
     tw_progress_end();
     save_if_new(&r);
     if (rc >= 2) {

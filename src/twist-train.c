@@ -146,11 +146,13 @@ static void resume(struct run *r)
 
 static void load_weights(struct run *r)
 {
-    bool head;
-    if (tw_learner_init(&r->learner, r->o.init, &head) != 0)
+    const char *act;
+    if (tw_learner_init(&r->learner, r->o.init, &act) != 0)
         tw_die_error();
-    if (!head)
+    if (act == NULL)
         tw_note(1, "%s: has no head; the head starts anew", r->o.init);
+    else if (strcmp(act, r->learner.config.act) != 0)
+        tw_warn("%s: its head was trained with --act=%s", r->o.init, act);
 }
 
 static void open_run(struct run *r)

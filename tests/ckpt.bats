@@ -28,6 +28,14 @@ refused() { # STATUS MESSAGE ARGUMENT...
     [[ "${lines[0]}" == "twist-ckpt: $message"* ]]
 }
 
+@test "an activation that a format has no place for is warned of" {
+    safetensors '{"__metadata__":{"act":"gelu"},"projection_head.0.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}' abcd > head.safetensors
+    for to in pth npz safetensors; do twist-ckpt --to out.$to head.safetensors 2> said.$to; done
+    grep -q 'out.pth: has no place for act=gelu' said.pth
+    grep -q 'out.npz: has no place for act=gelu' said.npz
+    [ ! -s said.safetensors ]
+}
+
 @test "the list has every tensor, the metadata, the network and the sizes" {
     twist-ckpt "$GOLDEN/types.safetensors" > out
     head -n 1 out | grep -F "types.safetensors: safetensors, 10 tensors, 44 numbers, 186 bytes"

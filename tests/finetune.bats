@@ -128,12 +128,23 @@ reading() { [ -e "$1" ] && sleep 0.5; } # the pipe's command has begun, and the 
 @test "SIGTERM while it waits for the views to measure on: exit 75, and the same command goes on" {
     straight
     mkdir stopped && cd stopped
-    twist-finetune -i "$VIEWS" -o run $SMALL --val="pipe:touch measuring; sleep 3; cat $VAL" --resume > result 2> said &
+    twist-finetune -i "$VIEWS" -o run $SMALL --val="pipe:[ ! -e looked ] || { touch measuring; sleep 3; }; touch looked; cat $VAL" --resume > result 2> said &
     stop_when reading measuring
     grep -q 'stopped by signal 15 after step 4' said
     twist-finetune -q -i "$VIEWS" -o run $SMALL --val="$VAL" --resume > result
     cmp run/best.safetensors ../straight/run/best.safetensors
     cmp result ../straight/result
+}
+
+@test "what is to be measured on is looked at before the first step" {
+    twist-decode -q "$BATS_FILE_TMPDIR/photos" | twist-augment -q --aug=barlow --size=16 -o pairs.tws
+    twist-cat -q --head=0 "$VAL" -o none.tws
+    for val in nosuch pairs.tws none.tws pipe:false; do
+        run twist-finetune -i "$VIEWS" -o run $SMALL --val=$val
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"${val#pipe:}"* ]]
+        [ ! -e run/checkpoint.safetensors ]
+    done
 }
 
 @test "SIGTERM before the first view has come: exit 75" {

@@ -209,6 +209,9 @@ END
     run twist-train -i "$VIEWS" -o other --init=run/checkpoint.safetensors $SMALL --dim=9
     [ "$status" -eq 1 ]
     [[ "$output" == *"run/checkpoint.safetensors"* ]]
+    run twist-train -i "$VIEWS" -o gelu --init=run/checkpoint.safetensors $SMALL --act=gelu --max-steps=1
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"run/checkpoint.safetensors: its head was trained with --act=relu"* ]]
 }
 
 @test "--max-steps: a stream that stalls behind the last batch is not waited for" {
@@ -243,6 +246,9 @@ END
     [[ "$output" == *"--optim=lars"*"sgd"* ]]
     run twist-train -i "$VIEWS" -o run $SMALL --resume --hid-dim=17
     [ "$status" -eq 1 ]
+    run twist-train -i "$VIEWS" -o run $SMALL --resume --act=gelu
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"--act=gelu: run/checkpoint.safetensors was trained with relu"* ]]
     [[ "$output" == *"run/checkpoint.safetensors"* ]]
     [ "$(cksum < run/checkpoint.safetensors)" = "$sum" ]
 }

@@ -65,7 +65,7 @@ void tw_learner_close(tw_learner *l)
     free(l->args);
 }
 
-int tw_learner_init(tw_learner *l, const char *path, bool *head)
+int tw_learner_init(tw_learner *l, const char *path, const char **act)
 {
     tw_net_config c;
     tw_checkpoint *f = tw_checkpoint_open(path);
@@ -74,7 +74,7 @@ int tw_learner_init(tw_learner *l, const char *path, bool *head)
         rc = tw_network_load(l->net, f, TW_NETWORK_BACKBONE | (c.head ? TW_NETWORK_HEAD : 0));
     if (rc == 0 && l->teacher != NULL)
         rc = tw_teacher_copy(l->teacher, l->net);
-    *head = rc == 0 && c.head;
+    *act = rc == 0 && c.head ? c.act : NULL;
     tw_checkpoint_close(f);
     return rc;
 }

@@ -13,8 +13,8 @@ int tw_learner_open(tw_learner *l, const tw_train_options *o, tw_comm *comm, cha
 int tw_learner_network(tw_learner *l, int device, int precision);
 void tw_learner_close(tw_learner *l);
 
-/* The weights of a file, which the teacher begins with too. *head: whether it had those of a head. 0, or -1 and tw_error(). */
-int tw_learner_init(tw_learner *l, const char *path, bool *head);
+/* The weights of a file, which the teacher begins with too. *act: the activation of its head; NULL: it has none. 0, or -1 and tw_error(). */
+int tw_learner_init(tw_learner *l, const char *path, const char **act);
 
 /* As the run's checkpoint left it, its places in this number of ranks' shares. Refuses one of another batch over all ranks, optimizer or network. 0,
  * or -1 and tw_error(). */

@@ -219,10 +219,19 @@ static int load_teacher(tw_learner *l, const tw_checkpoint *f)
     return there ? tw_network_load(l->teacher, f, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD | TW_NETWORK_TEACHER) : 0;
 }
 
+/* What the tensors do not tell of the head. */
+static int check_act(const tw_learner *l, const tw_checkpoint *f)
+{
+    const char *act = tw_checkpoint_meta(f, "act");
+    if (!l->config.head || act == NULL || strcmp(act, l->config.act) == 0)
+        return 0;
+    return tw_fail("--act=%s: %s was trained with %s", l->config.act, tw_checkpoint_path(f), act);
+}
+
 int tw_state_load(tw_learner *l, const tw_checkpoint *f)
 {
     int64_t steps;
-    if (read_count(&steps, f, "optim_steps") != 0 || tw_network_load(l->net, f, tw_network_parts(l->net)) != 0 || load_teacher(l, f) != 0)
+    if (check_act(l, f) != 0 || read_count(&steps, f, "optim_steps") != 0 || tw_network_load(l->net, f, tw_network_parts(l->net)) != 0 || load_teacher(l, f) != 0)
         return -1;
     for (int i = 0; i < tw_optim_states(l->optim); i++) {
         const tw_optim_state state = tw_optim_state_at(l->optim, i);

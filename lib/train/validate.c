@@ -79,16 +79,43 @@ static int all_samples(run *r)
     return rc;
 }
 
+static int begin(run *r)
+{
+    r->label = tw_calloc((size_t)r->o->B, sizeof *r->label);
+    r->views = r->label != NULL ? tw_views_open(r->o->endpoint, r->o->B, NULL) : NULL;
+    if (r->views == NULL)
+        return -1;
+    r->reader = tw_views_reader(r->views);
+    return check_header(r);
+}
+
+static int none(const run *r)
+{
+    return tw_fail("%s: no sample to measure on", tw_reader_name(r->reader));
+}
+
+int tw_validate_first(tw_net *net, const tw_validation_options *o)
+{
+    tw_validation_options alone = *o;
+    run r = {.net = net, .o = &alone};
+    tw_view_batch *b;
+    alone.B = 1;
+    int rc = begin(&r) == 0 ? tw_views_next(r.views, &b) : -1;
+    if (rc == 0)
+        rc = none(&r);
+    if (rc == 1 && take_label(&r, &b->sample[0], 0) != 0)
+        rc = -1;
+    tw_views_close(r.views);
+    free(r.label);
+    return rc < 0 && o->stop() ? 2 : rc;
+}
+
 int tw_validate(tw_validation *v, tw_net *net, const tw_validation_options *o)
 {
-    run r = {.net = net, .o = o, .label = tw_calloc((size_t)o->B, sizeof *r.label)};
-    int rc = -1;
-    if (r.label != NULL && (r.views = tw_views_open(o->endpoint, o->B, NULL)) != NULL) {
-        r.reader = tw_views_reader(r.views);
-        rc = check_header(&r) == 0 ? all_samples(&r) : -1;
-    }
+    run r = {.net = net, .o = o};
+    int rc = begin(&r) == 0 ? all_samples(&r) : -1;
     if (rc == 0)
-        rc = r.samples > 0 ? 1 : tw_fail("%s: no sample to measure on", tw_reader_name(r.reader));
+        rc = r.samples > 0 ? 1 : none(&r);
     if (rc == 1)
         *v = (tw_validation){r.samples, r.loss / (double)r.samples, (double)r.hits[0] / (double)r.samples,
                              (double)r.hits[1] / (double)r.samples};

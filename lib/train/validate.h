@@ -24,4 +24,7 @@ typedef struct {
  * tw_error(). */
 int tw_validate(tw_validation *v, tw_net *net, const tw_validation_options *o);
 
+/* Looks at the first of these views only: whether they are such, before long work is begun that ends with them. Results as of tw_validate. */
+int tw_validate_first(tw_net *net, const tw_validation_options *o);
+
 #endif

@@ -67,6 +67,11 @@ static void full_round_trip(void)
                              "resnet18 (small stem) with a head of 24 and 11 units is wanted") != NULL);
     CHECK(tw_network_load(third, f, TW_NETWORK_BACKBONE) == 0 && same_weights(net, third, "backbone."));
     tw_checkpoint_close(f);
+    const char *const official[][2] = {{"args.act", "gelu"}}; /* as the options of an official checkpoint are read */
+    CHECK(tw_safetensors_write(path, t, n, official, 1) == 0);
+    f = tw_checkpoint_open(path);
+    CHECK(f != NULL && tw_network_config(&found, f) == 0 && strcmp(found.act, "gelu") == 0);
+    tw_checkpoint_close(f);
     tw_net_free(net);
     tw_net_free(other);
     tw_net_free(third);
