@@ -36,6 +36,15 @@ static int fail(const tw_rows *r, const char *what)
     return tw_fail("%s: line %lld: %s", r->file, (long long)r->number, what);
 }
 
+/* Some editors begin a text with EF BB BF, the byte order mark, which is no part of it. What is left of the n bytes. */
+static ssize_t drop_mark(char *line, ssize_t n)
+{
+    if (n < 3 || memcmp(line, "\xef\xbb\xbf", 3) != 0)
+        return n;
+    memmove(line, line + 3, (size_t)n - 2);
+    return n - 3;
+}
+
 /* One line without its end into *to. Its length; -1 at the end; -2 and tw_error(). */
 static ssize_t get_line(tw_rows *r, char **to, size_t *cap)
 {
@@ -48,6 +57,8 @@ static ssize_t get_line(tw_rows *r, char **to, size_t *cap)
         return (*to)[n - 1] == '\0' ? n - 1 : n;
     while (n > 0 && ((*to)[n - 1] == '\n' || (*to)[n - 1] == '\r'))
         (*to)[--n] = '\0';
+    if (r->number == 1)
+        n = drop_mark(*to, n);
     return memchr(*to, '\0', (size_t)n) != NULL ? (fail(r, "a NUL byte: not a text file"), -2) : n;
 }
 

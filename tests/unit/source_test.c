@@ -162,6 +162,31 @@ static void subsets_and_labels(void)
     CHECK(refused(open_one(in("flat"), NULL, NULL, in("bare.txt")), in("bare.txt"), "label after 'a.jpg'"));
 }
 
+/* A byte order mark is no part of a name or heading, in any format. */
+static void marks(void)
+{
+    static const char *const files[][2] = {{"mark.csv", "id,size,label\na.jpg,9,1\nb,8,0\n"}, {"mark.tsv", "a.jpg\t1\nb.jpg\t0\n"},
+                                           {"mark.jsonl", "{\"name\": \"a.jpg\", \"label\": 1}\n{\"name\": \"b.jpg\", \"label\": 0}\n"},
+                                           {"mark.txt", "a.jpg\t1\nb.jpg\t0\n"}, {"quoted.csv", "\"a.jpg\",1\nb.jpg,0\n"}};
+    char text[200];
+    tw_source *s;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(text, sizeof text, "\xef\xbb\xbf%s", files[i][1]);
+        put(files[i][0], text);
+        s = open_one(in("flat"), NULL, NULL, in(files[i][0]));
+        CHECK(lists_as(s, strlen(in("flat/")), "a.jpg=1 b.jpg=0 | 0 1"));
+        tw_source_close(s);
+    }
+    put("mark-keep.txt", "\xef\xbb\xbf\r\na.jpg\n");
+    put("mark-list.txt", "\xef\xbb\xbfq/a.jpg\t1\r\nq/b.jpg\t0\n");
+    s = open_one(in("flat"), NULL, in("mark-keep.txt"), NULL);
+    CHECK(lists_as(s, strlen(in("flat/")), "a.jpg=-1 | nil"));
+    tw_source_close(s);
+    s = open_one(NULL, in("mark-list.txt"), NULL, NULL);
+    CHECK(lists_as(s, 0, "q/a.jpg=1 q/b.jpg=0 | 0 1"));
+    tw_source_close(s);
+}
+
 /* A thousand classes named in any order: their numbers are those of the sorted names. */
 static void many_classes(void)
 {
@@ -252,6 +277,7 @@ int main(void)
     plain_folders();
     lists();
     subsets_and_labels();
+    marks();
     many_classes();
     orders();
     shares();
