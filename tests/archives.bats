@@ -294,6 +294,24 @@ pixels() { twist-cat --npy image="$1"; }
     [ "$(twist-decode --every=4 photos | samples)" = "$(twist-decode photos | samples | sed -n '1p;5p;9p')" ]
 }
 
+@test "a heading of other words in a label file is no class, and is named; what may be one is named too" {
+    photos
+    printf 'photo,species\ncmyk.jpg,10\ns444.jpg,2\npalette.gif,2\nno/such.jpg,12\n' > l.csv
+    [ "$(twist-decode --labels l.csv photos/ant 2> err | samples)" = $'photos/ant/cmyk.jpg 10\nphotos/ant/palette.gif 2\nphotos/ant/s444.jpg 2' ]
+    [ "$(cat err)" = "twist-decode: l.csv: line 1: 'photo' is none of the pictures: taken for a heading" ]
+    twist-decode -q --labels l.csv photos/ant 2> err | twist-cat --header | grep -F '"11", "12"]'
+    [ ! -s err ]
+    tar -C photos/ant -cf a.tar --sort=name .
+    [ "$(twist-decode --labels l.csv - < a.tar 2> err | samples)" = $'cmyk.jpg 10\npalette.gif 2\ns444.jpg 2' ]
+    grep -F "l.csv: line 1: 'photo'" err
+    printf '\357\273\277id,size,label\r\ncmyk,9,3\r\ns444,8,1\r\npalette,7,1\r\n' > l.csv # written by a spreadsheet
+    [ "$(twist-decode --labels l.csv photos/ant 2> err | samples)" = $'photos/ant/cmyk.jpg 3\nphotos/ant/palette.gif 1\nphotos/ant/s444.jpg 1' ]
+    [ ! -s err ]
+    printf 'photo,species\ncmyk,x\ns444,y\npalette,y\n' > l.csv # as well a row of another folder's picture
+    twist-decode --labels l.csv photos/ant 2> err | twist-cat --header | grep -F '"classes": ["species", "x", "y"]'
+    [ "$(cat err)" = "twist-decode: l.csv: line 1: 'photo' is none of the pictures, but 'species' is a class" ]
+}
+
 @test "--max-errors and --rejects: how many bad pictures are too many, and which they were" {
     photos
     : > photos/ant/empty.jpg

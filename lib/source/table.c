@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "core/program.h"
 #include "source/rows.h"
 
 #include <stdlib.h>
@@ -20,11 +21,9 @@ void tw_table_fini(tw_table *t)
     *t = (tw_table){0};
 }
 
-static int add(tw_table *t, const tw_rows *r, const char *name, const char *label, tw_entries *classes)
+static int add(tw_table *t, const char *name, const char *label, tw_entries *classes)
 {
     tw_row row = {NULL, -1};
-    if (classes != NULL && label == NULL)
-        return tw_fail("%s: line %lld: no label after '%s'", r->file, (long long)r->number, name);
     if (classes != NULL && (row.label = tw_entries_class(classes, label)) < 0)
         return -1;
     if (tw_grow(&t->row, &t->cap, t->n + 1, sizeof row) != 0)
@@ -36,20 +35,90 @@ static int add(tw_table *t, const tw_rows *r, const char *name, const char *labe
     return 0;
 }
 
+/* The first row of columns, held back until the others show whether it is a heading, of words that rows.h does not know. */
+typedef struct {
+    char *name, *label;     /* owned; NULL: there is none */
+    bool numbered, shared;  /* its label is a number, or that of another row */
+    bool pictures, numbers; /* the others' names all end as those of pictures do; their labels are all numbers */
+    bool alone;             /* there are no others */
+} first_row;
+
+static bool is_number(const char *label)
+{
+    return label[strspn(label, "0123456789")] == '\0';
+}
+
+static int hold(first_row *first, const char *name, const char *label)
+{
+    *first = (first_row){strdup(name), strdup(label), is_number(label), false, true, true, true};
+    return first->name != NULL && first->label != NULL ? 0 : tw_fail("out of memory");
+}
+
+static void compare(first_row *first, const char *name, const char *label)
+{
+    first->alone = false;
+    first->shared = first->shared || strcmp(label, first->label) == 0;
+    first->pictures = first->pictures && tw_picture_name(name);
+    first->numbers = first->numbers && is_number(label);
+}
+
+static bool names_one(const char *name, const tw_entries *e)
+{
+    tw_row row = {(char *)name, 0};
+    const tw_table one = {&row, 1, 1};
+    for (size_t i = 0; i < e->n; i++)
+        if (tw_table_find(&one, tw_entries_path(e, i)) != NULL)
+            return true;
+    return false;
+}
+
+/* A heading is left out, so that its word is no class. What names a picture is none; else only the file decides, so that the classes are the
+ * same for any part of the pictures. */
+static int add_held(tw_table *t, const char *file, const first_row *first, tw_entries *e)
+{
+    if (first->name == NULL)
+        return 0;
+    const bool odd = !first->numbered && !first->shared && !first->alone && !tw_picture_name(first->name) && !names_one(first->name, e);
+    const bool heading = odd && (first->pictures || first->numbers);
+    if (heading)
+        tw_warn("%s: line 1: '%s' is none of the pictures: taken for a heading", file, first->name);
+    else if (odd && e->n > 0)
+        tw_warn("%s: line 1: '%s' is none of the pictures, but '%s' is a class", file, first->name, first->label);
+    return heading ? 0 : add(t, first->name, first->label, e);
+}
+
+static int read_rows(tw_table *t, tw_rows *r, first_row *first, tw_entries *classes)
+{
+    const char *name, *label;
+    const bool columns = r->format == TW_ROWS_CSV || r->format == TW_ROWS_TSV;
+    int rc;
+    while ((rc = tw_rows_next(r, &name, &label)) == 1) {
+        if (classes != NULL && label == NULL)
+            return tw_fail("%s: line %lld: no label after '%s'", r->file, (long long)r->number, name);
+        if (classes != NULL && columns && r->number == 1) {
+            if (hold(first, name, label) != 0)
+                return -1;
+            continue;
+        }
+        if (first->name != NULL)
+            compare(first, name, label);
+        if (add(t, name, label, classes) != 0)
+            return -1;
+    }
+    return rc == 0 ? add_held(t, r->file, first, classes) : -1;
+}
+
 int tw_table_read(tw_table *t, const char *file, tw_entries *classes)
 {
     tw_rows r;
-    const char *name, *label;
-    int rc;
+    first_row first = {0};
     *t = (tw_table){0};
     if (tw_rows_open(&r, file, tw_rows_format_of(file)) != 0)
         return -1;
-    while ((rc = tw_rows_next(&r, &name, &label)) == 1)
-        if (add(t, &r, name, label, classes) != 0) {
-            rc = -1;
-            break;
-        }
+    int rc = read_rows(t, &r, &first, classes);
     tw_rows_close(&r);
+    free(first.name);
+    free(first.label);
     if (t->n > 1)
         qsort(t->row, t->n, sizeof *t->row, by_name);
     for (size_t i = 1; rc == 0 && i < t->n; i++)

@@ -15,7 +15,9 @@ typedef struct {
 } tw_table;
 
 /* Reads a file of names (classes NULL), or of names and labels, whose classes are added to `classes`; its format by its ending. 0, or
- * -1 and tw_error(): also for a name without a label, or with two different ones. */
+ * -1 and tw_error(): also for a name without a label, or with two different ones. In columns without known names the first row is a heading too,
+ * which is said, if its name ends in no picture's ending and names none of the pictures that `classes` has (none where it has none), its label is no
+ * number and that of no other row, and all other names end as those of pictures do, or all other labels are numbers. */
 int tw_table_read(tw_table *t, const char *file, tw_entries *classes);
 void tw_table_fini(tw_table *t);
 

@@ -187,6 +187,32 @@ static void marks(void)
     tw_source_close(s);
 }
 
+static bool labelled(const char *file, const char *text, const char *want)
+{
+    put(file, text);
+    tw_source *s = open_one(in("flat"), NULL, NULL, in(file));
+    const bool right = lists_as(s, strlen(in("flat/")), want);
+    tw_source_close(s);
+    return right;
+}
+
+/* A heading of any words is no class, and what may be a row of labels is no heading. */
+static void headings(void)
+{
+    CHECK(labelled("words.csv", "photo,species\na.jpg,10\nb.jpg,2\n", "a.jpg=10 b.jpg=2 | 0 1 2 3 4 5 6 7 8 9 10"));
+    CHECK(labelled("bare.csv", "photo,species\na,1\nb,0\n", "a.jpg=1 b.jpg=0 | 0 1"));
+    CHECK(labelled("words.tsv", "photo\tspecies\na.jpg\tzebra\nb.jpg\tant\n", "a.jpg=1 b.jpg=0 | ant zebra"));
+    CHECK(labelled("more.csv", "photo,species\na.jpg,1\nb.jpg,0\nno/such.jpg,2\n", "a.jpg=1 b.jpg=0 | 0 1 2"));
+    CHECK(labelled("absent.csv", "c.jpg,rare\na.jpg,x\nb.jpg,y\n", "a.jpg=1 b.jpg=2 | rare x y"));
+    CHECK(labelled("shared.csv", "photo,x\na.jpg,x\nb.jpg,y\n", "a.jpg=0 b.jpg=1 | x y"));
+    CHECK(labelled("known.csv", "a,rare\nb.jpg,1\n", "a.jpg=1 b.jpg=0 | 1 rare"));
+    CHECK(labelled("number.csv", "c,7\na.jpg,1\nb.jpg,0\n", "a.jpg=1 b.jpg=0 | 0 1 2 3 4 5 6 7"));
+    CHECK(labelled("unsure.csv", "photo,species\na,x\nb,y\n", "a.jpg=1 b.jpg=2 | species x y"));
+    CHECK(labelled("lines.txt", "photo\tspecies\na.jpg\tx\nb.jpg\ty\n", "a.jpg=1 b.jpg=2 | species x y")); /* no columns */
+    put("one.csv", "photo,species\n");
+    CHECK(refused(open_one(in("flat"), NULL, NULL, in("one.csv")), in("one.csv"), "labels none of the pictures"));
+}
+
 /* A thousand classes named in any order: their numbers are those of the sorted names. */
 static void many_classes(void)
 {
@@ -278,6 +304,7 @@ int main(void)
     lists();
     subsets_and_labels();
     marks();
+    headings();
     many_classes();
     orders();
     shares();
