@@ -272,8 +272,9 @@ pixels() { twist-cat --npy image="$1"; }
     for file in l.csv l.tsv plain.tsv l.jsonl; do
         [ "$(twist-decode --labels $file . | samples)" = $'./cmyk.jpg 3\n./s444.jpg 1' ]
     done
-    run bash -c "twist-decode --labels <(printf 'cmyk.jpg\\t3\\n') . | twist-cat --json"
-    [[ "$output" == *"twist-decode: 1 of 2 pictures have no label, so none has one in the stream"* ]]
+    printf 'cmyk.jpg\t3\n' > half.tsv
+    run bash -c "twist-decode --labels half.tsv . | twist-cat --json"
+    [[ "$output" == *"twist-decode: half.tsv: 1 of 2 pictures have no label, so none has one in the stream; ./s444.jpg is one of them"* ]]
     [[ "$output" != *'"label": 3'* ]]
     printf 'other.jpg,3\n' > bad0.csv
     printf 'cmyk.jpg,\n' > bad1.csv
@@ -310,6 +311,24 @@ pixels() { twist-cat --npy image="$1"; }
     printf 'photo,species\ncmyk,x\ns444,y\npalette,y\n' > l.csv # as well a row of another folder's picture
     twist-decode --labels l.csv photos/ant 2> err | twist-cat --header | grep -F '"classes": ["species", "x", "y"]'
     [ "$(cat err)" = "twist-decode: l.csv: line 1: 'photo' is none of the pictures, but 'species' is a class" ]
+}
+
+@test "a short name in a label file that several pictures have labels them all, and is named" {
+    photos
+    cp photos/ant/s444.jpg photos/bee/
+    cp photos/ant/s444.jpg photos/cow/
+    cp photos/ant/s444.jpg photos/ant/grey.jpg
+    find photos -name '*.jpg' | sort > list
+    cat list >> list.twice && cat list >> list.twice
+    printf 's444.jpg\t1\ngrey.jpg\t2\ns420\t3\ncmyk\t0\n' > labels
+    twist-decode --labels labels --list list 2> err | samples | grep -c 's444.jpg 1' | grep -Fx 3
+    [ "$(cat err)" = "twist-decode: labels: 's444.jpg' names more than one picture, photos/ant/s444.jpg and photos/bee/s444.jpg among them: all have its label" ]
+    sed 's/$/\t5/' list > full # the same picture twice is one picture
+    twist-decode --labels full --list list.twice -o x.tws 2> err
+    [ ! -s err ]
+    # labels of the list, without a file of labels
+    { cat full && echo photos/bee/rgb24.bmp; } | twist-decode --list - -o x.tws 2> err
+    [[ "$(cat err)" == "twist-decode: 1 of "*" pictures have no label, so none has one in the stream; photos/bee/rgb24.bmp is one of them" ]]
 }
 
 @test "--max-errors and --rejects: how many bad pictures are too many, and which they were" {

@@ -43,9 +43,11 @@ int tw_data_settle(tw_data_options *o)
 tw_source *tw_data_open(const tw_data_options *o)
 {
     tw_source *s = tw_source_open(&o->from);
-    if (s != NULL && tw_source_lacking(s) > 0)
-        tw_warn("%llu of %llu pictures have no label, so none has one in the stream", (unsigned long long)tw_source_lacking(s),
-                (unsigned long long)tw_source_count(s));
+    const char *one, *file = o->from.labels;
+    const unsigned long long lacking = s != NULL ? tw_source_lacking(s, &one) : 0;
+    if (lacking > 0)
+        tw_warn("%s%s%llu of %llu pictures have no label, so none has one in the stream; %s is one of them", file != NULL ? file : "",
+                file != NULL ? ": " : "", lacking, (unsigned long long)tw_source_count(s), one);
     return s;
 }
 

@@ -30,7 +30,7 @@ struct tw_source {
     shard *shard;
     size_t shards, shards_cap;
     bool labelled; /* every sample has a label */
-    uint64_t lacking;
+    uint64_t lacking, lacks; /* how many have none, the first of them */
 };
 
 static int add_shard(tw_source *s, const char *path, bool keep_cut, bool *folders)
@@ -127,17 +127,34 @@ static int keep_subset(tw_entries *e, const char *file)
     return rc;
 }
 
+/* A short name may be that of pictures in several folders, which then have one label. Says so for the first such picture that is met. */
+static void tell_ambiguous(const tw_row *r, const char *path, const char **first, bool *told, const char *file)
+{
+    if (*first == NULL)
+        *first = path;
+    if (*told || strcmp(*first, path) == 0)
+        return;
+    tw_warn("%s: '%s' names more than one picture, %s and %s among them: all have its label", file, r->name, *first, path);
+    *told = true;
+}
+
 static int set_labels(tw_entries *e, const char *file)
 {
     tw_table t;
     tw_entries_forget_classes(e);
-    const int rc = tw_table_read(&t, file, e);
+    int rc = tw_table_read(&t, file, e);
+    const char **first = rc == 0 ? tw_calloc(t.n, sizeof *first) : NULL; /* picture that a row names */
     size_t found = 0;
+    bool told = false;
+    rc = first != NULL ? 0 : -1;
     for (size_t i = 0; rc == 0 && i < e->n; i++) {
         const tw_row *r = tw_table_find(&t, tw_entries_path(e, i));
         e->entry[i].label = r != NULL ? r->label : -1;
-        found += e->entry[i].label >= 0;
+        found += r != NULL;
+        if (r != NULL)
+            tell_ambiguous(r, tw_entries_path(e, i), &first[r - t.row], &told, file);
     }
+    free(first);
     tw_table_fini(&t);
     return rc == 0 && found == 0 && e->n > 0 ? tw_fail("%s: labels none of the pictures in the data", file) : rc;
 }
@@ -185,8 +202,11 @@ static int fill(tw_source *s, const tw_source_options *o)
     const int numbered = (folders || in_shards) && o->labels == NULL ? 0 : tw_entries_number_classes(e);
     if (numbered < 0 || (numbered == 0 && tw_entries_sort_classes(e) != 0))
         return -1;
-    for (size_t i = 0; i < e->n; i++)
-        s->lacking += e->entry[i].label < 0;
+    for (size_t i = e->n; i-- > 0;)
+        if (e->entry[i].label < 0) {
+            s->lacking++;
+            s->lacks = i;
+        }
     s->labelled = e->n > 0 && e->names > 0 && s->lacking == 0;
     if (s->lacking == e->n)
         s->lacking = 0;
@@ -235,8 +255,9 @@ int tw_source_n_classes(const tw_source *s)
     return s->labelled ? s->all.names : -1;
 }
 
-uint64_t tw_source_lacking(const tw_source *s)
+uint64_t tw_source_lacking(const tw_source *s, const char **one)
 {
+    *one = s->lacking > 0 ? tw_entries_path(&s->all, s->lacks) : NULL;
     return s->lacking;
 }
 

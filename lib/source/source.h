@@ -36,7 +36,8 @@ uint64_t tw_source_count(const tw_source *s);
 const char *tw_source_path(const tw_source *s, uint64_t i); /* of a member of a shard: its name there */
 int64_t tw_source_label(const tw_source *s, uint64_t i);    /* -1: none */
 int tw_source_n_classes(const tw_source *s);                /* -1: no labels */
-uint64_t tw_source_lacking(const tw_source *s);             /* how many have no label where others have one, and so none counts; 0 else */
+/* How many have no label where others have one, and so none counts, *one the first of their paths; 0 else. */
+uint64_t tw_source_lacking(const tw_source *s, const char **one);
 const char **tw_source_classes(const tw_source *s);
 
 /* Where its bytes are: a file of their own (*length -1), or those from *offset on of a shard. */
