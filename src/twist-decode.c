@@ -359,8 +359,8 @@ static int take_member(void *job, size_t *held, void *context)
     (void)held;
     for (;;) {
         const int rc = o->limit == 0 || r->place < o->limit ? tw_sequence_next(r->sequence, &p, &label) : 0;
-        if (rc != 1)
-            return rc < 0 ? -1 : TW_RELAY_END;
+        if (rc != 1) /* only now is it known whether --skip goes beyond */
+            return rc < 0 || tw_data_epochs(o, r->mine) < 0 ? -1 : TW_RELAY_END;
         pos = r->place++;
         if (tw_share_has(&o->share, pos) && r->mine++ >= o->skip)
             break;

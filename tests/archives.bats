@@ -180,6 +180,45 @@ pixels() { twist-cat --npy image="$1"; }
     [ "$status" -eq 2 ]
 }
 
+@test "archives in sequence fail at the end for what other sources fail for at once, without an end record" {
+    photos
+    tar_of a.tar
+    gzip -k a.tar
+    echo hello > text
+    tar -czf none.tar.gz text
+    command -v zstd > /dev/null && tar -cf - text | zstd -q -o none.tar.zst || cp none.tar.gz none.tar.zst
+    echo other.jpg > names
+    printf 'other.jpg\t1\n' > labels
+    printf 'other.jpg\t1\nrgb24\t0\n' > last # of the last but two
+    refused() { # MESSAGE ARGUMENT...
+        run bash -c 'twist-decode "${@:2}" > out.tws' - "$@"
+        [ "$status" -eq 1 ]
+        [ "$output" = "twist-decode: $1" ]
+        run twist-cat --check out.tws
+        [ "$status" -eq 1 ]
+    }
+    for name in none.tar.gz none.tar.zst; do
+        refused "$name: no pictures in this archive" $name
+        refused "standard input: no pictures in this archive" - < $name
+        refused "$name: no pictures in this archive" a.tar.gz $name
+        refused "$name: no pictures in this archive" --truncated=keep $name
+    done
+    for source in a.tar a.tar.gz "- "; do
+        refused "names: none of its names is in the data" --subset names $source < a.tar
+        refused "labels: labels none of the pictures in the data" --labels labels $source < a.tar
+        refused "--skip=10: an epoch has only 9 samples" --skip=10 $source < a.tar
+        refused "--skip=4: an epoch has only 3 samples" --skip=4 --shard=1/3 $source < a.tar
+        refused "--skip=6: an epoch has only 5 samples" --skip=6 --limit=5 $source < a.tar
+        twist-decode --skip=9 $source < a.tar | twist-cat --check
+        twist-decode --shard=11/12 $source < a.tar | twist-cat --check
+        twist-decode -q --every=4 --limit=1 --labels last $source < a.tar | twist-cat --check # found, in what is left out
+    done
+    run twist-decode - -o x.tws < /dev/null
+    [ "$status" -eq 1 ]
+    [ "$output" = "twist-decode: standard input: cut at byte 0" ]
+    [ ! -e x.tws ]
+}
+
 @test "an archive cut anywhere is refused by name, in the middle of what packed it too" {
     photos
     tar_of a.tar

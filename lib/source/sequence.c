@@ -15,7 +15,9 @@ struct tw_sequence {
     int operand;        /* the one in hand */
     tw_unpack *unpack;  /* NULL: none is open */
     tw_members members;
+    int64_t inside;     /* pictures of the archive in hand so far */
     int64_t seen;       /* pictures that --subset lets pass */
+    int64_t labelled;   /* of these: in the file of labels */
     double waited;
 };
 
@@ -114,14 +116,18 @@ static int next_member(tw_sequence *q, tw_picture **p, const char **label)
             if ((q->unpack = tw_unpack_open(q->o->operand[q->operand])) == NULL)
                 return -1;
             tw_members_init(&q->members, tw_unpack_read, q->unpack, true);
+            q->inside = 0;
         }
         int rc = tw_members_next(&q->members, p, label);
+        q->inside += rc == 1;
         if (rc == 1)
             return 1;
         if (rc == 0)
             rc = finish(q);
         if (rc != 0 && !q->o->keep_cut)
             return tw_fail("%s: %s", name_of(q), tw_error());
+        if (q->inside == 0)
+            return tw_fail("%s: no pictures in this archive", name_of(q));
         close_archive(q);
     }
     return 0;
@@ -140,6 +146,16 @@ static int64_t label_of(const tw_sequence *q, const char *name, const char *text
     return v <= TW_MAX_NUMBER ? v : -1;
 }
 
+/* After the last archive, what tw_source finds before the first sample: files of names that are those of other data. */
+static int check_names(const tw_sequence *q)
+{
+    if (q->o->subset != NULL && q->seen == 0)
+        return tw_fail("%s: none of its names is in the data", q->o->subset);
+    if (q->o->labels != NULL && q->labelled == 0)
+        return tw_fail("%s: labels none of the pictures in the data", q->o->labels);
+    return 0;
+}
+
 int tw_sequence_next(tw_sequence *q, tw_picture *p, int64_t *label)
 {
     tw_picture *m;
@@ -148,15 +164,16 @@ int tw_sequence_next(tw_sequence *q, tw_picture *p, int64_t *label)
     while ((rc = next_member(q, &m, &text)) == 1) {
         if (q->o->subset != NULL && tw_table_find(&q->subset, m->name) == NULL)
             continue;
+        *label = label_of(q, m->name, text);
+        q->labelled += *label >= 0;
         if (q->seen++ % (q->o->every > 1 ? q->o->every : 1) != 0)
             continue;
         *p = *m;
-        *label = label_of(q, m->name, text);
         m->name = NULL;
         m->bytes = NULL;
         return 1;
     }
-    return rc;
+    return rc == 0 ? check_names(q) : -1;
 }
 
 double tw_sequence_waited(const tw_sequence *q)

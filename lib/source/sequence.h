@@ -20,7 +20,8 @@ int tw_sequence_n_classes(const tw_sequence *q);         /* -1: not known */
 const char **tw_sequence_classes(const tw_sequence *q);
 
 /* The next picture; its name and bytes are the caller's to free. *label: -1: none. Its number in the data set is how many came before.
- * 1; 0 at the end; -1 and tw_error() naming the archive. */
+ * 1; 0 at the end; -1 and tw_error() naming the archive, which also has to have pictures, or at the end the file of names (of a subset, of
+ * labels) that is about none of the pictures. */
 int tw_sequence_next(tw_sequence *q, tw_picture *p, int64_t *label);
 
 /* Seconds spent waiting for input so far. */
