@@ -261,16 +261,28 @@ static noreturn void give_up(struct run *r)
     tw_die_error();
 }
 
+/* The name for a message of one line: a newline in it as --rejects writes it, all else as it is, since twist-feed work looks for it so. */
+static void put_name(char *name, const struct job *j)
+{
+    for (size_t i = 0; i < j->path_size; i++) {
+        if (j->path[i] == '\n')
+            *name++ = '\\';
+        *name++ = j->path[i] == '\n' ? 'n' : j->path[i];
+    }
+    *name = '\0';
+}
+
 static int handle_bad(struct run *r, const struct job *j)
 {
-    const int all = (int)j->path_size;
+    char name[2 * sizeof j->path + 1];
+    put_name(name, j);
     if (r->o.data.on_error == TW_BAD_FAIL) {
         tw_rejects_add(&r->rejects, j->path, j->path_size, j->cause, r->in_all);
-        return tw_fail("%.*s: %s", all, j->path, j->cause);
+        return tw_fail("%s: %s", name, j->cause);
     }
     if (j->bad && r->o.data.on_error == TW_BAD_SUBSTITUTE)
-        return tw_fail("%.*s: %s; and there is no good image to take its place", all, j->path, j->cause);
-    tw_complain("%.*s: %s; %s", all, j->path, j->cause, j->bad ? "skipped" : "the next good image takes its place");
+        return tw_fail("%s: %s; and there is no good image to take its place", name, j->cause);
+    tw_complain("%s: %s; %s", name, j->cause, j->bad ? "skipped" : "the next good image takes its place");
     return tw_rejects_add(&r->rejects, j->path, j->path_size, j->cause, r->in_all);
 }
 

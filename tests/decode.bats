@@ -337,6 +337,16 @@ END
     twist-decode odd > out.tws
     twist-cat --json out.tws | grep -F '"key": "odd/c\u000a1/\udcff \u0001.jpg"'
     [ "$(records out.tws | wc -l)" -eq 2 ]
+    : > odd/$'c\n1'/$'a\n\n\t\\z.jpg' # bad: one line, in which only newlines are written otherwise
+    twist-decode --rejects bad odd 2> err | twist-cat --json | tail -n 1 | grep -Fx '{"end": true, "samples": 2, "skipped": 1}'
+    grep -Fx $'twist-decode: odd/c\\n1/a\\n\\n\t\\z.jpg: empty file; skipped' err
+    [ "$(wc -l < err)" -eq 2 ]
+    grep -Fx $'odd/c\\n1/a\\n\\n\\t\\\\z.jpg\tempty file' bad
+    run twist-decode --on-error=fail -o x.tws odd
+    [ "$status" -eq 1 ]
+    [ "$output" = $'twist-decode: odd/c\\n1/a\\n\\n\t\\z.jpg: empty file' ]
+    twist-decode --on-error=substitute -o x.tws odd 2> err
+    grep -Fx $'twist-decode: odd/c\\n1/a\\n\\n\t\\z.jpg: empty file; the next good image takes its place' err
     cd odd/$'c\n1'
     twist-decode -- -o.jpg | twist-cat --check
 }
