@@ -112,6 +112,8 @@ static void parse(struct opts *o, int argc, char **argv)
     for (size_t i = 0; o->file != NULL && i < sizeof by_file / sizeof *by_file; i++)
         if (tw_opts_given(by_file[i]))
             tw_die_usage("--%s: the policy's file says that", by_file[i]);
+    if (o->file != NULL && strcmp(o->file, "-") == 0)
+        tw_die_usage("--policy: '-': a file is wanted, not standard input, where the pictures come from");
 }
 
 /* The record of the views, whose bytes are summed for it here, where they are warm. */

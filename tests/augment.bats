@@ -159,10 +159,24 @@ shapes() {
     wrong 'view\nsize 8.5\n' "line 2: size: '8.5' is not a whole number"
     wrong 'view\ncrop 8\n' "line 2: 'crop' is no word of a policy"
     wrong 'view\nflip x\n' "line 2: flip: 'x' is not a number"
-    wrong 'view\nscale 0.5 0.4\nview\n' "line 3: crops of 0.5 to 0.4"
+    wrong 'view\nscale 0.5 0.4\nflip 0.5\nview\n' "line 2: scale: crops of 0.5 to 0.4"
+    wrong 'view\nlate-scale 0 1\nscale 0.5 1\n' "line 2: late-scale: late crops of 0 to 1"
+    wrong 'view\nratio 2 1\nflip 0.5\n' "line 2: ratio: ratios of 2 to 1"
+    wrong '# a\nview\n\nflip 1.5\ngrey 0.1\n\nview\n' "line 4: flip: a probability of 1.5 is not within 0 to 1"
+    wrong 'view\ngrey 0.2\nflip -1' "line 3: flip: a probability of -1 "
+    wrong 'view\nrand 9 0.5 9 0.5\nflip 0.5\n' "line 2: rand: 9 layers of magnitude 9"
+    wrong 'view\nblur 1 2 1\nflip 0.5\n' "line 2: blur: sigmas of 2 to 1"
+    wrong 'view\nblur 1 2\n' "line 2: blur: 2 values; it wants 1 or 3"
+    wrong 'view\nsize 9000\nflip 0.5\n' "line 2: size: a view of 9000 px"
+    wrong 'view 2.7\n' "line 1: view: '2.7' is not a whole number"
+    wrong 'view 0\n' "line 1: view: 0 is not between 1 and 1000"
     wrong 'view\ninterpolation nearest\n' "line 2: interpolation: 'nearest' is neither"
-    wrong 'view 600\nview 600\n' "line 3: more than 1000 views"
-    wrong 'view\njitter 0.5 1 1 1 0.6\n' "line 3: jitter of 0.6 in hue"
+    wrong 'view 600\nview 600\n' "line 2: view: more than 1000 views"
+    wrong 'view\njitter 0.5 1 1 1 0.6\nflip 0.5\n' "line 2: jitter: hue of 0.6 is not within 0 to 0.5"
+    # words that would mean nothing
+    wrong 'view\nresize 18\nsize 16\nflip 0.5\n' "line 4: flip: means nothing beside resize, on line 2"
+    wrong 'view\nscale 0.5 1\nresize 18\n' "line 2: scale: means nothing beside resize, on line 3"
+    wrong 'view\nflip 0.5\n\nflip 0.4\n' "line 4: flip: line 2 says it already"
     wrong '# nothing\n' "no view in it"
     run twist-augment -i "$IMAGES" --policy=nothing.policy
     [ "$status" -eq 1 ]
@@ -170,6 +184,17 @@ shapes() {
     run twist-augment -i "$IMAGES" --policy=w.policy --size=8
     [ "$status" -eq 2 ]
     [[ "$output" == *"--size: the policy's file says that"* ]]
+}
+
+@test "a policy's file may begin with a byte order mark; it is no standard input" {
+    printf 'view\r\nsize 16\r\n' > plain.policy
+    { printf '\xef\xbb\xbf'; cat plain.policy; } > mark.policy
+    augment -i "$IMAGES" --policy=mark.policy | cmp - <(augment -i "$IMAGES" --policy=plain.policy)
+    cp plain.policy ./-
+    run twist-augment -i "$IMAGES" --policy - -o v.tws
+    [ "$status" -eq 2 ]
+    [[ "$output" == "twist-augment: --policy: '-': a file is wanted"* ]]
+    [ ! -e v.tws ]
 }
 
 @test "large pictures need little memory, also several at once" {

@@ -93,14 +93,19 @@ int tw_view_kind_check(const tw_view_kind *k)
     const double p[] = {k->flip_p, k->layer_p, k->jitter_p, k->grey_p, k->blur_p, k->solarize_p, k->erase_p};
     for (size_t i = 0; i < sizeof p / sizeof *p; i++)
         if (!(p[i] >= 0 && p[i] <= 1))
-            return tw_fail("a probability of %g", p[i]);
-    for (int i = 0; i < 4; i++)
-        if (!(k->jitter[i] >= 0 && k->jitter[i] <= (i == TW_HUE ? 0.5 : 10)))
-            return tw_fail("jitter of %g in %s", k->jitter[i], tw_step_names[i]);
-    if (k->size < 1 || k->size > TW_MAX_SIZE || k->resize < 0 || k->resize > 2 * TW_MAX_SIZE)
-        return tw_fail("a view of %d px out of %d px: views have 1 to %d", k->size, k->resize, TW_MAX_SIZE);
+            return tw_fail("a probability of %g is not within 0 to 1", p[i]);
+    for (int i = 0; i < 4; i++) {
+        const double most = i == TW_HUE ? 0.5 : 10;
+        if (!(k->jitter[i] >= 0 && k->jitter[i] <= most))
+            return tw_fail("%s of %g is not within 0 to %g", tw_step_names[i], k->jitter[i], most);
+    }
+    if (k->size < 1 || k->size > TW_MAX_SIZE)
+        return tw_fail("a view of %d px: views have 1 to %d", k->size, TW_MAX_SIZE);
+    if (k->resize < 0 || k->resize > 2 * TW_MAX_SIZE)
+        return tw_fail("a short side of %d px: at most %d", k->resize, 2 * TW_MAX_SIZE);
     if (k->layers < 0 || k->layers > TW_MAX_LAYERS || !(k->magnitude >= 0 && k->magnitude <= 10 && k->deviation >= 0))
-        return tw_fail("%d layers of magnitude %g: at most %d, of 0 to 10", k->layers, k->magnitude, TW_MAX_LAYERS);
+        return tw_fail("%d layers of magnitude %g, deviation %g: at most %d, of 0 to 10, of 0 or more", k->layers, k->magnitude,
+                       k->deviation, TW_MAX_LAYERS);
     if (check_range(k->scale, 1e-6, 1, "crops") != 0 || check_range(k->late_scale, 1e-6, 1, "late crops") != 0 ||
         check_range(k->ratio, 0.01, 100, "ratios") != 0)
         return -1;

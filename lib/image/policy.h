@@ -52,7 +52,7 @@ typedef struct {
 
 /* The named policy (twist-method.md section 5). 0, or -1 and tw_error(): a scale with low > high, no memory. */
 int tw_policy_init(tw_policy *p, const tw_policy_options *o);
-/* The policy written in a file (twist-augment(1) says how). 0, or -1 and tw_error() with the file and the line. */
+/* The policy written in a file (twist-augment(1) says how). 0, or -1 and tw_error() with the file, line and word. */
 int tw_policy_read(tw_policy *p, const char *path, int64_t late_epoch);
 void tw_policy_fini(tw_policy *p);
 

@@ -11,34 +11,38 @@
 #include <string.h>
 
 /* The words of a policy file: the values that follow (i whole number, d number, f filter; those after ? may be left out) and
- * where each goes. */
+ * where each goes. The drawn ones mean nothing beside resize. */
 static const struct {
     const char *word, *values;
     size_t at[5]; /* in tw_view_kind */
+    bool drawn;
 } words[] = {
 #define AT(field) offsetof(tw_view_kind, field)
-    {"size", "i", {AT(size)}},
-    {"resize", "i", {AT(resize)}},
-    {"interpolation", "f", {AT(filter)}},
-    {"scale", "dd", {AT(scale[0]), AT(scale[1])}},
-    {"late-scale", "dd", {AT(late_scale[0]), AT(late_scale[1])}},
-    {"ratio", "dd", {AT(ratio[0]), AT(ratio[1])}},
-    {"flip", "d", {AT(flip_p)}},
-    {"rand", "iddd", {AT(layers), AT(layer_p), AT(magnitude), AT(deviation)}},
-    {"jitter", "ddddd", {AT(jitter_p), AT(jitter[0]), AT(jitter[1]), AT(jitter[2]), AT(jitter[3])}},
-    {"grey", "d", {AT(grey_p)}},
-    {"blur", "d?dd", {AT(blur_p), AT(sigma[0]), AT(sigma[1])}},
-    {"solarize", "d", {AT(solarize_p)}},
-    {"erase", "d", {AT(erase_p)}},
+    {"size", "i", {AT(size)}, false},
+    {"resize", "i", {AT(resize)}, false},
+    {"interpolation", "f", {AT(filter)}, false},
+    {"scale", "dd", {AT(scale[0]), AT(scale[1])}, true},
+    {"late-scale", "dd", {AT(late_scale[0]), AT(late_scale[1])}, true},
+    {"ratio", "dd", {AT(ratio[0]), AT(ratio[1])}, true},
+    {"flip", "d", {AT(flip_p)}, true},
+    {"rand", "iddd", {AT(layers), AT(layer_p), AT(magnitude), AT(deviation)}, true},
+    {"jitter", "ddddd", {AT(jitter_p), AT(jitter[0]), AT(jitter[1]), AT(jitter[2]), AT(jitter[3])}, true},
+    {"grey", "d", {AT(grey_p)}, true},
+    {"blur", "d?dd", {AT(blur_p), AT(sigma[0]), AT(sigma[1])}, true},
+    {"solarize", "d", {AT(solarize_p)}, true},
+    {"erase", "d", {AT(erase_p)}, true},
 #undef AT
 };
+
+enum { RESIZE = 1, LATE_SCALE = 4, N_WORDS = sizeof words / sizeof *words }; /* rows of the table, and how many */
 
 typedef struct {
     tw_policy *policy;
     size_t cap;
     tw_view_kind kind; /* being read */
     int copies;        /* of it; 0: none has begun */
-    bool late_given;
+    int on[N_WORDS];   /* the line that each word of it is on; 0: none */
+    int line;          /* being read, or that of a mistake */
 } reading;
 
 /* Adds the kind that has been read. */
@@ -47,12 +51,8 @@ static int end_kind(reading *r)
     tw_policy *p = r->policy;
     if (r->copies == 0)
         return 0;
-    if (!r->late_given)
+    if (r->on[LATE_SCALE] == 0)
         memcpy(r->kind.late_scale, r->kind.scale, sizeof r->kind.scale);
-    if (tw_view_kind_check(&r->kind) != 0)
-        return -1;
-    if (p->n + r->copies > TW_MAX_VIEWS)
-        return tw_fail("more than %d views", TW_MAX_VIEWS);
     if (tw_grow(&p->kind, &r->cap, (size_t)(p->n + r->copies), sizeof *p->kind) != 0)
         return -1;
     while (r->copies > 0) {
@@ -64,14 +64,18 @@ static int end_kind(reading *r)
 
 static int begin_kind(reading *r, char **item, size_t n)
 {
-    double copies = 1;
+    int64_t copies = 1;
     if (end_kind(r) != 0)
         return -1;
-    if (n > 1 || (n == 1 && tw_parse_double(&copies, item[0], 1, TW_MAX_VIEWS, "view") != 0))
-        return n > 1 ? tw_fail("view: wants at most how many") : -1;
+    if (n > 1)
+        return tw_fail("view: wants at most how many");
+    if (n == 1 && tw_parse_i64(&copies, item[0], 1, TW_MAX_VIEWS, "view") != 0)
+        return -1;
+    if (r->policy->n + copies > TW_MAX_VIEWS)
+        return tw_fail("view: more than %d views", TW_MAX_VIEWS);
     r->kind = tw_plain_view;
     r->copies = (int)copies;
-    r->late_given = false;
+    memset(r->on, 0, sizeof r->on);
     return 0;
 }
 
@@ -85,7 +89,7 @@ static int set_value(void *to, char type, const char *text, const char *word)
         *(tw_filter *)to = cubic ? TW_BICUBIC : TW_BILINEAR;
         return 0;
     }
-    if (tw_parse_double(&v, text, -1e6, 1e6, word) != 0)
+    if (tw_parse_double(&v, text, -1e9, 1e9, word) != 0)
         return -1;
     if (type == 'd')
         *(double *)to = v;
@@ -96,26 +100,45 @@ static int set_value(void *to, char type, const char *text, const char *word)
     return 0;
 }
 
-static int set_word(reading *r, const char *word, char **item, size_t n)
+/* What is only drawn has no place beside resize, whichever comes first. */
+static int check_resize(reading *r)
 {
-    size_t i = 0;
-    while (i < sizeof words / sizeof *words && strcmp(words[i].word, word) != 0)
-        i++;
-    if (i == sizeof words / sizeof *words)
-        return tw_fail("'%s' is no word of a policy", word);
-    if (r->copies == 0)
-        return tw_fail("%s: before the first `view'", word);
-    const char *values = words[i].values;
+    for (int i = 0; i < N_WORDS && r->kind.resize > 0; i++)
+        if (words[i].drawn && r->on[i] > 0) {
+            r->line = r->on[i];
+            return tw_fail("%s: means nothing beside resize, on line %d", words[i].word, r->on[RESIZE]);
+        }
+    return 0;
+}
+
+static int set_values(reading *r, int i, char **item, size_t n)
+{
+    const char *word = words[i].word, *values = words[i].values;
     const size_t least = strcspn(values, "?"), most = strlen(values) - (values[least] == '?');
     if (n != least && n != most)
-        return tw_fail("%s: %zu values; it wants %zu", word, n, most);
+        return least == most ? tw_fail("%s: %zu values; it wants %zu", word, n, most)
+                             : tw_fail("%s: %zu values; it wants %zu or %zu", word, n, least, most);
     for (size_t k = 0; k < n; k++, values++) {
         values += *values == '?';
         if (set_value((char *)&r->kind + words[i].at[k], *values, item[k], word) != 0)
             return -1;
     }
-    r->late_given |= strcmp(word, "late-scale") == 0;
-    return 0;
+    return tw_view_kind_check(&r->kind) == 0 ? 0 : tw_fail("%s: %s", word, tw_error());
+}
+
+static int set_word(reading *r, const char *word, char **item, size_t n)
+{
+    int i = 0;
+    while (i < N_WORDS && strcmp(words[i].word, word) != 0)
+        i++;
+    if (i == N_WORDS)
+        return tw_fail("'%s' is no word of a policy", word);
+    if (r->copies == 0)
+        return tw_fail("%s: before the first `view'", word);
+    if (r->on[i] > 0)
+        return tw_fail("%s: line %d says it already", word, r->on[i]);
+    r->on[i] = r->line;
+    return set_values(r, i, item, n) == 0 ? check_resize(r) : -1;
 }
 
 static int read_line(reading *r, char *line)
@@ -135,19 +158,24 @@ static int read_line(reading *r, char *line)
 
 int tw_policy_read(tw_policy *p, const char *path, int64_t late_epoch)
 {
+    static const char mark[] = "\xEF\xBB\xBF"; /* of UTF-8, as some editors write it */
     reading r = {.policy = p};
     size_t size;
-    int number = 0, rc = 0;
+    int rc = 0;
     *p = (tw_policy){.late_epoch = late_epoch};
     char *text = tw_file_read(path, &size, 1 << 20), *next = text;
     if (text == NULL)
         return -1;
-    for (char *line; rc == 0 && (line = strsep(&next, "\n")) != NULL; number++)
+    if (strncmp(text, mark, strlen(mark)) == 0)
+        next += strlen(mark);
+    for (char *line; rc == 0 && (line = strsep(&next, "\n")) != NULL;) {
+        r.line++;
         rc = read_line(&r, line);
+    }
     if (rc == 0)
         rc = end_kind(&r);
     if (rc != 0)
-        tw_fail("%s: line %d: %s", path, number, tw_error());
+        tw_fail("%s: line %d: %s", path, r.line, tw_error());
     else if (p->n == 0)
         rc = tw_fail("%s: no view in it", path);
     free(text);
