@@ -268,6 +268,15 @@ shapes() {
         [ "$status" -eq 2 ]
         [[ "$output" == *"try 'twist-augment -h'"* ]]
     done
+    refused() {
+        run twist-augment $1 -i "$IMAGES"
+        echo "$1: $output"
+        [ "$status" -eq 2 ]
+        [[ "${lines[0]}" == "twist-augment: $2"* ]]
+    }
+    refused "--min1=0.5 --max1=0.2" "--min1=0.5 --max1=0.2: crops of 0.5 to 0.2: "
+    refused "--min2=0.5" "--min2=0.5: crops of 0.5 to 0.4: "
+    refused "--aug=barlow --max1=0.01" "--max1=0.01: crops of 0.08 to 0.01: "
     run twist-augment -h
     [ "$status" -eq 0 ]
     [ "${#lines[@]}" -le 24 ]

@@ -4,6 +4,7 @@
 #include "core/mem.h"
 #include "image/blur.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,9 +113,10 @@ int tw_view_kind_check(const tw_view_kind *k)
     return check_range(k->sigma, 0, TW_MAX_SIGMA, "sigmas");
 }
 
-/* Bounds that are given hold until a view hardens; where it does not, in every epoch. */
-static void set_scale(tw_view_kind *k, double low, double high)
+/* Bounds that are given, by --min1 and --max1 or 2, hold until a view hardens; where it does not, in every epoch. 0, or -1. */
+static int set_scale(tw_view_kind *k, double low, double high, int which)
 {
+    char min[32] = "", max[32] = "";
     const bool hardens = k->late_scale[0] != k->scale[0] || k->late_scale[1] != k->scale[1];
     if (low >= 0)
         k->scale[0] = low;
@@ -122,6 +124,13 @@ static void set_scale(tw_view_kind *k, double low, double high)
         k->scale[1] = high;
     if (!hardens)
         memcpy(k->late_scale, k->scale, sizeof k->scale);
+    if (check_range(k->scale, 1e-6, 1, "crops") == 0)
+        return 0;
+    if (low >= 0)
+        snprintf(min, sizeof min, "--min%d=%g", which, low);
+    if (high >= 0)
+        snprintf(max, sizeof max, "%s--max%d=%g", low >= 0 ? " " : "", which, high);
+    return tw_fail("%s%s: %s", min, max, tw_error());
 }
 
 static int override(tw_view_kind *k, const tw_policy_options *o, bool local)
@@ -133,7 +142,8 @@ static int override(tw_view_kind *k, const tw_policy_options *o, bool local)
         k->filter = (tw_filter)o->filter;
     if (o->name == TW_EVAL)
         k->resize = o->resize > 0 ? o->resize : k->size * 256 / 224;
-    set_scale(k, local ? o->min2 : o->min1, local ? o->max2 : o->max1);
+    if (set_scale(k, local ? o->min2 : o->min1, local ? o->max2 : o->max1, local ? 2 : 1) != 0)
+        return -1;
     if (o->name == TW_EVAL || o->name == TW_LINEAR)
         return tw_view_kind_check(k);
     k->blur_p = o->blur_p >= 0 ? o->blur_p : k->blur_p;
