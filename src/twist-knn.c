@@ -205,7 +205,15 @@ static void print_neighbours(const struct run *r)
     }
 }
 
-/* The numbers in a list like 10,20. */
+static bool in_list(const struct opts *o, int64_t k)
+{
+    int i = 0;
+    while (i < o->n_k && o->k[i] != k)
+        i++;
+    return i < o->n_k;
+}
+
+/* The numbers in a list like 10,20, each once. */
 static void parse_ks(struct opts *o)
 {
     char *text = strdup(o->ks), *rest = text, *item;
@@ -213,6 +221,8 @@ static void parse_ks(struct opts *o)
         int64_t k;
         if (tw_parse_i64(&k, item, 1, MOST_K, "-k") != 0)
             tw_die_usage("%s", tw_error());
+        if (in_list(o, k))
+            continue;
         if (o->n_k == MOST_KS)
             tw_die_usage("-k: more than %d numbers", MOST_KS);
         o->k[o->n_k++] = (int)k;
@@ -241,6 +251,8 @@ static void parse(struct opts *o)
         tw_die_usage("--train and --val cannot both be standard input");
     if ((o->cosines || o->sheet != NULL) && o->neighbours == 0)
         tw_die_usage("--%s goes with --neighbours", o->sheet != NULL ? "sheet" : "cosines");
+    if (o->sheet != NULL && strcmp(o->sheet, "-") == 0)
+        tw_die_usage("--sheet: '-': a file is wanted, not standard output, where the neighbours go");
     parse_ks(o);
     if (o->neighbours > 0)
         o->k_most = o->neighbours;

@@ -16,6 +16,7 @@ number() { sed -n "s/.*\"$1\": *\([0-9.]*\).*/\1/p" <<< "$output"; }
     [[ "$output" == '{"k5": '*', "k5_top5": '*', "k20": '*'"temperature": 0.07, "train": 80, "val": 40}' ]]
     awk -v k="$(number k5)" -v five="$(number k20_top5)" 'BEGIN {exit !(k >= 0.9 && k <= 1 && five == 1)}' # 4 classes, far apart
     first=$output
+    [ "$(twist-knn --train "$EVAL/train.tws" --val "$EVAL/val.tws" -k 5,5,20,5)" = "$first" ] # each number once
     for j in 1 3 8; do
         [ "$(twist-knn --train "pipe:cat $EVAL/train.tws" --val - -k 5,20 -j "$j" < "$EVAL/val.tws")" = "$first" ]
     done
@@ -109,4 +110,8 @@ number() { sed -n "s/.*\"$1\": *\([0-9.]*\).*/\1/p" <<< "$output"; }
     [ "$(od -An -tu1 -j 16 -N 4 s.png | awk '{print $3 * 256 + $4}')" -ge 124 ] # a picture of 120 pixels, 3 times its 40
     run twist-knn --train "$EVAL/val.tws" --val "$EVAL/val.tws" --cosines
     [ "$status" -eq 2 ]
+    run twist-knn --train "$EVAL/val.tws" --val "$EVAL/val.tws" --neighbours 2 --sheet -
+    [ "$status" -eq 2 ]
+    [[ "${lines[0]}" == "twist-knn: --sheet: '-': a file is wanted"* ]]
+    [ ! -e ./- ]
 }
