@@ -347,6 +347,9 @@ static void parse(struct opts *o)
         tw_die_usage("--%s is missing", o->train == NULL ? "train" : "val");
     if (strcmp(o->train, "-") == 0 && strcmp(o->val, "-") == 0)
         tw_die_usage("--train and --val cannot both be standard input");
+    const bool output = o->output != NULL && strcmp(o->output, "-") == 0, log = o->log != NULL && strcmp(o->log, "-") == 0;
+    if (output || log)
+        tw_die_usage("--%s: '-': a file is wanted, not standard output, where the result goes", output ? "output" : "log");
 }
 
 static void close_all(struct run *r)

@@ -131,6 +131,12 @@ number() { sed -n "s/.*\"$1\": *\([0-9.e-]*\).*/\1/p" <<< "$output"; }
         [ "$status" -eq 2 ]
         [[ "$output" == *"try 'twist-linear -h'"* ]]
     done
+    for option in "--output" "--log"; do
+        run twist-linear $in $option -
+        [ "$status" -eq 2 ]
+        [[ "${lines[0]}" == "twist-linear: $option: '-': a file is wanted"* ]]
+        [ ! -e ./- ]
+    done
 }
 
 @test "several learning rates in one pass are what each gives alone; the best one is reported and written" {
