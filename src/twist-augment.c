@@ -75,6 +75,35 @@ struct run {
     double start;
 };
 
+/* Options beside a policy's file. */
+static void check_file(const struct opts *o)
+{
+    static const char *const by_file[] = {"aug",  "size", "local-size", "local-crops-number", "min1", "max1", "min2", "max2",
+                                          "interpolation", "resize", "blur-p", "solarize-p", "jitter-p", "grey-p"};
+    for (size_t i = 0; i < sizeof by_file / sizeof *by_file; i++)
+        if (tw_opts_given(by_file[i]))
+            tw_die_usage("--%s: the policy's file says that", by_file[i]);
+    if (strcmp(o->file, "-") == 0)
+        tw_die_usage("--policy: '-': a file is wanted, not standard input, where the pictures come from");
+}
+
+/* Options that the policy has no use for. Recipes give the number of local crops, and an --aug behind them may say two views: a warning. */
+static void check_policy(const struct opts *o)
+{
+    static const char *const local[] = {"local-size", "min2", "max2", "local-crops-number"}, *const crop[] = {"min1", "max1"};
+    const bool one_view = o->aug == TW_EVAL || o->aug == TW_LINEAR;
+    if (o->aug != TW_EVAL && tw_opts_given("resize"))
+        tw_die_usage("--resize: for --aug=eval only");
+    for (size_t i = 0; i < (one_view ? 4 : 3); i++)
+        if (o->aug != TW_MULTICROP && tw_opts_given(local[i]))
+            tw_die_usage("--%s: for --aug=multicrop only", local[i]);
+    for (size_t i = 0; i < 2; i++)
+        if (o->aug == TW_EVAL && tw_opts_given(crop[i]))
+            tw_die_usage("--%s: not for --aug=eval, which cuts out the middle", crop[i]);
+    if (o->aug != TW_MULTICROP && tw_opts_given("local-crops-number"))
+        tw_warn("--local-crops-number: --aug=%s has no local crops", tw_policy_names[o->aug]);
+}
+
 static void parse(struct opts *o, int argc, char **argv)
 {
     tw_policy_options *p = &o->policy;
@@ -105,15 +134,10 @@ static void parse(struct opts *o, int argc, char **argv)
     tw_program_start("twist-augment", argc, argv);
     tw_program_options(table, sizeof table / sizeof *table, &o->common, NULL, usage);
     p->name = (tw_policy_name)o->aug;
-    if (o->aug != TW_EVAL && tw_opts_given("resize"))
-        tw_die_usage("--resize: for --aug=eval only");
-    static const char *const by_file[] = {"aug",  "size", "local-size", "local-crops-number", "min1", "max1", "min2", "max2",
-                                          "interpolation", "resize", "blur-p", "solarize-p", "jitter-p", "grey-p"};
-    for (size_t i = 0; o->file != NULL && i < sizeof by_file / sizeof *by_file; i++)
-        if (tw_opts_given(by_file[i]))
-            tw_die_usage("--%s: the policy's file says that", by_file[i]);
-    if (o->file != NULL && strcmp(o->file, "-") == 0)
-        tw_die_usage("--policy: '-': a file is wanted, not standard input, where the pictures come from");
+    if (o->file != NULL)
+        check_file(o);
+    else
+        check_policy(o);
 }
 
 /* The record of the views, whose bytes are summed for it here, where they are warm. */

@@ -275,6 +275,22 @@ shapes() {
         [[ "${lines[0]}" == "twist-augment: $2"* ]]
     }
     refused "--min1=0.5 --max1=0.2" "--min1=0.5 --max1=0.2: crops of 0.5 to 0.2: "
+    for o in local-size=8 min2=0.9 max2=0.9; do
+        refused "--aug=barlow --$o" "--${o%=*}: for --aug=multicrop only"
+    done
+    for o in min1=0.9 max1=0.95; do
+        refused "--aug=eval --$o" "--${o%=*}: not for --aug=eval"
+    done
+    refused "--aug=linear --local-crops-number=4" "--local-crops-number: for --aug=multicrop only"
+    refused "--resize=9" "--resize: for --aug=eval only"
+    refused "--policy=some --resize=9" "--resize: the policy's file says that"
+    # what recipes and pipelines give whatever the policy is
+    run twist-augment --aug=barlow --local-crops-number=4 --mme-epochs=0 --size=8 -i "$IMAGES" -o v.tws
+    [ "$status" -eq 0 ]
+    [ "$output" = "twist-augment: --local-crops-number: --aug=barlow has no local crops" ]
+    run twist-augment -q --aug=eval --blur-p=1 --mme-epochs=0 --size=8 -i "$IMAGES" -o v.tws
+    [ "$status" -eq 0 ]
+    [ -z "$output" ]
     refused "--min2=0.5" "--min2=0.5: crops of 0.5 to 0.4: "
     refused "--aug=barlow --max1=0.01" "--max1=0.01: crops of 0.08 to 0.01: "
     run twist-augment -h
