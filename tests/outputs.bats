@@ -52,6 +52,15 @@ nothing_left() { [ -z "$(find . -name '.*.tmp')" ]; }
     nothing_left
 }
 
+@test "- is no file for what goes beside a stream" {
+    for option in --log=- --rejects=-; do
+        run twist-decode -q $option s/train
+        [ "$status" -eq 1 ]
+        [ "$output" = "twist-decode: $option: standard output is the stream's; a file is wanted" ]
+        [ ! -e ./- ]
+    done
+}
+
 @test "a program that is interrupted, or fails, leaves nothing half written" {
     for signal in INT TERM HUP; do
         run timeout --preserve-status -s $signal 1 twist-augment -q -i 'pipe:twist-decode -q --epochs=100000 s/train' --size=64 -o big.tws

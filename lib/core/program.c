@@ -211,6 +211,8 @@ int tw_program_waits(const char *log, const tw_waits *w)
 
 int tw_program_log_check(const char *log)
 {
+    if (log != NULL && strcmp(log, "-") == 0)
+        return tw_fail("--log=-: standard output is the stream's; a file is wanted");
     FILE *f = log != NULL ? fopen(log, "ae") : NULL;
     return log == NULL || (f != NULL && fclose(f) == 0) ? 0 : tw_fail_errno("%s", log);
 }

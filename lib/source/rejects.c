@@ -23,6 +23,8 @@ int tw_rejects_init(tw_rejects *r, const char *most)
 
 int tw_rejects_open(tw_rejects *r, const char *path)
 {
+    if (path != NULL && strcmp(path, "-") == 0)
+        return tw_fail("--rejects=-: standard output is the stream's; a file is wanted");
     r->path = path;
     r->file = path != NULL ? fopen(path, "we") : NULL;
     return path == NULL || r->file != NULL ? 0 : tw_fail_errno("%s", path);
