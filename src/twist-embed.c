@@ -376,6 +376,23 @@ static int64_t network(const struct run *r)
     return (int64_t)crc + 1;
 }
 
+/* The file has all: of this input, by what its header says, and by its having nothing more where it begins at a place of its own. */
+static int check_complete(const struct run *r)
+{
+    const tw_kept *k = &r->kept;
+    const tw_place place = {0, 1, k->epoch, k->samples > 0 ? tw_share_done(&k->share, k->pos) : 0};
+    tw_reader *in = tw_reader_open(r->o.input, NULL, &place);
+    int rc = in != NULL ? tw_kept_fits(k, r->o.output, tw_reader_header(in)) : -1;
+    tw_sample s;
+    tw_sample_init(&s);
+    if (rc == 0 && k->samples > 0 && tw_reader_places(r->o.input) && (rc = tw_reader_next(in, &s)) == 1)
+        rc = tw_fail("%s: complete with %lld samples, and %s has more: %.*s", r->o.output, (long long)k->samples, tw_reader_name(in),
+                     (int)(s.key_size < 200 ? s.key_size : 200), s.key);
+    tw_sample_fini(&s);
+    tw_reader_close(in);
+    return rc;
+}
+
 /* What an interrupted run has left, which has to be what this one would have written. true: there is nothing left to do. */
 static bool read_kept(struct run *r)
 {
@@ -388,7 +405,11 @@ static bool read_kept(struct run *r)
         tw_die("%s: written with other --output or --type", o->output);
     if (k->samples > 0 && k->network != 0 && k->network != r->network)
         tw_die("%s: written with another network, or with other options for it", o->output);
-    if (k->complete)
+    if (k->complete && check_complete(r) != 0)
+        tw_die_error();
+    if (k->cut)
+        tw_warn("%s: cut inside its header: begun anew", o->output);
+    else if (k->complete)
         tw_warn("%s: complete: %lld samples", o->output, (long long)k->samples);
     else if (k->samples > 0)
         tw_warn("%s: going on after %lld samples", o->output, (long long)k->samples);
@@ -476,6 +497,8 @@ static void parse(struct opts *o)
     choose_outputs(o);
     if (o->random_init == NULL && (o->small_stem || tw_opts_given("seed")))
         tw_die_usage("--small-stem and --seed go with --random-init");
+    if (operands.n == 0 && tw_opts_given("part"))
+        tw_die_usage("--part: of a CHECKPOINT, which %s has not", o->checkpoint == o->random_init ? "--random-init" : "--pixels");
     if (o->head != NULL && o->pixels)
         tw_die_usage("--head: a classifier of a network's features, not of --pixels");
     if (o->head != NULL && !o->logits && !o->probs)

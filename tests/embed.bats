@@ -168,12 +168,15 @@ refused() { # MESSAGE ARGUMENT...
 @test "usage: exit 2 for what does not go together, 1 for a device that is not there" {
     for wrong in "" "$WEIGHTS more" "--pixels $WEIGHTS" "--random-init=resnet18 --pixels" "--output=feature $WEIGHTS" "--output=probs --pixels" \
         "--small-stem $WEIGHTS" "--output= $WEIGHTS" "--precision=fp8 $WEIGHTS" "--n-last-blocks=4 $WEIGHTS" "--avgpool-patchtokens --pixels" \
-        "--random-init=vit_t --n-last-blocks=13" "--n-last-blocks=2 --random-init=resnet18" "--avgpool-patchtokens --output=probs $WEIGHTS"; do
+        "--random-init=vit_t --n-last-blocks=13" "--n-last-blocks=2 --random-init=resnet18" "--avgpool-patchtokens --output=probs $WEIGHTS" \
+        "--pixels --part=teacher" "--random-init=resnet18 --part=model"; do
         run bash -c "twist-embed $wrong < '$ONE' > out.emb"
         echo "$wrong: $output"
         [ "$status" -eq 2 ]
         [[ "$output" == *"try 'twist-embed -h'"* ]]
     done
+    run twist-embed --pixels --part=teacher -i "$ONE"
+    [[ "${lines[0]}" == "twist-embed: --part: of a CHECKPOINT, which --pixels has not" ]]
     run twist-embed --device=cuda "$WEIGHTS"
     [ "$status" -eq 1 ]
     [[ "$output" == "twist-embed: --device=cuda: "* ]]
@@ -194,9 +197,61 @@ refused() { # MESSAGE ARGUMENT...
     rm out.emb # nothing there: a new file
     twist-embed -q $options -i "$VIEWS" "$WEIGHTS" -o out.emb --append
     cmp want.emb out.emb
-    run twist-embed -i nowhere "$WEIGHTS" $options -o out.emb --append
+    run twist-embed -i "$VIEWS" "$WEIGHTS" $options -o out.emb --append
     [ "$status" -eq 0 ]
     [[ "$output" == *"out.emb: complete: 15 samples"* ]]
+    cmp want.emb out.emb
+    run twist-embed -i nowhere "$WEIGHTS" $options -o out.emb --append
+    [ "$status" -eq 1 ]
+    [[ "$output" == "twist-embed: nowhere: "* ]]
+    for cut in 1 5 9 100; do # inside the header
+        head -c $cut want.emb > out.emb
+        run twist-embed $options -i "$VIEWS" "$WEIGHTS" -o out.emb --append
+        [ "$status" -eq 0 ]
+        [ "$output" = "twist-embed: out.emb: cut inside its header: begun anew" ]
+        cmp want.emb out.emb
+    done
+    for other in "a line of text" $'\x83' $'\x83\xa5other'; do # the first byte of a header alone may be one
+        printf %s "$other" > out.emb
+        run twist-embed $options -i "$VIEWS" "$WEIGHTS" -o out.emb --append
+        [ "$other" = $'\x83' ] || [[ "$status" -eq 1 && "$(cat out.emb)" = "$other" ]]
+    done
+}
+
+@test "--append: a complete file of other data is refused, by both numbers; of the same data it is complete" {
+    mkdir photos
+    for i in 0 1 2; do { printf 'P6 32 32 255\n'; head -c 3072 /dev/urandom; } > photos/$i.ppm; done
+    embed() { twist-embed "$WEIGHTS" -o out.emb --append -i "pipe:twist-decode -q $* | twist-augment -q --aug=eval --resize=32 --size=32"; }
+    embed photos --skip=%s
+    cp out.emb keep.emb
+    for skip in "" --skip=%s; do
+        run embed photos $skip
+        [ "$status" -eq 0 ]
+        [ "$output" = "twist-embed: out.emb: complete: 3 samples" ]
+    done
+    for other in "--seed=5:the seed is 0, where it is 5 now" "--epochs=2:the number of epochs is 1, where it is 2 now" \
+        "--limit=2:3 samples in an epoch, where there are 2 now" "--shard=0/2:3 samples in an epoch, where there are 2 now"; do
+        run embed photos "${other%%:*}"
+        echo "$output"
+        [ "$status" -eq 1 ]
+        [[ "$output" == "twist-embed: out.emb: of other data: ${other#*:}"* ]]
+    done
+    run twist-embed "$WEIGHTS" -o out.emb --append -i "$ONE"
+    [ "$status" -eq 1 ]
+    [[ "$output" == "twist-embed: out.emb: of other data: 3 samples in an epoch, where there are 5 now" ]]
+    cp photos/2.ppm photos/3.ppm
+    run embed photos --skip=%s
+    [ "$status" -eq 1 ]
+    [[ "$output" == "twist-embed: out.emb: of other data: 3 samples in an epoch, where there are 4 now" ]]
+    cmp keep.emb out.emb
+    # a picture that was bad when the file was written, and no longer is
+    echo broken > photos/3.ppm
+    rm out.emb
+    embed photos --skip=%s
+    cp photos/2.ppm photos/3.ppm
+    run embed photos --skip=%s
+    [ "$status" -eq 1 ]
+    [[ "$output" == "twist-embed: out.emb: complete with 3 samples, and "*" has more: photos/3.ppm" ]]
 }
 
 @test "--append after kill -9; the data follow by %s" {

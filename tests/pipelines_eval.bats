@@ -52,6 +52,22 @@ setup() {
     [ -z "$(ls part.rejects* part.emb 2> /dev/null)" ]
 }
 
+@test "embed: a bad picture that a list names twice has both its lines, whole and gone on with" {
+    cp -r "$DATA/train" photos
+    echo broken > photos/a/3.ppm && : > photos/b/3.ppm
+    printf 'photos/%s\n' a/0.ppm a/3.ppm a/1.ppm a/3.ppm a/2.ppm b/3.ppm a/3.ppm > list
+    embed() { "$PIPELINES/embed" --list=list --weights "$WEIGHTS" --size=16 --resize=16 -q "$@" 2> /dev/null; }
+    embed -o whole
+    [ "$(cut -f1 whole.tsv | tail -n +2)" = "$(cat list)" ]
+    embed -o part --keep
+    head -c 5500 part.emb > cut.emb && mv cut.emb part.emb # its list goes on to the end
+    mv part.rejects part.rejects.1
+    rm part.npy part.tsv
+    embed -o part
+    cmp whole.tsv part.tsv
+    cmp whole.npy part.npy
+}
+
 @test "embed: with --keep the same command changes nothing; other settings and other weights do not go on in its file" {
     cp -r "$DATA/train" photos
     cp "$WEIGHTS" w.safetensors
@@ -138,6 +154,12 @@ val/b/3.ppm" ]
     grep -q '"epochs": 3, "steps": 6}' result # 8 of the 16 pictures
     grep -q '"val_samples":16' run/log.jsonl
     [ "$(grep -c '"step":' run/log.jsonl)" -eq 6 ]
+    cp "$WEIGHTS" other.safetensors && touch -d 2001-01-01 other.safetensors
+    for other in "$WEIGHTS --lr-backbone=0.002" "other.safetensors --lr-backbone=0.001"; do
+        run "$PIPELINES/semi" "$DATA" $other --train-percent 10 -o run --size=16 --resize=16 --epochs=3 --batch-size=4 -j1
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"run: a run with other settings or of another checkpoint"* ]]
+    done
 }
 
 @test "linear: from stored features, and from random views embedded anew in every epoch" {

@@ -1,9 +1,12 @@
 #include "eval/kept.h"
 
 #include "core/error.h"
+#include "core/file.h"
 #include "stream/crc32c.h"
+#include "stream/scan.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -20,12 +23,27 @@ static uint32_t names(const tw_header *h)
     return crc;
 }
 
+/* 0 if a number of the header is the file's. */
+static int same(const char *path, const char *what, int64_t theirs, int64_t ours)
+{
+    return theirs == ours ? 0 : tw_fail("%s: of other data: %s %lld, where it is %lld now", path, what, (long long)theirs, (long long)ours);
+}
+
 int tw_kept_fits(const tw_kept *k, const char *path, const tw_header *h)
 {
-    if (k->of != h->samples || k->epochs != h->epochs || k->first_epoch != h->first_epoch)
+    const tw_share *a = &k->share, *b = &h->share;
+    if (k->of != h->samples)
         return tw_fail("%s: of other data: %lld samples in an epoch, where there are %lld now", path, (long long)k->of,
                        (long long)h->samples);
-    return k->n_classes == h->n_classes && k->classes == names(h) ? 0 : tw_fail("%s: of other data: its classes are others", path);
+    if (same(path, "the number of epochs is", k->epochs, h->epochs) != 0 ||
+        same(path, "the first epoch is", k->first_epoch, h->first_epoch) != 0 ||
+        same(path, "the seed is", (int64_t)k->seed, (int64_t)h->seed) != 0 ||
+        same(path, "the number of classes is", k->n_classes, h->n_classes) != 0)
+        return -1;
+    if (a->rank != b->rank || a->ranks != b->ranks || a->block != b->block)
+        return tw_fail("%s: of other data: its share is %d/%d/%lld, where it is %d/%d/%lld now", path, a->rank, a->ranks, (long long)a->block,
+                       b->rank, b->ranks, (long long)b->block);
+    return k->classes == names(h) ? 0 : tw_fail("%s: of other data: its classes are others", path);
 }
 
 static void take(tw_kept *k, const tw_reader *r, const tw_sample *s)
@@ -43,6 +61,23 @@ static void take(tw_kept *k, const tw_reader *r, const tw_sample *s)
     k->half = any->dtype == TW_F16;
 }
 
+/* Whether the file is the first bytes of a stream's header, and no more of it. */
+static bool is_cut_header(const char *path)
+{
+    static const char start[] = "\xa5twist\x01"; /* behind the byte that says how many keys there are */
+    const tw_limits limits = TW_LIMITS_DEFAULT;
+    tw_scan scan;
+    size_t size;
+    unsigned char *bytes = tw_file_read(path, &size, 0);
+    if (bytes == NULL)
+        return false;
+    tw_scan_init(&scan, &limits);
+    const size_t n = size > sizeof start ? sizeof start - 1 : size - 1;
+    const bool cut = (bytes[0] & 0xf0) == 0x80 && memcmp(bytes + 1, start, n) == 0 && tw_scan_run(&scan, bytes, size) == 0;
+    free(bytes);
+    return cut;
+}
+
 int tw_kept_read(tw_kept *k, const char *path)
 {
     struct stat st;
@@ -57,15 +92,15 @@ int tw_kept_read(tw_kept *k, const char *path)
         return 0;
     tw_reader *r = tw_reader_open(path, NULL, NULL);
     if (r == NULL)
-        return -1;
+        return (k->cut = is_cut_header(path)) ? 0 : -1;
     const tw_header *h = tw_reader_header(r);
     if (h->kind != TW_FEATURES) {
         tw_fail("%s: a stream of %s, to which features cannot be appended", path, tw_kind_names[h->kind]);
         tw_reader_close(r);
         return -1;
     }
-    *k = (tw_kept){.bytes = tw_reader_offset(r), .of = h->samples, .epochs = h->epochs, .first_epoch = h->first_epoch, .share = h->share,
-                   .network = h->network, .n_classes = h->n_classes, .classes = names(h)};
+    *k = (tw_kept){.bytes = tw_reader_offset(r), .of = h->samples, .epochs = h->epochs, .first_epoch = h->first_epoch, .seed = h->seed,
+                   .share = h->share, .network = h->network, .n_classes = h->n_classes, .classes = names(h)};
     tw_sample_init(&s);
     while ((rc = tw_reader_next(r, &s)) == 1)
         take(k, r, &s);
