@@ -13,6 +13,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char usage[] =
@@ -165,6 +166,8 @@ static int put_rejects(struct run *r, int64_t pos)
 
 static int put_in_table(struct run *r, const tw_sample *s)
 {
+    if (r->o.rejects != NULL && s->epoch != tw_reader_header(r->reader[0])->first_epoch)
+        return tw_fail("%s: several epochs: --rejects belongs to the --table of one", tw_reader_name(r->reader[0]));
     if (r->o.rejects != NULL && put_rejects(r, s->pos) != 0)
         return -1;
     r->place = s->pos + 1;
@@ -217,6 +220,8 @@ static int close_outputs(struct run *r)
 {
     const tw_end end = {r->taken, r->skipped};
     int rc = r->o.json && (print_end(&end) != 0 || flush_text() != 0) ? -1 : 0;
+    if (rc == 0 && r->o.rejects != NULL && tw_table_named(r->table) > r->skipped)
+        rc = tw_fail("%s: begins behind its epoch's first sample: --rejects belongs to the --table of a whole stream", tw_reader_name(r->reader[0]));
     if (rc == 0 && r->o.rejects != NULL)
         rc = put_rejects(r, r->place + r->skipped - tw_table_named(r->table));
     if (rc == 0 && r->table != NULL) {
@@ -369,6 +374,19 @@ static int check_all(const struct opts *o, const tw_strings *inputs)
     return good ? TW_EXIT_OK : TW_EXIT_FAILED;
 }
 
+/* What goes beside the stream goes into files. */
+static void check_files(const struct opts *o)
+{
+    if ((o->table != NULL && strcmp(o->table, "-") == 0) || (o->sheet != NULL && strcmp(o->sheet, "-") == 0))
+        tw_die_usage("--%s: '-': standard output is the stream's; a file is wanted", o->table != NULL && strcmp(o->table, "-") == 0 ? "table" : "sheet");
+    for (int i = 0; i < o->npy.n; i++) {
+        struct stat st;
+        const char *equals = strchr(o->npy.item[i], '='), *file = equals != NULL ? equals + 1 : "";
+        if (strcmp(file, "-") == 0 || (stat(file, &st) == 0 && !S_ISREG(st.st_mode)))
+            tw_die_usage("--npy: '%s': no regular file", o->npy.item[i]); /* its size is written last, to its beginning */
+    }
+}
+
 static void parse(struct opts *o, tw_strings *inputs)
 {
     const tw_opt table[] = {
@@ -398,8 +416,9 @@ static void parse(struct opts *o, tw_strings *inputs)
         tw_die_usage("--check stands alone");
     if (o->header && (o->json || o->npy.n > 0 || o->sheet != NULL || o->output != NULL))
         tw_die_usage("--header stands alone");
-    if (o->rejects != NULL && (o->table == NULL || o->head >= 0 || o->skip > 0))
-        tw_die_usage("--rejects: belongs to the --table of a whole stream");
+    if (o->rejects != NULL && (o->table == NULL || o->head >= 0 || o->skip > 0 || inputs->n > 1))
+        tw_die_usage("--rejects: belongs to the --table of a whole stream, and of one");
+    check_files(o);
     if (o->json && o->output != NULL && strcmp(o->output, "-") == 0)
         tw_die_usage("--json and -o - would both write to standard output");
     if (o->input != NULL && inputs->n > 0)

@@ -184,7 +184,7 @@ long_stream() {
     [ "$status" -eq 1 ]
     [[ "$output" == *"no logits"* ]]
     run twist-cat --npy label=/dev/full "$FORMATS/features.tws"
-    [ "$status" -eq 1 ]
+    [ "$status" -eq 2 ]
     run twist-cat --npy nothing=x.npy "$FORMATS/features.tws"
     [ "$status" -eq 2 ]
     if python3 -c 'import numpy' 2> /dev/null; then
@@ -258,4 +258,44 @@ long_stream() {
     sed 's/pet-1/pet-9/' made/views.tws > wrong.tws
     run python3 -B "$FORMATS/stream.py" wrong.tws
     [[ "$status" -ne 0 && "$output" == *"wrong crc"* ]]
+}
+
+@test "--table with --rejects: of one whole stream of one epoch, whose bad pictures they are; else refused" {
+    twist-synth -q -o s --count=4 --val-count=0 --classes=2 --size=16
+    find s/train -type f | sort > names
+    bad=$(sed -n 2p names)
+    last=$(sed -n 4p names)
+    echo broken > "$bad" && : > "$last"
+    twist-decode -q --list names --rejects=bad -o ok.tws 2> /dev/null
+    twist-cat -q --table t.tsv --rejects bad ok.tws
+    [ "$(cut -f1 t.tsv | tail -n +2)" = "$(cat names)" ]
+    refused() { # MESSAGE ARGUMENT...
+        run twist-cat -q --table no.tsv --rejects "${@:2}"
+        echo "$output"
+        [ "$status" -ne 0 ]
+        [[ "$output" == *"$1"* ]]
+        [ ! -e no.tsv ]
+    }
+    twist-decode -q --list names --skip=2 --rejects=behind -o skip.tws 2> /dev/null
+    refused "behind: names 1 bad pictures, and more are not in the stream" behind skip.tws
+    refused "skip.tws: begins behind its epoch's first sample" bad skip.tws
+    twist-decode -q --list names --epochs=2 --rejects=twice -o two.tws 2> /dev/null
+    refused "two.tws: several epochs" twice two.tws
+    refused "of a whole stream, and of one" bad ok.tws ok.tws
+    head -n 1 bad > few
+    refused "few: names 1 bad pictures, and more are not in the stream" few ok.tws
+    cat bad bad > many
+    refused "many: names more bad pictures than the 2 that the stream has left out" many ok.tws
+    refused "names: line 1 has no TAB" names ok.tws
+}
+
+@test "- and what is no regular file are refused for what goes beside the stream" {
+    twist-synth -q -o s --count=2 --val-count=0 --classes=2 --size=16
+    twist-decode -q s/train -o ok.tws
+    mkfifo pipe
+    for option in --table=- --sheet=- "--npy label=-" "--npy label=pipe" "--npy label=/dev/null"; do
+        run timeout 5 twist-cat -q $option ok.tws
+        [ "$status" -eq 2 ]
+        [ ! -e ./- ]
+    done
 }

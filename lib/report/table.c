@@ -12,6 +12,7 @@ struct tw_table {
     tw_file *file;
     const tw_header *h;
     char *rejects;     /* the whole file; NULL: none */
+    char *name;        /* its own */
     const char *at;    /* the next line of it */
     int64_t named;
 };
@@ -25,6 +26,10 @@ tw_table *tw_table_create(const char *path, const char *rejects, const tw_header
     t->h = h;
     if (rejects != NULL && (t->at = t->rejects = tw_file_read(rejects, &size, 0)) == NULL)
         goto err;
+    if (rejects != NULL && (t->name = strdup(rejects)) == NULL) {
+        tw_fail("out of memory");
+        goto err;
+    }
     t->file = tw_file_create(path);
     if (t->file == NULL)
         goto err;
@@ -65,15 +70,15 @@ int tw_table_missing(tw_table *t)
     const char *line;
     const size_t n = next_reject(t, &line);
     const char *tab = n > 0 ? memchr(line, '\t', n) : NULL;
+    if (n == 0)
+        return tw_fail("%s: names %lld bad pictures, and more are not in the stream: it is of other data, or they begin behind its first one", t->name, (long long)t->named);
+    if (tab == NULL)
+        return tw_fail("%s: line %lld has no TAB between path and cause", t->name, (long long)t->named + 1);
     t->named++;
-    if (tab == NULL) {
-        fputs("\t\tmissing\n", f);
-    } else { /* its path is written in the same way */
-        fwrite(line, 1, (size_t)(tab - line), f);
-        fputs("\t\t", f);
-        tw_text_tsv(f, tab + 1, n - (size_t)(tab + 1 - line));
-        putc('\n', f);
-    }
+    fwrite(line, 1, (size_t)(tab - line), f); /* the path is written in the same way */
+    fputs("\t\t", f);
+    tw_text_tsv(f, tab + 1, n - (size_t)(tab + 1 - line));
+    putc('\n', f);
     return ferror(f) ? tw_fail_errno("the table cannot be written") : 0;
 }
 
@@ -84,8 +89,13 @@ int64_t tw_table_named(const tw_table *t)
 
 int tw_table_finish(tw_table *t)
 {
-    const int rc = tw_file_commit(t->file);
-    t->file = NULL;
+    int rc = 0;
+    if (t->at != NULL && *t->at != '\0')
+        rc = tw_fail("%s: names more bad pictures than the %lld that the stream has left out", t->name, (long long)t->named);
+    if (rc == 0) {
+        rc = tw_file_commit(t->file);
+        t->file = NULL;
+    }
     tw_table_abandon(t);
     return rc;
 }
@@ -96,5 +106,6 @@ void tw_table_abandon(tw_table *t)
         return;
     tw_file_abandon(t->file);
     free(t->rejects);
+    free(t->name);
     free(t);
 }

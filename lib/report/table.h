@@ -14,12 +14,12 @@ tw_table *tw_table_create(const char *path, const char *rejects, const tw_header
 
 /* The sample's line. 0, or -1 and tw_error(). */
 int tw_table_add(tw_table *t, const tw_sample *s);
-/* The line of the next picture in rejects; where there is none, one without a key, whose status is "missing". 0, or -1 and tw_error(). */
+/* The line of the next picture in rejects. 0, or -1 and tw_error(): also where there is none. */
 int tw_table_missing(tw_table *t);
 /* How many such lines have been written. */
 int64_t tw_table_named(const tw_table *t);
 
-int tw_table_finish(tw_table *t); /* frees t. 0, or -1 and tw_error() */
+int tw_table_finish(tw_table *t); /* frees t. 0, or -1 and tw_error(): also where rejects has pictures that no line was written for */
 void tw_table_abandon(tw_table *t); /* NULL is allowed */
 
 #endif
