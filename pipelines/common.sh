@@ -5,6 +5,7 @@ for bin in ${TWIST_BIN:+"$TWIST_BIN"} "$here/../bin" "$here/../../../bin"; do # 
 done
 export PATH
 me=$(basename "$0")
+case ${1-} in -V | --version) twist-cat --version | sed "s/^twist-cat/$me/" && exit 0 ;; esac
 
 die() {
     echo "$me: $*" >&2

@@ -56,7 +56,13 @@ figure() { tr -d ' \n' < "$3" | sed "s/.*\"$1\":{//" | number "$2"; }
         run "$PIPELINES/$p" --help
         [ "$status" -eq 0 ]
         [[ "$output" == "usage: $p "* ]]
+        run "$PIPELINES/$p" --version
+        [ "$status" -eq 0 ]
+        [[ "$output" == "$p (TWIST in C) "* ]]
     done
+    "$PIPELINES/slurm/farm" --help | grep -q '^  sbatch --export=ALL,DATA='
+    run "$PIPELINES/pretrain" --dry-run --ranks=2 --data-path x --output_dir y --batch_size=8
+    [[ "$output" == "mpirun --bind-to none -n 2 twist-train -i 'pipe:twist-decode "*"--start-epoch=%e --skip=%s --shard=%r/%n/8 x | twist-augment "*" -o y --resume "* ]]
     run "$PIPELINES/pretrain" --output_dir out
     [ "$status" -eq 2 ]
     [[ "$output" == *"--data-path"* ]]
