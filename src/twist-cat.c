@@ -377,12 +377,14 @@ static int check_all(const struct opts *o, const tw_strings *inputs)
 /* What goes beside the stream goes into files. */
 static void check_files(const struct opts *o)
 {
-    if ((o->table != NULL && strcmp(o->table, "-") == 0) || (o->sheet != NULL && strcmp(o->sheet, "-") == 0))
-        tw_die_usage("--%s: '-': standard output is the stream's; a file is wanted", o->table != NULL && strcmp(o->table, "-") == 0 ? "table" : "sheet");
+    const char *const file[][2] = {{"table", o->table}, {"sheet", o->sheet}};
+    for (int i = 0; i < 2; i++)
+        if (file[i][1] != NULL && strcmp(file[i][1], "-") == 0)
+            tw_die_usage("--%s: '-': standard output is the stream's; a file is wanted", file[i][0]);
     for (int i = 0; i < o->npy.n; i++) {
         struct stat st;
-        const char *equals = strchr(o->npy.item[i], '='), *file = equals != NULL ? equals + 1 : "";
-        if (strcmp(file, "-") == 0 || (stat(file, &st) == 0 && !S_ISREG(st.st_mode)))
+        const char *equals = strchr(o->npy.item[i], '='), *to = equals != NULL ? equals + 1 : "";
+        if (strcmp(to, "-") == 0 || (stat(to, &st) == 0 && !S_ISREG(st.st_mode)))
             tw_die_usage("--npy: '%s': no regular file", o->npy.item[i]); /* its size is written last, to its beginning */
     }
 }
