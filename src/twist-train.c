@@ -220,7 +220,7 @@ static void open_stream(struct run *r)
     if (r->loader == NULL && (r->gave_up || tw_stop_signal() != 0)) { /* the others may wait for this rank: they end with it */
         save_if_new(r);
         if (tw_stop_signal() != 0)
-            tw_warn("stopped by signal %d before the views came; %s", tw_stop_signal(), tw_goes_on(r->o.resume));
+            tw_complain("stopped by signal %d before the views came; %s", tw_stop_signal(), tw_goes_on(r->o.resume));
         else
             tw_complain("%s; %s", tw_error(), tw_goes_on(r->o.resume));
         exit(TW_EXIT_AGAIN);

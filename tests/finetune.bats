@@ -194,7 +194,7 @@ reading() { [ -e "$1" ] && sleep 0.5; } # the pipe's command has begun, and the 
     run twist-finetune -i "$VIEWS" -o run2 $SMALL --val=other.tws
     [ "$status" -eq 1 ]
     [[ "$output" == *"other.tws"*"class 1 is c"*" has b"* ]]
-    [ -s run2/checkpoint.safetensors ] # the epoch that had been trained is not lost
+    [ ! -e run2/checkpoint.safetensors ] # before an epoch is spent
     run twist-finetune -i "$VIEWS" -o run3
     [ "$status" -eq 2 ]
     [[ "$output" == *"--weights"* ]]

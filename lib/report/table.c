@@ -71,8 +71,8 @@ int tw_table_missing(tw_table *t)
     const size_t n = next_reject(t, &line);
     const char *tab = n > 0 ? memchr(line, '\t', n) : NULL;
     if (n == 0)
-        return tw_fail("%s: names %lld bad pictures, and more are not in the stream: it is of other data, or they begin behind its first one", t->name,
-                       (long long)t->named);
+        return tw_fail("%s: names %lld bad pictures, and more are not in the stream: it is of other data, or they begin behind its first one",
+                       t->name, (long long)t->named);
     if (tab == NULL)
         return tw_fail("%s: line %lld has no TAB between path and cause", t->name, (long long)t->named + 1);
     t->named++;
