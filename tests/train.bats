@@ -136,12 +136,13 @@ END
 }
 
 @test "a writer that keeps the pipe open behind the end record: --max-steps does not wait for it, a signal ends the wait" {
-    (cat "$VIEWS"; exec sleep 100) 3>&- | timeout 60 twist-train -q -o few $SMALL --max-steps=15 -i -
-    (cat "$VIEWS"; exec sleep 100) 3>&- | timeout --preserve-status -s TERM 60 twist-train -q -o all $SMALL -i - 3>&- &
+    timeout 60 twist-train -q -o few $SMALL --max-steps=15 -i - < <(cat "$VIEWS"; exec sleep 100.25) # which the shell does not wait for
+    timeout --preserve-status 60 twist-train -q -o all $SMALL -i - < <(cat "$VIEWS"; exec sleep 100.25) 3>&- &
     until [ -e all/checkpoint.safetensors ] && [ "$(grep -c '"end_of_epoch":' all/log.jsonl)" -eq 3 ]; do sleep 0.1; done
     sleep 0.5
     pkill -TERM -f "twist-train -q -o all $SMALL"
     wait $!
+    pkill -f '^sleep 100.25$' || true
     cmp all/backbone.safetensors few/backbone.safetensors
 }
 
