@@ -231,8 +231,8 @@ static int check_act(const tw_learner *l, const tw_checkpoint *f)
 int tw_state_load(tw_learner *l, const tw_checkpoint *f)
 {
     int64_t steps;
-    if (check_act(l, f) != 0 || read_count(&steps, f, "optim_steps") != 0 || tw_network_load(l->net, f, tw_network_parts(l->net)) != 0 ||
-        load_teacher(l, f) != 0)
+    if (read_count(&steps, f, "optim_steps") != 0 || tw_network_load(l->net, f, tw_network_parts(l->net)) != 0 || load_teacher(l, f) != 0 ||
+        check_act(l, f) != 0)
         return -1;
     for (int i = 0; i < tw_optim_states(l->optim); i++) {
         const tw_optim_state state = tw_optim_state_at(l->optim, i);
