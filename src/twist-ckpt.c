@@ -149,10 +149,8 @@ static const struct format *format_of(const char *path)
 /* What a head needs to be run beside its tensors has no place in other formats, and who reads them takes a ReLU. */
 static void warn_of_act(const tw_checkpoint *f, const tw_selection *s, const char *to)
 {
-    const char *act = tw_checkpoint_meta(f, "act");
+    const char *act = tw_network_act(f);
     bool head = false;
-    if (act == NULL)
-        act = tw_checkpoint_meta(f, "args.act");
     for (int i = 0; i < s->n; i++)
         head = head || strstr(s->t[i].name, "projection_head.") != NULL;
     if (head && act != NULL && strcmp(act, "relu") != 0 && format_of(to)->write != tw_safetensors_write)

@@ -114,11 +114,15 @@ static const char *known_act(const char *text)
     return NULL;
 }
 
+const char *tw_network_act(const tw_checkpoint *f)
+{
+    const char *act = tw_checkpoint_meta(f, "act");
+    return act != NULL ? act : tw_checkpoint_meta(f, "args.act");
+}
+
 static int read_act(tw_net_config *c, const tw_checkpoint *f)
 {
-    const char *act = tw_checkpoint_meta(f, "act"), *drop = tw_checkpoint_meta(f, "drop");
-    if (act == NULL)
-        act = tw_checkpoint_meta(f, "args.act"); /* of an official checkpoint */
+    const char *act = tw_network_act(f), *drop = tw_checkpoint_meta(f, "drop");
     c->act = known_act(act != NULL ? act : "relu");
     c->drop = 0;
     if (c->act == NULL)

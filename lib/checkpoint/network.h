@@ -20,6 +20,9 @@ int tw_network_config(tw_net_config *c, const tw_checkpoint *f);
 /* The same of the network that parts names: the model (0) or TW_NETWORK_TEACHER. */
 int tw_network_config_of(tw_net_config *c, const tw_checkpoint *f, unsigned parts);
 
+/* The activation of its head as its metadata name it, those of an official checkpoint too; borrowed. NULL: they do not. */
+const char *tw_network_act(const tw_checkpoint *f);
+
 /* In words what the file's network looks like ("resnet18 with a head of 512 and 40 units"), cut to size. 0, or -1 and tw_error()
  * where there is none. */
 int tw_network_text(char *text, size_t size, const tw_checkpoint *f);

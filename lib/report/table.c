@@ -12,7 +12,7 @@ struct tw_table {
     tw_file *file;
     const tw_header *h;
     char *rejects;     /* the whole file; NULL: none */
-    char *name;        /* its own */
+    const char *name;  /* its own */
     const char *at;    /* the next line of it */
     int64_t named;
 };
@@ -24,12 +24,9 @@ tw_table *tw_table_create(const char *path, const char *rejects, const tw_header
     if (t == NULL)
         return NULL;
     t->h = h;
+    t->name = rejects;
     if (rejects != NULL && (t->at = t->rejects = tw_file_read(rejects, &size, 0)) == NULL)
         goto err;
-    if (rejects != NULL && (t->name = strdup(rejects)) == NULL) {
-        tw_fail("out of memory");
-        goto err;
-    }
     t->file = tw_file_create(path);
     if (t->file == NULL)
         goto err;
@@ -107,6 +104,5 @@ void tw_table_abandon(tw_table *t)
         return;
     tw_file_abandon(t->file);
     free(t->rejects);
-    free(t->name);
     free(t);
 }

@@ -9,7 +9,7 @@
 typedef struct tw_table tw_table;
 
 /* The file appears under its name when it is complete. rejects: what twist-decode --rejects wrote, whose lines follow one another in
- * the order of the data, or NULL. h is kept. NULL and tw_error(). */
+ * the order of the data, or NULL. Its name and h are kept. NULL and tw_error(). */
 tw_table *tw_table_create(const char *path, const char *rejects, const tw_header *h);
 
 /* The sample's line. 0, or -1 and tw_error(). */

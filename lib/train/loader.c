@@ -15,7 +15,7 @@ enum { AHEAD = 2 }; /* batches being filled or waiting; one more is in the calle
 typedef struct {
     tw_batch batch;
     int rc;             /* of filling it: 1, 0 at the stream's end, -1 */
-    char message[1024];  /* where rc is -1: errors are a thread's own */
+    char message[1024]; /* where rc is -1: errors are a thread's own */
 } job;
 
 struct tw_loader {

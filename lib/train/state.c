@@ -222,7 +222,7 @@ static int load_teacher(tw_learner *l, const tw_checkpoint *f)
 /* What the tensors do not tell of the head. */
 static int check_act(const tw_learner *l, const tw_checkpoint *f)
 {
-    const char *act = tw_checkpoint_meta(f, "act");
+    const char *act = tw_network_act(f);
     if (!l->config.head || act == NULL || strcmp(act, l->config.act) == 0)
         return 0;
     return tw_fail("--act=%s: %s was trained with %s", l->config.act, tw_checkpoint_path(f), act);
