@@ -1,4 +1,4 @@
-/* Inside lib/cuda: what a learning device keeps in its own memory, and the launchers of its kernels (loss.cu, selflabel.cu,
+/* Inside lib/cuda: what a learning device keeps in its own memory, and the launchers of its kernels (logits.cu, loss.cu, selflabel.cu,
  * update.cu, stage.cu). All put work on the stream and return: 0, or -1 and tw_error(). */
 #ifndef TW_CUDA_BOARD_H
 #define TW_CUDA_BOARD_H

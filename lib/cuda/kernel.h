@@ -104,23 +104,29 @@ template <typename T> struct tw_wide {
     enum { N = 16 / sizeof(T) };
 };
 
-/* exp and log within a few units of the last place (log: 5e-7 near 1), in few instructions. */
-static __device__ inline float tw_quick_exp(float x)
-{
+/* 2^x, log2 x and 1 / x by one instruction each, within a few units of the last place (log2: within 2e-7 near 1); numbers below 2^-126 are 0. */
+#define TW_LOG2_E 1.44269504f
+#define TW_LN_2 0.693147181f
+
 #ifdef TW_EMULATED
-    return expf(x);
+#define TW_QUICK(instruction, otherwise, x) (otherwise)
 #else
-    return __expf(x);
+#define TW_QUICK(instruction, otherwise, x) ({ float y; asm(instruction ".approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x)); y; })
 #endif
+
+static __device__ inline float tw_quick_exp2(float x)
+{
+    return TW_QUICK("ex2", exp2f(x), x);
 }
 
-static __device__ inline float tw_quick_log(float x)
+static __device__ inline float tw_quick_log2(float x)
 {
-#ifdef TW_EMULATED
-    return logf(x);
-#else
-    return __logf(x);
-#endif
+    return TW_QUICK("lg2", log2f(x), x);
+}
+
+static __device__ inline float tw_quick_inverse(float x)
+{
+    return TW_QUICK("rcp", 1 / x, x);
 }
 
 enum { TW_BLOCK = 256 }; /* threads of a block */

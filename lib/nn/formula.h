@@ -80,36 +80,10 @@ TW_FORMULA double tw_norm_normalised(double sum, double product, float mean, flo
     return (product - (double)mean * sum) * (double)rstd;
 }
 
-/* The TWIST loss, per class; log_p = log(p + TW_LOSS_EPS). See train/loss.c. */
+/* The TWIST loss: see train/loss.c. */
 #define TW_LOSS_EPS 1e-5f
 
-/* 1 / (p + eps), which the slopes below take: of a probability, so that the device's quick division serves. */
-TW_FORMULA float tw_loss_over(float p)
-{
-#ifdef __CUDA_ARCH__
-    return __fdividef(1, p + TW_LOSS_EPS);
-#else
-    return 1 / (p + TW_LOSS_EPS);
-#endif
-}
-
-/* The derivative by p of the pairs of one view: of views 0 and 1, which meet all n; of the others, which meet these two. */
-TW_FORMULA float tw_pairs_slope_first(float n, float p, float log_p, float over, float sum, float sum_log)
-{
-    return (n * log_p - sum_log) + (n * p - sum) * over;
-}
-
-TW_FORMULA float tw_pairs_slope_other(float p, float log_p, float over, float p0, float p1, float log_0, float log_1)
-{
-    return (2 * log_p - log_0 - log_1) + (2 * p - p0 - p1) * over;
-}
-
-/* Of -s log(s + eps), negated; of the mean's entropy likewise. */
-TW_FORMULA float tw_entropy_slope(float s, float log_s, float over)
-{
-    return log_s + s * over;
-}
-
+/* The derivative of the mean's entropy, negated; log_m = log(m + eps). */
 TW_FORMULA double tw_mean_entropy_slope(double m, double log_m)
 {
     return log_m + m / (m + (double)TW_LOSS_EPS);

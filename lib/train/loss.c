@@ -74,6 +74,25 @@ void tw_loss_free(tw_loss *l)
     free(l);
 }
 
+/* 1 / (p + eps), which the slopes below take; log_p = log(p + eps). */
+static inline float over(float p)
+{
+    return 1 / (p + EPS);
+}
+
+/* The derivative by p of the pairs of a view with n partners and itself, whose probabilities add up to sum, their logarithms to sum_log: views 0
+ * and 1 meet all n, the others these two. */
+static inline float pairs_slope(float n, float p, float log_p, float sum, float sum_log)
+{
+    return (n * log_p - sum_log) + (n * p - sum) * over(p);
+}
+
+/* Of -s log(s + eps), negated. */
+static inline float entropy_slope(float s, float log_s)
+{
+    return log_s + s * over(s);
+}
+
 static float *row(float *x, const tw_loss *l, int v, int b)
 {
     return x + ((size_t)v * (size_t)l->B + (size_t)b) * (size_t)l->K;
@@ -194,12 +213,12 @@ static void consistency_gradient(const tw_loss *l, float *restrict g, const floa
     if (v < 2) {
         const float n = (float)l->V;
         for (int k = 0; k < K; k++)
-            g[k] = scale * tw_pairs_slope_first(n, p[k], log_p[k], tw_loss_over(p[k]), l->sum[k], l->sum_log[k]);
+            g[k] = scale * pairs_slope(n, p[k], log_p[k], l->sum[k], l->sum_log[k]);
         return;
     }
     const float *p0 = row(l->p, l, 0, b), *p1 = row(l->p, l, 1, b), *log_0 = l->log_p, *log_1 = l->log_p + K;
     for (int k = 0; k < K; k++)
-        g[k] = scale * tw_pairs_slope_other(p[k], log_p[k], tw_loss_over(p[k]), p0[k], p1[k], log_0[k], log_1[k]);
+        g[k] = scale * pairs_slope(2, p[k], log_p[k], p0[k] + p1[k], log_0[k] + log_1[k]);
 }
 
 /* Adds the derivatives of eh and he by s to g; returns the entropy. log_s: log(s + eps), or NULL: to be taken. */
@@ -209,7 +228,7 @@ static double entropy_gradient(float *restrict g, const float *s, const float *l
     for (int k = 0; k < K; k++) {
         const float log_k = log_s != NULL ? log_s[k] : logf(s[k] + EPS);
         entropy -= (double)(s[k] * log_k);
-        g[k] += dmean[k] - scale * tw_entropy_slope(s[k], log_k, tw_loss_over(s[k]));
+        g[k] += dmean[k] - scale * entropy_slope(s[k], log_k);
     }
     return entropy;
 }

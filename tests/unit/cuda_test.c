@@ -556,6 +556,13 @@ static void losses(int V, int B, int K, double tau, bool taught, double quantile
     CHECK(l != NULL && gpu->learn_begin(l, &numbers_in) == 0);
     CHECK(gpu->learn_loss(l, gd, gf, gf, taught ? gt : NULL, quantile > 0) == 0 && gpu->learn_update(l) == 0);
     CHECK(gpu->learn_results(l, &r, largest) == 0 && r.taken == 1);
+    for (int i = 0; i < 2 * B; i++) {
+        int first = 0;
+        for (int j = 1; j < K; j++)
+            if (f[i * K + j] > f[i * K + first])
+                first = j;
+        CHECK(largest[i] == first);
+    }
     tw_loss_terms terms = {0};
     tw_loss *host = tw_loss_new(&(tw_loss_weights){-0.3, 0.7, tau}, V, B, K, tw_comm_single());
     CHECK(host != NULL);
@@ -712,6 +719,15 @@ static void every_op(void)
     losses(5, 3, 300, 0.5, false, 0);
     losses(14, 2, 40, 1, true, 0);
     losses(4, 3, 50, 0.5, true, 0);
+    losses(2, 3, 4098, 0.7, false, 0);
+    losses(14, 2, 2600, 1, false, 0);
+    losses(14, 2, 48, 0.6, false, 0);
+    losses(8, 2, 1032, 1, false, 0);
+    losses(8, 3, 52, 1, true, 0);
+    losses(20, 2, 66, 1, false, 0);
+    losses(17, 2, 31, 0.8, false, 0); /* odd: number by number */
+    losses(9, 2, 45, 1, false, 0);
+    losses(6, 2, 27, 0.5, true, 0);
     losses(3, 9, 33, 1, false, 0.5);
     losses(4, 6, 20, 0.5, true, 0.4);
     refusal_of_steps();
