@@ -57,6 +57,24 @@ whole() {
     [ "$2" -ge "$3" ] || usage_error "$1: $2 is less than $3"
 }
 
+# only OPTION VALUE WANTED REASON: the official option is no option here: its value must be the one that holds anyway.
+only() {
+    awk -v a="$2" -v b="$3" 'BEGIN {exit !(a == b || (a ~ /^[-+.0-9eE]+$/ && b ~ /^[-+.0-9eE]+$/ && a + 0 == b + 0))}' || usage_error "$1=$2: $4"
+}
+
+# evaluation: takes or refuses the official evaluations' option $name=$value that says what holds here anyway; 1: it is none of these.
+evaluation() {
+    case $name in
+    --arch | --backbone | --patch-size | --num-labels) ;; # the checkpoint and the data tell
+    --print-freq | --dist-url | --local-rank | --mode | --val-freq) ;;
+    --key) # of the official file, whose backbone is found anyway
+        case $value in backbone | none) ;; *) usage_error "--key=$value: there is backbone; of a teacher, twist-ckpt makes a file of its own" ;; esac ;;
+    --dataset) only "$name" "$value" imagenet 'the data set is what DATA holds' ;;
+    --use-lmdb) only "$name" "$value" 0 'a folder of pictures or a tar is read, no LMDB' ;;
+    *) return 1 ;;
+    esac
+}
+
 # quote WORD...: the words as a shell would have to read them.
 quote() {
     for word; do
@@ -106,21 +124,28 @@ stage() {
 settings() { echo "$(quote "$@")$(stat -L -c '%s %Y' "${!#}" 2> /dev/null)"; }
 
 # embed OUT DECODE-WORDS -- AUGMENT-OPTIONS -- EMBED-WORDS: evaluation views of the pictures through twist-embed into the file OUT. What
-# an interrupted run by the same words has left there is gone on with, and what it has completed is taken, as long as OUT.settings is there:
-# the caller removes it when all is done.
+# an interrupted run by the same words (but for threads) has left there is gone on with, and what it has completed is taken, as long as
+# OUT.settings is there: the caller removes it when all is done. With $dry 1 the commands are printed.
 embed() {
-    local out=$1 decode=() augment=() all views
+    local out=$1 decode=() augment=() told=() all views word
     shift
-    all=$(settings "$@")
+    for word; do
+        case $word in -j[0-9]*) ;; *) told+=("$word") ;; esac
+    done
+    all=$(settings "${told[@]}")
     while [ "$1" != -- ]; do decode+=("$1") && shift; done
     shift
     while [ "$1" != -- ]; do augment+=("$1") && shift; done
     shift
+    decode=$(quote twist-decode -q "${decode[@]}")
+    augment=$(quote twist-augment -q --aug=eval ${augment[@]+"${augment[@]}"})
+    if [ "${dry:-0}" = 1 ]; then
+        echo "$decode| $augment| $(quote twist-embed -q -o "$out" "$@")"
+        return
+    fi
     if [ ! -e "$out.settings" ] || [ "$(cat "$out.settings")" != "$all" ]; then
         rm -f "$out" && echo "$all" > "$out.settings" || exit 1
     fi
-    decode=$(quote twist-decode -q "${decode[@]}")
-    augment=$(quote twist-augment -q --aug=eval ${augment[@]+"${augment[@]}"})
     views="$(stage "${decode//%/%%} --skip=%s") | $(stage "${augment//%/%%}")" # %% stands for % there
     twist-embed -q -i "pipe:$views" --append -o "$out" "$@" || die "$out: twist-embed failed (exit $?)"
 }

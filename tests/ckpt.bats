@@ -173,6 +173,11 @@ refused() { # STATUS MESSAGE ARGUMENT...
     twist-ckpt --recipe "$GOLDEN/full.pth" > out
     [ "$(grep '^--' out | tr '\n' ' ')" = "--lr 0.5 --epochs 800 " ]
     grep -qx '# arch resnet50' out
+    grep -qx '# lr: the official trainer saves it times .*, which the file does not say' out
+    twist-ckpt --recipe "$GOLDEN/scaled.pth" > scaled # lr and lr_sl as they were given, not as they were saved
+    [ "$(grep '^--' scaled | tr '\n' ' ')" = "--backbone resnet50 --batch_size 128 --lr 0.5 --lr_sl 0.05 --optim lars " ]
+    grep -qx '# world_size 16' scaled
+    grep -qx '# lr was saved times batch_size x world_size / 256, which is 8' scaled
     safetensors '{"__metadata__":{"args":"{\"output\":\"run dir\",\"lr\":0.3,\"backbone\":\"resnet18\",\"small_stem\":true,\"use_momentum_encoder\":false,\"init\":null}"}}' "" > run.safetensors
     twist-ckpt --recipe run.safetensors > recipe
     [ "$(grep '^--' recipe | tr '\n' ' ')" = "--lr 0.3 --backbone resnet18 --small_stem --use_momentum_encoder 0 " ]

@@ -134,11 +134,14 @@ val/b/3.ppm" ]
             --epochs $3 --backbone 'resnet50' --dry-run
         [ "$status" -eq 0 ]
         given=$output
-        [[ "$given" == "twist-finetune -o $BATS_FILE_TMPDIR/pre/semi-$1 --weights $WEIGHTS "*"--lr-backbone=$2 --epochs=$3 "*"--aug=linear"*"--aug=eval"* ]]
+        [[ "$given" == "twist-finetune -o $BATS_FILE_TMPDIR/pre/semi-$1 --weights $WEIGHTS "*"--lr-backbone=$2 --epochs=$3 "*" --precision=fp32 "*"--aug=linear"*"--aug=eval"* ]]
         [ "$1" = 100 ] || [[ "$given" == *"--subset=$DATA/$1percent.txt"* ]]
         run "$PIPELINES/semi" "$DATA" "$WEIGHTS" --train-percent $1 --dry-run --lr-classifier=0.2 --weight-decay=0
         [ "$output" = "$given" ]
     done
+    run "$PIPELINES/semi" "$DATA" "$WEIGHTS" --key backbone --print-freq 50 --use_lmdb 0 --dataset imagenet --precision bf16 --dry-run
+    [ "$status" -eq 0 ]
+    [[ "$output" == *" --precision=bf16 "* && "$output" != *print-freq* ]]
     rm "$DATA/1percent.txt"
     run "$PIPELINES/semi" "$DATA" "$WEIGHTS" --train-percent 1
     [ "$status" -eq 1 ]
@@ -173,9 +176,22 @@ val/b/3.ppm" ]
     # the seed's command, word for word
     run "$PIPELINES/linear" "$DATA" "$WEIGHTS" --weight-decay 0 --checkpoint-dir out/ --batch-size 1024 --val_epoch 1 --lr-classifier 0.2 --views augmented --dry-run
     [ "$status" -eq 0 ]
-    [[ "$output" == "twist-linear --train 'pipe:"*"--epochs=100 "*"--aug=linear"*"twist-embed"*" --val out//val.emb "*"--batch-size=1024 --lr-classifier=0.2"* ]]
+    [[ "$output" == "twist-decode -q $DATA/val | twist-augment -q --aug=eval | twist-embed -q -o out//val.emb $WEIGHTS "$'\n'"twist-linear --train 'pipe:"*"--epochs=100 "*"--aug=linear"*"twist-embed"*" --val out//val.emb "*"--batch-size=1024 --lr-classifier=0.2"* ]]
     run "$PIPELINES/linear" "$DATA" "$WEIGHTS" --views none
     [ "$status" -eq 2 ]
+    # the official scripts' other words say what holds here, or are refused before anything is embedded
+    run "$PIPELINES/linear" "$DATA" "$WEIGHTS" -o out --workers 3 --key backbone --weights freeze --print-freq 9 --use_lmdb 0 --dataset imagenet \
+        --backbone resnet50 --patch_size 16 --num_labels 1000 --train-percent 100 --lr-backbone 0.0 --dry-run
+    [ "$status" -eq 0 ]
+    [[ "${lines[0]}" == "twist-decode -q -j3 $DATA/train | twist-augment -q --aug=eval -j3 | twist-embed -q -o out/train.emb $WEIGHTS "* ]]
+    [ "${#lines[@]}" -eq 3 ]
+    for word in --weights=finetune --key=ema_backbone --use_lmdb=1 --lr-backbone=0.1 --train-percent=10 --dataset=cifar --no-such=1; do
+        run "$PIPELINES/linear" "$DATA" "$WEIGHTS" -o out "$word"
+        [ "$status" -eq 2 ]
+        name=${word%%=*}
+        [[ "$output" == *"${name//_/-}"* ]]
+        [ ! -e out ]
+    done
 }
 
 @test "vision transformers are evaluated on bicubic views; the linear one by the seed's words, with its blocks and rate" {
@@ -191,6 +207,13 @@ val/b/3.ppm" ]
     run "$PIPELINES/linear" "$DATA" $vit --avgpool-patchtokens=often
     [ "$status" -eq 2 ]
     [[ "$output" == *"--avgpool-patchtokens: 'often' is neither true nor false"* ]]
+    for no in False 0 off; do
+        run "$PIPELINES/linear" "$DATA" $vit --avgpool_patchtokens $no --dry-run
+        [ "$status" -eq 0 ]
+        [[ "$output" != *avgpool* ]]
+    done
+    run "$PIPELINES/linear" "$DATA" $vit --avgpool_patchtokens True --n_last_blocks 1 --dry-run
+    [[ "$output" == *"--n-last-blocks=1 --avgpool-patchtokens"* ]]
     "$PIPELINES/linear" "$DATA" $vit -o token --avgpool-patchtokens --size=16 --resize=16 --epochs=1 --batch-size=8 -j1 -q > /dev/null
     [ "$(twist-cat --json token/val.emb | sed -n 2p | grep -o '"features": .*' | tr -cd , | wc -c)" -eq 959 ] # 4 blocks and the mean, of 192 each
     [ "$("$PIPELINES/semi" "$DATA" $vit --dry-run | grep -o 'interpolation=[a-z]*' | sort | uniq -c | tr -s ' ')" = " 2 interpolation=bicubic" ]

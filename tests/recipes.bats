@@ -78,6 +78,23 @@ trains() {
     done
 }
 
+@test "farm takes the recipes and the official words of pretrain: the same views, the same training" {
+    for recipe in resnet50 resnet50w2 resnet50-barlow vit_b; do
+        for extra in "--amp 0 --optim lars_oss --sched cosine" "--crops_interact_style self_label --epochs 900"; do
+            dry --recipe $recipe $extra | grep '^twist-[at]' | sed 's/ |\{0,1\}$//' > pretrain
+            farm=$("$PIPELINES/farm" --recipe $recipe --data-path photos --output_dir out $extra --dry-run | tr -d "'\\\\")
+            echo "${farm%% -i pipe:*}" > farm
+            grep -o 'twist-augment .*' <<< "$farm" | sed 's/ -j1//; s/ *$//' >> farm
+            sort pretrain | diff - <(sort farm)
+            grep -q -- "--shard=%r/%n/$(grep -o 'batch-size=[0-9]*' pretrain | tail -n 1 | tr -cd 0-9) " <<< "$farm"
+        done
+    done
+    grep -q -- --mme-epochs=900 farm
+    run "$PIPELINES/farm" --data-path photos --output_dir out --world_size 8 --dry-run
+    [ "$status" -eq 2 ]
+    [[ "$output" == "farm: --world-size: the ranks are those that"* ]]
+}
+
 @test "resnet50-barlow and resnet50, made small, train and go on" {
     trains resnet50-barlow
     rm -r run

@@ -49,7 +49,9 @@ submit_farm() {
 }
 
 @test "a farm as a heterogeneous job, warned, goes on by itself, to the weights of one machine" {
-    twist-train -q -o straight "${FARM[@]}" --epochs=6 -i "pipe:twist-decode --shuffle --epochs=6 $BATS_FILE_TMPDIR/photos | twist-augment --aug=barlow --size=64"
+    FARM+=(--mme_epochs 4) # the views' too
+    twist-train -q -o straight "${FARM[@]}" --epochs=6 -i "pipe:twist-decode --shuffle --epochs=6 $BATS_FILE_TMPDIR/photos |
+        twist-augment --aug=barlow --size=64 --mme-epochs=4"
     submit_farm 6
     [ "$(scontrol show job "$id" | grep -c 'Partition=[gc]pu')" -eq 2 ]
     until_is steps 2 run

@@ -3,6 +3,7 @@
 #include "core/error.h"
 
 #include <cjson/cJSON.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const known[] = {
@@ -64,16 +65,34 @@ static int from_json(FILE *to, const char *text, bool first)
     return 0;
 }
 
+/* What the official trainer has multiplied its rates by before it saves them: the pictures of a step over 256; 0: it does not say. */
+static double official_scale(const tw_checkpoint *f)
+{
+    const char *batch = tw_checkpoint_meta(f, "args.batch_size"), *ranks = tw_checkpoint_meta(f, "args.world_size");
+    return batch != NULL && ranks != NULL ? atof(batch) * atof(ranks) / 256 : 0;
+}
+
 /* Official arguments; returns how many there are. */
 static int from_namespace(FILE *to, const tw_checkpoint *f, bool first)
 {
+    const double scale = official_scale(f);
     const char *key, *value;
     int n = 0;
-    for (int i = 0; tw_checkpoint_meta_at(f, i, &key, &value); i++)
-        if (strncmp(key, "args.", 5) == 0) {
-            line(to, key + 5, value, first);
-            n++;
-        }
+    for (int i = 0; tw_checkpoint_meta_at(f, i, &key, &value); i++) {
+        if (strncmp(key, "args.", 5) != 0)
+            continue;
+        const char *name = key + 5;
+        char unscaled[32];
+        const bool rate = strcmp(name, "lr") == 0 || strcmp(name, "lr_sl") == 0;
+        if (rate && scale > 0)
+            snprintf(unscaled, sizeof unscaled, "%.10g", atof(value) / scale);
+        line(to, name, rate && scale > 0 ? unscaled : strcmp(value, "lars_oss") == 0 ? "lars" : value, first);
+        if (rate && !first && scale > 0)
+            fprintf(to, "# %s was saved times batch_size x world_size / 256, which is %g\n", name, scale);
+        else if (rate && !first)
+            fprintf(to, "# %s: the official trainer saves it times batch_size x world_size / 256, which the file does not say\n", name);
+        n++;
+    }
     return n;
 }
 

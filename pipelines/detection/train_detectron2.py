@@ -1,5 +1,6 @@
 """Trains and measures detectron2's models by the configurations beside this file.
-usage: train_detectron2.py --config-file FILE.yaml [--num-gpus N] [--eval-only] [--resume] [KEY VALUE...]"""
+usage: train_detectron2.py --config-file FILE.yaml [--num-gpus N] [--eval-only] [--resume] MODEL.WEIGHTS FILE [KEY VALUE...]
+MODEL.WEIGHTS '' trains from random weights, which has to be said."""
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import get_cfg
 from detectron2.engine import DefaultTrainer, default_argument_parser, default_setup, launch
@@ -49,5 +50,7 @@ def main(args):
 
 if __name__ == "__main__":
     options = default_argument_parser().parse_args()
+    if "MODEL.WEIGHTS" not in options.opts:
+        raise SystemExit("train_detectron2.py: MODEL.WEIGHTS: of which backbone? (MODEL.WEIGHTS FILE, as pipelines/detection/export wrote it)")
     launch(main, options.num_gpus, num_machines=options.num_machines, machine_rank=options.machine_rank, dist_url=options.dist_url,
            args=(options,))

@@ -143,6 +143,8 @@ def pytorch():
     as_we_write("arrays.safetensors", {k: torch.from_numpy(np.array(v)).to(torch.uint8 if k == "flag" else None) for k, v in arrays.items()}, {})
     np.savez_compressed(os.path.join(HERE, "compressed.npz"), x=np.zeros(100))
     torch.save(torch.nn.Linear(1, 1), os.path.join(HERE, "module.pth"))
+    scaled = argparse.Namespace(backbone="resnet50", batch_size=128, world_size=16, lr=4.0, lr_sl=0.4, optim="lars_oss")
+    torch.save({"model": {"x": torch.zeros(1)}, "args": scaled}, os.path.join(HERE, "scaled.pth"))
     torch.save({"x": Attack()}, os.path.join(HERE, "attack.pth"))
 
 
