@@ -17,12 +17,14 @@ typedef struct {
     const char *act, *vit; /* vit: the backbone, with stochastic depth; NULL: resnet18 */
 } way;
 
+/* The rates are so small that three steps stay near one line: weights that are off by 1e-5 of themselves change the update by 0.0004 at most, by
+ * 0.013 at ten times the rates. */
 static const way ways[] = {
-    {"lars", TW_LARS, 0.02, 0, 0, 0, 1, 0, false, 1, {{2, 32, 32}}, "relu", NULL},
-    {"admw, crops, tau, gelu, dropout, clipped", TW_ADAMW, 1e-4, 0.2, 0.5, -0.6, 0.5, 0, false, 2, {{2, 32, 32}, {2, 24, 24}}, "gelu", NULL},
-    {"sgd, taught, tau", TW_SGD, 1e-4, 0, 0, -0.6, 0.7, 0, true, 1, {{2, 32, 32}}, "relu", NULL},
-    {"sgd, self-labels, taught", TW_SGD, 1e-4, 0, 0, 0, 1, 0.5, true, 1, {{2, 32, 32}}, "relu", NULL},
-    {"vit, admw, crops with resized positions, stochastic depth, clipped", TW_ADAMW, 1e-4, 0, 0.5, -0.6, 1, 0, false, 2, {{2, 32, 32}, {1, 48, 48}}, "gelu",
+    {"lars", TW_LARS, 0.005, 0, 0, 0, 1, 0, false, 1, {{2, 32, 32}}, "relu", NULL},
+    {"admw, crops, tau, gelu, dropout, clipped", TW_ADAMW, 2e-5, 0.2, 0.5, -0.6, 0.5, 0, false, 2, {{2, 32, 32}, {2, 24, 24}}, "gelu", NULL},
+    {"sgd, taught, tau", TW_SGD, 1e-5, 0, 0, -0.6, 0.7, 0, true, 1, {{2, 32, 32}}, "relu", NULL},
+    {"sgd, self-labels, taught", TW_SGD, 1e-5, 0, 0, 0, 1, 0.5, true, 1, {{2, 32, 32}}, "relu", NULL},
+    {"vit, admw, crops with resized positions, stochastic depth, clipped", TW_ADAMW, 2e-5, 0, 0.5, -0.6, 1, 0, false, 2, {{2, 32, 32}, {1, 48, 48}}, "gelu",
      "vit_t"},
 };
 
@@ -271,7 +273,7 @@ int main(int argc, char **argv)
     if (unguard != NULL && getenv("EMULATE_GUARDED") == NULL) /* minutes: see tests/long */
         unguard();
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
-        three_steps(&ways[i], TW_F32, 0.01);
+        three_steps(&ways[i], TW_F32, launches != NULL ? 0.001 : 0.01);
     labelled("resnet18", "backbone.conv1.weight", TW_F32, 1, 0.01);
     labelled("resnet18", "backbone.conv1.weight", TW_F16, 1e-4f, 0.05);
     labelled("resnet18", "backbone.conv1.weight", TW_F16, 1000, 0.05);
