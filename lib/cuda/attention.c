@@ -30,9 +30,9 @@ static size_t row_bytes(const tw_attention *a)
 static int tune(struct tw_attention_pass *p, tw_dev *d, const tw_attention *a)
 {
     const size_t y = row_bytes(a) / sizeof(float) * (size_t)a->width * tw_dtype_size(d->precision), qkv = 3 * y;
-    const tw_tune_operand operand[] = {{TW_ATTENTION_Q, qkv}, {TW_ATTENTION_K, qkv}, {TW_ATTENTION_V, qkv},
+    const tw_tune_operand operand[] = {{TW_ATTENTION_Q, qkv}, {TW_ATTENTION_K, TW_TUNE_SHARED}, {TW_ATTENTION_V, TW_TUNE_SHARED},
                                        {TW_ATTENTION_Y, y}, {TW_ATTENTION_LOG_SUM, row_bytes(a)}, {TW_ATTENTION_SCALE, 0},
-                                       {TW_ATTENTION_DQ, qkv}, {TW_ATTENTION_DK, qkv}, {TW_ATTENTION_DV, qkv},
+                                       {TW_ATTENTION_DQ, qkv}, {TW_ATTENTION_DK, TW_TUNE_SHARED}, {TW_ATTENTION_DV, TW_TUNE_SHARED},
                                        {TW_ATTENTION_DY, y}, {TW_ATTENTION_ONE, 0}, {TW_ATTENTION_ROWS, row_bytes(a)}};
     const tw_dnn_site here = {.handle = d->dnn};
     char key[160];
@@ -41,7 +41,7 @@ static int tune(struct tw_attention_pass *p, tw_dev *d, const tw_attention *a)
         return 0;
     cudnnBackendDescriptor_t graph = tw_attention_graph(&b, p->backward, a, d->precision, &here);
     tw_attention_key(key, sizeof key, p->backward, a, d->precision);
-    const int rc = graph == NULL ? 0 : tw_tune(&p->tuned, d, key, graph, operand, p->backward ? 12 : 6);
+    const int rc = graph == NULL ? 0 : tw_tune(&p->tuned, d, key, graph, operand, p->backward ? 12 : 6, TW_ATTENTION_WORKSPACE);
     tw_dnn_fini(&b);
     return rc;
 }
@@ -55,7 +55,8 @@ static const struct tw_attention_pass *pass_of(tw_dev *d, const tw_attention *a,
     if (p != NULL || (p = tw_calloc(1, sizeof *p)) == NULL)
         return p;
     *p = (struct tw_attention_pass){.backward = backward, .N = a->N, .T = a->T, .heads = a->heads, .width = a->width};
-    int rc = tune(p, d, a);
+    int rc = tune(p, d, a) > 0; /* where that fails too there are the plain kernels */
+    cudaGetLastError();
     if (rc == 0 && a->width > TW_ATTENTION_WIDTH)
         rc = tw_fail("attention %d wide in %s: a GPU has at most %d", a->width, tw_dtype_name(d->precision), (int)TW_ATTENTION_WIDTH);
     if (rc < 0) {

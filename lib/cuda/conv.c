@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+static const size_t WORKSPACE_LIMIT = (size_t)512 << 20;
+
 size_t tw_conv_input_count(const tw_conv *c)
 {
     return (size_t)c->form.N * (size_t)(c->form.H * c->form.W) * (size_t)c->form.P;
@@ -52,7 +54,7 @@ int tw_conv_tune(tw_conv *c, tw_tuned *out, tw_dnn_pass pass, const tw_conv_shap
     tw_dnn b = {0};
     cudnnBackendDescriptor_t graph = tw_conv_graph(&b, pass, s, t, kind, &here);
     tw_conv_key(key, sizeof key, pass, s, t, kind);
-    const int rc = graph == NULL ? 0 : tw_tune(out, c->dev, key, graph, operand, n);
+    const int rc = graph == NULL ? 0 : tw_tune(out, c->dev, key, graph, operand, n, WORKSPACE_LIMIT);
     tw_dnn_fini(&b);
     return rc;
 }
@@ -71,24 +73,58 @@ static int none(const tw_conv *c)
                    s->stride, tw_dtype_name(c->dev->precision));
 }
 
+/* The weight gradient in f32, or rounded once to the type of the activations, whichever takes less time. */
+static int weight_gradient(tw_conv *c, float *dw, const void *x, const void *dy, bool wide)
+{
+    const tw_dtype t = wide ? TW_F32 : c->dev->precision;
+    void *in = tw_conv_input(c, x), *g = tw_dev_scratch(c->dev, TW_SCRATCH_GRADIENT, tw_conv_weight_count(c) * tw_dtype_size(t));
+    const tw_dnn_operand operand[] = {{TW_CONV_X, in}, {TW_CONV_W, g}, {TW_CONV_Y, (void *)dy}};
+    if (in == NULL || g == NULL || tw_tuned_run(wide ? &c->wide : &c->pass[TW_DNN_WEIGHTS], c->dev, operand, 3) != 0)
+        return -1;
+    return tw_launch_weights_out(dw, g, &c->form, t, c->dev->stream);
+}
+
+static int try_wide(void *trial)
+{
+    const tw_conv_trial *t = trial;
+    return weight_gradient(t->c, t->dw, t->x, t->y, true);
+}
+
+static int try_narrow(void *trial)
+{
+    const tw_conv_trial *t = trial;
+    return weight_gradient(t->c, t->dw, t->x, t->y, false);
+}
+
+static int choose_weight_gradient(tw_conv *c)
+{
+    static const tw_dnn_pass weights = TW_DNN_WEIGHTS;
+    const int rc = tune_pass(c, TW_DNN_WEIGHTS, TW_CONV_AS_IT_IS);
+    if (c->dev->precision == TW_F32 || rc < 0)
+        return rc;
+    if (rc > 0) {
+        tw_conv_choose(c, &c->wide, &weights, 1, TW_CONV_WIDE, try_wide, try_narrow);
+        return 1;
+    }
+    return tw_conv_tune(c, &c->wide, TW_DNN_WEIGHTS, &c->shape, TW_CONV_WIDE);
+}
+
 static int build(tw_conv *c)
 {
-    const bool wide = c->dev->precision != TW_F32;
+    const bool train = c->shape.train;
     int rc = tune_pass(c, TW_DNN_FORWARD, TW_CONV_AS_IT_IS);
-    if (rc > 0 && c->shape.train && c->shape.data_gradient)
+    if (rc > 0 && train && c->shape.data_gradient)
         rc = tune_pass(c, TW_DNN_DATA, TW_CONV_AS_IT_IS);
-    if (rc > 0 && c->shape.train) { /* in f32 where there is a way, else rounded once to the type of the activations */
-        rc = wide ? tune_pass(c, TW_DNN_WEIGHTS, TW_CONV_WIDE) : 0;
-        c->wide = rc > 0;
-        if (rc == 0)
-            rc = tune_pass(c, TW_DNN_WEIGHTS, TW_CONV_AS_IT_IS);
+    if (rc > 0) {
+        c->w = tw_dev_memory(tw_conv_weight_count(c) * tw_dtype_size(c->dev->precision));
+        rc = c->w == NULL ? -1 : train ? choose_weight_gradient(c) : 1;
     }
     if (rc <= 0)
         return rc < 0 ? -1 : none(c);
-    c->w = tw_dev_memory(tw_conv_weight_count(c) * tw_dtype_size(c->dev->precision));
-    if (c->w == NULL)
-        return -1;
-    return c->shape.folded ? tw_conv_choose_folded(c) : tw_conv_choose_norms(c);
+    if (c->shape.folded)
+        return tw_conv_choose_folded(c);
+    tw_conv_choose_norms(c);
+    return 0;
 }
 
 tw_conv *tw_cuda_conv_new(tw_dev *d, const tw_conv_shape *s)
@@ -109,6 +145,7 @@ void tw_cuda_conv_free(tw_conv *c)
         return;
     for (int i = 0; i < 3; i++)
         tw_tuned_fini(&c->pass[i]);
+    tw_tuned_fini(&c->wide);
     tw_tuned_fini(&c->together);
     tw_tuned_fini(&c->sums);
     tw_tuned_fini(&c->applied);
@@ -174,9 +211,5 @@ int tw_cuda_conv_backward_data(tw_conv *c, void *dx, const void *dy)
 
 int tw_cuda_conv_backward_weights(tw_conv *c, float *dw, const void *x, const void *dy)
 {
-    const tw_dtype t = c->wide ? TW_F32 : c->dev->precision;
-    void *in = tw_conv_input(c, x), *g = tw_dev_scratch(c->dev, TW_SCRATCH_GRADIENT, tw_conv_weight_count(c) * tw_dtype_size(t));
-    if (in == NULL || g == NULL || run(c, TW_DNN_WEIGHTS, in, g, (void *)dy) != 0)
-        return -1;
-    return tw_launch_weights_out(dw, g, &c->form, t, c->dev->stream);
+    return weight_gradient(c, dw, x, dy, c->wide.plan != NULL);
 }

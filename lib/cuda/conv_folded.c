@@ -52,7 +52,10 @@ static int try_apart(void *trial)
 int tw_conv_choose_folded(tw_conv *c)
 {
     static const tw_dnn_pass forward = TW_DNN_FORWARD;
-    return make_shift(c) != 0 ? -1 : tw_conv_choose(c, &c->together, &forward, 1, TW_CONV_AS_IT_IS, try_together, try_apart);
+    if (make_shift(c) != 0)
+        return -1;
+    tw_conv_choose(c, &c->together, &forward, 1, TW_CONV_AS_IT_IS, try_together, try_apart);
+    return 0;
 }
 
 int tw_cuda_conv_fold(tw_conv *c, const float *w, const tw_norm *n)

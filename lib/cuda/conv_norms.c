@@ -142,16 +142,16 @@ static bool keeps(const tw_conv *c)
     return (s->norms & TW_CONV_APPLIES) != 0 && s->add && s->relu && s->size == 1 && s->stride == 1 && tw_conv_as_it_is(c);
 }
 
-int tw_conv_choose_norms(tw_conv *c)
+void tw_conv_choose_norms(tw_conv *c)
 {
     static const tw_dnn_pass pass[] = {TW_DNN_FORWARD, TW_DNN_WEIGHTS};
     if (!offered(c->dev, &c->shape))
-        return 0;
-    if (tw_conv_choose(c, &c->sums, pass, 1, TW_CONV_WITH_SUMS, try_sums, try_sums_apart) != 0)
-        return -1;
+        return;
+    tw_conv_choose(c, &c->sums, pass, 1, TW_CONV_WITH_SUMS, try_sums, try_sums_apart);
     if ((c->shape.norms & TW_CONV_THROUGH) != 0 && tw_conv_as_it_is(c))
-        return tw_conv_choose(c, c->through, pass, 2, TW_CONV_NORM_THROUGH, try_through, try_made_and_weights);
-    return keeps(c) ? tw_conv_choose(c, &c->applied, pass, 1, TW_CONV_NORM_APPLIED, try_applied, try_made) : 0;
+        tw_conv_choose(c, c->through, pass, 2, TW_CONV_NORM_THROUGH, try_through, try_made_and_weights);
+    else if (keeps(c))
+        tw_conv_choose(c, &c->applied, pass, 1, TW_CONV_NORM_APPLIED, try_applied, try_made);
 }
 
 int tw_cuda_conv_norms(tw_dev *d, const tw_conv_shape *s)

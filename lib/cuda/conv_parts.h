@@ -12,9 +12,9 @@ struct tw_conv {
     tw_conv_shape shape;
     tw_conv_form form;
     tw_tuned pass[3];    /* by tw_dnn_pass */
-    bool wide;           /* the weight gradient is f32 */
     void *w;             /* in cuDNN's layout */
     /* Where there are such plans, and they are not slower than the parts; else plan is NULL. */
+    tw_tuned wide;       /* the gradient of the weights in f32 */
     tw_tuned sums;       /* forward, with the sums of y */
     tw_tuned through[2]; /* forward with sums, and the gradient of the weights, of what the norm before it makes */
     tw_tuned applied;    /* forward with sums, after what the norm before it makes with its shortcut */
@@ -42,11 +42,11 @@ typedef struct {
 } tw_conv_trial;
 
 /* n plans of a kind, for the passes of those names, unless `apart` is faster than `one`, which runs them (of a tw_conv_trial): that is measured once
- * and kept among the plans. Where cuDNN has none, or they are slower, the plans are NULL. 0, or -1 and tw_error(). */
-int tw_conv_choose(tw_conv *c, tw_tuned *plan, const tw_dnn_pass *pass, int n, tw_conv_kind kind, int (*one)(void *trial), int (*apart)(void *trial));
+ * and kept among the plans. Where cuDNN has none, or they are slower, or fail, the plans are NULL. */
+void tw_conv_choose(tw_conv *c, tw_tuned *plan, const tw_dnn_pass *pass, int n, tw_conv_kind kind, int (*one)(void *trial), int (*apart)(void *trial));
 
-/* Chooses what c->shape asks for: sums, through, applied; together. */
-int tw_conv_choose_norms(tw_conv *c);
+/* Chooses what c->shape asks for: sums, through, applied; together (0, or -1 and tw_error()). */
+void tw_conv_choose_norms(tw_conv *c);
 int tw_conv_choose_folded(tw_conv *c);
 
 #endif

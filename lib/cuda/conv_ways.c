@@ -4,9 +4,11 @@
 #include "cuda/cache.h"
 #include "cuda/ops.h"
 
+#include <stdio.h>
 #include <string.h>
 
-static const char parted[] = "apart"; /* in the place of a plan's text */
+/* What is kept of a comparison. */
+static const char joined[] = "together", parted[] = "apart";
 
 static int allocate(tw_conv_trial *t)
 {
@@ -42,8 +44,8 @@ static void release(tw_conv_trial *t)
     cudaFree(t->dw);
 }
 
-/* 1: one is not slower; 0: it is; -1 and tw_error(). */
-static int compare(tw_conv *c, int (*one)(void *), int (*apart)(void *))
+/* "together": one is not slower; "apart": it is; NULL: one of them has failed. */
+static const char *compare(tw_conv *c, int (*one)(void *), int (*apart)(void *))
 {
     tw_conv_trial t = {.c = c};
     double took = -1, parts = -1;
@@ -52,34 +54,29 @@ static int compare(tw_conv *c, int (*one)(void *), int (*apart)(void *))
         parts = tw_time(c->dev->stream, apart, &t);
     }
     release(&t);
-    return took < 0 || parts < 0 ? -1 : took <= parts;
+    return took < 0 || parts < 0 ? NULL : took <= parts ? joined : parted;
 }
 
-static void forget(tw_tuned *plan, int n)
+static const char *compared(tw_conv *c, const char *key, int (*one)(void *), int (*apart)(void *))
 {
+    const char *verdict = tw_dnn_cache_find(c->dev->plans, key);
+    if (verdict == NULL && (verdict = compare(c, one, apart)) != NULL)
+        tw_dnn_cache_add(c->dev->plans, key, verdict);
+    return verdict != NULL ? verdict : parted;
+}
+
+void tw_conv_choose(tw_conv *c, tw_tuned *plan, const tw_dnn_pass *pass, int n, tw_conv_kind kind, int (*one)(void *trial), int (*apart)(void *trial))
+{
+    char key[160], choice[176];
+    tw_conv_key(key, sizeof key, pass[0], &c->shape, c->dev->precision, kind);
+    snprintf(choice, sizeof choice, "%s compared", key);
+    const char *known = tw_dnn_cache_find(c->dev->plans, choice);
+    bool good = known == NULL || strcmp(known, parted) != 0;
+    for (int i = 0; i < n && good; i++)
+        good = tw_conv_tune(c, &plan[i], pass[i], &c->shape, kind) > 0;
+    if (good && strcmp(compared(c, choice, one, apart), joined) == 0)
+        return;
     for (int i = 0; i < n; i++)
         tw_tuned_fini(&plan[i]);
-}
-
-int tw_conv_choose(tw_conv *c, tw_tuned *plan, const tw_dnn_pass *pass, int n, tw_conv_kind kind, int (*one)(void *trial), int (*apart)(void *trial))
-{
-    char key[160];
-    tw_conv_key(key, sizeof key, pass[0], &c->shape, c->dev->precision, kind);
-    const char *kept = tw_dnn_cache_find(c->dev->plans, key);
-    const bool known = kept != NULL;
-    if (known && strcmp(kept, parted) == 0)
-        return 0;
-    for (int i = 0; i < n; i++) {
-        const int rc = tw_conv_tune(c, &plan[i], pass[i], &c->shape, kind);
-        if (rc <= 0) {
-            forget(plan, n);
-            return rc;
-        }
-    }
-    const int good = known ? 1 : compare(c, one, apart);
-    if (good <= 0)
-        forget(plan, n);
-    if (good == 0)
-        tw_dnn_cache_add(c->dev->plans, key, parted);
-    return good < 0 ? -1 : 0;
+    cudaGetLastError(); /* of a plan that does not run: not to be found by the next launch */
 }

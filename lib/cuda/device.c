@@ -39,7 +39,10 @@ static int open_device(tw_dev *d)
         return -1;
     if (p.major < 8)
         return tw_fail("%s: of compute capability %d.%d: want 8.0 or newer", p.name, p.major, p.minor);
-    snprintf(d->name, sizeof d->name, "%.48s, cuDNN %zu", p.name, cudnnGetVersion());
+    int driver = 0;
+    if (TW_CUDA(cudaDriverGetVersion(&driver)) != 0)
+        return -1;
+    snprintf(d->name, sizeof d->name, "%.44s, cuDNN %zu, driver %d", p.name, cudnnGetVersion(), driver);
     return 0;
 }
 
@@ -132,4 +135,14 @@ void *tw_dev_scratch(tw_dev *d, tw_scratch purpose, size_t bytes)
     d->scratch_bytes[purpose] = bytes;
     d->moved++;
     return p;
+}
+
+void tw_dev_scratch_trim(tw_dev *d, tw_scratch purpose, size_t bytes)
+{
+    if (d->scratch_bytes[purpose] <= bytes)
+        return;
+    cudaFree(d->scratch[purpose]);
+    d->scratch[purpose] = NULL;
+    d->scratch_bytes[purpose] = 0;
+    d->moved++;
 }

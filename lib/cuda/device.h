@@ -55,6 +55,9 @@ void tw_dev_copies_free(struct tw_dev_copies *b); /* NULL is allowed */
  * Grows while a plan is made and in its first step, never after. NULL and tw_error(). */
 void *tw_dev_scratch(tw_dev *d, tw_scratch purpose, size_t bytes);
 
+/* Frees what there is for the purpose, if that is more than so many bytes. */
+void tw_dev_scratch_trim(tw_dev *d, tw_scratch purpose, size_t bytes);
+
 /* Plain device memory beside alloc's, which is not zeroed. NULL and tw_error(). */
 void *tw_dev_memory(size_t bytes);
 

@@ -255,6 +255,7 @@ int tw_cuda_learn_results(tw_learn *l, tw_learn_results *r, int32_t *largest)
 int tw_cuda_learn_record(tw_learn *l, int i, bool begin)
 {
     cudaGraph_t graph = NULL;
+    l->dev->begun = (tw_begun){0}; /* nothing of what is not recorded, or was and not to its end */
     if (begin)
         return TW_CUDA(cudaStreamBeginCapture(l->dev->stream, cudaStreamCaptureModeThreadLocal));
     if (TW_CUDA(cudaStreamEndCapture(l->dev->stream, &graph)) != 0)

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 enum { TRIED = 16, RUNS = 5, MOST_OPERANDS = 16 };
-static const size_t WORKSPACE_LIMIT = (size_t)512 << 20;
 
 double tw_time(cudaStream_t stream, int (*run)(void *arg), void *arg)
 {
@@ -79,8 +78,10 @@ static int time_plans(tw_tuned *out, tw_dev *d, cudnnBackendDescriptor_t *plan, 
         return 1;
     }
     for (int i = 0; i < n && rc == 0; i++) {
-        t.operand[i] = (tw_dnn_operand){operand[i].uid, operand[i].bytes == 0 ? (void *)&one : tw_cuda_alloc(d, operand[i].bytes)};
-        rc = t.operand[i].memory == NULL ? -1 : 0;
+        const size_t bytes = operand[i].bytes;
+        void *memory = bytes == 0 ? (void *)&one : bytes == TW_TUNE_SHARED ? t.operand[i - 1].memory : tw_cuda_alloc(d, bytes);
+        t.operand[i] = (tw_dnn_operand){operand[i].uid, memory};
+        rc = memory == NULL ? -1 : 0;
     }
     if (rc == 0) {
         out->plan = fastest(&t, plan, plans);
@@ -90,21 +91,22 @@ static int time_plans(tw_tuned *out, tw_dev *d, cudnnBackendDescriptor_t *plan, 
             cudnnBackendDestroyDescriptor(plan[i]);
     }
     for (int i = 0; i < n; i++)
-        if (operand[i].bytes != 0)
+        if (operand[i].bytes != 0 && operand[i].bytes != TW_TUNE_SHARED)
             cudaFree(t.operand[i].memory);
     return rc;
 }
 
-int tw_tune(tw_tuned *out, tw_dev *d, const char *key, cudnnBackendDescriptor_t graph, const tw_tune_operand *operand, int n)
+int tw_tune(tw_tuned *out, tw_dev *d, const char *key, cudnnBackendDescriptor_t graph, const tw_tune_operand *operand, int n, size_t limit)
 {
     const tw_dnn_site here = {.handle = d->dnn, .exact = d->precision == TW_F32};
     const char *kept = tw_dnn_cache_find(d->plans, key);
+    size_t room = d->scratch_bytes[TW_SCRATCH_LIBRARY];
     *out = (tw_tuned){0};
     if (kept != NULL)
         out->plan = tw_dnn_load(kept, &here);
     if (out->plan == NULL) {
         cudnnBackendDescriptor_t plan[TRIED];
-        const int plans = tw_dnn_plans(plan, TRIED, graph, &here, WORKSPACE_LIMIT);
+        const int plans = tw_dnn_plans(plan, TRIED, graph, &here, limit);
         if (plans == 0)
             return 0;
         if (time_plans(out, d, plan, plans, operand, n) < 0)
@@ -115,7 +117,9 @@ int tw_tune(tw_tuned *out, tw_dev *d, const char *key, cudnnBackendDescriptor_t 
         free(text);
     }
     out->workspace = tw_dnn_workspace(out->plan);
-    return tw_dev_scratch(d, TW_SCRATCH_LIBRARY, out->workspace) == NULL ? -1 : 1;
+    room = out->workspace > room ? out->workspace : room;
+    tw_dev_scratch_trim(d, TW_SCRATCH_LIBRARY, room); /* of what plans that are slower would want */
+    return tw_dev_scratch(d, TW_SCRATCH_LIBRARY, room) == NULL ? -1 : 1;
 }
 
 void tw_tuned_fini(tw_tuned *t)

@@ -5,6 +5,8 @@
 #include "cuda/device.h"
 #include "cuda/dnn.h"
 
+#define TW_TUNE_SHARED ((size_t)-1) /* for bytes: while plans are timed it lies where the operand before it does */
+
 /* Operands as they will be when it is run. */
 typedef struct {
     int64_t uid;
@@ -16,9 +18,9 @@ typedef struct {
     size_t workspace;
 } tw_tuned;
 
-/* Times the first plans of the heuristic on memory of its own, unless the cache knows the key. 1: found; 0: cuDNN has no plan for
- * this graph; -1 and tw_error(). */
-int tw_tune(tw_tuned *out, tw_dev *d, const char *key, cudnnBackendDescriptor_t graph, const tw_tune_operand *operand, int n);
+/* Times the first plans of the heuristic that want no more workspace than `limit`, on memory of its own, unless the cache knows the key. 1: found;
+ * 0: cuDNN has no such plan for this graph; -1 and tw_error(). */
+int tw_tune(tw_tuned *out, tw_dev *d, const char *key, cudnnBackendDescriptor_t graph, const tw_tune_operand *operand, int n, size_t limit);
 void tw_tuned_fini(tw_tuned *t);
 
 /* Runs it on the device's stream, with the workspace that all share. 0, or -1 and tw_error(). */

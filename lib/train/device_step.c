@@ -232,7 +232,7 @@ int tw_device_step_run(tw_device_step *d, tw_step_result *r, uint8_t *const *pic
         return -1;
     tell(d, r, &got, p->self_label);
     if (!got.taken) {
-        r->skipped = isfinite(got.loss) && got.scale != 1 && got.scale > LEAST_SCALE;
+        r->skipped = tw_net_precision(d->net) == TW_F16 && isfinite(got.loss) && got.scale > LEAST_SCALE;
         return r->skipped ? 1 : 0;
     }
     tw_optim_took(d->optim);

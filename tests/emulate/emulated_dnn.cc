@@ -440,16 +440,21 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t h, cudnnBackendDescriptor_t plan
             return refuse(CUDNN_STATUS_BAD_PARAM, "an operand is not aligned");
     if (one<void *>(v, CUDNN_ATTR_VARIANT_PACK_WORKSPACE) == nullptr)
         return refuse(CUDNN_STATUS_BAD_PARAM, "no workspace");
+    const bool convolution = convolution_of(ops) != ops.size(), several = ops.size() > 1;
+    if (several && getenv("EMULATE_BROKEN_FOLD") != nullptr)
+        return refuse(CUDNN_STATUS_NOT_SUPPORTED, "a plan that was made does not run");
+    const bool wide = convolution && ops.size() == 2 && names_of(ops[convolution_of(ops)]).result != 2;
+    const bool slow = (ops.size() > 2 && getenv("EMULATE_SLOW_FOLD") != nullptr) || (wide && getenv("EMULATE_SLOW_WIDE") != nullptr);
     const int choice = emu_last_plan = config->choice;
     emu_last_operations = (int)ops.size();
     emu_enqueue(h->stream, [=] {
         static std::vector<ref> last_ops;
         static std::map<int64_t, void *> last_operand;
         static unsigned long last_writes;
-        emu_clock() += plan_ms[choice] + (ops.size() > 2 && getenv("EMULATE_SLOW_FOLD") != nullptr ? 1 : 0);
+        emu_clock() += plan_ms[choice] + (slow ? 1 : 0);
         if (ops == last_ops && operand == last_operand && emu_writes == last_writes)
             return; /* timed again: the result is there */
-        if (convolution_of(ops) == ops.size())
+        if (!convolution)
             emu_composed_run(ops, operand, value);
         else
             run_graph(ops, operand);

@@ -86,6 +86,9 @@ static const tw_attention heads[] = {
     {.N = 256, .T = 197, .heads = 6, .width = 64, .train = true},
     {.N = 1536, .T = 37, .heads = 6, .width = 64, .train = true},
     {.N = 256, .T = 197, .heads = 12, .width = 64, .train = true},
+    {.N = 512, .T = 197, .heads = 12, .width = 64, .train = true},
+    {.N = 3072, .T = 37, .heads = 12, .width = 64, .train = true},
+    {.N = 256, .T = 785, .heads = 6, .width = 64, .train = true},
     {.N = 7, .T = 5, .heads = 3, .width = 64, .train = true},
 };
 
@@ -95,7 +98,7 @@ static void attention_plans(const tw_attention *a, bool backward, tw_dtype t, co
     char key[160];
     tw_dnn b = {0};
     cudnnBackendDescriptor_t graph = tw_attention_graph(&b, backward, a, t, at);
-    const int n = graph == NULL ? 0 : tw_dnn_plans(plan, 1, graph, at, (size_t)512 << 20);
+    const int n = graph == NULL ? 0 : tw_dnn_plans(plan, 1, graph, at, TW_ATTENTION_WORKSPACE);
     tw_attention_key(key, sizeof key, backward, a, t);
     if (n < 1)
         printf("%s: %s\n", key, tw_error());

@@ -14,9 +14,11 @@ setup() {
     for file in tree/pipelines/recipes/*; do
         recipe=$(basename "$file")
         echo "$recipe"
+        crops="--local_crops_number 2 --local-size 16"
+        [ "$(tree/pipelines/pretrain --recipe "$recipe" --data-path x --output_dir x --dry-run | grep -c -- --aug=multicrop)" -eq 1 ] || crops=
         for steps in 1 2; do
             tree/pipelines/pretrain --recipe "$recipe" --data-path photos --output_dir run --dim 8 --hid_dim 16 --batch-size 4 --size 32 \
-                --local_crops_number 2 --local-size 16 --epochs 1 --max-steps $steps -q
+                $crops --epochs 1 --max-steps $steps -q
         done
         [ "$(grep -c '"step":[0-9]*,"epoch":0,"loss":-\{0,1\}[0-9]' run/log.jsonl)" -eq 2 ]
         rm -r run

@@ -153,10 +153,14 @@ static bool open_machine(machine *m, const tw_backend *be, tw_comm *comm, double
     return m->learn != NULL;
 }
 
-static void close_machine(machine *m)
+/* lost: a sum is under way that nobody else comes to, which closing the peers ends; else NCCL waits for the graphs that hold its sums. */
+static void close_machine(machine *m, bool lost)
 {
-    m->be->peers_close(m->peers);
+    if (lost)
+        m->be->peers_close(m->peers);
     m->be->learn_free(m->learn);
+    if (!lost)
+        m->be->peers_close(m->peers);
     void *const block[] = {m->x, m->y, m->from, m->d};
     for (size_t i = 0; i < sizeof block / sizeof *block; i++)
         m->be->release(m->dev, block[i]);
@@ -176,7 +180,7 @@ static void all_is_well(const tw_backend *be, tw_comm *comm)
     sums(&m);
     beside(&m);
     recorded(&m);
-    close_machine(&m);
+    close_machine(&m, false);
 }
 
 static void one_device(const tw_backend *be, tw_comm *comm)
@@ -212,7 +216,7 @@ static void told(const tw_backend *be, tw_comm *comm, const char *what)
     if (strstr(be->error(), what) == NULL)
         printf("rank %d: %s\n", comm->rank, be->error());
     CHECK(strstr(be->error(), "the step's forward pass: ") != NULL && strstr(be->error(), what) != NULL);
-    close_machine(&m);
+    close_machine(&m, true);
 }
 
 static void hangs(const tw_backend *be, tw_comm *comm)

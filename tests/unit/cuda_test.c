@@ -672,6 +672,29 @@ static void decisions(void)
     setenv("EMULATE_NO_WIDE", "1", 1); /* no weight gradients in f32: rounded to the type */
     conv(2, 5, 5, 16, 8, 3, 1);
     unsetenv("EMULATE_NO_WIDE");
+    for (int i = 0; i < 3; i++) { /* or where that takes less time, which is looked at once */
+        const tw_conv_shape other = {.N = 1, .H = 7, .W = 6, .C = 8, .OH = 7, .OW = 6, .K = 8, .size = i < 2 ? 3 : 1, .stride = 1, .pad = i < 2, .train = true};
+        if (i == 0)
+            setenv("EMULATE_SLOW_WIDE", "1", 1);
+        tw_conv *conv = gpu->conv_new(g, &other);
+        float *x = numbers(576);
+        void *gx = activations(x, 336), *gy = activations(x, 336);
+        float *dw = plain(x, 576);
+        CHECK(conv != NULL && gpu->conv_backward_weights(conv, dw, gx, gy) == 0);
+        CHECK(*operations == (type == TW_F32 || i < 2 ? 1 : 2));
+        gpu->conv_free(conv);
+        gpu->release(g, gx), gpu->release(g, gy), gpu->release(g, dw);
+        free(x);
+        unsetenv("EMULATE_SLOW_WIDE");
+    }
+    setenv("EMULATE_BROKEN_FOLD", "1", 1); /* plans that do not run are not taken, where the parts do */
+    folded(2, 4, 5, 16, 8, 3, 1, true, true, true);
+    with_sums(2, 4, 5, 16, 8, 3, 1);
+    with_maker(TW_CONV_THROUGH, 2, 4, 5, 16, 8, 3, 1, false);
+    with_maker(TW_CONV_APPLIES, 2, 4, 5, 16, 8, 1, 1, false);
+    CHECK(*operations == 1);
+    attention(2, 3, 2, 8);
+    unsetenv("EMULATE_BROKEN_FOLD");
     setenv("EMULATE_NO_FOLD", "1", 1); /* no plan for a folded norm: the parts */
     folded(2, 5, 5, 16, 8, 3, 1, true, true, true);
     CHECK(*operations == 1);
