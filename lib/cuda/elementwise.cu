@@ -9,9 +9,7 @@ template <typename T, int V> static __global__ void convert_from(T *y, const flo
 {
     for (int64_t i = TW_GRID_FROM * V; i < n; i += TW_GRID_STEP * V) {
         float v[V];
-#pragma unroll
-        for (int k = 0; k < V; k++)
-            v[k] = x[i + k];
+        tw_load_f32<V>(v, x + i);
         tw_store<T, V>(y + i, v);
     }
 }
@@ -21,21 +19,26 @@ template <typename T, int V> static __global__ void convert_to(float *y, const T
     for (int64_t i = TW_GRID_FROM * V; i < n; i += TW_GRID_STEP * V) {
         float v[V];
         tw_load<T, V>(v, x + i);
-#pragma unroll
-        for (int k = 0; k < V; k++)
-            y[i + k] = v[k];
+        tw_store_f32<V>(y + i, v);
     }
 }
 
 /* Every block makes the table of the 256 levels of three colours first. */
-template <typename T> static __global__ void normalise(T *y, const uint8_t *x, int64_t n)
+template <typename T, int V> static __global__ void normalise(T *y, const uint8_t *x, int64_t n)
 {
     __shared__ float level[3 * 256];
     for (int c = 0; c < 3; c++)
         level[256 * c + threadIdx.x] = tw_picture_level((int)threadIdx.x, c);
     __syncthreads();
-    for (int64_t i = TW_GRID_FROM; i < n; i += TW_GRID_STEP)
-        y[i] = tw_narrow<T>(level[256 * (i % 3) + x[i]]);
+    for (int64_t i = TW_GRID_FROM * V; i < n; i += TW_GRID_STEP * V) {
+        const tw_pack<uint8_t, V> in = tw_fetch<uint8_t, V>(x + i);
+        const int c = (int)(i % 3);
+        float v[V];
+#pragma unroll
+        for (int k = 0; k < V; k++)
+            v[k] = level[256 * ((c + k) % 3) + in.of[k]];
+        tw_store<T, V>(y + i, v);
+    }
 }
 
 template <typename T, int V> static __global__ void add_up(T *y, const T *x, int64_t n)
@@ -107,7 +110,13 @@ int tw_launch_to_f32(float *y, const void *x, int64_t n, tw_dtype t, cudaStream_
 
 int tw_launch_pictures(void *y, const uint8_t *x, int64_t n, tw_dtype t, cudaStream_t stream)
 {
-    TW_BY_TYPE(t, TW_LAUNCH_BLOCK((normalise<T>), tw_blocks(tw_pieces(n, 16)), TW_BLOCK, stream, (T *)y, x, n));
+    TW_BY_TYPE(t, do {
+        enum { W = tw_wide<T>::N };
+        if (n % W == 0 && (uintptr_t)x % W == 0)
+            TW_LAUNCH_BLOCK((normalise<T, W>), tw_blocks(tw_pieces(n, 4 * W)), TW_BLOCK, stream, (T *)y, x, n);
+        else
+            TW_LAUNCH_BLOCK((normalise<T, 1>), tw_blocks(tw_pieces(n, 16)), TW_BLOCK, stream, (T *)y, x, n);
+    } while (0));
     return TW_LAUNCHED("pictures");
 }
 

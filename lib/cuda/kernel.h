@@ -99,6 +99,21 @@ template <typename T, int V> static __device__ inline void tw_store(T *p, const 
     *reinterpret_cast<tw_pack<T, V> *>(p) = q;
 }
 
+/* V numbers of f32 beside V of another type: four at a time, where V is so many. */
+template <int V> static __device__ inline void tw_load_f32(float v[V], const float *p)
+{
+#pragma unroll
+    for (int i = 0; i < V; i += V < 4 ? 1 : 4)
+        tw_load<float, (V < 4 ? 1 : 4)>(v + i, p + i);
+}
+
+template <int V> static __device__ inline void tw_store_f32(float *p, const float v[V])
+{
+#pragma unroll
+    for (int i = 0; i < V; i += V < 4 ? 1 : 4)
+        tw_store<float, (V < 4 ? 1 : 4)>(p + i, v + i);
+}
+
 /* How many numbers of T make 16 bytes. */
 template <typename T> struct tw_wide {
     enum { N = 16 / sizeof(T) };

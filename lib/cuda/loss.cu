@@ -90,6 +90,12 @@ static __device__ inline void read_sample(sample *of, const tw_loss_memory &m, i
  * divergences from a teacher. */
 enum terms { PAIRS, PAIRS_AND_TAU, TAUGHT };
 
+/* Blocks that are to lie on a multiprocessor at once, as far as registers reach. */
+constexpr int together(int most, int terms)
+{
+    return most > 16 ? 1 : most > 2 && terms == PAIRS_AND_TAU ? 2 : 4;
+}
+
 /* What a thread adds up: divergences and entropies (of views 0 and 1; of the others) in bits, <p, dp> and <s, ds>. */
 template <int MOST, int TERMS> struct class_sums {
     float kl, eh[2], dot[MOST], dot_tau[TERMS == PAIRS_AND_TAU ? MOST : 1];
@@ -248,7 +254,7 @@ static __device__ inline int class_of(int K, int W, unsigned block)
 /* Of a block's classes the divergences, the entropies, and of each view <p, dp> and <s, ds> (their sum where s is p), into
  * dots [B, gridDim.x, 2 + 2V]. A thread's few classes are summed in f32, the threads in f64. */
 template <typename T, int MOST, int W, int TERMS>
-static __global__ void __launch_bounds__(TW_BLOCK, MOST > 16 ? 1 : 4)
+static __global__ void __launch_bounds__(TW_BLOCK, together(MOST, TERMS))
     twist_sums(tw_loss_memory m, const float *__restrict__ dmean, const T *__restrict__ f, const T *__restrict__ taught, float bits)
 {
     __shared__ sample of;
@@ -281,7 +287,7 @@ static __global__ void __launch_bounds__(TW_BLOCK, MOST > 16 ? 1 : 4)
 
 /* The gradient through both softmaxes; a sample's first block adds up its terms. */
 template <typename T, int MOST, int W, int TERMS>
-static __global__ void __launch_bounds__(TW_BLOCK, MOST > 16 ? 1 : 4)
+static __global__ void __launch_bounds__(TW_BLOCK, together(MOST, TERMS))
     twist_gradient(tw_loss_memory m, const float *__restrict__ dmean, T *__restrict__ d, const T *__restrict__ f, const T *__restrict__ taught,
                    float bits)
 {

@@ -1,33 +1,52 @@
 /* Max pooling and the mean over all pixels. */
 #include "cuda/kernel.h"
 
-/* Kernels: a thread has V channels of one pixel. */
+/* Kernels: a thread has V channels of one pixel. I: the type of indices, in which a division of 32 bits is a third of one of 64. */
 
-struct pixel {
-    int c, w, h, n;
+template <typename I> struct pixel {
+    int c, w, h;
+    I n;
 };
 
 /* The i-th group of V channels of [N,H,W,C]. */
-static __device__ inline pixel pixel_at(int64_t i, int H, int W, int C, int V)
+template <typename I> static __device__ inline pixel<I> pixel_at(I i, int H, int W, int C, int V)
 {
-    const int across = C / V;
-    const int64_t p = i / across, q = p / W;
-    return {(int)(i % across) * V, (int)(p % W), (int)(q % H), (int)(q / H)};
+    const I across = (I)(C / V), p = i / across, q = p / (I)W;
+    return {(int)(i % across) * V, (int)(p % (I)W), (int)(q % (I)H), q / (I)H};
 }
 
-template <typename T, int V> static __global__ void max_of_windows(tw_pool_shape s, T *y, uint8_t *pick, const T *x, int64_t n)
+/* ResNets' windows are known to the compiler: of 3 x 3 pixels, every other one, with one around. */
+static bool usual(const tw_pool_shape *s)
 {
+    return s->size == 3 && s->stride == 2 && s->pad == 1;
+}
+
+template <bool USUAL> static __device__ inline tw_pool_shape with_windows(tw_pool_shape s)
+{
+    if (USUAL) {
+        s.size = 3;
+        s.stride = 2;
+        s.pad = 1;
+    }
+    return s;
+}
+
+template <typename T, int V, typename I, bool USUAL>
+static __global__ void max_of_windows(tw_pool_shape shape, T *y, uint8_t *pick, const T *x, int64_t n)
+{
+    const tw_pool_shape s = with_windows<USUAL>(shape);
     for (int64_t i = TW_GRID_FROM; i < n; i += TW_GRID_STEP) {
-        const pixel o = pixel_at(i, s.OH, s.OW, s.C, V);
+        const pixel<I> o = pixel_at<I>((I)i, s.OH, s.OW, s.C, V);
         float best[V] = {0};
         tw_pack<uint8_t, V> which = {};
         bool first = true;
+#pragma unroll
         for (int tap = 0; tap < s.size * s.size; tap++) {
             const int h = o.h * s.stride - s.pad + tap / s.size, w = o.w * s.stride - s.pad + tap % s.size;
             if (h < 0 || h >= s.H || w < 0 || w >= s.W)
                 continue;
             float v[V];
-            tw_load<T, V>(v, x + (((int64_t)o.n * s.H + h) * s.W + w) * s.C + o.c);
+            tw_load<T, V>(v, x + ((o.n * (I)s.H + (I)h) * (I)s.W + (I)w) * (I)s.C + (I)o.c);
 #pragma unroll
             for (int k = 0; k < V; k++) {
                 const bool take = first || v[k] > best[k] || v[k] != v[k]; /* NaN wins, as in PyTorch */
@@ -54,16 +73,18 @@ static __device__ inline windows windows_at(int at, const tw_pool_shape &s, int 
 }
 
 /* One input pixel gathers from the windows that cover it, in their order. */
-template <typename T, int V> static __global__ void gather_windows(tw_pool_shape s, T *dx, const uint8_t *pick, const T *dy, int64_t n)
+template <typename T, int V, typename I, bool USUAL>
+static __global__ void gather_windows(tw_pool_shape shape, T *dx, const uint8_t *pick, const T *dy, int64_t n)
 {
+    const tw_pool_shape s = with_windows<USUAL>(shape);
     for (int64_t i = TW_GRID_FROM; i < n; i += TW_GRID_STEP) {
-        const pixel p = pixel_at(i, s.H, s.W, s.C, V);
+        const pixel<I> p = pixel_at<I>((I)i, s.H, s.W, s.C, V);
         const windows down = windows_at(p.h, s, s.OH), across = windows_at(p.w, s, s.OW);
         float total[V] = {0};
         for (int y = down.first; y <= down.last; y++)
             for (int x = across.first; x <= across.last; x++) {
                 const int tap = (p.h + s.pad - y * s.stride) * s.size + p.w + s.pad - x * s.stride;
-                const int64_t from = (((int64_t)p.n * s.OH + y) * s.OW + x) * s.C + p.c;
+                const I from = ((p.n * (I)s.OH + (I)y) * (I)s.OW + (I)x) * (I)s.C + (I)p.c;
                 const tw_pack<uint8_t, V> which = tw_fetch<uint8_t, V>(pick + from);
                 float g[V];
                 tw_load<T, V>(g, dy + from);
@@ -121,15 +142,29 @@ template <typename T, int V> static __global__ void spread_over_pixels(T *dx, co
             TW_LAUNCH((kernel<T, 1>), tw_blocks(n), TW_BLOCK, stream, __VA_ARGS__, n);                             \
     } while (0)
 
+/* For windows: besides by the width of indices, numbers being `most` at the most, and by their size. */
+#define BY_WINDOWS(kernel, pixels, most, ...)                                                                                                \
+    do {                                                                                                                                     \
+        enum { W = tw_wide<T>::N };                                                                                                          \
+        const int64_t n = (int64_t)(pixels) * s->C / (s->C % W == 0 ? W : 1);                                                                \
+        if (s->C % W != 0)                                                                                                                   \
+            TW_LAUNCH((kernel<T, 1, int64_t, false>), tw_blocks(n), TW_BLOCK, stream, __VA_ARGS__, n);                                       \
+        else if ((most) > INT32_MAX || !usual(s))                                                                                            \
+            TW_LAUNCH((kernel<T, W, int64_t, false>), tw_blocks(n), TW_BLOCK, stream, __VA_ARGS__, n);                                       \
+        else                                                                                                                                 \
+            TW_LAUNCH((kernel<T, W, uint32_t, true>), tw_blocks(n), TW_BLOCK, stream, __VA_ARGS__, n);                                       \
+    } while (0)
+
 int tw_launch_max_forward(const tw_pool_shape *s, void *y, uint8_t *pick, const void *x, tw_dtype t, cudaStream_t stream)
 {
-    TW_BY_TYPE(t, BY_WIDTH(max_of_windows, (int64_t)s->N * s->OH * s->OW, s->C, *s, (T *)y, pick, (const T *)x));
+    TW_BY_TYPE(t, BY_WINDOWS(max_of_windows, (int64_t)s->N * s->OH * s->OW, (int64_t)s->N * s->H * s->W * s->C, *s, (T *)y, pick, (const T *)x));
     return TW_LAUNCHED("max pool");
 }
 
 int tw_launch_max_backward(const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy, tw_dtype t, cudaStream_t stream)
 {
-    TW_BY_TYPE(t, BY_WIDTH(gather_windows, (int64_t)s->N * s->H * s->W, s->C, *s, (T *)dx, pick, (const T *)dy));
+    const int64_t pixels = (int64_t)s->N * s->H * s->W;
+    TW_BY_TYPE(t, BY_WINDOWS(gather_windows, pixels, pixels * s->C, *s, (T *)dx, pick, (const T *)dy));
     return TW_LAUNCHED("max pool backward");
 }
 

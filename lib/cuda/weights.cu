@@ -14,27 +14,43 @@ static __device__ inline channel channel_at(const tw_conv_form &f, int q)
     return {q % f.plain.C, pixel / f.block, pixel % f.block};
 }
 
-template <typename T> static __global__ void weights_in(T *y, const float *w, tw_conv_form f, int64_t n)
+/* SIDE: of the filters, where the compiler knows it; else 0. */
+template <typename T, int SIDE> static __global__ void weights_in(T *y, const float *w, tw_conv_form f, int64_t n)
 {
-    const int side = f.plain.size;
-    for (int64_t at = TW_GRID_FROM; at < n; at += TW_GRID_STEP) {
-        const channel q = channel_at(f, (int)(at % f.P));
-        const int64_t tap = at / f.P;
-        const int column = (int)(tap % f.size) * f.block + q.j - f.lead, row = (int)(tap / f.size % f.size) * f.block + q.i - f.lead;
-        const int64_t k = tap / f.size / f.size;
-        const bool there = q.i < f.block && row >= 0 && row < side && column >= 0 && column < side;
-        y[at] = tw_narrow<T>(there ? w[((k * f.plain.C + q.c) * side + row) * side + column] : 0);
+    const uint32_t side = SIDE != 0 ? SIDE : (uint32_t)f.plain.size, size = SIDE != 0 ? SIDE : (uint32_t)f.size, P = (uint32_t)f.P;
+    const int block = SIDE != 0 ? 1 : f.block;
+    for (uint32_t at = (uint32_t)TW_GRID_FROM; at < n; at += (uint32_t)TW_GRID_STEP) {
+        const uint32_t tap = at / P;
+        const channel q = SIDE != 0 ? channel{(int)(at % P), (int)(at % P) < f.plain.C ? 0 : 1, 0} : channel_at(f, (int)(at % P));
+        const int lead = SIDE != 0 ? 0 : f.lead;
+        const int column = (int)(tap % size) * block + q.j - lead, row = (int)(tap / size % size) * block + q.i - lead;
+        const uint32_t k = tap / size / size;
+        const bool there = q.i < block && row >= 0 && row < (int)side && column >= 0 && column < (int)side;
+        y[at] = tw_narrow<T>(there ? w[((k * (uint32_t)f.plain.C + (uint32_t)q.c) * side + (uint32_t)row) * side + (uint32_t)column] : 0);
     }
 }
 
-template <typename T> static __global__ void weights_out(float *dw, const T *g, tw_conv_form f, int64_t n)
+template <typename T, int SIDE> static __global__ void weights_out(float *dw, const T *g, tw_conv_form f, int64_t n)
 {
-    const int side = f.plain.size;
-    for (int64_t at = TW_GRID_FROM; at < n; at += TW_GRID_STEP) {
-        const int column = (int)(at % side) + f.lead, row = (int)(at / side % side) + f.lead;
-        const int64_t filter = at / side / side, k = filter / f.plain.C;
-        const int q = (row % f.block * f.block + column % f.block) * f.plain.C + (int)(filter % f.plain.C);
-        dw[at] += tw_widen(g[((k * f.size + row / f.block) * f.size + column / f.block) * f.P + q]);
+    const uint32_t side = SIDE != 0 ? SIDE : (uint32_t)f.plain.size, size = SIDE != 0 ? SIDE : (uint32_t)f.size, C = (uint32_t)f.plain.C;
+    const uint32_t block = SIDE != 0 ? 1 : (uint32_t)f.block, lead = SIDE != 0 ? 0 : (uint32_t)f.lead;
+    for (uint32_t at = (uint32_t)TW_GRID_FROM; at < n; at += (uint32_t)TW_GRID_STEP) {
+        const uint32_t column = at % side + lead, row = at / side % side + lead, filter = at / side / side, k = filter / C;
+        const uint32_t q = (row % block * block + column % block) * C + filter % C;
+        dw[at] += tw_widen(g[((k * size + row / block) * size + column / block) * (uint32_t)f.P + q]);
+    }
+}
+
+template <typename T, int V> static __global__ void add_to_f32(float *dw, const T *g, int64_t n)
+{
+    for (int64_t i = TW_GRID_FROM * V; i < n; i += TW_GRID_STEP * V) {
+        float a[V], b[V];
+        tw_load_f32<V>(a, dw + i);
+        tw_load<T, V>(b, g + i);
+#pragma unroll
+        for (int k = 0; k < V; k++)
+            a[k] += b[k];
+        tw_store_f32<V>(dw + i, a);
     }
 }
 
@@ -109,17 +125,40 @@ template <typename T, int V> static __global__ void sum_columns(float *sum, cons
 
 /* Launchers. */
 
+/* Filters of one pixel lie in the same way in both. */
+static bool same_order(const tw_conv_form *f)
+{
+    return f->plain.size == 1 && f->size == 1 && f->block == 1 && f->P == f->plain.C;
+}
+
+/* The kernel for filters of 3 x 3 pixels as they are, or for all. */
+#define BY_SIDE(kernel, ...)                                                                     \
+    do {                                                                                         \
+        if (f->block == 1 && f->lead == 0 && f->plain.size == 3 && f->size == 3)                 \
+            TW_LAUNCH((kernel<T, 3>), tw_blocks(n), TW_BLOCK, stream, __VA_ARGS__);              \
+        else                                                                                     \
+            TW_LAUNCH((kernel<T, 0>), tw_blocks(n), TW_BLOCK, stream, __VA_ARGS__);              \
+    } while (0)
+
 int tw_launch_weights_in(void *y, const float *w, const tw_conv_form *f, tw_dtype t, cudaStream_t stream)
 {
     const int64_t n = (int64_t)f->K * f->size * f->size * f->P;
-    TW_BY_TYPE(t, TW_LAUNCH((weights_in<T>), tw_blocks(n), TW_BLOCK, stream, (T *)y, w, *f, n));
+    if (same_order(f))
+        return tw_launch_from_f32(y, w, n, t, stream);
+    TW_BY_TYPE(t, BY_SIDE(weights_in, (T *)y, w, *f, n));
     return TW_LAUNCHED("weights");
 }
 
 int tw_launch_weights_out(float *dw, const void *g, const tw_conv_form *f, tw_dtype t, cudaStream_t stream)
 {
     const int64_t n = (int64_t)f->K * f->plain.C * f->plain.size * f->plain.size;
-    TW_BY_TYPE(t, TW_LAUNCH((weights_out<T>), tw_blocks(n), TW_BLOCK, stream, dw, (const T *)g, *f, n));
+    TW_BY_TYPE(t, do {
+        enum { W = tw_wide<T>::N };
+        if (same_order(f) && n % W == 0)
+            TW_LAUNCH((add_to_f32<T, W>), tw_blocks(n / W), TW_BLOCK, stream, dw, (const T *)g, n);
+        else
+            BY_SIDE(weights_out, dw, (const T *)g, *f, n);
+    } while (0));
     return TW_LAUNCHED("weight gradient");
 }
 
