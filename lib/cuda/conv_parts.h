@@ -43,7 +43,8 @@ typedef struct {
 
 /* n plans of a kind, for the passes of those names, unless `apart` is faster than `one`, which runs them (of a tw_conv_trial): that is measured once
  * and kept among the plans. Where cuDNN has none, or they are slower, or fail, the plans are NULL. */
-void tw_conv_choose(tw_conv *c, tw_tuned *plan, const tw_dnn_pass *pass, int n, tw_conv_kind kind, int (*one)(void *trial), int (*apart)(void *trial));
+void tw_conv_choose(tw_conv *c, tw_tuned *plan, const tw_dnn_pass *pass, int n, tw_conv_kind kind, int (*one)(void *trial),
+                    int (*apart)(void *trial));
 
 /* Chooses what c->shape asks for: sums, through, applied; together (0, or -1 and tw_error()). */
 void tw_conv_choose_norms(tw_conv *c);

@@ -65,7 +65,8 @@ static const char *compared(tw_conv *c, const char *key, int (*one)(void *), int
     return verdict != NULL ? verdict : parted;
 }
 
-void tw_conv_choose(tw_conv *c, tw_tuned *plan, const tw_dnn_pass *pass, int n, tw_conv_kind kind, int (*one)(void *trial), int (*apart)(void *trial))
+void tw_conv_choose(tw_conv *c, tw_tuned *plan, const tw_dnn_pass *pass, int n, tw_conv_kind kind, int (*one)(void *trial),
+                    int (*apart)(void *trial))
 {
     char key[160], choice[176];
     tw_conv_key(key, sizeof key, pass[0], &c->shape, c->dev->precision, kind);

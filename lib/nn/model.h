@@ -27,6 +27,8 @@ struct tw_net {
     size_t param_cap, rule_cap;
     void *values;       /* one block each; host memory */
     void *device;       /* the values in device memory: values itself where that is host memory */
+    float *buffers;     /* part of device: see tw_net_buffers */
+    size_t buffers_bytes;
     float *grads;
     size_t grads_bytes;
     tw_graph backbone, head;

@@ -146,6 +146,20 @@ static size_t padded(size_t bytes)
     return (bytes + 63) / 64 * 64;
 }
 
+/* Gives the tensors that are trained, or those that are not, their places from `at` on. Returns where they end. */
+static size_t place(tw_net *net, size_t at, bool trained)
+{
+    for (int i = 0; i < net->n_params; i++) {
+        tw_param *p = &net->param[i];
+        if (p->trained != trained)
+            continue;
+        p->value = (char *)net->values + at;
+        p->device = p->dtype == TW_F32 ? (float *)((char *)net->device + at) : NULL;
+        at += padded(p->n * tw_dtype_size(p->dtype));
+    }
+    return at;
+}
+
 int tw_params_allocate(tw_net *net)
 {
     if (net->failed)
@@ -159,15 +173,18 @@ int tw_params_allocate(tw_net *net)
     net->values = net->be->unified ? net->device : tw_calloc(1, bytes);
     if (net->values == NULL)
         return -1;
-    size_t at = 0;
-    for (int i = 0; i < net->n_params; i++) {
-        tw_param *p = &net->param[i];
-        p->value = (char *)net->values + at;
-        p->device = p->dtype == TW_F32 ? (float *)((char *)net->device + at) : NULL;
-        at += padded(p->n * tw_dtype_size(p->dtype));
+    const size_t first = place(net, 0, true), end = place(net, first, false);
+    net->buffers = (float *)((char *)net->device + first);
+    net->buffers_bytes = end - first;
+    for (int i = 0; i < net->n_params; i++)
         fill(net, i);
-    }
     return tw_net_upload(net);
+}
+
+float *tw_net_buffers(const tw_net *net, size_t *bytes)
+{
+    *bytes = net->buffers_bytes;
+    return net->buffers;
 }
 
 int tw_params_gradients(tw_net *net)

@@ -13,18 +13,16 @@ struct tw_buffers {
 tw_buffers *tw_buffers_new(tw_net *net)
 {
     const tw_backend *be = tw_net_backend(net);
-    size_t floats = 0, counts = 0;
-    for (int i = 0; i < tw_net_params(net); i++) {
-        const tw_param *p = tw_net_param(net, i);
-        floats += !p->trained && p->device != NULL ? p->n : 0;
-        counts += !p->trained && p->device == NULL;
-    }
+    size_t bytes, counts = 0;
+    tw_net_buffers(net, &bytes);
+    for (int i = 0; i < tw_net_params(net); i++)
+        counts += tw_net_param(net, i)->device == NULL;
     tw_buffers *b = tw_calloc(1, sizeof *b);
     if (b == NULL)
         return NULL;
     b->net = net;
     b->counts = tw_calloc(counts, sizeof *b->counts);
-    b->copy = be->alloc(tw_net_device(net), floats * sizeof *b->copy);
+    b->copy = be->alloc(tw_net_device(net), bytes);
     if (b->copy == NULL)
         tw_backend_failed(be);
     if (b->counts != NULL && b->copy != NULL)
@@ -45,24 +43,18 @@ void tw_buffers_free(tw_buffers *b)
 static int move(tw_buffers *b, bool back)
 {
     const tw_backend *be = tw_net_backend(b->net);
-    tw_dev *dev = tw_net_device(b->net);
-    float *at = b->copy;
+    size_t bytes;
+    float *values = tw_net_buffers(b->net, &bytes);
     int64_t *count = b->counts;
     for (int i = 0; i < tw_net_params(b->net); i++) {
-        tw_param *p = tw_net_param(b->net, i);
-        if (p->trained)
+        const tw_param *p = tw_net_param(b->net, i);
+        if (p->device != NULL)
             continue;
-        if (p->device == NULL) {
-            int64_t *value = p->value;
-            *(back ? value : count) = *(back ? count : value);
-            count++;
-            continue;
-        }
-        if (TW_BACKEND(be, be->copy(dev, back ? p->device : at, back ? at : p->device, p->n * sizeof *at)) != 0)
-            return -1;
-        at += p->n;
+        int64_t *value = p->value;
+        *(back ? value : count) = *(back ? count : value);
+        count++;
     }
-    return 0;
+    return TW_BACKEND(be, be->copy(tw_net_device(b->net), back ? values : b->copy, back ? b->copy : values, bytes));
 }
 
 int tw_buffers_keep(tw_buffers *b)
