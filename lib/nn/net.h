@@ -63,6 +63,8 @@ tw_param *tw_net_param(tw_net *net, int i);
 /* All values that are not trained (statistics) as one block in device memory, with what fills up between them and the places of those that are
  * in host memory only. */
 float *tw_net_buffers(const tw_net *net, size_t *bytes);
+/* All gradients as one block of n numbers in device memory; what fills up between them is zero. NULL before the first plan that trains. */
+float *tw_net_gradients(const tw_net *net, size_t *n);
 int tw_net_feature_dim(const tw_net *net);          /* 512 for resnet18/34, 2048 for resnet50, 384 for vit_s */
 int tw_net_classes(const tw_net *net);              /* K of the head or the classifier; 0 without one */
 /* Must be called after values in device memory were changed by anyone but the net (optimizer step): the plans refresh their own

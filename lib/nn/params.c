@@ -207,6 +207,12 @@ int tw_params_gradients(tw_net *net)
     return 0;
 }
 
+float *tw_net_gradients(const tw_net *net, size_t *n)
+{
+    *n = net->grads_bytes / sizeof *net->grads;
+    return net->grads;
+}
+
 void tw_params_free(tw_net *net)
 {
     for (int i = 0; i < net->n_params; i++)

@@ -132,6 +132,11 @@ int tw_optim_gradient_norm(double *norm, tw_optim *o)
 {
     double total = 0, one;
     o->be->enter(o->dev);
+    if (o->kind != TW_LARS) {
+        size_t n;
+        const float *all = tw_net_gradients(o->net, &n);
+        return norm_of(o, norm, all, n);
+    }
     for (int i = 0; i < o->n; i++) {
         if (norm_of(o, &one, o->slot[i].param->grad, o->slot[i].param->n) != 0)
             return -1;
