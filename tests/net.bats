@@ -126,8 +126,16 @@ long_stream() { # N copies of three records
     run twist-cat -o "@tcp://192.0.2.1:1" "$FORMATS/views.tws"
     [ "$status" -eq 1 ]
     [[ "$output" == "twist-cat: @tcp://192.0.2.1:1: cannot listen there: "* ]]
-    run twist-cat tcp://nowhere
-    [ "$status" -eq 1 ]
+    for address in "tcp://nowhere: at which port" "tcp://:5555: on which host" "tcp://127.0.0.1:65536: port 65536: the highest is 65535" \
+        "@tcp://*:100000: port 100000: "; do
+        run timeout 5 twist-cat "${address%%: *}"
+        [ "$status" -eq 1 ]
+        [[ "$output" == "twist-cat: $address"* ]]
+    done
+    # a host that nobody knows may come to be known: said, and waited for
+    run timeout 2 twist-cat tcp://no-such-host.invalid:5555
+    [ "$status" -eq 124 ]
+    [[ "$output" == "twist-cat: tcp://no-such-host.invalid:5555: no-such-host.invalid: "*"; waiting for it to be known" ]]
     # two readers: the first to hear the other says so
     timeout 3 twist-cat -i "@ipc://$PWD/r" -o x.tws 3>&- 2> err &
     timeout 3 twist-cat -i "ipc://$PWD/r" -o y.tws 2> err2 || true

@@ -1,11 +1,14 @@
 #include "stream/zmq.h"
 
 #include "core/error.h"
+#include "core/program.h"
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static tw_zmq_table table;
@@ -66,9 +69,39 @@ bool tw_zmq_binds(const char *endpoint)
     return endpoint[0] == '@' || strncmp(endpoint, "tcp://*:", 8) == 0;
 }
 
+/* What ZeroMQ would wait for in silence: a port that cannot be is an error, a host that nobody knows may yet come to be known. */
+static int check_tcp(const char *endpoint)
+{
+    const char *host = tw_zmq_address(endpoint), *port = strrchr(host, ':');
+    char name[256];
+    struct addrinfo *found = NULL;
+    if (strncmp(host, "tcp://", 6) != 0)
+        return 0;
+    host += 6;
+    if (port < host)
+        return tw_fail("%s: at which port?", endpoint);
+    if (strspn(port + 1, "0123456789") == strlen(port + 1) && (strlen(port + 1) > 5 || atoi(port + 1) > 65535))
+        return tw_fail("%s: port %s: the highest is 65535", endpoint, port + 1);
+    const size_t n = (size_t)(port - host);
+    if (tw_zmq_binds(endpoint) || strpbrk(host, "[;") != NULL || n >= sizeof name) /* IPv6, a source address */
+        return 0;
+    if (n == 0)
+        return tw_fail("%s: on which host?", endpoint);
+    memcpy(name, host, n);
+    name[n] = '\0';
+    const int rc = getaddrinfo(name, NULL, NULL, &found);
+    if (rc != 0)
+        tw_warn("%s: %s: %s; waiting for it to be known", endpoint, name, gai_strerror(rc));
+    else
+        freeaddrinfo(found);
+    return 0;
+}
+
 int tw_zmq_attach(void *socket, const char *endpoint)
 {
     const char *address = tw_zmq_address(endpoint);
+    if (check_tcp(endpoint) != 0)
+        return -1;
     if (tw_zmq_binds(endpoint) ? table.bind(socket, address) == 0 : table.connect(socket, address) == 0)
         return 0;
     char what[320];
