@@ -275,6 +275,8 @@ static void parse(struct opts *o)
     for (int i = 0; i < 4 && o->kmeans.K == 0; i++)
         if (tw_opts_given(only_kmeans[i]))
             tw_die_usage("--%s goes with --kmeans", only_kmeans[i]);
+    if (o->assignments != NULL && strcmp(o->assignments, "-") == 0)
+        tw_die_usage("--assignments: '-': a file is wanted, not standard output, where the metrics go");
     o->kmeans.seed = (uint64_t)o->seed;
     o->kmeans.tell = show_progress;
 }

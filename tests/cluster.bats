@@ -168,7 +168,7 @@ near() { awk -v a="$1" -v b="$2" 'BEGIN {exit !(a - b < 1e-8 && b - a < 1e-8)}';
         [ "$status" -eq 1 ]
         [[ "$output" == *"/dev/null"* ]]
     done
-    for args in "a b" "-i a b" "--kmeans 0" "--spherical a" "--restarts 2 a" "--seed 1 a" "--kmeans x a"; do
+    for args in "a b" "-i a b" "--kmeans 0" "--spherical a" "--restarts 2 a" "--seed 1 a" "--kmeans x a" "--assignments - a"; do
         run twist-cluster $args
         [ "$status" -eq 2 ]
         [[ "$output" == *"try 'twist-cluster -h'"* ]]

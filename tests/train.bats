@@ -313,6 +313,10 @@ END
     [ "$status" -eq 1 ] && [[ "$output" == *"fp16"* ]]
     run twist-train -i "$VIEWS" -o run --backbone=resnet19
     [ "$status" -eq 1 ] && [[ "$output" == *"resnet19"* ]]
+    run twist-train -i /dev/null -o run --backbone=resnet18 --patch-size=8 --drop_path 0.1
+    [ "$status" -eq 1 ]
+    [[ "${lines[0]}" == "twist-train: --patch-size: of vision transformers; resnet18 goes without" ]]
+    [[ "${lines[1]}" == "twist-train: --drop-path: of vision transformers; resnet18 goes without" ]]
     run twist-train -i "$VIEWS" -o /dev/full $SMALL
     [ "$status" -eq 1 ] && [[ "$output" == *"/dev/full"* ]]
     run twist-train -i "$VIEWS"

@@ -2,6 +2,8 @@
 
 #include "core/error.h"
 #include "core/pool.h"
+#include "core/program.h"
+#include "nn/backbones.h"
 #include "train/optim.h"
 #include "train/schedule.h"
 
@@ -83,6 +85,9 @@ int tw_train_rows(tw_opt table[TW_TRAIN_ROWS], tw_train_options *o)
     return (int)(sizeof rows / sizeof *rows);
 }
 
+/* Taken beside a ResNet too, as the official trainer does. */
+static const char *const of_vits[] = {"patch-size", "drop-path"};
+
 int tw_train_settle(tw_train_options *o)
 {
     if (o->output == NULL)
@@ -96,6 +101,10 @@ int tw_train_settle(tw_train_options *o)
                        (long long)o->mme_epochs, (long long)o->epochs);
     if (o->self_label || o->mme_epochs > o->epochs)
         o->mme_epochs = o->epochs;
+    if (tw_resnet_find(o->backbone) != NULL)
+        for (size_t i = 0; i < sizeof of_vits / sizeof *of_vits; i++)
+            if (tw_opts_given(of_vits[i]))
+                tw_warn("--%s: of vision transformers; %s goes without", of_vits[i], o->backbone);
     if (!tw_opts_given("warmup-epochs"))
         o->warmup_epochs = tw_schedule_warmup(o->epochs);
     if (!tw_opts_given("weight-decay-end"))
