@@ -411,7 +411,7 @@ static void commands(void)
 static void endpoints(void)
 {
     const tw_header h = full_header();
-    CHECK(tw_reader_open("tcp://nowhere", NULL, NULL) == NULL && says("tcp://nowhere: cannot be connected to"));
+    CHECK(tw_reader_open("tcp://nowhere", NULL, NULL) == NULL && says("tcp://nowhere: at which port?"));
     CHECK(tw_writer_open("@ipc:///nonexistent/x", &h, NULL) == NULL && says("@ipc:///nonexistent/x: cannot listen there"));
     CHECK(tw_writer_open("pipe:cat", &h, NULL) == NULL && says("pipe:cat"));
     CHECK(tw_reader_open("/nonexistent", NULL, NULL) == NULL && says("/nonexistent: No such file"));
