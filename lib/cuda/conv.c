@@ -73,13 +73,18 @@ static int none(const tw_conv *c)
                    s->stride, tw_dtype_name(c->dev->precision));
 }
 
+static int run(tw_conv *c, const tw_tuned *plan, void *x, void *w, void *y)
+{
+    const tw_dnn_operand operand[] = {{TW_CONV_X, x}, {TW_CONV_W, w}, {TW_CONV_Y, y}};
+    return tw_tuned_run(plan, c->dev, operand, 3);
+}
+
 /* The weight gradient in f32, or rounded once to the type of the activations, whichever takes less time. */
 static int weight_gradient(tw_conv *c, float *dw, const void *x, const void *dy, bool wide)
 {
     const tw_dtype t = wide ? TW_F32 : c->dev->precision;
     void *in = tw_conv_input(c, x), *g = tw_dev_scratch(c->dev, TW_SCRATCH_GRADIENT, tw_conv_weight_count(c) * tw_dtype_size(t));
-    const tw_dnn_operand operand[] = {{TW_CONV_X, in}, {TW_CONV_W, g}, {TW_CONV_Y, (void *)dy}};
-    if (in == NULL || g == NULL || tw_tuned_run(wide ? &c->wide : &c->pass[TW_DNN_WEIGHTS], c->dev, operand, 3) != 0)
+    if (in == NULL || g == NULL || run(c, wide ? &c->wide : &c->pass[TW_DNN_WEIGHTS], in, g, (void *)dy) != 0)
         return -1;
     return tw_launch_weights_out(dw, g, &c->form, t, c->dev->stream);
 }
@@ -187,24 +192,18 @@ void *tw_conv_input(const tw_conv *c, const void *x)
     return in;
 }
 
-static int run(tw_conv *c, tw_dnn_pass pass, void *x, void *w, void *y)
-{
-    const tw_dnn_operand operand[] = {{TW_CONV_X, x}, {TW_CONV_W, w}, {TW_CONV_Y, y}};
-    return tw_tuned_run(&c->pass[pass], c->dev, operand, 3);
-}
-
 int tw_cuda_conv_forward(tw_conv *c, void *y, const void *x)
 {
     void *in = tw_conv_input(c, x);
-    return in == NULL ? -1 : run(c, TW_DNN_FORWARD, in, c->w, y);
+    return in == NULL ? -1 : run(c, &c->pass[TW_DNN_FORWARD], in, c->w, y);
 }
 
 int tw_cuda_conv_backward_data(tw_conv *c, void *dx, const void *dy)
 {
     if (tw_conv_as_it_is(c))
-        return run(c, TW_DNN_DATA, dx, c->w, (void *)dy);
+        return run(c, &c->pass[TW_DNN_DATA], dx, c->w, (void *)dy);
     void *in = formed(c);
-    if (in == NULL || run(c, TW_DNN_DATA, in, c->w, (void *)dy) != 0)
+    if (in == NULL || run(c, &c->pass[TW_DNN_DATA], in, c->w, (void *)dy) != 0)
         return -1;
     return tw_launch_unform(dx, in, &c->form, c->dev->precision, c->dev->stream);
 }

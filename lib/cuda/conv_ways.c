@@ -57,25 +57,19 @@ static const char *compare(tw_conv *c, int (*one)(void *), int (*apart)(void *))
     return took < 0 || parts < 0 ? NULL : took <= parts ? joined : parted;
 }
 
-static const char *compared(tw_conv *c, const char *key, int (*one)(void *), int (*apart)(void *))
-{
-    const char *verdict = tw_dnn_cache_find(c->dev->plans, key);
-    if (verdict == NULL && (verdict = compare(c, one, apart)) != NULL)
-        tw_dnn_cache_add(c->dev->plans, key, verdict);
-    return verdict != NULL ? verdict : parted;
-}
-
 void tw_conv_choose(tw_conv *c, tw_tuned *plan, const tw_dnn_pass *pass, int n, tw_conv_kind kind, int (*one)(void *trial),
                     int (*apart)(void *trial))
 {
     char key[160], choice[176];
     tw_conv_key(key, sizeof key, pass[0], &c->shape, c->dev->precision, kind);
     snprintf(choice, sizeof choice, "%s compared", key);
-    const char *known = tw_dnn_cache_find(c->dev->plans, choice);
-    bool good = known == NULL || strcmp(known, parted) != 0;
+    const char *verdict = tw_dnn_cache_find(c->dev->plans, choice);
+    bool good = verdict == NULL || strcmp(verdict, joined) == 0;
     for (int i = 0; i < n && good; i++)
         good = tw_conv_tune(c, &plan[i], pass[i], &c->shape, kind) > 0;
-    if (good && strcmp(compared(c, choice, one, apart), joined) == 0)
+    if (good && verdict == NULL && (verdict = compare(c, one, apart)) != NULL)
+        tw_dnn_cache_add(c->dev->plans, choice, verdict);
+    if (good && verdict != NULL && strcmp(verdict, joined) == 0)
         return;
     for (int i = 0; i < n; i++)
         tw_tuned_fini(&plan[i]);
