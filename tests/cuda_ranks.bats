@@ -2,11 +2,13 @@
 # resumed run to the same bytes; what is not finite is so for all; a rank killed, or one that does not come to a sum, ends the run within
 # seconds and it is told where; too few devices and a missing NCCL are said, and one rank does without it.
 
+. "$BATS_TEST_DIRNAME/noise.sh"
+
 setup_file() {
     cd "$BATS_FILE_TMPDIR"
     mkdir photos
     for i in 0 1 2 3 4 5 6 7; do
-        { printf 'P6 40 40 255\n'; head -c 4800 /dev/urandom; } > photos/$i.ppm
+        noisy 40 $i > photos/$i.ppm
     done
 }
 

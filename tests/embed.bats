@@ -1,6 +1,8 @@
 # Goal: twist-embed gives each picture its features, the same bits for any batch size and any -j, and names what is wrong with a
 # checkpoint or a stream. (That the numbers are PyTorch's is the matter of unit/checkpoint_embed_test.)
 
+. "$BATS_TEST_DIRNAME/noise.sh"
+
 setup_file() {
     local tests=$BATS_TEST_DIRNAME
     export WEIGHTS=$BATS_FILE_TMPDIR/weights.safetensors VIEWS=$BATS_FILE_TMPDIR/views.tws ONE=$tests/golden/checkpoint/views.tws
@@ -220,7 +222,7 @@ refused() { # MESSAGE ARGUMENT...
 
 @test "--append: a complete file of other data is refused, by both numbers; of the same data it is complete" {
     mkdir photos
-    for i in 0 1 2; do { printf 'P6 32 32 255\n'; head -c 3072 /dev/urandom; } > photos/$i.ppm; done
+    for i in 0 1 2; do noisy 32 $i > photos/$i.ppm; done
     embed() { twist-embed "$WEIGHTS" -o out.emb --append -i "pipe:twist-decode -q $* | twist-augment -q --aug=eval --resize=32 --size=32"; }
     embed photos --skip=%s
     cp out.emb keep.emb
@@ -256,7 +258,7 @@ refused() { # MESSAGE ARGUMENT...
 
 @test "--append after kill -9; the data follow by %s" {
     mkdir photos
-    for i in 0 1 2 3 4 5 6 7 8 9; do { printf 'P6 32 32 255\n'; head -c 3072 /dev/urandom; } > photos/$i.ppm; done
+    for i in 0 1 2 3 4 5 6 7 8 9; do noisy 32 $i > photos/$i.ppm; done
     echo broken > photos/55.ppm
     local input="pipe:twist-decode -q --skip=%s photos | twist-augment -q --aug=eval --resize=32 --size=32"
     twist-embed -q --no-history -i "${input/--skip=%s/}" "$WEIGHTS" -o want.emb
@@ -274,7 +276,7 @@ refused() { # MESSAGE ARGUMENT...
 
 @test "a share of the data: cut and gone on with, and by a head that was killed, nothing is lost or repeated" {
     mkdir photos
-    for i in $(seq 40); do { printf 'P6 32 32 255\n'; head -c 3072 /dev/urandom; } > photos/$i.ppm; done
+    for i in $(seq 40); do noisy 32 $i > photos/$i.ppm; done
     printf '%s\n' '#!/bin/bash' 'shift; views() { twist-decode -q "$@" | twist-augment -q --aug=eval --resize=32 --size=32; }' \
         '[ -e killed ] || { touch killed; views "$@" | head -c 40000; kill -9 $$; }' 'views "$@"' > twist-feed
     chmod +x twist-feed
@@ -334,7 +336,7 @@ refused() { # MESSAGE ARGUMENT...
 @test "--head: the logits of a classifier that twist-linear wrote, or of the network's own fc" {
     mkdir -p photos/a photos/b
     for i in 0 1 2 3; do
-        { printf 'P6 32 32 255\n'; head -c 3072 /dev/urandom; } > photos/a/$i.ppm
+        noisy 32 $i > photos/a/$i.ppm
         { printf 'P6 32 32 255\n'; head -c 3072 /dev/zero; } > photos/b/$i.ppm
     done
     twist-decode -q photos | twist-augment -q --aug=eval --resize=32 --size=32 -o views.tws

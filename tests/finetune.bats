@@ -1,13 +1,15 @@
 # Goal: twist-finetune trains a pretrained network on labelled views, measures it and keeps the best; it goes on after any death at the
 # very sample with the very weights, and refuses what it cannot train on in one message.
 
+. "$BATS_TEST_DIRNAME/noise.sh"
+
 setup_file() {
     BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
     cd "$BATS_FILE_TMPDIR"
     mkdir -p photos/a photos/b
     for i in 0 1 2 3 4 5 6 7 8 9; do # noise, and black with a row of noise: told apart by a few steps
-        { printf 'P6 16 16 255\n'; head -c 768 /dev/urandom; } > photos/a/$i.ppm
-        { printf 'P6 16 16 255\n'; head -c 720 /dev/zero; head -c 48 /dev/urandom; } > photos/b/$i.ppm
+        noisy 16 $i > photos/a/$i.ppm
+        { printf 'P6 16 16 255\n'; head -c 720 /dev/zero; noise 48 $((100 + i)); } > photos/b/$i.ppm
     done
     "$BIN/twist-decode" -q --shuffle --epochs=3 photos | "$BIN/twist-augment" -q --aug=linear --size=16 -o views.tws
     "$BIN/twist-decode" -q photos | "$BIN/twist-augment" -q --aug=eval --size=16 --resize=16 -o val.tws

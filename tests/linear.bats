@@ -1,5 +1,7 @@
 # Goal: twist-linear trains and measures as the official evaluation, the same for any -j, and refuses what it cannot measure.
 
+. "$BATS_TEST_DIRNAME/noise.sh"
+
 setup() {
     BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
     PATH=$BIN:$PATH
@@ -45,7 +47,7 @@ number() { sed -n "s/.*\"$1\": *\([0-9.e-]*\).*/\1/p" <<< "$output"; }
 
 @test "a stream that begins with a later epoch has as many epochs as follow" {
     mkdir -p photos/a photos/b
-    for i in 1 2 3; do for d in a b; do { printf 'P6 16 16 255\n'; head -c 768 /dev/urandom; } > photos/$d/$i.ppm; done; done
+    for i in 1 2 3; do noisy 16 $i > photos/a/$i.ppm; noisy 16 $((100 + i)) > photos/b/$i.ppm; done
     twist-decode -q --epochs=3 --start-epoch=1 photos | twist-augment -q --aug=linear --size=16 |
         twist-embed -q --random-init=resnet18 --precision=fp32 -o some.emb
     twist-linear --train some.emb --val some.emb --batch-size 2 --lr 0.1 | grep -F '"epochs": 2,'

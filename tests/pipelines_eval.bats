@@ -1,13 +1,15 @@
 # Goal: the evaluation's pipelines do in one line what the seed's commands do: a folder into an array and a table, that goes on after
 # an interruption; fine-tuning with a part of the labels; linear classification.
 
+. "$BATS_TEST_DIRNAME/noise.sh"
+
 setup_file() {
     BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
     cd "$BATS_FILE_TMPDIR"
     mkdir -p data/train/a data/train/b
     for i in 0 1 2 3 4 5 6 7; do
-        { printf 'P6 16 16 255\n'; head -c 768 /dev/urandom; } > data/train/a/$i.ppm
-        { printf 'P6 16 16 255\n'; head -c 720 /dev/zero; head -c 48 /dev/urandom; } > data/train/b/$i.ppm
+        noisy 16 $i > data/train/a/$i.ppm
+        { printf 'P6 16 16 255\n'; head -c 720 /dev/zero; noise 48 $((100 + i)); } > data/train/b/$i.ppm
     done
     cp -r data/train data/val
     for c in a b; do for i in 0 1 2 3; do echo $c/$i.ppm; done; done > data/10percent.txt

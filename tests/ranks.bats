@@ -1,14 +1,15 @@
 # Goal: ranks started by mpirun train as one: the same first steps whatever their number, the same bytes twice, one log; a signal stops
 # all after the same step, a rank that dies or whose stream fails ends the run within seconds and is named, and the checkpoint stands.
 
+. "$BATS_TEST_DIRNAME/noise.sh"
+
 setup_file() {
     command -v mpirun > /dev/null || return 0
     cd "$BATS_FILE_TMPDIR"
     mkdir -p photos/a photos/b
     for i in 0 1 2 3 4 5 6 7 8 9 10 11; do
-        { printf 'P6 40 40 255\n'; head -c 4800 /dev/urandom; } > photos/a/$i.ppm
-        head -c 120 /dev/urandom > row
-        { printf 'P6 40 40 255\n'; for _ in $(seq 40); do cat row; done; } > photos/b/$i.ppm
+        noisy 40 $i > photos/a/$i.ppm
+        columns 40 $((100 + i)) > photos/b/$i.ppm
     done
 }
 
@@ -23,7 +24,7 @@ setup() {
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
     # mpirun itself may wait for ever for a rank that died (PMIx 4.2.2 at its end, where the rank was still in MPI_Init)
     MPIRUN="timeout --foreground -k 5 180 mpirun --bind-to none"
-    SMALL="--backbone=resnet18 --hid-dim=16 --dim=8 --epochs=3 --optim=sgd --lr=0.005 --precision=fp32 --bunch-size=4 --threads=1"
+    SMALL="--backbone=resnet18 --hid-dim=16 --dim=8 --epochs=3 --optim=sgd --lr=0.001 --precision=fp32 --bunch-size=4 --threads=1"
     cd "$BATS_TEST_TMPDIR"
 }
 

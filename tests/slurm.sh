@@ -1,6 +1,7 @@
 # What the tests on a Slurm share (tests/slurm.bats, tests/long/slurm.bats), sourced by them: two nodes, both this machine.
 
 TREE=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd)
+. "$TREE/tests/noise.sh"
 
 setup_file() {
     PATH=$PATH:/usr/sbin
@@ -11,7 +12,8 @@ setup_file() {
     export BATS_TEST_TIMEOUT=300 # Slurm's commands wait for its services
     cd "$BATS_FILE_TMPDIR" && mkdir state spool.{"$(hostname -s)",maker} photos photos/a photos/b
     for i in 0 1 2 3 4 5 6 7 8 9 10 11; do
-        for d in a b; do { printf 'P6 40 40 255\n'; head -c 4800 /dev/urandom; } > photos/$d/$i.ppm; done
+        noisy 40 $i > photos/a/$i.ppm
+        noisy 40 $((100 + i)) > photos/b/$i.ppm
     done
     export SLURM_CONF=$PWD/slurm.conf
     local host port=$((20000 + $$ % 20000))

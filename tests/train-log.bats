@@ -1,14 +1,15 @@
 # Goal: what a run says of itself: curves that TensorBoard reads, through a resume too; a batch whose numbers are not finite is kept and
 # told; collapse is called out; the step does not wait for a stream that is there.
 
+. "$BATS_TEST_DIRNAME/noise.sh"
+
 setup_file() {
     BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
     cd "$BATS_FILE_TMPDIR"
     mkdir -p photos/a photos/b grey/a
     for i in 0 1 2 3 4 5 6 7 8 9; do # noise, and columns of one colour each; one grey for all
-        { printf 'P6 40 40 255\n'; head -c 4800 /dev/urandom; } > photos/a/$i.ppm
-        head -c 120 /dev/urandom > row
-        { printf 'P6 40 40 255\n'; for _ in $(seq 40); do cat row; done; } > photos/b/$i.ppm
+        noisy 40 $i > photos/a/$i.ppm
+        columns 40 $((100 + i)) > photos/b/$i.ppm
         { printf 'P6 40 40 255\n'; head -c 4800 /dev/zero | tr '\0' '\200'; } > grey/a/$i.ppm
     done
     "$BIN/twist-decode" -q --shuffle --epochs=3 photos | "$BIN/twist-augment" -q --aug=barlow --size=32 -o views.tws
