@@ -47,7 +47,7 @@ $B/emulated/%.o: %.cu
 	$(CXX) -x c++ $(EMULATED_FLAGS) -c $< -o $@
 $B/emulated/%.o: %.cc
 	@mkdir -p $(@D)
-	$(CXX) $(EMULATED_FLAGS) -c $< -o $@
+	$(CXX) $(EMULATED_FLAGS) -O3 -c $< -o $@
 $B/unit/libtwist-cuda.so: $(EMULATED_OBJ) $B/libtwist.a
 	@mkdir -p $(@D)
 	$(CXX) -shared $(CFLAGS) -o $@ $(EMULATED_OBJ) -Wl,--no-undefined -Wl,--exclude-libs,ALL $B/libtwist.a -lm -lpthread -ldl \

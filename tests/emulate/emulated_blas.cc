@@ -171,9 +171,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
         }
         for (int64_t c = 0; c < d.cols; c++)
             for (int64_t r = 0; r < d.rows; r++) {
-                float sum = 0, more = p.epilogue == CUBLASLT_EPILOGUE_BIAS ? emu_get(p.bias, r, type) : 0;
-                for (int64_t i = 0; i < k; i++)
-                    sum += av[(size_t)(r * k + i)] * bv[(size_t)(c * k + i)];
+                const float sum = emu_dot(&av[(size_t)(r * k)], &bv[(size_t)(c * k)], k);
+                const float more = p.epilogue == CUBLASLT_EPILOGUE_BIAS ? emu_get(p.bias, r, type) : 0;
                 emu_put(D, r + c * d.ld, scale * sum + more + (old != 0 ? old * emu_get(D, r + c * d.ld, type) : 0), type);
             }
     });

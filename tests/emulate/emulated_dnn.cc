@@ -93,16 +93,11 @@ static void convolve(const geometry &g, std::vector<float> v[3])
                 continue;
             float *xp = &v[0][(size_t)(((n * x.dim[2] + h) * x.dim[3] + c0) * C)], *yp = &v[2][(size_t)(o * K)];
             for (int64_t k = 0; k < K; k++) {
-                float *wp = &v[1][(size_t)((k * R * S + t) * C)], sum = 0;
-                for (int64_t c = 0; c < C; c++) {
-                    if (g.result == 2)
-                        sum += xp[c] * wp[c];
-                    else if (g.result == 0)
-                        xp[c] += yp[k] * wp[c];
-                    else
-                        wp[c] += yp[k] * xp[c];
-                }
-                yp[k] += sum;
+                float *wp = &v[1][(size_t)((k * R * S + t) * C)];
+                if (g.result == 2)
+                    yp[k] += emu_dot(xp, wp, C);
+                else
+                    emu_add_scaled(g.result == 0 ? xp : wp, g.result == 0 ? wp : xp, yp[k], C);
             }
         }
 }

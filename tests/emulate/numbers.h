@@ -32,4 +32,24 @@ static inline void emu_put(void *p, int64_t i, float v, int type)
     }
 }
 
+/* a . b, in eight sums: a compiler can take them at once. */
+static inline float emu_dot(const float *a, const float *b, int64_t n)
+{
+    float sum[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (int j = 0; j < 8; j++)
+            sum[j] += a[i + j] * b[i + j];
+    for (int j = 0; i < n; i++, j++)
+        sum[j] += a[i] * b[i];
+    return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+}
+
+/* a += s b */
+static inline void emu_add_scaled(float *__restrict__ a, const float *__restrict__ b, float s, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        a[i] += s * b[i];
+}
+
 #endif
