@@ -1,5 +1,6 @@
 /* twist-finetune: training of a whole network and a linear classifier on labelled views. */
 #include "checkpoint/network.h"
+#include "core/error.h"
 #include "core/mem.h"
 #include "core/pool.h"
 #include "core/program.h"
@@ -10,11 +11,13 @@
 #include "train/learner.h"
 #include "train/pace.h"
 #include "train/step.h"
+#include "train/turns.h"
 #include "train/validate.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <stdnoreturn.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -30,6 +33,8 @@ static const char usage[] =
     "  --classes N: where the stream does not name them      --seed N: of the classifier's first weights (0)\n"
     "  --max-steps N (of the whole run; 0: no limit)         --epoch-samples N: where the stream does not say\n"
     "  --save-every N: steps between checkpoints (0: an epoch)\n"
+    "Started by mpirun or srun, N ranks train as one, each from its own -i pipe:... with %r and %n (rank, ranks), --batch-size of each:\n"
+    "  --sync-bn: norms over all ranks' samples, not each rank's\n"
     "  --device auto|cpu|cuda (auto)  --precision auto|fp32|bf16|fp16 (auto)  -j, --threads N (all)\n"
     "  -h, --help  -V, --version  -q, --quiet  -v, --verbose  --progress  --no-history\n"
     "SIGINT, SIGTERM, SIGUSR1: a checkpoint after the step in hand, exit 75; with --resume the same command goes on.\n";
@@ -37,7 +42,7 @@ static const char usage[] =
 struct opts {
     tw_common common;
     const char *input, *output, *weights, *backbone, *val;
-    bool resume, small_stem;
+    bool resume, small_stem, sync_bn;
     int64_t seed, max_steps, save_every, epoch_samples, epochs, val_epoch;
     int batch_size, val_batch_size, classes, device, precision, threads;
     double lr_backbone, lr_classifier, weight_decay, clip_norm;
@@ -55,16 +60,16 @@ struct score {
 
 struct run {
     struct opts o;
+    tw_comm *comm;
     char *args;            /* the options as JSON */
     tw_folder folder;
     char *best_path;
     tw_learner learner;
     tw_train_state *state; /* the learner's */
-    tw_loader *loader;
+    tw_turns turns;
     tw_step *step;
     tw_jsonl *log;
     const tw_header *header; /* of the training stream */
-    int64_t steps_per_epoch;
     int64_t first_step; /* where this process began */
     int64_t saved_step; /* of the last checkpoint; -1: none */
     tw_pace pace;
@@ -72,9 +77,29 @@ struct run {
     struct {
         double loss;
         int64_t hits[2], steps;
-    } epoch;               /* of the training samples, since its begin */
+    } epoch;               /* of all ranks' training samples, since its begin */
     char notes[160];       /* last and epoch, in the checkpoint */
 };
+
+/* The first rank measures, writes and speaks for all. */
+static bool leads(const struct run *r)
+{
+    return r->comm->rank == 0;
+}
+
+/* The end that all ranks have agreed upon: none is gone before the first one is done. */
+noreturn static void leave(struct run *r, int status)
+{
+    if (r->comm->close(r->comm) != 0)
+        tw_die_error();
+    exit(status); /* the reading thread may hang in the stream */
+}
+
+/* Of all ranks. */
+static int samples_of_step(const struct run *r)
+{
+    return r->o.batch_size * r->comm->ranks;
+}
 
 static void parse(struct run *r)
 {
@@ -99,6 +124,7 @@ static void parse(struct run *r)
         {0, "lr-backbone", TW_OPT_FLOAT, &o->lr_backbone, 0, 1e300, NULL},
         {0, "lr-classifier", TW_OPT_FLOAT, &o->lr_classifier, 0, 1e300, NULL},
         {0, "weight-decay", TW_OPT_FLOAT, &o->weight_decay, 0, 1e6, NULL},
+        {0, "sync-bn", TW_OPT_FLAG, &o->sync_bn, 0, 0, NULL},
         {0, "clip-norm", TW_OPT_FLOAT, &o->clip_norm, 0, 1e9, NULL},
         {0, "device", TW_OPT_CHOICE, &o->device, 0, 0, tw_device_names},
         {0, "precision", TW_OPT_CHOICE, &o->precision, 0, 0, tw_precision_names},
@@ -114,37 +140,45 @@ static void parse(struct run *r)
         tw_die_usage("--small-stem goes with --backbone: the file of --weights tells its own");
     if (o->val != NULL && strcmp(o->val, "-") == 0)
         tw_die_usage("--val: standard input can be read only once, and is wanted after every epoch");
+    r->comm = tw_turns_join(&o->threads);
+    if (r->comm == NULL)
+        tw_die_error();
+    if (r->comm->ranks > 1 && strcmp(o->input, "-") == 0)
+        tw_die_usage("-i: every rank wants an input of its own: 'pipe:twist-decode --shard=%%r/%%n ... | twist-augment ...'");
     r->args = tw_args_json(table, n);
     if (r->args == NULL)
         tw_die_error();
 }
 
+static int check_labels(void *context, const tw_batch *b)
+{
+    const struct run *r = context;
+    for (int i = 0; i < b->B; i++)
+        if (b->label[i] < 0 || b->label[i] >= r->learner.config.classes)
+            return tw_fail("%s: epoch %lld: a sample of step %lld has %s", tw_loader_name(r->turns.loader), (long long)b->epoch,
+                           (long long)r->state->step + 1, b->label[i] < 0 ? "no label" : "a label beyond the classes");
+    return 0;
+}
+
 static void open_stream(struct run *r)
 {
     const struct opts *o = &r->o;
-    const tw_loader_options bo = {.B = o->batch_size, .rank = 0, .ranks = 1, .start = r->state->at, .stop = tw_stop_signal};
-    r->loader = tw_loader_open(o->input, &bo);
-    if (r->loader == NULL && tw_stop_signal() != 0) {
+    const tw_loader_options lo = {.B = o->batch_size, .start = {r->state->at.epoch, r->learner.places[r->comm->rank]}, .stop = tw_stop_signal};
+    r->turns = (tw_turns){.comm = r->comm, .epochs = o->epochs, .check = check_labels, .context = r};
+    const int rc = tw_turns_open(&r->turns, o->input, o->epoch_samples, &lo);
+    if (r->turns.loader == NULL && tw_stop_signal() != 0) { /* the others may wait for this rank: they end with it */
         tw_warn("stopped by signal %d before the views came; %s", tw_stop_signal(), tw_goes_on(o->resume));
         exit(TW_EXIT_AGAIN);
     }
-    if (r->loader == NULL)
+    if (rc != 0)
         tw_die_error();
-    const char *name = tw_loader_name(r->loader);
-    r->header = tw_loader_header(r->loader);
-    const int64_t samples = o->epoch_samples > 0 ? o->epoch_samples : r->header->samples;
-    if (r->header->samples >= 0 && samples != r->header->samples)
-        tw_die("--epoch-samples=%lld: %s says %lld", (long long)samples, name, (long long)r->header->samples);
-    if (samples < 0)
-        tw_die("%s: does not say how many samples an epoch has: --epoch-samples does", name);
-    if (samples < o->batch_size)
-        tw_die("%s: an epoch of %lld samples has no batch of %d", name, (long long)samples, o->batch_size);
+    const char *name = tw_loader_name(r->turns.loader);
+    r->header = tw_loader_header(r->turns.loader);
     if (r->header->n_classes > 0 && o->classes > 0 && o->classes != r->header->n_classes)
         tw_die("--classes=%d: %s has %d", o->classes, name, r->header->n_classes);
     r->learner.config.classes = r->header->n_classes > 0 ? r->header->n_classes : o->classes;
     if (r->learner.config.classes == 0)
         tw_die("%s: does not name its classes: --classes tells how many there are", name);
-    r->steps_per_epoch = samples / o->batch_size;
 }
 
 /* Which network --weights holds. */
@@ -166,9 +200,11 @@ static void open_network(struct run *r)
     const struct opts *o = &r->o;
     tw_learner *l = &r->learner;
     l->config.seed = (uint64_t)o->seed;
+    l->config.blank = !leads(r); /* the first rank's are shared */
     l->config.threads = o->threads;
+    l->config.own_norms = !o->sync_bn;
     tw_checkpoint *f = open_weights(r);
-    if (tw_learner_network(l, o->device, o->precision) != 0 || (f != NULL && tw_network_load(l->net, f, TW_NETWORK_BACKBONE) != 0) ||
+    if (tw_learner_network(l, o->device, o->precision) != 0 || (f != NULL && leads(r) && tw_network_load(l->net, f, TW_NETWORK_BACKBONE) != 0) ||
         (l->optim = tw_optim_new(l->net, TW_SGD, 1)) == NULL)
         tw_die_error();
     tw_checkpoint_close(f);
@@ -210,12 +246,10 @@ static void read_notes(struct run *r, const tw_checkpoint *f)
 static void read_state(struct run *r)
 {
     tw_checkpoint *f = tw_checkpoint_open(r->folder.checkpoint);
-    if (f == NULL || tw_state_read(r->state, f) != 0)
+    if (f == NULL || tw_learner_place(&r->learner, f, r->o.batch_size) != 0)
         tw_die_error();
     read_notes(r, f);
     tw_checkpoint_close(f);
-    if (r->state->B != r->o.batch_size)
-        tw_die("--batch-size=%d: %s was trained with %d", r->o.batch_size, r->folder.checkpoint, r->state->B);
     read_best(r);
 }
 
@@ -232,12 +266,14 @@ static void load_state(struct run *r)
 
 static void save(struct run *r)
 {
+    r->saved_step = r->state->step;
+    if (!leads(r))
+        return;
     snprintf(r->notes, sizeof r->notes, NOTES_OUT, (long long)r->last.epoch, r->last.acc1, r->last.acc5, (long long)r->epoch.steps, r->epoch.loss,
              (long long)r->epoch.hits[0], (long long)r->epoch.hits[1]);
     r->learner.notes = r->notes;
     if (tw_state_save(r->folder.checkpoint, &r->learner) != 0)
         tw_die_error();
-    r->saved_step = r->state->step;
 }
 
 static void save_if_new(struct run *r)
@@ -285,19 +321,30 @@ static bool finished(const struct run *r)
 /* The folder, and where the run stands. */
 static void open_run(struct run *r)
 {
-    if (tw_folder_open(&r->folder, r->o.output, r->o.resume) != 0 || (r->best_path = tw_folder_file(&r->folder, "best.safetensors")) == NULL)
+    tw_learner *l = &r->learner;
+    r->folder = (tw_folder){.path = r->o.output, .lock = -1};
+    if (leads(r) && (tw_folder_open(&r->folder, r->o.output, r->o.resume) != 0 ||
+                     (r->best_path = tw_folder_file(&r->folder, "best.safetensors")) == NULL))
         tw_die_error();
-    r->state = &r->learner.state;
-    *r->state = (tw_train_state){.B = r->o.batch_size, .ranks = 1, .optim = TW_SGD};
-    r->learner.args = r->args;
+    r->state = &l->state;
+    *r->state = (tw_train_state){.B = r->o.batch_size, .ranks = r->comm->ranks, .optim = TW_SGD};
+    l->args = r->args;
+    l->config.comm = r->comm;
+    l->places = tw_calloc((size_t)r->comm->ranks, sizeof *l->places);
+    if (l->places == NULL)
+        tw_die_error();
     r->saved_step = -1;
     if (r->folder.there)
         read_state(r);
+    if (tw_ranks_share_place(l) != 0)
+        tw_die_error();
     r->first_step = r->state->step;
 }
 
 static void open_log(struct run *r)
 {
+    if (!leads(r))
+        return;
     char *path = tw_folder_file(&r->folder, "log.jsonl");
     r->log = path != NULL ? tw_jsonl_open(path, r->folder.there ? r->state->step : -1, r->state->at.epoch) : NULL;
     if (r->log == NULL || tw_folder_write(&r->folder, "args.json", r->args) != 0)
@@ -309,24 +356,16 @@ static void open_step(struct run *r, const tw_batch *b)
 {
     const tw_step_options so = {.clip_norm = r->o.clip_norm, .supervised = true};
     if (b->V != 1)
-        tw_die("%s: %d views a sample; one is wanted (twist-augment --aug=linear)", tw_loader_name(r->loader), b->V);
+        tw_die("%s: %d views a sample; one is wanted (twist-augment --aug=linear)", tw_loader_name(r->turns.loader), b->V);
     r->step = tw_step_new(r->learner.net, NULL, r->learner.optim, b->group, b->n_groups, b->B, &so);
     if (r->step == NULL)
         tw_die_error();
     tw_note(1, "batch of %d: %.0f MB beside the weights", b->B, (double)tw_step_bytes(r->step) / 1e6);
-    if (tw_loader_passed(r->loader) > 0)
-        tw_warn("%s: %lld samples read to get to where training goes on", tw_loader_name(r->loader),
-                (long long)tw_loader_passed(r->loader));
-    const int64_t whole = r->o.epochs * r->steps_per_epoch;
+    if (tw_loader_passed(r->turns.loader) > 0)
+        tw_warn("%s: %lld samples read to get to where training goes on", tw_loader_name(r->turns.loader),
+                (long long)tw_loader_passed(r->turns.loader));
+    const int64_t whole = r->o.epochs * r->turns.steps_per_epoch;
     tw_pace_begin(&r->pace, r->first_step, r->o.max_steps > 0 && r->o.max_steps < whole ? r->o.max_steps : whole);
-}
-
-static void check_labels(const struct run *r, const tw_batch *b)
-{
-    for (int i = 0; i < b->B; i++)
-        if (b->label[i] < 0 || b->label[i] >= r->learner.config.classes)
-            tw_die("%s: epoch %lld: a sample of step %lld has %s", tw_loader_name(r->loader), (long long)b->epoch,
-                   (long long)r->state->step + 1, b->label[i] < 0 ? "no label" : "a label beyond the classes");
 }
 
 /* CosineAnnealingLR: the same within an epoch. */
@@ -337,23 +376,25 @@ static double cosine(const struct run *r, int64_t epoch)
 
 static void log_step(struct run *r, const tw_batch *b, const tw_step_result *s)
 {
-    const tw_pace_step pace = tw_pace_next(&r->pace, tw_loader_waited(r->loader));
-    tw_jsonl_begin(r->log);
-    tw_jsonl_int(r->log, "step", r->state->step);
-    tw_jsonl_int(r->log, "epoch", b->epoch);
-    tw_jsonl_number(r->log, "loss", s->terms.loss);
-    tw_jsonl_number(r->log, "acc1", (double)s->hits[0] / b->B);
-    tw_jsonl_number(r->log, "lr_backbone", r->o.lr_backbone * cosine(r, b->epoch));
-    tw_jsonl_number(r->log, "lr_classifier", r->o.lr_classifier * cosine(r, b->epoch));
-    tw_jsonl_number(r->log, "grad_norm", s->gradient_norm);
-    tw_jsonl_number(r->log, "images_per_second", b->B / pace.seconds);
-    tw_jsonl_number(r->log, "wait", pace.wait);
-    if (tw_jsonl_end(r->log) != 0)
-        tw_die_error();
+    const tw_pace_step pace = tw_pace_next(&r->pace, tw_loader_waited(r->turns.loader) + r->turns.waited);
     r->epoch.loss += s->terms.loss;
     r->epoch.hits[0] += s->hits[0];
     r->epoch.hits[1] += s->hits[1];
     r->epoch.steps++;
+    if (!leads(r))
+        return;
+    tw_jsonl_begin(r->log);
+    tw_jsonl_int(r->log, "step", r->state->step);
+    tw_jsonl_int(r->log, "epoch", b->epoch);
+    tw_jsonl_number(r->log, "loss", s->terms.loss);
+    tw_jsonl_number(r->log, "acc1", (double)s->hits[0] / samples_of_step(r));
+    tw_jsonl_number(r->log, "lr_backbone", r->o.lr_backbone * cosine(r, b->epoch));
+    tw_jsonl_number(r->log, "lr_classifier", r->o.lr_classifier * cosine(r, b->epoch));
+    tw_jsonl_number(r->log, "grad_norm", s->gradient_norm);
+    tw_jsonl_number(r->log, "images_per_second", samples_of_step(r) / pace.seconds);
+    tw_jsonl_number(r->log, "wait", pace.wait);
+    if (tw_jsonl_end(r->log) != 0)
+        tw_die_error();
 }
 
 static void show_progress(const struct run *r, const tw_step_result *s)
@@ -362,12 +403,14 @@ static void show_progress(const struct run *r, const tw_step_result *s)
     if (tw_progress_due())
         tw_progress("epoch %lld/%lld, loss %.4f, best acc1 %.4f, %s", (long long)r->state->at.epoch + 1, (long long)r->o.epochs,
                     s->terms.loss, r->best.acc1,
-                    tw_pace_text(text, sizeof text, &r->pace, r->state->step, r->o.batch_size, "images"));
+                    tw_pace_text(text, sizeof text, &r->pace, r->state->step, samples_of_step(r), "images"));
 }
 
 static void log_epoch(struct run *r, const tw_validation *v)
 {
-    const double steps = (double)r->epoch.steps, samples = steps * r->o.batch_size;
+    const double steps = (double)r->epoch.steps, samples = steps * samples_of_step(r);
+    if (!leads(r))
+        return;
     tw_jsonl_begin(r->log);
     tw_jsonl_int(r->log, "end_of_epoch", r->state->at.epoch);
     tw_jsonl_int(r->log, "after_step", r->state->step);
@@ -394,25 +437,36 @@ static tw_validation_options validation_of(const struct run *r)
     return (tw_validation_options){r->o.val, r->o.val_batch_size, r->header->n_classes, r->header->classes, tw_stop_signal};
 }
 
-/* What is to be measured on is looked at before an epoch is spent. false: a signal came. */
-static bool look_ahead(const struct run *r)
+/* What the first rank, which measures, says of itself to all: whether no signal has stopped it. */
+static bool all_go_on(struct run *r, bool go_on)
 {
-    const tw_validation_options vo = validation_of(r);
-    const int rc = r->o.val != NULL ? tw_validate_first(r->learner.net, &vo) : 1;
-    if (rc < 0)
+    double stopped = go_on ? 0 : 1;
+    if (r->comm->sum_f64(r->comm, &stopped, 1) != 0)
         tw_die_error();
-    return rc != 2;
+    return stopped == 0;
 }
 
-/* false: a signal came. */
+/* What is to be measured on is looked at before an epoch is spent. false: a signal came. */
+static bool look_ahead(struct run *r)
+{
+    const tw_validation_options vo = validation_of(r);
+    const int rc = r->o.val != NULL && leads(r) ? tw_validate_first(r->learner.net, &vo) : 1;
+    if (rc < 0)
+        tw_die_error();
+    return all_go_on(r, rc != 2);
+}
+
+/* By the first rank, with its running statistics; the others wait. false: a signal came. */
 static bool measure(struct run *r, tw_validation *v)
 {
     const tw_validation_options vo = validation_of(r);
-    const int rc = tw_validate(v, r->learner.net, &vo);
+    const int rc = leads(r) ? tw_validate(v, r->learner.net, &vo) : 1;
     if (rc < 0)
         tw_die_error();
-    if (rc == 2)
+    if (!all_go_on(r, rc != 2))
         return false;
+    if (!leads(r))
+        return true;
     r->last = (struct score){r->state->at.epoch + 1, v->acc1, v->acc5};
     if (r->best.epoch == 0 || v->acc1 > r->best.acc1) {
         r->best = r->last;
@@ -436,7 +490,7 @@ static bool turn_to(struct run *r, int64_t epoch)
     }
     log_epoch(r, wanted ? &v : NULL);
     memset(&r->epoch, 0, sizeof r->epoch);
-    r->state->at = (tw_position){epoch, 0};
+    tw_state_at(&r->learner, (tw_position){epoch, 0}, NULL);
     r->state->iteration = 0;
     if (r->o.save_every == 0 || wanted || epoch >= r->o.epochs)
         save(r);
@@ -444,20 +498,21 @@ static bool turn_to(struct run *r, int64_t epoch)
     return true;
 }
 
-static void refuse_numbers(struct run *r, const tw_step_result *s)
+noreturn static void refuse_numbers(struct run *r, const tw_step_result *s)
 {
     tw_progress_end();
     save_if_new(r);
-    tw_die("%s: step %lld, epoch %lld: the loss is %g, the gradient's norm %g; the step was not taken, %s is of step %lld",
-           tw_loader_name(r->loader), (long long)r->state->step, (long long)r->state->at.epoch, s->terms.loss, s->gradient_norm,
-           r->folder.checkpoint, (long long)r->saved_step);
+    if (leads(r))
+        tw_complain("%s: step %lld, epoch %lld: the loss is %g, the gradient's norm %g; the step was not taken, %s is of step %lld",
+                    tw_loader_name(r->turns.loader), (long long)r->state->step, (long long)r->state->at.epoch, s->terms.loss, s->gradient_norm,
+                    r->folder.checkpoint, (long long)r->saved_step);
+    leave(r, TW_EXIT_FAILED);
 }
 
 static void train_on(struct run *r, const tw_batch *b)
 {
     const tw_step_plan p = {.lr = cosine(r, b->epoch), .weight_decay = r->o.weight_decay, .number = r->state->step, .label = b->label};
     tw_step_result s;
-    check_labels(r, b);
     const int rc = tw_step_run(r->step, &s, b->pictures, &p);
     if (rc < 0)
         tw_die_error();
@@ -466,57 +521,44 @@ static void train_on(struct run *r, const tw_batch *b)
     r->state->step++;
     log_step(r, b, &s);
     show_progress(r, &s);
-    r->state->at = b->next;
+    tw_state_at(&r->learner, (tw_position){b->epoch, r->turns.all.sample}, r->turns.all.places);
     r->state->iteration++;
     if (r->o.save_every > 0 && r->state->step % r->o.save_every == 0)
         save(r);
 }
 
-/* 1: training is complete; 0: the stream ended before; 2: a signal wants the program to stop; 3: the stream has given up, which was said. */
+/* Until training is complete: TW_RANK_READY; else why it goes no further. */
 static int train(struct run *r)
 {
     const tw_batch *b;
     for (;;) {
-        if (r->state->iteration >= r->steps_per_epoch && !turn_to(r, r->state->at.epoch + 1))
-            return 2;
+        if (r->state->iteration >= r->turns.steps_per_epoch && !turn_to(r, r->state->at.epoch + 1))
+            return TW_RANK_STOPPED;
         if (finished(r))
-            return 1;
-        if (tw_stop_signal() != 0)
-            return 2;
-        const int rc = tw_loader_next(r->loader, &b);
-        if (rc < 0) {
-            save_if_new(r);
+            return TW_RANK_READY;
+        const int rc = tw_turns_next(&r->turns, &b, r->state->at.epoch);
+        if (rc < 0)
             tw_die_error();
-        }
-        if (rc == 3)
-            tw_complain("%s", tw_error());
-        if (rc == 0 && tw_loader_complete(r->loader, r->o.epochs - 1)) /* bad images have left the last epoch short */
-            return turn_to(r, r->o.epochs) ? 1 : 2;
-        if (rc != 1)
+        if (rc == TW_RANK_DONE) /* bad images have left the last epoch short */
+            return turn_to(r, r->o.epochs) ? TW_RANK_READY : TW_RANK_STOPPED;
+        if (rc != TW_RANK_READY)
             return rc;
         if (r->step == NULL)
             open_step(r, b);
         if (b->epoch > r->state->at.epoch) { /* bad images may leave an epoch short */
             if (!turn_to(r, b->epoch))
-                return 2;
+                return TW_RANK_STOPPED;
             if (finished(r))
-                return 1;
+                return TW_RANK_READY;
         }
         train_on(r, b);
     }
 }
 
-static void end_stream(struct run *r)
-{
-    const tw_batch *b;
-    const bool limited = r->o.max_steps > 0 && r->state->step >= r->o.max_steps;
-    const int rc = limited ? 0 : tw_loader_next(r->loader, &b);
-    if (rc < 0 || rc == 3)
-        tw_die_error();
-}
-
 static void print_result(const struct run *r)
 {
+    if (!leads(r))
+        return;
     if (r->best.epoch > 0)
         printf("{\"acc1\": %.9g, \"acc5\": %.9g, \"epoch\": %lld, \"acc1_last\": %.9g, \"acc5_last\": %.9g, ", r->best.acc1,
                r->best.acc5, (long long)r->best.epoch, r->last.acc1, r->last.acc5);
@@ -540,32 +582,36 @@ int main(int argc, char **argv)
         tw_warn("%s: the run is complete: %lld epochs, %lld steps", r.folder.checkpoint, (long long)r.state->at.epoch,
                 (long long)r.state->step);
         print_result(&r);
-        return TW_EXIT_OK;
+        leave(&r, TW_EXIT_OK);
     }
     open_stream(&r);
     open_network(&r);
     if (r.folder.there)
         load_state(&r);
+    if (tw_ranks_share(&r.learner) != 0)
+        tw_die_error();
     open_log(&r);
-    const int rc = look_ahead(&r) ? train(&r) : 2;
+    const int rc = look_ahead(&r) ? train(&r) : TW_RANK_STOPPED;
     tw_progress_end();
     save_if_new(&r);
-    if (rc >= 2) {
-        if (rc == 2)
-            tw_warn("stopped by signal %d after step %lld; %s", tw_stop_signal(), (long long)r.state->step, tw_goes_on(r.o.resume));
-        exit(TW_EXIT_AGAIN); /* the reading thread may hang in the stream */
+    if (rc == TW_RANK_STOPPED) {
+        const int signal = r.turns.all.signal != 0 ? r.turns.all.signal : tw_stop_signal(); /* it may have come while measuring */
+        if (signal != 0)
+            tw_warn("stopped by signal %d after step %lld; %s", signal, (long long)r.state->step, tw_goes_on(r.o.resume));
+        leave(&r, TW_EXIT_AGAIN);
     }
-    if (rc == 0)
-        tw_die("%s: ended after %lld of %lld epochs; %s has what was learned", tw_loader_name(r.loader), (long long)r.state->at.epoch,
-               (long long)r.o.epochs, r.folder.checkpoint);
-    end_stream(&r);
-    if (tw_jsonl_close(r.log) != 0)
+    if (rc != TW_RANK_READY) {
+        tw_warn("%s has what was learned, to step %lld", r.folder.checkpoint, (long long)r.state->step);
+        leave(&r, TW_EXIT_FAILED);
+    }
+    const bool limited = r.o.max_steps > 0 && r.state->step >= r.o.max_steps;
+    if ((!limited && tw_turns_end(&r.turns) != 0) || (leads(&r) && tw_jsonl_close(r.log) != 0))
         tw_die_error();
     print_result(&r);
-    tw_loader_close(r.loader);
-    tw_step_free(r.step);
+    tw_step_free(r.step); /* before the loader, whose memory a device may have pinned */
+    tw_turns_close(&r.turns);
     tw_learner_close(&r.learner);
     tw_folder_close(&r.folder);
     free(r.best_path);
-    return TW_EXIT_OK;
+    leave(&r, TW_EXIT_OK);
 }

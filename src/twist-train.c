@@ -3,12 +3,12 @@
 #include "core/program.h"
 #include "train/args.h"
 #include "train/bad_batch.h"
+#include "train/turns.h"
 #include "train/folder.h"
 #include "train/learner.h"
 #include "train/log.h"
 #include "train/monitor.h"
 #include "train/pace.h"
-#include "train/ranks.h"
 #include "train/schedule.h"
 #include "train/step.h"
 #include "train/watch.h"
@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <stdnoreturn.h>
 #include <string.h>
-#include <time.h>
 
 static const char usage[] =
     "usage: twist-train -o DIR [OPTION...] < VIEWS\n"
@@ -50,9 +49,7 @@ struct run {
     tw_folder folder;
     tw_learner learner;
     tw_train_state *state; /* the learner's */
-    tw_loader *loader;
-    tw_ranks_state all; /* what the ranks agreed upon last */
-    double waited;      /* seconds for other ranks' batches */
+    tw_turns turns;
     tw_step *step;
     tw_monitor *monitor;
     tw_runlog *log;
@@ -79,22 +76,6 @@ noreturn static void leave(struct run *r, int status)
     exit(status); /* the reading thread may hang in the stream */
 }
 
-static void join_ranks(struct run *r)
-{
-    char part[32];
-    r->comm = tw_comm_open();
-    if (r->comm == NULL)
-        tw_die_error();
-    if (r->comm->ranks == 1)
-        return;
-    snprintf(part, sizeof part, "rank %d", r->comm->rank);
-    tw_program_part(part, !leads(r));
-    if (strcmp(r->o.input, "-") == 0)
-        tw_die_usage("-i: every rank wants an input of its own: 'pipe:twist-decode --shard=%%r/%%n ... | twist-augment ...'");
-    if (!tw_opts_given("threads") && (r->o.threads = tw_comm_processors(r->comm)) < 0)
-        tw_die_error();
-}
-
 static void parse(struct run *r)
 {
     tw_opt table[TW_TRAIN_ROWS];
@@ -103,7 +84,11 @@ static void parse(struct run *r)
     tw_program_options(table, n, &r->common, NULL, usage);
     if (tw_train_settle(&r->o) != 0)
         tw_die_usage("%s", tw_error());
-    join_ranks(r);
+    r->comm = tw_turns_join(&r->o.threads);
+    if (r->comm == NULL)
+        tw_die_error();
+    if (r->comm->ranks > 1 && strcmp(r->o.input, "-") == 0)
+        tw_die_usage("-i: every rank wants an input of its own: 'pipe:twist-decode --shard=%%r/%%n ... | twist-augment ...'");
     r->args = tw_args_json(table, n);
     if (r->args == NULL)
         tw_die_error();
@@ -162,15 +147,12 @@ static void open_run(struct run *r)
     if ((leads(r) && tw_folder_open(&r->folder, o->output, o->resume) != 0) || tw_learner_open(&r->learner, o, r->comm, r->args) != 0)
         tw_die_error();
     r->state = &r->learner.state;
-    r->all.places = tw_calloc((size_t)r->comm->ranks, sizeof *r->all.places);
-    if (r->all.places == NULL)
-        tw_die_error();
     r->saved_step = -1;
     if (r->folder.there)
         resume(r);
     else if (o->init != NULL && leads(r))
         load_weights(r);
-    if (tw_ranks_share(&r->learner) != 0)
+    if (tw_ranks_share_place(&r->learner) != 0 || tw_ranks_share(&r->learner) != 0)
         tw_die_error();
     r->first_step = r->state->step;
     r->watch = (tw_watch)TW_WATCH_NEW;
@@ -184,18 +166,6 @@ static void open_run(struct run *r)
 static bool finished(const struct run *r)
 {
     return r->state->at.epoch >= r->o.epochs || (r->o.max_steps > 0 && r->state->step >= r->o.max_steps);
-}
-
-/* The smallest of all ranks' n: an epoch has as many steps as every rank has batches. */
-static int64_t fewest(const struct run *r, int64_t n)
-{
-    int64_t *all = tw_calloc((size_t)r->comm->ranks, sizeof *all);
-    if (all == NULL || r->comm->gather(r->comm, all, &n, sizeof n) != 0)
-        tw_die_error();
-    for (int i = 0; i < r->comm->ranks; i++)
-        n = all[i] < n ? all[i] : n;
-    free(all);
-    return n;
 }
 
 /* While no views come. False: no longer. */
@@ -213,11 +183,11 @@ static bool wait_for_views(void *context, double seconds)
 static void open_stream(struct run *r)
 {
     const tw_train_options *o = &r->o;
-    const tw_loader_options bo = {.B = o->batch_size, .rank = r->comm->rank, .ranks = r->comm->ranks,
-                                  .start = {r->state->at.epoch, r->learner.places[r->comm->rank]},
+    const tw_loader_options lo = {.B = o->batch_size, .start = {r->state->at.epoch, r->learner.places[r->comm->rank]},
                                   .stop = tw_stop_signal, .wait = wait_for_views, .context = r};
-    r->loader = tw_loader_open(o->input, &bo);
-    if (r->loader == NULL && (r->gave_up || tw_stop_signal() != 0)) { /* the others may wait for this rank: they end with it */
+    r->turns = (tw_turns){.comm = r->comm, .epochs = o->epochs};
+    const int rc = tw_turns_open(&r->turns, o->input, o->epoch_samples, &lo);
+    if (r->turns.loader == NULL && (r->gave_up || tw_stop_signal() != 0)) { /* the others may wait for this rank: they end with it */
         save_if_new(r);
         if (tw_stop_signal() != 0)
             tw_complain("stopped by signal %d before the views came; %s", tw_stop_signal(), tw_goes_on(r->o.resume));
@@ -225,22 +195,13 @@ static void open_stream(struct run *r)
             tw_complain("%s; %s", tw_error(), tw_goes_on(r->o.resume));
         exit(TW_EXIT_AGAIN);
     }
-    if (r->loader == NULL)
+    if (rc != 0)
         tw_die_error();
-    const int64_t said = tw_loader_samples(r->loader, -1), samples = o->epoch_samples > 0 ? tw_loader_samples(r->loader, o->epoch_samples) : said;
-    if (said >= 0 && samples != said)
-        tw_die("--epoch-samples=%lld: %s has epochs of %lld", (long long)o->epoch_samples, tw_loader_name(r->loader),
-               (long long)tw_loader_header(r->loader)->samples);
-    if (samples < 0)
-        tw_die("%s: does not say how many samples an epoch has: --epoch-samples does", tw_loader_name(r->loader));
-    if (samples < o->batch_size)
-        tw_die("%s: an epoch of %lld samples has no batch of %d", tw_loader_name(r->loader), (long long)samples, o->batch_size);
-    const int64_t steps = fewest(r, samples / o->batch_size);
     const double scale = (double)o->batch_size * r->state->ranks / 256;
     r->schedule = (tw_schedule){
         .lr = o->lr * scale, .lr_sl = o->lr_sl * scale, .weight_decay = o->weight_decay, .weight_decay_end = o->weight_decay_end,
         .epochs = o->epochs, .mme_epochs = o->mme_epochs, .warmup_epochs = o->warmup_epochs,
-        .sl_warmup_epochs = o->sl_warmup_epochs, .steps_per_epoch = steps,
+        .sl_warmup_epochs = o->sl_warmup_epochs, .steps_per_epoch = r->turns.steps_per_epoch,
     };
 }
 
@@ -249,16 +210,16 @@ static void open_step(struct run *r, const tw_batch *b)
     const tw_step_options so = {.loss = {r->o.lam1, r->o.lam2, r->o.tau}, .clip_norm = r->o.clip_norm, .patience = r->o.patience,
                                 .first = r->state->scale};
     if (b->V < 2)
-        tw_die("%s: one view a sample; training wants two or more", tw_loader_name(r->loader));
+        tw_die("%s: one view a sample; training wants two or more", tw_loader_name(r->turns.loader));
     r->step = tw_step_new(r->learner.net, r->learner.teacher, r->learner.optim, b->group, b->n_groups, b->B, &so);
     r->monitor = r->step == NULL ? NULL : tw_monitor_new(b->V, b->B, tw_net_classes(r->learner.net), r->comm);
     if (r->monitor == NULL)
         tw_die_error();
     tw_note(1, "batch of %d x %d views in %d sizes: %.0f MB beside the weights", b->B, b->V, b->n_groups,
             (double)tw_step_bytes(r->step) / 1e6);
-    if (tw_loader_passed(r->loader) > 0)
-        tw_warn("%s: %lld samples read to get to where training goes on", tw_loader_name(r->loader),
-                (long long)tw_loader_passed(r->loader));
+    if (tw_loader_passed(r->turns.loader) > 0)
+        tw_warn("%s: %lld samples read to get to where training goes on", tw_loader_name(r->turns.loader),
+                (long long)tw_loader_passed(r->turns.loader));
     const int64_t all = r->o.max_steps > 0 ? r->o.max_steps : r->o.epochs * r->schedule.steps_per_epoch;
     tw_pace_begin(&r->pace, r->first_step, all);
 }
@@ -279,7 +240,7 @@ static void show_progress(const struct run *r, const tw_step_result *s)
 
 static void log_step(struct run *r, const tw_step_plan *p, const tw_step_result *s, bool taken)
 {
-    const tw_pace_step pace = tw_pace_next(&r->pace, tw_loader_waited(r->loader) + r->waited);
+    const tw_pace_step pace = tw_pace_next(&r->pace, tw_loader_waited(r->turns.loader) + r->turns.waited);
     if (leads(r) && tw_log_step(r->log, r->state->step, r->state->at.epoch, p, s, taken, samples_of_step(r), tw_step_views(r->step), &pace) != 0)
         tw_die_error();
 }
@@ -330,11 +291,11 @@ static void refuse_numbers(struct run *r, const tw_batch *b, const tw_step_resul
         snprintf(name, sizeof name, "bad-batch.%d.tws", r->comm->rank);
     char *path = tw_folder_file(&r->folder, name);
     tw_progress_end();
-    if (path == NULL || tw_bad_batch_save(path, b, tw_loader_header(r->loader), tw_program_command()) != 0)
+    if (path == NULL || tw_bad_batch_save(path, b, tw_loader_header(r->turns.loader), tw_program_command()) != 0)
         tw_die_error();
     if (leads(r))
         tw_complain("%s: step %lld, epoch %lld: the loss is %g, the gradient's norm %g; the step was not taken; %s has the batch",
-                    tw_loader_name(r->loader), (long long)r->state->step + 1, (long long)r->state->at.epoch, s->terms.loss,
+                    tw_loader_name(r->turns.loader), (long long)r->state->step + 1, (long long)r->state->at.epoch, s->terms.loss,
                     s->gradient_norm, path);
     free(path);
     if (!r->o.stop_on_nan && ++r->unusable < MOST_UNUSABLE)
@@ -349,7 +310,7 @@ static void refuse_numbers(struct run *r, const tw_batch *b, const tw_step_resul
 
 static void train_on(struct run *r, const tw_batch *b)
 {
-    const tw_batch *ahead = tw_loader_ahead(r->loader);
+    const tw_batch *ahead = tw_loader_ahead(r->turns.loader);
     const tw_step_plan p = {
         .ahead = ahead != NULL ? ahead->pictures : NULL,
         .lr = tw_schedule_lr(&r->schedule, b->epoch, r->state->iteration),
@@ -377,7 +338,7 @@ static void train_on(struct run *r, const tw_batch *b)
     r->state->scale = s.next;
     log_step(r, &p, &s, rc == 1 && !s.skipped);
     show_progress(r, &s);
-    tw_state_at(&r->learner, (tw_position){b->epoch, r->all.sample}, r->all.places);
+    tw_state_at(&r->learner, (tw_position){b->epoch, r->turns.all.sample}, r->turns.all.places);
     r->state->iteration++;
     if (r->state->iteration == r->schedule.steps_per_epoch)
         turn_to(r, b->epoch + 1);
@@ -385,59 +346,14 @@ static void train_on(struct run *r, const tw_batch *b)
         save(r);
 }
 
-/* Tells the others how it stands here and sets r->all. What is wrong here is said here. */
-static void agree(struct run *r, int status, const tw_batch *b)
-{
-    const double since = tw_now();
-    const tw_rank_report mine = tw_rank_reports(status, b, tw_stop_signal());
-    if (status == TW_RANK_FAILED)
-        tw_complain("%s", tw_error());
-    if (status == TW_RANK_ENDED)
-        tw_complain("%s: ended after %lld of %lld epochs", tw_loader_name(r->loader), (long long)r->state->at.epoch, (long long)r->o.epochs);
-    if (tw_ranks_agree(&r->all, r->comm, &mine) != 0)
-        tw_die_error();
-    if (r->all.status == TW_RANK_FAILED && r->all.rank == r->comm->rank && status != TW_RANK_FAILED)
-        tw_complain("%s", tw_error());
-    r->waited += r->comm->ranks > 1 ? tw_now() - since : 0;
-}
-
-/* Whether what has ended the stream is a signal to all processes of the run, which this one may see a moment later. */
-static bool signal_came(void)
-{
-    static const struct timespec nap = {0, 10000000};
-    for (int i = 0; i < 10 && tw_stop_signal() == 0; i++)
-        nanosleep(&nap, NULL);
-    return tw_stop_signal() != 0;
-}
-
-/* The next batch, of the same epoch on all ranks: where bad images have left one an epoch short, the others go on to its next too.
- * What the ranks agreed upon is in r->all. */
-static int next_batch(struct run *r, const tw_batch **b)
-{
-    static const int status[] = {TW_RANK_FAILED, TW_RANK_ENDED, TW_RANK_READY, TW_RANK_STOPPED, TW_RANK_STOPPED};
-    int have = TW_RANK_STOPPED;
-    do {
-        const int rc = have != TW_RANK_READY ? tw_loader_next(r->loader, b) : 1;
-        if (rc == 3)
-            tw_complain("%s", tw_error());
-        have = status[1 + rc];
-        if (have == TW_RANK_ENDED && tw_loader_complete(r->loader, r->o.epochs - 1))
-            have = TW_RANK_DONE;
-        if (have >= TW_RANK_ENDED && signal_came())
-            have = TW_RANK_STOPPED;
-        agree(r, have, have == TW_RANK_READY ? *b : NULL);
-        if (r->all.status == TW_RANK_READY && (*b)->epoch < r->all.last)
-            have = TW_RANK_STOPPED; /* that one is left out */
-    } while (r->all.status == TW_RANK_READY && r->all.first < r->all.last);
-    return r->all.status;
-}
-
 /* Until training is complete: TW_RANK_READY; else why it goes no further. */
 static int train(struct run *r)
 {
     const tw_batch *b;
     while (!finished(r)) {
-        const int rc = next_batch(r, &b);
+        const int rc = tw_turns_next(&r->turns, &b, r->state->at.epoch);
+        if (rc < 0)
+            tw_die_error();
         if (rc == TW_RANK_DONE) { /* bad images have left the last epoch short */
             turn_to(r, r->o.epochs);
             save(r);
@@ -455,17 +371,14 @@ static int train(struct run *r)
     return TW_RANK_READY;
 }
 
-/* What the stream still has after the last batch: less than a batch, and its end record, which is waited for so that nobody
- * upstream is cut off and a failure there is seen; or more, which nobody needs. */
-static void end_stream(struct run *r)
+/* Whether the stream was whole to its end. */
+static bool end_stream(struct run *r)
 {
-    const tw_batch *b;
     const bool limited = r->o.max_steps > 0 && r->state->step >= r->o.max_steps;
-    const int rc = limited ? 0 : tw_loader_next(r->loader, &b);
-    if (rc < 0 || rc == 3) {
-        tw_complain("%s", tw_error());
-        r->all.status = TW_RANK_FAILED;
-    }
+    if (limited || tw_turns_end(&r->turns) == 0)
+        return true;
+    tw_complain("%s", tw_error());
+    return false;
 }
 
 int main(int argc, char **argv)
@@ -485,8 +398,8 @@ int main(int argc, char **argv)
     tw_progress_end();
     save_if_new(&r);
     if (rc == TW_RANK_STOPPED) {
-        if (r.all.signal != 0)
-            tw_warn("stopped by signal %d after step %lld; %s", r.all.signal, (long long)r.state->step, tw_goes_on(r.o.resume));
+        if (r.turns.all.signal != 0)
+            tw_warn("stopped by signal %d after step %lld; %s", r.turns.all.signal, (long long)r.state->step, tw_goes_on(r.o.resume));
         else
             tw_warn("stopped for want of views after step %lld; %s", (long long)r.state->step, tw_goes_on(r.o.resume));
         leave(&r, TW_EXIT_AGAIN);
@@ -495,19 +408,19 @@ int main(int argc, char **argv)
         tw_warn("%s has what was learned, to step %lld", r.folder.checkpoint, (long long)r.state->step);
         leave(&r, TW_EXIT_FAILED);
     }
-    end_stream(&r);
+    const bool whole = end_stream(&r);
     if (leads(&r) && tw_runlog_close(r.log) != 0)
         tw_die_error();
     if (r.comm->ranks > 1 && r.comm->sum_seconds(r.comm) > 0) /* where devices do not sum by themselves */
         tw_note(1, "sums of gradients: %.1f s, %.1f s of them waited for", r.comm->sum_seconds(r.comm), r.comm->wait_seconds(r.comm));
     if (r.comm->ranks > 1)
-        tw_note(1, "waited %.1f s for other ranks' views", r.waited);
+        tw_note(1, "waited %.1f s for other ranks' views", r.turns.waited);
     tw_note(1, "%lld steps, %.0f s, waited %.1f s for views", (long long)(r.state->step - r.first_step), tw_now() - r.pace.start,
-            tw_loader_waited(r.loader));
+            tw_loader_waited(r.turns.loader));
     tw_monitor_free(r.monitor);
     tw_step_free(r.step); /* before the loader, whose memory a device may have pinned */
-    tw_loader_close(r.loader);
+    tw_turns_close(&r.turns);
     tw_learner_close(&r.learner);
     tw_folder_close(&r.folder);
-    leave(&r, r.all.status == TW_RANK_FAILED ? TW_EXIT_FAILED : TW_EXIT_OK);
+    leave(&r, whole ? TW_EXIT_OK : TW_EXIT_FAILED);
 }

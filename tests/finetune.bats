@@ -176,7 +176,7 @@ reading() { [ -e "$1" ] && sleep 0.5; } # the pipe's command has begun, and the 
 @test "another --epoch-samples than the stream's is refused" {
     run twist-finetune -q -i "$VIEWS" -o run $SMALL --epoch-samples=10
     [ "$status" -eq 1 ]
-    [[ "$output" == *"--epoch-samples=10: $VIEWS says 20"* ]]
+    [[ "$output" == *"--epoch-samples=10: $VIEWS has epochs of 20"* ]]
 }
 
 @test "what it cannot train on is refused in one message: two views, no labels, other classes, no weights, standard input for --val" {

@@ -2,6 +2,7 @@
 # all after the same step, a rank that dies or whose stream fails ends the run within seconds and is named, and the checkpoint stands.
 
 . "$BATS_TEST_DIRNAME/noise.sh"
+. "$BATS_TEST_DIRNAME/mpi.sh"
 
 setup_file() {
     command -v mpirun > /dev/null || return 0
@@ -14,18 +15,11 @@ setup_file() {
 }
 
 setup() {
-    command -v mpirun > /dev/null || skip "no mpirun"
-    BIN=$(cd "${BIN:-$BATS_TEST_DIRNAME/../bin}" && pwd)
-    PATH=$BIN:$PATH
+    mpi_setup
     export TWIST_BIN=$BIN
     PIPELINES=$BATS_TEST_DIRNAME/../pipelines
     PHOTOS=$BATS_FILE_TMPDIR/photos
-    export ASAN_OPTIONS=detect_leaks=0 # Open MPI leaves memory behind
-    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
-    # mpirun itself may wait for ever for a rank that died (PMIx 4.2.2 at its end, where the rank was still in MPI_Init)
-    MPIRUN="timeout --foreground -k 5 180 mpirun --bind-to none"
     SMALL="--backbone=resnet18 --hid-dim=16 --dim=8 --epochs=3 --optim=sgd --lr=0.001 --precision=fp32 --bunch-size=4 --threads=1"
-    cd "$BATS_TEST_TMPDIR"
 }
 
 # views BATCH [COMMAND]: each rank's input, 3 steps an epoch with 8 samples in all; COMMAND: something that it goes through.
@@ -41,11 +35,6 @@ ranks() {
 }
 
 steps() { grep '"step":' "$1/log.jsonl"; }
-losses() { steps "$1" | sed 's/.*"loss":\([-0-9.e]*\),.*/\1/'; }
-
-# close_to FILE FILE N: the first N numbers agree to three digits.
-close_to() { paste "$1" "$2" | head -n "$3" | awk '{d = $1 - $2; if (d < 0) d = -d; if (d > 1e-3) {print; bad = 1}} END {exit bad || NR == 0}'; }
-
 # after STEPS DIR: until so many steps are logged.
 after() {
     for _ in $(seq 1200); do
@@ -55,26 +44,15 @@ after() {
     return 1
 }
 
-# here NAME [VARIABLE=VALUE]: a process of that name, and with that in its environment, that was started from this test's folder.
-here() {
-    local p
-    for p in /proc/[0-9]*; do
-        [ "$(readlink "$p/cwd")" = "$PWD" ] && [ "$(cat "$p/comm" 2> /dev/null)" = "$1" ] &&
-            tr '\0' '\n' < "$p/environ" 2> /dev/null | grep -qx "${2-.*}" && echo "${p#/proc/}" && return
-    done
-    return 1
-}
-
 @test "1, 2 and 4 ranks: the same losses, the same samples; one log, one set of files; the same bytes twice" {
     ranks 1 one -q && ranks 2 two -q && ranks 4 four -q
     mkdir more && (cd more && ranks 4 four -q)
     for dir in one two four; do
-        losses $dir > $dir.losses
-        [ "$(wc -l < $dir.losses)" -eq 9 ]
+        [ "$(losses $dir | wc -l)" -eq 9 ]
         [ "$(grep -c end_of_epoch $dir/log.jsonl)" -eq 3 ]
     done
-    close_to one.losses two.losses 4
-    close_to one.losses four.losses 4
+    close_to one two 4
+    close_to one four 4
     cmp four/checkpoint.safetensors more/four/checkpoint.safetensors
     [ "$(ls four | sed 's/events.*/events/' | sort | tr '\n' ' ')" = "args.json backbone.safetensors checkpoint.safetensors events log.jsonl " ]
     # counts over all ranks: as many labels as the epoch has samples give the same NMI at the same weights
@@ -104,9 +82,8 @@ here() {
     ranks 1 run -q --resume --max-steps=4
     ranks 4 run -q --resume
     ranks 1 straight -q
-    losses run > run.losses && losses straight > straight.losses
-    [ "$(wc -l < run.losses)" -eq 9 ]
-    close_to run.losses straight.losses 5
+    [ "$(losses run | wc -l)" -eq 9 ]
+    close_to run straight 5
     run ranks 2 run --resume --batch-size=8
     [ "$status" -ne 0 ]
     [[ "$output" == *"--batch-size=8: on 2 ranks, where run/checkpoint.safetensors was trained with 2 on each of 4"* ]]

@@ -17,7 +17,7 @@ typedef struct {
 
 struct tw_net {
     tw_net_config config; /* its strings are not kept */
-    tw_comm *comm, *bunch;
+    tw_comm *comm, *norms, *bunch; /* of the gradients, the norms, the last norm */
     tw_peers *peers, *bunch_peers; /* the same ranks, where the device sums itself; NULL: comm and bunch do, or are of one rank */
     const tw_backend *be;
     tw_dev *dev;

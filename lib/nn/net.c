@@ -95,6 +95,7 @@ tw_net *tw_net_new(const char *device, const tw_net_config *c)
     net->config = *c;
     net->config.backbone = net->config.act = net->config.proj_norm = net->config.lbn_type = NULL;
     net->comm = c->comm != NULL ? c->comm : tw_comm_single();
+    net->norms = c->own_norms ? tw_comm_single() : net->comm;
     net->bunch = c->bunch != NULL ? c->bunch : net->comm;
     net->version = 1;
     if (build(net, device, c) == 0)

@@ -32,7 +32,9 @@ typedef struct {
     uint64_t seed;          /* initial weights, dropout, stochastic depth */
     bool blank;             /* weights that a checkpoint will fill are not drawn: zeros */
     int threads;            /* of the backend */
-    tw_comm *comm;          /* synchronises BatchNorm; NULL: tw_comm_single() */
+    tw_comm *comm;          /* sums gradients, and synchronises BatchNorm; NULL: tw_comm_single() */
+    bool own_norms;         /* the backbone's norms take this rank's samples alone, as PyTorch's BatchNorm does under DistributedDataParallel. Each
+                             * rank has running statistics of its own then: the first one's are those of the run */
     tw_comm *bunch;         /* of the ranks among these whose samples the last norm takes together; NULL: all of comm */
     int bunch_samples;      /* 0, or: a rank has several bunches, of so many of its samples each (CPU only; bunch is not used) */
     tw_net *beside;         /* runs on that net's device, which must outlive it; NULL: on one of its own */

@@ -9,10 +9,10 @@ static int open(tw_node *n)
     return 0;
 }
 
-/* Whose samples are taken together: everybody's, by the last norm (which has no affine part) those of a bunch. */
+/* Whose samples are taken together: everybody's or this rank's, by the last norm (which has no affine part) those of a bunch. */
 static tw_comm *among(const tw_node *n)
 {
-    return n->layer->affine ? n->ctx->net->comm : n->ctx->net->bunch;
+    return n->layer->affine ? n->ctx->net->norms : n->ctx->net->bunch;
 }
 
 tw_norm tw_norm_of(const tw_node *n)

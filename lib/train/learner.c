@@ -79,27 +79,31 @@ int tw_learner_init(tw_learner *l, const char *path, const char **act)
     return rc;
 }
 
-static int resume(tw_learner *l, const tw_checkpoint *f, const tw_train_options *o)
+int tw_learner_place(tw_learner *l, const tw_checkpoint *f, int B)
 {
     tw_train_state s;
-    const char *path = tw_checkpoint_path(f);
     if (tw_state_read(&s, f) != 0)
         return -1;
     const int ranks = l->config.comm->ranks;
-    if ((int64_t)s.B * s.ranks != (int64_t)o->batch_size * ranks)
-        return tw_fail("--batch-size=%d: on %d ranks, where %s was trained with %d on each of %d", o->batch_size, ranks, path, s.B, s.ranks);
-    if (s.optim != (tw_optim_kind)o->optim)
-        return tw_fail("--optim=%s: %s was trained with %s", tw_optim_names[o->optim], path, tw_optim_names[s.optim]);
-    if (tw_state_load(l, f) != 0)
-        return -1;
+    if ((int64_t)s.B * s.ranks != (int64_t)B * ranks)
+        return tw_fail("--batch-size=%d: on %d ranks, where %s was trained with %d on each of %d", B, ranks, tw_checkpoint_path(f), s.B, s.ranks);
     const bool same = s.ranks == ranks;
     if (!same)
         s.at.sample = (s.at.sample * s.ranks + ranks - 1) / ranks;
-    s.B = o->batch_size;
+    s.B = B;
     s.ranks = ranks;
     l->state = s;
     tw_state_at(l, s.at, NULL);
     return same ? tw_state_read_places(l->places, &s, f) : 0;
+}
+
+static int resume(tw_learner *l, const tw_checkpoint *f, const tw_train_options *o)
+{
+    if (tw_learner_place(l, f, o->batch_size) != 0)
+        return -1;
+    if (l->state.optim != (tw_optim_kind)o->optim)
+        return tw_fail("--optim=%s: %s was trained with %s", tw_optim_names[o->optim], tw_checkpoint_path(f), tw_optim_names[l->state.optim]);
+    return tw_state_load(l, f);
 }
 
 int tw_learner_resume(tw_learner *l, const char *path, const tw_train_options *o)

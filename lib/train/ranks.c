@@ -98,15 +98,21 @@ static int share_net(tw_net *net, tw_comm *c)
     return tw_net_upload(net);
 }
 
+int tw_ranks_share_place(tw_learner *l)
+{
+    tw_comm *c = l->config.comm;
+    if (c->broadcast(c, &l->state, sizeof l->state, 0) != 0)
+        return -1;
+    return c->broadcast(c, l->places, (size_t)c->ranks * sizeof *l->places, 0);
+}
+
 int tw_ranks_share(tw_learner *l)
 {
     tw_comm *c = l->config.comm;
     int64_t steps = tw_optim_steps(l->optim);
     if (c->ranks == 1)
         return 0;
-    if (c->broadcast(c, &l->state, sizeof l->state, 0) != 0 ||
-        c->broadcast(c, l->places, (size_t)c->ranks * sizeof *l->places, 0) != 0 || c->broadcast(c, &steps, sizeof steps, 0) != 0 ||
-        share_net(l->net, c) != 0 || share_net(l->teacher, c) != 0)
+    if (c->broadcast(c, &steps, sizeof steps, 0) != 0 || share_net(l->net, c) != 0 || share_net(l->teacher, c) != 0)
         return -1;
     tw_optim_set_steps(l->optim, steps);
     for (int i = 0; i < tw_optim_states(l->optim); i++) {

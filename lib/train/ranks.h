@@ -40,7 +40,10 @@ int tw_ranks_device(tw_comm *c, const char *name);
  * tw_error(). */
 int tw_ranks_bunch(tw_net_config *c, int64_t bunch_size, int B);
 
-/* The first rank's place, weights, statistics, optimizer and teacher to all. 0, or -1 and tw_error(). */
+/* The first rank's place in the data to all. 0, or -1 and tw_error(). */
+int tw_ranks_share_place(tw_learner *l);
+
+/* Its weights, statistics, optimizer and teacher. 0, or -1 and tw_error(). */
 int tw_ranks_share(tw_learner *l);
 
 #endif

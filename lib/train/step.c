@@ -99,35 +99,51 @@ static int undo(tw_step *s)
     return s->teacher != NULL ? tw_buffers_restore(s->teacher_buffers) : 0;
 }
 
-/* Each rank has labelled its own batch; the loss of all is the mean over ranks, and so is the threshold. */
-static int mean_of_ranks(const tw_step *s, tw_selflabel_terms *t)
+/* Each rank has computed the loss of its own batch; that of all is the mean over ranks, and so are its gradients. sum: over ranks. */
+static int mean_of_ranks(const tw_step *s, double *sum, size_t n)
 {
     tw_comm *comm = tw_net_comm(s->net);
-    double sum[3] = {t->loss, t->threshold, t->selected};
     if (comm->ranks == 1)
         return 0;
     for (size_t i = 0; i < (size_t)s->V * (size_t)s->B * (size_t)s->K; i++)
         s->dlogits[i] /= (float)comm->ranks;
-    if (comm->sum_f64(comm, sum, 3) != 0)
+    return comm->sum_f64(comm, sum, n);
+}
+
+static int cross_entropy(tw_step *s, tw_step_result *r, const float *logits, const int32_t *label)
+{
+    const double own = tw_loss_labels(s->dlogits, r->hits, logits, label, s->V, s->B, s->K);
+    double sum[3] = {own, (double)r->hits[0], (double)r->hits[1]};
+    if (mean_of_ranks(s, sum, 3) != 0)
         return -1;
-    *t = (tw_selflabel_terms){sum[0] / comm->ranks, sum[1] / comm->ranks, (int)sum[2]};
+    r->terms = (tw_loss_terms){sum[0] / tw_net_comm(s->net)->ranks, NAN, NAN, NAN};
+    r->hits[0] = (int64_t)sum[1];
+    r->hits[1] = (int64_t)sum[2];
     return 0;
+}
+
+static int selflabel(tw_step *s, tw_step_result *r, const float *logits, const float *teacher, const tw_confidence *c)
+{
+    tw_selflabel_terms *t = &r->selflabel;
+    if (tw_loss_selflabel(t, s->dlogits, logits, teacher, s->V, s->B, s->K, c) != 0)
+        return -1;
+    double sum[3] = {t->loss, t->threshold, t->selected};
+    const int ranks = tw_net_comm(s->net)->ranks;
+    if (mean_of_ranks(s, sum, 3) != 0)
+        return -1;
+    *t = (tw_selflabel_terms){sum[0] / ranks, sum[1] / ranks, (int)sum[2]};
+    r->terms = (tw_loss_terms){.loss = t->loss, .kl = NAN};
+    return tw_loss_entropies(s->loss, &r->terms.eh, &r->terms.he, logits);
 }
 
 static int loss(tw_step *s, tw_step_result *r, const tw_step_plan *p)
 {
     const float *logits = tw_plan_logits(s->plan), *teacher = s->teacher != NULL ? tw_teacher_logits(s->teacher) : NULL;
-    if (s->o.supervised) {
-        r->terms = (tw_loss_terms){tw_loss_labels(s->dlogits, r->hits, logits, p->label, s->V, s->B, s->K), NAN, NAN, NAN};
-        return 0;
-    }
-    if (!p->self_label)
-        return tw_loss_twist(s->loss, &r->terms, s->dlogits, logits, teacher);
-    if (tw_loss_selflabel(&r->selflabel, s->dlogits, logits, teacher, s->V, s->B, s->K, &p->confidence) != 0 ||
-        mean_of_ranks(s, &r->selflabel) != 0)
-        return -1;
-    r->terms = (tw_loss_terms){.loss = r->selflabel.loss, .kl = NAN};
-    return tw_loss_entropies(s->loss, &r->terms.eh, &r->terms.he, logits);
+    if (s->o.supervised)
+        return cross_entropy(s, r, logits, p->label);
+    if (p->self_label)
+        return selflabel(s, r, logits, teacher, &p->confidence);
+    return tw_loss_twist(s->loss, &r->terms, s->dlogits, logits, teacher);
 }
 
 /* The loss's gradients times `by`. */

@@ -36,7 +36,7 @@ typedef struct {
     tw_loss_scale next;   /* where a device computes in fp16: of the next step; else 0 */
     const tw_spread *spread;  /* where the logits stay on a device: how they spread, and [2*B] the largest of views 0 and 1; */
     const int32_t *largest;   /* else NULL: the plan has them in host memory. Borrowed until the next step */
-    int64_t hits[2];      /* supervised: rows whose label is the first, is among the first five, by logit */
+    int64_t hits[2];      /* supervised: of all ranks, rows whose label is the first, is among the first five, by logit */
 } tw_step_result;
 
 typedef struct tw_step tw_step;

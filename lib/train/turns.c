@@ -1,0 +1,131 @@
+#include "train/turns.h"
+
+#include "core/error.h"
+#include "core/mem.h"
+#include "core/opts.h"
+#include "core/program.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+tw_comm *tw_turns_join(int *threads)
+{
+    char part[32];
+    tw_comm *c = tw_comm_open();
+    if (c == NULL || c->ranks == 1)
+        return c;
+    snprintf(part, sizeof part, "rank %d", c->rank);
+    tw_program_part(part, c->rank > 0);
+    if (!tw_opts_given("threads") && (*threads = tw_comm_processors(c)) < 0)
+        return NULL;
+    return c;
+}
+
+/* Samples of an epoch that are this rank's. -1 and tw_error(). */
+static int64_t samples(const tw_turns *t, int64_t epoch_samples, int B)
+{
+    const char *name = tw_loader_name(t->loader);
+    const int64_t said = tw_loader_samples(t->loader, -1), n = epoch_samples > 0 ? tw_loader_samples(t->loader, epoch_samples) : said;
+    if (said >= 0 && n != said)
+        return tw_fail("--epoch-samples=%lld: %s has epochs of %lld", (long long)epoch_samples, name,
+                       (long long)tw_loader_header(t->loader)->samples);
+    if (n < 0)
+        return tw_fail("%s: does not say how many samples an epoch has: --epoch-samples does", name);
+    if (n < B)
+        return tw_fail("%s: an epoch of %lld samples has no batch of %d", name, (long long)n, B);
+    return n;
+}
+
+/* The smallest of all ranks' n; -1 and tw_error(). */
+static int64_t fewest(tw_comm *c, int64_t n)
+{
+    int64_t *all = tw_calloc((size_t)c->ranks, sizeof *all);
+    if (all == NULL || c->gather(c, all, &n, sizeof n) != 0)
+        n = -1;
+    for (int i = 0; n >= 0 && i < c->ranks; i++)
+        n = all[i] < n ? all[i] : n;
+    free(all);
+    return n;
+}
+
+int tw_turns_open(tw_turns *t, const char *input, int64_t epoch_samples, const tw_loader_options *o)
+{
+    tw_loader_options mine = *o;
+    mine.rank = t->comm->rank;
+    mine.ranks = t->comm->ranks;
+    t->all.places = tw_calloc((size_t)mine.ranks, sizeof *t->all.places);
+    if (t->all.places == NULL || (t->loader = tw_loader_open(input, &mine)) == NULL)
+        return -1;
+    const int64_t n = samples(t, epoch_samples, o->B);
+    t->steps_per_epoch = n < 0 ? -1 : fewest(t->comm, n / o->B);
+    return t->steps_per_epoch < 0 ? -1 : 0;
+}
+
+void tw_turns_close(tw_turns *t)
+{
+    tw_loader_close(t->loader);
+    free(t->all.places);
+}
+
+/* Tells the others how it stands here, and sets t->all: its status, or -1 and tw_error(). */
+static int agree(tw_turns *t, int status, const tw_batch *b)
+{
+    const double since = tw_now();
+    const tw_rank_report mine = tw_rank_reports(status, b, tw_stop_signal());
+    if (tw_ranks_agree(&t->all, t->comm, &mine) != 0)
+        return -1;
+    if (t->all.status == TW_RANK_FAILED && t->all.rank == t->comm->rank && status != TW_RANK_FAILED)
+        tw_complain("%s", tw_error());
+    t->waited += t->comm->ranks > 1 ? tw_now() - since : 0;
+    return t->all.status;
+}
+
+/* Whether what has ended the stream is a signal to all processes of the run, which this one may see a moment later. */
+static bool signal_came(void)
+{
+    static const struct timespec nap = {0, 10000000};
+    for (int i = 0; i < 10 && tw_stop_signal() == 0; i++)
+        nanosleep(&nap, NULL);
+    return tw_stop_signal() != 0;
+}
+
+/* How it stands with this rank's next batch, which is said here where it is not well. */
+static int fetch(const tw_turns *t, const tw_batch **b, int64_t epoch)
+{
+    static const int status[] = {TW_RANK_FAILED, TW_RANK_ENDED, TW_RANK_READY, TW_RANK_STOPPED, TW_RANK_STOPPED};
+    const int rc = tw_loader_next(t->loader, b);
+    int have = status[1 + rc];
+    if (rc == 3)
+        tw_complain("%s", tw_error());
+    if (have == TW_RANK_READY && t->check != NULL && t->check(t->context, *b) != 0)
+        have = TW_RANK_FAILED;
+    if (have == TW_RANK_ENDED && tw_loader_complete(t->loader, t->epochs - 1))
+        have = TW_RANK_DONE;
+    if (have >= TW_RANK_ENDED && signal_came())
+        have = TW_RANK_STOPPED;
+    if (have == TW_RANK_FAILED)
+        tw_complain("%s", tw_error());
+    if (have == TW_RANK_ENDED)
+        tw_complain("%s: ended after %lld of %lld epochs", tw_loader_name(t->loader), (long long)epoch, (long long)t->epochs);
+    return have;
+}
+
+int tw_turns_next(tw_turns *t, const tw_batch **b, int64_t epoch)
+{
+    bool keep = false;
+    do {
+        const int have = keep ? TW_RANK_READY : fetch(t, b, epoch);
+        if (agree(t, have, have == TW_RANK_READY ? *b : NULL) < 0)
+            return -1;
+        keep = t->all.status == TW_RANK_READY && (*b)->epoch == t->all.last; /* others are left out */
+    } while (t->all.status == TW_RANK_READY && t->all.first < t->all.last);
+    return t->all.status;
+}
+
+int tw_turns_end(tw_turns *t)
+{
+    const tw_batch *b;
+    const int rc = tw_loader_next(t->loader, &b);
+    return rc < 0 || rc == 3 ? -1 : 0;
+}
