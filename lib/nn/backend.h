@@ -230,8 +230,8 @@ typedef struct tw_backend {
     int (*norm_running)(tw_dev *d, const tw_norm *n); /* mean and rstd from the running ones */
     /* y = relu((x - mean) rstd gamma + beta + shortcut); shortcut may be NULL. */
     int (*norm_apply)(tw_dev *d, const tw_norm *n, void *y, const void *x, const void *shortcut);
-    /* dy = (dy + dy2) masked by y > 0 under relu, in place; sums = {sum dy, sum dy x}. dy2 may be NULL. Without a shortcut nobody but
-     * norm_backward_apply reads dy afterwards, and a device that finds the mask in x may leave it to that. */
+    /* dy = (dy + dy2) masked by y > 0 under relu, in place; sums = {sum dy, sum dy x}. dy2 may be NULL. Without a shortcut the mask is found in
+     * x (y is NULL, its memory may be used again), and nobody but norm_backward_apply reads dy afterwards: it may be left to that. */
     int (*norm_backward_sums)(tw_dev *d, const tw_norm *n, void *dy, const void *dy2, const void *y, const void *x);
     /* dgamma, dbeta [C] += this rank's part: called before the ranks add up the sums. */
     int (*norm_backward_params)(tw_dev *d, const tw_norm *n, float *dgamma, float *dbeta);

@@ -117,7 +117,7 @@ const float *tw_plan_logits(const tw_plan *p);
 const float *tw_plan_raw_logits(const tw_plan *p);
 
 /* dlogits: f32 [V*B, K]; NULL: they are in tw_plan_device_gradient. Adds to every param's grad; with several ranks these are then summed over all
- * of them, so that they must be zero before. 0, or -1 and tw_error(). */
+ * of them, so that they must be zero before. Once after each forward pass, whose activations are gone then. 0, or -1 and tw_error(). */
 int tw_plan_backward(tw_plan *p, const float *dlogits);
 
 /* tw_plan_forward in parts, for a device that trains by itself (tw_backend, learn_new). load: the views to the device; pinned: they

@@ -33,5 +33,11 @@ static int backward(tw_node *n)
     return TW_BACKEND(n->ctx->be, n->ctx->be->attention_backward(n->ctx->dev, &a, n->dx, n->dy, n->y, n->x));
 }
 
-const tw_op tw_op_attention = {.name = "attention", .needs = offsetof(tw_backend, attention_forward), .reads_x = true, .reads_y = true,
+static bool reads_y(const tw_layer *l)
+{
+    (void)l;
+    return true;
+}
+
+const tw_op tw_op_attention = {.name = "attention", .needs = offsetof(tw_backend, attention_forward), .reads_x = true, .reads_y = reads_y,
                                .shape = shape, .open = open, .forward = forward, .backward = backward};

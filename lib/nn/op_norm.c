@@ -77,12 +77,19 @@ static int forward(tw_node *n)
     return TW_BACKEND(be, be->norm_apply(n->ctx->dev, &norm, n->y, n->x, n->shortcut));
 }
 
+/* Where a ReLU is open is seen in x too, unless a shortcut was added between. */
+static bool reads_y(const tw_layer *l)
+{
+    return l->relu && l->shortcut >= 0;
+}
+
 static int backward(tw_node *n)
 {
     const tw_backend *be = n->ctx->be;
     const tw_norm norm = tw_norm_of(n);
     const tw_param *p = &n->ctx->net->param[n->layer->param];
-    if ((n->done & TW_CONV_BACKWARD_SUMS) == 0 && TW_BACKEND(be, be->norm_backward_sums(n->ctx->dev, &norm, n->dy, n->dy2, n->y, n->x)) != 0)
+    const void *y = reads_y(n->layer) ? n->y : NULL;
+    if ((n->done & TW_CONV_BACKWARD_SUMS) == 0 && TW_BACKEND(be, be->norm_backward_sums(n->ctx->dev, &norm, n->dy, n->dy2, y, n->x)) != 0)
         return -1;
     if (n->layer->affine && TW_BACKEND(be, be->norm_backward_params(n->ctx->dev, &norm, p[0].grad, p[1].grad)) != 0)
         return -1;
@@ -93,5 +100,5 @@ static int backward(tw_node *n)
     return TW_BACKEND(be, be->norm_backward_apply(n->ctx->dev, &norm, n->dx, n->dy, n->x));
 }
 
-const tw_op tw_op_norm = {.name = "norm", .sums_gradients = true, .reads_x = true, .reads_y = true, .open = open, .count = count,
+const tw_op tw_op_norm = {.name = "norm", .sums_gradients = true, .reads_x = true, .reads_y = reads_y, .open = open, .count = count,
                           .forward = forward, .backward = backward};

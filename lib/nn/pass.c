@@ -26,14 +26,14 @@ struct tw_pass {
     tw_graph folded;    /* what is run instead, in evaluation; or empty */
     tw_node *node;
     int n;
-    tw_block *value;    /* value i + 1 at i: outputs of the layers; the last one is outside */
-    tw_block *grad;     /* at most one per layer: the gradient of its input */
+    tw_block *value;    /* [2n] value i + 1 at i: outputs of the layers; the last one is outside */
+    tw_block *grad;     /* behind them, at most one per layer: the gradient of its input */
     int n_grads;
     int *dx;            /* per layer: its dx block or NONE */
     int *reader;        /* per block: the layer that reads what it shares with it; n: nobody shares it */
     int *complete;      /* per layer: tensors from this number on have their gradients once its backward pass has run */
     users *users;       /* per value */
-    size_t value_bytes, grad_bytes, keep_bytes;
+    size_t memory_bytes, keep_bytes; /* of values and gradients; of what layers keep */
     char *memory, *keep;
 };
 
@@ -100,6 +100,12 @@ static bool never_made(const tw_pass *p, int v)
     return v > 0 && (p->node[v - 1].done & TW_CONV_THROUGH) != 0;
 }
 
+/* Times: layer i runs at i, its backward pass at this one. */
+static int backward_at(const tw_pass *p, int i)
+{
+    return 2 * p->n - 1 - i;
+}
+
 /* Value v (0: the input, outside) is needed until then. */
 static void needed(tw_pass *p, int v, int until)
 {
@@ -107,23 +113,25 @@ static void needed(tw_pass *p, int v, int until)
         p->value[v - 1].last = until;
 }
 
-/* A value lives until its last user has run; in training one that a backward pass reads lives on for it. */
-static void place_values(tw_pass *p)
+/* A value lives until its last user has run; in training one that a backward pass reads lives on until then. */
+static void find_lives(tw_pass *p)
 {
     for (int i = 0; i < p->n; i++) {
         const bool all = holds_all(p, i + 1);
         const size_t bytes = i < p->n - 1 && !never_made(p, i + 1) ? picture_bytes(p, &p->node[i].out) * (size_t)(all ? p->in.N : 1) : 0;
         const tw_layer *l = p->node[i].layer;
         const int first = i < p->front && all ? 0 : i; /* the front runs again and again */
-        p->value[i] = (tw_block){.bytes = bytes, .first = first, .last = p->ctx->train && l->op->reads_y ? p->n : i};
-        needed(p, l->in, p->ctx->train && l->op->reads_x ? p->n : i);
+        const bool again = p->ctx->train && l->op->reads_y != NULL && l->op->reads_y(l);
+        p->value[i] = (tw_block){.bytes = bytes, .first = first, .last = again ? backward_at(p, i) : i};
+        needed(p, l->in, p->ctx->train && l->op->reads_x ? backward_at(p, i) : i);
         needed(p, l->shortcut, i);
         if ((p->node[i].does & (TW_CONV_APPLIES | TW_CONV_THROUGH)) != 0) {
             needed(p, p->node[i].maker->layer->in, i);
             needed(p, p->node[i].maker->layer->shortcut, i);
         }
+        if (i > 0 && (p->node[i - 1].does & TW_CONV_BACKWARD_APPLIES) != 0) /* the layer before reads this norm's x in its turn */
+            needed(p, i, backward_at(p, i - 1));
     }
-    p->value_bytes = tw_arena_place(p->value, p->n);
 }
 
 static void add_user(users *u, int block)
@@ -222,7 +230,7 @@ static void place_gradients(tw_pass *p, bool input_gradient)
     add_user(&p->users[p->n], GIVEN_DY);
     for (int i = p->n - 1; i >= 0; i--) {
         const tw_layer *l = p->node[i].layer;
-        const int now = p->n - 1 - i;
+        const int now = backward_at(p, i);
         const users *own = &p->users[i + 1];
         read_until(p, own, now);
         if ((p->node[i].does & TW_CONV_BACKWARD_APPLIES) != 0)
@@ -246,7 +254,6 @@ static void place_gradients(tw_pass *p, bool input_gradient)
         if (l->shortcut > 0)
             add_user(&p->users[l->shortcut], own->block[0]);
     }
-    p->grad_bytes = tw_arena_place(p->grad, p->n_grads);
 }
 
 /* A layer's tensors are those from its first one to the first one of another layer. */
@@ -293,7 +300,8 @@ static int open_nodes(tw_pass *p)
 static int allocate(tw_pass *p)
 {
     const tw_backend *be = p->ctx->be;
-    p->memory = be->alloc(p->ctx->dev, p->value_bytes);
+    p->memory_bytes = tw_arena_place(p->value, p->n + p->n_grads);
+    p->memory = be->alloc(p->ctx->dev, p->memory_bytes);
     p->keep = be->alloc(p->ctx->dev, p->keep_bytes);
     if (p->memory == NULL || p->keep == NULL)
         return tw_backend_failed(be);
@@ -319,22 +327,21 @@ tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, int64_t fi
     p->n = p->graph->n;
     const size_t n = (size_t)p->n;
     p->node = tw_calloc(n, sizeof *p->node);
-    p->value = tw_calloc(n, sizeof *p->value);
-    p->grad = tw_calloc(n, sizeof *p->grad);
+    p->value = tw_calloc(2 * n, sizeof *p->value);
     p->dx = tw_calloc(n, sizeof *p->dx);
     p->reader = tw_calloc(n, sizeof *p->reader);
     p->complete = tw_calloc(n, sizeof *p->complete);
     p->users = tw_calloc(n + 1, sizeof *p->users);
-    if (p->node == NULL || p->value == NULL || p->grad == NULL || p->dx == NULL || p->reader == NULL || p->complete == NULL ||
-        p->users == NULL)
+    if (p->node == NULL || p->value == NULL || p->dx == NULL || p->reader == NULL || p->complete == NULL || p->users == NULL)
         goto err;
+    p->grad = p->value + n;
     if (infer_shapes(p, first_row) != 0)
         goto err;
     if ((p->front = front_layers(p)) > 0 && infer_shapes(p, first_row) != 0)
         goto err;
     if (find_norms(p) != 0)
         goto err;
-    place_values(p);
+    find_lives(p);
     find_complete(p);
     for (int i = 0; i < p->n; i++)
         p->dx[i] = NONE;
@@ -359,7 +366,6 @@ void tw_pass_free(tw_pass *p)
     p->ctx->be->release(p->ctx->dev, p->keep);
     free(p->node);
     free(p->value);
-    free(p->grad);
     free(p->dx);
     free(p->reader);
     free(p->complete);
@@ -380,16 +386,11 @@ const void *tw_pass_last_input(const tw_pass *p)
 
 size_t tw_pass_bytes(const tw_pass *p)
 {
-    size_t total = p->value_bytes + p->keep_bytes;
+    size_t total = p->memory_bytes + p->keep_bytes;
     for (int i = 0; i < p->n; i++)
         if (p->node[i].layer->op->bytes != NULL)
             total += p->node[i].layer->op->bytes(&p->node[i]);
     return total;
-}
-
-size_t tw_pass_gradient_bytes(const tw_pass *p)
-{
-    return p->grad_bytes;
 }
 
 /* Value v > 0, or of those that hold all pictures the part from that one on. NULL: it is in no memory. */
@@ -410,7 +411,7 @@ static void point(tw_pass *p, int i, int picture)
     n->y = value_at(p, i + 1, picture);
 }
 
-void tw_pass_bind(tw_pass *p, const void *x, void *y, void *dy, void *dx, void *gradients)
+void tw_pass_bind(tw_pass *p, const void *x, void *y, void *dy, void *dx)
 {
     p->x = x;
     p->y = y;
@@ -422,10 +423,10 @@ void tw_pass_bind(tw_pass *p, const void *x, void *y, void *dy, void *dx, void *
         void *grad[2] = {NULL, NULL};
         const users *u = &p->users[i + 1];
         for (int k = 0; k < u->n; k++)
-            grad[k] = u->block[k] == GIVEN_DY ? dy : (char *)gradients + p->grad[u->block[k]].offset;
+            grad[k] = u->block[k] == GIVEN_DY ? dy : p->memory + p->grad[u->block[k]].offset;
         n->dy = grad[0];
         n->dy2 = grad[1];
-        n->dx = p->dx[i] == NONE ? NULL : p->dx[i] == GIVEN_DX ? dx : (char *)gradients + p->grad[p->dx[i]].offset;
+        n->dx = p->dx[i] == NONE ? NULL : p->dx[i] == GIVEN_DX ? dx : p->memory + p->grad[p->dx[i]].offset;
     }
 }
 

@@ -14,20 +14,18 @@ tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, int64_t fi
 void tw_pass_free(tw_pass *p);
 
 tw_shape tw_pass_out(const tw_pass *p);
-const void *tw_pass_last_input(const tw_pass *p); /* the last layer's; after bind */
-/* Bytes it holds itself, and those it needs during backward: passes that run one after the other share them. */
-size_t tw_pass_bytes(const tw_pass *p);
-size_t tw_pass_gradient_bytes(const tw_pass *p);
+const void *tw_pass_last_input(const tw_pass *p); /* the last layer's, until backward; after bind */
+size_t tw_pass_bytes(const tw_pass *p); /* that it holds */
 
-/* The memory outside: input and result, their gradients (dx NULL unless input_gradient), room for the inner gradients.
- * Call once, before anything is run. */
-void tw_pass_bind(tw_pass *p, const void *x, void *y, void *dy, void *dx, void *gradients);
+/* The memory outside: input and result, their gradients (dx NULL unless input_gradient). Call once, before anything is run. */
+void tw_pass_bind(tw_pass *p, const void *x, void *y, void *dy, void *dx);
 
 /* After the parameters changed. Each 0, or -1 and tw_error(). */
 int tw_pass_weights(tw_pass *p);
 void tw_pass_count(tw_pass *p); /* before each forward pass in training */
 int tw_pass_forward(tw_pass *p);
-/* The result's gradient may be changed by it. x: this is the last pass that adds to the gradients of its layers; NULL: it is not. */
+/* Once after a forward pass, whose values give way to gradients as they have been read. The result's gradient may be changed too. x: this is the
+ * last pass that adds to the gradients of its layers; NULL: it is not. */
 int tw_pass_backward(tw_pass *p, tw_exchange *x);
 
 #endif

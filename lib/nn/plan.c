@@ -26,7 +26,6 @@ struct tw_plan {
     const uint8_t *early; /* the first group's pictures that the other raw has; NULL: none */
     tw_pass *head;
     void *features, *dfeatures, *logits, *dlogits; /* device memory, [V*B, D] and [V*B, K] */
-    void *gradients;
     const void *raw;                               /* the head's value before its last norm, device memory */
     float *host_features, *host_logits, *host_raw;
     tw_ahead *ahead; /* of tw_plan_start, once it has been called on a device that computes beside the host */
@@ -119,14 +118,9 @@ static int make_gradients(tw_plan *p)
 {
     if (!p->ctx.train)
         return 0;
-    size_t most = p->head != NULL ? tw_pass_gradient_bytes(p->head) : 0;
-    for (int i = 0; i < p->n_groups; i++)
-        if (tw_pass_gradient_bytes(p->group[i].pass) > most)
-            most = tw_pass_gradient_bytes(p->group[i].pass);
-    p->gradients = device_memory(p, most);
     p->dfeatures = device_memory(p, p->rows * (size_t)p->net->feature_dim * element_size(p));
     p->dlogits = device_memory(p, p->rows * (size_t)p->K * element_size(p));
-    return p->gradients != NULL && p->dfeatures != NULL && p->dlogits != NULL ? 0 : -1;
+    return p->dfeatures != NULL && p->dlogits != NULL ? 0 : -1;
 }
 
 static void bind(tw_plan *p)
@@ -136,11 +130,11 @@ static void bind(tw_plan *p)
         group *g = &p->group[i];
         char *y = (char *)p->features + g->first_row * row;
         char *dy = p->ctx.train ? (char *)p->dfeatures + g->first_row * row : NULL;
-        tw_pass_bind(g->pass, g->pictures, y, dy, NULL, p->gradients);
+        tw_pass_bind(g->pass, g->pictures, y, dy, NULL);
     }
     if (p->head == NULL)
         return;
-    tw_pass_bind(p->head, p->features, p->logits, p->dlogits, p->dfeatures, p->gradients);
+    tw_pass_bind(p->head, p->features, p->logits, p->dlogits, p->dfeatures);
     p->raw = p->net->last_norm ? tw_pass_last_input(p->head) : p->logits;
 }
 
@@ -187,7 +181,7 @@ void tw_plan_free(tw_plan *p)
         be->release(p->ctx.dev, p->group[i].raw[1]);
     }
     tw_pass_free(p->head);
-    void *const block[] = {p->features, p->dfeatures, p->logits, p->dlogits, p->gradients};
+    void *const block[] = {p->features, p->dfeatures, p->logits, p->dlogits};
     for (size_t i = 0; i < sizeof block / sizeof *block; i++)
         be->release(p->ctx.dev, block[i]);
     free(p->host_features);
@@ -405,8 +399,9 @@ int tw_plan_backward(tw_plan *p, const float *dlogits)
     const tw_backend *be = p->ctx.be;
     if (!p->ctx.train || p->head == NULL || !p->forwarded)
         return tw_fail("backward: %s", !p->ctx.train ? "the plan is not for training" : p->head == NULL ? "the network has no head"
-                                                                                                        : "no forward pass yet");
+                                                                                                        : "no forward pass before it");
     tw_exchange sums;
+    p->forwarded = false; /* once: gradients take the place of what it computed */
     be->enter(p->ctx.dev);
     tw_exchange_start(&sums, p->net);
     if ((dlogits != NULL && TW_BACKEND(be, be->from_f32(p->ctx.dev, p->dlogits, dlogits, p->rows * (size_t)p->K)) != 0) ||

@@ -149,7 +149,7 @@ static int loss(tw_step *s, tw_step_result *r, const tw_step_plan *p)
 /* The loss's gradients times `by`. */
 static void scale_by(tw_step *s, double by)
 {
-    s->scale *= by;
+    s->scale = by;
     for (size_t i = 0; i < (size_t)s->V * (size_t)s->B * (size_t)s->K && by != 1; i++)
         s->dlogits[i] *= (float)by; /* a power of two: exact */
 }
@@ -159,16 +159,25 @@ static int backward(tw_step *s, tw_step_result *r)
 {
     if (!isfinite(r->terms.loss))
         return 0;
-    s->scale = 1;
-    scale_by(s, tw_net_precision(s->net) == TW_F16 ? FIRST_SCALE : 1);
-    for (;;) {
-        if (tw_net_zero_grad(s->net) != 0 || tw_plan_backward(s->plan, s->dlogits) != 0 ||
-            tw_optim_gradient_norm(&r->gradient_norm, s->optim) != 0)
+    if (tw_net_zero_grad(s->net) != 0 || tw_plan_backward(s->plan, s->dlogits) != 0 || tw_optim_gradient_norm(&r->gradient_norm, s->optim) != 0)
+        return -1;
+    r->gradient_norm /= s->scale;
+    return 0;
+}
+
+/* Forward, loss, backward: in fp16 again with a smaller scale where gradients overflow. */
+static int compute(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_plan *p)
+{
+    for (double scale = tw_net_precision(s->net) == TW_F16 ? FIRST_SCALE : 1;; scale *= LESS) {
+        if (forward(s, pictures, p) != 0 || loss(s, r, p) != 0)
             return -1;
-        r->gradient_norm /= s->scale;
-        if (isfinite(r->gradient_norm) || s->scale * LESS < 1)
+        scale_by(s, scale);
+        if (backward(s, r) != 0)
+            return -1;
+        if (isfinite(r->gradient_norm) || !isfinite(r->terms.loss) || scale * LESS < 1)
             return 0;
-        scale_by(s, LESS);
+        if (undo(s) != 0)
+            return -1;
     }
 }
 
@@ -185,7 +194,7 @@ int tw_step_run(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const t
     *r = (tw_step_result){.gradient_norm = NAN};
     if (s->device != NULL)
         return run_on_device(s, r, pictures, p);
-    if (forward(s, pictures, p) != 0 || loss(s, r, p) != 0 || backward(s, r) != 0)
+    if (compute(s, r, pictures, p) != 0)
         return -1;
     if (!isfinite(r->gradient_norm))
         return undo(s);
