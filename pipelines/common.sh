@@ -53,7 +53,7 @@ short() {
 
 # whole NAME VALUE LEAST: a usage error unless VALUE is a whole number of at least LEAST.
 whole() {
-    case $2 in '' | *[!0-9]*) usage_error "$1: '$2' is not a whole number" ;; esac
+    case $2 in '' | *[!0-9]* | 0?*) usage_error "$1: '$2' is not a whole number" ;; esac
     [ "$2" -ge "$3" ] || usage_error "$1: $2 is less than $3"
 }
 

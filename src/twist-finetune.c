@@ -6,6 +6,7 @@
 #include "core/program.h"
 #include "eval/classifier.h"
 #include "report/jsonl.h"
+#include "stream/crc32c.h"
 #include "train/args.h"
 #include "train/folder.h"
 #include "train/learner.h"
@@ -34,7 +35,7 @@ static const char usage[] =
     "  --max-steps N (of the whole run; 0: no limit)         --epoch-samples N: where the stream does not say\n"
     "  --save-every N: steps between checkpoints (0: an epoch)\n"
     "Started by mpirun or srun, N ranks train as one, each from its own -i pipe:... with %r and %n (rank, ranks), --batch-size of each:\n"
-    "  --sync-bn: norms over all ranks' samples, not each rank's\n"
+    "  --sync-bn: norms over all ranks' samples, not each rank's   --patience S: with other ranks' GPUs (600)\n"
     "  --device auto|cpu|cuda (auto)  --precision auto|fp32|bf16|fp16 (auto)  -j, --threads N (all)\n"
     "  -h, --help  -V, --version  -q, --quiet  -v, --verbose  --progress  --no-history\n"
     "SIGINT, SIGTERM, SIGUSR1: a checkpoint after the step in hand, exit 75; with --resume the same command goes on.\n";
@@ -45,7 +46,7 @@ struct opts {
     bool resume, small_stem, sync_bn;
     int64_t seed, max_steps, save_every, epoch_samples, epochs, val_epoch;
     int batch_size, val_batch_size, classes, device, precision, threads;
-    double lr_backbone, lr_classifier, weight_decay, clip_norm;
+    double lr_backbone, lr_classifier, weight_decay, clip_norm, patience;
 };
 
 /* The last measurement (its epoch, top-1, top-5); of the epoch under way: steps, the sum of the losses, hits among the first and the first five. */
@@ -124,6 +125,7 @@ static void parse(struct run *r)
         {0, "lr-backbone", TW_OPT_FLOAT, &o->lr_backbone, 0, 1e300, NULL},
         {0, "lr-classifier", TW_OPT_FLOAT, &o->lr_classifier, 0, 1e300, NULL},
         {0, "weight-decay", TW_OPT_FLOAT, &o->weight_decay, 0, 1e6, NULL},
+        {0, "patience", TW_OPT_FLOAT, &o->patience, 0.1, 1e6, NULL},
         {0, "sync-bn", TW_OPT_FLAG, &o->sync_bn, 0, 0, NULL},
         {0, "clip-norm", TW_OPT_FLOAT, &o->clip_norm, 0, 1e9, NULL},
         {0, "device", TW_OPT_CHOICE, &o->device, 0, 0, tw_device_names},
@@ -160,6 +162,21 @@ static int check_labels(void *context, const tw_batch *b)
     return 0;
 }
 
+/* All ranks' data have the same classes; names that a stream does not tell are as good as any. */
+static void compare_classes(const struct run *r)
+{
+    struct {
+        uint32_t number, names;
+    } mine = {(uint32_t)r->learner.config.classes, 0}, *all = tw_calloc((size_t)r->comm->ranks, sizeof *all);
+    for (int i = 0; i < r->header->n_classes; i++)
+        mine.names = tw_crc32c(mine.names, r->header->classes[i], strlen(r->header->classes[i]) + 1);
+    if (all == NULL || r->comm->gather(r->comm, all, &mine, sizeof mine) != 0)
+        tw_die_error();
+    if (mine.number != all[0].number || (mine.names != all[0].names && mine.names != 0 && all[0].names != 0))
+        tw_die("%s: its %u classes are not the %u of rank 0", tw_loader_name(r->turns.loader), mine.number, all[0].number);
+    free(all);
+}
+
 static void open_stream(struct run *r)
 {
     const struct opts *o = &r->o;
@@ -167,7 +184,7 @@ static void open_stream(struct run *r)
     r->turns = (tw_turns){.comm = r->comm, .epochs = o->epochs, .check = check_labels, .context = r};
     const int rc = tw_turns_open(&r->turns, o->input, o->epoch_samples, &lo);
     if (r->turns.loader == NULL && tw_stop_signal() != 0) { /* the others may wait for this rank: they end with it */
-        tw_warn("stopped by signal %d before the views came; %s", tw_stop_signal(), tw_goes_on(o->resume));
+        (leads(r) ? tw_warn : tw_complain)("stopped by signal %d before the views came; %s", tw_stop_signal(), tw_goes_on(o->resume));
         exit(TW_EXIT_AGAIN);
     }
     if (rc != 0)
@@ -179,6 +196,7 @@ static void open_stream(struct run *r)
     r->learner.config.classes = r->header->n_classes > 0 ? r->header->n_classes : o->classes;
     if (r->learner.config.classes == 0)
         tw_die("%s: does not name its classes: --classes tells how many there are", name);
+    compare_classes(r);
 }
 
 /* Which network --weights holds. */
@@ -203,6 +221,7 @@ static void open_network(struct run *r)
     l->config.blank = !leads(r); /* the first rank's are shared */
     l->config.threads = o->threads;
     l->config.own_norms = !o->sync_bn;
+    l->config.patience = o->patience;
     tw_checkpoint *f = open_weights(r);
     if (tw_learner_network(l, o->device, o->precision) != 0 || (f != NULL && leads(r) && tw_network_load(l->net, f, TW_NETWORK_BACKBONE) != 0) ||
         (l->optim = tw_optim_new(l->net, TW_SGD, 1)) == NULL)
@@ -437,7 +456,7 @@ static tw_validation_options validation_of(const struct run *r)
     return (tw_validation_options){r->o.val, r->o.val_batch_size, r->header->n_classes, r->header->classes, tw_stop_signal};
 }
 
-/* What the first rank, which measures, says of itself to all: whether no signal has stopped it. */
+/* Whether no rank wants to stop. */
 static bool all_go_on(struct run *r, bool go_on)
 {
     double stopped = go_on ? 0 : 1;
@@ -555,6 +574,15 @@ static int train(struct run *r)
     }
 }
 
+/* Whether all ranks' streams were whole to their ends. */
+static bool end_stream(struct run *r)
+{
+    const bool limited = r->o.max_steps > 0 && r->state->step >= r->o.max_steps, whole = limited || tw_turns_end(&r->turns) == 0;
+    if (!whole)
+        tw_complain("%s", tw_error());
+    return all_go_on(r, whole);
+}
+
 static void print_result(const struct run *r)
 {
     if (!leads(r))
@@ -572,7 +600,7 @@ static void print_result(const struct run *r)
 int main(int argc, char **argv)
 {
     static struct run r = {.o = {.input = "-", .epochs = 30, .batch_size = 256, .val_batch_size = 64, .val_epoch = 1,
-                                 .lr_backbone = 0.01, .lr_classifier = 0.2}};
+                                 .lr_backbone = 0.01, .lr_classifier = 0.2, .patience = 600}};
     tw_program_start("twist-finetune", argc, argv);
     r.o.threads = tw_processors();
     parse(&r);
@@ -593,7 +621,8 @@ int main(int argc, char **argv)
     open_log(&r);
     const int rc = look_ahead(&r) ? train(&r) : TW_RANK_STOPPED;
     tw_progress_end();
-    save_if_new(&r);
+    if (rc != TW_RANK_FAILED || r.state->step > 0)
+        save_if_new(&r);
     if (rc == TW_RANK_STOPPED) {
         const int signal = r.turns.all.signal != 0 ? r.turns.all.signal : tw_stop_signal(); /* it may have come while measuring */
         if (signal != 0)
@@ -601,11 +630,13 @@ int main(int argc, char **argv)
         leave(&r, TW_EXIT_AGAIN);
     }
     if (rc != TW_RANK_READY) {
-        tw_warn("%s has what was learned, to step %lld", r.folder.checkpoint, (long long)r.state->step);
+        if (r.saved_step >= 0)
+            tw_warn("%s has what was learned, to step %lld", r.folder.checkpoint, (long long)r.state->step);
         leave(&r, TW_EXIT_FAILED);
     }
-    const bool limited = r.o.max_steps > 0 && r.state->step >= r.o.max_steps;
-    if ((!limited && tw_turns_end(&r.turns) != 0) || (leads(&r) && tw_jsonl_close(r.log) != 0))
+    if (!end_stream(&r))
+        leave(&r, TW_EXIT_FAILED);
+    if (leads(&r) && tw_jsonl_close(r.log) != 0)
         tw_die_error();
     print_result(&r);
     tw_step_free(r.step); /* before the loader, whose memory a device may have pinned */

@@ -51,11 +51,11 @@ ranks() {
         cp "$PHOTOS/$i.ppm" photos/$([ $i -lt 4 ] && echo a || echo b)
         for copy in $i $i.same; do cp "$PHOTOS/$i.ppm" twice/$([ $i -lt 4 ] && echo a || echo b)/$copy.ppm; done
     done
-    tune() { # RANKS PICTURES DIR
+    tune() { # RANKS PICTURES DIR [OPTION...]
         local views="twist-augment -q --aug=eval --resize=16 --size=16"
         $MPIRUN -n "$1" twist-finetune -q --device=cuda -o "$3" --backbone=resnet18 --small-stem --epochs=2 --batch-size=4 --lr-backbone=0.001 \
             --precision=fp32 --threads=1 --no-history -i "pipe:twist-decode -q --epochs=2 --shard=%r/%n $2 | $views" \
-            --val="pipe:twist-decode -q photos | $views"
+            --val="pipe:twist-decode -q photos | $views" "${@:4}"
     }
     tune 1 photos one > one.json
     tune 2 twice two > two.json
@@ -63,6 +63,9 @@ ranks() {
     cmp one/best.safetensors two/best.safetensors
     diff <(losses one) <(losses two)
     [ "$(losses two | wc -l)" -eq 4 ]
+    EMULATE_NCCL_HANG=1:130 run tune 2 twice hung --sync-bn --patience=2
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"twist-finetune: rank 0: cuda: not done after 2 s: the device of another rank does not answer"* ]]
 }
 
 @test "a rank killed in the middle of its sums: all end, it is named" {

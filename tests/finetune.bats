@@ -177,6 +177,12 @@ reading() { [ -e "$1" ] && sleep 0.5; } # the pipe's command has begun, and the 
     run twist-finetune -q -i "$VIEWS" -o run $SMALL --epoch-samples=10
     [ "$status" -eq 1 ]
     [[ "$output" == *"--epoch-samples=10: $VIEWS has epochs of 20"* ]]
+    # of a share: its own number, or the data set's
+    twist-decode -q --epochs=3 --shard=0/2 "$BATS_FILE_TMPDIR/photos" | twist-augment -q --aug=linear --size=16 -o share.tws
+    for n in 10 20; do twist-finetune -q -i share.tws -o run$n $SMALL --epoch-samples=$n --max-steps=1 > result; done
+    run twist-finetune -q -i share.tws -o run15 $SMALL --epoch-samples=15 --max-steps=1
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"--epoch-samples=15: share.tws has epochs of 10"* ]]
 }
 
 @test "what it cannot train on is refused in one message: two views, no labels, other classes, no weights, standard input for --val" {

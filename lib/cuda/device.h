@@ -42,6 +42,7 @@ struct tw_dev {
     struct tw_dnn_cache *plans;
     struct tw_attention_pass *attention; /* see attention.c */
     tw_peers *peers;             /* what ranks sum by; NULL: nothing */
+    double patience;             /* seconds that copies wait for them */
     tw_begun begun;
     cudaStream_t beside;         /* for sums begun: forked from the stream and joined again */
     cudaEvent_t forked, joined;

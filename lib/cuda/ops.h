@@ -83,7 +83,7 @@ int tw_cuda_step_momentum(tw_dev *d, float *w, float *v, const float *g, size_t 
 int tw_cuda_step_adamw(tw_dev *d, float *w, float *m, float *v, const float *g, size_t n, const tw_adamw *k);
 int tw_cuda_average(tw_dev *d, float *y, const float *x, size_t n, double keep);
 
-tw_peers *tw_cuda_peers_open(tw_dev *d, tw_comm *c);
+tw_peers *tw_cuda_peers_open(tw_dev *d, tw_comm *c, double patience);
 void tw_cuda_peers_close(tw_peers *p);
 int tw_cuda_peers_sum(tw_peers *p, void *x, size_t n, tw_dtype type);
 int tw_cuda_peers_begin(tw_peers *p, float *x, size_t n);

@@ -124,7 +124,7 @@ static int open_beside(tw_dev *d)
                : -1;
 }
 
-tw_peers *tw_cuda_peers_open(tw_dev *d, tw_comm *c)
+tw_peers *tw_cuda_peers_open(tw_dev *d, tw_comm *c, double patience)
 {
     tw_peers *p = tw_calloc(1, sizeof *p);
     if (p == NULL)
@@ -136,6 +136,7 @@ tw_peers *tw_cuda_peers_open(tw_dev *d, tw_comm *c)
     }
     p->next = d->peers;
     d->peers = p;
+    d->patience = patience;
     return p;
 }
 

@@ -4,12 +4,20 @@
 #include "core/error.h"
 #include "cuda/device.h"
 #include "cuda/launch.h"
+#include "cuda/peers.h"
 
 #include <string.h>
 
+/* Copies from and to memory that is not pinned wait by themselves for what is on the stream: where that may hang on other ranks it is
+ * watched first. */
+static int watched(tw_dev *d)
+{
+    return d->peers != NULL ? tw_peers_watch(d, d->patience) : 0;
+}
+
 int tw_cuda_upload(tw_dev *d, void *to, const void *from, size_t bytes)
 {
-    if (TW_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, d->stream)) != 0)
+    if (watched(d) != 0 || TW_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, d->stream)) != 0)
         return -1;
     return TW_CUDA(cudaStreamSynchronize(d->stream)); /* the caller may change what was pinned */
 }
@@ -33,7 +41,7 @@ void tw_cuda_unpin(tw_dev *d, void *p)
 
 int tw_cuda_download(tw_dev *d, void *to, const void *from, size_t bytes)
 {
-    if (TW_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, d->stream)) != 0)
+    if (watched(d) != 0 || TW_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, d->stream)) != 0)
         return -1;
     return TW_CUDA(cudaStreamSynchronize(d->stream));
 }

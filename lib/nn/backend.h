@@ -284,8 +284,9 @@ typedef struct tw_backend {
     /* Sums in place between the ranks of c, each with a device of its own, over device memory. All ranks open, sum and close the same in the same
      * order. sum: in the order of the device's other work; TW_F32 or TW_F64. begin: beside the work that follows, as long as x is left alone:
      * until wait. Best begun from the end of a block to its beginning. None of these waits for other ranks but open, and all can be recorded
-     * (learn_record). NULL: where device memory is host memory c itself sums, elsewhere there is one rank only. */
-    tw_peers *(*peers_open)(tw_dev *d, tw_comm *c);
+     * (learn_record). Where another rank's device does not come to a sum, copies from and to this one fail after `patience` seconds. NULL:
+     * where device memory is host memory c itself sums, elsewhere there is one rank only. */
+    tw_peers *(*peers_open)(tw_dev *d, tw_comm *c, double patience);
     void (*peers_close)(tw_peers *p); /* NULL is allowed */
     int (*peers_sum)(tw_peers *p, void *x, size_t n, tw_dtype type);
     int (*peers_begin)(tw_peers *p, float *x, size_t n);

@@ -28,9 +28,11 @@ static int build_backbone(tw_net *net, const tw_net_config *c)
     return resnet != NULL ? tw_build_resnet(net, resnet, c->small_stem) : unknown_backbone(c->backbone);
 }
 
+enum { PATIENCE = 600 }; /* seconds: plans may be made meanwhile */
+
 static tw_peers *meet(const tw_net *net, tw_comm *comm)
 {
-    tw_peers *p = net->be->peers_open(net->dev, comm);
+    tw_peers *p = net->be->peers_open(net->dev, comm, net->config.patience > 0 ? net->config.patience : PATIENCE);
     if (p == NULL)
         tw_backend_failed(net->be);
     return p;

@@ -37,6 +37,7 @@ typedef struct {
                              * rank has running statistics of its own then: the first one's are those of the run */
     tw_comm *bunch;         /* of the ranks among these whose samples the last norm takes together; NULL: all of comm */
     int bunch_samples;      /* 0, or: a rank has several bunches, of so many of its samples each (CPU only; bunch is not used) */
+    double patience;        /* seconds that copies wait where another rank's GPU does not come to a sum; 0: 600 */
     tw_net *beside;         /* runs on that net's device, which must outlive it; NULL: on one of its own */
 } tw_net_config;
 

@@ -44,7 +44,7 @@ int tw_learner_open(tw_learner *l, const tw_train_options *o, tw_comm *comm, cha
         .act = tw_act_names[o->act], .drop = o->drop, .proj_norm = tw_proj_norm_names[o->proj_norm], .lbn_type = tw_lbn_names[o->lbn_type],
         .proj_trunc_init = o->proj_trunc_init, .patch_size = o->patch_size, .drop_path = o->drop_path,
         .seed = (uint64_t)o->seed, .blank = comm->rank > 0, /* rank 0's are shared */
-        .threads = o->threads, .comm = comm,
+        .threads = o->threads, .comm = comm, .patience = 10 * o->patience,
     };
     l->places = tw_calloc((size_t)comm->ranks, sizeof *l->places);
     if (l->places == NULL)
@@ -85,8 +85,11 @@ int tw_learner_place(tw_learner *l, const tw_checkpoint *f, int B)
     if (tw_state_read(&s, f) != 0)
         return -1;
     const int ranks = l->config.comm->ranks;
+    const char *path = tw_checkpoint_path(f);
+    if ((int64_t)s.B * s.ranks != (int64_t)B * ranks && ranks == 1 && s.ranks == 1)
+        return tw_fail("--batch-size=%d: %s was trained with %d", B, path, s.B);
     if ((int64_t)s.B * s.ranks != (int64_t)B * ranks)
-        return tw_fail("--batch-size=%d: on %d ranks, where %s was trained with %d on each of %d", B, ranks, tw_checkpoint_path(f), s.B, s.ranks);
+        return tw_fail("--batch-size=%d: on %d ranks, where %s was trained with %d on each of %d", B, ranks, path, s.B, s.ranks);
     const bool same = s.ranks == ranks;
     if (!same)
         s.at.sample = (s.at.sample * s.ranks + ranks - 1) / ranks;

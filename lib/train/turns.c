@@ -26,10 +26,10 @@ tw_comm *tw_turns_join(int *threads)
 static int64_t samples(const tw_turns *t, int64_t epoch_samples, int B)
 {
     const char *name = tw_loader_name(t->loader);
-    const int64_t said = tw_loader_samples(t->loader, -1), n = epoch_samples > 0 ? tw_loader_samples(t->loader, epoch_samples) : said;
+    const int64_t said = tw_loader_samples(t->loader, -1), in_header = tw_loader_header(t->loader)->samples;
+    const int64_t n = epoch_samples > 0 && epoch_samples != in_header ? tw_loader_samples(t->loader, epoch_samples) : said;
     if (said >= 0 && n != said)
-        return tw_fail("--epoch-samples=%lld: %s has epochs of %lld", (long long)epoch_samples, name,
-                       (long long)tw_loader_header(t->loader)->samples);
+        return tw_fail("--epoch-samples=%lld: %s has epochs of %lld", (long long)epoch_samples, name, (long long)in_header);
     if (n < 0)
         return tw_fail("%s: does not say how many samples an epoch has: --epoch-samples does", name);
     if (n < B)

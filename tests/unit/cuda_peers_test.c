@@ -137,7 +137,7 @@ static bool open_machine(machine *m, const tw_backend *be, tw_comm *comm, double
     CHECK((m->dev = be->open(TW_F32, 1)) != NULL);
     if (m->dev == NULL)
         return false;
-    m->peers = be->peers_open(m->dev, comm);
+    m->peers = be->peers_open(m->dev, comm, 60);
     if (m->peers == NULL)
         return false;
     m->x = be->alloc(m->dev, LARGE * sizeof *m->x);
