@@ -574,15 +574,6 @@ static int train(struct run *r)
     }
 }
 
-/* Whether all ranks' streams were whole to their ends. */
-static bool end_stream(struct run *r)
-{
-    const bool limited = r->o.max_steps > 0 && r->state->step >= r->o.max_steps, whole = limited || tw_turns_end(&r->turns) == 0;
-    if (!whole)
-        tw_complain("%s", tw_error());
-    return all_go_on(r, whole);
-}
-
 static void print_result(const struct run *r)
 {
     if (!leads(r))
@@ -634,7 +625,8 @@ int main(int argc, char **argv)
             tw_warn("%s has what was learned, to step %lld", r.folder.checkpoint, (long long)r.state->step);
         leave(&r, TW_EXIT_FAILED);
     }
-    if (!end_stream(&r))
+    const bool limited = r.o.max_steps > 0 && r.state->step >= r.o.max_steps;
+    if (!all_go_on(&r, limited || tw_turns_end(&r.turns) == 0)) /* no result where one rank's stream was not whole */
         leave(&r, TW_EXIT_FAILED);
     if (leads(&r) && tw_jsonl_close(r.log) != 0)
         tw_die_error();

@@ -371,16 +371,6 @@ static int train(struct run *r)
     return TW_RANK_READY;
 }
 
-/* Whether the stream was whole to its end. */
-static bool end_stream(struct run *r)
-{
-    const bool limited = r->o.max_steps > 0 && r->state->step >= r->o.max_steps;
-    if (limited || tw_turns_end(&r->turns) == 0)
-        return true;
-    tw_complain("%s", tw_error());
-    return false;
-}
-
 int main(int argc, char **argv)
 {
     static struct run r;
@@ -408,7 +398,7 @@ int main(int argc, char **argv)
         tw_warn("%s has what was learned, to step %lld", r.folder.checkpoint, (long long)r.state->step);
         leave(&r, TW_EXIT_FAILED);
     }
-    const bool whole = end_stream(&r);
+    const bool limited = r.o.max_steps > 0 && r.state->step >= r.o.max_steps, whole = limited || tw_turns_end(&r.turns) == 0;
     if (leads(&r) && tw_runlog_close(r.log) != 0)
         tw_die_error();
     if (r.comm->ranks > 1 && r.comm->sum_seconds(r.comm) > 0) /* where devices do not sum by themselves */

@@ -8,11 +8,7 @@
 setup_file() {
     command -v mpirun > /dev/null || return 0
     cd "$BATS_FILE_TMPDIR"
-    mkdir -p photos/a photos/b
-    for i in 0 1 2 3 4 5 6 7; do
-        noisy 40 $i > photos/a/$i.ppm
-        columns 40 $((100 + i)) > photos/b/$i.ppm
-    done
+    two_kinds 8
     # Each picture twice, one behind the other: of two shares each has all pictures.
     mkdir -p twice/a twice/b
     for f in a/{0..7} b/{0..7}; do cp photos/$f.ppm twice/$f.ppm && cp photos/$f.ppm twice/$f.same.ppm; done

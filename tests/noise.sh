@@ -16,3 +16,13 @@ columns() {
     for _ in $(seq "$1"); do cat row.of.columns; done
     rm row.of.columns
 }
+
+# two_kinds N: photos/a of N pictures of noise, photos/b of N of columns, 40 pixels a side: told apart by what is in them.
+two_kinds() {
+    local i
+    mkdir -p photos/a photos/b
+    for ((i = 0; i < $1; i++)); do
+        noisy 40 $i > photos/a/$i.ppm
+        columns 40 $((100 + i)) > photos/b/$i.ppm
+    done
+}

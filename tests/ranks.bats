@@ -7,11 +7,7 @@
 setup_file() {
     command -v mpirun > /dev/null || return 0
     cd "$BATS_FILE_TMPDIR"
-    mkdir -p photos/a photos/b
-    for i in 0 1 2 3 4 5 6 7 8 9 10 11; do
-        noisy 40 $i > photos/a/$i.ppm
-        columns 40 $((100 + i)) > photos/b/$i.ppm
-    done
+    two_kinds 12
 }
 
 setup() {

@@ -6,10 +6,9 @@
 setup_file() {
     BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
     cd "$BATS_FILE_TMPDIR"
-    mkdir -p photos/a photos/b grey/a
-    for i in 0 1 2 3 4 5 6 7 8 9; do # noise, and columns of one colour each; one grey for all
-        noisy 40 $i > photos/a/$i.ppm
-        columns 40 $((100 + i)) > photos/b/$i.ppm
+    two_kinds 10
+    mkdir -p grey/a
+    for i in 0 1 2 3 4 5 6 7 8 9; do # one grey for all
         { printf 'P6 40 40 255\n'; head -c 4800 /dev/zero | tr '\0' '\200'; } > grey/a/$i.ppm
     done
     "$BIN/twist-decode" -q --shuffle --epochs=3 photos | "$BIN/twist-augment" -q --aug=barlow --size=32 -o views.tws

@@ -6,11 +6,7 @@
 setup_file() {
     BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
     cd "$BATS_FILE_TMPDIR"
-    mkdir -p photos/a photos/b
-    for i in 0 1 2 3 4 5 6 7 8 9; do # noise, and columns of one colour each
-        noisy 40 $i > photos/a/$i.ppm
-        columns 40 $((100 + i)) > photos/b/$i.ppm
-    done
+    two_kinds 10
     "$BIN/twist-decode" -q --shuffle --epochs=3 photos | "$BIN/twist-augment" -q --aug=barlow --size=32 -o views.tws
 }
 

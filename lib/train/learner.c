@@ -86,11 +86,11 @@ int tw_learner_place(tw_learner *l, const tw_checkpoint *f, int B)
         return -1;
     const int ranks = l->config.comm->ranks;
     const char *path = tw_checkpoint_path(f);
-    if ((int64_t)s.B * s.ranks != (int64_t)B * ranks && ranks == 1 && s.ranks == 1)
-        return tw_fail("--batch-size=%d: %s was trained with %d", B, path, s.B);
-    if ((int64_t)s.B * s.ranks != (int64_t)B * ranks)
-        return tw_fail("--batch-size=%d: on %d ranks, where %s was trained with %d on each of %d", B, ranks, path, s.B, s.ranks);
     const bool same = s.ranks == ranks;
+    if ((int64_t)s.B * s.ranks != (int64_t)B * ranks)
+        return same && ranks == 1
+                   ? tw_fail("--batch-size=%d: %s was trained with %d", B, path, s.B)
+                   : tw_fail("--batch-size=%d: on %d ranks, where %s was trained with %d on each of %d", B, ranks, path, s.B, s.ranks);
     if (!same)
         s.at.sample = (s.at.sample * s.ranks + ranks - 1) / ranks;
     s.B = B;

@@ -100,21 +100,21 @@ static int undo(tw_step *s)
 }
 
 /* Each rank has computed the loss of its own batch; that of all is the mean over ranks, and so are its gradients. sum: over ranks. */
-static int mean_of_ranks(const tw_step *s, double *sum, size_t n)
+static int mean_of_ranks(const tw_step *s, double sum[3])
 {
     tw_comm *comm = tw_net_comm(s->net);
     if (comm->ranks == 1)
         return 0;
     for (size_t i = 0; i < (size_t)s->V * (size_t)s->B * (size_t)s->K; i++)
         s->dlogits[i] /= (float)comm->ranks;
-    return comm->sum_f64(comm, sum, n);
+    return comm->sum_f64(comm, sum, 3);
 }
 
 static int cross_entropy(tw_step *s, tw_step_result *r, const float *logits, const int32_t *label)
 {
     const double own = tw_loss_labels(s->dlogits, r->hits, logits, label, s->V, s->B, s->K);
     double sum[3] = {own, (double)r->hits[0], (double)r->hits[1]};
-    if (mean_of_ranks(s, sum, 3) != 0)
+    if (mean_of_ranks(s, sum) != 0)
         return -1;
     r->terms = (tw_loss_terms){sum[0] / tw_net_comm(s->net)->ranks, NAN, NAN, NAN};
     r->hits[0] = (int64_t)sum[1];
@@ -129,7 +129,7 @@ static int selflabel(tw_step *s, tw_step_result *r, const float *logits, const f
         return -1;
     double sum[3] = {t->loss, t->threshold, t->selected};
     const int ranks = tw_net_comm(s->net)->ranks;
-    if (mean_of_ranks(s, sum, 3) != 0)
+    if (mean_of_ranks(s, sum) != 0)
         return -1;
     *t = (tw_selflabel_terms){sum[0] / ranks, sum[1] / ranks, (int)sum[2]};
     r->terms = (tw_loss_terms){.loss = t->loss, .kl = NAN};

@@ -127,5 +127,8 @@ int tw_turns_end(tw_turns *t)
 {
     const tw_batch *b;
     const int rc = tw_loader_next(t->loader, &b);
-    return rc < 0 || rc == 3 ? -1 : 0;
+    if (rc >= 0 && rc != 3)
+        return 0;
+    tw_complain("%s", tw_error());
+    return -1;
 }

@@ -34,7 +34,7 @@ void tw_turns_close(tw_turns *t); /* zeros are allowed */
 int tw_turns_next(tw_turns *t, const tw_batch **b, int64_t epoch);
 
 /* What the stream still has after the last batch: less than a batch, and its end record, which is waited for so that nobody upstream is cut off and
- * a failure there is seen; or more, which nobody needs. 0, or -1 and tw_error(). */
+ * a failure there is seen; or more, which nobody needs. 0, or -1: this rank's stream failed. */
 int tw_turns_end(tw_turns *t);
 
 #endif
