@@ -13,6 +13,7 @@ typedef enum {
     TW_SCRATCH_NORM,      /* coefficients of a norm that is being applied */
     TW_SCRATCH_GRADIENT,  /* a weight gradient before it is added up */
     TW_SCRATCH_COLUMNS,   /* pixels under the taps of a kernel */
+    TW_SCRATCH_PIXELS,    /* between a norm and max pooling */
     TW_SCRATCHES
 } tw_scratch;
 

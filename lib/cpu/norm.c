@@ -4,8 +4,11 @@
 
 #include "core/error.h"
 #include "cpu/norm.h"
+#include "cpu/pool.h"
 #include "cpu/vec.h"
 #include "nn/formula.h"
+
+#include <omp.h>
 
 /* Rows and channels of a piece that is added up, whose two rows of sums stay in the first cache; rows of one that is not. */
 enum { PIECE = 256, COLUMNS = 512, ROWS = 32 };
@@ -216,6 +219,14 @@ TW_CLONES static void apply_piece(float *y, const float *x, const float *shortcu
         apply_any(y, x, shortcut, k.scale, k.shift, p, false, false);
 }
 
+void tw_norm_apply_piece(void *y, const void *x, const void *shortcut, const tw_norm_affine *k, const tw_norm_piece *p, bool relu, tw_dtype t)
+{
+    if (t == TW_BF16)
+        tw_norm16_apply(y, x, shortcut, k, p, relu);
+    else
+        apply_piece(y, x, shortcut, *k, *p, relu);
+}
+
 int tw_cpu_norm_apply(tw_dev *d, const tw_norm *n, void *y, const void *x, const void *shortcut)
 {
     float *room = tw_norm_room(d, n);
@@ -225,10 +236,7 @@ int tw_cpu_norm_apply(tw_dev *d, const tw_norm *n, void *y, const void *x, const
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < tw_pieces(n->rows, ROWS); i++) {
         const piece p = rows_at(n, i);
-        if (d->precision == TW_BF16)
-            tw_norm16_apply(y, x, shortcut, &k, &p, n->relu);
-        else
-            apply_piece(y, x, shortcut, k, p, n->relu);
+        tw_norm_apply_piece(y, x, shortcut, &k, &p, n->relu, d->precision);
     }
     return 0;
 }
@@ -238,24 +246,56 @@ tw_norm_mask tw_norm_mask_of(const tw_norm *n)
     return !n->relu ? TW_NORM_ALL : n->add ? TW_NORM_BY_Y : TW_NORM_BY_X;
 }
 
-int tw_cpu_norm_backward_sums(tw_dev *d, const tw_norm *n, void *dy, const void *dy2, const void *y, const void *x)
+static const void *row_of(const void *x, const tw_norm *n, int64_t row, tw_dtype t)
+{
+    return (const char *)x + (size_t)row * (size_t)n->C * tw_dtype_size(t);
+}
+
+/* Where dy is what max pooling gives: that of the rows of p, gathered into this thread's room of `rows` rows. */
+static void *gathered(void *room, int rows, const tw_norm_gradient *g, const piece *p, tw_dtype t)
+{
+    char *own = (char *)room + (size_t)omp_get_thread_num() * (size_t)rows * (size_t)p->C * tw_dtype_size(t);
+    tw_pool_gather(own, g->pick, g->dy, g->pool, p->first, p->rows, t);
+    return own;
+}
+
+/* For all threads; or, without pooling, none. NULL and tw_error(). */
+static void *gather_room(tw_dev *d, const tw_norm *n, int rows, const tw_norm_gradient *g)
+{
+    const size_t each = (size_t)rows * (size_t)n->C * tw_dtype_size(d->precision);
+    return tw_dev_scratch(d, TW_SCRATCH_PIXELS, g->pool != NULL ? (size_t)d->threads * each : 1);
+}
+
+int tw_norm_backward_sums_of(tw_dev *d, const tw_norm *n, const tw_norm_gradient *from, const void *x)
 {
     const grid g = cut(n);
     double *partial = tw_norm_partial(d, n, g.down, 2);
-    if (partial == NULL)
+    void *room = gather_room(d, n, PIECE, from);
+    if (partial == NULL || room == NULL)
         return -1;
-    const backward b = {dy, dy2, y, x, tw_norm_affine_of(n, (void *)(partial + g.down * 2 * n->C)), tw_norm_mask_of(n)};
+    const backward all = {from->dy, from->dy2, from->y, x, tw_norm_affine_of(n, (void *)(partial + g.down * 2 * n->C)), tw_norm_mask_of(n)};
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < g.down * g.across; i++) {
-        const piece p = piece_at(n, g, i);
+        piece p = piece_at(n, g, i);
+        backward b = all;
         double *s = sums_of(partial, n, g, i, p);
+        if (from->pool != NULL) {
+            b.dy = gathered(room, PIECE, from, &p, d->precision);
+            b.x = row_of(x, n, p.first, d->precision);
+            p.first = 0;
+        }
         if (d->precision == TW_BF16)
-            tw_norm16_backward_sums(s, s + n->C, dy, dy2, y, x, &b.k, &p, b.mask);
+            tw_norm16_backward_sums(s, s + n->C, b.dy, b.dy2, b.y, b.x, &b.k, &p, b.mask);
         else
             backward_piece(s, s + n->C, &b, p);
     }
     tw_norm_add_up(n, partial, g.down);
     return 0;
+}
+
+int tw_cpu_norm_backward_sums(tw_dev *d, const tw_norm *n, void *dy, const void *dy2, const void *y, const void *x)
+{
+    return tw_norm_backward_sums_of(d, n, &(tw_norm_gradient){.dy = dy, .dy2 = dy2, .y = y}, x);
 }
 
 static double sum_normalised(const tw_norm *n, int c)
@@ -312,19 +352,30 @@ tw_norm_coefficients tw_norm_coefficients_of(const tw_norm *n, float *room)
     return k;
 }
 
-int tw_cpu_norm_backward_apply(tw_dev *d, const tw_norm *n, void *dx, const void *dy, const void *x)
+int tw_norm_backward_apply_of(tw_dev *d, const tw_norm *n, void *dx, const tw_norm_gradient *from, const void *x)
 {
-    float *room = tw_norm_room(d, n);
-    if (room == NULL)
+    float *coefficients = tw_norm_room(d, n);
+    void *room = gather_room(d, n, ROWS, from);
+    if (coefficients == NULL || room == NULL)
         return -1;
-    const tw_norm_coefficients k = tw_norm_coefficients_of(n, room);
+    const tw_norm_coefficients k = tw_norm_coefficients_of(n, coefficients);
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < tw_pieces(n->rows, ROWS); i++) {
-        const piece p = rows_at(n, i);
+        piece p = rows_at(n, i);
+        void *to = (void *)row_of(dx, n, p.first, d->precision);
+        const void *dy = row_of(from->dy, n, p.first, d->precision), *at = row_of(x, n, p.first, d->precision);
+        if (from->pool != NULL)
+            dy = gathered(room, ROWS, from, &p, d->precision);
+        p.first = 0;
         if (d->precision == TW_BF16)
-            tw_norm16_backward_apply(dx, dy, x, &k, &p);
+            tw_norm16_backward_apply(to, dy, at, &k, &p);
         else
-            dx_piece(dx, dy, x, &k, p);
+            dx_piece(to, dy, at, &k, p);
     }
     return 0;
+}
+
+int tw_cpu_norm_backward_apply(tw_dev *d, const tw_norm *n, void *dx, const void *dy, const void *x)
+{
+    return tw_norm_backward_apply_of(d, n, dx, &(tw_norm_gradient){.dy = (void *)dy}, x);
 }

@@ -16,6 +16,21 @@ tw_norm_mask tw_norm_mask_of(const tw_norm *n);
 tw_norm_affine tw_norm_affine_of(const tw_norm *n, float *room); /* room: [2C] */
 tw_norm_coefficients tw_norm_coefficients_of(const tw_norm *n, float *room); /* room: [5C] */
 
+/* norm_apply of a piece. */
+void tw_norm_apply_piece(void *y, const void *x, const void *shortcut, const tw_norm_affine *k, const tw_norm_piece *p, bool relu, tw_dtype t);
+
+/* The gradient of a norm's result: as norm_backward_sums has it; or that of what max pooling makes of the result, dy and pick as max_backward
+ * has them, which is gathered on the way. */
+typedef struct {
+    void *dy;
+    const void *dy2, *y;
+    const tw_pool_shape *pool; /* NULL: there is none */
+    const uint8_t *pick;
+} tw_norm_gradient;
+
+int tw_norm_backward_sums_of(tw_dev *d, const tw_norm *n, const tw_norm_gradient *from, const void *x);
+int tw_norm_backward_apply_of(tw_dev *d, const tw_norm *n, void *dx, const tw_norm_gradient *from, const void *x);
+
 /* Memory for those, until the next norm is applied. NULL and tw_error(). */
 float *tw_norm_room(tw_dev *d, const tw_norm *n);
 

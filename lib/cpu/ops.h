@@ -47,6 +47,9 @@ int tw_cpu_norm_backward_sums(tw_dev *d, const tw_norm *n, void *dy, const void 
 int tw_cpu_norm_backward_params(tw_dev *d, const tw_norm *n, float *dgamma, float *dbeta);
 int tw_cpu_norm_backward_apply(tw_dev *d, const tw_norm *n, void *dx, const void *dy, const void *x);
 
+int tw_cpu_norm_max_forward(tw_dev *d, const tw_norm *n, const tw_pool_shape *s, void *y, uint8_t *pick, const void *x);
+int tw_cpu_norm_max_backward_sums(tw_dev *d, const tw_norm *n, const tw_pool_shape *s, const uint8_t *pick, const void *dy, const void *x);
+int tw_cpu_norm_max_backward_apply(tw_dev *d, const tw_norm *n, const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy, const void *x);
 int tw_cpu_max_forward(tw_dev *d, const tw_pool_shape *s, void *y, uint8_t *pick, const void *x);
 int tw_cpu_max_backward(tw_dev *d, const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy);
 int tw_cpu_mean_forward(tw_dev *d, void *y, const void *x, int N, int HW, int C);

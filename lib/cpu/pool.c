@@ -1,15 +1,16 @@
-/* Max pooling and the mean over all pixels: a picture per thread at a time, channels innermost. */
+/* Max pooling, and the mean over all pixels: channels innermost. */
 #include "cpu/ops.h"
 
 #include "cpu/device.h"
+#include "cpu/pool.h"
 #include "cpu/pool_bf16.h"
 #include "cpu/vec.h"
 
 enum { CHANNELS = 64 }; /* taken at a time: what is found so far of them, or their sums, stays in registers or near */
 
-/* Channels [c, c + m) of one output pixel: y and pick from the taps of its window that lie inside the picture x [H,W,C]. */
-TW_KERNEL void max_channels(void *restrict y, uint8_t *restrict pick, const void *restrict x, const tw_pool_shape *s, size_t at,
-                            size_t picture, int oh, int ow, size_t c, size_t m, tw_dtype t)
+/* Channels [c, c + m) of one output pixel: y and pick from the taps of its window that lie inside the picture, x its rows from `begin` on. */
+TW_KERNEL void max_channels(void *restrict y, uint8_t *restrict pick, const void *restrict x, const tw_pool_shape *s, size_t at, int begin, int oh,
+                            int ow, size_t c, size_t m, tw_dtype t)
 {
     float best[CHANNELS];
     int32_t which[CHANNELS];
@@ -19,7 +20,7 @@ TW_KERNEL void max_channels(void *restrict y, uint8_t *restrict pick, const void
         for (int w = left; w < left + s->size; w++) {
             if (h < 0 || h >= s->H || w < 0 || w >= s->W)
                 continue;
-            const size_t from = picture + ((size_t)h * (size_t)s->W + (size_t)w) * (size_t)s->C + c;
+            const size_t from = ((size_t)(h - begin) * (size_t)s->W + (size_t)w) * (size_t)s->C + c;
             const int32_t tap = (h - top) * s->size + w - left;
             for (size_t k = 0; k < m; k++) {
                 const float v = tw_get(x, from + k, t);
@@ -35,36 +36,35 @@ TW_KERNEL void max_channels(void *restrict y, uint8_t *restrict pick, const void
     }
 }
 
-TW_KERNEL void max_pixel(void *restrict y, uint8_t *restrict pick, const void *restrict x, const tw_pool_shape *s, size_t at,
-                         size_t picture, int oh, int ow, tw_dtype t)
+TW_KERNEL void max_pixel(void *restrict y, uint8_t *restrict pick, const void *restrict x, const tw_pool_shape *s, size_t at, int begin, int oh,
+                         int ow, tw_dtype t)
 {
     const size_t C = (size_t)s->C;
     size_t c = 0;
     for (; c + CHANNELS <= C; c += CHANNELS)
-        max_channels(y, pick, x, s, at, picture, oh, ow, c, CHANNELS, t);
+        max_channels(y, pick, x, s, at, begin, oh, ow, c, CHANNELS, t);
     if (c < C)
-        max_channels(y, pick, x, s, at, picture, oh, ow, c, C - c, t);
+        max_channels(y, pick, x, s, at, begin, oh, ow, c, C - c, t);
 }
 
-TW_KERNEL void max_any(void *y, uint8_t *pick, const void *x, const tw_pool_shape *s, int n, tw_dtype t)
+TW_KERNEL void max_any(void *y, uint8_t *pick, const void *x, const tw_pool_shape *s, int begin, int64_t row, tw_dtype t)
 {
-    const size_t picture = (size_t)n * (size_t)s->H * (size_t)s->W * (size_t)s->C;
-    size_t at = (size_t)n * (size_t)s->OH * (size_t)s->OW * (size_t)s->C;
-    for (int oh = 0; oh < s->OH; oh++)
-        for (int ow = 0; ow < s->OW; ow++, at += (size_t)s->C)
-            max_pixel(y, pick, x, s, at, picture, oh, ow, t);
+    size_t at = (size_t)row * (size_t)s->OW * (size_t)s->C;
+    for (int ow = 0; ow < s->OW; ow++, at += (size_t)s->C)
+        max_pixel(y, pick, x, s, at, begin, (int)(row % s->OH), ow, t);
 }
 
-TW_CLONES static void max_picture(void *y, uint8_t *pick, const void *x, const tw_pool_shape *s, int n, tw_dtype t)
+TW_CLONES void tw_pool_max_row(void *y, uint8_t *pick, const void *x, const tw_pool_shape *s, int first, int64_t row, tw_dtype t)
 {
-    TW_BY_TYPE(t, max_any, y, pick, x, s, n);
+    TW_BY_TYPE(t, max_any, y, pick, x, s, first, row);
 }
 
 int tw_cpu_max_forward(tw_dev *d, const tw_pool_shape *s, void *y, uint8_t *pick, const void *x)
 {
+    const size_t picture = (size_t)(s->H * s->W) * (size_t)s->C * tw_dtype_size(d->precision);
 #pragma omp parallel for schedule(static)
-    for (int n = 0; n < s->N; n++)
-        max_picture(y, pick, x, s, n, d->precision);
+    for (int64_t row = 0; row < (int64_t)s->N * s->OH; row++)
+        tw_pool_max_row(y, pick, (const char *)x + (size_t)(row / s->OH) * picture, s, 0, row, d->precision);
     return 0;
 }
 
@@ -84,29 +84,33 @@ TW_KERNEL void gather_channels(float *restrict dx, const uint8_t *restrict pick,
         dx[c + k] = sum[k];
 }
 
-TW_CLONES static void max_backward_picture(float *dx, const uint8_t *pick, const float *dy, const tw_pool_shape *s, int n)
+TW_CLONES static void gather_pixels(float *dx, const uint8_t *pick, const float *dy, const tw_pool_shape *s, int64_t first, int64_t n)
 {
     const size_t C = (size_t)s->C;
-    dx += (size_t)n * (size_t)(s->H * s->W) * C;
-    for (int h = 0; h < s->H; h++)
-        for (int w = 0; w < s->W; w++, dx += C) {
-            const tw_pool_pixel at = tw_pool_pixel_of(s, n, h, w);
-            size_t c = 0;
-            for (; c + CHANNELS <= C; c += CHANNELS)
-                gather_channels(dx, pick, dy, s, at, c, CHANNELS);
-            if (c < C)
-                gather_channels(dx, pick, dy, s, at, c, C - c);
-        }
+    for (int64_t i = first; i < first + n; i++, dx += C) {
+        const tw_pool_pixel at = tw_pool_pixel_of(s, i);
+        size_t c = 0;
+        for (; c + CHANNELS <= C; c += CHANNELS)
+            gather_channels(dx, pick, dy, s, at, c, CHANNELS);
+        if (c < C)
+            gather_channels(dx, pick, dy, s, at, c, C - c);
+    }
+}
+
+void tw_pool_gather(void *dx, const uint8_t *pick, const void *dy, const tw_pool_shape *s, int64_t first, int64_t n, tw_dtype t)
+{
+    if (t == TW_BF16)
+        tw_pool16_gather(dx, pick, dy, s, first, n);
+    else
+        gather_pixels(dx, pick, dy, s, first, n);
 }
 
 int tw_cpu_max_backward(tw_dev *d, const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy)
 {
+    const size_t row = (size_t)s->W * (size_t)s->C * tw_dtype_size(d->precision);
 #pragma omp parallel for schedule(static)
-    for (int n = 0; n < s->N; n++)
-        if (d->precision == TW_BF16)
-            tw_pool16_max_backward(dx, pick, dy, s, n);
-        else
-            max_backward_picture(dx, pick, dy, s, n);
+    for (int64_t i = 0; i < (int64_t)s->N * s->H; i++)
+        tw_pool_gather((char *)dx + (size_t)i * row, pick, dy, s, i * s->W, s->W, d->precision);
     return 0;
 }
 

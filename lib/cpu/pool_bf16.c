@@ -20,22 +20,20 @@ TW_AVX512_KERNEL void gather_channels(uint16_t *dx, const uint8_t *pick, const u
     tw_put16(dx, lanes, sum);
 }
 
-TW_AVX512 void tw_pool16_max_backward(uint16_t *dx, const uint8_t *pick, const uint16_t *dy, const tw_pool_shape *s, int n)
+TW_AVX512 void tw_pool16_gather(uint16_t *dx, const uint8_t *pick, const uint16_t *dy, const tw_pool_shape *s, int64_t first, int64_t n)
 {
-    dx += (size_t)n * (size_t)(s->H * s->W) * (size_t)s->C;
-    for (int h = 0; h < s->H; h++)
-        for (int w = 0; w < s->W; w++, dx += s->C) {
-            const tw_pool_pixel at = tw_pool_pixel_of(s, n, h, w);
-            int c = 0;
-            for (; c + LANES <= s->C; c += LANES)
-                gather_channels(dx + c, pick + c, dy + c, s, &at, TW_ALL_LANES);
-            if (c < s->C)
-                gather_channels(dx + c, pick + c, dy + c, s, &at, tw_first_lanes(s->C - c));
-        }
+    for (int64_t i = first; i < first + n; i++, dx += s->C) {
+        const tw_pool_pixel at = tw_pool_pixel_of(s, i);
+        int c = 0;
+        for (; c + LANES <= s->C; c += LANES)
+            gather_channels(dx + c, pick + c, dy + c, s, &at, TW_ALL_LANES);
+        if (c < s->C)
+            gather_channels(dx + c, pick + c, dy + c, s, &at, tw_first_lanes(s->C - c));
+    }
 }
 #else /* no device of this precision opens elsewhere */
-void tw_pool16_max_backward(uint16_t *dx, const uint8_t *pick, const uint16_t *dy, const tw_pool_shape *s, int n)
+void tw_pool16_gather(uint16_t *dx, const uint8_t *pick, const uint16_t *dy, const tw_pool_shape *s, int64_t first, int64_t n)
 {
-    (void)dx, (void)pick, (void)dy, (void)s, (void)n;
+    (void)dx, (void)pick, (void)dy, (void)s, (void)first, (void)n;
 }
 #endif

@@ -24,8 +24,11 @@ static inline tw_pool_windows tw_pool_covering(int at, const tw_pool_shape *s, i
     return w;
 }
 
-static inline tw_pool_pixel tw_pool_pixel_of(const tw_pool_shape *s, int n, int h, int w)
+/* The i-th of [N,H,W]. */
+static inline tw_pool_pixel tw_pool_pixel_of(const tw_pool_shape *s, int64_t i)
 {
+    const int64_t row = i / s->W, n = row / s->H;
+    const int h = (int)(row % s->H), w = (int)(i % s->W);
     return (tw_pool_pixel){h, w, tw_pool_covering(h, s, s->OH), tw_pool_covering(w, s, s->OW),
                            (size_t)n * (size_t)s->OH * (size_t)s->OW * (size_t)s->C};
 }
@@ -36,7 +39,7 @@ static inline int tw_pool_tap(const tw_pool_shape *s, const tw_pool_pixel *at, i
     return (at->h + s->pad - y * s->stride) * s->size + at->w + s->pad - x * s->stride;
 }
 
-/* dx [H,W,C] of picture n of [N,H,W,C], from pick and dy of all pictures' outputs: as max_backward of nn/backend.h. */
-void tw_pool16_max_backward(uint16_t *dx, const uint8_t *pick, const uint16_t *dy, const tw_pool_shape *s, int n);
+/* As tw_pool_gather. */
+void tw_pool16_gather(uint16_t *dx, const uint8_t *pick, const uint16_t *dy, const tw_pool_shape *s, int64_t first, int64_t n);
 
 #endif

@@ -89,6 +89,11 @@ static inline int64_t tw_pieces(int64_t n, int64_t size)
     return (n + size - 1) / size;
 }
 
+static inline int64_t tw_max(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static inline int64_t tw_min(int64_t a, int64_t b)
 {
     return a < b ? a : b;

@@ -48,7 +48,8 @@ int tw_launch_join(void *y, const void *a, const void *b, int N, int A, int B, t
 /* norm.cu. partial: room for tw_norm_partials(n) numbers. */
 size_t tw_norm_partials(const tw_norm *n, tw_dtype t);
 int tw_launch_norm_sums(const tw_norm *n, double *partial, const void *x, tw_dtype t, cudaStream_t stream);
-/* n->sums from those of x and of its squares, [C] each. */
+/* n->sums from those of `down` blocks, [down,2,C]; from those of x and of its squares, [C] each. */
+int tw_launch_norm_finish(const tw_norm *n, const double *partial, int down, cudaStream_t stream);
 int tw_launch_norm_take_sums(const tw_norm *n, const float *sum, const float *squares, cudaStream_t stream);
 int tw_launch_norm_statistics(const tw_norm *n, cudaStream_t stream);
 int tw_launch_norm_running(const tw_norm *n, cudaStream_t stream);
@@ -59,6 +60,13 @@ int tw_launch_norm_backward_sums(const tw_norm *n, double *partial, void *dy, co
                                  cudaStream_t stream);
 int tw_launch_norm_backward_params(const tw_norm *n, float *dgamma, float *dbeta, cudaStream_t stream);
 int tw_launch_norm_backward_apply(const tw_norm *n, void *dx, const void *dy, const void *x, tw_dtype t, cudaStream_t stream);
+
+/* norm_max.cu: windows of 3 x 3 pixels at stride 2, one around. partial: as above. */
+int tw_launch_norm_max(const tw_norm *n, const tw_pool_shape *s, void *y, uint8_t *pick, const void *x, tw_dtype t, cudaStream_t stream);
+int tw_launch_norm_max_backward_sums(const tw_norm *n, const tw_pool_shape *s, double *partial, const uint8_t *pick, const void *dy, const void *x,
+                                     tw_dtype t, cudaStream_t stream);
+int tw_launch_norm_max_backward_apply(const tw_norm *n, const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy, const void *x,
+                                      tw_dtype t, cudaStream_t stream);
 
 /* layer_norm.cu. relu: y = x where by > 0 (forward: or NaN), else 0 */
 int tw_launch_layer_norm(const tw_layer_norm *n, void *y, const void *x, tw_dtype t, cudaStream_t stream);

@@ -1,112 +1,15 @@
-/* BatchNorm over [rows,C]. A block is X threads across the channels (V each) and Y down the rows, and stays with its channels for
- * a run of rows, so that what belongs to a channel is read once. Sums: each thread its rows in order, the threads of a block in
- * order, the blocks in order: the same bits whenever the shape is the same. */
-#include "cuda/kernel.h"
-
-#include "nn/formula.h"
+/* BatchNorm over [rows,C]: its passes over the rows, and what is made of sums. */
+#include "cuda/norm_rows.h"
 
 /* Kernels. */
 
-/* The rows [first, last) of a block. */
-struct rows_of {
-    int64_t first, last;
-};
-
-static __device__ inline rows_of my_rows(int64_t rows)
+template <typename T, int V> static __global__ void __launch_bounds__(TW_BLOCK, TW_WITH_SUMS) sum_rows(double *partial, const T *x, int64_t rows, int C)
 {
-    const int64_t each = (rows + gridDim.y - 1) / gridDim.y, first = blockIdx.y * each;
-    return {first, first + each < rows ? first + each : rows};
-}
-
-static __device__ inline int my_channel(int V)
-{
-    return (int)(blockIdx.x * blockDim.x + threadIdx.x) * V;
-}
-
-/* Sums of a block over its threads down, into partial[blockIdx.y][2][C]. */
-template <int V> static __device__ inline void sum_block(double *partial, const double s[V], const double q[V], int C)
-{
-    __shared__ double room[TW_BLOCK * V];
-    const int width = (int)blockDim.x * V, own = (int)threadIdx.x * V, t = (int)(threadIdx.y * blockDim.x + threadIdx.x);
-    for (int which = 0; which < 2; which++) {
-        __syncthreads();
-        for (int k = 0; k < V; k++)
-            room[(int)threadIdx.y * width + own + k] = which == 0 ? s[k] : q[k];
-        __syncthreads();
-        const int c = (int)blockIdx.x * width + t;
-        if (t >= width || c >= C)
-            continue;
-        double total = 0;
-        for (int y = 0; y < (int)blockDim.y; y++)
-            total += room[y * width + t];
-        partial[((int64_t)blockIdx.y * 2 + which) * C + c] = total;
-    }
-}
-
-/* Sums of few rows are taken in f32: values of 16 bits have exact squares there. Wider ones go to f64 at once. */
-template <typename T, int V> struct sums_of {
-    double s[V], q[V];
-    float fs[V], fq[V];
-
-    __device__ inline void clear()
-    {
-        for (int k = 0; k < V; k++)
-            s[k] = q[k] = 0, fs[k] = fq[k] = 0;
-    }
-    /* g and g times v */
-    __device__ inline void add(const float g[V], const float v[V])
-    {
-#pragma unroll
-        for (int k = 0; k < V; k++) {
-            if (sizeof(T) == 2) {
-                fs[k] += g[k];
-                fq[k] += g[k] * v[k];
-            } else {
-                s[k] += (double)g[k];
-                q[k] += (double)g[k] * (double)v[k];
-            }
-        }
-    }
-    __device__ inline void settle()
-    {
-#pragma unroll
-        for (int k = 0; k < V; k++) {
-            s[k] += (double)fs[k];
-            q[k] += (double)fq[k];
-            fs[k] = fq[k] = 0;
-        }
-    }
-};
-
-template <int N> struct number {
-    enum { ROWS = N };
-};
-
-/* body(r, how many rows of a thread, from r on every blockDim.y-th): first ROWS at a time, which body fetches before it looks at the first, so
- * that enough bytes are under way to keep the memory busy; then the rest. */
-template <int ROWS, typename F> static __device__ inline void down_rows(int64_t rows, const F &body)
-{
-    const rows_of mine = my_rows(rows);
-    int64_t r = mine.first + threadIdx.y;
-    for (; r + (ROWS - 1) * (int64_t)blockDim.y < mine.last; r += ROWS * (int64_t)blockDim.y)
-        body(r, number<ROWS>());
-    for (; r < mine.last; r += blockDim.y)
-        body(r, number<1>());
-}
-
-/* Fetches of a thread that are under way at once, of all its operands together. */
-enum { AT_ONCE = 8 };
-
-/* Blocks that a multiprocessor runs at once, as far as its registers go. */
-enum { WITH_SUMS = 2, PLAIN = 3 };
-
-template <typename T, int V> static __global__ void __launch_bounds__(TW_BLOCK, WITH_SUMS) sum_rows(double *partial, const T *x, int64_t rows, int C)
-{
-    const int c = my_channel(V);
+    const int c = tw_my_channel(V);
     const int64_t stride = (int64_t)blockDim.y * C;
-    sums_of<T, V> sum;
+    tw_sums_of<T, V> sum;
     sum.clear();
-    down_rows<AT_ONCE>(c < C ? rows : 0, [&](int64_t r, auto some) {
+    tw_down_rows<TW_AT_ONCE>(c < C ? rows : 0, [&](int64_t r, auto some) {
         enum { N = decltype(some)::ROWS };
         tw_pack<T, V> in[N];
         const T *px = x + r * C + c;
@@ -121,42 +24,23 @@ template <typename T, int V> static __global__ void __launch_bounds__(TW_BLOCK, 
         }
         sum.settle();
     });
-    sum_block<V>(partial, sum.s, sum.q, C);
+    tw_sum_columns<V>(partial, sum.s, sum.q, C);
 }
-
-/* V channels of a norm from c on: y = (x - mean) scale + beta. The mean is taken off first: where a channel hardly varies, scale is large. */
-template <int V> struct affine_of {
-    float mean[V], scale[V], beta[V];
-
-    __device__ inline affine_of(const tw_norm &n, int c)
-    {
-#pragma unroll
-        for (int k = 0; k < V; k++) {
-            mean[k] = n.mean[c + k];
-            scale[k] = n.rstd[c + k] * (n.gamma != NULL ? n.gamma[c + k] : 1);
-            beta[k] = n.beta != NULL ? n.beta[c + k] : 0;
-        }
-    }
-    __device__ inline float of(float x, int k) const
-    {
-        return (x - mean[k]) * scale[k] + beta[k];
-    }
-};
 
 /* Where the ReLU lets a gradient through: by the result y, or, without a shortcut, by the x that it came from. */
 typedef enum { OPEN, BY_RESULT, BY_INPUT } gate;
 
 /* Sums of g = dy (+ dy2), 0 where the gate is closed; g is written back to dy where others need it. */
 template <typename T, int V, bool TWO, gate GATE>
-static __global__ void __launch_bounds__(TW_BLOCK, WITH_SUMS) backward_rows(tw_norm n, double *partial, T *dy, const T *dy2, const T *y, const T *x)
+static __global__ void __launch_bounds__(TW_BLOCK, TW_WITH_SUMS) backward_rows(tw_norm n, double *partial, T *dy, const T *dy2, const T *y, const T *x)
 {
-    enum { ROWS = AT_ONCE / (2 + TWO + (GATE == BY_RESULT)) };
-    const int c = my_channel(V), C = n.C;
+    enum { ROWS = TW_AT_ONCE / (2 + TWO + (GATE == BY_RESULT)) };
+    const int c = tw_my_channel(V), C = n.C;
     const int64_t stride = (int64_t)blockDim.y * C;
-    const affine_of<V> to(n, c < C ? c : 0);
-    sums_of<T, V> sum;
+    const tw_affine_of<V> to(n, c < C ? c : 0);
+    tw_sums_of<T, V> sum;
     sum.clear();
-    down_rows<ROWS>(c < C ? n.rows : 0, [&](int64_t r, auto some) {
+    tw_down_rows<ROWS>(c < C ? n.rows : 0, [&](int64_t r, auto some) {
         enum { N = decltype(some)::ROWS };
         tw_pack<T, V> in[N], in2[N], out[N], from[N];
         const int64_t first = r * C + c;
@@ -196,7 +80,7 @@ static __global__ void __launch_bounds__(TW_BLOCK, WITH_SUMS) backward_rows(tw_n
         }
         sum.settle();
     });
-    sum_block<V>(partial, sum.s, sum.q, C);
+    tw_sum_columns<V>(partial, sum.s, sum.q, C);
 }
 
 /* sums [n] = the sum of partial [down,n] over down: 32 columns a block, whose 32 threads down take every 32nd row. */
@@ -251,21 +135,21 @@ template <typename T> static __global__ void make_line(tw_norm n, T *scale, T *o
     const int c = (int)TW_GRID_FROM;
     if (c >= n.C)
         return;
-    const affine_of<1> to(n, c);
+    const tw_affine_of<1> to(n, c);
     scale[c] = tw_narrow<T>(to.scale[0]);
     offset[c] = tw_narrow<T>(to.of(0, 0));
 }
 
 template <typename T, int V, bool ADD, bool RELU>
-static __global__ void __launch_bounds__(TW_BLOCK, PLAIN) apply_rows(tw_norm n, T *y, const T *x, const T *shortcut)
+static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) apply_rows(tw_norm n, T *y, const T *x, const T *shortcut)
 {
-    enum { ROWS = AT_ONCE / 2 / (1 + ADD) };
-    const int c = my_channel(V);
+    enum { ROWS = TW_AT_ONCE / 2 / (1 + ADD) };
+    const int c = tw_my_channel(V);
     if (c >= n.C)
         return;
     const int64_t stride = (int64_t)blockDim.y * n.C;
-    const affine_of<V> to(n, c);
-    down_rows<ROWS>(n.rows, [&](int64_t r, auto some) {
+    const tw_affine_of<V> to(n, c);
+    tw_down_rows<ROWS>(n.rows, [&](int64_t r, auto some) {
         enum { N = decltype(some)::ROWS };
         tw_pack<T, V> in[N], in2[N];
         const int64_t first = r * n.C + c;
@@ -303,24 +187,17 @@ static __global__ void add_params(tw_norm n, float *dgamma, float *dbeta)
     dbeta[c] += (float)n.sums[c];
 }
 
-/* dx = scale dy + b (x - mean) + e, dy being 0 where the gate is closed */
+/* dx, dy being 0 where the gate is closed */
 template <typename T, int V, gate GATE>
-static __global__ void __launch_bounds__(TW_BLOCK, PLAIN) backward_apply_rows(tw_norm n, T *dx, const T *dy, const T *x)
+static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) backward_apply_rows(tw_norm n, T *dx, const T *dy, const T *x)
 {
-    enum { ROWS = AT_ONCE / 4 };
-    const int c = my_channel(V);
+    enum { ROWS = TW_AT_ONCE / 4 };
+    const int c = tw_my_channel(V);
     if (c >= n.C)
         return;
     const int64_t stride = (int64_t)blockDim.y * n.C;
-    const affine_of<V> to(n, c);
-    float b[V], e[V];
-    for (int k = 0; k < V; k++) {
-        const int i = c + k;
-        const double rstd = (double)n.rstd[i], scale = rstd * (n.gamma != NULL ? (double)n.gamma[i] : 1), count = (double)n.count;
-        b[k] = (float)(-scale * rstd * tw_norm_normalised(n.sums[i], n.sums[n.C + i], n.mean[i], n.rstd[i]) / count);
-        e[k] = (float)(-scale * n.sums[i] / count);
-    }
-    down_rows<ROWS>(n.rows, [&](int64_t r, auto some) {
+    const tw_slope_of<V> slope(n, c);
+    tw_down_rows<ROWS>(n.rows, [&](int64_t r, auto some) {
         enum { N = decltype(some)::ROWS };
         tw_pack<T, V> in[N], from[N];
         const int64_t first = r * n.C + c;
@@ -337,8 +214,8 @@ static __global__ void __launch_bounds__(TW_BLOCK, PLAIN) backward_apply_rows(tw
 #pragma unroll
             for (int k = 0; k < V; k++) {
                 if (GATE == BY_INPUT)
-                    g[k] = to.of(v[k], k) > 0 ? g[k] : 0;
-                g[k] = to.scale[k] * g[k] + (b[k] * (v[k] - to.mean[k]) + e[k]);
+                    g[k] = slope.to.of(v[k], k) > 0 ? g[k] : 0;
+                g[k] = slope.of(g[k], v[k], k);
             }
             tw_store<T, V>(dx + first + i * stride, g);
         }
@@ -347,49 +224,14 @@ static __global__ void __launch_bounds__(TW_BLOCK, PLAIN) backward_apply_rows(tw
 
 /* Launchers. */
 
-/* As many blocks as run at once on the multiprocessors of an H100: all work is dealt out evenly. They depend on the shape only. */
-enum { MULTIPROCESSORS = 132 };
-
-typedef struct {
-    int V;
-    dim3 grid, block;
-} cut;
-
-static cut cut_rows(const tw_norm *n, tw_dtype t, int each)
-{
-    cut k;
-    const int wide = (int)(16 / tw_dtype_size(t));
-    k.V = n->C % wide == 0 ? wide : 1;
-    const int across = n->C / k.V;
-    unsigned X = 8;
-    while (X < 32 && (int)X < across)
-        X *= 2;
-    k.block = dim3(X, TW_BLOCK / X, 1);
-    const unsigned columns = (unsigned)tw_pieces(across, X);
-    int64_t down = tw_pieces(n->rows, (int64_t)k.block.y * 4);
-    const unsigned blocks = (unsigned)(MULTIPROCESSORS * each);
-    const int64_t most = columns < blocks ? blocks / columns : 1;
-    k.grid = dim3(columns, (unsigned)(down < most ? down : most), 1);
-    return k;
-}
-
 size_t tw_norm_partials(const tw_norm *n, tw_dtype t)
 {
-    return (size_t)cut_rows(n, t, WITH_SUMS).grid.y * 2 * (size_t)n->C;
+    return (size_t)tw_cut_rows(n->rows, n->C, t, TW_WITH_SUMS).grid.y * 2 * (size_t)n->C;
 }
 
-/* The kernel for the type and the width of the cut k; its first arguments are template arguments. */
-#define BY_SHAPE(launch, t, ...)                                     \
-    TW_BY_TYPE(t, do {                                               \
-        if (k.V > 1)                                                 \
-            launch(tw_wide<T>::N, __VA_ARGS__);                      \
-        else                                                         \
-            launch(1, __VA_ARGS__);                                  \
-    } while (0))
-
-static int finish(const tw_norm *n, const double *partial, cut k, cudaStream_t stream)
+int tw_launch_norm_finish(const tw_norm *n, const double *partial, int down, cudaStream_t stream)
 {
-    TW_LAUNCH_BLOCK(sum_partials, (unsigned)tw_pieces(2 * n->C, 32), dim3(32, 32, 1), stream, n->sums, partial, (int)k.grid.y, 2 * n->C);
+    TW_LAUNCH_BLOCK(sum_partials, (unsigned)tw_pieces(2 * n->C, 32), dim3(32, 32, 1), stream, n->sums, partial, down, 2 * n->C);
     return TW_LAUNCHED("norm sums");
 }
 
@@ -397,9 +239,9 @@ static int finish(const tw_norm *n, const double *partial, cut k, cudaStream_t s
 
 int tw_launch_norm_sums(const tw_norm *n, double *partial, const void *x, tw_dtype t, cudaStream_t stream)
 {
-    const cut k = cut_rows(n, t, WITH_SUMS);
-    BY_SHAPE(LAUNCH_SUMS, t, x);
-    return TW_LAUNCHED("norm sums") != 0 ? -1 : finish(n, partial, k, stream);
+    const tw_cut k = tw_cut_rows(n->rows, n->C, t, TW_WITH_SUMS);
+    TW_BY_SHAPE(LAUNCH_SUMS, t, x);
+    return TW_LAUNCHED("norm sums") != 0 ? -1 : tw_launch_norm_finish(n, partial, (int)k.grid.y, stream);
 }
 
 int tw_launch_norm_take_sums(const tw_norm *n, const float *sum, const float *squares, cudaStream_t stream)
@@ -431,15 +273,15 @@ int tw_launch_norm_line(const tw_norm *n, void *scale, void *offset, tw_dtype t,
 
 int tw_launch_norm_apply(const tw_norm *n, void *y, const void *x, const void *shortcut, tw_dtype t, cudaStream_t stream)
 {
-    const cut k = cut_rows(n, t, PLAIN);
+    const tw_cut k = tw_cut_rows(n->rows, n->C, t, TW_PLAIN);
     if (shortcut != NULL && n->relu)
-        BY_SHAPE(LAUNCH_APPLY, t, true, true);
+        TW_BY_SHAPE(LAUNCH_APPLY, t, true, true);
     else if (shortcut != NULL)
-        BY_SHAPE(LAUNCH_APPLY, t, true, false);
+        TW_BY_SHAPE(LAUNCH_APPLY, t, true, false);
     else if (n->relu)
-        BY_SHAPE(LAUNCH_APPLY, t, false, true);
+        TW_BY_SHAPE(LAUNCH_APPLY, t, false, true);
     else
-        BY_SHAPE(LAUNCH_APPLY, t, false, false);
+        TW_BY_SHAPE(LAUNCH_APPLY, t, false, false);
     return TW_LAUNCHED("norm apply");
 }
 
@@ -456,21 +298,21 @@ static gate gate_of(const tw_norm *n)
 int tw_launch_norm_backward_sums(const tw_norm *n, double *partial, void *dy, const void *dy2, const void *y, const void *x, tw_dtype t,
                                  cudaStream_t stream)
 {
-    const cut k = cut_rows(n, t, WITH_SUMS);
+    const tw_cut k = tw_cut_rows(n->rows, n->C, t, TW_WITH_SUMS);
     const gate by = gate_of(n);
     if (dy2 != NULL && by == BY_RESULT)
-        BY_SHAPE(LAUNCH_BACKWARD, t, true, BY_RESULT);
+        TW_BY_SHAPE(LAUNCH_BACKWARD, t, true, BY_RESULT);
     else if (dy2 != NULL && by == BY_INPUT)
-        BY_SHAPE(LAUNCH_BACKWARD, t, true, BY_INPUT);
+        TW_BY_SHAPE(LAUNCH_BACKWARD, t, true, BY_INPUT);
     else if (dy2 != NULL)
-        BY_SHAPE(LAUNCH_BACKWARD, t, true, OPEN);
+        TW_BY_SHAPE(LAUNCH_BACKWARD, t, true, OPEN);
     else if (by == BY_RESULT)
-        BY_SHAPE(LAUNCH_BACKWARD, t, false, BY_RESULT);
+        TW_BY_SHAPE(LAUNCH_BACKWARD, t, false, BY_RESULT);
     else if (by == BY_INPUT)
-        BY_SHAPE(LAUNCH_BACKWARD, t, false, BY_INPUT);
+        TW_BY_SHAPE(LAUNCH_BACKWARD, t, false, BY_INPUT);
     else
-        BY_SHAPE(LAUNCH_BACKWARD, t, false, OPEN);
-    return TW_LAUNCHED("norm backward sums") != 0 ? -1 : finish(n, partial, k, stream);
+        TW_BY_SHAPE(LAUNCH_BACKWARD, t, false, OPEN);
+    return TW_LAUNCHED("norm backward sums") != 0 ? -1 : tw_launch_norm_finish(n, partial, (int)k.grid.y, stream);
 }
 
 int tw_launch_norm_backward_params(const tw_norm *n, float *dgamma, float *dbeta, cudaStream_t stream)
@@ -484,10 +326,10 @@ int tw_launch_norm_backward_params(const tw_norm *n, float *dgamma, float *dbeta
 
 int tw_launch_norm_backward_apply(const tw_norm *n, void *dx, const void *dy, const void *x, tw_dtype t, cudaStream_t stream)
 {
-    const cut k = cut_rows(n, t, PLAIN);
+    const tw_cut k = tw_cut_rows(n->rows, n->C, t, TW_PLAIN);
     if (gate_of(n) == BY_INPUT)
-        BY_SHAPE(LAUNCH_BACKWARD_APPLY, t, BY_INPUT);
+        TW_BY_SHAPE(LAUNCH_BACKWARD_APPLY, t, BY_INPUT);
     else
-        BY_SHAPE(LAUNCH_BACKWARD_APPLY, t, OPEN);
+        TW_BY_SHAPE(LAUNCH_BACKWARD_APPLY, t, OPEN);
     return TW_LAUNCHED("norm backward");
 }

@@ -58,6 +58,10 @@ int tw_cuda_layer_norm_backward(tw_dev *d, const tw_layer_norm *n, void *dx, flo
 int tw_cuda_relu_forward(tw_dev *d, void *y, const void *x, size_t n);
 int tw_cuda_relu_backward(tw_dev *d, void *dx, const void *dy, const void *x, size_t n);
 
+int tw_cuda_norm_max_forward(tw_dev *d, const tw_norm *n, const tw_pool_shape *s, void *y, uint8_t *pick, const void *x);
+int tw_cuda_norm_max_backward_sums(tw_dev *d, const tw_norm *n, const tw_pool_shape *s, const uint8_t *pick, const void *dy, const void *x);
+int tw_cuda_norm_max_backward_apply(tw_dev *d, const tw_norm *n, const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy,
+                                    const void *x);
 int tw_cuda_max_forward(tw_dev *d, const tw_pool_shape *s, void *y, uint8_t *pick, const void *x);
 int tw_cuda_max_backward(tw_dev *d, const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy);
 int tw_cuda_mean_forward(tw_dev *d, void *y, const void *x, int N, int HW, int C);

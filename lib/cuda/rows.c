@@ -180,6 +180,29 @@ int tw_cuda_norm_backward_apply(tw_dev *d, const tw_norm *n, void *dx, const voi
     return tw_launch_norm_backward_apply(n, dx, dy, x, d->precision, d->stream);
 }
 
+static int check_windows(const tw_pool_shape *s)
+{
+    if (s->size == 3 && s->stride == 2 && s->pad == 1)
+        return 0;
+    return tw_fail("max pooling behind a norm: windows of %d x %d pixels at stride %d, %d around", s->size, s->size, s->stride, s->pad);
+}
+
+int tw_cuda_norm_max_forward(tw_dev *d, const tw_norm *n, const tw_pool_shape *s, void *y, uint8_t *pick, const void *x)
+{
+    return check_windows(s) != 0 ? -1 : tw_launch_norm_max(n, s, y, pick, x, d->precision, d->stream);
+}
+
+int tw_cuda_norm_max_backward_sums(tw_dev *d, const tw_norm *n, const tw_pool_shape *s, const uint8_t *pick, const void *dy, const void *x)
+{
+    double *partial = norm_partials(d, n);
+    return partial == NULL ? -1 : tw_launch_norm_max_backward_sums(n, s, partial, pick, dy, x, d->precision, d->stream);
+}
+
+int tw_cuda_norm_max_backward_apply(tw_dev *d, const tw_norm *n, const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy, const void *x)
+{
+    return tw_launch_norm_max_backward_apply(n, s, dx, pick, dy, x, d->precision, d->stream);
+}
+
 int tw_cuda_layer_norm_forward(tw_dev *d, const tw_layer_norm *n, void *y, const void *x)
 {
     return tw_launch_layer_norm(n, y, x, d->precision, d->stream);

@@ -240,6 +240,12 @@ typedef struct tw_backend {
     /* Maximum of each window, padding never wins; pick u8 [N,OH,OW,C]: the first largest tap, row by row. */
     int (*max_forward)(tw_dev *d, const tw_pool_shape *s, void *y, uint8_t *pick, const void *x);
     int (*max_backward)(tw_dev *d, const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy);
+    /* A norm with a ReLU, no shortcut, and max pooling behind it in one, what is between them in no memory: as norm_apply and max_forward;
+     * max_backward and norm_backward_sums; max_backward and norm_backward_apply. x, dx [N,H,W,C], rows = N H W. dy stays as it is. Of numbers
+     * that are the same once they are rounded, pick may be any. */
+    int (*norm_max_forward)(tw_dev *d, const tw_norm *n, const tw_pool_shape *s, void *y, uint8_t *pick, const void *x);
+    int (*norm_max_backward_sums)(tw_dev *d, const tw_norm *n, const tw_pool_shape *s, const uint8_t *pick, const void *dy, const void *x);
+    int (*norm_max_backward_apply)(tw_dev *d, const tw_norm *n, const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy, const void *x);
     /* [N,H*W,C] -> [N,C] */
     int (*mean_forward)(tw_dev *d, void *y, const void *x, int N, int HW, int C);
     int (*mean_backward)(tw_dev *d, void *dx, const void *dy, int N, int HW, int C);
@@ -335,7 +341,7 @@ typedef struct tw_backend {
     int (*gather_rows)(tw_dev *d, float *y, const float *x, const uint64_t *number, int rows, int D); /* y [rows,D]: those rows of x [,D] */
 } tw_backend;
 
-enum { TW_BACKEND_VERSION = 8 };
+enum { TW_BACKEND_VERSION = 9 };
 
 /* The table of libtwist-NAME.so: looked for beside the executable, in ../lib from there, then by the loader's own path. The
  * library stays loaded. NULL and tw_error(). */

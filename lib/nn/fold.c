@@ -11,12 +11,19 @@ static int norm_of(const tw_graph *g, int i)
     int user = -1;
     for (int j = i + 1; j < g->n; j++) {
         const bool in = g->layer[j].in == i + 1, shortcut = g->layer[j].shortcut == i + 1;
-        if (shortcut || (in && (user >= 0 || g->layer[j].op != &tw_op_norm)))
+        if (shortcut || (in && (user >= 0 || !tw_is_norm(&g->layer[j]))))
             return -1;
         if (in)
             user = j;
     }
     return user;
+}
+
+/* What is left of a norm with max pooling behind it. */
+static int pool(tw_graph *f, const tw_layer *l, int in)
+{
+    return tw_graph_add(f, (tw_layer){.op = &tw_op_maxpool, .in = in, .shortcut = -1, .param = -1, .C = l->C, .K = l->K, .size = l->size,
+                                      .stride = l->stride, .pad = l->pad});
 }
 
 int tw_graph_fold(tw_graph *f, const tw_graph *g)
@@ -42,6 +49,8 @@ int tw_graph_fold(tw_graph *f, const tw_graph *g)
         l.in = value[l.in];
         l.shortcut = l.shortcut < 0 ? -1 : value[l.shortcut];
         value[i + 1] = tw_graph_add(f, l);
+        if (conv[i] > 0 && g->layer[i].op == &tw_op_norm_max)
+            value[i + 1] = pool(f, &g->layer[i], value[i + 1]);
     }
     const bool failed = value == NULL || conv == NULL || f->failed;
     free(value);

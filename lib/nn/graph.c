@@ -37,6 +37,12 @@ int tw_graph_norm(tw_graph *g, int in, int param, int C, int shortcut, bool relu
                                       .relu = relu, .affine = true});
 }
 
+int tw_graph_norm_max(tw_graph *g, int in, int param, int C, int size, int stride)
+{
+    return tw_graph_add(g, (tw_layer){.op = &tw_op_norm_max, .in = in, .shortcut = -1, .param = param, .C = C, .K = C, .size = size,
+                                      .stride = stride, .pad = size / 2, .relu = true, .affine = true});
+}
+
 int tw_graph_layer_norm(tw_graph *g, int in, int param, int C, double eps)
 {
     return tw_graph_add(g, (tw_layer){.op = &tw_op_layer_norm, .in = in, .shortcut = -1, .param = param, .C = C, .K = C,

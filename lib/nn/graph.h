@@ -36,9 +36,10 @@ int tw_graph_plain(tw_graph *g, const tw_op *op, int in, int C); /* one without 
 int tw_graph_linear(tw_graph *g, int in, int param, int C, int K);
 int tw_graph_conv(tw_graph *g, int in, int param, int C, int K, int size, int stride);
 int tw_graph_norm(tw_graph *g, int in, int param, int C, int shortcut, bool relu);
+int tw_graph_norm_max(tw_graph *g, int in, int param, int C, int size, int stride); /* with a ReLU */
 int tw_graph_layer_norm(tw_graph *g, int in, int param, int C, double eps);
-/* The same network for evaluation, each norm that follows a convolution folded into it. Result f: free with tw_graph_fini. 0, or
- * -1 and tw_error(). */
+/* The same network for evaluation, each norm that follows a convolution folded into it; its max pooling stays. Result f: free with
+ * tw_graph_fini. 0, or -1 and tw_error(). */
 int tw_graph_fold(tw_graph *f, const tw_graph *g);
 void tw_graph_fini(tw_graph *g);
 

@@ -66,14 +66,28 @@ struct tw_op {
     int (*backward)(tw_node *n);
 };
 
-extern const tw_op tw_op_conv, tw_op_conv_folded, tw_op_norm, tw_op_bunches, tw_op_maxpool, tw_op_mean, tw_op_linear, tw_op_relu, tw_op_gelu,
-    tw_op_dropout, tw_op_layer_norm, tw_op_tokens, tw_op_attention, tw_op_residual, tw_op_token_mean, tw_op_join;
+extern const tw_op tw_op_conv, tw_op_conv_folded, tw_op_norm, tw_op_norm_max, tw_op_bunches, tw_op_maxpool, tw_op_mean, tw_op_linear,
+    tw_op_relu, tw_op_gelu, tw_op_dropout, tw_op_layer_norm, tw_op_tokens, tw_op_attention, tw_op_residual, tw_op_token_mean, tw_op_join;
 
 /* What decides about the node's rows (or samples) with chance p. */
 tw_drop tw_node_drop(const tw_node *n, double p, int layer);
 
-/* A norm as the backend takes it. */
+/* A norm as the backend takes it, and what a norm and one with pooling behind it have in common. */
 tw_norm tw_norm_of(const tw_node *n);
+size_t tw_norm_keeps(const tw_node *n); /* bytes at the beginning of keep */
+void tw_norm_count(tw_node *n);
+/* mean and rstd: of the batch, with all ranks that take it together, or the running ones. */
+int tw_norm_find_statistics(const tw_node *n, const tw_norm *norm);
+/* After the sums of a backward pass: the parameters' gradients, then the sums over those ranks. */
+int tw_norm_total_gradients(const tw_node *n, const tw_norm *norm);
+
+static inline bool tw_is_norm(const tw_layer *l)
+{
+    return l->op == &tw_op_norm || l->op == &tw_op_norm_max;
+}
+
+/* A pooling as the backend takes it. */
+tw_pool_shape tw_pool_of(const tw_node *n);
 
 /* What a convolution and a folded one have in common, and its shape a max pooling too. */
 int tw_conv_out(tw_node *n);

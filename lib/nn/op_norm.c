@@ -2,10 +2,15 @@
  * ReLU that follow it. The backward pass has the same three parts. The convolutions beside a norm may do the first and the last. */
 #include "nn/op.h"
 
-/* keep: sums f64 [2C], mean f32 [C], rstd f32 [C] */
+/* sums f64 [2C], mean f32 [C], rstd f32 [C] */
+size_t tw_norm_keeps(const tw_node *n)
+{
+    return (size_t)n->layer->C * (2 * sizeof(double) + 2 * sizeof(float));
+}
+
 static int open(tw_node *n)
 {
-    n->keep_bytes = (size_t)n->layer->C * (2 * sizeof(double) + 2 * sizeof(float));
+    n->keep_bytes = tw_norm_keeps(n);
     return 0;
 }
 
@@ -50,9 +55,11 @@ static int total(const tw_node *n, const tw_norm *norm)
     return comm->sum_f64(comm, norm->sums, 2 * (size_t)norm->C);
 }
 
-static int statistics(tw_node *n, const tw_norm *norm)
+int tw_norm_find_statistics(const tw_node *n, const tw_norm *norm)
 {
     const tw_backend *be = n->ctx->be;
+    if (!n->ctx->batch)
+        return TW_BACKEND(be, be->norm_running(n->ctx->dev, norm));
     if ((n->done & TW_CONV_SUMS) == 0 && TW_BACKEND(be, be->norm_sums(n->ctx->dev, norm, n->x)) != 0)
         return -1;
     if (total(n, norm) != 0)
@@ -60,7 +67,7 @@ static int statistics(tw_node *n, const tw_norm *norm)
     return TW_BACKEND(be, be->norm_statistics(n->ctx->dev, norm));
 }
 
-static void count(tw_node *n)
+void tw_norm_count(tw_node *n)
 {
     const tw_param *tracked = &n->ctx->net->param[n->layer->param + (n->layer->affine ? 4 : 2)];
     ++*(int64_t *)tracked->value;
@@ -70,7 +77,7 @@ static int forward(tw_node *n)
 {
     const tw_backend *be = n->ctx->be;
     const tw_norm norm = tw_norm_of(n);
-    if ((n->ctx->batch ? statistics(n, &norm) : TW_BACKEND(be, be->norm_running(n->ctx->dev, &norm))) != 0)
+    if (tw_norm_find_statistics(n, &norm) != 0)
         return -1;
     if ((n->done & (TW_CONV_APPLIES | TW_CONV_THROUGH)) != 0)
         return 0;
@@ -83,22 +90,28 @@ static bool reads_y(const tw_layer *l)
     return l->relu && l->shortcut >= 0;
 }
 
+int tw_norm_total_gradients(const tw_node *n, const tw_norm *norm)
+{
+    const tw_backend *be = n->ctx->be;
+    const tw_param *p = &n->ctx->net->param[n->layer->param];
+    if (n->layer->affine && TW_BACKEND(be, be->norm_backward_params(n->ctx->dev, norm, p[0].grad, p[1].grad)) != 0)
+        return -1;
+    return total(n, norm);
+}
+
 static int backward(tw_node *n)
 {
     const tw_backend *be = n->ctx->be;
     const tw_norm norm = tw_norm_of(n);
-    const tw_param *p = &n->ctx->net->param[n->layer->param];
     const void *y = reads_y(n->layer) ? n->y : NULL;
     if ((n->done & TW_CONV_BACKWARD_SUMS) == 0 && TW_BACKEND(be, be->norm_backward_sums(n->ctx->dev, &norm, n->dy, n->dy2, y, n->x)) != 0)
         return -1;
-    if (n->layer->affine && TW_BACKEND(be, be->norm_backward_params(n->ctx->dev, &norm, p[0].grad, p[1].grad)) != 0)
-        return -1;
-    if (total(n, &norm) != 0)
+    if (tw_norm_total_gradients(n, &norm) != 0)
         return -1;
     if ((n->done & TW_CONV_BACKWARD_APPLIES) != 0)
         return 0;
     return TW_BACKEND(be, be->norm_backward_apply(n->ctx->dev, &norm, n->dx, n->dy, n->x));
 }
 
-const tw_op tw_op_norm = {.name = "norm", .sums_gradients = true, .reads_x = true, .reads_y = reads_y, .open = open, .count = count,
+const tw_op tw_op_norm = {.name = "norm", .sums_gradients = true, .reads_x = true, .reads_y = reads_y, .open = open, .count = tw_norm_count,
                           .forward = forward, .backward = backward};

@@ -7,7 +7,7 @@ static int max_open(tw_node *n)
     return 0;
 }
 
-static tw_pool_shape max_describe(const tw_node *n)
+tw_pool_shape tw_pool_of(const tw_node *n)
 {
     return (tw_pool_shape){.N = n->in.N, .H = n->in.H, .W = n->in.W, .C = n->in.C, .OH = n->out.H, .OW = n->out.W,
                            .size = n->layer->size, .stride = n->layer->stride, .pad = n->layer->pad};
@@ -15,13 +15,13 @@ static tw_pool_shape max_describe(const tw_node *n)
 
 static int max_forward(tw_node *n)
 {
-    const tw_pool_shape s = max_describe(n);
+    const tw_pool_shape s = tw_pool_of(n);
     return TW_BACKEND(n->ctx->be, n->ctx->be->max_forward(n->ctx->dev, &s, n->y, n->keep, n->x));
 }
 
 static int max_backward(tw_node *n)
 {
-    const tw_pool_shape s = max_describe(n);
+    const tw_pool_shape s = tw_pool_of(n);
     return TW_BACKEND(n->ctx->be, n->ctx->be->max_backward(n->ctx->dev, &s, n->dx, n->keep, n->dy));
 }
 

@@ -184,7 +184,7 @@ static int find_norms(tw_pass *p)
             continue;
         if (l->in > 0 && p->node[l->in - 1].layer->op == &tw_op_norm)
             n->maker = &p->node[l->in - 1];
-        if (i + 1 < p->n && n[1].layer->op == &tw_op_norm && n[1].layer->in == i + 1 && uses(p, i + 1) == 1)
+        if (i + 1 < p->n && tw_is_norm(n[1].layer) && n[1].layer->in == i + 1 && uses(p, i + 1) == 1)
             n->reader = n + 1;
         n->does = norms_of(p, i);
         const int can = l->op->norms(n);

@@ -58,12 +58,11 @@ static int add_block(tw_net *net, const char *name, bool bottleneck, int in, int
 int tw_build_resnet(tw_net *net, const tw_resnet_kind *k, bool small_stem)
 {
     tw_graph *g = &net->backbone;
+    const int size = small_stem ? 3 : 7;
     int C = 64 * k->widen;
-    const pair stem = declare_pair(net, "backbone", "conv1", "bn1", 3, C, small_stem ? 3 : 7);
-    int x = add_pair(g, stem, 0, 3, C, small_stem ? 3 : 7, small_stem ? 1 : 2, -1, true);
-    if (!small_stem)
-        x = tw_graph_add(g, (tw_layer){.op = &tw_op_maxpool, .in = x, .shortcut = -1, .param = -1, .C = C, .K = C, .size = 3,
-                                       .stride = 2, .pad = 1});
+    const pair stem = declare_pair(net, "backbone", "conv1", "bn1", 3, C, size);
+    const int first = tw_graph_conv(g, 0, stem.conv, 3, C, size, small_stem ? 1 : 2);
+    int x = small_stem ? tw_graph_norm(g, first, stem.norm, C, -1, true) : tw_graph_norm_max(g, first, stem.norm, C, 3, 2);
     for (int stage = 0; stage < 4; stage++) {
         const int width = 64 * k->widen << stage;
         for (int i = 0; i < k->blocks[stage]; i++) {

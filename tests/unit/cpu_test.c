@@ -693,6 +693,44 @@ static void pooling_in_bf16(int N, int H, int W, int C)
     free(x), free(y), free(dy), free(dx), free(yd), free(dxd), free(pick), free(pick16), free(x16), free(dy16), free(y16), free(dx16);
 }
 
+/* A norm with max pooling behind it: to the byte what the two make one after the other. */
+static void norm_and_pooling(tw_dtype t, int threads, int N, int H, int W, int C)
+{
+    const tw_pool_shape s = stem_pool(N, H, W, C);
+    const size_t nx = (size_t)(N * H * W * C), ny = (size_t)(N * s.OH * s.OW * C), each = tw_dtype_size(t);
+    norm m = norm_new(N * H * W, C, true, true);
+    float *numbers_x = numbers(nx), *numbers_dy = numbers(ny);
+    double apart[2 * 136], total[2 * 136];
+    tw_dev *d = be->open(t, threads);
+    be->enter(d);
+    void *x = tw_alloc64(nx * each), *dy = tw_alloc64(ny * each), *between = tw_alloc64(nx * each), *g = tw_alloc64(nx * each);
+    void *y = tw_alloc64(ny * each), *y1 = tw_alloc64(ny * each), *dx = tw_alloc64(nx * each), *dx1 = tw_alloc64(nx * each);
+    uint8_t *pick = tw_calloc(ny, 1), *pick1 = tw_calloc(ny, 1);
+    CHECK(be->from_f32(d, x, numbers_x, nx) == 0 && be->from_f32(d, dy, numbers_dy, ny) == 0);
+    CHECK(be->norm_sums(d, &m.n, x) == 0 && be->norm_statistics(d, &m.n) == 0);
+    CHECK(be->norm_apply(d, &m.n, between, x, NULL) == 0 && be->max_forward(d, &s, y, pick, between) == 0);
+    CHECK(be->max_backward(d, &s, g, pick, dy) == 0 && be->norm_backward_sums(d, &m.n, g, NULL, NULL, x) == 0);
+    memcpy(apart, m.sums, 2 * (size_t)C * sizeof *apart);
+    CHECK(be->norm_backward_apply(d, &m.n, dx, g, x) == 0);
+    CHECK(be->norm_max_forward(d, &m.n, &s, y1, pick1, x) == 0 && be->norm_max_backward_sums(d, &m.n, &s, pick1, dy, x) == 0);
+    memcpy(total, m.sums, 2 * (size_t)C * sizeof *total);
+    CHECK(be->norm_max_backward_apply(d, &m.n, &s, dx1, pick1, dy, x) == 0);
+    CHECK(memcmp(y, y1, ny * each) == 0 && memcmp(pick, pick1, ny) == 0);
+    CHECK(memcmp(apart, total, 2 * (size_t)C * sizeof *apart) == 0 && memcmp(dx, dx1, nx * each) == 0);
+    be->close(d);
+    norm_free(&m);
+    free(numbers_x), free(numbers_dy), free(x), free(dy), free(between), free(g), free(y), free(y1), free(dx), free(dx1), free(pick), free(pick1);
+}
+
+static void norms_and_pooling(tw_dtype t)
+{
+    for (int threads = 1; threads <= 3; threads++) {
+        norm_and_pooling(t, threads, 3, 8, 6, 10);
+        norm_and_pooling(t, threads, 2, 7, 1, 64);
+        norm_and_pooling(t, threads, 2, 25, 30, 136);
+    }
+}
+
 /* GELU in bf16 of every number that it holds, against f64: half a unit of bf16, and 2^-14 of what the gradient's two terms are where they cancel;
  * NaN stays. */
 static void gelu_in_bf16(void)
@@ -743,6 +781,7 @@ static void refusals(void)
         pooling_in_bf16(3, 8, 6, 10);
         pooling_in_bf16(2, 7, 1, 64);
         pooling_in_bf16(2, 5, 6, 136);
+        norms_and_pooling(TW_BF16);
         for (int k = 0; k < 16; k++)
             norms_in_bf16(k % 3 == 0 ? 523 : 11, k % 5 == 0 ? 530 : 24, k & 1, k & 2, k & 4);
     }
@@ -776,6 +815,7 @@ int main(void)
         dropout();
         be->close(dev);
     }
+    norms_and_pooling(TW_F32);
     alone(TW_F32);
     alone(TW_BF16);
     refusals();

@@ -352,6 +352,39 @@ static void pooling(int N, int H, int W, int C)
     free(x), free(y), free(dx), free(dy), free(pick), free(got);
 }
 
+/* Where the norm makes 0, no gradient comes through, and any pixel of the window may be picked. */
+static void norm_and_pooling(int N, int H, int W, int C)
+{
+    const tw_pool_shape s = {.N = N, .H = H, .W = W, .C = C, .OH = (H - 1) / 2 + 1, .OW = (W - 1) / 2 + 1, .size = 3, .stride = 2, .pad = 1};
+    const int rows = N * H * W;
+    const size_t nx = (size_t)rows * (size_t)C, ny = (size_t)N * (size_t)(s.OH * s.OW * C), block = 8 * (size_t)C;
+    float *x = numbers(nx), *y = numbers(ny), *dx = numbers(nx), *dy = numbers(ny), *v = numbers(block);
+    for (int i = 0; i < C; i++)
+        v[3 * C + i] = 1 + v[3 * C + i] / 2;
+    uint8_t *pick = malloc(ny), *got = malloc(ny), *gpick = gpu->alloc(g, ny);
+    void *gx = activations(x, nx), *gy = activations(y, ny), *gdx = activations(dx, nx), *gdy = activations(dy, ny);
+    float *gv = plain(v, block);
+    double *sums = tw_calloc(2 * (size_t)C, sizeof *sums), *gsums = gpu->alloc(g, 2 * (size_t)C * sizeof *sums);
+    const tw_norm a = norm_on(v, sums, rows, C, true, false, true), b = norm_on(gv, gsums, rows, C, true, false, true);
+    CHECK(cpu->norm_sums(c, &a, x) == 0 && cpu->norm_statistics(c, &a) == 0 && cpu->norm_max_forward(c, &a, &s, y, pick, x) == 0);
+    CHECK(gpu->norm_sums(g, &b, gx) == 0 && gpu->norm_statistics(g, &b) == 0 && gpu->norm_max_forward(g, &b, &s, gy, gpick, gx) == 0);
+    CHECK(gpu->download(g, got, gpick, ny) == 0);
+    size_t other = 0;
+    for (size_t i = 0; i < ny; i++)
+        other += y[i] > 0 && got[i] != pick[i];
+    CHECK(other == 0);
+    CHECK(cpu->norm_max_backward_sums(c, &a, &s, pick, dy, x) == 0 && gpu->norm_max_backward_sums(g, &b, &s, gpick, gdy, gx) == 0);
+    CHECK(cpu->norm_backward_params(c, &a, v + 6 * C, v + 7 * C) == 0 && gpu->norm_backward_params(g, &b, gv + 6 * C, gv + 7 * C) == 0);
+    CHECK(cpu->norm_max_backward_apply(c, &a, &s, dx, pick, dy, x) == 0 && gpu->norm_max_backward_apply(g, &b, &s, gdx, gpick, gdy, gx) == 0);
+    same_activations("norm and max pool", gy, y, ny);
+    same_activations("norm and max pool, gradient", gdx, dx, nx);
+    same_plain("norm and max pool, statistics and parameters", gv, v, block, tolerance());
+    const tw_pool_shape odd = {.N = N, .H = H, .W = W, .C = C, .OH = H, .OW = W, .size = 3, .stride = 1, .pad = 1};
+    CHECK(gpu->norm_max_forward(g, &b, &odd, NULL, gpick, gx) != 0 && strstr(gpu->error(), "3 x 3 pixels at stride 1") != NULL);
+    gpu->release(g, gx), gpu->release(g, gdy), gpu->release(g, gpick), gpu->release(g, gsums);
+    free(x), free(y), free(dx), free(dy), free(v), free(pick), free(got), free(sums);
+}
+
 static void mean(int N, int HW, int C)
 {
     const size_t nx = (size_t)(N * HW * C), ny = (size_t)(N * C);
@@ -804,6 +837,9 @@ static void every_op(void)
     running(9, 24);
     pooling(3, 8, 6, 16);
     pooling(2, 7, 1, 10);
+    norm_and_pooling(3, 8, 6, 16);
+    norm_and_pooling(2, 7, 1, 10);
+    norm_and_pooling(2, 21, 18, 72);
     mean(3, 49, 16);
     mean(2, 5, 7);
     elementwise(1001);

@@ -1,0 +1,177 @@
+/* What the kernels of norms share, for .cu files only. A block is X threads across the channels (V each) and Y down the rows, and stays with its
+ * channels for a run of rows, so that what belongs to a channel is read once. Sums: each thread its rows in order, the threads of a block in
+ * order, the blocks in order: the same bits whenever the shape is the same. */
+#ifndef TW_CUDA_NORM_ROWS_H
+#define TW_CUDA_NORM_ROWS_H
+
+#include "cuda/kernel.h"
+#include "nn/formula.h"
+
+/* The rows [first, last) of a block. */
+struct tw_rows_of {
+    int64_t first, last;
+};
+
+static __device__ inline tw_rows_of tw_my_rows(int64_t rows)
+{
+    const int64_t each = (rows + gridDim.y - 1) / gridDim.y, first = blockIdx.y * each;
+    return {first, first + each < rows ? first + each : rows};
+}
+
+static __device__ inline int tw_my_channel(int V)
+{
+    return (int)(blockIdx.x * blockDim.x + threadIdx.x) * V;
+}
+
+/* Sums of a block over its threads down, into partial[blockIdx.y][2][C]. */
+template <int V> static __device__ inline void tw_sum_columns(double *partial, const double s[V], const double q[V], int C)
+{
+    __shared__ double room[TW_BLOCK * V];
+    const int width = (int)blockDim.x * V, own = (int)threadIdx.x * V, t = (int)(threadIdx.y * blockDim.x + threadIdx.x);
+    for (int which = 0; which < 2; which++) {
+        __syncthreads();
+        for (int k = 0; k < V; k++)
+            room[(int)threadIdx.y * width + own + k] = which == 0 ? s[k] : q[k];
+        __syncthreads();
+        const int c = (int)blockIdx.x * width + t;
+        if (t >= width || c >= C)
+            continue;
+        double total = 0;
+        for (int y = 0; y < (int)blockDim.y; y++)
+            total += room[y * width + t];
+        partial[((int64_t)blockIdx.y * 2 + which) * C + c] = total;
+    }
+}
+
+/* Sums of few rows are taken in f32: values of 16 bits have exact squares there. Wider ones go to f64 at once. */
+template <typename T, int V> struct tw_sums_of {
+    double s[V], q[V];
+    float fs[V], fq[V];
+
+    __device__ inline void clear()
+    {
+        for (int k = 0; k < V; k++)
+            s[k] = q[k] = 0, fs[k] = fq[k] = 0;
+    }
+    /* g and g times v */
+    __device__ inline void add(const float g[V], const float v[V])
+    {
+#pragma unroll
+        for (int k = 0; k < V; k++) {
+            if (sizeof(T) == 2) {
+                fs[k] += g[k];
+                fq[k] += g[k] * v[k];
+            } else {
+                s[k] += (double)g[k];
+                q[k] += (double)g[k] * (double)v[k];
+            }
+        }
+    }
+    __device__ inline void settle()
+    {
+#pragma unroll
+        for (int k = 0; k < V; k++) {
+            s[k] += (double)fs[k];
+            q[k] += (double)fq[k];
+            fs[k] = fq[k] = 0;
+        }
+    }
+};
+
+template <int N> struct tw_number {
+    enum { ROWS = N };
+};
+
+/* body(r, how many rows of a thread, from r on every blockDim.y-th): first ROWS at a time, which body fetches before it looks at the first, so
+ * that enough bytes are under way to keep the memory busy; then the rest. */
+template <int ROWS, typename F> static __device__ inline void tw_down_rows(int64_t rows, const F &body)
+{
+    const tw_rows_of mine = tw_my_rows(rows);
+    int64_t r = mine.first + threadIdx.y;
+    for (; r + (ROWS - 1) * (int64_t)blockDim.y < mine.last; r += ROWS * (int64_t)blockDim.y)
+        body(r, tw_number<ROWS>());
+    for (; r < mine.last; r += blockDim.y)
+        body(r, tw_number<1>());
+}
+
+/* Fetches of a thread that are under way at once, of all its operands together. */
+enum { TW_AT_ONCE = 8 };
+
+/* Blocks that a multiprocessor runs at once, as far as its registers go. */
+enum { TW_WITH_SUMS = 2, TW_PLAIN = 3 };
+
+/* V channels of a norm from c on: y = (x - mean) scale + beta. The mean is taken off first: where a channel hardly varies, scale is large. */
+template <int V> struct tw_affine_of {
+    float mean[V], scale[V], beta[V];
+
+    __device__ inline tw_affine_of(const tw_norm &n, int c)
+    {
+#pragma unroll
+        for (int k = 0; k < V; k++) {
+            mean[k] = n.mean[c + k];
+            scale[k] = n.rstd[c + k] * (n.gamma != NULL ? n.gamma[c + k] : 1);
+            beta[k] = n.beta != NULL ? n.beta[c + k] : 0;
+        }
+    }
+    __device__ inline float of(float x, int k) const
+    {
+        return (x - mean[k]) * scale[k] + beta[k];
+    }
+};
+
+/* What a norm's backward pass makes of a gradient g of its result, where x was: scale g + b (x - mean) + e. */
+template <int V> struct tw_slope_of {
+    tw_affine_of<V> to;
+    float b[V], e[V];
+
+    __device__ inline tw_slope_of(const tw_norm &n, int c) : to(n, c)
+    {
+        for (int k = 0; k < V; k++) {
+            const int i = c + k;
+            const double rstd = (double)n.rstd[i], scale = rstd * (n.gamma != NULL ? (double)n.gamma[i] : 1), count = (double)n.count;
+            b[k] = (float)(-scale * rstd * tw_norm_normalised(n.sums[i], n.sums[n.C + i], n.mean[i], n.rstd[i]) / count);
+            e[k] = (float)(-scale * n.sums[i] / count);
+        }
+    }
+    __device__ inline float of(float g, float x, int k) const
+    {
+        return to.scale[k] * g + (b[k] * (x - to.mean[k]) + e[k]);
+    }
+};
+
+/* As many blocks as run at once on the multiprocessors of an H100: all work is dealt out evenly. They depend on the shape only. */
+enum { TW_MULTIPROCESSORS = 132 };
+
+typedef struct {
+    int V;
+    dim3 grid, block;
+} tw_cut;
+
+static inline tw_cut tw_cut_rows(int64_t rows, int C, tw_dtype t, int each)
+{
+    tw_cut k;
+    const int wide = (int)(16 / tw_dtype_size(t));
+    k.V = C % wide == 0 ? wide : 1;
+    const int across = C / k.V;
+    unsigned X = 8;
+    while (X < 32 && (int)X < across)
+        X *= 2;
+    k.block = dim3(X, TW_BLOCK / X, 1);
+    const unsigned columns = (unsigned)tw_pieces(across, X);
+    int64_t down = tw_pieces(rows, (int64_t)k.block.y * 4);
+    const unsigned blocks = (unsigned)(TW_MULTIPROCESSORS * each);
+    const int64_t most = columns < blocks ? blocks / columns : 1;
+    k.grid = dim3(columns, (unsigned)(down < most ? down : most), 1);
+    return k;
+}
+
+/* The kernel for the type and the width of the tw_cut k; its first arguments are template arguments. */
+#define TW_BY_SHAPE(launch, t, ...)                                     \
+    TW_BY_TYPE(t, do {                                               \
+        if (k.V > 1)                                                 \
+            launch(tw_wide<T>::N, __VA_ARGS__);                      \
+        else                                                         \
+            launch(1, __VA_ARGS__);                                  \
+    } while (0))
+
+#endif
