@@ -27,8 +27,9 @@ template <typename T, int V> static __global__ void __launch_bounds__(TW_BLOCK, 
     tw_sum_columns<V>(partial, sum.s, sum.q, C);
 }
 
-/* Where the ReLU lets a gradient through: by the result y, or, without a shortcut, by the x that it came from. */
-typedef enum { OPEN, BY_RESULT, BY_INPUT } gate;
+/* Where the ReLU lets a gradient through: by the result y or the mask of it, a byte for V channels with a bit for each; or, without a shortcut, by
+ * the x that it came from. */
+typedef enum { OPEN, BY_RESULT, BY_MASK, BY_INPUT } gate;
 
 /* Sums of g = dy (+ dy2), 0 where the gate is closed; g is written back to dy where others need it. */
 template <typename T, int V, bool TWO, gate GATE>
@@ -43,6 +44,7 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_WITH_SUMS) backward_rows(t
     tw_down_rows<ROWS>(c < C ? n.rows : 0, [&](int64_t r, auto some) {
         enum { N = decltype(some)::ROWS };
         tw_pack<T, V> in[N], in2[N], out[N], from[N];
+        uint8_t bits[N];
         const int64_t first = r * C + c;
 #pragma unroll
         for (int i = 0; i < N; i++) {
@@ -53,6 +55,8 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_WITH_SUMS) backward_rows(t
                 in2[i] = tw_fetch<T, V>(dy2 + at);
             if (GATE == BY_RESULT)
                 out[i] = tw_fetch<T, V>(y + at);
+            if (GATE == BY_MASK)
+                bits[i] = n.mask[at / V];
         }
 #pragma unroll
         for (int i = 0; i < N; i++) {
@@ -71,10 +75,12 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_WITH_SUMS) backward_rows(t
             for (int k = 0; k < V; k++) {
                 if (GATE == BY_RESULT)
                     g[k] = other[k] > 0 ? g[k] : 0;
+                if (GATE == BY_MASK)
+                    g[k] = (bits[i] >> k & 1) != 0 ? g[k] : 0;
                 if (GATE == BY_INPUT)
                     g[k] = to.of(v[k], k) > 0 ? g[k] : 0;
             }
-            if (TWO || GATE == BY_RESULT)
+            if (TWO || GATE == BY_RESULT || GATE == BY_MASK)
                 tw_store<T, V>(dy + first + i * stride, g);
             sum.add(g, v);
         }
@@ -140,7 +146,7 @@ template <typename T> static __global__ void make_line(tw_norm n, T *scale, T *o
     offset[c] = tw_narrow<T>(to.of(0, 0));
 }
 
-template <typename T, int V, bool ADD, bool RELU>
+template <typename T, int V, bool ADD, bool RELU, bool MASK>
 static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) apply_rows(tw_norm n, T *y, const T *x, const T *shortcut)
 {
     enum { ROWS = TW_AT_ONCE / 2 / (1 + ADD) };
@@ -174,6 +180,13 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) apply_rows(tw_norm 
                     v[k] = v[k] < 0 ? 0 : v[k]; /* keeps NaN */
             }
             tw_store<T, V>(y + first + i * stride, v);
+            if (MASK) {
+                unsigned bits = 0;
+#pragma unroll
+                for (int k = 0; k < V; k++)
+                    bits |= (tw_widen(tw_narrow<T>(v[k])) > 0 ? 1u : 0u) << k;
+                n.mask[(first + i * stride) / V] = (uint8_t)bits;
+            }
         }
     });
 }
@@ -268,27 +281,34 @@ int tw_launch_norm_line(const tw_norm *n, void *scale, void *offset, tw_dtype t,
     return TW_LAUNCHED("norm as a line");
 }
 
-#define LAUNCH_APPLY(V, add, relu) \
-    TW_LAUNCH((apply_rows<T, V, add, relu>), k.grid, k.block, stream, *n, (T *)y, (const T *)x, (const T *)shortcut)
+#define LAUNCH_APPLY(V, add, relu, mask) \
+    TW_LAUNCH((apply_rows<T, V, add, relu, mask>), k.grid, k.block, stream, *n, (T *)y, (const T *)x, (const T *)shortcut)
 
 int tw_launch_norm_apply(const tw_norm *n, void *y, const void *x, const void *shortcut, tw_dtype t, cudaStream_t stream)
 {
     const tw_cut k = tw_cut_rows(n->rows, n->C, t, TW_PLAIN);
-    if (shortcut != NULL && n->relu)
-        TW_BY_SHAPE(LAUNCH_APPLY, t, true, true);
+    if (n->mask != NULL)
+        TW_BY_SHAPE(LAUNCH_APPLY, t, true, true, true);
+    else if (shortcut != NULL && n->relu)
+        TW_BY_SHAPE(LAUNCH_APPLY, t, true, true, false);
     else if (shortcut != NULL)
-        TW_BY_SHAPE(LAUNCH_APPLY, t, true, false);
+        TW_BY_SHAPE(LAUNCH_APPLY, t, true, false, false);
     else if (n->relu)
-        TW_BY_SHAPE(LAUNCH_APPLY, t, false, true);
+        TW_BY_SHAPE(LAUNCH_APPLY, t, false, true, false);
     else
-        TW_BY_SHAPE(LAUNCH_APPLY, t, false, false);
+        TW_BY_SHAPE(LAUNCH_APPLY, t, false, false, false);
     return TW_LAUNCHED("norm apply");
+}
+
+size_t tw_norm_mask_bytes(int64_t rows, int C, tw_dtype t)
+{
+    return (size_t)rows * (size_t)(C / tw_width(C, t));
 }
 
 /* Its result is what a ReLU's gate is found by only where a shortcut was added. */
 static gate gate_of(const tw_norm *n)
 {
-    return !n->relu ? OPEN : n->add ? BY_RESULT : BY_INPUT;
+    return !n->relu ? OPEN : !n->add ? BY_INPUT : n->mask != NULL ? BY_MASK : BY_RESULT;
 }
 
 #define LAUNCH_BACKWARD(V, two, by)                                                                                          \
@@ -302,12 +322,16 @@ int tw_launch_norm_backward_sums(const tw_norm *n, double *partial, void *dy, co
     const gate by = gate_of(n);
     if (dy2 != NULL && by == BY_RESULT)
         TW_BY_SHAPE(LAUNCH_BACKWARD, t, true, BY_RESULT);
+    else if (dy2 != NULL && by == BY_MASK)
+        TW_BY_SHAPE(LAUNCH_BACKWARD, t, true, BY_MASK);
     else if (dy2 != NULL && by == BY_INPUT)
         TW_BY_SHAPE(LAUNCH_BACKWARD, t, true, BY_INPUT);
     else if (dy2 != NULL)
         TW_BY_SHAPE(LAUNCH_BACKWARD, t, true, OPEN);
     else if (by == BY_RESULT)
         TW_BY_SHAPE(LAUNCH_BACKWARD, t, false, BY_RESULT);
+    else if (by == BY_MASK)
+        TW_BY_SHAPE(LAUNCH_BACKWARD, t, false, BY_MASK);
     else if (by == BY_INPUT)
         TW_BY_SHAPE(LAUNCH_BACKWARD, t, false, BY_INPUT);
     else

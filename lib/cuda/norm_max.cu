@@ -1,5 +1,5 @@
 /* BatchNorm, ReLU and max pooling in one. Of a window the pixel is taken that the norm makes the largest number of, before it is rounded: as the
- * norm is a line, that is the largest or, where the line falls, the smallest x. */
+ * norm is a line, that is the largest or, where the line falls, the smallest x; of several the first. */
 #include "cuda/norm_rows.h"
 
 /* Windows of 3 x 3 pixels, every other one, with one around: known to the compiler. COVER: how many lie over a pixel in each direction. */
@@ -31,6 +31,10 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) apply_and_pool(tw_n
     if (c >= s.C)
         return;
     const tw_affine_of<V> to(n, c);
+    float rises[V]; /* the line: 1, or -1 where it falls, or 0 */
+#pragma unroll
+    for (int k = 0; k < V; k++)
+        rises[k] = to.scale[k] > 0 ? 1 : to.scale[k] < 0 ? -1 : 0;
     const tw_rows_of mine = tw_my_rows((int64_t)s.N * s.OH * s.OW);
     for (int64_t r = mine.first + threadIdx.y; r < mine.last; r += blockDim.y) {
         const place o = place_of(r, s.OH, s.OW);
@@ -54,15 +58,15 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) apply_and_pool(tw_n
             tw_unpack<T, V>(v, in[tap]);
 #pragma unroll
             for (int k = 0; k < V; k++) {
-                const float up = to.scale[k] < 0 ? -v[k] : v[k];
-                const bool take = inside && up > best[k];
-                best[k] = take ? up : best[k];
+                const float height = rises[k] * v[k];
+                const bool take = inside && height > best[k];
+                best[k] = take ? height : best[k];
                 which.of[k] = take ? (uint8_t)tap : which.of[k];
             }
         }
 #pragma unroll
         for (int k = 0; k < V; k++) {
-            const float v = to.of(to.scale[k] < 0 ? -best[k] : best[k], k);
+            const float v = to.of(rises[k] * best[k], k);
             best[k] = v < 0 ? 0 : v; /* keeps NaN: a channel with such a pixel is NaN altogether */
         }
         tw_store<T, V>(y + r * s.C + c, best);

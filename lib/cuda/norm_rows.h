@@ -126,6 +126,7 @@ template <int V> struct tw_slope_of {
 
     __device__ inline tw_slope_of(const tw_norm &n, int c) : to(n, c)
     {
+#pragma unroll
         for (int k = 0; k < V; k++) {
             const int i = c + k;
             const double rstd = (double)n.rstd[i], scale = rstd * (n.gamma != NULL ? (double)n.gamma[i] : 1), count = (double)n.count;
@@ -147,11 +148,17 @@ typedef struct {
     dim3 grid, block;
 } tw_cut;
 
+/* Channels of a thread. */
+static inline int tw_width(int C, tw_dtype t)
+{
+    const int wide = (int)(16 / tw_dtype_size(t));
+    return C % wide == 0 ? wide : 1;
+}
+
 static inline tw_cut tw_cut_rows(int64_t rows, int C, tw_dtype t, int each)
 {
     tw_cut k;
-    const int wide = (int)(16 / tw_dtype_size(t));
-    k.V = C % wide == 0 ? wide : 1;
+    k.V = tw_width(C, t);
     const int across = C / k.V;
     unsigned X = 8;
     while (X < 32 && (int)X < across)

@@ -164,6 +164,11 @@ int tw_cuda_norm_apply(tw_dev *d, const tw_norm *n, void *y, const void *x, cons
     return tw_launch_norm_apply(n, y, x, shortcut, d->precision, d->stream);
 }
 
+size_t tw_cuda_norm_mask_bytes(tw_dev *d, int64_t rows, int C)
+{
+    return tw_norm_mask_bytes(rows, C, d->precision);
+}
+
 int tw_cuda_norm_backward_sums(tw_dev *d, const tw_norm *n, void *dy, const void *dy2, const void *y, const void *x)
 {
     double *partial = norm_partials(d, n);

@@ -42,6 +42,8 @@ typedef struct {
     float *running_mean, *running_var;    /* [C] */
     float *mean, *rstd;                   /* [C]: of the batch, from norm_statistics or norm_running */
     double *sums;                         /* [2C]: what the ranks add up */
+    uint8_t *mask;                        /* norm_mask_bytes, or NULL: where the ReLU is open behind a shortcut, as norm_apply finds it: then
+                                           * norm_backward_sums does not read y */
 } tw_norm;
 
 /* Dropout of row r, column c: decided by number c of the Philox stream (seed, TW_USE_DROP, step, number of r, layer). The number of
@@ -230,6 +232,8 @@ typedef struct tw_backend {
     int (*norm_running)(tw_dev *d, const tw_norm *n); /* mean and rstd from the running ones */
     /* y = relu((x - mean) rstd gamma + beta + shortcut); shortcut may be NULL. */
     int (*norm_apply)(tw_dev *d, const tw_norm *n, void *y, const void *x, const void *shortcut);
+    /* Of the mask; NULL: there is none. */
+    size_t (*norm_mask_bytes)(tw_dev *d, int64_t rows, int C);
     /* dy = (dy + dy2) masked by y > 0 under relu, in place; sums = {sum dy, sum dy x}. dy2 may be NULL. Without a shortcut the mask is found in
      * x (y is NULL, its memory may be used again), and nobody but norm_backward_apply reads dy afterwards: it may be left to that. */
     int (*norm_backward_sums)(tw_dev *d, const tw_norm *n, void *dy, const void *dy2, const void *y, const void *x);

@@ -55,7 +55,7 @@ struct tw_op {
     int (*norms)(const tw_node *n); /* what it can do for the norms beside it, of what it may (does); < 0: it failed. NULL: nothing */
     bool (*keeps_gradient)(const tw_layer *l); /* dx is dy itself where memory allows it; NULL: never */
     bool reads_x;                  /* backward reads x: else its memory may be used again after the forward pass */
-    bool (*reads_y)(const tw_layer *l); /* so with y; NULL: it does not */
+    bool (*reads_y)(const tw_node *n); /* so with y; NULL: it does not */
     int (*shape)(tw_node *n);      /* in -> out. NULL: the same with K channels */
     int (*open)(tw_node *n);       /* NULL: nothing to do. Called once shapes are known */
     void (*close)(tw_node *n);     /* NULL: nothing to do */

@@ -33,9 +33,9 @@ static int backward(tw_node *n)
     return TW_BACKEND(n->ctx->be, n->ctx->be->attention_backward(n->ctx->dev, &a, n->dx, n->dy, n->y, n->x));
 }
 
-static bool reads_y(const tw_layer *l)
+static bool reads_y(const tw_node *n)
 {
-    (void)l;
+    (void)n;
     return true;
 }
 

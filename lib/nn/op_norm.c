@@ -8,9 +8,25 @@ size_t tw_norm_keeps(const tw_node *n)
     return (size_t)n->layer->C * (2 * sizeof(double) + 2 * sizeof(float));
 }
 
+/* Where a ReLU is open is seen in x too, unless a shortcut was added between. */
+static bool needs_y(const tw_layer *l)
+{
+    return l->relu && l->shortcut >= 0;
+}
+
+/* Whether a mask takes the place of y: that is for who does both passes himself. */
+static bool has_mask(const tw_node *n)
+{
+    return n->ctx->train && needs_y(n->layer) && n->ctx->be->norm_mask_bytes != NULL &&
+           (n->done & (TW_CONV_APPLIES | TW_CONV_BACKWARD_SUMS)) == 0;
+}
+
+/* keep: those, then the mask */
 static int open(tw_node *n)
 {
     n->keep_bytes = tw_norm_keeps(n);
+    if (has_mask(n))
+        n->keep_bytes += n->ctx->be->norm_mask_bytes(n->ctx->dev, tw_shape_rows(&n->in), n->layer->C);
     return 0;
 }
 
@@ -40,6 +56,7 @@ tw_norm tw_norm_of(const tw_node *n)
         .mean = mean,
         .rstd = mean + l->C,
         .sums = sums,
+        .mask = has_mask(n) ? (uint8_t *)n->keep + tw_norm_keeps(n) : NULL,
     };
 }
 
@@ -84,10 +101,9 @@ static int forward(tw_node *n)
     return TW_BACKEND(be, be->norm_apply(n->ctx->dev, &norm, n->y, n->x, n->shortcut));
 }
 
-/* Where a ReLU is open is seen in x too, unless a shortcut was added between. */
-static bool reads_y(const tw_layer *l)
+static bool reads_y(const tw_node *n)
 {
-    return l->relu && l->shortcut >= 0;
+    return needs_y(n->layer) && !has_mask(n);
 }
 
 int tw_norm_total_gradients(const tw_node *n, const tw_norm *norm)
@@ -103,7 +119,7 @@ static int backward(tw_node *n)
 {
     const tw_backend *be = n->ctx->be;
     const tw_norm norm = tw_norm_of(n);
-    const void *y = reads_y(n->layer) ? n->y : NULL;
+    const void *y = reads_y(n) ? n->y : NULL;
     if ((n->done & TW_CONV_BACKWARD_SUMS) == 0 && TW_BACKEND(be, be->norm_backward_sums(n->ctx->dev, &norm, n->dy, n->dy2, y, n->x)) != 0)
         return -1;
     if (tw_norm_total_gradients(n, &norm) != 0)

@@ -121,7 +121,7 @@ static void find_lives(tw_pass *p)
         const size_t bytes = i < p->n - 1 && !never_made(p, i + 1) ? picture_bytes(p, &p->node[i].out) * (size_t)(all ? p->in.N : 1) : 0;
         const tw_layer *l = p->node[i].layer;
         const int first = i < p->front && all ? 0 : i; /* the front runs again and again */
-        const bool again = p->ctx->train && l->op->reads_y != NULL && l->op->reads_y(l);
+        const bool again = p->ctx->train && l->op->reads_y != NULL && l->op->reads_y(&p->node[i]);
         p->value[i] = (tw_block){.bytes = bytes, .first = first, .last = again ? backward_at(p, i) : i};
         needed(p, l->in, p->ctx->train && l->op->reads_x ? backward_at(p, i) : i);
         needed(p, l->shortcut, i);

@@ -300,6 +300,34 @@ static void norm(int rows, int C, bool affine, bool relu, bool add, bool two)
     free(x), free(s), free(dy), free(dy2), free(y), free(dx), free(v), free(sums), free(result);
 }
 
+static bool same_on_device(const void *a, const void *b, size_t bytes)
+{
+    char *p = malloc(bytes), *q = malloc(bytes);
+    const bool same = gpu->download(g, p, a, bytes) == 0 && gpu->download(g, q, b, bytes) == 0 && memcmp(p, q, bytes) == 0;
+    free(p), free(q);
+    return same;
+}
+
+/* With a mask in the place of the result: the same bytes. */
+static void norm_mask(int rows, int C, bool two)
+{
+    const size_t n = (size_t)rows * (size_t)C, block = 6 * (size_t)C, bytes = n * tw_dtype_size(type), sums = 2 * (size_t)C * sizeof(double);
+    float *x = numbers(n), *s = numbers(n), *dy = numbers(n), *dy2 = numbers(n), *v = numbers(block);
+    void *gx = activations(x, n), *gs = activations(s, n), *gdy = activations(dy, n), *masked = activations(dy, n), *gdy2 = activations(dy2, n);
+    void *gy = gpu->alloc(g, bytes), *gy1 = gpu->alloc(g, bytes);
+    float *gv = plain(v, block);
+    double *gsums = gpu->alloc(g, sums), *apart = gpu->alloc(g, sums);
+    tw_norm b = norm_on(gv, gsums, rows, C, true, true, true);
+    CHECK(gpu->norm_sums(g, &b, gx) == 0 && gpu->norm_statistics(g, &b) == 0 && gpu->norm_apply(g, &b, gy, gx, gs) == 0);
+    CHECK(gpu->norm_backward_sums(g, &b, gdy, two ? gdy2 : NULL, gy, gx) == 0 && gpu->copy(g, apart, gsums, sums) == 0);
+    b.mask = gpu->alloc(g, gpu->norm_mask_bytes(g, rows, C));
+    CHECK(gpu->norm_apply(g, &b, gy1, gx, gs) == 0 && gpu->norm_backward_sums(g, &b, masked, two ? gdy2 : NULL, NULL, gx) == 0);
+    CHECK(same_on_device(gy, gy1, bytes) && same_on_device(gdy, masked, bytes) && same_on_device(gsums, apart, sums));
+    gpu->release(g, gx), gpu->release(g, gs), gpu->release(g, gdy), gpu->release(g, masked), gpu->release(g, gdy2), gpu->release(g, gy);
+    gpu->release(g, gy1), gpu->release(g, gv), gpu->release(g, gsums), gpu->release(g, apart), gpu->release(g, b.mask);
+    free(x), free(s), free(dy), free(dy2), free(v);
+}
+
 static void layer_norm(int rows, int C, bool adds)
 {
     const size_t n = (size_t)(rows * C);
@@ -361,6 +389,8 @@ static void norm_and_pooling(int N, int H, int W, int C)
     float *x = numbers(nx), *y = numbers(ny), *dx = numbers(nx), *dy = numbers(ny), *v = numbers(block);
     for (int i = 0; i < C; i++)
         v[3 * C + i] = 1 + v[3 * C + i] / 2;
+    v[C / 2] = 0; /* a gamma of 0: all pixels are the same */
+    v[3 * C / 2] = 0.5f;
     uint8_t *pick = malloc(ny), *got = malloc(ny), *gpick = gpu->alloc(g, ny);
     void *gx = activations(x, nx), *gy = activations(y, ny), *gdx = activations(dx, nx), *gdy = activations(dy, ny);
     float *gv = plain(v, block);
@@ -826,6 +856,8 @@ static void every_op(void)
     unsetenv("EMULATE_WRONG_SUMS");
     for (int k = 0; k < 16; k++)
         norm(k % 3 == 0 ? 700 : 9, k % 5 == 0 ? 264 : k % 2 == 0 ? 24 : 13, k & 1, k & 2, k & 4, k & 8);
+    for (int k = 0; k < 4; k++)
+        norm_mask(k < 2 ? 700 : 9, k % 2 == 0 ? 264 : 13, k % 3 == 0);
     layer_norm(19, 33, false);
     layer_norm(6, 35, true);
     layer_norm(5, 384, false);
