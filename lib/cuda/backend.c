@@ -46,6 +46,7 @@ const tw_backend tw_backend_cuda = {
     .norm_statistics = tw_cuda_norm_statistics,
     .norm_running = tw_cuda_norm_running,
     .norm_apply = tw_cuda_norm_apply,
+    .norm_apply_two = tw_cuda_norm_apply_two,
     .norm_mask_bytes = tw_cuda_norm_mask_bytes,
     .norm_backward_sums = tw_cuda_norm_backward_sums,
     .norm_backward_params = tw_cuda_norm_backward_params,

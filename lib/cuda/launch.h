@@ -55,7 +55,8 @@ int tw_launch_norm_statistics(const tw_norm *n, cudaStream_t stream);
 int tw_launch_norm_running(const tw_norm *n, cudaStream_t stream);
 /* norm_apply as x scale + offset, scale and offset [C] of type t */
 int tw_launch_norm_line(const tw_norm *n, void *scale, void *offset, tw_dtype t, cudaStream_t stream);
-int tw_launch_norm_apply(const tw_norm *n, void *y, const void *x, const void *shortcut, tw_dtype t, cudaStream_t stream);
+/* aside NULL: norm_apply, shortcut NULL: none is added; else norm_apply_two, shortcut being aside_x */
+int tw_launch_norm_apply(const tw_norm *n, void *y, const void *x, const tw_norm *aside, const void *shortcut, tw_dtype t, cudaStream_t stream);
 size_t tw_norm_mask_bytes(int64_t rows, int C, tw_dtype t);
 int tw_launch_norm_backward_sums(const tw_norm *n, double *partial, void *dy, const void *dy2, const void *y, const void *x, tw_dtype t,
                                  cudaStream_t stream);

@@ -146,15 +146,22 @@ template <typename T> static __global__ void make_line(tw_norm n, T *scale, T *o
     offset[c] = tw_narrow<T>(to.of(0, 0));
 }
 
-template <typename T, int V, bool ADD, bool RELU, bool MASK>
-static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) apply_rows(tw_norm n, T *y, const T *x, const T *shortcut)
+/* What is added to what a norm makes: nothing, a shortcut as it is, or what the norm `aside` makes of it. */
+typedef enum { NOTHING, SHORTCUT, NORMED } addend;
+
+template <typename T, int V, addend ADD, bool RELU, bool MASK>
+static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) apply_rows(tw_norm n, T *y, const T *x, tw_norm aside, const T *shortcut)
 {
-    enum { ROWS = TW_AT_ONCE / 2 / (1 + ADD) };
+    enum { ROWS = TW_AT_ONCE / 2 / (1 + (ADD != NOTHING)) };
     const int c = tw_my_channel(V);
     if (c >= n.C)
         return;
     const int64_t stride = (int64_t)blockDim.y * n.C;
-    const tw_affine_of<V> to(n, c);
+    tw_affine_of<V> to(n, c);
+    const tw_affine_of<V> of_shortcut(ADD == NORMED ? aside : n, c);
+#pragma unroll
+    for (int k = 0; k < V && ADD == NORMED; k++)
+        to.beta[k] += of_shortcut.beta[k];
     tw_down_rows<ROWS>(n.rows, [&](int64_t r, auto some) {
         enum { N = decltype(some)::ROWS };
         tw_pack<T, V> in[N], in2[N];
@@ -162,20 +169,22 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) apply_rows(tw_norm 
 #pragma unroll
         for (int i = 0; i < N; i++) {
             in[i] = tw_fetch<T, V>(x + first + i * stride);
-            if (ADD)
+            if (ADD != NOTHING)
                 in2[i] = tw_fetch<T, V>(shortcut + first + i * stride);
         }
 #pragma unroll
         for (int i = 0; i < N; i++) {
             float v[V], other[V];
             tw_unpack<T, V>(v, in[i]);
-            if (ADD)
+            if (ADD != NOTHING)
                 tw_unpack<T, V>(other, in2[i]);
 #pragma unroll
             for (int k = 0; k < V; k++) {
                 v[k] = to.of(v[k], k);
-                if (ADD)
+                if (ADD == SHORTCUT)
                     v[k] += other[k];
+                if (ADD == NORMED)
+                    v[k] += of_shortcut.rise(other[k], k);
                 if (RELU)
                     v[k] = v[k] < 0 ? 0 : v[k]; /* keeps NaN */
             }
@@ -281,22 +290,29 @@ int tw_launch_norm_line(const tw_norm *n, void *scale, void *offset, tw_dtype t,
     return TW_LAUNCHED("norm as a line");
 }
 
-#define LAUNCH_APPLY(V, add, relu, mask) \
-    TW_LAUNCH((apply_rows<T, V, add, relu, mask>), k.grid, k.block, stream, *n, (T *)y, (const T *)x, (const T *)shortcut)
+#define LAUNCH_APPLY(V, add, relu, mask)                                                                                       \
+    TW_LAUNCH((apply_rows<T, V, add, relu, mask>), k.grid, k.block, stream, *n, (T *)y, (const T *)x, aside != NULL ? *aside : *n, \
+              (const T *)shortcut)
 
-int tw_launch_norm_apply(const tw_norm *n, void *y, const void *x, const void *shortcut, tw_dtype t, cudaStream_t stream)
+int tw_launch_norm_apply(const tw_norm *n, void *y, const void *x, const tw_norm *aside, const void *shortcut, tw_dtype t, cudaStream_t stream)
 {
     const tw_cut k = tw_cut_rows(n->rows, n->C, t, TW_PLAIN);
-    if (n->mask != NULL)
-        TW_BY_SHAPE(LAUNCH_APPLY, t, true, true, true);
+    if (aside != NULL && n->mask != NULL)
+        TW_BY_SHAPE(LAUNCH_APPLY, t, NORMED, true, true);
+    else if (aside != NULL && n->relu)
+        TW_BY_SHAPE(LAUNCH_APPLY, t, NORMED, true, false);
+    else if (aside != NULL)
+        TW_BY_SHAPE(LAUNCH_APPLY, t, NORMED, false, false);
+    else if (n->mask != NULL)
+        TW_BY_SHAPE(LAUNCH_APPLY, t, SHORTCUT, true, true);
     else if (shortcut != NULL && n->relu)
-        TW_BY_SHAPE(LAUNCH_APPLY, t, true, true, false);
+        TW_BY_SHAPE(LAUNCH_APPLY, t, SHORTCUT, true, false);
     else if (shortcut != NULL)
-        TW_BY_SHAPE(LAUNCH_APPLY, t, true, false, false);
+        TW_BY_SHAPE(LAUNCH_APPLY, t, SHORTCUT, false, false);
     else if (n->relu)
-        TW_BY_SHAPE(LAUNCH_APPLY, t, false, true, false);
+        TW_BY_SHAPE(LAUNCH_APPLY, t, NOTHING, true, false);
     else
-        TW_BY_SHAPE(LAUNCH_APPLY, t, false, false, false);
+        TW_BY_SHAPE(LAUNCH_APPLY, t, NOTHING, false, false);
     return TW_LAUNCHED("norm apply");
 }
 

@@ -113,9 +113,13 @@ template <int V> struct tw_affine_of {
             beta[k] = n.beta != NULL ? n.beta[c + k] : 0;
         }
     }
+    __device__ inline float rise(float x, int k) const
+    {
+        return (x - mean[k]) * scale[k];
+    }
     __device__ inline float of(float x, int k) const
     {
-        return (x - mean[k]) * scale[k] + beta[k];
+        return rise(x, k) + beta[k];
     }
 };
 

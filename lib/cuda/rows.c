@@ -161,7 +161,12 @@ int tw_cuda_norm_running(tw_dev *d, const tw_norm *n)
 
 int tw_cuda_norm_apply(tw_dev *d, const tw_norm *n, void *y, const void *x, const void *shortcut)
 {
-    return tw_launch_norm_apply(n, y, x, shortcut, d->precision, d->stream);
+    return tw_launch_norm_apply(n, y, x, NULL, shortcut, d->precision, d->stream);
+}
+
+int tw_cuda_norm_apply_two(tw_dev *d, const tw_norm *n, void *y, const void *x, const tw_norm *aside, const void *aside_x)
+{
+    return tw_launch_norm_apply(n, y, x, aside, aside_x, d->precision, d->stream);
 }
 
 size_t tw_cuda_norm_mask_bytes(tw_dev *d, int64_t rows, int C)

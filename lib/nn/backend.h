@@ -232,6 +232,8 @@ typedef struct tw_backend {
     int (*norm_running)(tw_dev *d, const tw_norm *n); /* mean and rstd from the running ones */
     /* y = relu((x - mean) rstd gamma + beta + shortcut); shortcut may be NULL. */
     int (*norm_apply)(tw_dev *d, const tw_norm *n, void *y, const void *x, const void *shortcut);
+    /* The same with a shortcut that `aside`, a norm without a ReLU, makes of aside_x on the way. NULL: it is made first. */
+    int (*norm_apply_two)(tw_dev *d, const tw_norm *n, void *y, const void *x, const tw_norm *aside, const void *aside_x);
     /* Of the mask; NULL: there is none. */
     size_t (*norm_mask_bytes)(tw_dev *d, int64_t rows, int C);
     /* dy = (dy + dy2) masked by y > 0 under relu, in place; sums = {sum dy, sum dy x}. dy2 may be NULL. Without a shortcut the mask is found in

@@ -30,7 +30,7 @@ struct tw_node {
     tw_context *ctx;
     tw_shape in, out;
     int64_t first_row; /* of the plan's view-major rows: where this pass begins */
-    /* Activations, in device memory. shortcut NULL: none. x NULL, and y of its maker: it is in no memory (TW_CONV_THROUGH). */
+    /* Activations, in device memory. shortcut NULL: none. x or shortcut NULL, and y of its maker: it is in no memory (TW_CONV_THROUGH). */
     const void *x, *shortcut;
     void *y;
     /* Gradients. dy, dy2: of y, one from each layer that uses it (dy2 NULL: one does; an op with sums_gradients false finds
@@ -45,6 +45,7 @@ struct tw_node {
      * or NULL. Of a norm: those that are done for it. */
     int does, done;
     tw_node *maker, *reader;
+    tw_node *aside; /* of a norm: the one that makes its shortcut, on the way; or NULL */
 };
 
 struct tw_op {

@@ -47,7 +47,7 @@ tw_norm tw_norm_of(const tw_node *n)
         .rows = tw_shape_rows(&n->in),
         .count = tw_shape_rows(&n->in) * among(n)->ranks,
         .C = l->C,
-        .add = n->shortcut != NULL,
+        .add = l->shortcut >= 0,
         .relu = l->relu,
         .gamma = l->affine ? p[0].device : NULL,
         .beta = l->affine ? p[1].device : NULL,
@@ -98,7 +98,10 @@ static int forward(tw_node *n)
         return -1;
     if ((n->done & (TW_CONV_APPLIES | TW_CONV_THROUGH)) != 0)
         return 0;
-    return TW_BACKEND(be, be->norm_apply(n->ctx->dev, &norm, n->y, n->x, n->shortcut));
+    if (n->aside == NULL)
+        return TW_BACKEND(be, be->norm_apply(n->ctx->dev, &norm, n->y, n->x, n->shortcut));
+    const tw_norm aside = tw_norm_of(n->aside);
+    return TW_BACKEND(be, be->norm_apply_two(n->ctx->dev, &norm, n->y, n->x, &aside, n->aside->x));
 }
 
 static bool reads_y(const tw_node *n)

@@ -129,6 +129,8 @@ static void find_lives(tw_pass *p)
             needed(p, p->node[i].maker->layer->in, i);
             needed(p, p->node[i].maker->layer->shortcut, i);
         }
+        if (p->node[i].aside != NULL)
+            needed(p, p->node[i].aside->layer->in, i);
         if (i > 0 && (p->node[i - 1].does & TW_CONV_BACKWARD_APPLIES) != 0) /* the layer before reads this norm's x in its turn */
             needed(p, i, backward_at(p, i - 1));
     }
@@ -197,6 +199,21 @@ static int find_norms(tw_pass *p)
             n->reader->done |= n->does & (TW_CONV_SUMS | TW_CONV_BACKWARD_APPLIES);
     }
     return 0;
+}
+
+/* A shortcut that a norm makes and another one alone reads is made as it is read. */
+static void find_asides(tw_pass *p)
+{
+    for (int i = 0; i < p->n && p->ctx->batch && p->ctx->be->norm_apply_two != NULL; i++) {
+        tw_node *n = &p->node[i];
+        tw_node *maker = n->layer->shortcut > 0 ? &p->node[n->layer->shortcut - 1] : NULL;
+        if (n->layer->op != &tw_op_norm || (n->done & TW_CONV_APPLIES) != 0 || maker == NULL || maker->layer->op != &tw_op_norm)
+            continue;
+        if (maker->layer->relu || maker->layer->shortcut >= 0 || uses(p, n->layer->shortcut) != 1)
+            continue;
+        n->aside = maker;
+        maker->done |= TW_CONV_THROUGH;
+    }
 }
 
 /* The block that layer i's dx can share instead of having one of its own; NONE: there is none. The gradient of the other layer that uses
@@ -341,6 +358,7 @@ tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, int64_t fi
         goto err;
     if (find_norms(p) != 0)
         goto err;
+    find_asides(p);
     find_lives(p);
     find_complete(p);
     for (int i = 0; i < p->n; i++)

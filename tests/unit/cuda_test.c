@@ -328,6 +328,27 @@ static void norm_mask(int rows, int C, bool two)
     free(x), free(s), free(dy), free(dy2), free(v);
 }
 
+/* A shortcut that a norm makes on the way. */
+static void norm_two(int rows, int C, bool relu, bool masked)
+{
+    const size_t n = (size_t)rows * (size_t)C, block = 6 * (size_t)C;
+    float *x = numbers(n), *s = numbers(n), *y = numbers(n), *made = numbers(n), *v = numbers(2 * block);
+    for (size_t i = 0; i < 2 * block; i++)
+        v[i] = i / (size_t)C % 6 == 3 ? 1 + v[i] / 2 : v[i];
+    void *gx = activations(x, n), *gs = activations(s, n), *gy = activations(y, n);
+    float *gv = plain(v, 2 * block);
+    const tw_norm a = norm_on(v, NULL, rows, C, true, true, relu), aside = norm_on(v + block, NULL, rows, C, true, false, false);
+    tw_norm b = norm_on(gv, NULL, rows, C, true, true, relu);
+    const tw_norm gaside = norm_on(gv + block, NULL, rows, C, true, false, false);
+    b.mask = masked ? gpu->alloc(g, gpu->norm_mask_bytes(g, rows, C)) : NULL;
+    CHECK(cpu->norm_running(c, &a) == 0 && cpu->norm_running(c, &aside) == 0);
+    CHECK(cpu->norm_apply(c, &aside, made, s, NULL) == 0 && cpu->norm_apply(c, &a, y, x, made) == 0);
+    CHECK(gpu->norm_running(g, &b) == 0 && gpu->norm_running(g, &gaside) == 0 && gpu->norm_apply_two(g, &b, gy, gx, &gaside, gs) == 0);
+    same_activations("norm and that of the shortcut", gy, y, n);
+    gpu->release(g, gx), gpu->release(g, gs), gpu->release(g, gv), gpu->release(g, b.mask);
+    free(x), free(s), free(y), free(made), free(v);
+}
+
 static void layer_norm(int rows, int C, bool adds)
 {
     const size_t n = (size_t)(rows * C);
@@ -858,6 +879,8 @@ static void every_op(void)
         norm(k % 3 == 0 ? 700 : 9, k % 5 == 0 ? 264 : k % 2 == 0 ? 24 : 13, k & 1, k & 2, k & 4, k & 8);
     for (int k = 0; k < 4; k++)
         norm_mask(k < 2 ? 700 : 9, k % 2 == 0 ? 264 : 13, k % 3 == 0);
+    for (int k = 0; k < 6; k++)
+        norm_two(k < 3 ? 700 : 9, k % 2 == 0 ? 264 : 13, k % 3 > 0, k % 3 > 1);
     layer_norm(19, 33, false);
     layer_norm(6, 35, true);
     layer_norm(5, 384, false);
