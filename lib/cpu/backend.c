@@ -48,7 +48,6 @@ const tw_backend tw_backend_cpu = {
     .norm_running = tw_cpu_norm_running,
     .norm_apply = tw_cpu_norm_apply,
     .norm_backward_sums = tw_cpu_norm_backward_sums,
-    .norm_backward_params = tw_cpu_norm_backward_params,
     .norm_backward_apply = tw_cpu_norm_backward_apply,
     .norm_max_forward = tw_cpu_norm_max_forward,
     .norm_max_backward_sums = tw_cpu_norm_max_backward_sums,

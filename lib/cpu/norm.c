@@ -119,6 +119,20 @@ void tw_norm_add_up(const tw_norm *n, const double *partial, int64_t pieces)
         add_up_channels(n->sums, partial, pieces, c, (int)tw_min(AT_ONCE, 2 * n->C - c), n->C);
 }
 
+static double sum_normalised(const tw_norm *n, int c)
+{
+    return tw_norm_normalised(n->sums[c], n->sums[n->C + c], n->mean[c], n->rstd[c]);
+}
+
+void tw_norm_add_up_gradients(const tw_norm *n, const double *partial, int64_t pieces)
+{
+    tw_norm_add_up(n, partial, pieces);
+    for (int c = 0; c < n->C && n->dgamma != NULL; c++) {
+        n->dgamma[c] += (float)sum_normalised(n, c);
+        n->dbeta[c] += (float)n->sums[c];
+    }
+}
+
 double *tw_norm_partial(tw_dev *d, const tw_norm *n, int64_t pieces, int floats)
 {
     return tw_dev_scratch(d, TW_SCRATCH_PARTIAL, (size_t)n->C * ((size_t)pieces * 2 * sizeof(double) + (size_t)floats * sizeof(float)));
@@ -289,28 +303,13 @@ int tw_norm_backward_sums_of(tw_dev *d, const tw_norm *n, const tw_norm_gradient
         else
             backward_piece(s, s + n->C, &b, p);
     }
-    tw_norm_add_up(n, partial, g.down);
+    tw_norm_add_up_gradients(n, partial, g.down);
     return 0;
 }
 
 int tw_cpu_norm_backward_sums(tw_dev *d, const tw_norm *n, void *dy, const void *dy2, const void *y, const void *x)
 {
     return tw_norm_backward_sums_of(d, n, &(tw_norm_gradient){.dy = dy, .dy2 = dy2, .y = y}, x);
-}
-
-static double sum_normalised(const tw_norm *n, int c)
-{
-    return tw_norm_normalised(n->sums[c], n->sums[n->C + c], n->mean[c], n->rstd[c]);
-}
-
-int tw_cpu_norm_backward_params(tw_dev *d, const tw_norm *n, float *dgamma, float *dbeta)
-{
-    (void)d;
-    for (int c = 0; c < n->C; c++) {
-        dgamma[c] += (float)sum_normalised(n, c);
-        dbeta[c] += (float)n->sums[c];
-    }
-    return 0;
 }
 
 TW_KERNEL void dx_any(float *restrict dx, const float *restrict dy, const float *restrict x, const tw_norm_coefficients *k, piece p, bool by_x)

@@ -11,6 +11,8 @@ double *tw_norm_partial(tw_dev *d, const tw_norm *n, int64_t pieces, int floats)
 
 /* n->sums from those of the pieces, in their order. */
 void tw_norm_add_up(const tw_norm *n, const double *partial, int64_t pieces);
+/* The same at the end of a backward pass over them: the gradients of gamma and beta too. */
+void tw_norm_add_up_gradients(const tw_norm *n, const double *partial, int64_t pieces);
 
 tw_norm_mask tw_norm_mask_of(const tw_norm *n);
 tw_norm_affine tw_norm_affine_of(const tw_norm *n, float *room); /* room: [2C] */

@@ -44,7 +44,6 @@ int tw_cpu_norm_statistics(tw_dev *d, const tw_norm *n);
 int tw_cpu_norm_running(tw_dev *d, const tw_norm *n);
 int tw_cpu_norm_apply(tw_dev *d, const tw_norm *n, void *y, const void *x, const void *shortcut);
 int tw_cpu_norm_backward_sums(tw_dev *d, const tw_norm *n, void *dy, const void *dy2, const void *y, const void *x);
-int tw_cpu_norm_backward_params(tw_dev *d, const tw_norm *n, float *dgamma, float *dbeta);
 int tw_cpu_norm_backward_apply(tw_dev *d, const tw_norm *n, void *dx, const void *dy, const void *x);
 
 int tw_cpu_norm_max_forward(tw_dev *d, const tw_norm *n, const tw_pool_shape *s, void *y, uint8_t *pick, const void *x);

@@ -223,7 +223,7 @@ static int backward_norms(void *way, void *dx, void *dy, const tw_conv_norms *n)
     }
     tw_rows16_multiply(&data, NULL);
     if (n->maker != NULL)
-        tw_norm_add_up(n->maker, data.partial, blocks);
+        tw_norm_add_up_gradients(n->maker, data.partial, blocks);
     return 0;
 }
 

@@ -233,7 +233,7 @@ static int backward_norms(void *way, void *dx, void *dy, const tw_conv_norms *n)
         tw_rows16_multiply(&data[i], room);
         at += tw_rows16_blocks(data[i].rows, data[i].C) * 2 * maker->C;
     }
-    tw_norm_add_up(maker, partial, blocks);
+    tw_norm_add_up_gradients(maker, partial, blocks);
     return 0;
 }
 

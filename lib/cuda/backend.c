@@ -49,7 +49,6 @@ const tw_backend tw_backend_cuda = {
     .norm_apply_two = tw_cuda_norm_apply_two,
     .norm_mask_bytes = tw_cuda_norm_mask_bytes,
     .norm_backward_sums = tw_cuda_norm_backward_sums,
-    .norm_backward_params = tw_cuda_norm_backward_params,
     .norm_backward_apply = tw_cuda_norm_backward_apply,
     .norm_max_forward = tw_cuda_norm_max_forward,
     .norm_max_backward_sums = tw_cuda_norm_max_backward_sums,

@@ -48,8 +48,9 @@ int tw_launch_join(void *y, const void *a, const void *b, int N, int A, int B, t
 /* norm.cu. partial: room for tw_norm_partials(n) numbers. */
 size_t tw_norm_partials(const tw_norm *n, tw_dtype t);
 int tw_launch_norm_sums(const tw_norm *n, double *partial, const void *x, tw_dtype t, cudaStream_t stream);
-/* n->sums from those of `down` blocks, [down,2,C]; from those of x and of its squares, [C] each. */
-int tw_launch_norm_finish(const tw_norm *n, const double *partial, int down, cudaStream_t stream);
+/* n->sums from those of `down` blocks, [down,2,C], of the forward or the backward pass; or from those of x and of its squares, [C] each. With
+ * them, where no other rank's are wanted, the statistics; or the gradients of gamma and beta. */
+int tw_launch_norm_finish(const tw_norm *n, const double *partial, int down, bool backward, cudaStream_t stream);
 int tw_launch_norm_take_sums(const tw_norm *n, const float *sum, const float *squares, cudaStream_t stream);
 int tw_launch_norm_statistics(const tw_norm *n, cudaStream_t stream);
 int tw_launch_norm_running(const tw_norm *n, cudaStream_t stream);
@@ -60,7 +61,6 @@ int tw_launch_norm_apply(const tw_norm *n, void *y, const void *x, const tw_norm
 size_t tw_norm_mask_bytes(int64_t rows, int C, tw_dtype t);
 int tw_launch_norm_backward_sums(const tw_norm *n, double *partial, void *dy, const void *dy2, const void *y, const void *x, tw_dtype t,
                                  cudaStream_t stream);
-int tw_launch_norm_backward_params(const tw_norm *n, float *dgamma, float *dbeta, cudaStream_t stream);
 int tw_launch_norm_backward_apply(const tw_norm *n, void *dx, const void *dy, const void *x, tw_dtype t, cudaStream_t stream);
 
 /* norm_max.cu: windows of 3 x 3 pixels at stride 2, one around. partial: as above. */

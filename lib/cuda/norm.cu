@@ -89,28 +89,9 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_WITH_SUMS) backward_rows(t
     tw_sum_columns<V>(partial, sum.s, sum.q, C);
 }
 
-/* sums [n] = the sum of partial [down,n] over down: 32 columns a block, whose 32 threads down take every 32nd row. */
-static __global__ void sum_partials(double *sums, const double *partial, int down, int n)
+/* From the sums of all ranks. */
+static __device__ inline void statistics_of(const tw_norm &n, int c)
 {
-    __shared__ double room[32][33];
-    const int column = (int)(blockIdx.x * 32 + threadIdx.x);
-    double total = 0;
-    for (int i = (int)threadIdx.y; column < n && i < down; i += 32)
-        total += partial[(int64_t)i * n + column];
-    room[threadIdx.y][threadIdx.x] = total;
-    __syncthreads();
-    if (threadIdx.y != 0 || column >= n)
-        return;
-    for (int i = 1; i < 32; i++)
-        total += room[i][threadIdx.x];
-    sums[column] = total;
-}
-
-static __global__ void make_statistics(tw_norm n)
-{
-    const int c = (int)TW_GRID_FROM;
-    if (c >= n.C)
-        return;
     const double count = (double)n.count, mean = n.sums[c] / count, var = tw_norm_variance(mean, n.sums[n.C + c] / count);
     n.mean[c] = (float)mean;
     n.rstd[c] = tw_norm_rstd(var);
@@ -118,13 +99,67 @@ static __global__ void make_statistics(tw_norm n)
     n.running_var[c] = tw_norm_move(n.running_var[c], var * count / (count - 1));
 }
 
-static __global__ void take_sums(tw_norm n, const float *sum, const float *squares)
+/* From the sums of this one. */
+static __device__ inline void add_gradients(const tw_norm &n, int c)
+{
+    n.dgamma[c] += (float)tw_norm_normalised(n.sums[c], n.sums[n.C + c], n.mean[c], n.rstd[c]);
+    n.dbeta[c] += (float)n.sums[c];
+}
+
+/* What is done with the sums of a pass, as soon as they are there. */
+typedef enum { NO_MORE, STATISTICS, GRADIENTS } then;
+
+static then forward_then(const tw_norm *n)
+{
+    return n->count == n->rows ? STATISTICS : NO_MORE;
+}
+
+static then backward_then(const tw_norm *n)
+{
+    return n->dgamma != NULL ? GRADIENTS : NO_MORE;
+}
+
+/* n.sums from partial [down,2,C]: 32 channels a block, whose 32 threads down take every 32nd row. */
+static __global__ void sum_partials(tw_norm n, const double *partial, int down, then what)
+{
+    __shared__ double room[2][32][33];
+    const int c = (int)(blockIdx.x * 32 + threadIdx.x);
+    double total[2] = {0, 0};
+    for (int i = (int)threadIdx.y; c < n.C && i < down; i += 32)
+        for (int which = 0; which < 2; which++)
+            total[which] += partial[((int64_t)i * 2 + which) * n.C + c];
+    for (int which = 0; which < 2; which++)
+        room[which][threadIdx.y][threadIdx.x] = total[which];
+    __syncthreads();
+    if (threadIdx.y != 0 || c >= n.C)
+        return;
+    for (int which = 0; which < 2; which++) {
+        for (int i = 1; i < 32; i++)
+            total[which] += room[which][i][threadIdx.x];
+        n.sums[which * n.C + c] = total[which];
+    }
+    if (what == STATISTICS)
+        statistics_of(n, c);
+    if (what == GRADIENTS)
+        add_gradients(n, c);
+}
+
+static __global__ void make_statistics(tw_norm n)
+{
+    const int c = (int)TW_GRID_FROM;
+    if (c < n.C)
+        statistics_of(n, c);
+}
+
+static __global__ void take_sums(tw_norm n, const float *sum, const float *squares, then what)
 {
     const int c = (int)TW_GRID_FROM;
     if (c >= n.C)
         return;
     n.sums[c] = (double)sum[c];
     n.sums[n.C + c] = (double)squares[c];
+    if (what == STATISTICS)
+        statistics_of(n, c);
 }
 
 static __global__ void take_running(tw_norm n)
@@ -200,15 +235,6 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) apply_rows(tw_norm 
     });
 }
 
-static __global__ void add_params(tw_norm n, float *dgamma, float *dbeta)
-{
-    const int c = (int)TW_GRID_FROM;
-    if (c >= n.C)
-        return;
-    dgamma[c] += (float)tw_norm_normalised(n.sums[c], n.sums[n.C + c], n.mean[c], n.rstd[c]);
-    dbeta[c] += (float)n.sums[c];
-}
-
 /* dx, dy being 0 where the gate is closed */
 template <typename T, int V, gate GATE>
 static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) backward_apply_rows(tw_norm n, T *dx, const T *dy, const T *x)
@@ -251,9 +277,10 @@ size_t tw_norm_partials(const tw_norm *n, tw_dtype t)
     return (size_t)tw_cut_rows(n->rows, n->C, t, TW_WITH_SUMS).grid.y * 2 * (size_t)n->C;
 }
 
-int tw_launch_norm_finish(const tw_norm *n, const double *partial, int down, cudaStream_t stream)
+int tw_launch_norm_finish(const tw_norm *n, const double *partial, int down, bool backward, cudaStream_t stream)
 {
-    TW_LAUNCH_BLOCK(sum_partials, (unsigned)tw_pieces(2 * n->C, 32), dim3(32, 32, 1), stream, n->sums, partial, down, 2 * n->C);
+    TW_LAUNCH_BLOCK(sum_partials, (unsigned)tw_pieces(n->C, 32), dim3(32, 32, 1), stream, *n, partial, down,
+                    backward ? backward_then(n) : forward_then(n));
     return TW_LAUNCHED("norm sums");
 }
 
@@ -263,12 +290,12 @@ int tw_launch_norm_sums(const tw_norm *n, double *partial, const void *x, tw_dty
 {
     const tw_cut k = tw_cut_rows(n->rows, n->C, t, TW_WITH_SUMS);
     TW_BY_SHAPE(LAUNCH_SUMS, t, x);
-    return TW_LAUNCHED("norm sums") != 0 ? -1 : tw_launch_norm_finish(n, partial, (int)k.grid.y, stream);
+    return TW_LAUNCHED("norm sums") != 0 ? -1 : tw_launch_norm_finish(n, partial, (int)k.grid.y, false, stream);
 }
 
 int tw_launch_norm_take_sums(const tw_norm *n, const float *sum, const float *squares, cudaStream_t stream)
 {
-    TW_LAUNCH(take_sums, (unsigned)tw_pieces(n->C, TW_BLOCK), TW_BLOCK, stream, *n, sum, squares);
+    TW_LAUNCH(take_sums, (unsigned)tw_pieces(n->C, TW_BLOCK), TW_BLOCK, stream, *n, sum, squares, forward_then(n));
     return TW_LAUNCHED("norm sums found");
 }
 
@@ -352,13 +379,7 @@ int tw_launch_norm_backward_sums(const tw_norm *n, double *partial, void *dy, co
         TW_BY_SHAPE(LAUNCH_BACKWARD, t, false, BY_INPUT);
     else
         TW_BY_SHAPE(LAUNCH_BACKWARD, t, false, OPEN);
-    return TW_LAUNCHED("norm backward sums") != 0 ? -1 : tw_launch_norm_finish(n, partial, (int)k.grid.y, stream);
-}
-
-int tw_launch_norm_backward_params(const tw_norm *n, float *dgamma, float *dbeta, cudaStream_t stream)
-{
-    TW_LAUNCH(add_params, (unsigned)tw_pieces(n->C, TW_BLOCK), TW_BLOCK, stream, *n, dgamma, dbeta);
-    return TW_LAUNCHED("norm parameters");
+    return TW_LAUNCHED("norm backward sums") != 0 ? -1 : tw_launch_norm_finish(n, partial, (int)k.grid.y, true, stream);
 }
 
 #define LAUNCH_BACKWARD_APPLY(V, by) \

@@ -167,7 +167,7 @@ int tw_launch_norm_max_backward_sums(const tw_norm *n, const tw_pool_shape *s, d
 {
     const tw_cut k = tw_cut_rows(n->rows, s->C, t, TW_WITH_SUMS);
     TW_BY_SHAPE(LAUNCH_SUMS, t, x);
-    return TW_LAUNCHED("norm and max pool, sums") != 0 ? -1 : tw_launch_norm_finish(n, partial, (int)k.grid.y, stream);
+    return TW_LAUNCHED("norm and max pool, sums") != 0 ? -1 : tw_launch_norm_finish(n, partial, (int)k.grid.y, true, stream);
 }
 
 #define LAUNCH_APPLY(V, x) TW_LAUNCH((backward_apply_pooled_rows<T, V>), k.grid, k.block, stream, *n, *s, (T *)dx, pick, (const T *)dy, (const T *)x)

@@ -52,7 +52,6 @@ int tw_cuda_norm_apply(tw_dev *d, const tw_norm *n, void *y, const void *x, cons
 int tw_cuda_norm_apply_two(tw_dev *d, const tw_norm *n, void *y, const void *x, const tw_norm *aside, const void *aside_x);
 size_t tw_cuda_norm_mask_bytes(tw_dev *d, int64_t rows, int C);
 int tw_cuda_norm_backward_sums(tw_dev *d, const tw_norm *n, void *dy, const void *dy2, const void *y, const void *x);
-int tw_cuda_norm_backward_params(tw_dev *d, const tw_norm *n, float *dgamma, float *dbeta);
 int tw_cuda_norm_backward_apply(tw_dev *d, const tw_norm *n, void *dx, const void *dy, const void *x);
 
 int tw_cuda_layer_norm_forward(tw_dev *d, const tw_layer_norm *n, void *y, const void *x);

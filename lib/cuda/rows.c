@@ -151,7 +151,7 @@ int tw_cuda_norm_sums(tw_dev *d, const tw_norm *n, const void *x)
 
 int tw_cuda_norm_statistics(tw_dev *d, const tw_norm *n)
 {
-    return tw_launch_norm_statistics(n, d->stream);
+    return n->count == n->rows ? 0 : tw_launch_norm_statistics(n, d->stream); /* alone: they came with the sums */
 }
 
 int tw_cuda_norm_running(tw_dev *d, const tw_norm *n)
@@ -178,11 +178,6 @@ int tw_cuda_norm_backward_sums(tw_dev *d, const tw_norm *n, void *dy, const void
 {
     double *partial = norm_partials(d, n);
     return partial == NULL ? -1 : tw_launch_norm_backward_sums(n, partial, dy, dy2, y, x, d->precision, d->stream);
-}
-
-int tw_cuda_norm_backward_params(tw_dev *d, const tw_norm *n, float *dgamma, float *dbeta)
-{
-    return tw_launch_norm_backward_params(n, dgamma, dbeta, d->stream);
 }
 
 int tw_cuda_norm_backward_apply(tw_dev *d, const tw_norm *n, void *dx, const void *dy, const void *x)

@@ -33,12 +33,13 @@ typedef struct {
     int size, stride, pad;
 } tw_pool_shape;
 
-/* One BatchNorm over rows = N*H*W of this rank; count: over all ranks. Pointers: device memory. */
+/* One BatchNorm over rows = N*H*W of this rank; count: over all ranks (0: nothing but sums is wanted). Pointers: device memory. */
 typedef struct {
     int64_t rows, count;
     int C;
     bool add, relu;                       /* norm_apply adds a shortcut; a ReLU, after that */
     const float *gamma, *beta;            /* [C] or NULL (1 and 0) */
+    float *dgamma, *dbeta;                /* [C] or NULL: norm_backward_sums adds this rank's gradients to them */
     float *running_mean, *running_var;    /* [C] */
     float *mean, *rstd;                   /* [C]: of the batch, from norm_statistics or norm_running */
     double *sums;                         /* [2C]: what the ranks add up */
@@ -239,8 +240,6 @@ typedef struct tw_backend {
     /* dy = (dy + dy2) masked by y > 0 under relu, in place; sums = {sum dy, sum dy x}. dy2 may be NULL. Without a shortcut the mask is found in
      * x (y is NULL, its memory may be used again), and nobody but norm_backward_apply reads dy afterwards: it may be left to that. */
     int (*norm_backward_sums)(tw_dev *d, const tw_norm *n, void *dy, const void *dy2, const void *y, const void *x);
-    /* dgamma, dbeta [C] += this rank's part: called before the ranks add up the sums. */
-    int (*norm_backward_params)(tw_dev *d, const tw_norm *n, float *dgamma, float *dbeta);
     int (*norm_backward_apply)(tw_dev *d, const tw_norm *n, void *dx, const void *dy, const void *x);
 
     /* Maximum of each window, padding never wins; pick u8 [N,OH,OW,C]: the first largest tap, row by row. */

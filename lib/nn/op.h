@@ -79,8 +79,8 @@ size_t tw_norm_keeps(const tw_node *n); /* bytes at the beginning of keep */
 void tw_norm_count(tw_node *n);
 /* mean and rstd: of the batch, with all ranks that take it together, or the running ones. */
 int tw_norm_find_statistics(const tw_node *n, const tw_norm *norm);
-/* After the sums of a backward pass: the parameters' gradients, then the sums over those ranks. */
-int tw_norm_total_gradients(const tw_node *n, const tw_norm *norm);
+/* The sums of all those ranks from each one's. */
+int tw_norm_total(const tw_node *n, const tw_norm *norm);
 
 static inline bool tw_is_norm(const tw_layer *l)
 {

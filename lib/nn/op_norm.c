@@ -51,6 +51,8 @@ tw_norm tw_norm_of(const tw_node *n)
         .relu = l->relu,
         .gamma = l->affine ? p[0].device : NULL,
         .beta = l->affine ? p[1].device : NULL,
+        .dgamma = l->affine ? p[0].grad : NULL,
+        .dbeta = l->affine ? p[1].grad : NULL,
         .running_mean = running[0].device,
         .running_var = running[1].device,
         .mean = mean,
@@ -60,7 +62,7 @@ tw_norm tw_norm_of(const tw_node *n)
     };
 }
 
-static int total(const tw_node *n, const tw_norm *norm)
+int tw_norm_total(const tw_node *n, const tw_norm *norm)
 {
     const tw_backend *be = n->ctx->be;
     tw_comm *comm = among(n);
@@ -79,7 +81,7 @@ int tw_norm_find_statistics(const tw_node *n, const tw_norm *norm)
         return TW_BACKEND(be, be->norm_running(n->ctx->dev, norm));
     if ((n->done & TW_CONV_SUMS) == 0 && TW_BACKEND(be, be->norm_sums(n->ctx->dev, norm, n->x)) != 0)
         return -1;
-    if (total(n, norm) != 0)
+    if (tw_norm_total(n, norm) != 0)
         return -1;
     return TW_BACKEND(be, be->norm_statistics(n->ctx->dev, norm));
 }
@@ -109,15 +111,6 @@ static bool reads_y(const tw_node *n)
     return needs_y(n->layer) && !has_mask(n);
 }
 
-int tw_norm_total_gradients(const tw_node *n, const tw_norm *norm)
-{
-    const tw_backend *be = n->ctx->be;
-    const tw_param *p = &n->ctx->net->param[n->layer->param];
-    if (n->layer->affine && TW_BACKEND(be, be->norm_backward_params(n->ctx->dev, norm, p[0].grad, p[1].grad)) != 0)
-        return -1;
-    return total(n, norm);
-}
-
 static int backward(tw_node *n)
 {
     const tw_backend *be = n->ctx->be;
@@ -125,7 +118,7 @@ static int backward(tw_node *n)
     const void *y = reads_y(n) ? n->y : NULL;
     if ((n->done & TW_CONV_BACKWARD_SUMS) == 0 && TW_BACKEND(be, be->norm_backward_sums(n->ctx->dev, &norm, n->dy, n->dy2, y, n->x)) != 0)
         return -1;
-    if (tw_norm_total_gradients(n, &norm) != 0)
+    if (tw_norm_total(n, &norm) != 0)
         return -1;
     if ((n->done & TW_CONV_BACKWARD_APPLIES) != 0)
         return 0;

@@ -30,7 +30,7 @@ static int backward(tw_node *n)
     const tw_pool_shape pool = tw_pool_of(n);
     if (TW_BACKEND(be, be->norm_max_backward_sums(n->ctx->dev, &norm, &pool, pick_of(n), n->dy, n->x)) != 0)
         return -1;
-    if (tw_norm_total_gradients(n, &norm) != 0)
+    if (tw_norm_total(n, &norm) != 0)
         return -1;
     return TW_BACKEND(be, be->norm_max_backward_apply(n->ctx->dev, &norm, &pool, n->dx, pick_of(n), n->dy, n->x));
 }
