@@ -3,7 +3,8 @@
 
 /* Kernels. */
 
-template <typename T, int V> static __global__ void __launch_bounds__(TW_BLOCK, TW_WITH_SUMS) sum_rows(double *partial, const T *x, int64_t rows, int C)
+template <typename T, int V>
+static __global__ void __launch_bounds__(TW_BLOCK, TW_WITH_SUMS) sum_rows(double *partial, const T *x, int64_t rows, int C)
 {
     const int c = tw_my_channel(V);
     const int64_t stride = (int64_t)blockDim.y * C;
@@ -33,7 +34,8 @@ typedef enum { OPEN, BY_RESULT, BY_MASK, BY_INPUT } gate;
 
 /* Sums of g = dy (+ dy2), 0 where the gate is closed; g is written back to dy where others need it. */
 template <typename T, int V, bool TWO, gate GATE>
-static __global__ void __launch_bounds__(TW_BLOCK, TW_WITH_SUMS) backward_rows(tw_norm n, double *partial, T *dy, const T *dy2, const T *y, const T *x)
+static __global__ void __launch_bounds__(TW_BLOCK, TW_WITH_SUMS)
+backward_rows(tw_norm n, double *partial, T *dy, const T *dy2, const T *y, const T *x)
 {
     enum { ROWS = TW_AT_ONCE / (2 + TWO + (GATE == BY_RESULT)) };
     const int c = tw_my_channel(V), C = n.C;
