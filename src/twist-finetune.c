@@ -35,7 +35,7 @@ static const char usage[] =
     "  --max-steps N (of the whole run; 0: no limit)         --epoch-samples N: where the stream does not say\n"
     "  --save-every N: steps between checkpoints (0: an epoch)\n"
     "Started by mpirun or srun, N ranks train as one, each from its own -i pipe:... with %r and %n (rank, ranks), --batch-size of each:\n"
-    "  --sync-bn: norms over all ranks' samples, not each rank's   --patience S: with other ranks' GPUs (600)\n"
+    "  --sync-bn: norms over all ranks' samples, not each rank's   --patience S: with other ranks' GPUs (60)\n"
     "  --device auto|cpu|cuda (auto)  --precision auto|fp32|bf16|fp16 (auto)  -j, --threads N (all)\n"
     "  -h, --help  -V, --version  -q, --quiet  -v, --verbose  --progress  --no-history\n"
     "SIGINT, SIGTERM, SIGUSR1: a checkpoint after the step in hand, exit 75; with --resume the same command goes on.\n";
@@ -221,7 +221,7 @@ static void open_network(struct run *r)
     l->config.blank = !leads(r); /* the first rank's are shared */
     l->config.threads = o->threads;
     l->config.own_norms = !o->sync_bn;
-    l->config.patience = o->patience;
+    l->config.patience = 10 * o->patience; /* of copies, as the first steps */
     tw_checkpoint *f = open_weights(r);
     if (tw_learner_network(l, o->device, o->precision) != 0 || (f != NULL && leads(r) && tw_network_load(l->net, f, TW_NETWORK_BACKBONE) != 0) ||
         (l->optim = tw_optim_new(l->net, TW_SGD, 1)) == NULL)
@@ -373,7 +373,7 @@ static void open_log(struct run *r)
 
 static void open_step(struct run *r, const tw_batch *b)
 {
-    const tw_step_options so = {.clip_norm = r->o.clip_norm, .supervised = true};
+    const tw_step_options so = {.clip_norm = r->o.clip_norm, .supervised = true, .patience = r->o.patience, .first = r->state->scale};
     if (b->V != 1)
         tw_die("%s: %d views a sample; one is wanted (twist-augment --aug=linear)", tw_loader_name(r->turns.loader), b->V);
     r->step = tw_step_new(r->learner.net, NULL, r->learner.optim, b->group, b->n_groups, b->B, &so);
@@ -405,6 +405,8 @@ static void log_step(struct run *r, const tw_batch *b, const tw_step_result *s)
     tw_jsonl_begin(r->log);
     tw_jsonl_int(r->log, "step", r->state->step);
     tw_jsonl_int(r->log, "epoch", b->epoch);
+    if (s->skipped)
+        tw_jsonl_int(r->log, "skipped", 1);
     tw_jsonl_number(r->log, "loss", s->terms.loss);
     tw_jsonl_number(r->log, "acc1", (double)s->hits[0] / samples_of_step(r));
     tw_jsonl_number(r->log, "lr_backbone", r->o.lr_backbone * cosine(r, b->epoch));
@@ -484,6 +486,8 @@ static bool measure(struct run *r, tw_validation *v)
         tw_die_error();
     if (!all_go_on(r, rc != 2))
         return false;
+    if (r->comm->ranks > 1 && r->step != NULL)
+        tw_step_renew(r->step);
     if (!leads(r))
         return true;
     r->last = (struct score){r->state->at.epoch + 1, v->acc1, v->acc5};
@@ -530,7 +534,9 @@ noreturn static void refuse_numbers(struct run *r, const tw_step_result *s)
 
 static void train_on(struct run *r, const tw_batch *b)
 {
-    const tw_step_plan p = {.lr = cosine(r, b->epoch), .weight_decay = r->o.weight_decay, .number = r->state->step, .label = b->label};
+    const tw_batch *ahead = tw_loader_ahead(r->turns.loader);
+    const tw_step_plan p = {.lr = cosine(r, b->epoch), .weight_decay = r->o.weight_decay, .number = r->state->step, .label = b->label,
+                            .ahead = ahead != NULL ? ahead->pictures : NULL};
     tw_step_result s;
     const int rc = tw_step_run(r->step, &s, b->pictures, &p);
     if (rc < 0)
@@ -538,6 +544,7 @@ static void train_on(struct run *r, const tw_batch *b)
     if (rc == 0)
         refuse_numbers(r, &s);
     r->state->step++;
+    r->state->scale = s.next;
     log_step(r, b, &s);
     show_progress(r, &s);
     tw_state_at(&r->learner, (tw_position){b->epoch, r->turns.all.sample}, r->turns.all.places);
@@ -591,7 +598,7 @@ static void print_result(const struct run *r)
 int main(int argc, char **argv)
 {
     static struct run r = {.o = {.input = "-", .epochs = 30, .batch_size = 256, .val_batch_size = 64, .val_epoch = 1,
-                                 .lr_backbone = 0.01, .lr_classifier = 0.2, .patience = 600}};
+                                 .lr_backbone = 0.01, .lr_classifier = 0.2, .patience = 60}};
     tw_program_start("twist-finetune", argc, argv);
     r.o.threads = tw_processors();
     parse(&r);

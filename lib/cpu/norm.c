@@ -260,9 +260,9 @@ tw_norm_mask tw_norm_mask_of(const tw_norm *n)
     return !n->relu ? TW_NORM_ALL : n->add ? TW_NORM_BY_Y : TW_NORM_BY_X;
 }
 
-static const void *row_of(const void *x, const tw_norm *n, int64_t row, tw_dtype t)
+static void *row_of(void *x, const tw_norm *n, int64_t row, tw_dtype t)
 {
-    return (const char *)x + (size_t)row * (size_t)n->C * tw_dtype_size(t);
+    return (char *)x + (size_t)row * (size_t)n->C * tw_dtype_size(t);
 }
 
 /* Where dy is what max pooling gives: that of the rows of p, gathered into this thread's room of `rows` rows. */
@@ -295,7 +295,7 @@ int tw_norm_backward_sums_of(tw_dev *d, const tw_norm *n, const tw_norm_gradient
         double *s = sums_of(partial, n, g, i, p);
         if (from->pool != NULL) {
             b.dy = gathered(room, PIECE, from, &p, d->precision);
-            b.x = row_of(x, n, p.first, d->precision);
+            b.x = row_of((void *)x, n, p.first, d->precision);
             p.first = 0;
         }
         if (d->precision == TW_BF16)
@@ -361,10 +361,9 @@ int tw_norm_backward_apply_of(tw_dev *d, const tw_norm *n, void *dx, const tw_no
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < tw_pieces(n->rows, ROWS); i++) {
         piece p = rows_at(n, i);
-        void *to = (void *)row_of(dx, n, p.first, d->precision);
-        const void *dy = row_of(from->dy, n, p.first, d->precision), *at = row_of(x, n, p.first, d->precision);
-        if (from->pool != NULL)
-            dy = gathered(room, ROWS, from, &p, d->precision);
+        void *to = row_of(dx, n, p.first, d->precision);
+        const void *at = row_of((void *)x, n, p.first, d->precision);
+        const void *dy = from->pool != NULL ? gathered(room, ROWS, from, &p, d->precision) : row_of(from->dy, n, p.first, d->precision);
         p.first = 0;
         if (d->precision == TW_BF16)
             tw_norm16_backward_apply(to, dy, at, &k, &p);

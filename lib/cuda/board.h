@@ -1,5 +1,5 @@
 /* Inside lib/cuda: what a learning device keeps in its own memory, and the launchers of its kernels (logits.cu, loss.cu, selflabel.cu,
- * update.cu, stage.cu). All put work on the stream and return: 0, or -1 and tw_error(). */
+ * labels.cu, update.cu, stage.cu). All put work on the stream and return: 0, or -1 and tw_error(). */
 #ifndef TW_CUDA_BOARD_H
 #define TW_CUDA_BOARD_H
 
@@ -11,7 +11,8 @@ enum { TW_MOST_VIEWS = 32, TW_CHUNK = 1 << 16 };
 typedef struct {
     tw_learn_numbers in;
     tw_learn_results out;
-    double sums[4];  /* of this rank, then of all: kl and eh, not yet divided; in self-labeling loss, threshold, selected, eh */
+    double sums[4];  /* of this rank, then of all: kl and eh, not yet divided; in self-labeling loss, threshold, selected, eh; with labels loss
+                      * and hits */
     float scale;     /* of the loss in fp16; 1 elsewhere */
     int64_t good;    /* steps since it last changed */
     float clip;      /* for gradients as they lie in memory: clipping, over the scale */
@@ -38,7 +39,7 @@ typedef struct {
     float *columns;           /* [2,V,K]: sums of the logits over the batch, sums of squares */
     int32_t *largest;         /* [2*B] */
     float *confidence;        /* [B] */
-    int32_t *label;           /* [B]; and the weak view in label[B + b] */
+    int32_t *label;           /* [B]; in self-labeling the weak view in label[B + b] */
 } tw_loss_memory;
 
 typedef struct {
@@ -73,6 +74,9 @@ int tw_launch_twist_terms(const tw_loss_memory *m, bool taught, cudaStream_t str
 /* With m->mean of all ranks. */
 int tw_launch_selflabel(const tw_loss_memory *m, void *d, const void *f, bool taught, tw_dtype t, cudaStream_t stream);
 int tw_launch_selflabel_terms(const tw_loss_memory *m, cudaStream_t stream);
+/* Cross-entropy with m->label. */
+int tw_launch_labels(const tw_loss_memory *m, void *d, const void *f, tw_dtype t, cudaStream_t stream);
+int tw_launch_labels_terms(const tw_loss_memory *m, cudaStream_t stream);
 int tw_launch_stage(int32_t *to, int32_t stage, cudaStream_t stream); /* to: pinned host memory */
 
 /* partial: [2*chunks]; sums: [2*tensors] squares of g and w */

@@ -110,24 +110,30 @@ static int try_through(void *trial)
     return forward_maker(t->c, t->y, NULL, &n) != 0 ? -1 : weights_through(t->c, t->dw, t->y, &n);
 }
 
+/* What the maker itself applies has a mask, what a convolution does has not: its gradient reads the result. */
 static int try_applied(void *trial)
 {
     const tw_conv_trial *t = trial;
-    return forward_maker(t->c, t->y, t->made, &(tw_conv_norms){.maker = &t->maker, .maker_x = t->x, .shortcut = t->aside, .reader = &t->reader});
+    const tw_conv_norms n = {.maker = &t->maker, .maker_x = t->x, .shortcut = t->added, .reader = &t->reader};
+    return forward_maker(t->c, t->y, t->made, &n) != 0 ? -1 : tw_cuda_norm_backward_sums(t->c->dev, &t->maker, t->added, NULL, t->made, t->x);
+}
+
+static int try_masked(void *trial)
+{
+    const tw_conv_trial *t = trial;
+    tw_norm maker = t->maker;
+    maker.mask = t->mask;
+    if (tw_cuda_norm_apply(t->c->dev, &maker, t->made, t->x, t->added) != 0 || forward(t->c, t->y, t->made, &t->reader) != 0)
+        return -1;
+    return tw_cuda_norm_backward_sums(t->c->dev, &maker, t->added, NULL, NULL, t->x);
 }
 
 static int try_made(void *trial)
 {
     const tw_conv_trial *t = trial;
-    if (tw_cuda_norm_apply(t->c->dev, &t->maker, t->made, t->x, t->maker.add ? t->aside : NULL) != 0)
+    if (tw_cuda_norm_apply(t->c->dev, &t->maker, t->made, t->x, NULL) != 0 || forward(t->c, t->y, t->made, &t->reader) != 0)
         return -1;
-    return forward(t->c, t->y, t->made, &t->reader);
-}
-
-static int try_made_and_weights(void *trial)
-{
-    const tw_conv_trial *t = trial;
-    return try_made(trial) != 0 ? -1 : tw_cuda_conv_backward_weights(t->c, t->dw, t->made, t->y);
+    return tw_cuda_conv_backward_weights(t->c, t->dw, t->made, t->y);
 }
 
 static bool offered(const tw_dev *d, const tw_conv_shape *s)
@@ -149,9 +155,9 @@ void tw_conv_choose_norms(tw_conv *c)
         return;
     tw_conv_choose(c, &c->sums, pass, 1, TW_CONV_WITH_SUMS, try_sums, try_sums_apart);
     if ((c->shape.norms & TW_CONV_THROUGH) != 0 && tw_conv_as_it_is(c))
-        tw_conv_choose(c, c->through, pass, 2, TW_CONV_NORM_THROUGH, try_through, try_made_and_weights);
+        tw_conv_choose(c, c->through, pass, 2, TW_CONV_NORM_THROUGH, try_through, try_made);
     else if (keeps(c))
-        tw_conv_choose(c, &c->applied, pass, 1, TW_CONV_NORM_APPLIED, try_applied, try_made);
+        tw_conv_choose(c, &c->applied, pass, 1, TW_CONV_NORM_APPLIED, try_applied, try_masked);
 }
 
 int tw_cuda_conv_norms(tw_dev *d, const tw_conv_shape *s)

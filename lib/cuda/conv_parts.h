@@ -36,7 +36,8 @@ int tw_conv_tune(tw_conv *c, tw_tuned *out, tw_dnn_pass pass, const tw_conv_shap
 typedef struct {
     tw_conv *c;
     void *x, *y, *shortcut; /* shortcut: as large as y */
-    void *made, *aside;     /* of the norm before it: its result, its shortcut; as large as x */
+    void *made, *added;     /* of the norm before it: its result, its shortcut; as large as x */
+    uint8_t *mask;          /* of that result */
     float *dw;
     tw_norm maker, reader;
 } tw_conv_trial;

@@ -20,14 +20,16 @@ static int allocate(tw_conv_trial *t)
     t->maker = (tw_norm){.rows = (int64_t)s->N * s->H * s->W, .C = s->C, .add = s->add, .relu = s->relu};
     t->maker.mean = tw_cuda_alloc(d, 2 * C * sizeof(float));
     t->maker.rstd = t->maker.mean + s->C;
+    t->maker.sums = tw_cuda_alloc(d, 2 * C * sizeof(double));
+    t->mask = tw_cuda_alloc(d, s->norms != 0 && s->add ? tw_cuda_norm_mask_bytes(d, t->maker.rows, s->C) : 0);
     t->x = tw_cuda_alloc(d, x);
     t->y = tw_cuda_alloc(d, y);
     t->shortcut = tw_cuda_alloc(d, y);
     t->made = tw_cuda_alloc(d, s->norms != 0 ? x : 0);
-    t->aside = tw_cuda_alloc(d, s->norms != 0 && s->add ? x : 0);
+    t->added = tw_cuda_alloc(d, s->norms != 0 && s->add ? x : 0);
     t->dw = tw_cuda_alloc(d, C * K * (size_t)(s->size * s->size) * sizeof *t->dw);
-    if (t->reader.sums == NULL || t->maker.mean == NULL || t->x == NULL || t->y == NULL || t->shortcut == NULL || t->made == NULL ||
-        t->aside == NULL || t->dw == NULL)
+    if (t->reader.sums == NULL || t->maker.mean == NULL || t->maker.sums == NULL || t->mask == NULL || t->x == NULL || t->y == NULL ||
+        t->shortcut == NULL || t->made == NULL || t->added == NULL || t->dw == NULL)
         return -1;
     return tw_cuda_zero(d, t->c->w, tw_cuda_conv_bytes(t->c));
 }
@@ -36,11 +38,13 @@ static void release(tw_conv_trial *t)
 {
     cudaFree(t->reader.sums);
     cudaFree(t->maker.mean);
+    cudaFree(t->maker.sums);
+    cudaFree(t->mask);
     cudaFree(t->x);
     cudaFree(t->y);
     cudaFree(t->shortcut);
     cudaFree(t->made);
-    cudaFree(t->aside);
+    cudaFree(t->added);
     cudaFree(t->dw);
 }
 
@@ -62,7 +66,7 @@ void tw_conv_choose(tw_conv *c, tw_tuned *plan, const tw_dnn_pass *pass, int n, 
 {
     char key[160], choice[176];
     tw_conv_key(key, sizeof key, pass[0], &c->shape, c->dev->precision, kind);
-    snprintf(choice, sizeof choice, "%s compared", key);
+    snprintf(choice, sizeof choice, "%s or apart", key);
     const char *verdict = tw_dnn_cache_find(c->dev->plans, choice);
     bool good = verdict == NULL || strcmp(verdict, joined) == 0;
     for (int i = 0; i < n && good; i++)

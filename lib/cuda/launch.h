@@ -58,7 +58,7 @@ int tw_launch_norm_running(const tw_norm *n, cudaStream_t stream);
 int tw_launch_norm_line(const tw_norm *n, void *scale, void *offset, tw_dtype t, cudaStream_t stream);
 /* aside NULL: norm_apply, shortcut NULL: none is added; else norm_apply_two, shortcut being aside_x */
 int tw_launch_norm_apply(const tw_norm *n, void *y, const void *x, const tw_norm *aside, const void *shortcut, tw_dtype t, cudaStream_t stream);
-size_t tw_norm_mask_bytes(int64_t rows, int C, tw_dtype t);
+size_t tw_norm_mask_bytes(int64_t rows, int C, tw_dtype t); /* one for the channels of a thread: 16 bytes of them, or one channel */
 int tw_launch_norm_backward_sums(const tw_norm *n, double *partial, void *dy, const void *dy2, const void *y, const void *x, tw_dtype t,
                                  cudaStream_t stream);
 int tw_launch_norm_backward_apply(const tw_norm *n, void *dx, const void *dy, const void *x, tw_dtype t, cudaStream_t stream);
@@ -79,7 +79,6 @@ int tw_launch_relu(void *y, const void *x, const void *by, bool forward, int64_t
 
 /* pool.cu */
 int tw_launch_max_forward(const tw_pool_shape *s, void *y, uint8_t *pick, const void *x, tw_dtype t, cudaStream_t stream);
-int tw_launch_max_backward(const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy, tw_dtype t, cudaStream_t stream);
 int tw_launch_mean_forward(void *y, const void *x, int N, int HW, int C, tw_dtype t, cudaStream_t stream);
 int tw_launch_mean_backward(void *dx, const void *dy, int N, int HW, int C, tw_dtype t, cudaStream_t stream);
 

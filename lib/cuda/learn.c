@@ -25,6 +25,7 @@ struct tw_learn {
     tw_learn_numbers *numbers; /* pinned host memory */
     tw_learn_results *results;
     int32_t *largest;
+    int32_t *label;            /* so too, of a supervised step */
     cudaGraphExec_t record[RECORDS];
     unsigned long moved[RECORDS]; /* the device's count when it was recorded */
     bool played;               /* the step under way */
@@ -115,6 +116,7 @@ static int open_memory(tw_learn *l, const tw_learn_config *c)
     if (TW_CUDA(cudaHostAlloc((void **)&l->stage, sizeof *l->stage, cudaHostAllocDefault)) != 0 ||
         TW_CUDA(cudaHostAlloc((void **)&l->numbers, sizeof *l->numbers, cudaHostAllocDefault)) != 0 ||
         TW_CUDA(cudaHostAlloc((void **)&l->results, sizeof *l->results, cudaHostAllocDefault)) != 0 ||
+        TW_CUDA(cudaHostAlloc((void **)&l->label, (size_t)c->B * sizeof *l->label, cudaHostAllocDefault)) != 0 ||
         TW_CUDA(cudaHostAlloc((void **)&l->largest, 2 * (size_t)c->B * sizeof *l->largest, cudaHostAllocDefault)) != 0)
         return -1;
     return tw_cuda_upload(l->dev, l->loss.board, &first, sizeof first) != 0 || upload_tensors(l, c) != 0 ? -1 : 0;
@@ -156,6 +158,7 @@ void tw_cuda_learn_free(tw_learn *l)
     cudaFreeHost(l->numbers);
     cudaFreeHost(l->results);
     cudaFreeHost(l->largest);
+    cudaFreeHost(l->label);
     free(l);
 }
 
@@ -166,6 +169,13 @@ int tw_cuda_learn_begin(tw_learn *l, const tw_learn_numbers *n)
     *l->stage = FORWARD;
     *l->numbers = *n; /* read by the copy: the step before is over, its results were waited for */
     return TW_CUDA(cudaMemcpyAsync(&l->loss.board->in, l->numbers, sizeof *n, cudaMemcpyHostToDevice, l->dev->stream));
+}
+
+int tw_cuda_learn_labels(tw_learn *l, const int32_t *label)
+{
+    const size_t bytes = (size_t)l->c.B * sizeof *label;
+    memcpy(l->label, label, bytes);
+    return TW_CUDA(cudaMemcpyAsync(l->loss.label, l->label, bytes, cudaMemcpyHostToDevice, l->dev->stream));
 }
 
 /* Over all ranks. */
@@ -201,20 +211,37 @@ static int self_labels(tw_learn *l, void *dlogits, const void *logits, bool taug
     return tw_launch_selflabel_terms(m, s);
 }
 
-int tw_cuda_learn_loss(tw_learn *l, void *dlogits, const void *logits, const void *raw, const void *teacher, bool self_label)
+static int labelled(tw_learn *l, void *dlogits, const void *logits)
+{
+    const tw_loss_memory *m = &l->loss;
+    const tw_dtype t = l->dev->precision;
+    const cudaStream_t s = l->dev->stream;
+    if (tw_launch_rows(m->row, NULL, logits, (int64_t)m->V * m->B, m->K, 1, t, s) != 0 || tw_launch_labels(m, dlogits, logits, t, s) != 0 ||
+        total(l, m->board->sums, 3) != 0)
+        return -1;
+    return tw_launch_labels_terms(m, s);
+}
+
+static int unlabelled(tw_learn *l, void *dlogits, const void *logits, const void *raw, const void *teacher, bool self_label)
 {
     const tw_loss_memory *m = &l->loss;
     const tw_dtype t = l->dev->precision;
     const cudaStream_t s = l->dev->stream;
     const int64_t rows = (int64_t)m->V * m->B;
-    if (enter_stage(l, LOSS) != 0 ||
-        (raw != NULL && (tw_launch_rows(NULL, m->spread, raw, rows, m->K, 1, t, s) != 0 || tw_launch_columns(m, raw, true, t, s) != 0)))
+    if (raw != NULL && (tw_launch_rows(NULL, m->spread, raw, rows, m->K, 1, t, s) != 0 || tw_launch_columns(m, raw, true, t, s) != 0))
         return -1;
     if (tw_launch_rows(m->row, m->spread, logits, rows, m->K, m->tau, t, s) != 0 || tw_launch_columns(m, logits, false, t, s) != 0)
         return -1;
     if (teacher != NULL && tw_launch_rows(m->taught, NULL, teacher, 2 * (int64_t)m->B, m->K, m->tau, t, s) != 0)
         return -1;
-    if ((self_label ? self_labels(l, dlogits, logits, teacher != NULL) : twist(l, dlogits, logits, teacher)) != 0)
+    return self_label ? self_labels(l, dlogits, logits, teacher != NULL) : twist(l, dlogits, logits, teacher);
+}
+
+int tw_cuda_learn_loss(tw_learn *l, void *dlogits, const void *logits, const void *raw, const void *teacher, bool self_label)
+{
+    if (enter_stage(l, LOSS) != 0)
+        return -1;
+    if ((l->c.supervised ? labelled(l, dlogits, logits) : unlabelled(l, dlogits, logits, raw, teacher, self_label)) != 0)
         return -1;
     return enter_stage(l, BACKWARD);
 }
@@ -238,17 +265,24 @@ static int wait_for_step(const tw_learn *l)
     return l->c.peers == NULL ? -1 : tw_fail("the step's %s: %s", name[*(volatile int32_t *)l->stage], tw_error());
 }
 
-int tw_cuda_learn_results(tw_learn *l, tw_learn_results *r, int32_t *largest)
+static int find_largest(tw_learn *l)
 {
     const cudaStream_t s = l->dev->stream;
-    const size_t rows = 2 * (size_t)l->c.B;
-    if (tw_launch_largest(&l->loss, s) != 0 ||
-        TW_CUDA(cudaMemcpyAsync(l->results, &l->loss.board->out, sizeof *r, cudaMemcpyDeviceToHost, s)) != 0 ||
-        TW_CUDA(cudaMemcpyAsync(l->largest, l->loss.largest, rows * sizeof *largest, cudaMemcpyDeviceToHost, s)) != 0 ||
-        wait_for_step(l) != 0)
+    if (l->c.supervised)
+        return 0;
+    return tw_launch_largest(&l->loss, s) != 0
+               ? -1
+               : TW_CUDA(cudaMemcpyAsync(l->largest, l->loss.largest, 2 * (size_t)l->c.B * sizeof *l->largest, cudaMemcpyDeviceToHost, s));
+}
+
+int tw_cuda_learn_results(tw_learn *l, tw_learn_results *r, int32_t *largest)
+{
+    if (find_largest(l) != 0 ||
+        TW_CUDA(cudaMemcpyAsync(l->results, &l->loss.board->out, sizeof *r, cudaMemcpyDeviceToHost, l->dev->stream)) != 0 || wait_for_step(l) != 0)
         return -1;
     *r = *l->results;
-    memcpy(largest, l->largest, rows * sizeof *largest);
+    if (!l->c.supervised)
+        memcpy(largest, l->largest, 2 * (size_t)l->c.B * sizeof *largest);
     return 0;
 }
 

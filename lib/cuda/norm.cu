@@ -109,20 +109,20 @@ static __device__ inline void add_gradients(const tw_norm &n, int c)
 }
 
 /* What is done with the sums of a pass, as soon as they are there. */
-typedef enum { NO_MORE, STATISTICS, GRADIENTS } then;
+typedef enum { NO_MORE, STATISTICS, GRADIENTS } after_sums;
 
-static then forward_then(const tw_norm *n)
+static after_sums forward_then(const tw_norm *n)
 {
     return n->count == n->rows ? STATISTICS : NO_MORE;
 }
 
-static then backward_then(const tw_norm *n)
+static after_sums backward_then(const tw_norm *n)
 {
     return n->dgamma != NULL ? GRADIENTS : NO_MORE;
 }
 
 /* n.sums from partial [down,2,C]: 32 channels a block, whose 32 threads down take every 32nd row. */
-static __global__ void sum_partials(tw_norm n, const double *partial, int down, then what)
+static __global__ void __launch_bounds__(1024) sum_partials(tw_norm n, const double *partial, int down, after_sums what)
 {
     __shared__ double room[2][32][33];
     const int c = (int)(blockIdx.x * 32 + threadIdx.x);
@@ -153,7 +153,7 @@ static __global__ void make_statistics(tw_norm n)
         statistics_of(n, c);
 }
 
-static __global__ void take_sums(tw_norm n, const float *sum, const float *squares, then what)
+static __global__ void take_sums(tw_norm n, const float *sum, const float *squares, after_sums what)
 {
     const int c = (int)TW_GRID_FROM;
     if (c >= n.C)

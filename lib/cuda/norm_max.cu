@@ -3,11 +3,12 @@
 #include "cuda/norm_rows.h"
 
 /* Windows of 3 x 3 pixels, every other one, with one around: known to the compiler. COVER: how many lie over a pixel in each direction. */
+enum { FEW = 4 /* rows that are added up in f32 */ };
 enum { SIZE = 3, STRIDE = 2, PAD = 1, TAPS = SIZE * SIZE, COVER = 2 };
 
 /* Kernels. */
 
-/* Pixel i of [N,H,W]. A device's memory holds fewer than 2^32, whose divisions are a third of those of 64 bits. */
+/* Pixel i of [N,H,W]: of 2^32 at the most (check_windows), whose divisions are a third of those of 64 bits. */
 struct place {
     int h, w;
     int64_t n;
@@ -67,7 +68,7 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) apply_and_pool(tw_n
 #pragma unroll
         for (int k = 0; k < V; k++) {
             const float v = to.of(rises[k] * best[k], k);
-            best[k] = v < 0 ? 0 : v; /* keeps NaN: a channel with such a pixel is NaN altogether */
+            best[k] = v < 0 ? 0 : v; /* keeps NaN: a batch with such a pixel has no statistics */
         }
         tw_store<T, V>(y + r * s.C + c, best);
         *reinterpret_cast<tw_pack<uint8_t, V> *>(pick + r * s.C + c) = which;
@@ -121,7 +122,7 @@ backward_pooled_rows(tw_norm n, tw_pool_shape s, double *partial, const uint8_t 
         for (int k = 0; k < V; k++)
             g[k] = to.of(v[k], k) > 0 ? g[k] : 0;
         sum.add(g, v);
-        if (++unsettled % (TW_AT_ONCE / 2) == 0)
+        if (++unsettled % FEW == 0)
             sum.settle();
     }
     sum.settle();

@@ -64,7 +64,6 @@ int tw_cuda_norm_max_backward_sums(tw_dev *d, const tw_norm *n, const tw_pool_sh
 int tw_cuda_norm_max_backward_apply(tw_dev *d, const tw_norm *n, const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy,
                                     const void *x);
 int tw_cuda_max_forward(tw_dev *d, const tw_pool_shape *s, void *y, uint8_t *pick, const void *x);
-int tw_cuda_max_backward(tw_dev *d, const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy);
 int tw_cuda_mean_forward(tw_dev *d, void *y, const void *x, int N, int HW, int C);
 int tw_cuda_mean_backward(tw_dev *d, void *dx, const void *dy, int N, int HW, int C);
 
@@ -97,6 +96,7 @@ int tw_cuda_peers_wait(tw_peers *p);
 tw_learn *tw_cuda_learn_new(tw_dev *d, const tw_learn_config *c);
 void tw_cuda_learn_free(tw_learn *l);
 int tw_cuda_learn_begin(tw_learn *l, const tw_learn_numbers *n);
+int tw_cuda_learn_labels(tw_learn *l, const int32_t *label);
 int tw_cuda_learn_loss(tw_learn *l, void *dlogits, const void *logits, const void *raw, const void *teacher, bool self_label);
 int tw_cuda_learn_update(tw_learn *l);
 int tw_cuda_learn_results(tw_learn *l, tw_learn_results *r, int32_t *largest);

@@ -60,42 +60,6 @@ static __global__ void max_of_windows(tw_pool_shape shape, T *y, uint8_t *pick, 
     }
 }
 
-/* The windows [first, last] in one direction that a coordinate lies in. */
-struct windows {
-    int first, last;
-};
-
-static __device__ inline windows windows_at(int at, const tw_pool_shape &s, int outputs)
-{
-    const int from = at + s.pad - s.size + 1;
-    const int first = from <= 0 ? 0 : (from + s.stride - 1) / s.stride, last = (at + s.pad) / s.stride;
-    return {first, last < outputs ? last : outputs - 1};
-}
-
-/* One input pixel gathers from the windows that cover it, in their order. */
-template <typename T, int V, typename I, bool USUAL>
-static __global__ void gather_windows(tw_pool_shape shape, T *dx, const uint8_t *pick, const T *dy, int64_t n)
-{
-    const tw_pool_shape s = with_windows<USUAL>(shape);
-    for (int64_t i = TW_GRID_FROM; i < n; i += TW_GRID_STEP) {
-        const pixel<I> p = pixel_at<I>((I)i, s.H, s.W, s.C, V);
-        const windows down = windows_at(p.h, s, s.OH), across = windows_at(p.w, s, s.OW);
-        float total[V] = {0};
-        for (int y = down.first; y <= down.last; y++)
-            for (int x = across.first; x <= across.last; x++) {
-                const int tap = (p.h + s.pad - y * s.stride) * s.size + p.w + s.pad - x * s.stride;
-                const I from = ((p.n * (I)s.OH + (I)y) * (I)s.OW + (I)x) * (I)s.C + (I)p.c;
-                const tw_pack<uint8_t, V> which = tw_fetch<uint8_t, V>(pick + from);
-                float g[V];
-                tw_load<T, V>(g, dy + from);
-#pragma unroll
-                for (int k = 0; k < V; k++)
-                    total[k] += which.of[k] == tap ? g[k] : 0;
-            }
-        tw_store<T, V>(dx + i * V, total);
-    }
-}
-
 template <typename T, int V> static __global__ void mean_of_pixels(T *y, const T *x, int HW, int C, int64_t n)
 {
     for (int64_t i = TW_GRID_FROM; i < n; i += TW_GRID_STEP) {
@@ -159,13 +123,6 @@ int tw_launch_max_forward(const tw_pool_shape *s, void *y, uint8_t *pick, const 
 {
     TW_BY_TYPE(t, BY_WINDOWS(max_of_windows, (int64_t)s->N * s->OH * s->OW, (int64_t)s->N * s->H * s->W * s->C, *s, (T *)y, pick, (const T *)x));
     return TW_LAUNCHED("max pool");
-}
-
-int tw_launch_max_backward(const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy, tw_dtype t, cudaStream_t stream)
-{
-    const int64_t pixels = (int64_t)s->N * s->H * s->W;
-    TW_BY_TYPE(t, BY_WINDOWS(gather_windows, pixels, pixels * s->C, *s, (T *)dx, pick, (const T *)dy));
-    return TW_LAUNCHED("max pool backward");
 }
 
 int tw_launch_mean_forward(void *y, const void *x, int N, int HW, int C, tw_dtype t, cudaStream_t stream)

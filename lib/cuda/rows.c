@@ -187,8 +187,10 @@ int tw_cuda_norm_backward_apply(tw_dev *d, const tw_norm *n, void *dx, const voi
 
 static int check_windows(const tw_pool_shape *s)
 {
-    if (s->size == 3 && s->stride == 2 && s->pad == 1)
+    if (s->size == 3 && s->stride == 2 && s->pad == 1 && (int64_t)s->N * s->H * s->W <= UINT32_MAX)
         return 0;
+    if (s->size == 3 && s->stride == 2 && s->pad == 1)
+        return tw_fail("max pooling of %d pictures of %d x %d: too many pixels", s->N, s->H, s->W);
     return tw_fail("max pooling behind a norm: windows of %d x %d pixels at stride %d, %d around", s->size, s->size, s->stride, s->pad);
 }
 
@@ -232,11 +234,6 @@ int tw_cuda_relu_backward(tw_dev *d, void *dx, const void *dy, const void *x, si
 int tw_cuda_max_forward(tw_dev *d, const tw_pool_shape *s, void *y, uint8_t *pick, const void *x)
 {
     return tw_launch_max_forward(s, y, pick, x, d->precision, d->stream);
-}
-
-int tw_cuda_max_backward(tw_dev *d, const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy)
-{
-    return tw_launch_max_backward(s, dx, pick, dy, d->precision, d->stream);
 }
 
 int tw_cuda_mean_forward(tw_dev *d, void *y, const void *x, int N, int HW, int C)

@@ -88,7 +88,7 @@ typedef struct {
 /* What a convolution does for the norms beside it while the activations are at hand anyway. */
 enum {
     TW_CONV_APPLIES = 1,          /* forward, first: norm_apply of the maker makes x */
-    TW_CONV_SUMS = 2,             /* then norm_sums of y, before it is rounded, for the reader */
+    TW_CONV_SUMS = 2,             /* then norm_sums of y, before it is rounded, for the reader: with all that norm_sums does */
     TW_CONV_BACKWARD_APPLIES = 4, /* backward, first: norm_backward_apply of the reader makes dy */
     TW_CONV_BACKWARD_SUMS = 8,    /* then norm_backward_sums of dx for the maker; dx can be added to what is there */
     TW_CONV_THROUGH = 16,         /* forward and gradient of the weights: x is in no memory, both make it from maker_x as they read. Of a maker with
@@ -145,6 +145,7 @@ typedef struct {
     tw_peers *peers;           /* what the loss is summed by; NULL: one rank */
     double patience;           /* seconds that a recorded step may take with peers, ten times as many one that is not recorded yet */
     double lam1, lam2, tau;    /* twist-method.md 2 */
+    bool supervised;           /* cross-entropy with labels instead, of which one view is enough */
     double clip_norm;
     tw_learn_optim optim;
     tw_loss_scale first;       /* in fp16: where a run went on from; scale 0: the usual one */
@@ -163,11 +164,12 @@ typedef struct {
 
 /* What came of it. loss, gradient_norm: before loss scaling. */
 typedef struct {
-    double loss, kl, eh, he, threshold, gradient_norm; /* self-labeling: kl NaN, eh and he of views 0 and 1 */
+    double loss, kl, eh, he, threshold, gradient_norm; /* self-labeling: kl NaN, eh and he of views 0 and 1; supervised: loss only */
     double raw_column_std, raw_row_std, column_std, row_std; /* see tw_epoch_summary */
     double scale;              /* of the loss, in fp16 */
     tw_loss_scale next;        /* of the next step */
     int64_t selected;
+    int64_t hits[2];           /* supervised: of all ranks, rows whose label is the first, is among the first five, by logit */
     int32_t taken;             /* 0: a number was not finite, and no weight, moment or teacher has changed */
 } tw_learn_results;
 
@@ -226,7 +228,8 @@ typedef struct tw_backend {
     int (*linear_backward_data)(tw_linear *l, void *dx, const void *dy);
     int (*linear_backward_weights)(tw_linear *l, float *dw, float *db, const void *x, const void *dy); /* dw, db += */
 
-    /* sums = {sum x, sum x^2} per channel of this rank, in f64 in an order that depends on the shape only. */
+    /* sums = {sum x, sum x^2} per channel of this rank, in f64 in an order that depends on the shape only. Where count is rows (no other rank's
+     * are wanted) it may go on to what norm_statistics does, which is called once behind it all the same. */
     int (*norm_sums)(tw_dev *d, const tw_norm *n, const void *x);
     /* mean and rstd (eps 1e-5) from the sums over all ranks; running ones moved by 0.1, variance unbiased, as PyTorch does. */
     int (*norm_statistics)(tw_dev *d, const tw_norm *n);
@@ -235,14 +238,15 @@ typedef struct tw_backend {
     int (*norm_apply)(tw_dev *d, const tw_norm *n, void *y, const void *x, const void *shortcut);
     /* The same with a shortcut that `aside`, a norm without a ReLU, makes of aside_x on the way. NULL: it is made first. */
     int (*norm_apply_two)(tw_dev *d, const tw_norm *n, void *y, const void *x, const tw_norm *aside, const void *aside_x);
-    /* Of the mask; NULL: there is none. */
+    /* How large tw_norm's mask is; NULL: it is never used. */
     size_t (*norm_mask_bytes)(tw_dev *d, int64_t rows, int C);
     /* dy = (dy + dy2) masked by y > 0 under relu, in place; sums = {sum dy, sum dy x}. dy2 may be NULL. Without a shortcut the mask is found in
      * x (y is NULL, its memory may be used again), and nobody but norm_backward_apply reads dy afterwards: it may be left to that. */
     int (*norm_backward_sums)(tw_dev *d, const tw_norm *n, void *dy, const void *dy2, const void *y, const void *x);
     int (*norm_backward_apply)(tw_dev *d, const tw_norm *n, void *dx, const void *dy, const void *x);
 
-    /* Maximum of each window, padding never wins; pick u8 [N,OH,OW,C]: the first largest tap, row by row. */
+    /* Maximum of each window, padding never wins; pick u8 [N,OH,OW,C]: the first largest tap, row by row. max_backward, which no network asks
+     * for, may be NULL. */
     int (*max_forward)(tw_dev *d, const tw_pool_shape *s, void *y, uint8_t *pick, const void *x);
     int (*max_backward)(tw_dev *d, const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy);
     /* A norm with a ReLU, no shortcut, and max pooling behind it in one, what is between them in no memory: as norm_apply and max_forward;
@@ -311,10 +315,11 @@ typedef struct tw_backend {
     tw_learn *(*learn_new)(tw_dev *d, const tw_learn_config *c);
     void (*learn_free)(tw_learn *l);
     int (*learn_begin)(tw_learn *l, const tw_learn_numbers *n);
+    int (*learn_labels)(tw_learn *l, const int32_t *label); /* [B], of a supervised step, after learn_begin */
     /* Logits (after the last norm, before it: raw or NULL) and the teacher's (of views 0 and 1; NULL: none) -> dlogits */
     int (*learn_loss)(tw_learn *l, void *dlogits, const void *logits, const void *raw, const void *teacher, bool self_label);
     int (*learn_update)(tw_learn *l);
-    /* largest [2*B]: of each row of views 0 and 1 the first of the largest logits. With peers it fails where one of them is gone, or has
+    /* largest [2*B]: of each row of views 0 and 1 the first of the largest logits; supervised: as it was. With peers it fails where one of them is gone, or has
      * not come to a sum within the config's patience; then the device does nothing more, and the process is to end. */
     int (*learn_results)(tw_learn *l, tw_learn_results *r, int32_t *largest);
     int (*learn_record)(tw_learn *l, int i, bool begin);
@@ -346,7 +351,7 @@ typedef struct tw_backend {
     int (*gather_rows)(tw_dev *d, float *y, const float *x, const uint64_t *number, int rows, int D); /* y [rows,D]: those rows of x [,D] */
 } tw_backend;
 
-enum { TW_BACKEND_VERSION = 9 };
+enum { TW_BACKEND_VERSION = 10 };
 
 /* The table of libtwist-NAME.so: looked for beside the executable, in ../lib from there, then by the loader's own path. The
  * library stays loaded. NULL and tw_error(). */

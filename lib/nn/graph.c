@@ -37,10 +37,10 @@ int tw_graph_norm(tw_graph *g, int in, int param, int C, int shortcut, bool relu
                                       .relu = relu, .affine = true});
 }
 
-int tw_graph_norm_max(tw_graph *g, int in, int param, int C, int size, int stride)
+int tw_graph_norm_max(tw_graph *g, int in, int param, int C)
 {
-    return tw_graph_add(g, (tw_layer){.op = &tw_op_norm_max, .in = in, .shortcut = -1, .param = param, .C = C, .K = C, .size = size,
-                                      .stride = stride, .pad = size / 2, .relu = true, .affine = true});
+    return tw_graph_add(g, (tw_layer){.op = &tw_op_norm_max, .in = in, .shortcut = -1, .param = param, .C = C, .K = C, .size = 3,
+                                      .stride = 2, .pad = 1, .relu = true, .affine = true});
 }
 
 int tw_graph_layer_norm(tw_graph *g, int in, int param, int C, double eps)

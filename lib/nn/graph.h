@@ -36,7 +36,7 @@ int tw_graph_plain(tw_graph *g, const tw_op *op, int in, int C); /* one without 
 int tw_graph_linear(tw_graph *g, int in, int param, int C, int K);
 int tw_graph_conv(tw_graph *g, int in, int param, int C, int K, int size, int stride);
 int tw_graph_norm(tw_graph *g, int in, int param, int C, int shortcut, bool relu);
-int tw_graph_norm_max(tw_graph *g, int in, int param, int C, int size, int stride); /* with a ReLU */
+int tw_graph_norm_max(tw_graph *g, int in, int param, int C); /* with a ReLU; windows of 3 x 3 at stride 2, one around */
 int tw_graph_layer_norm(tw_graph *g, int in, int param, int C, double eps);
 /* The same network for evaluation, each norm that follows a convolution folded into it; its max pooling stays. Result f: free with
  * tw_graph_fini. 0, or -1 and tw_error(). */

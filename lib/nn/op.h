@@ -30,7 +30,7 @@ struct tw_node {
     tw_context *ctx;
     tw_shape in, out;
     int64_t first_row; /* of the plan's view-major rows: where this pass begins */
-    /* Activations, in device memory. shortcut NULL: none. x or shortcut NULL, and y of its maker: it is in no memory (TW_CONV_THROUGH). */
+    /* Activations, in device memory. NULL: there is none, or it is in no memory (not_made). */
     const void *x, *shortcut;
     void *y;
     /* Gradients. dy, dy2: of y, one from each layer that uses it (dy2 NULL: one does; an op with sums_gradients false finds
@@ -45,7 +45,8 @@ struct tw_node {
      * or NULL. Of a norm: those that are done for it. */
     int does, done;
     tw_node *maker, *reader;
-    tw_node *aside; /* of a norm: the one that makes its shortcut, on the way; or NULL */
+    tw_node *aside; /* of a norm: the one whose result is its shortcut, which it makes on the way; or NULL */
+    bool not_made;  /* of a norm: its only reader makes y as it reads (TW_CONV_THROUGH, aside) */
 };
 
 struct tw_op {
@@ -90,7 +91,7 @@ static inline bool tw_is_norm(const tw_layer *l)
 /* A pooling as the backend takes it. */
 tw_pool_shape tw_pool_of(const tw_node *n);
 
-/* What a convolution and a folded one have in common, and its shape a max pooling too. */
+/* What a convolution and a folded one have in common, and its shape those with max pooling too. */
 int tw_conv_out(tw_node *n);
 int tw_conv_open(tw_node *n);
 void tw_conv_close(tw_node *n);

@@ -98,7 +98,7 @@ static int forward(tw_node *n)
     const tw_norm norm = tw_norm_of(n);
     if (tw_norm_find_statistics(n, &norm) != 0)
         return -1;
-    if ((n->done & (TW_CONV_APPLIES | TW_CONV_THROUGH)) != 0)
+    if (n->not_made || (n->done & TW_CONV_APPLIES) != 0)
         return 0;
     if (n->aside == NULL)
         return TW_BACKEND(be, be->norm_apply(n->ctx->dev, &norm, n->y, n->x, n->shortcut));

@@ -19,12 +19,6 @@ static int max_forward(tw_node *n)
     return TW_BACKEND(n->ctx->be, n->ctx->be->max_forward(n->ctx->dev, &s, n->y, n->keep, n->x));
 }
 
-static int max_backward(tw_node *n)
-{
-    const tw_pool_shape s = tw_pool_of(n);
-    return TW_BACKEND(n->ctx->be, n->ctx->be->max_backward(n->ctx->dev, &s, n->dx, n->keep, n->dy));
-}
-
 static int mean_shape(tw_node *n)
 {
     n->out = (tw_shape){n->in.N, 1, 1, n->in.C};
@@ -41,6 +35,6 @@ static int mean_backward(tw_node *n)
     return TW_BACKEND(n->ctx->be, n->ctx->be->mean_backward(n->ctx->dev, n->dx, n->dy, n->in.N, n->in.H * n->in.W, n->in.C));
 }
 
-const tw_op tw_op_maxpool = {.name = "max pool", .shape = tw_conv_out, .open = max_open, .forward = max_forward,
-                             .backward = max_backward};
+/* Of evaluation: see tw_op_norm_max. */
+const tw_op tw_op_maxpool = {.name = "max pool", .shape = tw_conv_out, .open = max_open, .forward = max_forward};
 const tw_op tw_op_mean = {.name = "mean", .shape = mean_shape, .forward = mean_forward, .backward = mean_backward};

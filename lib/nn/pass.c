@@ -94,10 +94,10 @@ static bool holds_all(const tw_pass *p, int v)
     return all;
 }
 
-/* Whether value v is in no memory: its only reader makes it on the way. */
+/* Whether value v is in no memory. */
 static bool never_made(const tw_pass *p, int v)
 {
-    return v > 0 && (p->node[v - 1].done & TW_CONV_THROUGH) != 0;
+    return v > 0 && p->node[v - 1].not_made;
 }
 
 /* Times: layer i runs at i, its backward pass at this one. */
@@ -172,7 +172,7 @@ static int norms_of(const tw_pass *p, int i)
         may |= TW_CONV_BACKWARD_SUMS;
     if (n->reader != NULL)
         may |= TW_CONV_SUMS;
-    if (n->reader != NULL && p->ctx->train && n->layer->in > 0)
+    if (n->reader != NULL && n->reader->layer->op == &tw_op_norm && p->ctx->train && n->layer->in > 0)
         may |= TW_CONV_BACKWARD_APPLIES;
     return may;
 }
@@ -194,7 +194,9 @@ static int find_norms(tw_pass *p)
             return -1;
         n->does &= can;
         if (n->maker != NULL)
-            n->maker->done |= n->does & (TW_CONV_APPLIES | TW_CONV_BACKWARD_SUMS | TW_CONV_THROUGH);
+            n->maker->done |= n->does & (TW_CONV_APPLIES | TW_CONV_BACKWARD_SUMS);
+        if ((n->does & TW_CONV_THROUGH) != 0)
+            n->maker->not_made = true;
         if (n->reader != NULL)
             n->reader->done |= n->does & (TW_CONV_SUMS | TW_CONV_BACKWARD_APPLIES);
     }
@@ -212,7 +214,7 @@ static void find_asides(tw_pass *p)
         if (maker->layer->relu || maker->layer->shortcut >= 0 || uses(p, n->layer->shortcut) != 1)
             continue;
         n->aside = maker;
-        maker->done |= TW_CONV_THROUGH;
+        maker->not_made = true;
     }
 }
 

@@ -62,7 +62,7 @@ int tw_build_resnet(tw_net *net, const tw_resnet_kind *k, bool small_stem)
     int C = 64 * k->widen;
     const pair stem = declare_pair(net, "backbone", "conv1", "bn1", 3, C, size);
     const int first = tw_graph_conv(g, 0, stem.conv, 3, C, size, small_stem ? 1 : 2);
-    int x = small_stem ? tw_graph_norm(g, first, stem.norm, C, -1, true) : tw_graph_norm_max(g, first, stem.norm, C, 3, 2);
+    int x = small_stem ? tw_graph_norm(g, first, stem.norm, C, -1, true) : tw_graph_norm_max(g, first, stem.norm, C);
     for (int stage = 0; stage < 4; stage++) {
         const int width = 64 * k->widen << stage;
         for (int i = 0; i < k->blocks[stage]; i++) {

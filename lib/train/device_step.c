@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { MOST_PINNED = 32 };
 static const double LEAST_SCALE = 1.0 / 32768; /* an overflow below it is none of the scale's */
@@ -18,8 +19,10 @@ struct tw_device_step {
     tw_optim *optim;
     tw_learn *learn;
     int B;
+    bool supervised;
     bool warm[2];      /* a step of the kind (TWIST loss, self-labels) has run call by call */
     bool bare;         /* nothing can be recorded */
+    bool renew[4];     /* by number_of: it is recorded anew, whatever is there */
     tw_spread spread;
     int32_t *largest;
     size_t *bytes;     /* of each group's pictures */
@@ -28,9 +31,9 @@ struct tw_device_step {
     int n_pinned;
 };
 
-bool tw_device_step_suits(tw_net *net, const tw_step_options *o)
+bool tw_device_step_suits(tw_net *net)
 {
-    return tw_net_backend(net)->learn_new != NULL && !o->supervised;
+    return tw_net_backend(net)->learn_new != NULL;
 }
 
 /* The tensors with their teachers. NULL and tw_error(). */
@@ -51,7 +54,7 @@ static int open_learn(tw_device_step *d, int V, int B, const tw_step_options *o)
     static const tw_learn_optim optim[] = {[TW_LARS] = TW_LEARN_LARS, [TW_SGD] = TW_LEARN_SGD, [TW_ADAMW] = TW_LEARN_ADAMW};
     tw_learn_config c = {.V = V, .B = B, .K = tw_net_classes(d->net), .ranks = tw_net_comm(d->net)->ranks,
                          .peers = tw_net_peers(d->net), .patience = o->patience, .lam1 = o->loss.lam1, .lam2 = o->loss.lam2,
-                         .tau = o->loss.tau, .clip_norm = o->clip_norm, .optim = optim[tw_optim_kind_of(d->optim)],
+                         .tau = o->loss.tau, .supervised = o->supervised, .clip_norm = o->clip_norm, .optim = optim[tw_optim_kind_of(d->optim)],
                          .first = o->first};
     tw_learn_tensor *t = table(d, &c.tensors);
     if (t == NULL)
@@ -70,7 +73,7 @@ tw_device_step *tw_device_step_new(tw_net *net, tw_plan *plan, tw_teacher *teach
     if (d == NULL)
         return NULL;
     *d = (tw_device_step){.net = net, .be = tw_net_backend(net), .dev = tw_net_device(net), .plan = plan, .teacher = teacher, .optim = optim,
-                          .n_groups = n_groups, .B = B};
+                          .n_groups = n_groups, .B = B, .supervised = o->supervised};
     d->largest = tw_calloc(2 * (size_t)B, sizeof *d->largest);
     d->bytes = tw_calloc((size_t)n_groups, sizeof *d->bytes);
     int V = 0;
@@ -172,6 +175,7 @@ static int anywhere(tw_device_step *d, bool *it)
 static int record(tw_device_step *d, bool self_label)
 {
     const int i = number_of(d, self_label);
+    d->renew[i] = false;
     tw_net_changed(d->net); /* a played step begins with changed weights */
     if (d->teacher != NULL)
         tw_net_changed(tw_teacher_network(d->teacher));
@@ -182,10 +186,11 @@ static int record(tw_device_step *d, bool self_label)
     }
     return anywhere(d, &d->bare);
 }
+
 static int run(tw_device_step *d, bool self_label)
 {
     if (d->warm[self_label] && !d->bare) {
-        int rc = d->be->learn_play(d->learn, number_of(d, self_label));
+        int rc = d->renew[number_of(d, self_label)] ? 0 : d->be->learn_play(d->learn, number_of(d, self_label));
         if (rc == 0) {
             if (record(d, self_label) != 0)
                 return -1;
@@ -196,6 +201,12 @@ static int run(tw_device_step *d, bool self_label)
     }
     d->warm[self_label] = true;
     return compute(d, self_label);
+}
+
+void tw_device_step_renew(tw_device_step *d)
+{
+    for (size_t i = 0; i < sizeof d->renew / sizeof *d->renew; i++)
+        d->renew[i] = true;
 }
 
 static void count(tw_device_step *d)
@@ -213,6 +224,9 @@ static void tell(tw_device_step *d, tw_step_result *r, const tw_learn_results *g
     r->gradient_norm = got->gradient_norm;
     if (tw_net_precision(d->net) == TW_F16)
         r->next = got->next;
+    memcpy(r->hits, got->hits, sizeof r->hits);
+    if (d->supervised)
+        return;
     d->spread = (tw_spread){got->raw_column_std, got->raw_row_std, got->column_std, got->row_std};
     r->spread = &d->spread;
     r->largest = d->largest;
@@ -226,7 +240,8 @@ int tw_device_step_run(tw_device_step *d, tw_step_result *r, uint8_t *const *pic
     tw_learn_results got;
     d->be->enter(d->dev);
     count(d);
-    if (TW_BACKEND(d->be, d->be->learn_begin(d->learn, &numbers)) != 0 || load(d, pictures) != 0 || run(d, p->self_label) != 0 ||
+    if (TW_BACKEND(d->be, d->be->learn_begin(d->learn, &numbers)) != 0 ||
+        (d->supervised && TW_BACKEND(d->be, d->be->learn_labels(d->learn, p->label)) != 0) || load(d, pictures) != 0 || run(d, p->self_label) != 0 ||
         load_ahead(d, p->ahead) != 0 ||
         TW_BACKEND(d->be, d->be->learn_results(d->learn, &got, d->largest)) != 0)
         return -1;

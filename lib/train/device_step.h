@@ -9,7 +9,7 @@
 typedef struct tw_device_step tw_device_step;
 
 /* Whether the network's device does it. */
-bool tw_device_step_suits(tw_net *net, const tw_step_options *o);
+bool tw_device_step_suits(tw_net *net);
 /* Everything is kept. teacher NULL: none. NULL and tw_error(). */
 tw_device_step *tw_device_step_new(tw_net *net, tw_plan *plan, tw_teacher *teacher, tw_optim *optim, const tw_view_group *group, int n_groups,
                                    int B, const tw_step_options *o);
@@ -17,5 +17,8 @@ void tw_device_step_free(tw_device_step *d); /* NULL is allowed */
 
 /* As tw_step_run, but that statistics are not undone: where it returns 0 or r->skipped is set, the caller does. */
 int tw_device_step_run(tw_device_step *d, tw_step_result *r, uint8_t *const *pictures, const tw_step_plan *p);
+
+/* As tw_step_renew. */
+void tw_device_step_renew(tw_device_step *d);
 
 #endif

@@ -21,11 +21,7 @@ struct tw_step {
     tw_loss *loss;
     float *dlogits;
     int V, B, K;
-    double scale;          /* of the loss in the gradients at hand: in fp16 the small ones among them would be lost without */
 };
-
-/* Where a gradient overflows it is computed again with less. */
-static const double FIRST_SCALE = 16384, LESS = 1.0 / 16;
 
 tw_step *tw_step_new(tw_net *net, tw_net *teacher, tw_optim *optim, const tw_view_group *group, int n_groups, int B,
                      const tw_step_options *o)
@@ -36,7 +32,7 @@ tw_step *tw_step_new(tw_net *net, tw_net *teacher, tw_optim *optim, const tw_vie
     *s = (tw_step){.net = net, .optim = optim, .o = *o, .B = B, .K = tw_net_classes(net)};
     for (int i = 0; i < n_groups; i++)
         s->V += group[i].n_views;
-    const bool device = tw_device_step_suits(net, o);
+    const bool device = tw_device_step_suits(net);
     if (!o->supervised && !device && (s->loss = tw_loss_new(&o->loss, s->V, B, s->K, tw_net_comm(net))) == NULL)
         goto err;
     s->buffers = tw_buffers_new(net);
@@ -146,39 +142,16 @@ static int loss(tw_step *s, tw_step_result *r, const tw_step_plan *p)
     return tw_loss_twist(s->loss, &r->terms, s->dlogits, logits, teacher);
 }
 
-/* The loss's gradients times `by`. */
-static void scale_by(tw_step *s, double by)
-{
-    s->scale = by;
-    for (size_t i = 0; i < (size_t)s->V * (size_t)s->B * (size_t)s->K && by != 1; i++)
-        s->dlogits[i] *= (float)by; /* a power of two: exact */
-}
-
-/* Gradients and their norm, where the loss is finite. */
-static int backward(tw_step *s, tw_step_result *r)
-{
-    if (!isfinite(r->terms.loss))
-        return 0;
-    if (tw_net_zero_grad(s->net) != 0 || tw_plan_backward(s->plan, s->dlogits) != 0 || tw_optim_gradient_norm(&r->gradient_norm, s->optim) != 0)
-        return -1;
-    r->gradient_norm /= s->scale;
-    return 0;
-}
-
-/* Forward, loss, backward: in fp16 again with a smaller scale where gradients overflow. */
+/* Forward, loss; where that is finite, gradients and their norm. */
 static int compute(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_plan *p)
 {
-    for (double scale = tw_net_precision(s->net) == TW_F16 ? FIRST_SCALE : 1;; scale *= LESS) {
-        if (forward(s, pictures, p) != 0 || loss(s, r, p) != 0)
-            return -1;
-        scale_by(s, scale);
-        if (backward(s, r) != 0)
-            return -1;
-        if (isfinite(r->gradient_norm) || !isfinite(r->terms.loss) || scale * LESS < 1)
-            return 0;
-        if (undo(s) != 0)
-            return -1;
-    }
+    if (forward(s, pictures, p) != 0 || loss(s, r, p) != 0)
+        return -1;
+    if (!isfinite(r->terms.loss))
+        return 0;
+    if (tw_net_zero_grad(s->net) != 0 || tw_plan_backward(s->plan, s->dlogits) != 0)
+        return -1;
+    return tw_optim_gradient_norm(&r->gradient_norm, s->optim);
 }
 
 static int run_on_device(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_plan *p)
@@ -198,9 +171,15 @@ int tw_step_run(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const t
         return -1;
     if (!isfinite(r->gradient_norm))
         return undo(s);
-    if (tw_optim_step(s->optim, p->lr, p->weight_decay, tw_clip(r->gradient_norm, s->o.clip_norm) / s->scale) != 0)
+    if (tw_optim_step(s->optim, p->lr, p->weight_decay, tw_clip(r->gradient_norm, s->o.clip_norm)) != 0)
         return -1;
     return s->teacher != NULL && tw_teacher_follow(s->teacher, s->net, p->momentum) != 0 ? -1 : 1;
+}
+
+void tw_step_renew(tw_step *s)
+{
+    if (s->device != NULL)
+        tw_device_step_renew(s->device);
 }
 
 const tw_plan *tw_step_plan_of(const tw_step *s)

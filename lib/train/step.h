@@ -51,6 +51,10 @@ size_t tw_step_bytes(const tw_step *s); /* of the plans: what it holds beside we
  * running statistics and optimizer are as they were before; -1 and tw_error(). */
 int tw_step_run(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_plan *p);
 
+/* To be called on all ranks where a device may have done what the others have not, between two steps: what is recorded is recorded anew, by all
+ * of them at once. */
+void tw_step_renew(tw_step *s);
+
 /* The plan, for its logits after a step. */
 const tw_plan *tw_step_plan_of(const tw_step *s);
 int tw_step_views(const tw_step *s); /* V */

@@ -98,6 +98,21 @@ static void reader_applied(const example *e, tw_dev *d, tw_conv *c, const tw_nor
     free(mean), free(rstd), free(sums), free(maker_sums), free(dx1), free(dx2), free(dy1), free(dy2);
 }
 
+/* The maker's sums after the product, and with them the gradients of its gamma and beta. */
+static void sums_behind(const example *e, results *r, tw_conv *c, const tw_norm *before, const void *x, const void *norm_x, void *dy)
+{
+    const int C = e->s.C;
+    float *grad = tw_calloc(2 * (size_t)C, sizeof *grad);
+    tw_norm maker = *before;
+    maker.dgamma = grad, maker.dbeta = grad + C;
+    CHECK(be->conv_backward_norms(c, r->dx, dy, &(tw_conv_norms){.maker = &maker, .maker_x = norm_x, .maker_y = x, .adds = e->adds}) == 0);
+    for (int i = 0; i < C; i++) {
+        const double gamma = (r->back[C + i] - (double)e->mean[i] * r->back[i]) * (double)e->rstd[i];
+        CHECK(fabs((double)grad[i] - gamma) <= 1e-6 * fabs(gamma) + 1e-9 && grad[C + i] == (float)r->back[i]);
+    }
+    free(grad);
+}
+
 static results run(example *e, int threads)
 {
     const int C = e->s.C, K = e->s.K;
@@ -116,7 +131,7 @@ static results run(example *e, int threads)
     CHECK(can == e->can);
     CHECK(be->conv_forward_norms(c, r.y, x, &(tw_conv_norms){.reader = &behind}) == 0);
     if (can & TW_CONV_BACKWARD_SUMS)
-        CHECK(be->conv_backward_norms(c, r.dx, dy, &(tw_conv_norms){.maker = &before, .maker_x = norm_x, .maker_y = x, .adds = e->adds}) == 0);
+        sums_behind(e, &r, c, &before, x, norm_x, dy);
     void *alone = tw_alloc64(2 * e->ny);
     CHECK(be->conv_forward(c, alone, x) == 0 && memcmp(alone, r.y, 2 * e->ny) == 0);
     if (can & TW_CONV_APPLIES)
