@@ -319,8 +319,8 @@ typedef struct tw_backend {
     /* Logits (after the last norm, before it: raw or NULL) and the teacher's (of views 0 and 1; NULL: none) -> dlogits */
     int (*learn_loss)(tw_learn *l, void *dlogits, const void *logits, const void *raw, const void *teacher, bool self_label);
     int (*learn_update)(tw_learn *l);
-    /* largest [2*B]: of each row of views 0 and 1 the first of the largest logits; supervised: as it was. With peers it fails where one of them is gone, or has
-     * not come to a sum within the config's patience; then the device does nothing more, and the process is to end. */
+    /* largest [2*B]: of each row of views 0 and 1 the first of the largest logits (supervised: as it was). With peers it fails where one of them
+     * is gone, or has not come to a sum within the config's patience; then the device does nothing more, and the process is to end. */
     int (*learn_results)(tw_learn *l, tw_learn_results *r, int32_t *largest);
     int (*learn_record)(tw_learn *l, int i, bool begin);
     int (*learn_play)(tw_learn *l, int i);
