@@ -148,3 +148,27 @@ near() {
     cmp straight.listed stopped.listed
     cmp straight/run/backbone.safetensors stopped/run/backbone.safetensors
 }
+
+@test "fine-tuning in fp16 on the emulated device, measured after each epoch: stopped and gone on with, the checkpoint of a run never stopped" {
+    [ -f "$emulated" ] || skip "no emulation of CUDA: g++ and CUDA's headers make it"
+    cp "$emulated" lib
+    export XDG_CACHE_HOME=$PWD/cache EMULATE_UNGUARDED=1
+    mkdir -p photos/a photos/b
+    for i in 1 2 3; do
+        { printf 'P6 16 16 255\n'; yes "$i and so on" | head -c 768; } > photos/a/$i.ppm
+        { printf 'P6 16 16 255\n'; yes "$((i * 7)) or so" | head -c 768; } > photos/b/$i.ppm
+    done
+    views="$BIN/twist-augment -q --aug=eval --size=16 --resize=16"
+    tune="twist-finetune -q --device=cuda --precision=fp16 --backbone=resnet18 --small-stem --batch-size=2 --val-batch-size=3 --epochs=2 -j1
+        --lr-backbone=0.001 --lr-classifier=0.01 -o run"
+    mkdir straight stopped
+    for run in straight:100 stopped:2 stopped:4 stopped:100; do
+        (cd ${run%:*} && ../bin/$tune --resume --max-steps=${run#*:} --val="pipe:$BIN/twist-decode -q ../photos | $views" \
+            -i "pipe:$BIN/twist-decode -q --shuffle --epochs=2 --start-epoch=%e --skip=%s ../photos | $views" > json 2> said)
+    done
+    "$BIN"/twist-ckpt straight/run/checkpoint.safetensors | grep "^loss_scale_steps"
+    for run in straight stopped; do "$BIN"/twist-ckpt $run/run/checkpoint.safetensors | grep -v '^args\|^straight\|^stopped' > $run.listed; done
+    cmp straight.listed stopped.listed
+    "$BIN"/twist-ckpt --diff straight/run/checkpoint.safetensors stopped/run/checkpoint.safetensors
+    cmp straight/json stopped/json
+}
