@@ -510,7 +510,7 @@ teardown() { end_all; }
 
 @test "no worker ever, all workers gone, a head that is killed again and again: a checkpoint and 75, and the same command goes on to the same weights" {
     pictures 32
-    local opts=(--shuffle --seed=4 --epochs=5) rc=0 h w trainer
+    local opts=(--shuffle --seed=4 --epochs=5) rc=0 w trainer
     COMMAND="${COMMAND/--size=48/--size=64}"
     train() { timeout 100 twist-train -o "$1" --resume --device=cpu --backbone=resnet18 --dim=16 --hid-dim=16 --batch-size=8 --epochs=5 --seed=4 "${@:2}" \
         -i "pipe:twist-feed head -q $HB --window=8 --work=$ADDRESS ${opts[*]} --start-epoch=%e --skip=%s --shard=%r/%n p" > said 2>&1; }
@@ -536,15 +536,14 @@ teardown() { end_all; }
     worker
     train starved
     cmp quiet/backbone.safetensors starved/backbone.safetensors
-    train headless 3>&- &
+    mkdir bin # heads that are killed as they begin, once there is a file `deadly`
+    printf '#!/bin/sh\n[ ! -e deadly ] || kill -9 $$\nexec "%s" "$@"\n' "$(command -v twist-feed)" > bin/twist-feed
+    chmod +x bin/twist-feed
+    PATH=$PWD/bin:$PATH train headless 3>&- &
     trainer=$! rc=0
     until steps headless 2; do sleep 0.02; done
-    while kill -0 $trainer 2> /dev/null; do
-        for h in $(descendants $trainer); do
-            tr '\0' ' ' < /proc/"$h"/cmdline 2> /dev/null | grep -q '^[^ ]*twist-feed head ' && kill -9 "$h" 2> /dev/null || true
-        done
-        sleep 0.05
-    done
+    touch deadly
+    kill -9 "$(head_of "$trainer")"
     wait $trainer || rc=$?
     cat said
     [ $rc = 75 ]
