@@ -178,7 +178,7 @@ static void labelled(const char *backbone, bool small_stem, const char *tensor, 
     uint8_t *group_pictures[] = {picture};
     const int side = small_stem ? MOST / 2 : MOST;
     const tw_view_group group = {1, side, side};
-    const tw_step_options so = {.supervised = true, .clip_norm = 1};
+    const tw_step_options so = {.supervised = true, .clip_norm = 1, .first = {.scale = blow == 1 ? 1024 : 0}}; /* 0: the usual one, 65536 */
     const tw_step_plan p = {.lr = 0.5, .label = label};
     float *first[2], *last[2], *grad[2];
     double norm[2];
@@ -204,7 +204,7 @@ static void labelled(const char *backbone, bool small_stem, const char *tensor, 
             skipped++;
         } while (r.skipped && skipped < 20);
         CHECK(!r.skipped && (skipped == 0 || (i == 1 && precision == TW_F16)));
-        CHECK(skipped > 0 || i == 0 || blow < 100);
+        CHECK(skipped > 0 || i == 0 || blow <= 1); /* of 50 times the weights 65536 times the gradient is too much */
         norm[i] = r.gradient_norm;
         last[i] = weights(net, &n);
         own = named(net, tensor)->n;
@@ -224,10 +224,10 @@ static void labelled(const char *backbone, bool small_stem, const char *tensor, 
 }
 
 /* Four steps on labels, recorded and played again on a device, the pictures and labels others each time: losses, hits, the change. */
-static void labelled_steps(tw_dtype precision, double tol)
+static void labelled_steps(double tol)
 {
-    enum { N = 6, SIDE = 16, TURNS = 4, BYTES = N * SIDE * SIDE * 3, C = 7 };
-    static const int32_t label[TURNS][N] = {{3, 0, 6, 3, 1, 2}, {1, 1, 4, 0, 5, 6}, {2, 3, 3, 6, 0, 4}, {5, 0, 2, 2, 1, 6}};
+    enum { N = 4, SIDE = 16, TURNS = 4, BYTES = N * SIDE * SIDE * 3, C = 7 };
+    static const int32_t label[TURNS][N] = {{3, 0, 6, 3}, {1, 1, 4, 0}, {2, 3, 3, 6}, {5, 0, 2, 2}};
     static uint8_t picture[TURNS][BYTES];
     uint8_t *views[TURNS] = {picture[0], picture[1], picture[2], picture[3]};
     const tw_view_group group = {1, SIDE, SIDE};
@@ -238,8 +238,7 @@ static void labelled_steps(tw_dtype precision, double tol)
     for (int k = 0; k < TURNS * BYTES; k++)
         picture[k / BYTES][k % BYTES] = (uint8_t)(k * 3266489917u >> 23);
     for (int i = 0; i < 2; i++) {
-        const tw_net_config c = {.backbone = "resnet18", .small_stem = true, .classes = C, .seed = 3, .precision = i == 0 ? TW_F32 : precision,
-                                 .threads = 1};
+        const tw_net_config c = {.backbone = "resnet18", .small_stem = true, .classes = C, .seed = 3, .precision = TW_F32, .threads = 1};
         tw_net *net = tw_net_new(i == 0 ? "cpu" : "cuda", &c);
         tw_optim *optim = tw_optim_new(net, TW_SGD, 1);
         tw_step *step = tw_step_new(net, NULL, optim, &group, 1, N, &so);
@@ -256,11 +255,10 @@ static void labelled_steps(tw_dtype precision, double tol)
     for (int s = 0; s < TURNS; s++) {
         CHECK(fabs(r[1][s].terms.loss / r[0][s].terms.loss - 1) < tol && isnan(r[1][s].terms.kl));
         CHECK(fabs(r[1][s].gradient_norm / r[0][s].gradient_norm - 1) < tol);
-        CHECK(precision != TW_F32 || (r[0][s].hits[0] == r[1][s].hits[0] && r[0][s].hits[1] == r[1][s].hits[1]));
+        CHECK(r[0][s].hits[0] == r[1][s].hits[0] && r[0][s].hits[1] == r[1][s].hits[1]);
     }
     const double off = change_off(first[0], last[0], last[1], n);
-    printf("labels, four steps, %s: losses %.4f to %.4f, the change is off by %.2g\n", tw_dtype_name(precision), r[1][0].terms.loss,
-           r[1][TURNS - 1].terms.loss, off);
+    printf("labels, four steps: losses %.4f to %.4f, the change is off by %.2g\n", r[1][0].terms.loss, r[1][TURNS - 1].terms.loss, off);
     CHECK(off < tol);
     for (int i = 0; i < 2; i++)
         free(first[i]), free(last[i]);
@@ -327,11 +325,10 @@ int main(int argc, char **argv)
         three_steps(&ways[i], TW_F32, launches != NULL ? 0.001 : 0.01);
     labelled("resnet18", true, "backbone.conv1.weight", TW_F32, 1, 0.01);
     labelled("resnet18", true, "backbone.conv1.weight", TW_F16, 1e-4f, 0.05);
-    labelled("resnet18", true, "backbone.conv1.weight", TW_F16, 1000, 0.05);
+    labelled("resnet18", true, "backbone.conv1.weight", TW_F16, 50, 0.05);
     labelled("resnet50", true, "backbone.layer4.2.conv1.weight", TW_F16, 1, 0.15); /* with norms of all kinds beside its convolutions */
     labelled("resnet18", false, "backbone.layer4.1.conv2.weight", TW_F16, 1, 0.05);
-    labelled_steps(TW_F32, launches != NULL ? 0.001 : 0.02);
-    labelled_steps(TW_F16, 0.05);
+    labelled_steps(launches != NULL ? 0.001 : 0.02);
     ahead("cpu", TW_F32, true);
     ahead("cuda", TW_F32, true);
     if (eager != NULL)
