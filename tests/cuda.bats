@@ -26,6 +26,13 @@ near() {
         paste "$1.numbers" "$2.numbers" | awk '{d = $1 - $2; d = d < 0 ? -d : d; m = d > m ? d : m; l = $2 > l ? $2 : l} END {exit !(m <= 1e-4 * l)}'
 }
 
+# The emulation of a device found beside the programs.
+emulate() {
+    [ -f "$emulated" ] || skip "no emulation of CUDA: g++ and CUDA's headers make it"
+    cp "$emulated" lib
+    export XDG_CACHE_HOME=$PWD/cache
+}
+
 @test "without libtwist-cuda.so: exit 1 and the name of what is missing" {
     run bin/twist-embed --device=cuda --random-init=resnet18 -i "$views" -o out
     assert_failure 1
@@ -50,8 +57,7 @@ near() {
 }
 
 @test "without a device: exit 1; auto is the CPU, with the same bytes" {
-    [ -f "$emulated" ] || skip "no emulation of CUDA: g++ and CUDA's headers make it"
-    cp "$emulated" lib
+    emulate
     export EMULATE_DEVICES=0
     run bin/twist-embed --device=cuda --random-init=resnet18 -i "$views" -o out
     assert_failure 1
@@ -62,9 +68,7 @@ near() {
 }
 
 @test "the emulated device embeds every sample and keeps its plans; vision transformers too" {
-    [ -f "$emulated" ] || skip "no emulation of CUDA: g++ and CUDA's headers make it"
-    cp "$emulated" lib
-    export XDG_CACHE_HOME=$PWD/cache
+    emulate
     bin/twist-embed --no-history --device=cuda --precision=fp32 --random-init=resnet18 --seed=1 -i "$views" -o gpu
     bin/twist-embed --no-history --device=cpu --precision=fp32 --random-init=resnet18 --seed=1 -i "$views" -o cpu
     near gpu cpu
@@ -79,9 +83,8 @@ near() {
 }
 
 @test "neighbours, k-means and the linear classifier are the CPU's on the emulated device; without a device they are refused" {
-    [ -f "$emulated" ] || skip "no emulation of CUDA: g++ and CUDA's headers make it"
-    cp "$emulated" lib
-    export EVAL=$root/tests/golden/eval XDG_CACHE_HOME=$PWD/cache
+    emulate
+    export EVAL=$root/tests/golden/eval
     for d in cpu cuda; do
         bin/twist-knn --device=$d --train "$EVAL/train.tws" --val "$EVAL/val.tws" -k 1,10,50 > knn.$d
         bin/twist-knn --device=$d --train "$EVAL/train.tws" --val "$EVAL/val.tws" --neighbours 9 > near.$d
@@ -110,9 +113,8 @@ near() {
 }
 
 @test "fine-tuning on the emulated device: the losses, checkpoints and accuracies of the CPU" {
-    [ -f "$emulated" ] || skip "no emulation of CUDA: g++ and CUDA's headers make it"
-    cp "$emulated" lib
-    export XDG_CACHE_HOME=$PWD/cache EMULATE_UNGUARDED=1
+    emulate
+    export EMULATE_UNGUARDED=1
     mkdir -p photos/a photos/b
     for i in 1 2 3; do
         { printf 'P6 16 16 255\n'; yes "$i and so on" | head -c 768; } > photos/a/$i.ppm
@@ -131,9 +133,8 @@ near() {
 }
 
 @test "training in fp16 on the emulated device, stopped and gone on with: the checkpoint of a run never stopped, its loss scale too" {
-    [ -f "$emulated" ] || skip "no emulation of CUDA: g++ and CUDA's headers make it"
-    cp "$emulated" lib
-    export XDG_CACHE_HOME=$PWD/cache EMULATE_UNGUARDED=1
+    emulate
+    export EMULATE_UNGUARDED=1
     mkdir -p photos/a
     for i in 1 2 3 4 5 6 7 8; do { printf 'P6 16 16 255\n'; yes "$i and so on" | head -c 768; } > photos/a/$i.ppm; done
     "$BIN"/twist-decode -q --shuffle photos | "$BIN"/twist-augment -q --aug=barlow --size=16 -o some.tws
@@ -150,9 +151,8 @@ near() {
 }
 
 @test "fine-tuning in fp16 on the emulated device, measured after each epoch: stopped and gone on with, the checkpoint of a run never stopped" {
-    [ -f "$emulated" ] || skip "no emulation of CUDA: g++ and CUDA's headers make it"
-    cp "$emulated" lib
-    export XDG_CACHE_HOME=$PWD/cache EMULATE_UNGUARDED=1
+    emulate
+    export EMULATE_UNGUARDED=1
     mkdir -p photos/a photos/b
     for i in 1 2 3; do
         { printf 'P6 16 16 255\n'; yes "$i and so on" | head -c 768; } > photos/a/$i.ppm

@@ -45,6 +45,12 @@ int tw_launch_token_mean(void *y, const void *x, int N, int tokens, int C, int f
 int tw_launch_token_mean_backward(void *dx, const void *dy, int N, int tokens, int C, int first, int count, tw_dtype t, cudaStream_t stream);
 int tw_launch_join(void *y, const void *a, const void *b, int N, int A, int B, tw_dtype t, cudaStream_t stream);
 
+/* No other rank's sums are wanted: the statistics come with them. */
+static inline bool tw_norm_alone(const tw_norm *n)
+{
+    return n->count == n->rows;
+}
+
 /* norm.cu. partial: room for tw_norm_partials(n) numbers. */
 size_t tw_norm_partials(const tw_norm *n, tw_dtype t);
 int tw_launch_norm_sums(const tw_norm *n, double *partial, const void *x, tw_dtype t, cudaStream_t stream);

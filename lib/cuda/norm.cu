@@ -113,7 +113,7 @@ typedef enum { NO_MORE, STATISTICS, GRADIENTS } after_sums;
 
 static after_sums forward_then(const tw_norm *n)
 {
-    return n->count == n->rows ? STATISTICS : NO_MORE;
+    return tw_norm_alone(n) ? STATISTICS : NO_MORE;
 }
 
 static after_sums backward_then(const tw_norm *n)

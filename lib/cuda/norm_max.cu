@@ -2,8 +2,9 @@
  * norm is a line, that is the largest or, where the line falls, the smallest x; of several the first. */
 #include "cuda/norm_rows.h"
 
+enum { FEW = 4 }; /* rows that are added up in f32 */
+
 /* Windows of 3 x 3 pixels, every other one, with one around: known to the compiler. COVER: how many lie over a pixel in each direction. */
-enum { FEW = 4 /* rows that are added up in f32 */ };
 enum { SIZE = 3, STRIDE = 2, PAD = 1, TAPS = SIZE * SIZE, COVER = 2 };
 
 /* Kernels. */
@@ -75,10 +76,13 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) apply_and_pool(tw_n
     }
 }
 
-/* The gradient of V channels of what the norm made of pixel p: of the windows over it those that took it. */
+/* V channels of pixel r: x, and the gradient of what the norm `to` made of it: of the windows over it those that took it, where the ReLU is open. */
 template <typename T, int V>
-static __device__ inline void gather(float g[V], const place &p, const tw_pool_shape &s, int c, const uint8_t *pick, const T *dy)
+static __device__ inline void gather(float g[V], float v[V], const tw_affine_of<V> &to, const tw_pool_shape &s, int64_t r, int c, const uint8_t *pick,
+                                     const T *dy, const T *x)
 {
+    const tw_pack<T, V> from = tw_fetch<T, V>(x + r * s.C + c);
+    const place p = place_of(r, s.H, s.W);
     tw_pack<uint8_t, V> which[COVER * COVER];
     tw_pack<T, V> in[COVER * COVER];
     const int top = p.h / STRIDE, left = p.w / STRIDE;
@@ -95,12 +99,16 @@ static __device__ inline void gather(float g[V], const place &p, const tw_pool_s
     for (int i = 0; i < COVER * COVER; i++) {
         const int h = top + i / COVER, w = left + i % COVER, down = p.h + PAD - h * STRIDE, across = p.w + PAD - w * STRIDE;
         const int tap = h < s.OH && w < s.OW && down >= 0 && across >= 0 ? down * SIZE + across : TAPS;
-        float v[V];
-        tw_unpack<T, V>(v, in[i]);
+        float part[V];
+        tw_unpack<T, V>(part, in[i]);
 #pragma unroll
         for (int k = 0; k < V; k++)
-            g[k] += which[i].of[k] == tap ? v[k] : 0;
+            g[k] += which[i].of[k] == tap ? part[k] : 0;
     }
+    tw_unpack<T, V>(v, from);
+#pragma unroll
+    for (int k = 0; k < V; k++)
+        g[k] = to.of(v[k], k) > 0 ? g[k] : 0;
 }
 
 template <typename T, int V>
@@ -114,13 +122,8 @@ backward_pooled_rows(tw_norm n, tw_pool_shape s, double *partial, const uint8_t 
     const tw_rows_of mine = tw_my_rows(c < s.C ? n.rows : 0);
     int unsettled = 0;
     for (int64_t r = mine.first + threadIdx.y; r < mine.last; r += blockDim.y) {
-        const tw_pack<T, V> from = tw_fetch<T, V>(x + r * s.C + c);
         float g[V], v[V];
-        gather<T, V>(g, place_of(r, s.H, s.W), s, c, pick, dy);
-        tw_unpack<T, V>(v, from);
-#pragma unroll
-        for (int k = 0; k < V; k++)
-            g[k] = to.of(v[k], k) > 0 ? g[k] : 0;
+        gather<T, V>(g, v, to, s, r, c, pick, dy, x);
         sum.add(g, v);
         if (++unsettled % FEW == 0)
             sum.settle();
@@ -139,13 +142,11 @@ backward_apply_pooled_rows(tw_norm n, tw_pool_shape s, T *dx, const uint8_t *pic
     const tw_slope_of<V> slope(n, c);
     const tw_rows_of mine = tw_my_rows(n.rows);
     for (int64_t r = mine.first + threadIdx.y; r < mine.last; r += blockDim.y) {
-        const tw_pack<T, V> from = tw_fetch<T, V>(x + r * s.C + c);
         float g[V], v[V];
-        gather<T, V>(g, place_of(r, s.H, s.W), s, c, pick, dy);
-        tw_unpack<T, V>(v, from);
+        gather<T, V>(g, v, slope.to, s, r, c, pick, dy, x);
 #pragma unroll
         for (int k = 0; k < V; k++)
-            g[k] = slope.of(slope.to.of(v[k], k) > 0 ? g[k] : 0, v[k], k);
+            g[k] = slope.of(g[k], v[k], k);
         tw_store<T, V>(dx + r * s.C + c, g);
     }
 }

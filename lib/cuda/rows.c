@@ -151,7 +151,7 @@ int tw_cuda_norm_sums(tw_dev *d, const tw_norm *n, const void *x)
 
 int tw_cuda_norm_statistics(tw_dev *d, const tw_norm *n)
 {
-    return n->count == n->rows ? 0 : tw_launch_norm_statistics(n, d->stream); /* alone: they came with the sums */
+    return tw_norm_alone(n) ? 0 : tw_launch_norm_statistics(n, d->stream);
 }
 
 int tw_cuda_norm_running(tw_dev *d, const tw_norm *n)
@@ -187,11 +187,9 @@ int tw_cuda_norm_backward_apply(tw_dev *d, const tw_norm *n, void *dx, const voi
 
 static int check_windows(const tw_pool_shape *s)
 {
-    if (s->size == 3 && s->stride == 2 && s->pad == 1 && (int64_t)s->N * s->H * s->W <= UINT32_MAX)
-        return 0;
-    if (s->size == 3 && s->stride == 2 && s->pad == 1)
-        return tw_fail("max pooling of %d pictures of %d x %d: too many pixels", s->N, s->H, s->W);
-    return tw_fail("max pooling behind a norm: windows of %d x %d pixels at stride %d, %d around", s->size, s->size, s->stride, s->pad);
+    if (s->size != 3 || s->stride != 2 || s->pad != 1)
+        return tw_fail("max pooling behind a norm: windows of %d x %d pixels at stride %d, %d around", s->size, s->size, s->stride, s->pad);
+    return (int64_t)s->N * s->H * s->W <= UINT32_MAX ? 0 : tw_fail("max pooling of %d pictures of %d x %d: too many pixels", s->N, s->H, s->W);
 }
 
 int tw_cuda_norm_max_forward(tw_dev *d, const tw_norm *n, const tw_pool_shape *s, void *y, uint8_t *pick, const void *x)
