@@ -4,10 +4,10 @@
 #include "core/mem.h"
 #include "core/pool.h"
 #include "core/program.h"
-#include "eval/classifier.h"
 #include "report/jsonl.h"
 #include "stream/crc32c.h"
 #include "train/args.h"
+#include "train/best.h"
 #include "train/folder.h"
 #include "train/learner.h"
 #include "train/pace.h"
@@ -20,7 +20,6 @@
 #include <stdlib.h>
 #include <stdnoreturn.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char usage[] =
     "usage: twist-finetune -o DIR --weights FILE [OPTION...] < VIEWS\n"
@@ -53,12 +52,6 @@ struct opts {
 #define NOTES "measured %lld %lf %lf, epoch %lld %lf %lld %lld"
 #define NOTES_OUT "measured %lld %.17g %.17g, epoch %lld %.17g %lld %lld"
 
-/* What the classifier reached on --val. */
-struct score {
-    int64_t epoch; /* 1, 2, ...; 0: not measured yet */
-    double acc1, acc5;
-};
-
 struct run {
     struct opts o;
     tw_comm *comm;
@@ -74,7 +67,7 @@ struct run {
     int64_t first_step; /* where this process began */
     int64_t saved_step; /* of the last checkpoint; -1: none */
     tw_pace pace;
-    struct score best, last;
+    tw_score best, last;   /* on --val */
     struct {
         double loss;
         int64_t hits[2], steps;
@@ -231,24 +224,6 @@ static void open_network(struct run *r)
         tw_optim_rule(l->optim, i, strncmp(tw_net_param(l->net, i)->name, "fc.", 3) == 0 ? o->lr_classifier : o->lr_backbone, true);
 }
 
-static void read_best(struct run *r)
-{
-    static const char *const key[] = {"acc1", "acc5", "best_epoch"};
-    double v[3];
-    if (access(r->best_path, F_OK) != 0)
-        return;
-    tw_checkpoint *f = tw_checkpoint_open(r->best_path);
-    for (int i = 0; i < 3; i++) {
-        const char *text = f != NULL ? tw_checkpoint_meta(f, key[i]) : NULL;
-        if (f == NULL || (text != NULL && tw_parse_double(&v[i], text, 0, 1e15, key[i]) != 0))
-            tw_die_error();
-        if (text == NULL)
-            tw_die("%s: no checkpoint of twist-finetune: '%s' is not in its metadata", r->best_path, key[i]);
-    }
-    r->best = (struct score){(int64_t)v[2], v[0], v[1]};
-    tw_checkpoint_close(f);
-}
-
 static void read_notes(struct run *r, const tw_checkpoint *f)
 {
     long long n[4];
@@ -269,7 +244,8 @@ static void read_state(struct run *r)
         tw_die_error();
     read_notes(r, f);
     tw_checkpoint_close(f);
-    read_best(r);
+    if (tw_best_load(&r->best, r->best_path) != 0)
+        tw_die_error();
 }
 
 static void load_state(struct run *r)
@@ -299,37 +275,6 @@ static void save_if_new(struct run *r)
 {
     if (r->saved_step != r->state->step)
         save(r);
-}
-
-/* The network and its classifier under torchvision's names. */
-static void save_best(struct run *r)
-{
-    tw_network_description d;
-    char acc1[32], acc5[32], epoch[24], *classes = NULL;
-    const char *pair[TW_NETWORK_PAIRS + 5][2];
-    tw_named_tensor *t = tw_calloc((size_t)tw_net_params(r->learner.net), sizeof *t);
-    if (t == NULL)
-        tw_die_error();
-    if (r->header->n_classes > 0 && (classes = tw_classes_json(r->header->classes, r->header->n_classes)) == NULL)
-        tw_die_error();
-    tw_network_describe(&d, &r->learner.config);
-    snprintf(acc1, sizeof acc1, "%.17g", r->best.acc1); /* the same number when it is read: an equal one is not better */
-    snprintf(acc5, sizeof acc5, "%.17g", r->best.acc5);
-    snprintf(epoch, sizeof epoch, "%lld", (long long)r->best.epoch);
-    memcpy(pair, d.pair, sizeof *pair * (size_t)d.n);
-    const char *const more[][2] = {{"acc1", acc1}, {"acc5", acc5}, {"best_epoch", epoch}, {"classes", classes},
-                                   {"command", tw_program_command()}};
-    int n = d.n;
-    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
-        if (more[i][1] == NULL || (strcmp(more[i][0], "command") == 0 && r->o.common.no_history))
-            continue;
-        memcpy(pair[n++], more[i], sizeof *pair);
-    }
-    const int tensors = tw_network_tensors(t, r->learner.net, TW_NETWORK_BACKBONE | TW_NETWORK_CLASSIFIER);
-    if (tw_net_download(r->learner.net) != 0 || tw_safetensors_write(r->best_path, t, tensors, (const char *const(*)[2])pair, n) != 0)
-        tw_die_error();
-    free(classes);
-    free(t);
 }
 
 static bool finished(const struct run *r)
@@ -490,10 +435,12 @@ static bool measure(struct run *r, tw_validation *v)
         tw_step_renew(r->step);
     if (!leads(r))
         return true;
-    r->last = (struct score){r->state->at.epoch + 1, v->acc1, v->acc5};
+    r->last = (tw_score){r->state->at.epoch + 1, v->acc1, v->acc5};
     if (r->best.epoch == 0 || v->acc1 > r->best.acc1) {
         r->best = r->last;
-        save_best(r);
+        const char *command = r->o.common.no_history ? NULL : tw_program_command();
+        if (tw_best_save(r->best_path, &r->best, &r->learner, r->header, command) != 0)
+            tw_die_error();
     }
     return true;
 }
