@@ -1,14 +1,9 @@
 #include "cuda/conv_parts.h"
 
 #include "core/error.h"
-#include "cuda/cache.h"
 #include "cuda/ops.h"
 
 #include <stdio.h>
-#include <string.h>
-
-/* What is kept of a comparison. */
-static const char joined[] = "together", parted[] = "apart";
 
 static int allocate(tw_conv_trial *t)
 {
@@ -48,17 +43,13 @@ static void release(tw_conv_trial *t)
     cudaFree(t->dw);
 }
 
-/* "together": one is not slower; "apart": it is; NULL: one of them has failed. */
-static const char *compare(tw_conv *c, int (*one)(void *), int (*apart)(void *))
+/* As tw_choice_time, on memory of its own. */
+static int compare(tw_conv *c, int (*one)(void *), int (*apart)(void *))
 {
     tw_conv_trial t = {.c = c};
-    double took = -1, parts = -1;
-    if (allocate(&t) == 0) {
-        took = tw_time(c->dev->stream, one, &t);
-        parts = tw_time(c->dev->stream, apart, &t);
-    }
+    const int better = allocate(&t) != 0 ? -1 : tw_choice_time(c->dev, one, apart, &t);
     release(&t);
-    return took < 0 || parts < 0 ? NULL : took <= parts ? joined : parted;
+    return better;
 }
 
 void tw_conv_choose(tw_conv *c, tw_tuned *plan, const tw_dnn_pass *pass, int n, tw_conv_kind kind, int (*one)(void *trial),
@@ -67,13 +58,14 @@ void tw_conv_choose(tw_conv *c, tw_tuned *plan, const tw_dnn_pass *pass, int n, 
     char key[160], choice[176];
     tw_conv_key(key, sizeof key, pass[0], &c->shape, c->dev->precision, kind);
     snprintf(choice, sizeof choice, "%s or apart", key);
-    const char *verdict = tw_dnn_cache_find(c->dev->plans, choice);
-    bool good = verdict == NULL || strcmp(verdict, joined) == 0;
+    const int kept = tw_choice_kept(c->dev, choice);
+    int better = kept;
+    bool good = kept != 0;
     for (int i = 0; i < n && good; i++)
         good = tw_conv_tune(c, &plan[i], pass[i], &c->shape, kind) > 0;
-    if (good && verdict == NULL && (verdict = compare(c, one, apart)) != NULL)
-        tw_dnn_cache_add(c->dev->plans, choice, verdict);
-    if (good && verdict != NULL && strcmp(verdict, joined) == 0)
+    if (good && kept < 0 && (better = compare(c, one, apart)) >= 0)
+        tw_choice_keep(c->dev, choice, better);
+    if (good && better == 1)
         return;
     for (int i = 0; i < n; i++)
         tw_tuned_fini(&plan[i]);

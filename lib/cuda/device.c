@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/mem.h"
 #include "cuda/attention.h"
+#include "cuda/linear.h"
 #include "cuda/cache.h"
 #include "cuda/device.h"
 
@@ -74,6 +75,7 @@ void tw_cuda_close(tw_dev *d)
     for (int i = 0; i < TW_SCRATCHES; i++)
         cudaFree(d->scratch[i]);
     tw_attention_close(d);
+    tw_linear_gelu_close(d);
     tw_dev_copies_free(d->copies);
     tw_dnn_cache_close(d->plans);
     if (d->blas != NULL)

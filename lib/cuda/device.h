@@ -41,6 +41,7 @@ struct tw_dev {
     const int64_t *step;         /* number of the step for dropout, in device memory; NULL: as the call says */
     struct tw_dnn_cache *plans;
     struct tw_attention_pass *attention; /* see attention.c */
+    struct tw_gelu_pass *gelu; /* see linear_gelu.c */
     tw_peers *peers;             /* what ranks sum by; NULL: nothing */
     double patience;             /* seconds that copies wait for them */
     tw_begun begun;

@@ -57,7 +57,7 @@ static int64_t alignment(cudnnDataType_t type, int C)
     return power;
 }
 
-static cudnnBackendDescriptor_t tensor(tw_dnn *b, int64_t uid, cudnnDataType_t type, const int64_t dim[4], const int64_t stride[4],
+static cudnnBackendDescriptor_t tensor(tw_dnn *b, int64_t uid, cudnnDataType_t type, int dims, const int64_t *dim, const int64_t *stride,
                                        int64_t align, tw_dnn_kind kind)
 {
     const bool yes = true;
@@ -65,8 +65,8 @@ static cudnnBackendDescriptor_t tensor(tw_dnn *b, int64_t uid, cudnnDataType_t t
     set_int(b, d, CUDNN_ATTR_TENSOR_UNIQUE_ID, uid);
     set(b, d, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type);
     set_int(b, d, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, align);
-    set(b, d, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, dim);
-    set(b, d, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, stride);
+    set(b, d, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, dims, dim);
+    set(b, d, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, dims, stride);
     if (kind != TW_DNN_MEMORY)
         set(b, d, kind == TW_DNN_VIRTUAL ? CUDNN_ATTR_TENSOR_IS_VIRTUAL : CUDNN_ATTR_TENSOR_IS_BY_VALUE, CUDNN_TYPE_BOOLEAN, 1, &yes);
     finalize(b, d);
@@ -76,13 +76,19 @@ static cudnnBackendDescriptor_t tensor(tw_dnn *b, int64_t uid, cudnnDataType_t t
 cudnnBackendDescriptor_t tw_dnn_tensor(tw_dnn *b, int64_t uid, cudnnDataType_t type, int N, int C, int H, int W, bool is_virtual)
 {
     const int64_t dim[4] = {N, C, H, W}, stride[4] = {(int64_t)H * W * C, 1, (int64_t)W * C, C};
-    return tensor(b, uid, type, dim, stride, alignment(type, C), is_virtual ? TW_DNN_VIRTUAL : TW_DNN_MEMORY);
+    return tensor(b, uid, type, 4, dim, stride, alignment(type, C), is_virtual ? TW_DNN_VIRTUAL : TW_DNN_MEMORY);
 }
 
 cudnnBackendDescriptor_t tw_dnn_view(tw_dnn *b, int64_t uid, cudnnDataType_t type, const int64_t dim[4], const int64_t stride[4],
                                      tw_dnn_kind kind)
 {
-    return tensor(b, uid, type, dim, stride, 16, kind);
+    return tensor(b, uid, type, 4, dim, stride, 16, kind);
+}
+
+cudnnBackendDescriptor_t tw_dnn_matrix(tw_dnn *b, int64_t uid, cudnnDataType_t type, int m, int n, bool across, tw_dnn_kind kind)
+{
+    const int64_t dim[3] = {1, m, n}, stride[3] = {(int64_t)m * n, across ? 1 : n, across ? m : 1};
+    return tensor(b, uid, type, 3, dim, stride, 16, kind);
 }
 
 /* What an operation does, computed in f32; `precision`: its attribute for that. To be finalized. */
@@ -149,18 +155,34 @@ void tw_dnn_conv(tw_dnn *b, tw_dnn_pass pass, int before, int after, int stride,
     add_op(b, d);
 }
 
-void tw_dnn_pointwise(tw_dnn *b, cudnnPointwiseMode_t mode, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t other,
-                      cudnnBackendDescriptor_t y)
+/* An operation on single numbers, to be told its tensors. */
+static cudnnBackendDescriptor_t single(tw_dnn *b, cudnnPointwiseMode_t mode)
 {
     cudnnBackendDescriptor_t p = in_f32(b, CUDNN_BACKEND_POINTWISE_DESCRIPTOR, CUDNN_ATTR_POINTWISE_MATH_PREC);
     set(b, p, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode);
     finalize(b, p);
     cudnnBackendDescriptor_t d = add(b, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
     set_desc(b, d, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, p);
+    return d;
+}
+
+void tw_dnn_pointwise(tw_dnn *b, cudnnPointwiseMode_t mode, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t other,
+                      cudnnBackendDescriptor_t y)
+{
+    cudnnBackendDescriptor_t d = single(b, mode);
     set_desc(b, d, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x);
     if (other != NULL)
         set_desc(b, d, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, other);
     set_desc(b, d, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y);
+    add_op(b, d);
+}
+
+void tw_dnn_slope(tw_dnn *b, cudnnPointwiseMode_t mode, cudnnBackendDescriptor_t dy, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t dx)
+{
+    cudnnBackendDescriptor_t d = single(b, mode);
+    set_desc(b, d, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x);
+    set_desc(b, d, CUDNN_ATTR_OPERATION_POINTWISE_DYDESC, dy);
+    set_desc(b, d, CUDNN_ATTR_OPERATION_POINTWISE_DXDESC, dx);
     add_op(b, d);
 }
 

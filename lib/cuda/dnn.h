@@ -32,6 +32,8 @@ cudnnBackendDescriptor_t tw_dnn_tensor(tw_dnn *b, int64_t uid, cudnnDataType_t t
 typedef enum { TW_DNN_MEMORY, TW_DNN_VIRTUAL, TW_DNN_VALUE } tw_dnn_kind;
 cudnnBackendDescriptor_t tw_dnn_view(tw_dnn *b, int64_t uid, cudnnDataType_t type, const int64_t dim[4], const int64_t stride[4],
                                      tw_dnn_kind kind);
+/* [m,n] of a row-major matrix; across: of a row-major [n,m]. Rows in memory begin at whole 16 bytes. */
+cudnnBackendDescriptor_t tw_dnn_matrix(tw_dnn *b, int64_t uid, cudnnDataType_t type, int m, int n, bool across, tw_dnn_kind kind);
 
 typedef enum { TW_DNN_FORWARD, TW_DNN_DATA, TW_DNN_WEIGHTS } tw_dnn_pass;
 /* A convolution, `before` and `after` rows and columns of padding: y from x and w; dx from dy and w (given as x and y); dw from x and dy (given as
@@ -42,6 +44,8 @@ void tw_dnn_identity(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescript
 /* y = x or x with other, number by number in f32, rounded to y's own type; what has one number where the other has many is repeated. */
 void tw_dnn_pointwise(tw_dnn *b, cudnnPointwiseMode_t mode, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t other,
                       cudnnBackendDescriptor_t y);
+/* dx = dy times the slope of a function (CUDNN_POINTWISE_..._BWD) at x. */
+void tw_dnn_slope(tw_dnn *b, cudnnPointwiseMode_t mode, cudnnBackendDescriptor_t dy, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t dx);
 /* Over the dimensions of which y has one. */
 void tw_dnn_reduce(tw_dnn *b, cudnnReduceTensorOp_t by, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t y);
 /* sum, squares f32 [1,C,1,1]: of x and of its squares in each channel. */

@@ -44,6 +44,9 @@ int tw_cuda_linear_weights(tw_linear *l, const float *w, const float *b);
 int tw_cuda_linear_forward(tw_linear *l, void *y, const void *x);
 int tw_cuda_linear_backward_data(tw_linear *l, void *dx, const void *dy);
 int tw_cuda_linear_backward_weights(tw_linear *l, float *dw, float *db, const void *x, const void *dy);
+int tw_cuda_linear_forward_add(tw_linear *l, void *y, const void *x, const void *shortcut);
+int tw_cuda_linear_forward_gelu(tw_linear *l, void *z, void *y, const void *x);
+int tw_cuda_linear_backward_gelu(tw_linear *l, void *dx, const void *dy, const void *before);
 
 int tw_cuda_norm_sums(tw_dev *d, const tw_norm *n, const void *x);
 int tw_cuda_norm_statistics(tw_dev *d, const tw_norm *n);

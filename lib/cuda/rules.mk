@@ -30,7 +30,7 @@ UNIT += $(if $(and $(wildcard $(CUDA_PATH)/include/cudnn.h),$(wildcard $(CUDA_PA
 $B/tests/gpu/plans_test.o: tests/gpu/plans_test.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -isystem $(CUDA_PATH)/include -c $< -o $@
-PLANS_OBJ = $(patsubst %,$B/lib/cuda/%.o,dnn conv_graph form attention_graph check)
+PLANS_OBJ = $(patsubst %,$B/lib/cuda/%.o,dnn conv_graph form attention_graph linear_graph check)
 $B/unit/cuda_plans_test: $B/tests/gpu/plans_test.o $(PLANS_OBJ) $B/libtwist.a | $B/unit/null_driver/libcuda.so.1
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $^ -L$(CUDA_PATH)/lib -L$(CUDA_PATH)/lib64 -Wl,-rpath,$(CUDA_PATH)/lib:$(CUDA_PATH)/lib64 -lcudnn -lcublasLt \

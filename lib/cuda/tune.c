@@ -5,6 +5,7 @@
 #include "cuda/ops.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { TRIED = 16, RUNS = 5, MOST_OPERANDS = 16 };
 
@@ -32,6 +33,25 @@ double tw_time(cudaStream_t stream, int (*run)(void *arg), void *arg)
     if (to != NULL)
         cudaEventDestroy(to);
     return rc == 0 ? (double)ms / RUNS : -1;
+}
+
+static const char at_once[] = "together", one_by_one[] = "apart";
+
+int tw_choice_kept(const tw_dev *d, const char *key)
+{
+    const char *kept = tw_dnn_cache_find(d->plans, key);
+    return kept == NULL ? -1 : strcmp(kept, at_once) == 0;
+}
+
+void tw_choice_keep(tw_dev *d, const char *key, bool together)
+{
+    tw_dnn_cache_add(d->plans, key, together ? at_once : one_by_one);
+}
+
+int tw_choice_time(tw_dev *d, int (*once)(void *arg), int (*apart)(void *arg), void *arg)
+{
+    const double took = tw_time(d->stream, once, arg), parts = tw_time(d->stream, apart, arg);
+    return took < 0 || parts < 0 ? -1 : took <= parts;
 }
 
 typedef struct {

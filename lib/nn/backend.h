@@ -227,6 +227,11 @@ typedef struct tw_backend {
     int (*linear_forward)(tw_linear *l, void *y, const void *x);
     int (*linear_backward_data)(tw_linear *l, void *dx, const void *dy);
     int (*linear_backward_weights)(tw_linear *l, float *dw, float *db, const void *x, const void *dy); /* dw, db += */
+    /* What is beside it, on the way; NULL: that is layers of their own. y = shortcut + x W^T + b; a GELU behind it, z = gelu(y), y there in
+     * training only; one before it, dx = (dy W) gelu'(before). */
+    int (*linear_forward_add)(tw_linear *l, void *y, const void *x, const void *shortcut);
+    int (*linear_forward_gelu)(tw_linear *l, void *z, void *y, const void *x);
+    int (*linear_backward_gelu)(tw_linear *l, void *dx, const void *dy, const void *before);
 
     /* sums = {sum x, sum x^2} per channel of this rank, in f64 in an order that depends on the shape only. Where count is rows (no other rank's
      * are wanted) it may go on to what norm_statistics does, which is called once behind it all the same. */
@@ -351,7 +356,7 @@ typedef struct tw_backend {
     int (*gather_rows)(tw_dev *d, float *y, const float *x, const uint64_t *number, int rows, int D); /* y [rows,D]: those rows of x [,D] */
 } tw_backend;
 
-enum { TW_BACKEND_VERSION = 10 };
+enum { TW_BACKEND_VERSION = 11 };
 
 /* The table of libtwist-NAME.so: looked for beside the executable, in ../lib from there, then by the loader's own path. The
  * library stays loaded. NULL and tw_error(). */

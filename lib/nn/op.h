@@ -41,12 +41,19 @@ struct tw_node {
     void *keep;      /* the op's own device memory, keep_bytes long (set by open) */
     size_t keep_bytes;
     void *state;     /* the op's own: a backend's conv or linear */
-    /* Of an op that does passes of the norms beside it: those it does, a sum of TW_CONV_...; the norm that made x, and the one that alone reads y,
-     * or NULL. Of a norm: those that are done for it. */
+    /* Of an op that does work of the layers beside it: what it does, a sum of TW_CONV_... or TW_LINEAR_...; the layer that made x, and the one that
+     * alone reads y, or NULL. Of those: what is done for them. */
     int does, done;
     tw_node *maker, *reader;
     tw_node *aside; /* of a norm: the one whose result is its shortcut, which it makes on the way; or NULL */
-    bool not_made;  /* of a norm: its only reader makes y as it reads (TW_CONV_THROUGH, aside) */
+    bool not_made;  /* y is in no memory: its only reader makes it as it reads (TW_CONV_THROUGH, aside), or it goes on at once (TW_LINEAR_ADDS) */
+};
+
+/* What a linear layer does for those beside it; no bits of TW_CONV_.... */
+enum {
+    TW_LINEAR_ADDS = 1 << 8,          /* forward: with the shortcut of the residual sum behind it */
+    TW_LINEAR_GELU = 1 << 9,          /* forward: with the GELU behind it */
+    TW_LINEAR_GELU_BACKWARD = 1 << 10, /* backward: with the one before it, whose dx is in the place of its dy */
 };
 
 struct tw_op {
@@ -55,7 +62,7 @@ struct tw_op {
     bool sums_gradients;           /* backward adds dy2 itself */
     bool adds_gradient;            /* backward can add to dx; so it does with TW_CONV_BACKWARD_SUMS */
     int (*norms)(const tw_node *n); /* what it can do for the norms beside it, of what it may (does); < 0: it failed. NULL: nothing */
-    bool (*keeps_gradient)(const tw_layer *l); /* dx is dy itself where memory allows it; NULL: never */
+    bool (*keeps_gradient)(const tw_node *n); /* dx is in dy's place where memory allows it; NULL: never */
     bool reads_x;                  /* backward reads x: else its memory may be used again after the forward pass */
     bool (*reads_y)(const tw_node *n); /* so with y; NULL: it does not */
     int (*shape)(tw_node *n);      /* in -> out. NULL: the same with K channels */

@@ -13,11 +13,20 @@ static int relu_backward(tw_node *n)
 
 static int gelu_forward(tw_node *n)
 {
+    if ((n->done & TW_LINEAR_GELU) != 0)
+        return 0;
     return TW_BACKEND(n->ctx->be, n->ctx->be->gelu_forward(n->ctx->dev, n->y, n->x, tw_shape_elements(&n->in)));
+}
+
+static bool gelu_kept(const tw_node *n)
+{
+    return (n->done & TW_LINEAR_GELU_BACKWARD) != 0;
 }
 
 static int gelu_backward(tw_node *n)
 {
+    if (gelu_kept(n))
+        return 0;
     return TW_BACKEND(n->ctx->be, n->ctx->be->gelu_backward(n->ctx->dev, n->dx, n->dy, n->x, tw_shape_elements(&n->in)));
 }
 
@@ -48,5 +57,5 @@ static int drop_backward(tw_node *n)
 
 const tw_op tw_op_relu = {.name = "relu", .needs = offsetof(tw_backend, relu_forward), .reads_x = true, .forward = relu_forward,
                           .backward = relu_backward};
-const tw_op tw_op_gelu = {.name = "gelu", .reads_x = true, .forward = gelu_forward, .backward = gelu_backward};
+const tw_op tw_op_gelu = {.name = "gelu", .keeps_gradient = gelu_kept, .reads_x = true, .forward = gelu_forward, .backward = gelu_backward};
 const tw_op tw_op_dropout = {.name = "dropout", .forward = drop_forward, .backward = drop_backward};

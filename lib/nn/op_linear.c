@@ -25,7 +25,12 @@ static int weights(tw_node *n)
 
 static int forward(tw_node *n)
 {
-    return TW_BACKEND(n->ctx->be, n->ctx->be->linear_forward(n->state, n->y, n->x));
+    const tw_backend *be = n->ctx->be;
+    if ((n->does & TW_LINEAR_ADDS) != 0)
+        return TW_BACKEND(be, be->linear_forward_add(n->state, n->reader->y, n->x, n->reader->shortcut));
+    if ((n->does & TW_LINEAR_GELU) != 0)
+        return TW_BACKEND(be, be->linear_forward_gelu(n->state, n->reader->y, n->y, n->x));
+    return TW_BACKEND(be, be->linear_forward(n->state, n->y, n->x));
 }
 
 static int backward(tw_node *n)
@@ -34,6 +39,8 @@ static int backward(tw_node *n)
     const tw_param *p = &n->ctx->net->param[n->layer->param];
     if (TW_BACKEND(be, be->linear_backward_weights(n->state, p[0].grad, p[1].grad, n->x, n->dy)) != 0)
         return -1;
+    if ((n->does & TW_LINEAR_GELU_BACKWARD) != 0)
+        return TW_BACKEND(be, be->linear_backward_gelu(n->state, n->dx, n->dy, n->maker->x));
     return n->dx == NULL ? 0 : TW_BACKEND(be, be->linear_backward_data(n->state, n->dx, n->dy));
 }
 

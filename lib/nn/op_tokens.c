@@ -112,15 +112,17 @@ static tw_drop path(const tw_node *n)
 
 static int residual_forward(tw_node *n)
 {
+    if ((n->done & TW_LINEAR_ADDS) != 0)
+        return 0;
     const tw_drop drop = path(n);
     const size_t each = tw_shape_elements(&n->in) / (size_t)n->in.N;
     return TW_BACKEND(n->ctx->be, n->ctx->be->residual_forward(n->ctx->dev, &drop, n->y, n->x, n->shortcut, n->in.N, each));
 }
 
 /* Nothing is left out: a branch has the gradient of the sum. */
-static bool keeps_all(const tw_layer *l)
+static bool keeps_all(const tw_node *n)
 {
-    return !(l->drop > 0);
+    return !(n->layer->drop > 0);
 }
 
 static int residual_backward(tw_node *n)

@@ -120,7 +120,8 @@ static void find_lives(tw_pass *p)
         const bool all = holds_all(p, i + 1);
         const size_t bytes = i < p->n - 1 && !never_made(p, i + 1) ? picture_bytes(p, &p->node[i].out) * (size_t)(all ? p->in.N : 1) : 0;
         const tw_layer *l = p->node[i].layer;
-        const int first = i < p->front && all ? 0 : i; /* the front runs again and again */
+        const bool ahead = (p->node[i].done & (TW_LINEAR_ADDS | TW_LINEAR_GELU)) != 0; /* the layer before writes it */
+        const int first = i < p->front && all ? 0 : ahead ? i - 1 : i; /* the front runs again and again */
         const bool again = p->ctx->train && l->op->reads_y != NULL && l->op->reads_y(&p->node[i]);
         p->value[i] = (tw_block){.bytes = bytes, .first = first, .last = again ? backward_at(p, i) : i};
         needed(p, l->in, p->ctx->train && l->op->reads_x ? backward_at(p, i) : i);
@@ -218,6 +219,34 @@ static void find_asides(tw_pass *p)
     }
 }
 
+/* A linear layer adds the shortcut of a residual sum that alone reads its result, as long as no branch is left out; it does the GELU that alone reads
+ * it, and where another linear layer alone reads that, it does the gradient. */
+static void find_linears(tw_pass *p)
+{
+    const tw_backend *be = p->ctx->be;
+    for (int i = 0; i + 1 < p->n; i++) {
+        tw_node *n = &p->node[i], *next = n + 1, *then = i + 2 < p->n ? n + 2 : NULL;
+        if (n->layer->op != &tw_op_linear || next->layer->in != i + 1 || uses(p, i + 1) != 1)
+            continue;
+        if (be->linear_forward_add != NULL && next->layer->op == &tw_op_residual && !(p->ctx->batch && next->layer->drop > 0)) {
+            n->does |= TW_LINEAR_ADDS;
+            next->done |= TW_LINEAR_ADDS;
+            n->not_made = true;
+            n->reader = next;
+        }
+        if (be->linear_forward_gelu != NULL && next->layer->op == &tw_op_gelu) {
+            n->does |= TW_LINEAR_GELU;
+            n->reader = next;
+            next->done |= TW_LINEAR_GELU;
+            if (then != NULL && p->ctx->train && then->layer->op == &tw_op_linear && then->layer->in == i + 2 && uses(p, i + 2) == 1) {
+                then->does |= TW_LINEAR_GELU_BACKWARD;
+                then->maker = next;
+                next->done |= TW_LINEAR_GELU_BACKWARD;
+            }
+        }
+    }
+}
+
 /* The block that layer i's dx can share instead of having one of its own; NONE: there is none. The gradient of the other layer that uses
  * its input, to which it adds; or its own dy, which nobody may change before the maker of its input has read it: not that maker, nor
  * another layer that uses the input; and a layer adds to a block only when those that share it have run. */
@@ -228,7 +257,7 @@ static int shared_block(const tw_pass *p, int i)
     const int dy = p->users[i + 1].block[0];
     if ((l->op->adds_gradient || (p->node[i].does & TW_CONV_BACKWARD_SUMS) != 0) && in->n == 1 && in->block[0] >= 0 && i < p->reader[in->block[0]])
         return in->block[0];
-    if (l->op->keeps_gradient != NULL && l->op->keeps_gradient(l) && dy >= 0 && uses(p, l->in) == 1 && !p->node[l->in - 1].layer->op->sums_gradients)
+    if (l->op->keeps_gradient != NULL && l->op->keeps_gradient(&p->node[i]) && dy >= 0 && uses(p, l->in) == 1 && !p->node[l->in - 1].layer->op->sums_gradients)
         return dy;
     return NONE;
 }
@@ -361,6 +390,7 @@ tw_pass *tw_pass_new(tw_context *ctx, const tw_graph *g, tw_shape in, int64_t fi
     if (find_norms(p) != 0)
         goto err;
     find_asides(p);
+    find_linears(p);
     find_lives(p);
     find_complete(p);
     for (int i = 0; i < p->n; i++)

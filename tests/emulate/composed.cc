@@ -16,7 +16,9 @@ static tensors tensors_of(const ref &op)
         break;
     case CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR:
         names = {CUDNN_ATTR_OPERATION_POINTWISE_XDESC, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, CUDNN_ATTR_OPERATION_POINTWISE_YDESC};
-        if (op->a.count(CUDNN_ATTR_OPERATION_POINTWISE_BDESC) == 0)
+        if (op->a.count(CUDNN_ATTR_OPERATION_POINTWISE_DYDESC) != 0)
+            names = {CUDNN_ATTR_OPERATION_POINTWISE_XDESC, CUDNN_ATTR_OPERATION_POINTWISE_DYDESC, CUDNN_ATTR_OPERATION_POINTWISE_DXDESC};
+        else if (op->a.count(CUDNN_ATTR_OPERATION_POINTWISE_BDESC) == 0)
             names.erase(names.begin() + 1);
         break;
     case CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR:
@@ -97,8 +99,14 @@ static bool aligned(const tensor &t)
 const char *emu_composed_refusal(const std::vector<ref> &ops)
 {
     std::map<int64_t, bool> written;
+    const auto product = [](const ref &op) { return op->type == CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR; };
+    const bool alone = std::count_if(ops.begin(), ops.end(), product) == 1;
     for (const ref &op : ops) {
         const tensors t = tensors_of(op);
+        if (alone && product(op) && t[0].dims != 3)
+            return "a product of more than three dimensions that is no attention";
+        if (alone && ops.size() > 1 && getenv("EMULATE_NO_FOLD") != nullptr)
+            return "no such fusion";
         if (t.empty() || !fits(op, t))
             return "an operation whose shapes or types do not fit";
         for (size_t i = 0; i < t.size(); i++) {
@@ -154,6 +162,8 @@ static float single(int mode, float x, float other)
     case CUDNN_POINTWISE_DIV: return x / other;
     case CUDNN_POINTWISE_EXP: return expf(x);
     case CUDNN_POINTWISE_LOG: return logf(x);
+    case CUDNN_POINTWISE_GELU_FWD: return x * (0.5f + 0.5f * erff(x * 0.70710678f));
+    case CUDNN_POINTWISE_GELU_BWD: return other * (0.5f + 0.5f * erff(x * 0.70710678f) + x * 0.39894228f * expf(-0.5f * x * x));
     default: die("a single number's operation that the emulation does not know"); return 0;
     }
 }

@@ -64,6 +64,7 @@ static inline void ints(const ref &d, int name, int64_t *out, size_t n)
 }
 
 struct tensor {
+    size_t dims; /* 3 or 4; three are the last ones here */
     int64_t uid, dim[4], stride[4];
     int type;
     bool is_virtual, by_value;
@@ -76,8 +77,10 @@ static inline tensor tensor_of(const ref &d)
     t.type = one<cudnnDataType_t>(d, CUDNN_ATTR_TENSOR_DATA_TYPE);
     t.is_virtual = one<bool>(d, CUDNN_ATTR_TENSOR_IS_VIRTUAL);
     t.by_value = one<bool>(d, CUDNN_ATTR_TENSOR_IS_BY_VALUE);
-    ints(d, CUDNN_ATTR_TENSOR_DIMENSIONS, t.dim, 4);
-    ints(d, CUDNN_ATTR_TENSOR_STRIDES, t.stride, 4);
+    t.dims = (size_t)get_attribute(d, CUDNN_ATTR_TENSOR_DIMENSIONS).n;
+    t.dim[0] = t.stride[0] = 1;
+    ints(d, CUDNN_ATTR_TENSOR_DIMENSIONS, t.dim + 4 - t.dims, t.dims);
+    ints(d, CUDNN_ATTR_TENSOR_STRIDES, t.stride + 4 - t.dims, t.dims);
     return t;
 }
 

@@ -140,15 +140,16 @@ size_t cublasLtGetVersion(void)
 }
 
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const void *alpha, const void *A, cublasLtMatrixLayout_t la,
-                              const void *B, cublasLtMatrixLayout_t lb, const void *beta, const void *, cublasLtMatrixLayout_t, void *D,
+                              const void *B, cublasLtMatrixLayout_t lb, const void *beta, const void *C, cublasLtMatrixLayout_t lc, void *D,
                               cublasLtMatrixLayout_t ld, const cublasLtMatmulAlgo_t *algo, void *, size_t, cudaStream_t stream)
 {
     const product p = *(product *)desc;
-    const matrix a = *(matrix *)la, b = *(matrix *)lb, d = *(matrix *)ld;
+    const matrix a = *(matrix *)la, b = *(matrix *)lb, c_of = *(matrix *)lc, d = *(matrix *)ld;
     const float scale = *(const float *)alpha, old = *(const float *)beta;
     const bool ta = p.ta == CUBLAS_OP_T, tb = p.tb == CUBLAS_OP_T;
     const int64_t k = ta ? a.rows : a.cols;
-    if ((ta ? a.cols : a.rows) != d.rows || (tb ? b.rows : b.cols) != d.cols || (tb ? b.cols : b.rows) != k || algo->data[0] == 0 ||
+    if ((ta ? a.cols : a.rows) != d.rows || (tb ? b.rows : b.cols) != d.cols || (tb ? b.cols : b.rows) != k ||
+        c_of.rows != d.rows || c_of.cols != d.cols || c_of.ld != d.ld || c_of.type != d.type || algo->data[0] == 0 ||
         (p.epilogue != CUBLASLT_EPILOGUE_DEFAULT && ((p.epilogue != CUBLASLT_EPILOGUE_BIAS && p.epilogue != CUBLASLT_EPILOGUE_BGRADB) || p.bias == nullptr)))
         return CUBLAS_STATUS_INVALID_VALUE;
     emu_last_product = (int)algo->data[0] - 1;
@@ -173,7 +174,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
             for (int64_t r = 0; r < d.rows; r++) {
                 const float sum = emu_dot(&av[(size_t)(r * k)], &bv[(size_t)(c * k)], k);
                 const float more = p.epilogue == CUBLASLT_EPILOGUE_BIAS ? emu_get(p.bias, r, type) : 0;
-                emu_put(D, r + c * d.ld, scale * sum + more + (old != 0 ? old * emu_get(D, r + c * d.ld, type) : 0), type);
+                emu_put(D, r + c * d.ld, scale * sum + more + (old != 0 ? old * emu_get(C, r + c * d.ld, type) : 0), type);
             }
     });
     return CUBLAS_STATUS_SUCCESS;

@@ -439,7 +439,7 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t h, cudnnBackendDescriptor_t plan
     if (several && getenv("EMULATE_BROKEN_FOLD") != nullptr)
         return refuse(CUDNN_STATUS_NOT_SUPPORTED, "a plan that was made does not run");
     const bool wide = convolution && ops.size() == 2 && names_of(ops[convolution_of(ops)]).result != 2;
-    const bool slow = (ops.size() > 2 && getenv("EMULATE_SLOW_FOLD") != nullptr) || (wide && getenv("EMULATE_SLOW_WIDE") != nullptr);
+    const bool slow = ((ops.size() > 2 || (several && !convolution)) && getenv("EMULATE_SLOW_FOLD") != nullptr) || (wide && getenv("EMULATE_SLOW_WIDE") != nullptr);
     const int choice = emu_last_plan = config->choice;
     emu_last_operations = (int)ops.size();
     emu_enqueue(h->stream, [=] {

@@ -1,10 +1,11 @@
-/* Goal: cuDNN itself, without a device, takes the convolutions of ResNet-50 and the attention of vision transformers as lib/cuda
- * describes them to it and has plans for an H200, forward and backward, in bf16 and fp16, in fp16 with the sums of the outputs too; a plan becomes
+/* Goal: cuDNN itself, without a device, takes the convolutions of ResNet-50, the attention of vision transformers and their products with a GELU as
+ * lib/cuda describes them to it and has plans for an H200, forward and backward, in bf16 and fp16, in fp16 with the sums of the outputs too; a plan becomes
  * text and a plan again. Those of attention are fused kernels, which keep no matrix of T x T in memory. */
 #include "../unit/test.h"
 
 #include "cuda/attention.h"
 #include "cuda/conv.h"
+#include "cuda/linear.h"
 
 #include <dlfcn.h>
 #include <limits.h>
@@ -113,6 +114,26 @@ static void attention_plans(const tw_attention *a, bool backward, tw_dtype t, co
     tw_dnn_fini(&b);
 }
 
+/* Of a vision transformer's block: forward in training and alone, and backward. */
+static void gelu_plans(int rows, int width, tw_dtype t, const tw_dnn_site *at)
+{
+    for (int i = 0; i < 3; i++) {
+        const tw_gelu_shape s = {.backward = i == 2, .train = i > 0, .rows = rows, .C = i == 2 ? 4 * width : width, .K = i == 2 ? width : 4 * width};
+        cudnnBackendDescriptor_t plan[MOST];
+        char key[128];
+        tw_dnn b = {0};
+        cudnnBackendDescriptor_t graph = tw_linear_graph(&b, &s, t, at);
+        const int n = graph == NULL ? 0 : tw_dnn_plans(plan, 1, graph, at, (size_t)256 << 20);
+        tw_linear_key(key, sizeof key, &s, t);
+        if (n < 1)
+            printf("%s: %s\n", key, tw_error());
+        CHECK(n >= 1);
+        for (int k = 0; k < n; k++)
+            cudnnBackendDestroyDescriptor(plan[k]);
+        tw_dnn_fini(&b);
+    }
+}
+
 /* Before cuDNN looks for a driver. */
 static void load_null_driver(void)
 {
@@ -158,6 +179,8 @@ int main(void)
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
         for (int backward = 0; backward < 2; backward++)
             attention_plans(&heads[i], backward, i % 2 == 0 ? TW_BF16 : TW_F16, &at);
+    gelu_plans(50432, 384, TW_BF16, &at);
+    gelu_plans(64 * 197, 768, TW_F16, &at);
     cudnnBackendDestroyDescriptor(at.device);
     return test_done();
 }

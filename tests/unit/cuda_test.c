@@ -262,6 +262,36 @@ static void linear(int rows, int C, int K)
     free(x), free(w), free(b), free(dy), free(y), free(dx), free(dw), free(db);
 }
 
+/* With a shortcut, and with the GELU behind it or before it, as one after the other. */
+static void linear_beside(int rows, int C, int K, bool train)
+{
+    const size_t nx = (size_t)(rows * C), ny = (size_t)(rows * K), nw = (size_t)(K * C), nb = (size_t)K;
+    float *x = numbers(nx), *w = numbers(nw), *b = numbers(nb), *s = numbers(ny), *y = numbers(ny), *z = numbers(ny), *dx = numbers(nx);
+    void *gx = activations(x, nx), *gs = activations(s, ny), *gy = activations(y, ny), *gz = activations(z, ny), *gsum = activations(z, ny);
+    void *gdx = activations(dx, nx);
+    float *gw = plain(w, nw), *gb = plain(b, nb);
+    tw_linear *a = cpu->linear_new(c, rows, C, K, train), *l = gpu->linear_new(g, rows, C, K, train);
+    CHECK(a != NULL && l != NULL);
+    CHECK(cpu->linear_weights(a, w, b) == 0 && gpu->linear_weights(l, gw, gb) == 0);
+    CHECK(cpu->linear_forward(a, y, x) == 0 && cpu->gelu_forward(c, z, y, ny) == 0);
+    CHECK(gpu->linear_forward_gelu(l, gz, gy, gx) == 0 && gpu->linear_forward_add(l, gsum, gx, gs) == 0);
+    same_activations("linear, GELU", gz, z, ny);
+    if (train) {
+        CHECK(cpu->linear_backward_data(a, dx, s) == 0 && cpu->gelu_backward(c, dx, dx, x, nx) == 0);
+        CHECK(gpu->linear_backward_gelu(l, gdx, gs, gx) == 0);
+        same_activations("linear, data gradient through the GELU before it", gdx, dx, nx);
+        same_activations("linear, before its GELU", gy, y, ny);
+    } else {
+        gpu->release(g, gdx), gpu->release(g, gy);
+    }
+    CHECK(cpu->add(c, y, s, ny) == 0);
+    same_activations("linear and shortcut", gsum, y, ny);
+    cpu->linear_free(a);
+    gpu->linear_free(l);
+    gpu->release(g, gx), gpu->release(g, gs), gpu->release(g, gw), gpu->release(g, gb);
+    free(x), free(w), free(b), free(s), free(y), free(z), free(dx);
+}
+
 /* One norm, on the CPU (f32 [C] each in block) or in device memory. */
 static tw_norm norm_on(float *block, double *sums, int64_t rows, int C, bool affine, bool add, bool relu)
 {
@@ -745,7 +775,8 @@ static void refusal_of_steps(void)
 /* What the host decides: the plan that is fastest among those allowed, timed once; nothing is left behind. Emulation only. */
 static void decisions(void)
 {
-    const int *plan = emulated("emu_last_plan"), *operations = emulated("emu_last_operations");
+    const int *plan = emulated("emu_last_plan");
+    int *operations = emulated("emu_last_operations");
     int (*descriptors)(void) = (int (*)(void))emulated("emu_descriptors");
     unsigned long (*launches)(void) = (unsigned long (*)(void))emulated("emu_launches");
     const tw_conv_shape s = {.N = 1, .H = 6, .W = 6, .C = 8, .OH = 6, .OW = 6, .K = 8, .size = 3, .stride = 1, .pad = 1, .train = true};
@@ -836,6 +867,26 @@ static void decisions(void)
         unsetenv("EMULATE_SLOW_FOLD");
     }
     CHECK(type != TW_F16 || work[0] > work[1] + 20);
+    const int both = type == TW_F32 ? 0 : 2;
+    *operations = 0;
+    linear_beside(12, 24, 16, true);
+    CHECK(*operations == both); /* backward */
+    linear_beside(12, 24, 16, false);
+    CHECK(*operations == (type == TW_F32 ? 0 : 3));
+    *operations = 0;
+    setenv("EMULATE_NO_FOLD", "1", 1);
+    linear_beside(12, 16, 16, true);
+    unsetenv("EMULATE_NO_FOLD");
+    setenv("EMULATE_BROKEN_FOLD", "1", 1);
+    linear_beside(13, 16, 16, true);
+    unsetenv("EMULATE_BROKEN_FOLD");
+    CHECK(*operations == 0);
+    setenv("EMULATE_SLOW_FOLD", "1", 1);
+    linear_beside(14, 16, 16, true);
+    unsetenv("EMULATE_SLOW_FOLD");
+    *operations = 0;
+    linear_beside(14, 16, 16, true); /* the choice is kept */
+    CHECK(*operations == 0);
     with_maker(TW_CONV_APPLIES, 2, 4, 6, 16, 8, 3, 1, false); /* of one pixel only */
     with_maker(TW_CONV_THROUGH, 2, 4, 6, 16, 8, 3, 1, true);
     CHECK(type != TW_F16 || *operations == 4);
@@ -891,8 +942,12 @@ static void every_op(void)
     linear(7, 20, 13);
     linear(32, 64, 40);
     linear(300, 20, 8); /* several pieces of rows */
+    linear_beside(33, 16, 40, true);
+    linear_beside(9, 24, 32, false);
+    linear_beside(7, 20, 24, true); /* rows that cuDNN does not take */
     setenv("EMULATE_NO_EPILOGUE", "1", 1); /* the bias by a kernel */
     linear(9, 16, 24);
+    linear_beside(9, 16, 24, true);
     unsetenv("EMULATE_NO_EPILOGUE");
     setenv("EMULATE_WRONG_SUMS", "1", 1); /* cuBLASLt's sums of columns are not believed */
     linear(9, 24, 16);

@@ -328,6 +328,8 @@ int main(int argc, char **argv)
     labelled("resnet18", true, "backbone.conv1.weight", TW_F16, 50, 0.05);
     labelled("resnet50", true, "backbone.layer4.2.conv1.weight", TW_F16, 1, 0.15); /* with norms of all kinds beside its convolutions */
     labelled("resnet18", false, "backbone.layer4.1.conv2.weight", TW_F16, 1, 0.05);
+    labelled("vit_t", false, "backbone.blocks.0.mlp.fc1.weight", TW_F32, 1, 0.01); /* no branch is left out: all sums go with the products before them */
+    labelled("vit_t", false, "backbone.blocks.0.mlp.fc1.weight", TW_F16, 1, 0.02);
     labelled_steps(launches != NULL ? 0.001 : 0.02);
     ahead("cpu", TW_F32, true);
     ahead("cuda", TW_F32, true);

@@ -1,0 +1,139 @@
+/* In 16 bits, where cuDNN has plans for product and GELU in one and they are no slower than one after the other. */
+#include "cuda/linear.h"
+
+#include "core/mem.h"
+#include "cuda/ops.h"
+#include "cuda/tune.h"
+
+#include <stdlib.h>
+#include <stdio.h>
+
+enum { MOST_OPERANDS = 5 };
+static const size_t WORKSPACE = (size_t)256 << 20;
+
+/* A pass at one size, in the device's list: made when it is first asked for, in a step that is not yet recorded. */
+struct tw_gelu_pass {
+    tw_gelu_shape shape;
+    tw_tuned tuned; /* plan NULL: it is not taken */
+    struct tw_gelu_pass *next;
+};
+
+/* What a pass works on: forward x -> y (before the GELU) and z, backward dy, y -> x, the gradient of what was before the GELU. */
+typedef struct {
+    tw_linear *l;
+    const tw_tuned *tuned;
+    bool backward;
+    void *x, *y, *z;
+} work;
+
+static int together(void *arg)
+{
+    const work *k = arg;
+    const tw_linear *l = k->l;
+    void *w = (void *)tw_linear_weights_of(l);
+    const tw_dnn_operand forward[] = {{TW_LINEAR_X, k->x}, {TW_LINEAR_W, w}, {TW_LINEAR_BIAS, l->bias}, {TW_LINEAR_Z, k->z}, {TW_LINEAR_Y, k->y}};
+    const tw_dnn_operand backward[] = {{TW_LINEAR_DY, k->z}, {TW_LINEAR_W, w}, {TW_LINEAR_BEFORE, k->y}, {TW_LINEAR_DX, k->x}};
+    return tw_tuned_run(k->tuned, l->dev, k->backward ? backward : forward, k->backward || !l->train ? 4 : 5);
+}
+
+static int apart(void *arg)
+{
+    const work *k = arg;
+    tw_linear *l = k->l;
+    if (k->backward)
+        return tw_cuda_linear_backward_data(l, k->x, k->z) != 0
+                   ? -1
+                   : tw_cuda_gelu_backward(l->dev, k->x, k->x, k->y, (size_t)l->rows * (size_t)l->C);
+    return tw_cuda_linear_forward(l, k->y, k->x) != 0 ? -1 : tw_cuda_gelu_forward(l->dev, k->z, k->y, (size_t)l->rows * (size_t)l->K);
+}
+
+/* The plan, timed among those for the same; 1: there is one. */
+static int tune(tw_tuned *out, tw_linear *l, const tw_gelu_shape *s, const char *key)
+{
+    const tw_dnn_site here = {.handle = l->dev->dnn};
+    const size_t each = tw_dtype_size(l->dev->precision), x = (size_t)s->rows * (size_t)s->C * each, y = (size_t)s->rows * (size_t)s->K * each;
+    const size_t w = (size_t)s->C * (size_t)s->K * each;
+    const tw_tune_operand forward[] = {{TW_LINEAR_X, x}, {TW_LINEAR_W, w}, {TW_LINEAR_BIAS, (size_t)s->K * each}, {TW_LINEAR_Z, y}, {TW_LINEAR_Y, y}};
+    const tw_tune_operand backward[] = {{TW_LINEAR_DY, y}, {TW_LINEAR_W, w}, {TW_LINEAR_BEFORE, x}, {TW_LINEAR_DX, x}};
+    tw_dnn b = {0};
+    cudnnBackendDescriptor_t graph = tw_linear_graph(&b, s, l->dev->precision, &here);
+    const int rc = graph == NULL ? 0
+                                 : tw_tune(out, l->dev, key, graph, s->backward ? backward : forward, s->backward || !s->train ? 4 : 5, WORKSPACE);
+    tw_dnn_fini(&b);
+    return rc;
+}
+
+/* Whether it is not slower, on memory of its own: 1, 0, or -1: one of the two fails. */
+static int compare(tw_linear *l, const tw_gelu_shape *s, const tw_tuned *tuned)
+{
+    tw_dev *d = l->dev;
+    const size_t each = tw_dtype_size(d->precision), x = (size_t)s->rows * (size_t)s->C * each, y = (size_t)s->rows * (size_t)s->K * each;
+    work k = {l, tuned, s->backward, tw_cuda_alloc(d, x), tw_cuda_alloc(d, s->backward ? x : y), tw_cuda_alloc(d, y)};
+    const int better = k.x == NULL || k.y == NULL || k.z == NULL ? -1 : tw_choice_time(d, together, apart, &k);
+    cudaFree(k.x);
+    cudaFree(k.y);
+    cudaFree(k.z);
+    return better;
+}
+
+static void choose(struct tw_gelu_pass *p, tw_linear *l)
+{
+    tw_dev *d = l->dev;
+    char key[128], choice[144];
+    tw_linear_key(key, sizeof key, &p->shape, d->precision);
+    snprintf(choice, sizeof choice, "%s or apart", key);
+    const int kept = tw_choice_kept(d, choice);
+    int better = kept;
+    if (d->precision != TW_F32 && l->C % 8 == 0 && l->K % 8 == 0 && kept != 0 && tune(&p->tuned, l, &p->shape, key) > 0) {
+        if (kept < 0 && (better = compare(l, &p->shape, &p->tuned)) >= 0)
+            tw_choice_keep(d, choice, better);
+        if (better != 1)
+            tw_tuned_fini(&p->tuned);
+    }
+    cudaGetLastError(); /* of a plan that does not run: not to be found by the next launch */
+}
+
+/* NULL and tw_error(). */
+static const struct tw_gelu_pass *pass_of(tw_linear *l, bool backward)
+{
+    const tw_gelu_shape s = {.backward = backward, .train = l->train, .rows = l->rows, .C = l->C, .K = l->K};
+    struct tw_gelu_pass *p = l->dev->gelu;
+    while (p != NULL && (p->shape.backward != backward || p->shape.train != s.train || p->shape.rows != s.rows || p->shape.C != s.C || p->shape.K != s.K))
+        p = p->next;
+    if (p != NULL || (p = tw_calloc(1, sizeof *p)) == NULL)
+        return p;
+    *p = (struct tw_gelu_pass){.shape = s, .next = l->dev->gelu};
+    choose(p, l);
+    return l->dev->gelu = p;
+}
+
+static int run(work *k)
+{
+    const struct tw_gelu_pass *p = pass_of(k->l, k->backward);
+    if (p == NULL)
+        return -1;
+    k->tuned = &p->tuned;
+    return p->tuned.plan != NULL ? together(k) : apart(k);
+}
+
+int tw_cuda_linear_forward_gelu(tw_linear *l, void *z, void *y, const void *x)
+{
+    work k = {.l = l, .x = (void *)x, .y = y, .z = z};
+    return run(&k);
+}
+
+int tw_cuda_linear_backward_gelu(tw_linear *l, void *dx, const void *dy, const void *before)
+{
+    work k = {.l = l, .backward = true, .x = dx, .y = (void *)before, .z = (void *)dy};
+    return run(&k);
+}
+
+void tw_linear_gelu_close(tw_dev *d)
+{
+    while (d->gelu != NULL) {
+        struct tw_gelu_pass *p = d->gelu;
+        d->gelu = p->next;
+        tw_tuned_fini(&p->tuned);
+        free(p);
+    }
+}
