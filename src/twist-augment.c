@@ -222,6 +222,8 @@ static int check(const struct run *r, const tw_sample *s)
     if (s->image.dim[0] > 1 << 20 || s->image.dim[1] > 1 << 20)
         return tw_fail("%s: %.*s: an image of %lld x %lld pixels; a side may have 2^20", tw_reader_name(r->reader), (int)s->key_size, s->key,
                        (long long)s->image.dim[1], (long long)s->image.dim[0]);
+    if (tw_view_check(&r->policy, (int)s->image.dim[1], (int)s->image.dim[0]) != 0)
+        return tw_fail("%s: %.*s: %s", tw_reader_name(r->reader), (int)s->key_size, s->key, tw_error());
     return 0;
 }
 

@@ -247,7 +247,10 @@ pixels() { twist-cat --npy image="$1"; }
     done
     # what is there, if asked for
     head -c 9000 a.tar > cut.tar
-    twist-decode --truncated=keep cut.tar > some.tws
+    twist-decode --truncated=keep cut.tar > some.tws 2> err
+    grep -qE "^twist-decode: cut\.tar: .*; it has $(records some.tws | wc -l) pictures before that$" err
+    [ "$(twist-decode --truncated=keep - < cut.tar 2> err | records | wc -l)" = "$(records some.tws | wc -l)" ]
+    grep -qE "^twist-decode: standard input: .*; it has $(records some.tws | wc -l) pictures before that$" err
     diff <(records some.tws) <(twist-decode --limit="$(records some.tws | wc -l)" a.tar | records)
     [ ! -e cut.tar.index ]
 }

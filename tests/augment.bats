@@ -178,6 +178,10 @@ shapes() {
     wrong 'view\nscale 0.5 1\nresize 18\n' "line 2: scale: means nothing beside resize, on line 3"
     wrong 'view\nflip 0.5\n\nflip 0.4\n' "line 4: flip: line 2 says it already"
     wrong '# nothing\n' "no view in it"
+    printf 'view\0\nsize 8\n' > w.policy
+    run twist-augment -i "$IMAGES" --policy=w.policy -o v.tws
+    [ "$status" -eq 2 ] || [ "$status" -eq 1 ]
+    [[ "$output" == *"w.policy: a zero byte in it"* ]]
     run twist-augment -i "$IMAGES" --policy=nothing.policy
     [ "$status" -eq 1 ]
     [[ "$output" == *"nothing.policy: No such file"* ]]
@@ -195,6 +199,35 @@ shapes() {
     [ "$status" -eq 2 ]
     [[ "$output" == "twist-augment: --policy: '-': a file is wanted"* ]]
     [ ! -e v.tws ]
+}
+
+@test "a crop is a pixel high and wide at least, whatever the picture and the ratio: the same views for any -j" {
+    printf 'view\nsize 8\nratio 4 5\nview\nsize 9\nratio 0.1 0.2\n' > w.policy
+    mkdir odd
+    for size in "1 1" "1 2" "2 1" "1 50" "50 1" "3 2"; do
+        set -- $size
+        { printf 'P6 %d %d 255\n' "$1" "$2"; head -c $(($1 * $2 * 3)) /dev/zero | tr '\0' '\310'; } > "odd/$1x$2.ppm"
+    done
+    twist-decode -q odd > odd.tws
+    augment --policy=w.policy --trace -i odd.tws -j 1 > a.tws
+    for j in 2 7 7; do
+        augment --policy=w.policy --trace -i odd.tws -j $j | cmp - a.tws
+    done
+    twist-cat --json a.tws | grep -o '"crop": \[[0-9, ]*\]' > crops
+    [ "$(wc -l < crops)" = 12 ]
+    ! grep -E ', 0, [0-9]+\]|, 0\]' crops || false
+    printf 'view\nsize 8\nratio 4 5\n' > w.policy
+    augment --policy=w.policy -i odd.tws | twist-cat --npy views=v.npy
+    [ "$(tail -c $((6 * 8 * 8 * 3)) v.npy | tr -d '\310' | wc -c)" = 0 ]
+}
+
+@test "a picture that is too long once resized is named" {
+    { printf 'P5 1048576 1 255\n'; head -c 1048576 /dev/zero; } > wide.pgm
+    twist-decode -q wide.pgm > wide.tws
+    run twist-augment --aug=eval --resize=2048 -i wide.tws -o v.tws
+    [ "$status" -eq 1 ]
+    [ "$output" = "twist-augment: wide.tws: wide.pgm: an image of 1048576 x 1 pixels, resized to 2048, is longer than 1073741824" ]
+    augment --aug=eval --resize=1024 --size=16 -i wide.tws | twist-cat --check
 }
 
 @test "large pictures need little memory, also several at once" {

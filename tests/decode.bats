@@ -291,9 +291,65 @@ END
     cmp <(tail -c $((23 * 17 * 3)) "$GOLDEN/rgb16.png.want" | head -c 69) <(tail -c +257 a.npy | tail -c $((23 * 17 * 3)) | head -c 69)
 }
 
+# kept FILE WANTED ROWS: with --truncated=keep that many rows of the picture of 23 x 17 are the wanted ones at least, and the last bytes as said
+kept() {
+    twist-decode -q --truncated=keep "$1" | twist-cat --npy image=a.npy
+    cmp <(tail -c $((23 * 17 * 3)) "$2" | head -c $((69 * $3))) <(tail -c $((23 * 17 * 3)) a.npy | head -c $((69 * $3)))
+}
+
+@test "--truncated=keep: a JPEG with another marker in its middle, a PNG's 16-bit grey, a PNG's wrong checksum" {
+    size=$(stat -c %s "$GOLDEN/s444.jpg")
+    cp "$GOLDEN/s444.jpg" a.jpg
+    printf '\xff\x0d' | dd of=a.jpg bs=1 seek=$((size * 9 / 10)) conv=notrunc status=none
+    run twist-decode -o x.tws a.jpg
+    [[ "$output" == *"a.jpg: bad JPEG: "* ]]
+    kept a.jpg "$GOLDEN/s444.jpg.want" 8
+    head -c 200 "$GOLDEN/s444.jpg" > a.jpg # before the first row
+    run twist-decode --truncated=keep -o x.tws a.jpg
+    [ "$status" -eq 1 ]
+    for name in grey16 interlaced-grey16; do
+        head -c -40 "$GOLDEN/$name.png" > a.png
+        kept a.png "$GOLDEN/$name.png.want" 1
+        [ "$(tail -c $((23 * 17 * 3)) a.npy | head -c 69 | od -v -An -tu1 -w3 | awk '$1 != $2 || $2 != $3' | wc -l)" = 0 ]
+    done
+    local idat
+    idat=$(grep -abo IDAT "$GOLDEN/rgb8.png" | head -n 1 | cut -d: -f 1)
+    size=$((16#$(xxd -p -s $((idat - 4)) -l 4 "$GOLDEN/rgb8.png")))
+    cp "$GOLDEN/rgb8.png" a.png
+    printf 'oops' | dd of=a.png bs=1 seek=$((idat + 4 + size)) conv=notrunc status=none
+    run twist-decode -o x.tws a.png
+    [[ "$output" == *"a.png: bad PNG: IDAT: CRC error"* ]]
+    kept a.png "$GOLDEN/rgb8.png.want" 17
+}
+
+@test "a side of more than 2^20 pixels is a bad picture; a PNM's pixels come after white space" {
+    { printf 'P5 1048577 1 255\n'; head -c 1048577 /dev/zero; } > wide.pgm
+    run twist-decode -o x.tws wide.pgm "$GOLDEN/grey.jpg"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"wide.pgm: 1048577 x 1 pixels: a side has at most 1048576"*"skipped"* ]]
+    { printf 'P6 3 2 255#c\n'; head -c 18 /dev/zero; } > comment.ppm
+    run twist-decode -o x.tws comment.ppm
+    [[ "$output" == *"comment.ppm: bad PNM: white space is wanted"* ]]
+    { printf 'P6 #c\n3 2#c\n255\n'; head -c 18 /dev/zero; } > comment.ppm
+    twist-decode comment.ppm | twist-cat --check
+}
+
 @test "--exif-rotate turns upright; without it the pixels stay as they are" {
     twist-decode "$GOLDEN/orientation6.jpg" | records | grep -F '"shape": [17, 23, 3]'
     twist-decode --exif-rotate "$GOLDEN/orientation6.jpg" | records | grep -F '"shape": [23, 17, 3]'
+    # the number may be of any whole type: LONG, SSHORT, SLONG; not of BYTE; and there must be one
+    turned() {
+        cp "$GOLDEN/orientation6.jpg" a.jpg
+        printf "$1" | dd of=a.jpg bs=1 seek=42 conv=notrunc status=none
+        twist-decode --exif-rotate a.jpg | records | grep -F "\"shape\": [$2, 3]"
+    }
+    turned '\0\3\0\0\0\1\0\6\0\0' "23, 17"
+    turned '\0\4\0\0\0\1\0\0\0\6' "23, 17"
+    turned '\0\10\0\0\0\1\0\6\0\0' "23, 17"
+    turned '\0\11\0\0\0\1\0\0\0\6' "23, 17"
+    turned '\0\1\0\0\0\1\6\0\0\0' "17, 23"
+    turned '\0\3\0\0\0\0\0\6\0\0' "17, 23"
+    turned '\0\4\0\0\0\1\0\1\0\6' "17, 23"
 }
 
 @test "--shrink-to halves JPEGs as long as the short side stays large enough" {

@@ -27,7 +27,8 @@ typedef struct {
 #define TW_DECODE_DEFAULT {178956970, 0, false, false, NULL, NULL}
 
 /* Decodes one file of n bytes into out. 0, or -1 and tw_error() (without the file's name; out's pixels undefined).
- * Limits besides max_pixels: 512 MiB of decoder memory, 100 scans of a progressive JPEG. Thread-safe for different out. */
+ * Limits besides max_pixels: sides of 2^20 and as many pixels as a record of a stream has room for, both after shrinking; 512 MiB of decoder memory
+ * beside a progressive JPEG's coefficients, and 100 of its scans. Thread-safe for different out. */
 int tw_image_decode(tw_image *out, const void *bytes, size_t n, const tw_decode_options *o);
 
 /* Frees the image's memory. */

@@ -1,11 +1,18 @@
 #include "image/policy.h"
 
+#include "core/error.h"
+
 #include <math.h>
 
 /* Python's round(): halves to the even number, as rint does in the default rounding mode. */
 static int round_even(double x)
 {
     return (int)rint(x);
+}
+
+static int at_least_1(int n)
+{
+    return n > 1 ? n : 1;
 }
 
 /* RandomResizedCrop.get_params. The fallback: as much of the middle as the ratio allows. */
@@ -24,9 +31,9 @@ static tw_area draw_crop(const double scale[2], const double ratio[2], int w, in
     const double shape = (double)w / h;
     int cw = w, ch = h;
     if (shape < ratio[0])
-        ch = round_even(w / ratio[0]);
+        ch = at_least_1(round_even(w / ratio[0]));
     else if (shape > ratio[1])
-        cw = round_even(h * ratio[1]);
+        cw = at_least_1(round_even(h * ratio[1]));
     return (tw_area){(h - ch) / 2, (w - cw) / 2, ch, cw};
 }
 
@@ -111,11 +118,26 @@ static void draw_erased(tw_view *v, int size, tw_rng *r)
     }
 }
 
+/* The long side of a picture that is resized. */
+static double longer_side(const tw_view_kind *k, int w, int h)
+{
+    const int shorter = w <= h ? w : h, longer = w <= h ? h : w;
+    return (double)((int64_t)k->resize * longer) / shorter;
+}
+
+int tw_view_check(const tw_policy *p, int w, int h)
+{
+    enum { MOST = 1 << 30 };
+    for (int i = 0; i < p->n; i++)
+        if (longer_side(&p->kind[i], w, h) > MOST)
+            return tw_fail("an image of %d x %d pixels, resized to %d, is longer than %d", w, h, p->kind[i].resize, MOST);
+    return 0;
+}
+
 /* Resize(resize) and CenterCrop(size): the long side is truncated, the place of the crop rounded to even. */
 static void place_centre(tw_view *v, const tw_view_kind *k, int w, int h)
 {
-    const int shorter = w <= h ? w : h, longer = w <= h ? h : w;
-    const int to = (int)((double)((int64_t)k->resize * longer) / shorter);
+    const int to = (int)longer_side(k, w, h);
     v->resize_w = w <= h ? k->resize : to;
     v->resize_h = w <= h ? to : k->resize;
     /* a smaller picture gets a black border first, half of it, rounded down, at the top and left */

@@ -27,10 +27,18 @@ static int from_tiff(const uint8_t *t, size_t n)
         const uint8_t *e = t + at + 2 + 12 * i;
         if (u16(e, big) != 0x0112)
             continue;
-        const uint32_t value = u16(e + 8, big);
-        return u16(e + 2, big) == 3 && value >= 1 && value <= 8 ? (int)value : 1;
+        const uint32_t type = u16(e + 2, big); /* SHORT, LONG, SSHORT, SLONG */
+        const uint32_t value = type == 3 || type == 8 ? u16(e + 8, big) : type == 4 || type == 9 ? u32(e + 8, big) : 0;
+        return u32(e + 4, big) > 0 && value >= 1 && value <= 8 ? (int)value : 1;
     }
     return 1;
+}
+
+/* The same, which may have the prefix that JPEG puts before it. */
+static int from_block(const uint8_t *t, size_t n)
+{
+    const bool prefixed = n >= 6 && memcmp(t, "Exif\0", 6) == 0;
+    return prefixed ? from_tiff(t + 6, n - 6) : from_tiff(t, n);
 }
 
 static int from_jpeg(const uint8_t *b, size_t n)
@@ -60,7 +68,7 @@ static int from_png(const uint8_t *b, size_t n)
         if (size > n - at - 12)
             break;
         if (memcmp(b + at + 4, "eXIf", 4) == 0)
-            return from_tiff(b + at + 8, size);
+            return from_block(b + at + 8, size);
         at += 12 + size;
     }
     return 1;
@@ -73,10 +81,8 @@ static int from_webp(const uint8_t *b, size_t n)
         const size_t size = u32(b + at + 4, false), padded = size + size % 2;
         if (size > n - at - 8)
             break;
-        if (memcmp(b + at, "EXIF", 4) == 0) {
-            const bool prefixed = size >= 6 && memcmp(b + at + 8, "Exif\0", 6) == 0;
-            return prefixed ? from_tiff(b + at + 14, size - 6) : from_tiff(b + at + 8, size);
-        }
+        if (memcmp(b + at, "EXIF", 4) == 0)
+            return from_block(b + at + 8, size);
         at += 8 + (padded < n - at - 8 ? padded : n - at - 8);
     }
     return 1;

@@ -48,7 +48,8 @@ static int find_frame(GifFileType *g, int *transparent)
             continue;
         if (DGifGetExtension(g, &code, &block) == GIF_ERROR)
             return fail(g->Error);
-        if (code == GRAPHICS_EXT_FUNC_CODE && block != NULL && DGifExtensionToGCB(block[0], block + 1, &control) == GIF_OK)
+        if (code == GRAPHICS_EXT_FUNC_CODE && block != NULL && DGifExtensionToGCB(block[0], block + 1, &control) == GIF_OK &&
+            control.TransparentColor >= 0)
             *transparent = control.TransparentColor;
         while (block != NULL)
             if (DGifGetExtensionNext(g, &block) == GIF_ERROR)

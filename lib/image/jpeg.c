@@ -15,14 +15,14 @@
 /* SHORTEST: bytes of a scan; of a shorter one the library has decoded the codes before own tables would be made. */
 enum { MAX_SCANS = 100, ROWS = 16, SHORTEST = 4096 };
 enum { GIVEN_UP = 1, IRREGULAR };
-static const long max_memory = 512L << 20;
+static const long max_memory = 512L << 20; /* beside the coefficients of several scans, which --max-pixels bounds */
 
 typedef struct {
     struct jpeg_decompress_struct c;
     struct jpeg_error_mgr errors;
     struct jpeg_progress_mgr progress;
     jmp_buf jump;
-    bool keep;
+    bool keep, started; /* started: rows may have been put out, which count under keep */
     tw_huffman huffman;
 } decoder;
 
@@ -123,13 +123,23 @@ static void read_cmyk_rows(decoder *d, tw_image *out)
     }
 }
 
+/* Those that were there, and black below; -1: there were none. */
+static int keep_rows(const decoder *d, tw_image *out)
+{
+    const size_t rows = d->c.output_scanline, stride = (size_t)out->w * 3;
+    memset(out->data + rows * stride, 0, ((size_t)out->h - rows) * stride);
+    return rows > 0 ? 0 : -1;
+}
+
 /* Nothing here lives in a variable that longjmp could spoil: the state is the caller's. own: the codes by huffman.h where it can. 0, -1, or
  * IRREGULAR, and the file is to be decoded without. */
 static int decode(decoder *d, bool own, tw_image *out, const uint8_t *bytes, size_t n, const tw_decode_options *o)
 {
     const int jumped = setjmp(d->jump);
+    if (jumped == IRREGULAR)
+        return IRREGULAR;
     if (jumped != 0)
-        return jumped == IRREGULAR ? IRREGULAR : -1;
+        return d->keep && d->started ? keep_rows(d, out) : -1;
     jpeg_create_decompress(&d->c);
     d->c.progress = &d->progress;
     d->c.mem->max_memory_to_use = max_memory;
@@ -144,9 +154,12 @@ static int decode(decoder *d, bool own, tw_image *out, const uint8_t *bytes, siz
     d->c.scale_num = 1;
     d->c.scale_denom = denominator(d, o->shrink_to);
     jpeg_calc_output_dimensions(&d->c);
-    if (tw_image_resize(out, d->c.output_width, d->c.output_height, coefficients(&d->c), o) != 0)
+    const int more = coefficients(&d->c);
+    if (tw_image_resize(out, d->c.output_width, d->c.output_height, more, o) != 0)
         return -1;
+    d->c.mem->max_memory_to_use += (long)d->c.output_width * (long)d->c.output_height * more;
     jpeg_start_decompress(&d->c);
+    d->started = true;
     if (own && d->c.src->bytes_in_buffer >= SHORTEST && tw_huffman_start(&d->huffman, &d->c))
         d->c.entropy->decode_mcu = decode_mcu;
     if (components == 4)

@@ -12,6 +12,7 @@ typedef struct {
     png_structp png;
     png_infop info;
     const uint8_t *at, *end;
+    bool wide_grey; /* 16 bits, to be widened */
     bool started; /* pixels have been read: what follows may be missing under keep_truncated */
 } decoder;
 
@@ -73,6 +74,8 @@ static int decode(decoder *d, tw_image *out, const tw_decode_options *o)
     png_set_keep_unknown_chunks(d->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1); /* texts and profiles: nothing is unpacked for them */
     if (o->keep_truncated)
         png_set_compression_buffer_size(d->png, 64); /* it asks for so much at a time: the last bytes of a cut file count too */
+    if (o->keep_truncated)
+        png_set_crc_action(d->png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
     png_read_info(d->png, d->info);
     const png_uint_32 w = png_get_image_width(d->png, d->info), h = png_get_image_height(d->png, d->info);
     if (tw_image_check(w, h, o) != 0)
@@ -83,15 +86,13 @@ static int decode(decoder *d, tw_image *out, const tw_decode_options *o)
     if (tw_image_resize(out, w, h, 0, o) != 0)
         return -1;
     memset(out->data, 0, (size_t)w * h * 3);
-    const bool wide_grey = set_transforms(d);
+    d->wide_grey = set_transforms(d);
     const int passes = png_set_interlace_handling(d->png);
     png_read_update_info(d->png, d->info);
     d->started = true;
     for (int pass = 0; pass < passes; pass++)
         for (png_uint_32 y = 0; y < h; y++)
             png_read_row(d->png, out->data + (size_t)y * w * 3, NULL);
-    if (wide_grey)
-        widen_grey(out);
     png_read_end(d->png, NULL);
     return 0;
 }
@@ -106,6 +107,8 @@ int tw_png_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode
     int rc = d.info == NULL ? tw_fail("out of memory") : decode(&d, out, o);
     if (rc != 0 && d.started && o->keep_truncated)
         rc = 0;
+    if (rc == 0 && d.wide_grey)
+        widen_grey(out);
     png_destroy_read_struct(&d.png, &d.info, NULL);
     return rc;
 }

@@ -128,6 +128,8 @@ int tw_pnm_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode
         return -1;
     memset(out->data, 0, 3 * pixels);
     size_t got;
+    if (kind > 3 && t.at < t.end && !is_space(*t.at))
+        return tw_fail("bad PNM: white space is wanted between its header and its pixels");
     t.at += kind > 3 && t.at < t.end; /* the one white space before binary data */
     if (kind <= 3)
         got = read_plain(out->data, &t, pixels, channels, top, bitmap);

@@ -76,8 +76,11 @@ typedef struct {
     tw_rng noise;           /* for the erased rectangle */
 } tw_view;
 
+/* Whether all views can be drawn of a picture of that size: what is resized stays within 2^30 pixels a side. 0, or -1 and tw_error(). */
+int tw_view_check(const tw_policy *p, int w, int h);
+
 /* Draws view number `number` of a w x h picture with that index in that epoch. The numbers are those of TW_USE_VIEW's stream
- * for (seed, index, epoch, number); distributions are those of torchvision's RandomResizedCrop (ten tries, then the middle),
+ * for (seed, index, epoch, number); distributions are those of torchvision's RandomResizedCrop (ten tries, then the middle, of a pixel at least),
  * RandomHorizontalFlip, RandomApply(ColorJitter), RandomGrayscale, of the official blur and solarize, and of timm's RandAugment
  * (increasing operations) and RandomErasing (one rectangle). */
 void tw_view_draw(tw_view *v, const tw_policy *p, int number, int w, int h, uint64_t seed, int64_t index, int64_t epoch);

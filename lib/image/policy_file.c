@@ -166,6 +166,10 @@ int tw_policy_read(tw_policy *p, const char *path, int64_t late_epoch)
     char *text = tw_file_read(path, &size, 1 << 20), *next = text;
     if (text == NULL)
         return -1;
+    if (strlen(text) != size) {
+        free(text);
+        return tw_fail("%s: a zero byte in it", path);
+    }
     if (strncmp(text, mark, strlen(mark)) == 0)
         next += strlen(mark);
     for (char *line; rc == 0 && (line = strsep(&next, "\n")) != NULL;) {

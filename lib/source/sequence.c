@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "core/program.h"
 #include "source/table.h"
 #include "source/unpack.h"
 
@@ -128,6 +129,8 @@ static int next_member(tw_sequence *q, tw_picture **p, const char **label)
             return tw_fail("%s: %s", name_of(q), tw_error());
         if (q->inside == 0)
             return tw_fail("%s: no pictures in this archive", name_of(q));
+        if (rc != 0)
+            tw_warn("%s: %s; it has %lld pictures before that", name_of(q), tw_error(), (long long)q->inside);
         close_archive(q);
     }
     return 0;

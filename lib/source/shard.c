@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/program.h"
 #include "source/members.h"
 #include "source/words.h"
 
@@ -72,7 +73,8 @@ static int64_t read_at(void *context, void *to, int64_t n)
     return n;
 }
 
-/* Walks through the shard. index: where rows go (NULL: nowhere). 0, or -1 and tw_error(). */
+/* Walks through the shard. index: where rows go (NULL: nowhere). 0; 1: it ends early, which keep_cut allows, tw_error() has why; or -1 and
+ * tw_error(). */
 static int walk(const target *t, int fd, const struct stat *st, bool keep_cut, FILE *index)
 {
     cursor c = {.fd = fd, .size = st->st_size};
@@ -94,7 +96,7 @@ static int walk(const target *t, int fd, const struct stat *st, bool keep_cut, F
         tw_word_write(index, p->name, '\n');
     }
     tw_members_fini(&m);
-    return rc == 0 || (rc < 0 && keep_cut) ? 0 : -1;
+    return rc < 0 && keep_cut ? 1 : rc == 0 ? 0 : -1;
 }
 
 /* One row of the text at *p, which is then behind it. 1, or 0 where it is damaged; -1 and tw_error(). t NULL: only looks. */
@@ -188,7 +190,7 @@ static bool save(const char *path, const struct stat *st, int64_t rows, const ch
     return tw_file_commit(f) == 0;
 }
 
-/* Walks through the shard and saves what is found. */
+/* Walks through the shard and saves what is found. As walk. */
 static int build(const target *t, int fd, const struct stat *st, bool keep_cut, const char *beside, const char *cached)
 {
     char *text = NULL;
@@ -225,8 +227,14 @@ int tw_shard_add(tw_entries *e, const char *path, int fd, int32_t shard, bool ke
     int rc = load(beside, &st, &t);
     if (rc == 0 && cached != NULL)
         rc = load(cached, &st, &t);
-    if (rc == 0 && build(&t, fd, &st, keep_cut, beside, cached) != 0)
-        rc = tw_fail("%s: %s", path, tw_error());
+    if (rc == 0) {
+        const size_t from = e->n;
+        rc = build(&t, fd, &st, keep_cut, beside, cached);
+        if (rc < 0)
+            rc = tw_fail("%s: %s", path, tw_error());
+        if (rc > 0)
+            tw_warn("%s: %s; it has %zu pictures before that", path, tw_error(), e->n - from);
+    }
     free(beside);
     free(cached);
     return rc < 0 ? -1 : 0;

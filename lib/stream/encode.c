@@ -62,6 +62,11 @@ static int finish(encoder *e, int rc)
     sum(e);
     rc = rc || msgpack_pack_str_with_body(&e->pk, "crc", 3);
     rc = rc || msgpack_pack_fix_uint32(&e->pk, e->crc);
+    size_t size = e->out->size - e->start;
+    for (size_t i = 0; e->parts != NULL && i < e->parts->n; i++)
+        size += e->parts->part[i].size;
+    if (rc == 0 && size > TW_MOST_RECORD)
+        rc = tw_fail("a record of %zu bytes; one has at most %d", size, TW_MOST_RECORD);
     if (rc != 0)
         e->out->size = e->start;
     return rc != 0 ? -1 : 0;

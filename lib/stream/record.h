@@ -7,6 +7,8 @@
 
 #include <stdbool.h>
 
+enum { TW_MOST_RECORD = 1 << 30 }; /* bytes of one: writers make no larger one, readers take none unless told to */
+
 typedef enum { TW_FILES, TW_IMAGES, TW_VIEWS, TW_FEATURES } tw_kind;
 extern const char *const tw_kind_names[]; /* "files", ..., NULL */
 

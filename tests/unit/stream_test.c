@@ -9,6 +9,7 @@
 
 #include <signal.h>
 #include <msgpack/unpack.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/twist-stream-XXXXXX";
@@ -349,6 +350,21 @@ static void tensors(void)
     }
 }
 
+/* No record is made that nobody would read. */
+static void largest(void)
+{
+    const size_t most = (size_t)TW_MOST_RECORD + 4096;
+    uint8_t *zeros = mmap(NULL, most, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CHECK(zeros != MAP_FAILED);
+    tw_parts p = {0};
+    for (int over = 0; over < 2; over++) {
+        const tw_sample s = {.key = "k", .key_size = 1, .sub = -1, .image = {TW_U8, 3, {1, over ? 357913942 : 357913900, 3}, zeros}};
+        CHECK(over ? tw_parts_sample(&p, &s) != 0 && says("a record of 1073741") : tw_parts_sample(&p, &s) == 0);
+    }
+    tw_parts_fini(&p);
+    munmap(zeros, most);
+}
+
 /* Unknown fields in three places come back side by side, in their order. */
 static void scattered_extras(void)
 {
@@ -445,6 +461,7 @@ int main(void)
     cut_and_corrupted();
     rules();
     tensors();
+    largest();
     scattered_extras();
     commands();
     endpoints();
