@@ -72,7 +72,7 @@ struct job {
     size_t file_cap;
     tw_parts record;    /* refers to the image */
     bool bad, last;     /* last: of its epoch */
-    char path[1024], cause[600]; /* what was wrong with which (also where another took its place); cause "": nothing */
+    char path[TW_REJECT_PATH], cause[600]; /* what was wrong with which (also where another took its place); cause "": nothing */
     size_t path_size;
 };
 
@@ -261,21 +261,10 @@ static noreturn void give_up(struct run *r)
     tw_die_error();
 }
 
-/* The name for a message of one line: a newline in it as --rejects writes it, all else as it is, since twist-feed work looks for it so. */
-static void put_name(char *name, const struct job *j)
-{
-    for (size_t i = 0; i < j->path_size; i++) {
-        if (j->path[i] == '\n')
-            *name++ = '\\';
-        *name++ = j->path[i] == '\n' ? 'n' : j->path[i];
-    }
-    *name = '\0';
-}
-
 static int handle_bad(struct run *r, const struct job *j)
 {
-    char name[2 * sizeof j->path + 1];
-    put_name(name, j);
+    char name[2 * TW_REJECT_PATH + 1];
+    tw_rejects_spell(name, j->path, j->path_size);
     if (r->o.data.on_error == TW_BAD_FAIL) {
         tw_rejects_add(&r->rejects, j->path, j->path_size, j->cause, r->in_all);
         return tw_fail("%s: %s", name, j->cause);
@@ -541,7 +530,7 @@ int main(int argc, char **argv)
         open_sequence(&r, &h);
     else
         open_source(&r, &h);
-    if (tw_rejects_open(&r.rejects, r.o.data.rejects) != 0 || tw_program_log_check(r.o.log) != 0)
+    if (tw_rejects_open(&r.rejects, r.o.data.rejects, tw_data_goes_on(&r.o.data)) != 0 || tw_program_log_check(r.o.log) != 0)
         tw_die_error();
     r.writer = tw_writer_open(r.o.output, &h, r.o.common.no_history ? NULL : tw_program_command());
     if (r.writer == NULL)

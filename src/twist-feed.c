@@ -6,6 +6,7 @@
 #include "feed/work.h"
 #include "source/options.h"
 #include "source/sequence.h"
+#include "stream/record.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -211,6 +212,7 @@ static void default_endpoint(struct opts *o)
     snprintf(folder, sizeof folder, "/tmp/twist-feed-XXXXXX");
     if (mkdtemp(folder) == NULL)
         tw_die("%s: %s", folder, strerror(errno));
+    atexit(remove_folder);
     snprintf(endpoint, sizeof endpoint, "ipc://%s/feed", folder);
     o->work = endpoint;
 }
@@ -240,7 +242,7 @@ static void run_head(struct opts *o, const tw_strings *sources)
         tw_die_error();
     const tw_places_options po = {source, o->ship ? NULL : o->root, d->shuffle, d->seed, d->limit, d->share, d->on_error};
     tw_places *places = tw_places_new(&po);
-    if (places == NULL || (o->quarantine != NULL && tw_places_quarantine(places, o->quarantine) != 0) || tw_rejects_open(&rejects, d->rejects) != 0)
+    if (places == NULL || (o->quarantine != NULL && tw_places_quarantine(places, o->quarantine) != 0) || tw_rejects_open(&rejects, d->rejects, tw_data_goes_on(d)) != 0)
         tw_die_error();
     const int64_t count = tw_places_count(places), epochs = tw_data_epochs(d, count);
     if (epochs < 0)
@@ -264,10 +266,13 @@ static void run_head(struct opts *o, const tw_strings *sources)
     catch(SIGHUP);
     catch(SIGTERM);
     catch(SIGINT);
-    atexit(remove_folder);
     const int rc = tw_serve_run(&so, stop, reload, say);
     end_local();
     tw_progress_end();
+    if (rc > 0) { /* as a filter whose reader has gone */
+        remove_folder();
+        raise(SIGPIPE);
+    }
     if (rc != 0)
         tw_die_error();
     tw_places_free(places);
@@ -289,6 +294,8 @@ static void run_worker(const struct opts *o, const char *endpoint, int number)
     w.endpoint = endpoint;
     w.command = o->command;
     w.link = o->link;
+    if (!tw_opts_given("max-bytes"))
+        w.link.max_bytes = TW_MOST_RECORD; /* the head tells its limit of results */
     w.root = o->root;
     w.slots = o->slots;
     signal(SIGPIPE, SIG_IGN); /* a command that dies with work still to be written to it is told by its end */
@@ -330,7 +337,7 @@ static void run_workers(const struct opts *o, const tw_strings *endpoints)
     for (int told = 0, left = n; left > 0;) {
         int status;
         const pid_t ended = waitpid(-1, &status, 0);
-        left -= ended > 0;
+        left = ended < 0 && errno == ECHILD ? 0 : left - (ended > 0);
         if (ended > 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
             rc = TW_EXIT_FAILED;
         for (; told < stops; told++)
@@ -352,9 +359,9 @@ static void show(const struct opts *o, const char *json, const char *endpoint)
         rc = puts(json) < 0;
     else
         rc = tw_status_print(stdout, json);
-    if (rc != 0 && !o->json)
+    if (rc != 0 && (o->metrics != NULL || !o->json))
         tw_die("%s: %s", endpoint, tw_error());
-    if (fflush(stdout) != 0)
+    if (fflush(stdout) != 0 || ferror(stdout))
         tw_die("standard output: cannot be written");
 }
 
@@ -371,7 +378,7 @@ static void run_status(struct opts *o, const tw_strings *endpoints)
     if (tw_link_dial(&link, endpoints->item[0], &o->link) != 0)
         tw_die_error();
     double asked = 0, heard = tw_now();
-    bool wanted = false;
+    bool wanted = false, told = false;
     int64_t dropped = 0;
     while (stop() == 0) {
         zmq_pollitem_t item = {link.socket, 0, ZMQ_POLLIN, 0};
@@ -397,6 +404,7 @@ static void run_status(struct opts *o, const tw_strings *endpoints)
             free(json);
             heard = tw_now();
             wanted = false;
+            told = true;
             if (!o->watch)
                 break;
         }
@@ -404,6 +412,8 @@ static void run_status(struct opts *o, const tw_strings *endpoints)
     if (in.has_payload)
         link.z->msg_close(&in.payload);
     tw_link_close(&link, 0);
+    if (!told)
+        tw_die("%s: stopped before it had answered", endpoints->item[0]);
 }
 
 /* ---- the command line ---- */

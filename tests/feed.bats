@@ -175,6 +175,82 @@ teardown() { end_all; }
     cmp again.tws got.tws
 }
 
+@test "pictures of one name, a bad one among them, names that begin alike, a name with a newline: the bytes of one machine, at once" {
+    pictures 12
+    local i want
+    for i in 0 1 2 3 4 5; do # in each archive 0.jpg, bad in every second one
+        mkdir t
+        cp "$(find p -name '*.jpg' | LC_ALL=C sort | sed -n $((i + 1))p)" t/0.jpg
+        [ $((i % 2)) = 0 ] || head -c 400 t/0.jpg > u
+        [ $((i % 2)) = 0 ] || mv u t/0.jpg
+        cp "$(find p -name '*.jpg' | tail -n $((i + 1)) | head -n 1)" t/1.jpg
+        tar -C t -cf $i.tar 0.jpg 1.jpg
+        rm -r t
+    done
+    twist-decode --no-history -q --epochs=20 --shuffle ./*.tar 2> /dev/null | twist-augment --no-history -q --aug=barlow --size=48 > want.tws
+    twist-feed head -q --no-history $HB --epochs=20 --shuffle --local=2 --slots=16 ./*.tar -o got.tws -- "$COMMAND" 2> err
+    cmp want.tws got.tws
+    rm -r p
+    mkdir p
+    cp "$BATS_TEST_DIRNAME/golden/decode/rgb.jpg" p/a.jpg
+    cp p/a.jpg p/z.jpg
+    head -c 700 p/a.jpg > "p/a.jpg: b.jpg"
+    head -c 700 p/a.jpg > "p/y"$'\n'"bad.jpg"
+    reference --epochs=4 2> /dev/null
+    twist-feed head -q --no-history $HB --epochs=4 --local=1 --rejects=r --quarantine=q p -o got.tws -- "$COMMAND" 2> err
+    cmp want.tws got.tws
+    [ "$(sort -u r)" = 'p/a.jpg: b.jpg	bad JPEG: Premature end of JPEG file
+p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
+    [ ! -e q ]
+}
+
+@test "a picture larger than a result may be, read or sent by the head with --max-bytes above it" {
+    mkdir p
+    { printf 'P6 5000 5000 255\n'; head -c 75000000 /dev/zero; } > p/large.ppm
+    cp "$BATS_TEST_DIRNAME/golden/decode/rgb.jpg" p
+    reference
+    twist-feed head -q --no-history --local=1 p -o got.tws -- "$COMMAND"
+    cmp want.tws got.tws
+    timeout 60 twist-feed head -q --no-history --ship --max-bytes=100MiB --local=1 p -o got.tws -- "$COMMAND"
+    cmp want.tws got.tws
+}
+
+@test "a quarantine of other data is refused by its line" {
+    pictures 4
+    local name
+    name=$(find p -name '*.jpg' | LC_ALL=C sort | sed -n 2p)
+    for line in "0	$name	it crashed" "1	other/set.jpg	it crashed" "4	$name	it crashed"; do
+        printf '%s\n' "$line" > q
+        run timeout 20 twist-feed head -q --no-history --local=1 --quarantine=q p -o got.tws -- "$COMMAND"
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"q: line 1 is no"*"of this data set"* ]]
+    done
+    printf '1\t%s\tit crashed\n' "$name" > q
+    twist-feed head -q --no-history --local=1 --quarantine=q p -o got.tws -- "$COMMAND"
+    [ "$(twist-cat --json got.tws | grep -c '"key"')" = 3 ]
+}
+
+@test "a head that is started again: bad pictures are counted and listed as if nothing had been" {
+    pictures 5
+    local i reader head
+    head -c 400 "$(find p -name '*.jpg' | LC_ALL=C sort | head -n 1)" > p/bad.jpg
+    mv p/bad.jpg "$(dirname "$(find p -name '*.jpg' | LC_ALL=C sort | tail -n 1)")"
+    spawn twist-cat -q --no-history -o got.tws -i "pipe:twist-feed head -q $HB --no-history --epochs=300 --local=1 --rejects=r \
+        --start-epoch=%e --skip=%s p -- '$COMMAND' 2> err"
+    reader=$last
+    for i in 1 2 3; do
+        until [ "$(wc -l < r 2> /dev/null)" -gt $((60 * i)) ] 2> /dev/null; do sleep 0.02; done
+        head=$(head_of "$reader")
+        [ -z "$head" ] || kill -9 "$head"
+    done
+    wait "$reader"
+    reference --epochs=300 2> /dev/null
+    cmp want.tws got.tws
+    twist-cat --json got.tws | tail -n 1 | grep -F '"skipped": 300'
+    [ "$(wc -l < r)" -ge 300 ] # some twice: what the killed one had found and its reader had not come to
+    [[ "$(cut -f1 r | sort -u)" == p/*/bad.jpg ]]
+}
+
 @test "other bytes from one worker: another command, another machine: turned away; --audit finds who is wrong" {
     pictures 30
     reference --epochs=40
@@ -193,6 +269,23 @@ teardown() { end_all; }
     wait "$head"
     grep -q "worker odd is turned away" err
     cmp want.tws got.tws
+}
+
+@test "a second head at the socket of one that runs is refused; a folder of its own does not stay" {
+    pictures 4
+    spawn twist-feed head -q --no-history --epochs=100000 --work="$ADDRESS" p -o first.tws
+    until [ -S farm/s ]; do sleep 0.02; done
+    run timeout 20 twist-feed head -q --work="$ADDRESS" p -o second.tws
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"$ADDRESS: cannot listen there: Address already in use"* ]]
+    worker
+    until [ "$(field done)" -gt 0 ] 2> /dev/null; do sleep 0.05; done # the first one has kept it
+    end_all
+    twist-feed head -v --no-history $HB --epochs=1000 --local=1 p -- "$COMMAND" 2> err | head -c 100000 > part.tws
+    local own
+    own=$(grep -o 'ipc:///tmp/twist-feed-[^/]*' err | head -n 1)
+    [ -n "$own" ]
+    [ ! -e "${own#ipc://}" ]
 }
 
 @test "status: a table, JSON and metrics; a head that is not there" {
@@ -243,6 +336,11 @@ teardown() { end_all; }
         run timeout 10 twist-feed head -q p --work=${bad%|*}
         [ "$status" -eq 1 ]
         [[ "$output" == *"${bad##*|}"* ]] || { echo "$bad: $output"; false; }
+    done
+    for bad in 'tcp://127.0.0.1:0;192.0.2.1:5577' tcp://127.example.org:5577 tcp://127.1:5577; do
+        run timeout 10 twist-feed work "$bad" -- cat
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"reachable from other machines"* ]]
     done
     chmod 644 k.key
     run timeout 10 twist-feed head -q p --work="tcp://*:$PORT" --key=k.key --allow=w.pub

@@ -74,3 +74,34 @@ nothing_left() { [ -z "$(find . -name '.*.tmp')" ]; }
     nothing_left
     [ ! -e views.tws ]
 }
+
+@test "standard streams that are closed get no file's bytes, and no file theirs" {
+    mkdir bad
+    head -c 300 "$(find s -name '*.jpg' | head -n 1)" > bad/0.jpg
+    cp "$(find s -name '*.jpg' | tail -n 1)" bad/1.jpg
+    twist-decode -q bad -o o.tws 2>&-
+    twist-cat --check o.tws
+    run sh -c 'twist-decode bad --rejects r.tsv >&-'
+    [ "$status" -eq 1 ]
+    [ "$(wc -c < r.tsv)" -lt 200 ] # not the stream
+    run sh -c 'twist-cat want.tws - <&-'
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"standard input: Bad file descriptor"* ]]
+}
+
+@test "a limit of the size of files is an error, which names the file; a path that is too long loses no cause" {
+    run sh -c 'ulimit -f 8; exec twist-decode -q s/train -o limited.tws'
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"limited.tws: File too large"* ]]
+    nothing_left
+    run twist-cat "$(printf '%01300d' 0)"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"0000: File name too long" ]]
+}
+
+@test "whoever starts a program with SIGCHLD ignored: commands have their status all the same" {
+    env --ignore-signal=CHLD twist-cat --check -i 'pipe:twist-cat want.tws'
+    run env --ignore-signal=CHLD twist-cat --check -i 'pipe:twist-cat want.tws; exit 3'
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"status 3"* ]]
+}

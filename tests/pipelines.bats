@@ -51,6 +51,14 @@ figure() { tr -d ' \n' < "$3" | sed "s/.*\"$1\":{//" | number "$2"; }
     [[ "$output" == *"it's 50%e"* ]]
 }
 
+@test "farm: a percent sign in a name is one, %r is the rank where the ranks have files and sockets of their own" {
+    run "$PIPELINES/farm" --data-path 'x%y' --output_dir 'o%s' --list 'l%e' --rejects 'r.%r' --dry-run
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"--work=ipc://$PWD/o%%s/farm/feed.%r "*" --list=l%%e --rejects=r.%r "*" x%%y "* ]]
+    run "$PIPELINES/farm" --data-path x --output_dir o --work 'tcp://127.0.0.1:555%r' --dry-run
+    [[ "$output" == *"--work=tcp://127.0.0.1:555%r "* ]]
+}
+
 @test "the pipelines refuse missing values and unknown words by name, exit 2, and answer --help" {
     for p in pretrain linear semi embed cluster demo report curves; do
         run "$PIPELINES/$p" --help

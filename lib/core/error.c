@@ -11,10 +11,12 @@ static void record(const char *fmt, va_list ap, int err)
 {
     char text[sizeof message]; /* the arguments may be the old message itself */
     int n = vsnprintf(text, sizeof text, fmt, ap);
-    size_t len = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
+    const char *why = err != 0 ? strerror(err) : "";
+    const size_t most = sizeof text - 1 - (err != 0 ? strlen(why) + 2 : 0); /* a long path is cut, not the cause */
+    size_t len = n < 0 ? 0 : (size_t)n < most ? (size_t)n : most;
     text[len] = '\0';
     if (err != 0)
-        snprintf(text + len, sizeof text - len, ": %s", strerror(err));
+        snprintf(text + len, sizeof text - len, ": %s", why);
     memcpy(message, text, sizeof text);
 }
 

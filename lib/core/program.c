@@ -1,5 +1,6 @@
 #include "core/program.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -53,8 +54,19 @@ static void append_word(char **to, const char *word)
     *to = p;
 }
 
+/* Standard streams that are closed stay unusable: no file that is opened later takes their numbers. */
+static void keep_standard_streams(void)
+{
+    for (int fd = 0; fd < 3; fd++)
+        while (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY) >= 0)
+            ;
+}
+
 void tw_program_start(const char *name, int argc, char **argv)
 {
+    keep_standard_streams();
+    signal(SIGCHLD, SIG_DFL); /* ignored by who started this, commands would have no status */
+    signal(SIGXFSZ, SIG_IGN); /* a file that is too large is an error as others are */
     size_t room = strlen(name) + 1;
     for (int i = 1; i < argc; i++)
         room += 4 * strlen(argv[i]) + 3;

@@ -51,6 +51,7 @@ static void run(const char *command, const int fd[3], int64_t memory, pid_t pare
     sigemptyset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     for (int i = 0; i < 3; i++)
         if (dup2(fd[i], i) < 0)
             _exit(126);

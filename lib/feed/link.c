@@ -2,12 +2,15 @@
 
 #include "core/error.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,9 +43,18 @@ static int check_folder(const char *path, bool head)
     return 0;
 }
 
+/* host: "HOST:PORT". What libzmq takes beside that, a source address before a `;', is no name of this machine. */
 static bool is_loopback(const char *host)
 {
-    return strncmp(host, "127.", 4) == 0 || strncmp(host, "[::1]:", 6) == 0 || strncmp(host, "localhost:", 10) == 0;
+    char address[INET_ADDRSTRLEN];
+    struct in_addr a;
+    const char *port = strrchr(host, ':');
+    if (strchr(host, ';') != NULL || port == NULL)
+        return false;
+    if (strncmp(host, "[::1]:", 6) == 0 || strncmp(host, "localhost:", 10) == 0)
+        return true;
+    snprintf(address, sizeof address, "%.*s", (int)(port - host), host);
+    return port - host < INET_ADDRSTRLEN && inet_pton(AF_INET, address, &a) == 1 && ntohl(a.s_addr) >> 24 == 127;
 }
 
 int tw_link_check(const char *endpoint, bool head, const tw_link_options *o, const char **note)
@@ -120,6 +132,28 @@ static int guard(tw_link *l, const char *key)
     return 0;
 }
 
+/* Whether somebody listens at an ipc:// address, which libzmq would take away from him. */
+static bool is_taken(const char *address)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    if (strncmp(address, "ipc://", 6) != 0 || strlen(address + 6) >= sizeof a.sun_path)
+        return false;
+    memcpy(a.sun_path, address + 6, strlen(address + 6));
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool taken = fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof a) == 0;
+    if (fd >= 0)
+        close(fd);
+    return taken;
+}
+
+static int bind_once(tw_link *l, const char *address)
+{
+    if (!is_taken(address))
+        return l->z->bind(l->socket, address);
+    errno = EADDRINUSE;
+    return -1;
+}
+
 int tw_link_listen(tw_link *l, const char *endpoint, const tw_link_options *o)
 {
     const struct timespec nap = {0, 100000000};
@@ -133,7 +167,7 @@ int tw_link_listen(tw_link *l, const char *endpoint, const tw_link_options *o)
     /* Without keys a domain all the same: no ZMTP 1, which takes anything for a message. */
     if (l->curve ? guard(l, o->key) != 0 : set_text(l, ZMQ_ZAP_DOMAIN, "twist") != 0)
         goto err;
-    for (int i = 0; l->z->bind(l->socket, tw_zmq_address(endpoint)) != 0; i++) {
+    for (int i = 0; bind_once(l, tw_zmq_address(endpoint)) != 0; i++) {
         if (errno != EADDRINUSE || i == BIND_TRIES) {
             char what[600];
             snprintf(what, sizeof what, "%.500s: cannot listen there", endpoint);

@@ -238,6 +238,20 @@ int tw_places_bad(tw_places *p, int64_t position, int64_t sub, int code, const c
     return tw_fail("%s: %s; and there is no good image to take its place", tw_source_path(p->o.source, (uint64_t)wanted), find(p, wanted)->cause);
 }
 
+/* Whether the name, as it is written in a line, is the path's. */
+static bool is_named(const char *name, size_t size, const char *path)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+    if (f == NULL)
+        return false;
+    tw_rejects_name(f, path, strlen(path));
+    const bool same = fclose(f) == 0 && n == size && memcmp(text, name, n) == 0;
+    free(text);
+    return same;
+}
+
 int tw_places_quarantine(tw_places *p, const char *path)
 {
     char *line = NULL;
@@ -259,7 +273,8 @@ int tw_places_quarantine(tw_places *p, const char *path)
         const long long index = strtoll(line, &end, 10);
         line[strcspn(line, "\n")] = '\0';
         cause = *end == '\t' ? strchr(end + 1, '\t') : NULL;
-        if (end == line || cause == NULL || index < 0 || (uint64_t)index >= tw_source_count(p->o.source))
+        if (end == line || cause == NULL || index < 0 || (uint64_t)index >= tw_source_count(p->o.source) ||
+            !is_named(end + 1, (size_t)(cause - end - 1), tw_source_path(p->o.source, (uint64_t)index)))
             rc = tw_fail("%s: line %lld is no `index TAB key TAB cause` of this data set", path, (long long)number);
         else
             rc = add(p, index, cause + 1);

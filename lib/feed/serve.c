@@ -488,6 +488,6 @@ int tw_serve_run(const tw_serve_options *o, int (*stop)(void), bool (*reload)(vo
     tw_sample_fini(&s.sample);
     signal(SIGPIPE, SIG_DFL);
     if (reader_gone)
-        raise(SIGPIPE);
+        return 1;
     return rc == 0 ? 0 : tw_fail("%s", why);
 }

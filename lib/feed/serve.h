@@ -18,8 +18,8 @@ typedef struct {
     const char *(*local)(void);    /* called every second: keeps the own workers alive; NULL, or what is wrong with them. NULL: none */
 } tw_serve_options;
 
-/* Runs until the last sample is written. stop, reload: whether a signal came. say: as in tw_head_ops. 0, or -1 and tw_error(); a reader of the output
- * that has gone ends the process by SIGPIPE, after the workers have been told. */
+/* Runs until the last sample is written. stop, reload: whether a signal came. say: as in tw_head_ops. 0; 1: the reader of the
+ * output has gone, the workers have been told; or -1 and tw_error(). */
 int tw_serve_run(const tw_serve_options *o, int (*stop)(void), bool (*reload)(void), void (*say)(int level, const char *text));
 
 #endif

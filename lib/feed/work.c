@@ -6,6 +6,7 @@
 #include "core/program.h"
 #include "feed/below.h"
 #include "feed/child.h"
+#include "source/rejects.h"
 #include "stream/crc32c.h"
 #include "stream/decode.h"
 
@@ -50,6 +51,7 @@ typedef struct {
     tw_child *child;
     tw_bytes header;    /* of the files stream */
     tw_pool *readers;
+    held *next;         /* has been read and waits to be given; NULL: none does */
     held *item[TW_FEED_SLOTS]; /* GIVEN ones first */
     int n, given;
     int64_t done, failed;
@@ -181,10 +183,35 @@ static void fetch(void *job, int worker, void *context)
     }
 }
 
+/* Whether a complaint about one of these could be meant for the other. */
+static bool alike(const char *a, const char *b)
+{
+    char x[2 * TW_REJECT_PATH + 1], y[2 * TW_REJECT_PATH + 1];
+    tw_rejects_spell(x, a, strlen(a));
+    tw_rejects_spell(y, b, strlen(b));
+    const size_t n = strlen(x), m = strlen(y), least = n < m ? n : m;
+    const char *rest = n < m ? y + least : x + least;
+    return memcmp(x, y, least) == 0 && (*rest == '\0' || strncmp(rest, ": ", 2) == 0);
+}
+
+/* Complaints name their picture by its key: while the command has one in hand it gets no other of that name. */
+static bool has_alike(const work *w, const held *h)
+{
+    for (int i = 0; i < w->given; i++)
+        if (alike(w->item[i]->what.key, h->what.key))
+            return true;
+    return false;
+}
+
 /* Hands on what has been read, in order. */
 static int hand_on(work *w)
 {
-    for (held *h; w->child != NULL && (h = tw_pool_take_ready(w->readers)) != NULL;) {
+    while (w->child != NULL) {
+        held *h = w->next != NULL ? w->next : tw_pool_take_ready(w->readers);
+        w->next = h;
+        if (h == NULL || (!h->dropped && !h->failed && has_alike(w, h)))
+            return 0;
+        w->next = NULL;
         if (h->dropped)
             free_held(h);
         else if (h->failed) {
@@ -206,8 +233,10 @@ static bool heard_bad(work *w, const char *line)
         return false;
     line += sizeof program - 1;
     for (int i = 0; i < w->given; i++) {
-        const size_t k = strlen(w->item[i]->what.key);
-        if (strncmp(line, w->item[i]->what.key, k) != 0 || strncmp(line + k, ": ", 2) != 0)
+        char name[2 * TW_REJECT_PATH + 1];
+        tw_rejects_spell(name, w->item[i]->what.key, strlen(w->item[i]->what.key));
+        const size_t k = strlen(name);
+        if (strncmp(line, name, k) != 0 || strncmp(line + k, ": ", 2) != 0)
             continue;
         char cause[600];
         snprintf(cause, sizeof cause, "%.*s", (int)(strlen(line + k + 2) - m), line + k + 2);
@@ -523,6 +552,8 @@ int tw_work_run(const tw_work_options *o, int (*stop)(void), void (*say_)(int le
     char why[1024];
     snprintf(why, sizeof why, "%s", tw_error());
     stop_child(&w);
+    if (w.next != NULL)
+        free_held(w.next);
     for (held *h; w.readers != NULL && (h = tw_pool_take(w.readers)) != NULL;)
         free_held(h);
     tw_pool_free(w.readers);

@@ -51,6 +51,11 @@ tw_source *tw_data_open(const tw_data_options *o)
     return s;
 }
 
+bool tw_data_goes_on(const tw_data_options *o)
+{
+    return o->start_epoch > 0 || o->skip > 0;
+}
+
 int64_t tw_data_epochs(const tw_data_options *o, int64_t count)
 {
     if (o->skip > count)

@@ -30,6 +30,9 @@ int tw_data_settle(tw_data_options *o);
 /* Opens the source; where only some of its pictures have a label, warns that none will have one. NULL and tw_error(). */
 tw_source *tw_data_open(const tw_data_options *o);
 
+/* Whether a run goes on: behind the beginning of its first epoch. */
+bool tw_data_goes_on(const tw_data_options *o);
+
 /* The epochs that there are to make, of count samples each. -1 and tw_error(): --skip goes beyond an epoch. */
 int64_t tw_data_epochs(const tw_data_options *o, int64_t count);
 

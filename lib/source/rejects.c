@@ -3,7 +3,9 @@
 #include "core/error.h"
 #include "core/opts.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 int tw_rejects_init(tw_rejects *r, const char *most)
 {
@@ -21,13 +23,27 @@ int tw_rejects_init(tw_rejects *r, const char *most)
     return tw_parse_double(&r->percent, number, 0, 100, "--max-errors");
 }
 
-int tw_rejects_open(tw_rejects *r, const char *path)
+/* Cuts off a last line without an end, of a process that was killed. */
+static int mend(FILE *f)
+{
+    char tail[1 << 14];
+    if (fseeko(f, 0, SEEK_END) != 0)
+        return errno == ESPIPE ? 0 : -1;
+    const off_t size = ftello(f), from = size > (off_t)sizeof tail ? size - (off_t)sizeof tail : 0;
+    if (size < 0 || fseeko(f, from, SEEK_SET) != 0)
+        return -1;
+    const size_t n = fread(tail, 1, (size_t)(size - from), f);
+    const char *end = memrchr(tail, '\n', n);
+    return n != (size_t)(size - from) || ftruncate(fileno(f), end != NULL ? from + (end + 1 - tail) : from) != 0 ? -1 : 0;
+}
+
+int tw_rejects_open(tw_rejects *r, const char *path, bool goes_on)
 {
     if (path != NULL && strcmp(path, "-") == 0)
         return tw_fail("--rejects=-: standard output is the stream's; a file is wanted");
     r->path = path;
-    r->file = path != NULL ? fopen(path, "we") : NULL;
-    return path == NULL || r->file != NULL ? 0 : tw_fail_errno("%s", path);
+    r->file = path != NULL ? fopen(path, goes_on ? "a+e" : "we") : NULL;
+    return path == NULL || (r->file != NULL && (!goes_on || mend(r->file) == 0)) ? 0 : tw_fail_errno("%s", path);
 }
 
 /* all -1: only what needs no total. */
@@ -38,6 +54,16 @@ static int check(const tw_rejects *r, int64_t all)
     if (r->percent >= 0 && all >= 0 && (double)r->count > r->percent / 100 * (double)all)
         return tw_fail("%lld bad images of %lld, more than %g %%", (long long)r->count, (long long)all, r->percent);
     return 0;
+}
+
+void tw_rejects_spell(char text[2 * TW_REJECT_PATH + 1], const char *path, size_t size)
+{
+    for (size_t i = 0; i < size && i < TW_REJECT_PATH; i++) {
+        if (path[i] == '\n')
+            *text++ = '\\';
+        *text++ = path[i] == '\n' ? 'n' : path[i];
+    }
+    *text = '\0';
 }
 
 void tw_rejects_name(FILE *f, const char *path, size_t size)

@@ -2,6 +2,7 @@
 #ifndef TW_SOURCE_REJECTS_H
 #define TW_SOURCE_REJECTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -15,8 +16,12 @@ typedef struct {
 
 /* most: "N", "R%" or NULL (any number). 0, or -1 and tw_error(). */
 int tw_rejects_init(tw_rejects *r, const char *most);
-/* path: a file made anew, or NULL. 0, or -1 and tw_error(). */
-int tw_rejects_open(tw_rejects *r, const char *path);
+/* path: a file, made anew unless goes_on (then what is in it stays, but for a last line that was cut), or NULL. 0, or -1 and tw_error(). */
+int tw_rejects_open(tw_rejects *r, const char *path, bool goes_on);
+
+/* The path in a message of one line: a newline in it as \n, all else as it is; cut after TW_REJECT_PATH bytes. twist-feed work knows a picture by it. */
+enum { TW_REJECT_PATH = 1024 };
+void tw_rejects_spell(char text[2 * TW_REJECT_PATH + 1], const char *path, size_t size);
 
 /* Writes a path with backslash, TAB, CR and LF in it as \\ \t \r \n. */
 void tw_rejects_name(FILE *f, const char *path, size_t size);

@@ -47,6 +47,7 @@ static void run_shell(const char *command, int out)
 {
     setpgid(0, 0);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     signal(SIGUSR1, SIG_IGN); /* the warning of a batch system, to every process of a job, is for the program alone */
     const int null = open("/dev/null", O_RDONLY); /* a command must not eat the program's own standard input */
     if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0)

@@ -32,7 +32,7 @@ struct tw_reader {
     double restart[TW_RESTARTS]; /* when it was, the last ones */
     int restarts;
     int64_t before, lost;       /* samples that came before the last start, and those that did not, though their places went by */
-    tw_place begun;             /* where the first sample since then was */
+    tw_place begun;             /* where the command that runs was started */
     size_t ahead_at, ahead_end; /* what has been read and not been copied yet */
     unsigned char ahead[AHEAD];
 };
@@ -234,7 +234,8 @@ static void count(tw_reader *r)
         return;
     r->before += came;
     if (r->header.samples >= 0 && !__builtin_mul_overflow(r->place.epoch - r->begun.epoch, r->header.samples, &places))
-        r->lost += places + r->place.skip - r->begun.skip + 1 - came;
+        r->lost += places + r->place.skip - r->begun.skip - came;
+    r->begun = r->place;
 }
 
 /* After a failure: starts the command again if that is what to do. 0, or -1 with the failure as it was, or a new one. */
@@ -285,7 +286,7 @@ tw_reader *tw_reader_open_wait(const char *endpoint, const tw_limits *limits, co
         tw_fail("%s: the stream's limits are out of range (nesting 1 to %d)", endpoint, TW_SCAN_DEPTH);
         goto err;
     }
-    r->place = place != NULL ? *place : (tw_place){0, 1, 0, 0};
+    r->place = r->begun = place != NULL ? *place : (tw_place){0, 1, 0, 0};
     if (restarts(endpoint) && (r->endpoint = strdup(endpoint)) == NULL) {
         tw_fail("out of memory");
         goto err;
@@ -351,8 +352,6 @@ static int next(tw_reader *r, tw_sample *s)
         return finish(r);
     r->place.epoch = s->epoch;
     r->place.skip = tw_share_done(&r->header.share, s->pos);
-    if (r->record == 1)
-        r->begun = r->place;
     return 1;
 }
 
