@@ -274,7 +274,7 @@ static void open_streams(struct run *r)
     r->writer = tw_writer_open(r->o.output, &h, r->o.common.no_history ? NULL : tw_program_command());
     if (r->writer == NULL)
         tw_die_error();
-    if (tw_program_log_check(r->o.log) != 0)
+    if (tw_program_log_check(r->o.log, r->o.output) != 0)
         give_up(r);
 }
 

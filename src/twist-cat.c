@@ -307,7 +307,7 @@ static void copy(struct run *r, const tw_strings *inputs)
     tw_header h;
     tw_sample s;
     tw_sample_init(&s);
-    if (tw_program_log_check(r->o.log) != 0 || open_inputs(r, inputs) != 0 || joined_header(&h, r) != 0)
+    if (tw_program_log_check(r->o.log, r->o.output) != 0 || open_inputs(r, inputs) != 0 || joined_header(&h, r) != 0)
         give_up(r);
     if (r->o.header) {
         if (print_header(&h) != 0 || flush_text() != 0)
@@ -414,9 +414,9 @@ static void parse(struct opts *o, tw_strings *inputs)
         if (!tw_is_column(o->npy.item[i]))
             tw_die_usage("--npy: '%s' is not FIELD=FILE with FIELD one of %s", o->npy.item[i], TW_COLUMNS);
     const bool shows = o->json || o->header || o->npy.n > 0 || o->sheet != NULL || o->table != NULL;
-    if (o->check && (shows || o->output != NULL || o->head >= 0 || o->skip > 0))
+    if (o->check && (shows || o->stats || o->log != NULL || o->output != NULL || o->head >= 0 || o->skip > 0))
         tw_die_usage("--check stands alone");
-    if (o->header && (o->json || o->npy.n > 0 || o->sheet != NULL || o->output != NULL))
+    if (o->header && (o->json || o->npy.n > 0 || o->sheet != NULL || o->table != NULL || o->stats || o->log != NULL || o->output != NULL))
         tw_die_usage("--header stands alone");
     if (o->rejects != NULL && (o->table == NULL || o->head >= 0 || o->skip > 0 || inputs->n > 1))
         tw_die_usage("--rejects: belongs to the --table of a whole stream, and of one");

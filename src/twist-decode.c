@@ -530,7 +530,8 @@ int main(int argc, char **argv)
         open_sequence(&r, &h);
     else
         open_source(&r, &h);
-    if (tw_rejects_open(&r.rejects, r.o.data.rejects, tw_data_goes_on(&r.o.data)) != 0 || tw_program_log_check(r.o.log) != 0)
+    if (tw_program_beside("--rejects", r.o.data.rejects, r.o.output) != 0 || tw_program_log_check(r.o.log, r.o.output) != 0 ||
+        tw_rejects_open(&r.rejects, r.o.data.rejects, tw_data_goes_on(&r.o.data)) != 0)
         tw_die_error();
     r.writer = tw_writer_open(r.o.output, &h, r.o.common.no_history ? NULL : tw_program_command());
     if (r.writer == NULL)

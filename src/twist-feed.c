@@ -235,6 +235,9 @@ static void run_head(struct opts *o, const tw_strings *sources)
         tw_die_usage("head: --local workers have no keys: start them by hand, or leave --key out");
     if (tw_rejects_init(&rejects, d->max_errors) != 0)
         tw_die_usage("%s", tw_error());
+    if (tw_program_beside("--rejects", d->rejects, o->output) != 0 || tw_program_beside("--log", o->log, o->output) != 0 ||
+        tw_program_beside("--metrics", o->metrics, o->output) != 0 || tw_program_beside("--quarantine", o->quarantine, o->output) != 0)
+        tw_die_error();
     default_endpoint(o);
     check_endpoint(o->work, true, o);
     tw_source *source = tw_data_open(d);

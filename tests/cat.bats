@@ -174,6 +174,9 @@ long_stream() {
     [ "$(stat -c %s f.npy)" -eq $((256 + 3 * 3 * 4)) ]
     [ "$(tail -c +257 l.npy | od -An -t d8 | tr -s ' \n' ' ')" = " 0 1 -1 " ]
     [ "$(tail -c +257 f.npy | od -An -t f4 | head -n 1 | tr -s ' ' ' ')" = " 1 -2 0.5 1" ]
+    twist-cat -q --head=0 "$FORMATS/features.tws" | twist-cat --npy label=n.npy --npy features=e.npy
+    head -c 256 n.npy | grep -aF "{'descr': '<i8', 'fortran_order': False, 'shape': (0,), }"
+    head -c 256 e.npy | grep -aF "{'descr': '<f4', 'fortran_order': False, 'shape': (0,), }"
     twist-cat --npy image=i.npy "$FORMATS/images.tws"
     head -c 256 i.npy | grep -aF "'|u1', 'fortran_order': False, 'shape': (3, 6, 8, 3,), }"
     run twist-cat --npy views=v.npy "$FORMATS/views.tws"
@@ -214,7 +217,7 @@ long_stream() {
     [ "$status" -eq 1 ]
     [[ "$output" == "twist-cat: /nowhere/log: No such file or directory" ]]
     [ ! -e x.tws ]
-    for args in "--json -o -" "--check --head 1" "--header --json" "-i a b" "--head -1" "--npy label" "--max-record 0" "--nope"; do
+    for args in "--json -o -" "--check --head 1" "--check --stats" "--check --log l" "--header --json" "--header --table t" "--header --stats" "-i a b" "--head -1" "--npy label" "--max-record 0" "--nope"; do
         run twist-cat $args
         [ "$status" -eq 2 ]
         [[ "$output" == *"try 'twist-cat -h'"* ]]

@@ -52,6 +52,24 @@ nothing_left() { [ -z "$(find . -name '.*.tmp')" ]; }
     nothing_left
 }
 
+@test "what goes beside a stream is another file than the stream's" {
+    for option in --log --rejects; do
+        run twist-decode -q -o s.tws $option=s.tws s/train
+        [ "$status" -eq 1 ]
+        [ "$output" = "twist-decode: $option=s.tws: that is the output" ]
+        [ ! -e s.tws ]
+    done
+    touch s.tws
+    ln -s s.tws l
+    run twist-augment -q -i want.tws -o s.tws --log=l
+    [ "$status" -eq 1 ]
+    [ "$output" = "twist-augment: --log=l: that is the output" ]
+    run timeout 20 twist-feed head -q --local=1 s/train -o s.tws --rejects=s.tws -- cat
+    [ "$status" -eq 1 ]
+    [ "$output" = "twist-feed: --rejects=s.tws: that is the output" ]
+    nothing_left
+}
+
 @test "- is no file for what goes beside a stream" {
     for option in --log=- --rejects=-; do
         run twist-decode -q $option s/train

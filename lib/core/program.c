@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -221,10 +222,22 @@ int tw_program_waits(const char *log, const tw_waits *w)
     return fclose(f) == 0 ? 0 : tw_fail_errno("%s", log);
 }
 
-int tw_program_log_check(const char *log)
+int tw_program_beside(const char *option, const char *path, const char *output)
+{
+    struct stat a, b;
+    if (path == NULL || output == NULL || strcmp(path, "-") == 0 || strcmp(output, "-") == 0)
+        return 0;
+    const bool same = strcmp(path, output) == 0 || (stat(path, &a) == 0 && S_ISREG(a.st_mode) && stat(output, &b) == 0 && a.st_dev == b.st_dev &&
+                                                    a.st_ino == b.st_ino);
+    return same ? tw_fail("%s=%s: that is the output", option, path) : 0;
+}
+
+int tw_program_log_check(const char *log, const char *output)
 {
     if (log != NULL && strcmp(log, "-") == 0)
         return tw_fail("--log=-: standard output is the stream's; a file is wanted");
+    if (tw_program_beside("--log", log, output) != 0)
+        return -1;
     FILE *f = log != NULL ? fopen(log, "ae") : NULL;
     return log == NULL || (f != NULL && fclose(f) == 0) ? 0 : tw_fail_errno("%s", log);
 }

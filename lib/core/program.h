@@ -64,8 +64,10 @@ typedef struct {
 
 /* At the end of a program: says so under -v, and appends it to the file `log` (NULL: none) as a line of JSON. 0, or -1 and tw_error(). */
 int tw_program_waits(const char *log, const tw_waits *w);
-/* Whether that file can be appended to, asked at the start (NULL: yes). 0, or -1 and tw_error(). */
-int tw_program_log_check(const char *log);
+/* Whether that file can be appended to and is not the output, asked at the start (NULL: yes). 0, or -1 and tw_error(). */
+int tw_program_log_check(const char *log, const char *output);
+/* Whether what goes beside the output (each NULL or -: no file) is another file. 0, or -1 and tw_error(), which names the option. */
+int tw_program_beside(const char *option, const char *path, const char *output);
 
 /* Seconds of a monotonic clock. */
 double tw_now(void);

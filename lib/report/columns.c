@@ -46,7 +46,7 @@ tw_columns *tw_columns_create(const char *const *text, int n)
     for (; c->n < n; c->n++) {
         column *k = &c->column[c->n];
         *k = (column){field_of(text[c->n]), strchr(text[c->n], '=') + 1, NULL};
-        if ((k->file = tw_npy_create(k->path)) == NULL) {
+        if ((k->file = tw_npy_create(k->path, k->field <= LABEL ? TW_I64 : k->field <= VIEWS ? TW_U8 : TW_F32)) == NULL) {
             tw_columns_abandon(c);
             return NULL;
         }

@@ -40,12 +40,12 @@ static int write_header(tw_npy *f)
     return fwrite(head, 1, HEADER, tw_file_stream(f->file)) == HEADER ? 0 : tw_fail_errno("%s", f->path);
 }
 
-tw_npy *tw_npy_create(const char *path)
+tw_npy *tw_npy_create(const char *path, tw_dtype type)
 {
     tw_npy *f = tw_calloc(1, sizeof *f);
     if (f == NULL)
         return NULL;
-    f->row.dtype = TW_F32;
+    f->row.dtype = type;
     f->path = strdup(path);
     if (f->path == NULL) {
         tw_fail("out of memory");
