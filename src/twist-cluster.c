@@ -57,22 +57,14 @@ struct run {
     tw_cluster_scores scores;
 };
 
-/* Rows around their mean, or of unit length. */
-static int prepare(tw_features *f, bool spherical)
+/* Rows around their mean, times 2^exponent, or of unit length. */
+static int prepare(tw_features *f, bool spherical, int *exponent)
 {
-    if (spherical) {
-        tw_unit_rows(f->x, (size_t)f->who.n, f->D);
-        return 0;
-    }
-    float *mean = tw_calloc((size_t)f->D, sizeof *mean), *std = tw_calloc((size_t)f->D, sizeof *std);
-    const bool good = mean != NULL && std != NULL && tw_features_moments(mean, std, f) == 0;
-    for (int d = 0; good && d < f->D; d++)
-        std[d] = 1;
-    if (good)
-        tw_features_standardize(f, mean, std);
-    free(mean);
-    free(std);
-    return good ? 0 : -1;
+    if (!spherical)
+        return tw_features_centre(exponent, f);
+    tw_unit_rows(f->x, (size_t)f->who.n, f->D);
+    *exponent = 0;
+    return 0;
 }
 
 static void show_progress(const tw_kmeans_options *o, int restart, int iteration, int64_t moved)
@@ -89,6 +81,7 @@ static void cluster_features(struct run *r)
     static tw_blocks *threads;
     tw_kmeans k;
     static tw_eval_device device;
+    int exponent;
     threads = tw_blocks_new(r->o.jobs);
     if (threads == NULL || tw_eval_device_open(&device, tw_eval_device_names[r->o.device]) != 0 || tw_features_read(&f, r->o.input) != 0)
         tw_die_error();
@@ -97,7 +90,7 @@ static void cluster_features(struct run *r)
     tw_blocks_set_device(threads, &device);
     tw_note(1, "%s: %lld records of %d features", f.who.name, (long long)f.who.n, f.D);
     c->K = o->K;
-    if (prepare(&f, o->spherical) != 0 || tw_kmeans_run(&k, f.x, f.who.n, f.D, o, threads) != 0)
+    if (prepare(&f, o->spherical, &exponent) != 0 || tw_kmeans_run(&k, f.x, f.who.n, f.D, o, threads) != 0)
         tw_die_error();
     tw_progress_end();
     if (!k.converged)
@@ -106,7 +99,7 @@ static void cluster_features(struct run *r)
     k.near = NULL;
     for (int64_t i = 0; i < f.who.n; i++) /* an empty cluster's row that lies on two centres */
         c->top[i * TW_TOP] = k.cluster[i];
-    r->inertia = k.inertia;
+    r->inertia = ldexp(k.inertia, -2 * exponent);
     r->iterations = k.iterations;
     c->who = f.who;
     f.who = (tw_roster){0};

@@ -43,6 +43,34 @@ near() { awk -v a="$1" -v b="$2" 'BEGIN {exit !(a - b < 1e-8 && b - a < 1e-8)}';
     [[ "$output" == "twist-cluster: --kmeans=81: "*"train.tws has 80 samples" ]]
 }
 
+# Twelve records of two features in three clouds, times 4^$1: that is added to the high byte of an f32.
+clouds() {
+    printf '\x82\xa5twist\x01\xa4kind\xa8features'
+    for point in "00 3f 00 bf" "00 40 10 3f" "20 c0 40 3f"; do
+        set -- "$1" $point
+        for low in 00 01 03 07; do
+            printf '\x83\xa3key\xa1k\xa5index\x00\xa8features'
+            printf '\x85\xc4\x02nd\xc3\xc4\x04type\xa3<f4\xc4\x04kind\xc4\x00\xc4\x05shape\x91\x02\xc4\x04data\xc4\x08'
+            printf %b "\\x00\\x$low\\x$2\\x$(printf %02x $((0x$3 + $1)))\\x00\\x$low\\x$4\\x$(printf %02x $((0x$5 + $1)))"
+        done
+    done
+    printf '\x82\xa3end\xc3\xa7samples\x0c'
+}
+
+@test "k-means of the largest and the smallest features is that of the usual ones" {
+    clouds 0 | twist-cluster --kmeans 3 --assignments a.tsv > usual
+    grep -F '"clusters": 3,' usual
+    inertia() { sed 's/.*"inertia": \([^,]*\),.*/\1/'; }
+    for power in -48 -32 32 60; do
+        clouds $power > in.tws
+        run twist-cluster -j 1 --kmeans 3 --assignments b.tsv in.tws
+        [ "$status" -eq 0 ]
+        cmp a.tsv b.tsv
+        awk -v a="$(inertia <<< "$output")" -v b="$(inertia < usual)" -v p=$power 'BEGIN {a = a / b / 16 ^ p; exit !(a > 0.99999 && a < 1.00001)}'
+        [ "$(sed 's/"inertia": [^,]*,//' <<< "$output")" = "$(sed 's/"inertia": [^,]*,//' usual)" ]
+    done
+}
+
 @test "--assignments lists every record; keys keep their tabs apart" {
     twist-cluster "$EVAL/val.tws" --assignments a.tsv
     [ "$(wc -l < a.tsv)" -eq 41 ]

@@ -129,3 +129,25 @@ void tw_features_standardize(tw_features *f, const float *mean, const float *std
             *v = (*v - mean[d]) / std[d];
         }
 }
+
+/* Of 2^24 columns of numbers below 2^LARGE squared distances are below 2^107; the square of 2^SMALL is 2^86 times f32's least normal number. */
+enum { LARGE = 40, SMALL = -20 };
+
+int tw_features_centre(int *exponent, tw_features *f)
+{
+    float *mean = tw_calloc((size_t)f->D, sizeof *mean), *std = tw_calloc((size_t)f->D, sizeof *std);
+    double largest = 0;
+    const int rc = mean != NULL && std != NULL ? tw_features_moments(mean, std, f) : -1;
+    for (int64_t i = 0; i < f->who.n && rc == 0; i++)
+        for (int d = 0; d < f->D; d++)
+            largest = fmax(largest, fabs((double)f->x[i * f->D + d] - mean[d]));
+    frexp(largest, exponent);
+    *exponent = largest == 0 || (*exponent > SMALL && *exponent <= LARGE) ? 0 : LARGE - *exponent;
+    const double scale = ldexp(1, *exponent);
+    for (int64_t i = 0; i < f->who.n && rc == 0; i++)
+        for (int d = 0; d < f->D; d++)
+            f->x[i * f->D + d] = (float)(((double)f->x[i * f->D + d] - mean[d]) * scale); /* rounded once, as a difference of floats is */
+    free(mean);
+    free(std);
+    return rc;
+}

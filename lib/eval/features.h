@@ -25,6 +25,9 @@ int tw_vector_copy(float *out, const tw_roster *r, const tw_sample *s, const tw_
 
 /* Scales every column by the mean and deviation given: x = (x - mean) / std. mean, std: [D]. */
 void tw_features_standardize(tw_features *f, const float *mean, const float *std);
+/* Shifts every column to mean 0, and scales all by one power of two where squared distances between rows would leave f32's range:
+ * x = 2^exponent (x - mean), exponent 0 for numbers of any usual size. 0, or -1 and tw_error(). */
+int tw_features_centre(int *exponent, tw_features *f);
 /* The columns' means and deviations (population, in double); a column that does not vary has std 1. mean, std: [D].
  * 0, or -1 and tw_error(). */
 int tw_features_moments(float *mean, float *std, const tw_features *f);

@@ -105,10 +105,12 @@ static void find_nearest(nearest *s, int32_t *near, int m, const float *centre, 
             s->half[k] = -s->half[k];
         s->failed = s->failed || tw_scores_set(s->scores, centre, s->half, s->K) != 0 ||
                     tw_scores_largest(s->scores, near, m == 1 ? s->score : NULL, m) != 0;
-        return;
+    } else {
+        tw_panels_set(&s->centre, centre, (size_t)s->D, 1, s->K, s->D, s->threads);
+        tw_blocks_each(s->threads, tw_blocks_count(s->n, ROWS), nearest_block, s);
     }
-    tw_panels_set(&s->centre, centre, (size_t)s->D, 1, s->K, s->D, s->threads);
-    tw_blocks_each(s->threads, tw_blocks_count(s->n, ROWS), nearest_block, s);
+    for (int64_t i = 0; i < s->n; i++) /* no score is a number: any centre will do, but one that there is */
+        near[i * m] = near[i * m] < 0 ? 0 : near[i * m];
 }
 
 /* A run of Lloyd's algorithm. */

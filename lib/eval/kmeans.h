@@ -28,9 +28,9 @@ typedef struct {
 } tw_kmeans;
 
 /* Clusters the rows of x [n,D], K <= n; memory beside that: (20 + 4 near) n + 12 K D bytes, for the seeds a copy of min(n, max(16384,
- * 16 K)) rows, 400 KiB a thread. Centred columns lose the least to rounding. The same bits for any number of threads, where the products are
- * not a device's (then the rows are copied there too). 0, or -1
- * and tw_error(). Free with tw_kmeans_fini. */
+ * 16 K)) rows, 400 KiB a thread. Centred columns lose the least to rounding, and squared distances beyond f32's range mean nothing:
+ * tw_features_centre sees to both. The same bits for any number of threads, where the products are not a device's (then the rows are copied
+ * there too). 0, or -1 and tw_error(). Free with tw_kmeans_fini. */
 int tw_kmeans_run(tw_kmeans *out, const float *x, int64_t n, int D, const tw_kmeans_options *o, tw_blocks *threads);
 
 /* One run from given centres [K,D] (o->restarts and o->seed are not used; no iterations: they are the result's). A cluster that loses its last row

@@ -215,7 +215,7 @@ void tw_product_largest(int32_t *column, float *score, float *scratch, const flo
     const int lanes = b->kernel->lanes;
     for (int i = 0; i < TW_MATRIX_ROWS * lanes; i++) {
         most[i] = -INFINITY;
-        at_most[i] = -1;
+        at_most[i] = 0; /* a column that there is, also where no score is a number */
     }
     for (int first = 0; first < b->n; first += TW_MATRIX_COLUMNS) {
         const tw_panels part = tw_panels_part(b, first, b->n - first < TW_MATRIX_COLUMNS ? b->n - first : TW_MATRIX_COLUMNS);

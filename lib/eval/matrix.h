@@ -60,7 +60,7 @@ tw_panels tw_panels_part(const tw_panels *p, int first, int n);
 void tw_product(float *c, size_t stride, const float *a, size_t row, size_t col, int m, const tw_panels *b, bool add);
 
 /* column[i]: of b's rows j that with the largest a[i] b[j] - less[j], of equal ones the lowest; score[i]: how large.
- * -1 and -infinity where all are NaN or -infinity. a [m,k], m <= TW_MATRIX_ROWS. scratch: TW_MATRIX_ROWS * TW_MATRIX_COLUMNS floats. */
+ * 0 and -infinity where all are NaN or -infinity. a [m,k], m <= TW_MATRIX_ROWS. scratch: TW_MATRIX_ROWS * TW_MATRIX_COLUMNS floats. */
 void tw_product_largest(int32_t *column, float *score, float *scratch, const float *a, int m, const tw_panels *b, const float *less);
 
 /* Sum of squares of x[D], in double and in a fixed order. */

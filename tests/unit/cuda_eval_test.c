@@ -54,6 +54,21 @@ static void nearest_centres(int n, int D, int K, int m, bool spherical)
     free(x), free(centre);
 }
 
+/* Rows that are near to no centre, as they are no numbers: any will do that there is. */
+static void nearest_of_none(int m)
+{
+    enum { N = 6, D = 3, K = 2 };
+    float *x = whole(N * D, 3), *centre = whole(K * D, 2);
+    for (int d = 0; d < D; d++)
+        x[d] = NAN;
+    const tw_kmeans_options o = {.K = K, .near = m};
+    tw_kmeans got;
+    CHECK(tw_kmeans_from(&got, centre, x, N, D, &o, there) == 0 && got.cluster[0] == 0 && got.inertia != got.inertia);
+    CHECK(m == 0 || got.near[0] == 0);
+    tw_kmeans_fini(&got);
+    free(x), free(centre);
+}
+
 /* Clouds that hardly overlap. */
 static void clusters(bool spherical)
 {
@@ -161,6 +176,8 @@ int main(int argc, char **argv)
     nearest_centres(350, 6, 300, 1, false);
     nearest_centres(50, 6, 20, 5, true);
     nearest_centres(9, 3, 2, 4, false);
+    nearest_of_none(0);
+    nearest_of_none(4);
     clusters(false);
     clusters(true);
     classifier(7, 10, 16);

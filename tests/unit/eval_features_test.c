@@ -7,6 +7,7 @@
 #include "eval/classifier.h"
 #include "report/text.h"
 
+#include <float.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -53,6 +54,33 @@ static void scaling(void)
     CHECK_NEAR(x[0], -sqrt(1.5), 1e-6);
     CHECK_NEAR(x[8], 0, 1e-6);
     CHECK(x[1] == 0 && x[4] == 0);
+}
+
+/* Numbers of any usual size are only shifted, as standardize shifts them; the largest and the smallest come to where their squares fit. */
+static void centring(void)
+{
+    static const float x[] = {1.25f, -3, 7.5f, 0.1f, 3e-4f, 100, 9, 2, 4, 8, -6, 0.3f};
+    static const float one[3] = {1, 1, 1};
+    float plain[12], y[12], mean[3], std[3];
+    for (int power = -100; power <= 100; power += 50) {
+        tw_features f = {.who = {.n = 4}, .x = plain, .D = 3}, g = {.who = {.n = 4}, .x = y, .D = 3};
+        int exponent;
+        for (int i = 0; i < 12; i++)
+            plain[i] = y[i] = ldexpf(x[i], power);
+        CHECK(tw_features_moments(mean, std, &f) == 0 && tw_features_centre(&exponent, &g) == 0);
+        tw_features_standardize(&f, mean, one);
+        CHECK(exponent == (power == 0 ? 0 : 33 - power)); /* the largest is 97.5 less the mean of its column, below 2^7 */
+        for (int i = 0; i < 12; i++)
+            CHECK(y[i] == ldexpf(plain[i], exponent));
+    }
+    float edge[] = {FLT_MAX, -FLT_MAX, FLT_MAX, -FLT_MAX, -FLT_MAX, FLT_MAX, 5, 5, 5}; /* whose differences are beyond f32 */
+    tw_features f = {.who = {.n = 2}, .x = edge, .D = 3};
+    int exponent;
+    CHECK(tw_features_centre(&exponent, &f) == 0 && exponent < 0);
+    for (int i = 0; i < 6; i++)
+        CHECK(isfinite(edge[i]) && fabsf(edge[i]) <= 0x1p40f);
+    f = (tw_features){.who = {.n = 3}, .x = edge + 6, .D = 1}; /* nothing varies */
+    CHECK(tw_features_centre(&exponent, &f) == 0 && exponent == 0 && edge[6] == 0 && edge[8] == 0);
 }
 
 static void batches(void)
@@ -182,6 +210,7 @@ int main(void)
 {
     reading();
     scaling();
+    centring();
     batches();
     classifier();
     loops();

@@ -120,10 +120,37 @@ static void edges(void)
     tw_blocks_free(threads);
 }
 
+/* Squared distances beyond f32, and rows that are no numbers: the clusters mean nothing, but they are there. */
+static void overflow(void)
+{
+    enum { N = 40, D = 8, K = 4, NEAR = 3 };
+    static float x[N * D];
+    tw_blocks *threads = tw_blocks_new(2);
+    tw_rng r;
+    tw_rng_init(&r, 1, TW_USE_SHUFFLE, 0, 0, 0);
+    for (int kind = 0; kind < 3; kind++) {
+        for (int i = 0; i < N * D; i++)
+            x[i] = kind == 2 ? NAN : (float)(tw_rng_normal(&r) * (kind == 0 ? 1e19 : 1e30));
+        const tw_kmeans_options o = {.K = K, .restarts = 2, .iterations = 20, .near = NEAR};
+        tw_kmeans got;
+        int wrong = 0;
+        CHECK(tw_kmeans_run(&got, x, N, D, &o, threads) == 0);
+        for (int i = 0; i < N; i++) {
+            wrong += got.cluster[i] < 0 || got.cluster[i] >= K || got.near[i * NEAR] < 0;
+            for (int m = 0; m < NEAR; m++)
+                wrong += got.near[i * NEAR + m] >= K;
+        }
+        CHECK(wrong == 0);
+        tw_kmeans_fini(&got);
+    }
+    tw_blocks_free(threads);
+}
+
 int main(void)
 {
     golden();
     clouds();
     edges();
+    overflow();
     return test_done();
 }

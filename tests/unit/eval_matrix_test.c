@@ -101,7 +101,7 @@ static void largest(void)
                 tw_product_largest(at, score, scratch, a, m, &p, less);
                 for (int i = 0; i < m; i++) {
                     float best = -INFINITY;
-                    int32_t want = -1;
+                    int32_t want = 0;
                     for (int j = 0; j < n; j++)
                         if (c[(size_t)i * n + j] - less[j] > best) {
                             best = c[(size_t)i * n + j] - less[j];
