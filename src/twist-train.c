@@ -29,7 +29,7 @@ static const char usage[] =
     "  --lbn-type bn|syncbn|identity (bn)  --bunch-size N (256)  --proj-norm bn|ln|none (bn)  --proj-trunc-init 0|1 (0)\n"
     " loss: --lam1 X (0)  --lam2 X (1)  --tau X (1)\n"
     "  --crops-interact-style sparse|self_label (sparse; self_label: labels from the first epoch on)\n"
-    "  self-labeling from --mme-epochs N (800) on: --quantile X (0.5)  --quantile-end X (0.6)  --threshold X (0)\n"
+    "  self-labeling from --mme-epochs N (800) on: --quantile X (0.5)  --quantile-end X (0.6; with --quantile 0: 0)  --threshold X (0)\n"
     " teacher: --use-momentum-encoder 0|1 (0)  --momentum-start X (0.996)  --momentum-end X (1)\n"
     " steps: --epochs N (850)  --batch-size N per rank (128)  --optim lars|sgd|admw (lars)  --clip-norm X (0: off)\n"
     "  --lr X (0.5) and --lr-sl X (0.05), each times the batch of all ranks / 256; --lr-wbr X (1): lr / X for biases and norms\n"

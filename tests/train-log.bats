@@ -97,6 +97,12 @@ EOT
 @test "labels from the first epoch on: --crops-interact-style=self_label; label and class are refused" {
     twist-train -q -i "$VIEWS" -o run $SMALL --crops_interact_style self_label --quantile=0.5 --quantile-end=0.5 --max-steps=6
     [ "$(grep -c '"kl":null,"eh":[0-9.]*,"he":[0-9.]*,"threshold":.*"selected":2,' run/log.jsonl)" -eq 6 ]
+    # a fixed threshold is kept to the end, unless a quantile is asked for there
+    twist-train -q -i "$VIEWS" -o fixed $SMALL --crops_interact_style self_label --quantile=0 --threshold=0.125
+    [ "$(grep -c '"threshold":0.125,' fixed/log.jsonl)" -eq 15 ]
+    grep -q '"quantile":0,"quantile_end":0,' fixed/args.json
+    twist-train -q -i "$VIEWS" -o open $SMALL --crops_interact_style self_label --quantile=0 --quantile-end=0.6 --threshold=0.125
+    [ "$(grep -c '"threshold":0.125,' open/log.jsonl)" -lt 15 ]
     run twist-train -i "$VIEWS" -o run2 $SMALL --crops-interact-style=class
     [ "$status" -eq 2 ]
     [[ "$output" == *"--crops-interact-style=class"* ]]

@@ -109,5 +109,7 @@ int tw_train_settle(tw_train_options *o)
         o->warmup_epochs = tw_schedule_warmup(o->epochs);
     if (!tw_opts_given("weight-decay-end"))
         o->weight_decay_end = o->weight_decay;
+    if (o->quantile == 0 && !tw_opts_given("quantile-end")) /* a fixed threshold stays */
+        o->quantile_end = 0;
     return 0;
 }
