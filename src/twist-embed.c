@@ -43,6 +43,7 @@ static const char usage[] =
 static const char *const device_names[] = {"auto", "cpu", "cuda", NULL};
 enum { PRECISION_AUTO, FP32, BF16 };
 enum { F32, F16 };
+static const float BEYOND_F16 = 65520; /* the largest number and half a step: rounds to infinity */
 enum { PLANS = 4 };
 
 struct opts {
@@ -144,12 +145,18 @@ static tw_tensor vector(struct run *r, const float *data, int n, int number)
     return t;
 }
 
-static bool finite_all(const float *x, int n)
+static bool all_below(const float *x, int n, float limit)
 {
-    float sum = 0;
+    bool all = true;
     for (int i = 0; i < n; i++)
-        sum += x[i] * 0; /* 0, or NaN for NaN and infinities */
-    return sum == 0;
+        all &= fabsf(x[i]) < limit; /* a NaN is not */
+    return all;
+}
+
+static int refuse(const struct run *r, const tw_sample *s, const char *text)
+{
+    return tw_fail("%s: sample %lld (%.*s): %s", r->o.checkpoint, (long long)r->done + 1, (int)(s->key_size < 200 ? s->key_size : 200), s->key,
+                   text);
 }
 
 /* The sample read, with these results (logits NULL: none) in the place of its views. */
@@ -158,9 +165,10 @@ static int put(struct run *r, const tw_sample *read, const float *features, cons
     tw_sample s = *read;
     s.n_views = 0;
     s.views = NULL;
-    if (!finite_all(features, r->D) || (logits != NULL && !finite_all(logits, r->K)))
-        return tw_fail("%s: sample %lld (%.*s): the results are not finite", r->o.checkpoint, (long long)r->done + 1,
-                       (int)(s.key_size < 200 ? s.key_size : 200), s.key);
+    if (!all_below(features, r->D, INFINITY) || (logits != NULL && !all_below(logits, r->K, INFINITY)))
+        return refuse(r, read, "the results are not finite");
+    if (r->o.type == F16 && ((r->o.features && !all_below(features, r->D, BEYOND_F16)) || (r->o.logits && !all_below(logits, r->K, BEYOND_F16))))
+        return refuse(r, read, "a result of 65520 or more is beyond f16; --type=f32 holds it");
     s.features = s.logits = s.probs = (tw_tensor){.data = NULL};
     if (r->o.probs)
         softmax(r->row, logits, r->K);

@@ -333,6 +333,26 @@ refused() { # MESSAGE ARGUMENT...
     [ "$(twist-cluster whole.emb --kmeans 3 -q | sed 's/.*"iterations": //')" = "$(twist-cluster half.emb --kmeans 3 -q | sed 's/.*"iterations": //')" ]
 }
 
+@test "--type=f16 refuses a result that is too large for it, by its sample, and writes no infinity" {
+    classifier() { # two classes, the logit of the second the f32 of these bytes
+        local header='{"fc.weight":{"dtype":"F32","shape":[2,512],"data_offsets":[0,4096]},"fc.bias":{"dtype":"F32","shape":[2],"data_offsets":[4096,4104]}}'
+        printf '\x'$(printf %02x ${#header})'\0\0\0\0\0\0\0%s' "$header"
+        head -c 4100 /dev/zero
+        printf "$1"
+    }
+    for sign in 47 c7; do
+        classifier "\x00\xf0\x7f\x$sign" > large.safetensors # 65520
+        refused "$WEIGHTS: sample 1 (picture-0.jpg): a result of 65520 or more is beyond f16; --type=f32 holds it" -q --type=f16 --output=logits -i "$ONE" \
+            --head=large.safetensors "$WEIGHTS"
+        classifier "\xff\xef\x7f\x$sign" > most.safetensors # the number before it
+        twist-embed -q --type=f16 --output=logits -i "$ONE" --head=most.safetensors "$WEIGHTS" > most.emb
+        twist-cat --json --head 1 most.emb | grep -E '"logits": \[0(\.0)?, -?65504(\.0)?\]'
+    done
+    # what is not written does not matter, and f32 holds it
+    twist-embed -q --type=f16 --output=features,probs -i "$ONE" --head=large.safetensors "$WEIGHTS" > out.emb
+    twist-embed -q --output=logits -i "$ONE" --head=large.safetensors "$WEIGHTS" > out.emb
+}
+
 @test "--head: the logits of a classifier that twist-linear wrote, or of the network's own fc" {
     mkdir -p photos/a photos/b
     for i in 0 1 2 3; do
