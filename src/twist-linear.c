@@ -22,6 +22,7 @@ static const char usage[] =
     "                         classifier each learns in the one pass, and the best is reported\n"
     "      --scale-lr         each --lr times batch size / 256 (the protocol of vision transformers)\n"
     "      --batch-size N     samples a step (default 1024)\n"
+    "      --classes N        where the streams do not name them (default: as the highest label says)\n"
     "      --epochs N         (default 100, or those of the training stream, of which it takes the first N)\n"
     "      --weight-decay R   (default 0)\n"
     "      --momentum R       (default 0.9)\n"
@@ -40,7 +41,7 @@ enum { MOST_RATES = 64 };
 struct opts {
     const char *train, *val, *output, *log, *lr;
     double weight_decay, momentum;
-    int batch_size, epochs, jobs, device;
+    int batch_size, classes, epochs, jobs, device;
     int64_t seed;
     bool normalize, scale_lr;
     tw_common common;
@@ -77,6 +78,21 @@ struct run {
     double start;
 };
 
+/* How many classes there are: what --classes, names or labels say. */
+static int count_classes(const struct run *r)
+{
+    const tw_roster *const of[] = {r->train.who, &r->val.who};
+    int C = r->o.classes;
+    for (int i = 0; i < 2; i++) {
+        if (r->o.classes > 0 && of[i]->named > 0 && of[i]->named != r->o.classes)
+            tw_die("--classes=%d: %s has %d", r->o.classes, of[i]->name, of[i]->named);
+        if (r->o.classes > 0 && of[i]->n_classes > r->o.classes)
+            tw_die("--classes=%d: %s has label %d", r->o.classes, of[i]->name, of[i]->n_classes - 1);
+        C = of[i]->n_classes > C ? of[i]->n_classes : C;
+    }
+    return C;
+}
+
 static void read_streams(struct run *r)
 {
     const struct opts *o = &r->o;
@@ -87,8 +103,7 @@ static void read_streams(struct run *r)
     r->D = r->train.D;
     if (r->val.D != r->D)
         tw_die("%s: %d features, where %s has %d", r->val.who.name, r->val.D, r->train.who->name, r->D);
-    r->C = r->train.who->n_classes > r->val.who.n_classes ? r->train.who->n_classes : r->val.who.n_classes;
-    r->train.classes = r->C;
+    r->train.classes = r->C = count_classes(r);
     r->epochs = o->epochs;
     if (r->train.kept != NULL)
         return;
@@ -332,6 +347,7 @@ static void parse(struct opts *o)
         {0, "lr-classifier", TW_OPT_STRING, &o->lr, 0, 0, NULL},
         {0, "scale-lr", TW_OPT_FLAG, &o->scale_lr, 0, 0, NULL},
         {0, "batch-size", TW_OPT_INT, &o->batch_size, 1, 1 << 24, NULL},
+        {0, "classes", TW_OPT_INT, &o->classes, 1, 1 << 20, NULL},
         {0, "epochs", TW_OPT_INT, &o->epochs, 1, 1 << 24, NULL},
         {0, "weight-decay", TW_OPT_FLOAT, &o->weight_decay, 0, 1e6, NULL},
         {0, "momentum", TW_OPT_FLOAT, &o->momentum, 0, 1, NULL},

@@ -80,6 +80,36 @@ number() { sed -n "s/.*\"$1\": *\([0-9.e-]*\).*/\1/p" <<< "$output"; }
     done
 }
 
+unnamed() { # EPOCHS LABEL...: a stream that names no classes; one feature
+    local epochs=$1 e label
+    shift
+    printf '\x83\xa5twist\x01\xa4kind\xa8features\xa6epochs%b' "\\x0$epochs"
+    for ((e = 0; e < epochs; e++)); do
+        for label; do
+            printf '\x85\xa3key\xa1k\xa5index\x00\xa5epoch%b\xa5label%b\xa8features' "\\x0$e" "\\x0$label"
+            printf '\x85\xc4\x02nd\xc3\xc4\x04type\xa3<f4\xc4\x04kind\xc4\x00\xc4\x05shape\x91\x01\xc4\x04data\xc4\x04\x00\x00\x00%b' "\\x4$label"
+        done
+    done
+    printf '\x82\xa3end\xc3\xa7samples%b' "\\x0$((epochs * $#))"
+}
+
+@test "--classes: how many there are, where the streams do not name them and --val lacks the highest label" {
+    unnamed 3 0 1 2 > train.emb
+    unnamed 1 0 1 > val.emb
+    run twist-linear -q --train train.emb --val val.emb
+    [ "$status" -eq 1 ]
+    [[ "$output" == "twist-linear: train.emb: sample 2 (k): label 2: there are 2 classes (--classes tells how many)" ]]
+    twist-linear --train train.emb --val val.emb --classes=3 | grep -F '"classes": 3,'
+    twist-linear --train val.emb --val val.emb --classes=5 --epochs=1 | grep -F '"classes": 5,'
+    run twist-linear --train train.emb --val val.emb --classes=1
+    [ "$status" -eq 1 ]
+    [[ "$output" == "twist-linear: --classes=1: val.emb has label 1" ]]
+    run twist-linear --train "$EVAL/train.tws" --val "$EVAL/val.tws" --classes=3
+    [ "$status" -eq 1 ]
+    [[ "$output" == "twist-linear: --classes=3: "*"/train.tws has 4" ]]
+    twist-linear --train "$EVAL/train.tws" --val "$EVAL/val.tws" --classes=4 --epochs=1 | grep -F '"classes": 4,'
+}
+
 @test "bad streams exit 1 with one line that names file and cause, and leave no classifier" {
     good=$EVAL/train.tws
     for bad in "nan.tws=NaN" "odd.tws=7 features, where the first sample has 8" "cut.tws=end" "unlabelled.tws=no label" "wide.tws=9"; do

@@ -25,7 +25,8 @@ static int take_held(tw_batches *b, int n)
     if (s->label < 0)
         return tw_roster_fail(b->who, s, "no label");
     if (s->label >= b->classes) {
-        snprintf(text, sizeof text, "label %lld: there are %d classes", (long long)s->label, b->classes);
+        snprintf(text, sizeof text, "label %lld: there are %d classes%s", (long long)s->label, b->classes,
+                 b->who->named > 0 ? "" : " (--classes tells how many)");
         return tw_roster_fail(b->who, s, text);
     }
     float *x = b->device != NULL ? b->host_x : b->x;
