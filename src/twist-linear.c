@@ -173,12 +173,12 @@ static double rate_of(const struct run *r, const struct pupil *p, int epoch)
     return p->lr * scale * 0.5 * (1 + cos(3.14159265358979323846 * epoch / r->epochs));
 }
 
-/* The pupil with the best accuracy so far; of equal ones the first. */
+/* The pupil with the best accuracy so far; of equal ones the first of those that are not lost. */
 static const struct pupil *best_of(const struct run *r)
 {
     const struct pupil *best = &r->pupil[0];
     for (int i = 1; i < r->n_pupils; i++)
-        if (r->pupil[i].best.acc1 > best->best.acc1)
+        if (r->pupil[i].best.acc1 > best->best.acc1 || (r->pupil[i].best.acc1 == best->best.acc1 && best->lost && !r->pupil[i].lost))
             best = &r->pupil[i];
     return best;
 }
@@ -316,8 +316,11 @@ static void print_rates(const struct run *r)
 static void print_result(const struct run *r)
 {
     const struct pupil *p = best_of(r);
-    printf("{\"acc1\": %.9g, \"acc5\": %.9g, \"epoch\": %d, \"lr\": %.9g, \"acc1_last\": %.9g, \"acc5_last\": %.9g, \"loss_last\": %.9g, ",
-           p->best.acc1, p->best.acc5, p->best.epoch, p->lr, p->last.acc1, p->last.acc5, p->last.loss);
+    printf("{\"acc1\": %.9g, \"acc5\": %.9g, \"epoch\": %d, \"lr\": %.9g, ", p->best.acc1, p->best.acc5, p->best.epoch, p->lr);
+    if (p->lost)
+        fputs("\"acc1_last\": null, \"acc5_last\": null, \"loss_last\": null, ", stdout);
+    else
+        printf("\"acc1_last\": %.9g, \"acc5_last\": %.9g, \"loss_last\": %.9g, ", p->last.acc1, p->last.acc5, p->last.loss);
     if (r->n_pupils > 1)
         print_rates(r);
     printf("\"epochs\": %d, \"classes\": %d, \"val\": %lld}\n", r->epochs, r->C, (long long)r->val.who.n);

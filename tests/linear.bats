@@ -189,6 +189,13 @@ unnamed() { # EPOCHS LABEL...: a stream that names no classes; one feature
     run twist-linear $in --lr 1e6,0.001 --weight-decay 100
     [ "$status" -eq 0 ]
     [[ "$output" == *"--lr=1e+06: epoch "*"not finite"*'"acc1_last": null'* ]]
+    # the best one too: it has no last epoch
+    run twist-linear -q $in --lr 10,0 --weight-decay 10 --momentum 0 --seed 1
+    [[ "$output" == *'"lr": 10, "acc1_last": null, "acc5_last": null, "loss_last": null, "rates": '*'"acc1_last": null}'* ]]
+    # of equal ones that which has
+    unnamed 1 0 0 > one.emb
+    run twist-linear -q --train one.emb --val one.emb --epochs 20 --lr 10,0 --weight-decay 1e6
+    [[ "$output" == '{"acc1": 1, "acc5": 1, "epoch": 1, "lr": 0, "acc1_last": 1, '*'{"lr": 10, "acc1": 1, '*'"acc1_last": null}'* ]]
     run twist-linear $in --lr 0.1,x
     [ "$status" -eq 2 ]
     # the protocol of vision transformers: times batch / 256
