@@ -13,7 +13,7 @@ static __global__ void anchors(tw_loss_memory m, const tw_row_stats *of)
     if (b >= m.B)
         return;
     const tw_row_stats a = of[b], c = of[m.B + b];
-    const bool second = c.inverse > a.inverse; /* the largest probability is exp(0) / sum */
+    const bool second = c.inverse > a.inverse || isnan(c.inverse); /* the largest probability is exp(0) / sum */
     m.confidence[b] = second ? c.inverse : a.inverse;
     m.label[b] = second ? c.where : a.where;
     m.label[m.B + b] = second ? 1 : 0;
@@ -61,7 +61,9 @@ template <typename T> static __global__ void cross_entropies(tw_loss_memory m, T
     for (int k = (int)threadIdx.x; k < m.K; k += TW_BLOCK)
         d[at + k] = tw_narrow<T>(none ? 0 : (expf(tw_widen(f[at + k]) - r.most) * r.inverse - (k == label ? 1 : 0)) * scale);
     if (threadIdx.x == 0)
-        m.spread[blockIdx.x] = none ? 0 : share * ((double)r.most - (double)tw_widen(f[at + label]) - log((double)r.inverse));
+        m.spread[blockIdx.x] = isnan(m.confidence[b]) ? (double)NAN
+                               : none                 ? 0
+                                                      : share * ((double)r.most - (double)tw_widen(f[at + label]) - log((double)r.inverse));
 }
 
 /* A row of views 0 and 1 a block: the entropy of its s into m.part. */

@@ -24,7 +24,7 @@ static float at_rank(float *order, const float *confidence, int B, double q)
 
 /* What a sample's views 0 and 1 say. */
 typedef struct {
-    float confidence; /* the larger of their maxima */
+    float confidence; /* the larger of their maxima; NaN where either is */
     int weak, label;  /* the view that has it, and where */
 } anchor;
 
@@ -37,7 +37,7 @@ static anchor find_anchor(float *p, const float *logits, int b, int B, int K)
         k[v] = tw_argmax(p + (size_t)v * (size_t)K, K);
     }
     const float m0 = p[k[0]], m1 = p[(size_t)K + (size_t)k[1]];
-    return m1 > m0 ? (anchor){m1, 1, k[1]} : (anchor){m0, 0, k[0]};
+    return m1 > m0 || isnan(m1) ? (anchor){m1, 1, k[1]} : (anchor){m0, 0, k[0]};
 }
 
 /* The cross-entropy of the logits f [K] and the label; d [K]: its derivatives times scale. */
@@ -66,8 +66,10 @@ int tw_loss_selflabel(tw_selflabel_terms *terms, float *dlogits, const float *lo
     for (int b = 0; b < B; b++) {
         of[b] = find_anchor(p, teacher != NULL ? teacher : logits, b, B, K);
         confidence[b] = of[b].confidence;
+        if (isnan(confidence[b])) /* a sample that cannot label is not one that need not */
+            terms->loss = NAN;
     }
-    const float threshold = c->quantile > 0 ? at_rank(confidence + B, confidence, B, c->quantile) : (float)c->threshold;
+    const float threshold = isnan(terms->loss) ? NAN : c->quantile > 0 ? at_rank(confidence + B, confidence, B, c->quantile) : (float)c->threshold;
     for (int b = 0; b < B; b++)
         terms->selected += confidence[b] > threshold;
     terms->threshold = (double)threshold;

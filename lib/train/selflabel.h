@@ -10,7 +10,7 @@ typedef struct {
 } tw_confidence;
 
 typedef struct {
-    double loss;      /* cross-entropy in nats, the mean over selected samples and V-1 views; 0 where none is selected */
+    double loss;      /* cross-entropy in nats, the mean over selected samples and V-1 views; 0 where none is selected, NaN where a maximum is */
     double threshold;
     int selected;     /* samples whose weak view's maximum is above the threshold */
 } tw_selflabel_terms;

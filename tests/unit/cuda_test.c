@@ -728,6 +728,35 @@ static void losses(int V, int B, int K, double tau, bool taught, double quantile
     free(f), free(t), free(want), free(got), free(largest);
 }
 
+/* A teacher that says nothing of one view is a loss that is no number: no step. */
+static void refusal_of_labels(double quantile)
+{
+    enum { V = 3, B = 4, K = 8 };
+    float *f = numbers(V * B * K);
+    void *gf = activations(f, V * B * K), *gd = activations(f, V * B * K);
+    learned one = new_learned();
+    const tw_learn_tensor tensor = {.w = one.gw, .g = one.gd, .state = {one.gv, NULL}, .n = LEARNED, .rate = 1};
+    const tw_learn_config k = {.V = V, .B = B, .K = K, .ranks = 1, .lam2 = 1, .tau = 1, .optim = TW_LEARN_SGD, .tensor = &tensor, .tensors = 1};
+    const tw_learn_numbers in = {.number = 1, .adam = 1, .lr = 0.1, .quantile = quantile, .threshold = 0.125};
+    tw_learn *l = gpu->learn_new(g, &k);
+    tw_learn_results r;
+    int32_t largest[2 * B];
+    CHECK(l != NULL);
+    for (int row = 0; row < 2 * B; row += 3) { /* of either view */
+        const float good = f[row * K + 5];
+        f[row * K + 5] = NAN;
+        void *gt = activations(f, 2 * B * K);
+        CHECK(gpu->learn_begin(l, &in) == 0 && gpu->learn_loss(l, gd, gf, NULL, gt, true) == 0 && gpu->learn_update(l) == 0);
+        CHECK(gpu->learn_results(l, &r, largest) == 0 && r.taken == 0 && isnan(r.loss));
+        gpu->release(g, gt);
+        f[row * K + 5] = good;
+    }
+    gpu->learn_free(l);
+    gpu->release(g, gf), gpu->release(g, gd);
+    free_learned(&one);
+    free(f);
+}
+
 /* A gradient that is not finite changes nothing but, in fp16, the scale; a finite one makes a step. */
 static void refusal_of_steps(void)
 {
@@ -911,6 +940,8 @@ static void every_op(void)
     losses(3, 9, 33, 1, false, 0.5);
     losses(4, 6, 20, 0.5, true, 0.4);
     refusal_of_steps();
+    refusal_of_labels(0);
+    refusal_of_labels(0.5);
     decisions();
     conv(2, 11, 9, 3, 64, 7, 2);
     conv(2, 8, 12, 3, 16, 7, 2);

@@ -301,6 +301,16 @@ static void not_finite(void)
     CHECK(untouched(net) && untouched(teacher));
     CHECK(tw_optim_steps(optim) == 0);
     tw_net_changed(net);
+    /* the teacher's too, which labels */
+    const tw_step_plan labels = {.lr = 1e-3, .momentum = 0.5, .self_label = true, .confidence = {0.5, 0}};
+    poisoned = tw_net_param(teacher, 0)->value;
+    const float kept = poisoned[5];
+    poisoned[5] = NAN;
+    tw_net_changed(teacher);
+    CHECK(tw_step_run(step, &r, &pictures, &labels) == 0 && isnan(r.terms.loss));
+    poisoned[5] = kept;
+    tw_net_changed(teacher);
+    CHECK(untouched(net) && untouched(teacher) && tw_optim_steps(optim) == 0);
     CHECK(tw_step_run(step, &r, &pictures, &p) == 1 && isfinite(r.terms.loss));
     CHECK(tw_optim_steps(optim) == 1 && !untouched(net) && !untouched(teacher));
     tw_step_free(step);
@@ -308,6 +318,28 @@ static void not_finite(void)
     tw_net_free(teacher);
     tw_net_free(net);
     free(pictures);
+}
+
+/* One view that is no number, of the teacher alone or of the network, is a loss that is none: not a sample that is left out. */
+static void no_labels(void)
+{
+    enum { V = 3, B = 4, K = 5 };
+    float logits[V * B * K], teacher[2 * B * K], d[V * B * K];
+    for (int i = 0; i < V * B * K; i++)
+        logits[i] = (float)(8 * formula_uniform((uint64_t)i, 43) - 4);
+    for (int fixed = 0; fixed < 2; fixed++)
+        for (int taught = 0; taught < 2; taught++)
+            for (int row = 0; row < 2 * B; row++) {
+                const tw_confidence c = {fixed ? 0 : 0.5, 0.25};
+                tw_selflabel_terms t;
+                float *of = taught ? teacher : logits;
+                memcpy(teacher, logits, sizeof teacher);
+                const float good = of[row * K + 2];
+                CHECK(tw_loss_selflabel(&t, d, logits, taught ? teacher : NULL, V, B, K, &c) == 0 && isfinite(t.loss));
+                of[row * K + 2] = row % 2 == 0 ? NAN : INFINITY;
+                CHECK(tw_loss_selflabel(&t, d, logits, taught ? teacher : NULL, V, B, K, &c) == 0 && isnan(t.loss) && t.selected == 0);
+                of[row * K + 2] = good;
+            }
 }
 
 static void schedules(void)
@@ -408,6 +440,7 @@ static void log_lines(void)
 int main(void)
 {
     losses();
+    no_labels();
     schedules();
     monitor();
     watch();
