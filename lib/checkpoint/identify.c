@@ -131,6 +131,16 @@ static bool identify_backbone(tw_identity *id, const list *l)
     return id->text[0] != '\0';
 }
 
+bool tw_identify_backbone_name(const char *name)
+{
+    static const char *const starts[] = {"conv1.",    "bn1.",      "layer1.",   "layer2.",      "layer3.", "layer4.",
+                                         "cls_token", "reg_token", "pos_embed", "patch_embed.", "blocks.", "norm."};
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+        if (strncmp(name, starts[i], strlen(starts[i])) == 0)
+            return true;
+    return false;
+}
+
 /* What the state dict itself may stand under. */
 static const char *const outer[] = {"", "model.", "state_dict.", "student."};
 enum { OUTER = sizeof outer / sizeof *outer };

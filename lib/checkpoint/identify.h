@@ -19,4 +19,7 @@ typedef struct {
  * where no backbone is found. */
 int tw_identify(tw_identity *id, const tw_named_tensor *t, int n, const char *root);
 
+/* Whether a tensor of that name, prefix taken off, is part of a ResNet or a vision transformer (no classifier, optimizer, ...). */
+bool tw_identify_backbone_name(const char *name);
+
 #endif

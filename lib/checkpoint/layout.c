@@ -17,17 +17,6 @@ static const char *behind(const char *name, const char *prefix)
     return strncmp(name, prefix, n) == 0 ? name + n : NULL;
 }
 
-/* Whether a tensor of that name, prefix taken off, is part of a ResNet or a vision transformer (no classifier, optimizer, ...). */
-static bool of_backbone(const char *name)
-{
-    static const char *const starts[] = {"conv1.",    "bn1.",      "layer1.",      "layer2.", "layer3.", "layer4.",
-                                         "cls_token", "pos_embed", "patch_embed.", "blocks.", "norm."};
-    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
-        if (behind(name, starts[i]) != NULL)
-            return true;
-    return false;
-}
-
 /* torchvision's name as detectron2's: conv1 -> stem.conv1, bn2 -> conv2.norm, layer3 -> res4, downsample.0 -> shortcut,
  * downsample.1 -> shortcut.norm. 0, or -1: no ResNet. */
 static int to_detectron2(char *out, const char *name)
@@ -98,7 +87,7 @@ static int choose(tw_selection *s, const tw_checkpoint *f, tw_part part, tw_keys
         const tw_named_tensor *t = tw_checkpoint_at(f, i);
         const char *backbone = behind(t->name, id.prefix), *head = id.head ? behind(t->name, id.head_prefix) : NULL;
         int rc = 0;
-        if (backbone != NULL && of_backbone(backbone))
+        if (backbone != NULL && tw_identify_backbone_name(backbone))
             rc = put_backbone(s, t, backbone, keys);
         else if (head != NULL && part != TW_PART_BACKBONE && keys == TW_KEYS_OFFICIAL)
             rc = put(s, t, "projection_heads.", head);

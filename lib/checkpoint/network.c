@@ -237,10 +237,31 @@ static int compare(const tw_identity *id, tw_net *net, const tw_checkpoint *f, u
     return 0;
 }
 
+static bool has_param(tw_net *net, const char *name)
+{
+    for (int i = 0; i < tw_net_params(net); i++) {
+        const char *own = tw_net_param(net, i)->name;
+        if (starts(own, backbone_prefix) && strcmp(own + strlen(backbone_prefix), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Blocks may have more layers than they show by their number and width: without those the features would be others. */
+static int check_layers(const tw_identity *id, tw_net *net, const tw_checkpoint *f)
+{
+    for (int i = 0; i < tw_checkpoint_count(f); i++) {
+        const char *name = tw_checkpoint_at(f, i)->name, *behind = name + strlen(id->prefix);
+        if (starts(name, id->prefix) && tw_identify_backbone_name(behind) && !ends(name, ".num_batches_tracked") && !has_param(net, behind))
+            return tw_fail("%s: a checkpoint of another network: %s has no tensor %.200s", tw_checkpoint_path(f), id->backbone, name);
+    }
+    return 0;
+}
+
 int tw_network_load(tw_net *net, const tw_checkpoint *f, unsigned parts)
 {
     tw_identity id;
-    if (identify_file(&id, f, parts) != 0 || compare(&id, net, f, parts) != 0)
+    if (identify_file(&id, f, parts) != 0 || compare(&id, net, f, parts) != 0 || check_layers(&id, net, f) != 0)
         return -1;
     for (int i = 0; i < tw_net_params(net); i++) {
         tw_param *p = tw_net_param(net, i);

@@ -124,6 +124,47 @@ static void names_and_types(tw_net *net, tw_net *other, const char *prefix)
     free(name);
 }
 
+/* The backbone with one tensor more: of a layer that the net lacks it is refused, whatever the prefix; beside the layers it is left alone. */
+static void one_more(tw_net *net, const char *prefix, const char *more, bool refused)
+{
+    static const float gamma[1];
+    tw_named_tensor *t = tw_calloc((size_t)tw_net_params(net) + 1, sizeof *t);
+    char (*name)[96] = tw_calloc((size_t)tw_net_params(net) + 1, sizeof *name), message[160];
+    const int n = tw_network_tensors(t, net, TW_NETWORK_BACKBONE);
+    t[n] = (tw_named_tensor){more, {TW_F32, 1, {1}, gamma}};
+    for (int i = 0; i <= n; i++) {
+        snprintf(name[i], sizeof name[i], "%s%s", prefix, t[i].name);
+        t[i].name = name[i];
+    }
+    CHECK(tw_safetensors_write(path, t, n + 1, NULL, 0) == 0);
+    tw_checkpoint *f = tw_checkpoint_open(path);
+    const int rc = f != NULL ? tw_network_load(net, f, TW_NETWORK_BACKBONE) : 1;
+    snprintf(message, sizeof message, "%s: a checkpoint of another network: ", path);
+    CHECK(rc == (refused ? -1 : 0));
+    CHECK(!refused || (strstr(tw_error(), message) == tw_error() && strstr(tw_error(), name[n]) != NULL));
+    tw_checkpoint_close(f);
+    free(t);
+    free(name);
+}
+
+/* Names that timm, torchvision, DINO and MAE give: of layers, and of what lies beside them. */
+static void other_layers(tw_net *resnet)
+{
+    static const char *const of_resnet[] = {"layer1.0.se.fc1.weight", "layer4.1.bn3.bias", "conv1.bias", "norm.weight", "blocks.0.norm1.weight"};
+    static const char *const of_vit[] = {"blocks.3.ls1.gamma", "blocks.0.attn.q_norm.weight", "patch_embed.norm.weight", "reg_token"};
+    static const char *const beside[] = {"fc.0.weight", "head.weight", "mask_token", "decoder_pos_embed", "optimizer.layer1.0.se.step",
+                                         "layer1.0.bn9.num_batches_tracked"};
+    const tw_net_config c = {.backbone = "vit_t", .patch_size = 8, .pos_grid = 5, .precision = TW_F32, .seed = 2, .threads = 1};
+    tw_net *vit = new_net(c);
+    for (size_t i = 0; i < sizeof of_resnet / sizeof *of_resnet; i++)
+        one_more(resnet, i % 2 == 0 ? "" : "module.backbone.", of_resnet[i], true);
+    for (size_t i = 0; i < sizeof of_vit / sizeof *of_vit; i++)
+        one_more(vit, i % 2 == 0 ? "" : "module.backbone.", of_vit[i], true);
+    for (size_t i = 0; i < sizeof beside / sizeof *beside; i++)
+        one_more(i % 2 == 0 ? resnet : vit, i % 3 == 0 ? "" : "model.", beside[i], false);
+    tw_net_free(vit);
+}
+
 /* Files of few and small tensors: enough to be taken for a network. */
 typedef struct {
     tw_named_tensor t[64];
@@ -309,6 +350,7 @@ int main(void)
     tw_net *net = new_net(config("resnet18", false, false, 4)), *other = new_net(config("resnet18", false, false, 0));
     names_and_types(net, other, "");
     names_and_types(net, other, "module.backbone.");
+    other_layers(net);
     refusals(net);
     vit();
     tw_net_free(net);
