@@ -259,7 +259,8 @@ static int load(struct run *r, tw_net_config *c)
     if (f == NULL || tw_network_config_of(c, f, part) != 0)
         goto err;
     const bool classes = r->o.logits || r->o.probs;
-    if (classes && r->o.head == NULL && !c->head && tw_network_classes(f) > 0)
+    const tw_tensor *bias;
+    if (classes && r->o.head == NULL && !c->head && tw_network_classifier(f, &bias) != NULL)
         r->o.head = r->o.checkpoint; /* its own classifier */
     if (!classes || r->o.head != NULL)
         c->head = false;

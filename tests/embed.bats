@@ -17,6 +17,14 @@ setup() {
     cd "$BATS_TEST_TMPDIR"
 }
 
+renamed() { # FILE EXPRESSION: the safetensors file, its header changed by sed, on standard output
+    local n header
+    n=$(od -An -tu8 -N8 "$1")
+    header=$(tail -c +9 "$1" | head -c $n | sed "$2")
+    printf "\\$(printf %o $((${#header} % 256)))\\$(printf %o $((${#header} / 256)))\\0\\0\\0\\0\\0\\0%s" "$header"
+    tail -c +$((9 + n)) "$1"
+}
+
 refused() { # MESSAGE ARGUMENT...
     local message=$1
     shift
@@ -377,6 +385,16 @@ refused() { # MESSAGE ARGUMENT...
     twist-embed -q --output=probs -i views.tws run/best.safetensors -o own.emb
     twist-embed -q --output=probs -i views.tws --head run/best.safetensors run/best.safetensors -o other.emb
     cmp <(twist-cat --json own.emb | grep key) <(twist-cat --json other.emb | grep key)
+    # behind prefixes, and by the names that timm and DINO's evaluation give it
+    for change in 's/"\([^"]*\)":{"dtype"/"model.module.\1":{"dtype"/g' 's/"\([^"]*\)":{"dtype"/"student.\1":{"dtype"/g' \
+        's/"fc\.\([a-z]*\)":{/"head.\1":{/g' 's/"fc\.\([a-z]*\)":{/"linear.\1":{/g; s/"\([^"]*\)":{"dtype"/"model.\1":{"dtype"/g'; do
+        renamed run/best.safetensors "$change" > other.safetensors
+        ! cmp -s run/best.safetensors other.safetensors || false
+        twist-embed -q --output=probs -i views.tws other.safetensors -o other.emb
+        cmp <(twist-cat --json own.emb | grep key) <(twist-cat --json other.emb | grep key)
+        twist-embed -q --output=probs -i views.tws --head other.safetensors run/best.safetensors -o other.emb
+        cmp <(twist-cat --json own.emb | grep key) <(twist-cat --json other.emb | grep key)
+    done
     acc=$(sed 's/{"acc1": \([0-9.]*\),.*/\1/' result)
     twist-cluster -q --match run/best.safetensors own.emb | grep -q "\"acc\": $acc,"
     twist-cluster -q --match <(echo '{"clusters": 2, "n_classes": 2, "classes": null, "match": [0, 1]}') own.emb | grep -q "\"acc\": $acc,"

@@ -94,15 +94,29 @@ int tw_network_text(char *text, size_t size, const tw_checkpoint *f)
     return 0;
 }
 
-int tw_network_classes(const tw_checkpoint *f)
+static const tw_tensor *classifier_under(const tw_checkpoint *f, const char *prefix, const tw_tensor **bias)
 {
-    tw_identity id;
+    static const char *const layer[] = {"fc", "linear", "head"};
     char name[96];
-    if (identify_file(&id, f, 0) != 0)
-        return 0;
-    snprintf(name, sizeof name, "%sfc.weight", id.prefix);
-    const tw_tensor *t = tw_checkpoint_find(f, name);
-    return t != NULL && t->rank == 2 && t->dim[0] <= 1 << 20 ? (int)t->dim[0] : 0;
+    for (size_t i = 0; i < sizeof layer / sizeof *layer; i++) {
+        snprintf(name, sizeof name, "%s%s.weight", prefix, layer[i]);
+        const tw_tensor *weight = tw_checkpoint_find(f, name);
+        snprintf(name, sizeof name, "%s%s.bias", prefix, layer[i]);
+        *bias = tw_checkpoint_find(f, name);
+        if (weight != NULL && *bias != NULL)
+            return weight;
+    }
+    return NULL;
+}
+
+const tw_tensor *tw_network_classifier(const tw_checkpoint *f, const tw_tensor **bias)
+{
+    static const char *const alone[] = {"", "module.", "model.", "model.module.", "state_dict.", "state_dict.module."};
+    tw_identity id;
+    const tw_tensor *weight = identify_file(&id, f, 0) == 0 ? classifier_under(f, id.prefix, bias) : NULL;
+    for (size_t i = 0; weight == NULL && i < sizeof alone / sizeof *alone; i++)
+        weight = classifier_under(f, alone[i], bias);
+    return weight;
 }
 
 static const char *known_act(const char *text)

@@ -47,9 +47,9 @@ int tw_network_load(tw_net *net, const tw_checkpoint *f, unsigned parts);
 /* The parts that the net has. */
 unsigned tw_network_parts(tw_net *net);
 
-/* The classes of the file's classifier, "fc." beside its backbone (torchvision's, twist-finetune's), which tw_network_config does
- * not look at; 0: it has none. */
-int tw_network_classes(const tw_checkpoint *f);
+/* The file's classifier, which tw_network_config does not look at: weight and bias of the layer fc (torchvision's, twist-finetune's), linear
+ * (DINO's evaluation's) or head (timm's) beside its backbone, or where a state dict without a backbone has it. NULL: it has none. Borrowed. */
+const tw_tensor *tw_network_classifier(const tw_checkpoint *f, const tw_tensor **bias);
 
 /* The tensors of those parts in state-dict order, borrowed from net, into t (room for tw_net_params(net)). Returns their number.
  * Backbone and head have the official names; a backbone without head has torchvision's, without "backbone.". */

@@ -1,11 +1,10 @@
 #include "eval/classifier.h"
 
-#include "checkpoint/checkpoint.h"
+#include "checkpoint/network.h"
 #include "core/error.h"
 #include "core/mem.h"
 
 #include <cjson/cJSON.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,28 +55,11 @@ int tw_classifier_write(const char *path, const float *weight, const float *bias
     return rc;
 }
 
-/* The layer's tensors; NULL: there is none under any of the names. */
-static const tw_tensor *find(const tw_checkpoint *f, const tw_tensor **bias)
-{
-    static const char *const outer[] = {"", "module.", "model.", "state_dict.", "state_dict.module."}, *const name[] = {"fc", "linear", "head"};
-    for (size_t i = 0; i < sizeof outer / sizeof *outer; i++)
-        for (size_t k = 0; k < sizeof name / sizeof *name; k++) {
-            char text[64];
-            snprintf(text, sizeof text, "%s%s.weight", outer[i], name[k]);
-            const tw_tensor *weight = tw_checkpoint_find(f, text);
-            snprintf(text, sizeof text, "%s%s.bias", outer[i], name[k]);
-            *bias = tw_checkpoint_find(f, text);
-            if (weight != NULL && *bias != NULL)
-                return weight;
-        }
-    return NULL;
-}
-
 static int take(tw_classifier *c, const tw_checkpoint *f)
 {
-    const tw_tensor *bias, *weight = find(f, &bias);
+    const tw_tensor *bias, *weight = tw_network_classifier(f, &bias);
     if (weight == NULL)
-        return tw_fail("no classifier in it (fc.weight, fc.bias)");
+        return tw_fail("no classifier in it (weight and bias of fc, linear or head)");
     if (weight->rank != 2 || bias->rank != 1 || weight->dim[0] != bias->dim[0] || weight->dim[0] < 1 || weight->dim[1] < 1 ||
         weight->dim[0] > 1 << 20 || weight->dim[1] > 1 << 24)
         return tw_fail("its classifier's weight and bias have no shape of [C,D] and [C]");

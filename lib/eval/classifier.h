@@ -13,8 +13,8 @@ typedef struct {
 } tw_classifier;
 
 /* The classifier of a file of weights: a weight [C,D] and a bias [C], all finite, under the name fc (twist-linear, twist-finetune,
- * torchvision), linear (DINO's and TWIST's evaluation of vision transformers) or head (timm), also behind "module.", "model." or
- * "state_dict.". 0, or -1 and tw_error() naming the file. Free with tw_classifier_fini. */
+ * torchvision), linear (DINO's and TWIST's evaluation of vision transformers) or head (timm), beside a backbone or alone, also behind
+ * "module.", "model." or "state_dict.". 0, or -1 and tw_error() naming the file. Free with tw_classifier_fini. */
 int tw_classifier_read(tw_classifier *c, const char *path);
 void tw_classifier_fini(tw_classifier *c);
 
