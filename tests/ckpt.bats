@@ -85,18 +85,25 @@ refused() { # STATUS MESSAGE ARGUMENT...
     sed -e '/^layer/!s/^/stem./' -e 's/^layer4/res5/;s/^layer3/res4/;s/^layer2/res3/;s/^layer1/res2/' \
         -e 's/bn\([123]\)/conv\1.norm/' -e 's/downsample\.0/shortcut/;s/downsample\.1/shortcut.norm/' backbone | diff - detectron2
     # a file of a teacher, a classifier and an optimizer, its names behind "module."
-    tensor() { printf '"%s":{"dtype":"U8","shape":[1],"data_offsets":[%d,%d]}' "$1" "$2" $(($2 + 1)); }
-    local json="" i=0
-    for name in module.backbone.conv1.weight module.backbone.layer1.0.bn1.weight module.backbone.fc.weight optimizer.mu.conv1.weight \
-        teacher.backbone.conv1.weight teacher.projection_heads.last_linear.bias; do
-        json=$json${json:+,}$(tensor "$name" "$i")
-        i=$((i + 1))
-    done
-    safetensors "{$json}" abcdef > mixed.safetensors
+    named() { # NAME...: the header of tensors of one byte each
+        local json="" i=0
+        for name in "$@"; do
+            json=$json${json:+,}$(printf '"%s":{"dtype":"U8","shape":[1],"data_offsets":[%d,%d]}' "$name" $i $((i + 1)))
+            i=$((i + 1))
+        done
+        echo "{$json}"
+    }
+    safetensors "$(named module.backbone.conv1.weight module.backbone.layer1.0.bn1.weight module.backbone.fc.weight optimizer.mu.conv1.weight \
+        teacher.backbone.conv1.weight teacher.projection_heads.last_linear.bias)" abcdef > mixed.safetensors
     [ "$(twist-ckpt --part=model mixed.safetensors | grep $'\t' | cut -f 1 | tr '\n' ' ')" = "backbone.conv1.weight backbone.layer1.0.bn1.weight " ]
     [ "$(twist-ckpt --part=teacher mixed.safetensors | grep $'\t' | cut -f 1 | tr '\n' ' ')" = "backbone.conv1.weight projection_heads.last_linear.bias " ]
     twist-ckpt --part=teacher --to teacher.safetensors mixed.safetensors
     [ "$(tail -c 2 teacher.safetensors)" = ef ]
+    # an older official file's head gets today's names
+    safetensors "$(named backbone.conv1.weight projection_heads.projection_head.0.bias projection_heads.cls_heads.0.0.weight \
+        projection_heads.cls_heads.0.1.running_mean)" abcd > older.safetensors
+    [ "$(twist-ckpt --keys=official older.safetensors | grep $'\t' | cut -f 1 | tail -n 3 | tr '\n' ' ')" = \
+        "projection_heads.projection_head.0.bias projection_heads.last_linear.weight projection_heads.norm.running_mean " ]
     refused 1 "$WEIGHTS: no network under 'teacher.' in it (the first tensor is backbone." --part=teacher "$WEIGHTS"
 }
 

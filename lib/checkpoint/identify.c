@@ -107,14 +107,33 @@ static void identify_vit(tw_identity *id, const list *l)
         say(id, "%s (patches of %d px, positions for %d x %d)", id->backbone, id->patch_size, id->pos_grid, id->pos_grid);
 }
 
+void tw_identify_head_name(char *to, size_t size, const char *name, bool older)
+{
+    static const char *const last[][2] = {{"last_linear.", "cls_heads.0.0."}, {"norm.", "cls_heads.0.1."}};
+    snprintf(to, size, "%s", name);
+    for (size_t i = 0; i < sizeof last / sizeof *last; i++) {
+        const char *from = last[i][older ? 0 : 1];
+        if (strncmp(name, from, strlen(from)) == 0)
+            snprintf(to, size, "%s%s", last[i][older ? 1 : 0], name + strlen(from));
+    }
+}
+
+static const tw_tensor *find_in_head(const list *l, const char *name)
+{
+    char older[64];
+    const tw_tensor *t = find(l, name);
+    tw_identify_head_name(older, sizeof older, name, true);
+    return t != NULL ? t : find(l, older);
+}
+
 static void identify_head(tw_identity *id, const list *l)
 {
-    const tw_tensor *hidden = find(l, "projection_head.0.weight"), *last = find(l, "last_linear.weight");
+    const tw_tensor *hidden = find(l, "projection_head.0.weight"), *last = find_in_head(l, "last_linear.weight");
     id->head = true;
     id->hid_dim = hidden != NULL && hidden->rank == 2 ? small(hidden->dim[0]) : 0;
     id->dim = last != NULL && last->rank == 2 ? small(last->dim[0]) : 0;
     id->proj_norm = find(l, "projection_head.1.running_mean") != NULL ? "bn" : any(l, "projection_head.1.") ? "ln" : "none";
-    id->last_norm = find(l, "norm.running_mean") != NULL;
+    id->last_norm = find_in_head(l, "norm.running_mean") != NULL;
     say(id, " with a head of %d and %d units", id->hid_dim, id->dim);
     if (strcmp(id->proj_norm, "bn") != 0)
         say(id, ", %s", strcmp(id->proj_norm, "ln") == 0 ? "LayerNorm inside" : "no norm inside");

@@ -22,4 +22,8 @@ int tw_identify(tw_identity *id, const tw_named_tensor *t, int n, const char *ro
 /* Whether a tensor of that name, prefix taken off, is part of a ResNet or a vision transformer (no classifier, optimizer, ...). */
 bool tw_identify_backbone_name(const char *name);
 
+/* The name of a head's tensor, prefix taken off, in older official files (cls_heads.0.0 for last_linear, cls_heads.0.1 for norm), or from
+ * one of those the name of today; others stay as they are. Cut to size. */
+void tw_identify_head_name(char *to, size_t size, const char *name, bool older);
+
 #endif

@@ -67,6 +67,13 @@ static int put_backbone(tw_selection *s, const tw_named_tensor *t, const char *n
     return put(s, t, "", renamed);
 }
 
+static int put_head(tw_selection *s, const tw_named_tensor *t, const char *name)
+{
+    char renamed[NAME];
+    tw_identify_head_name(renamed, sizeof renamed, name, false);
+    return put(s, t, "projection_heads.", renamed);
+}
+
 static int choose(tw_selection *s, const tw_checkpoint *f, tw_part part, tw_keys keys)
 {
     const int n = tw_checkpoint_count(f);
@@ -90,7 +97,7 @@ static int choose(tw_selection *s, const tw_checkpoint *f, tw_part part, tw_keys
         if (backbone != NULL && tw_identify_backbone_name(backbone))
             rc = put_backbone(s, t, backbone, keys);
         else if (head != NULL && part != TW_PART_BACKBONE && keys == TW_KEYS_OFFICIAL)
-            rc = put(s, t, "projection_heads.", head);
+            rc = put_head(s, t, head);
         if (rc != 0)
             return -1;
     }

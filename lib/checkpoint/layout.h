@@ -6,7 +6,8 @@
 
 typedef enum { TW_PART_ALL, TW_PART_MODEL, TW_PART_BACKBONE, TW_PART_TEACHER } tw_part;
 
-/* KEEP: the file's own names (of TW_PART_ALL only). OFFICIAL: "backbone.conv1.weight", "projection_heads.". TORCHVISION: a backbone
+/* KEEP: the file's own names (of TW_PART_ALL only). OFFICIAL: "backbone.conv1.weight", "projection_heads." (of today, where
+ * the file has older ones). TORCHVISION: a backbone
  * alone, "conv1.weight". DETECTRON2: a ResNet alone, "stem.conv1.weight", "res2.0.shortcut.norm.weight". */
 typedef enum { TW_KEYS_KEEP, TW_KEYS_OFFICIAL, TW_KEYS_TORCHVISION, TW_KEYS_DETECTRON2 } tw_keys;
 

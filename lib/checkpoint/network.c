@@ -211,14 +211,25 @@ static bool ends(const char *name, const char *with)
     return n >= m && strcmp(name + n - m, with) == 0;
 }
 
+/* The head's tensor under its older name; NULL: absent. */
+static const tw_tensor *find_older(const tw_checkpoint *f, const tw_identity *id, const char *behind)
+{
+    char name[256];
+    const int n = snprintf(name, sizeof name, "%s", id->head_prefix);
+    tw_identify_head_name(name + n, sizeof name - (size_t)n, behind, true);
+    return tw_checkpoint_find(f, name);
+}
+
 /* The parameter's name in the file: its part's prefix there, and what follows "backbone." or "projection_heads.". */
 static int load_param(tw_param *p, const tw_checkpoint *f, const tw_identity *id)
 {
     char name[256];
     const unsigned part = part_of(p->name);
-    snprintf(name, sizeof name, "%s%s", part == TW_NETWORK_HEAD ? id->head_prefix : id->prefix,
-             part == TW_NETWORK_CLASSIFIER ? p->name : strchr(p->name, '.') + 1);
+    const char *behind = part == TW_NETWORK_CLASSIFIER ? p->name : strchr(p->name, '.') + 1;
+    snprintf(name, sizeof name, "%s%s", part == TW_NETWORK_HEAD ? id->head_prefix : id->prefix, behind);
     const tw_tensor *t = tw_checkpoint_find(f, name);
+    if (t == NULL && part == TW_NETWORK_HEAD)
+        t = find_older(f, id, behind);
     if (t == NULL && ends(name, ".num_batches_tracked"))
         return 0;
     if (t == NULL)

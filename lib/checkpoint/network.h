@@ -2,7 +2,8 @@
  *
  * Names understood, of a backbone: the official state dict ("backbone.conv1.weight"), torchvision's ("conv1.weight"; "fc." is
  * its classifier), timm's and DINO's ("blocks.0.norm1.weight"), all also behind "module."; of a head: "projection_heads.", also
- * behind "module.". Other tensors (an optimizer's, a teacher's) are ignored. */
+ * behind "module.", with the names of older official files too ("cls_heads.0.0." for "last_linear.", "cls_heads.0.1." for "norm.").
+ * Other tensors (an optimizer's, a teacher's) are ignored. */
 #ifndef TW_CHECKPOINT_NETWORK_H
 #define TW_CHECKPOINT_NETWORK_H
 

@@ -341,6 +341,35 @@ static void vit(void)
     tw_net_free(net);
 }
 
+/* Older official files: last_linear was cls_heads.0.0, norm was cls_heads.0.1. */
+static void older_head(void)
+{
+    tw_net_config found = {0}, c = config("resnet18", true, true, 1);
+    tw_net *net = new_net(c), *other = new_net(config("resnet18", true, true, 0));
+    tw_named_tensor *t = tw_calloc((size_t)tw_net_params(net), sizeof *t);
+    char (*name)[96] = tw_calloc((size_t)tw_net_params(net), sizeof *name);
+    const int n = tw_network_tensors(t, net, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD);
+    int renamed = 0;
+    for (int i = 0; i < n; i++) {
+        const bool last = strncmp(t[i].name, "projection_heads.last_linear.", 29) == 0;
+        if (!last && strncmp(t[i].name, "projection_heads.norm.", 22) != 0)
+            continue;
+        snprintf(name[i], sizeof name[i], "projection_heads.cls_heads.0.%s%s", last ? "0." : "1.", t[i].name + (last ? 29 : 22));
+        t[i].name = name[i];
+        renamed++;
+    }
+    CHECK(renamed == 5); /* two of the layer, three of the norm, which has no weights */
+    CHECK(tw_safetensors_write(path, t, n, NULL, 0) == 0);
+    tw_checkpoint *f = tw_checkpoint_open(path);
+    CHECK(f != NULL && tw_network_config(&found, f) == 0 && found.head && found.dim == 10 && strcmp(found.lbn_type, "bn") == 0);
+    CHECK(tw_network_load(other, f, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD) == 0 && same_weights(net, other, ""));
+    tw_checkpoint_close(f);
+    tw_net_free(net);
+    tw_net_free(other);
+    free(t);
+    free(name);
+}
+
 int main(void)
 {
     if (mkdtemp(folder) == NULL)
@@ -353,6 +382,7 @@ int main(void)
     other_layers(net);
     refusals(net);
     vit();
+    older_head();
     tw_net_free(net);
     tw_net_free(other);
     unlink(path);
