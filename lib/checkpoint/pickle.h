@@ -13,11 +13,12 @@ typedef enum {
     TW_PY_INT,     /* i */
     TW_PY_FLOAT,   /* f */
     TW_PY_STR,     /* n bytes at s, borrowed from the pickle; bytes objects too */
+    TW_PY_LATIN1,  /* bytes, written as a text of n bytes at s: each of its characters is one of them */
     TW_PY_LIST,    /* n items: a list, tuple or set */
     TW_PY_DICT,    /* n items: key, value, key, value; also an OrderedDict and the attributes of an argparse.Namespace */
     TW_PY_TENSOR,  /* item: STORAGE, INT offset, LIST of sizes, LIST of strides (of anything: to be checked), ... */
     TW_PY_STORAGE, /* item: "storage", GLOBAL class, STR key, device, INT elements */
-    TW_PY_ARRAY,   /* of numpy; item: ..., LIST of sizes, DTYPE, BOOL: Fortran's order, STR bytes (of anything: to be checked) */
+    TW_PY_ARRAY,   /* of numpy; item: ..., LIST of sizes, DTYPE, BOOL: Fortran's order, STR or LATIN1 (of anything: to be checked) */
     TW_PY_DTYPE,   /* of numpy; item: STR like "f4", then, where it was told, STR byte order */
     TW_PY_GLOBAL,  /* i: which of those known here */
     TW_PY_OPAQUE,  /* a value of a known and harmless class that is not looked into (a numpy number, a path) */

@@ -19,6 +19,8 @@ typedef enum {
     MAKES_DTYPE,     /* of its first argument */
     IS_ARRAY,
     MAKES_SAME,      /* its first argument */
+    MAKES_EMPTY,     /* bytes() without an argument: so protocol 2 writes empty ones, */
+    MAKES_BYTES,     /* and others by a text and the name of its coding */
     MAKES_OPAQUE
 } role;
 
@@ -66,7 +68,9 @@ static const struct {
     {"numpy._core.multiarray _reconstruct", MAKES_ARRAY, 0},
     {"numpy ndarray", IS_ARRAY, 0},
     {"numpy dtype", MAKES_DTYPE, 0},
-    {"_codecs encode", MAKES_OPAQUE, 0},
+    {"builtins bytes", MAKES_EMPTY, 0},
+    {"__builtin__ bytes", MAKES_EMPTY, 0},
+    {"_codecs encode", MAKES_BYTES, 0},
     {"pathlib PosixPath", MAKES_OPAQUE, 0},
     {"pathlib._local PosixPath", MAKES_OPAQUE, 0},
 };
@@ -127,6 +131,25 @@ static int push_dtype(tw_pickle *p, const tw_py *args)
     return tw_machine_push(p, v);
 }
 
+/* A text of n bytes, as of that kind. */
+static int push_text(tw_pickle *p, tw_py_kind kind, const char *s, size_t n)
+{
+    tw_py *v = tw_machine_value(p, kind);
+    if (v != NULL) {
+        v->s = s;
+        v->n = n;
+    }
+    return tw_machine_push(p, v);
+}
+
+static int push_encoded(tw_pickle *p, const tw_py *args)
+{
+    const bool texts = args->n == 2 && args->item[0]->kind == TW_PY_STR && args->item[1]->kind == TW_PY_STR;
+    if (!texts || args->item[1]->n != 6 || memcmp(args->item[1]->s, "latin1", 6) != 0)
+        return tw_machine_number(p, TW_PY_OPAQUE, 0);
+    return push_text(p, TW_PY_LATIN1, args->item[0]->s, args->item[0]->n);
+}
+
 /* callable(*args), for the callables known here. */
 int tw_machine_call(tw_pickle *p)
 {
@@ -142,6 +165,8 @@ int tw_machine_call(tw_pickle *p)
     case MAKES_PARAMETER: return args->n > 0 ? tw_machine_push(p, args->item[0]) : tw_fail("a parameter without a tensor");
     case MAKES_DICT: return push_dict(p, args);
     case MAKES_SAME: return args->n > 0 ? tw_machine_push(p, args->item[0]) : tw_machine_number(p, TW_PY_LIST, 0);
+    case MAKES_EMPTY: return args->n == 0 ? push_text(p, TW_PY_STR, "", 0) : tw_machine_number(p, TW_PY_OPAQUE, 0);
+    case MAKES_BYTES: return push_encoded(p, args);
     case IS_NAMESPACE: return tw_machine_number(p, TW_PY_DICT, 1);
     case MAKES_OBJECT:
         if (args->n > 0 && is_global(args->item[0], IS_NAMESPACE))

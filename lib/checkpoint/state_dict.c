@@ -86,6 +86,28 @@ static void gather(unsigned char *to, const unsigned char *from, const tw_tensor
     }
 }
 
+/* A block for a copy; NULL and tw_error() where there are too many copies, of which a hostile file can want any number. */
+static unsigned char *copy_block(walker *w, size_t bytes)
+{
+    if (bytes > w->most)
+        return tw_fail("more copies of tensors than the file has bytes"), NULL;
+    w->most -= bytes;
+    return tw_contents_block(w->to, bytes);
+}
+
+/* The tensor, whose elements have these strides, in C order. */
+static int put_in_order(walker *w, tw_tensor *t, const int64_t *stride)
+{
+    if (is_contiguous(t, stride))
+        return 0;
+    unsigned char *copy = copy_block(w, (size_t)tw_tensor_bytes(t));
+    if (copy == NULL)
+        return -1;
+    gather(copy, t->data, t, stride, tw_tensor_elements(t));
+    t->data = copy;
+    return 0;
+}
+
 static int read_tensor(walker *w, tw_tensor *t, const tw_py *v)
 {
     const tw_py *storage = v->item[0];
@@ -97,8 +119,8 @@ static int read_tensor(walker *w, tw_tensor *t, const tw_py *v)
         return tw_fail("%s has no type here", tw_pickle_global_name(storage->item[1]));
     if (read_shape(t, stride, v->item[2], v->item[3]) != 0)
         return -1;
-    const int64_t elements = tw_tensor_elements(t), bytes = tw_tensor_bytes(t);
-    if (elements < 0 || bytes < 0 || w->find(w->context, &s, storage->item[2]->s, storage->item[2]->n) != 0)
+    const int64_t elements = tw_tensor_elements(t);
+    if (elements < 0 || tw_tensor_bytes(t) < 0 || w->find(w->context, &s, storage->item[2]->s, storage->item[2]->n) != 0)
         return -1;
     const size_t size = tw_dtype_size(t->dtype);
     if (held < 0 || (uint64_t)held > s.size / size || (uint64_t)held * size != s.size)
@@ -111,15 +133,7 @@ static int read_tensor(walker *w, tw_tensor *t, const tw_py *v)
     if (last < 0 || last >= held || elements > held)
         return tw_fail("reaches beyond its storage of %lld elements", (long long)held);
     t->data = s.data + (size_t)offset * size;
-    if (is_contiguous(t, stride))
-        return 0;
-    unsigned char *copy = (size_t)bytes <= w->most ? tw_contents_block(w->to, (size_t)bytes) : NULL;
-    if (copy == NULL)
-        return (size_t)bytes <= w->most ? -1 : tw_fail("more strided tensors than the file has bytes");
-    w->most -= (size_t)bytes;
-    gather(copy, t->data, t, stride, elements);
-    t->data = copy;
-    return 0;
+    return put_in_order(w, t, stride);
 }
 
 static bool is_word(const tw_py *v, const char *word)
@@ -127,7 +141,8 @@ static bool is_word(const tw_py *v, const char *word)
     return v->kind == TW_PY_STR && v->n == strlen(word) && memcmp(v->s, word, v->n) == 0;
 }
 
-static int array_dtype(tw_tensor *t, const tw_py *v)
+/* The array's element type; false: one that tensors do not have (objects, texts, dates). */
+static bool array_dtype(tw_dtype *to, const tw_py *v)
 {
     static const struct {
         const char *name;
@@ -135,18 +150,67 @@ static int array_dtype(tw_tensor *t, const tw_py *v)
     } types[] = {{"u1", TW_U8}, {"b1", TW_U8}, {"i4", TW_I32}, {"i8", TW_I64}, {"f2", TW_F16}, {"f4", TW_F32}, {"f8", TW_F64}};
     for (size_t i = 0; v->n > 0 && i < sizeof types / sizeof *types; i++)
         if (is_word(v->item[0], types[i].name)) {
-            t->dtype = types[i].dtype;
-            return v->n > 1 && is_word(v->item[1], ">") ? tw_fail("big-endian numbers") : 0;
+            *to = types[i].dtype;
+            return true;
         }
-    return tw_fail("a type that is not supported");
+    return false;
+}
+
+/* The bytes that are the text's characters into to. */
+static int decode_latin1(unsigned char *to, size_t bytes, const tw_py *text)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < text->n; n++) {
+        unsigned c = (unsigned char)text->s[i++];
+        if (c >= 0x80) {
+            const unsigned more = i < text->n ? (unsigned char)text->s[i++] : 0;
+            if ((c != 0xc2 && c != 0xc3) || (more & 0xc0) != 0x80)
+                return tw_fail("a text whose characters are no bytes");
+            c = (c & 3) << 6 | (more & 0x3f);
+        }
+        if (n < bytes)
+            to[n] = (unsigned char)c;
+    }
+    return n == bytes ? 0 : tw_fail("its shape needs %zu bytes, it has %zu", bytes, n);
+}
+
+static int array_data(walker *w, tw_tensor *t, const tw_py *v)
+{
+    const int64_t bytes = tw_tensor_bytes(t);
+    if (bytes < 0 || (uint64_t)bytes > v->n || (v->kind == TW_PY_STR && (uint64_t)bytes != v->n))
+        return bytes < 0 ? -1 : tw_fail("its shape needs %lld bytes, it has %zu", (long long)bytes, v->n);
+    t->data = v->s;
+    if (v->kind == TW_PY_STR)
+        return 0;
+    unsigned char *decoded = copy_block(w, (size_t)bytes);
+    t->data = decoded;
+    return decoded != NULL ? decode_latin1(decoded, (size_t)bytes, v) : -1;
+}
+
+/* Of an array in Fortran's order, whose first index runs fastest. */
+static void fortran_strides(int64_t *stride, const tw_tensor *t)
+{
+    int64_t step = 1;
+    for (int i = 0; i < t->rank; i++) {
+        stride[i] = step;
+        step *= t->dim[i];
+    }
+}
+
+/* Whether it is an array of what tensors do not have. */
+static bool is_of_others(const tw_py *v)
+{
+    tw_dtype type;
+    return v->n == 5 && v->item[2]->kind == TW_PY_DTYPE && (!array_dtype(&type, v->item[2]) || v->item[4]->kind == TW_PY_OPAQUE);
 }
 
 /* numpy's array: its state (version, sizes, dtype, Fortran's order, bytes). */
-static int read_array(tw_tensor *t, const tw_py *v)
+static int read_array(walker *w, tw_tensor *t, const tw_py *v)
 {
+    int64_t stride[TW_MAX_RANK];
     *t = (tw_tensor){.rank = 0};
     if (v->n != 5 || v->item[1]->kind != TW_PY_LIST || v->item[1]->n > TW_MAX_RANK || v->item[2]->kind != TW_PY_DTYPE ||
-        v->item[3]->kind != TW_PY_BOOL || v->item[4]->kind != TW_PY_STR)
+        v->item[3]->kind != TW_PY_BOOL || (v->item[4]->kind != TW_PY_STR && v->item[4]->kind != TW_PY_LATIN1))
         return tw_fail("no array as numpy pickles it");
     t->rank = (int)v->item[1]->n;
     for (int i = 0; i < t->rank; i++) {
@@ -155,15 +219,14 @@ static int read_array(tw_tensor *t, const tw_py *v)
             return tw_fail("a dimension that is no whole number");
         t->dim[i] = size->i;
     }
-    if (array_dtype(t, v->item[2]) != 0)
+    if (!array_dtype(&t->dtype, v->item[2]) || (v->item[2]->n > 1 && is_word(v->item[2]->item[1], ">")))
+        return tw_fail("big-endian numbers");
+    if (array_data(w, t, v->item[4]) != 0)
         return -1;
-    if (v->item[3]->i != 0 && t->rank > 1)
-        return tw_fail("in Fortran's order, want C's");
-    const int64_t bytes = tw_tensor_bytes(t);
-    if (bytes < 0 || (uint64_t)bytes != v->item[4]->n)
-        return bytes < 0 ? -1 : tw_fail("its shape needs %lld bytes, it has %zu", (long long)bytes, v->item[4]->n);
-    t->data = v->item[4]->s;
-    return 0;
+    if (v->item[3]->i == 0 || tw_tensor_elements(t) == 0)
+        return 0;
+    fortran_strides(stride, t);
+    return put_in_order(w, t, stride);
 }
 
 /* A leaf in JSON's words into text, cut to size. Returns the length. */
@@ -271,12 +334,15 @@ static int walk(walker *w, const tw_py *v)
     case TW_PY_LIST: rc = walk_list(w, v); break;
     case TW_PY_TENSOR:
     case TW_PY_ARRAY:
-        rc = v->kind == TW_PY_ARRAY ? read_array(&t, v) : read_tensor(w, &t, v);
+        if (v->kind == TW_PY_ARRAY && is_of_others(v))
+            break;
+        rc = v->kind == TW_PY_ARRAY ? read_array(w, &t, v) : read_tensor(w, &t, v);
         if (rc != 0)
             tw_fail("tensor %.200s: %s", w->name, tw_error());
         else
             rc = tw_contents_tensor(w->to, w->name, &t);
         break;
+    case TW_PY_LATIN1:
     case TW_PY_STORAGE:
     case TW_PY_GLOBAL:
     case TW_PY_OPAQUE:

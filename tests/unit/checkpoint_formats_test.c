@@ -96,7 +96,7 @@ static void hostile_tensors(void)
     REFUSED("}U\1t" REBUILD("Char", "\6") "K\0K\1\x85K\1\x85\x89NtRs.", "torch CharStorage has no type here");
     /* two strided tensors share a storage: what is copied stays below the file's size */
     REFUSED("(l" REBUILD("Float", "\6") "K\0(K\2K\3t(K\1K\2t\x89NtRq\0ah\0a.",
-            "more strided tensors than the file has bytes");
+            "more copies of tensors than the file has bytes");
     /* the list of sizes grows after the tensor was made of it */
     REFUSED("}U\1t" REBUILD("Float", "\6") "K\0]q\1K\2a]K\1a\x89NtRsh\1Na0.", "dimensions");
 }
@@ -106,18 +106,51 @@ static void hostile_tensors(void)
 #define ARRAY(shape, type, fortran, data) \
     "}U\1tcnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\0\x85U\1btR(K\1" shape type fortran data "tbs."
 
+/* Bytes as protocol 2 writes them. */
+#define LATIN1(size, text) "c_codecs\nencode\n(X" size "\0\0\0" text "U\6latin1tR"
+
+/* The array "t" of that pickle has these bytes. */
+static void array_is(const char *pickle, size_t size, const char *want, size_t bytes)
+{
+    tw_contents c = {.n = 0};
+    size_t used;
+    tw_pickle *p = tw_pickle_read((const unsigned char *)pickle, size, &used);
+    CHECK(p != NULL && tw_state_dict_read(&c, tw_pickle_value(p), find, NULL, 24) == 0 && c.n == 1);
+    tw_pickle_free(p); /* the array does not need it */
+    CHECK(c.n == 1 && tw_tensor_bytes(&c.tensor[0].tensor) == (int64_t)bytes && memcmp(c.tensor[0].tensor.data, want, bytes) == 0);
+    tw_contents_fini(&c);
+}
+
+#define ARRAY_IS(want, pickle) array_is(pickle, sizeof pickle - 1, want, sizeof want - 1)
+
+static void arrays(void)
+{
+    ARRAY_IS("a\0\x80\xff", ARRAY("(K\2K\2t", NUMPY("u1", "|"), "\x89", LATIN1("\6", "a\0\xc2\x80\xc3\xbf")));
+    ARRAY_IS("abcdef", ARRAY("(K\2K\3t", NUMPY("u1", "|"), "\x88", "U\6adbecf"));
+    ARRAY_IS("abcdef", ARRAY("(K\2K\3t", NUMPY("u1", "|"), "\x88", LATIN1("\6", "adbecf")));
+}
+
 static void hostile_arrays(void)
 {
     ACCEPTED(ARRAY("(K\1K\2t", NUMPY("f4", "<"), "\x89", "U\10abcdefgh"));
     ACCEPTED(ARRAY("(K\0K\2t", NUMPY("f4", "<"), "\x89", "U\0"));
+    ACCEPTED(ARRAY("(K\0K\2t", NUMPY("f4", "<"), "\x88", "U\0"));
     REFUSED(ARRAY("(K\2K\2t", NUMPY("f4", "<"), "\x89", "U\10abcdefgh"), "tensor t: its shape needs 16 bytes, it has 8");
     REFUSED(ARRAY("(K\1K\1t", NUMPY("f4", "<"), "\x89", "U\10abcdefgh"), "its shape needs 4 bytes, it has 8");
     REFUSED(ARRAY("(\x8a\x08\0\0\0\0\0\0\0\x40\x8a\x08\0\0\0\0\0\0\0\x40t", NUMPY("f4", "<"), "\x89", "U\0"), "tensor t: ");
     REFUSED(ARRAY("J\xff\xff\xff\xff\x85", NUMPY("f4", "<"), "\x89", "U\10abcdefgh"), "no whole number");
     REFUSED(ARRAY("K\2\x85", NUMPY("f4", ">"), "\x89", "U\10abcdefgh"), "big-endian");
-    REFUSED(ARRAY("K\2\x85", NUMPY("O8", "|"), "\x89", "U\10abcdefgh"), "a type that is not supported");
+    ACCEPTED(ARRAY("K\2\x85", NUMPY("O8", "|"), "\x89", "](U\1aNe")); /* of objects */
     REFUSED(ARRAY("K\2\x85", "N", "\x89", "U\10abcdefgh"), "no array as numpy pickles it");
-    REFUSED(ARRAY("(K\1K\2t", NUMPY("f4", "<"), "\x88", "U\10abcdefgh"), "Fortran's order");
+    REFUSED(ARRAY("K\4\x85", NUMPY("u1", "|"), "\x89", LATIN1("\3", "abc")), "its shape needs 4 bytes, it has 3");
+    REFUSED(ARRAY("K\2\x85", NUMPY("u1", "|"), "\x89", LATIN1("\3", "abc")), "its shape needs 2 bytes, it has 3");
+    REFUSED(ARRAY("K\2\x85", NUMPY("u1", "|"), "\x89", LATIN1("\3", "a\xc4\x80")), "a text whose characters are no bytes");
+    REFUSED(ARRAY("K\2\x85", NUMPY("u1", "|"), "\x89", LATIN1("\2", "a\xc3")), "a text whose characters are no bytes");
+    REFUSED(ARRAY("K\2\x85", NUMPY("u1", "|"), "\x89", LATIN1("\3", "a\xc3z")), "a text whose characters are no bytes");
+    ACCEPTED(ARRAY("K\x18\x85", NUMPY("u1", "|"), "\x89", LATIN1("\x18", "0123456789abcdef01234567")));
+    REFUSED(ARRAY("K\x19\x85", NUMPY("u1", "|"), "\x89", LATIN1("\x19", "0123456789abcdef012345678")), "than the file has bytes");
+    ACCEPTED(ARRAY("(K\0K\2t", NUMPY("f4", "<"), "\x89", "c__builtin__\nbytes\n)R"));
+    ACCEPTED(ARRAY("K\2\x85", NUMPY("u1", "|"), "\x89", "c_codecs\nencode\n(U\2abU\5ascii" "tR")); /* left out */
     REFUSED("}U\1tcnumpy.core.multiarray\n_reconstruct\n)Rs.", "refused: it calls numpy.core.multiarray _reconstruct");
     REFUSED("}U\1tcnumpy\nndarray\n)Rs.", "refused: it calls numpy ndarray");
     REFUSED("}U\1tcnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\0\x85U\1btRs.", "no array as numpy pickles it");
@@ -309,6 +342,7 @@ int main(void)
     refused_file(GOLDEN "attack.pth", "refused: it wants posix.system");
     refused_file(GOLDEN "compressed.npz", "entry x.npy: compressed");
     hostile_tensors();
+    arrays();
     hostile_arrays();
     hostile_pickles();
     many('N', "more than");
