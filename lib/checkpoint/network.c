@@ -134,9 +134,10 @@ const char *tw_network_act(const tw_checkpoint *f)
     return act != NULL ? act : tw_checkpoint_meta(f, "args.act");
 }
 
+/* Of the head: what other trainers call by these names is nothing to a backbone. */
 static int read_act(tw_net_config *c, const tw_checkpoint *f)
 {
-    const char *act = tw_network_act(f), *drop = tw_checkpoint_meta(f, "drop");
+    const char *act = c->head ? tw_network_act(f) : NULL, *drop = c->head ? tw_checkpoint_meta(f, "drop") : NULL;
     c->act = known_act(act != NULL ? act : "relu");
     c->drop = 0;
     if (c->act == NULL)
@@ -150,6 +151,21 @@ static int read_act(tw_net_config *c, const tw_checkpoint *f)
     return 0;
 }
 
+/* Whether the metadata, where they are ours, say what the tensors do; another trainer's "backbone" may be in words of its own. */
+static int check_description(const tw_net_config *c, const tw_checkpoint *f, const tw_identity *id)
+{
+    tw_network_description d;
+    tw_network_describe(&d, c);
+    for (int i = 0; i < d.n && tw_checkpoint_meta(f, "small_stem") != NULL; i++) {
+        const char *said = tw_checkpoint_meta(f, d.pair[i][0]);
+        const bool told_by_tensors = strcmp(d.pair[i][0], "drop") != 0;
+        if (said != NULL && told_by_tensors && strcmp(said, d.pair[i][1]) != 0)
+            return tw_fail("%s: its metadata says %s=%.64s, its tensors are those of %s", tw_checkpoint_path(f), d.pair[i][0], said,
+                           id->text);
+    }
+    return 0;
+}
+
 int tw_network_config(tw_net_config *c, const tw_checkpoint *f)
 {
     return tw_network_config_of(c, f, 0);
@@ -158,7 +174,6 @@ int tw_network_config(tw_net_config *c, const tw_checkpoint *f)
 int tw_network_config_of(tw_net_config *c, const tw_checkpoint *f, unsigned parts)
 {
     tw_identity id;
-    tw_network_description d;
     if (identify_file(&id, f, parts) != 0)
         return -1;
     if (id.backbone == NULL)
@@ -172,17 +187,7 @@ int tw_network_config_of(tw_net_config *c, const tw_checkpoint *f, unsigned part
     c->head = id.head;
     c->hid_dim = id.hid_dim;
     c->dim = id.dim;
-    if (read_act(c, f) != 0)
-        return -1;
-    tw_network_describe(&d, c);
-    for (int i = 0; i < d.n; i++) {
-        const char *said = tw_checkpoint_meta(f, d.pair[i][0]);
-        const bool told_by_tensors = strcmp(d.pair[i][0], "drop") != 0;
-        if (said != NULL && told_by_tensors && strcmp(said, d.pair[i][1]) != 0)
-            return tw_fail("%s: its metadata says %s=%.64s, its tensors are those of %s", tw_checkpoint_path(f), d.pair[i][0], said,
-                           id.text);
-    }
-    return 0;
+    return read_act(c, f) != 0 ? -1 : check_description(c, f, &id);
 }
 
 static int load_tensor(tw_param *p, const tw_tensor *t)

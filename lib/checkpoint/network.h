@@ -15,8 +15,8 @@ enum { TW_NETWORK_BACKBONE = 1, TW_NETWORK_HEAD = 2, TW_NETWORK_TEACHER = 4, TW_
 
 /* Finds out which network the file holds and fills backbone, small_stem, patch_size, pos_grid, head (whether there is one), hid_dim, dim,
  * proj_norm, lbn_type, act, drop; the other members of *c are left alone. Names and shapes of the tensors tell all but act and drop, which are taken
- * from the metadata ("relu" and 0 where it lacks them). Metadata that contradicts the tensors is an error, as is a network that this version cannot
- * run: the message says what it is. 0, or -1 and tw_error(). Strings are static. */
+ * from the metadata ("relu" and 0 where it lacks them, or where there is no head). Metadata of ours (with small_stem) that contradict the tensors
+ * are an error, as is a network that this version cannot run: the message says what it is. 0, or -1 and tw_error(). Strings are static. */
 int tw_network_config(tw_net_config *c, const tw_checkpoint *f);
 /* The same of the network that parts names: the model (0) or TW_NETWORK_TEACHER. */
 int tw_network_config_of(tw_net_config *c, const tw_checkpoint *f, unsigned parts);

@@ -191,10 +191,10 @@ static void add_blocks(sketch *s, const char *part, const int *blocks)
         }
 }
 
-static tw_checkpoint *open_sketch(const sketch *s, const char *key, const char *value)
+static tw_checkpoint *open_sketch(const sketch *s, const char *key, const char *value, bool ours)
 {
-    const char *const meta[][2] = {{key, value}};
-    CHECK(tw_safetensors_write(path, s->t, s->n, meta, key != NULL) == 0);
+    const char *const meta[][2] = {{key, value}, {"small_stem", "0"}};
+    CHECK(tw_safetensors_write(path, s->t, s->n, meta, (key != NULL) + (ours ? 1 : 0)) == 0);
     return tw_checkpoint_open(path);
 }
 
@@ -208,7 +208,7 @@ static bool says(const char *text)
 
 static void load_fails(tw_net *net, const sketch *s, const char *message)
 {
-    tw_checkpoint *f = open_sketch(s, NULL, NULL);
+    tw_checkpoint *f = open_sketch(s, NULL, NULL, false);
     CHECK(f != NULL && tw_network_load(net, f, TW_NETWORK_BACKBONE) != 0 && says(message));
     tw_checkpoint_close(f);
 }
@@ -216,8 +216,17 @@ static void load_fails(tw_net *net, const sketch *s, const char *message)
 static void config_fails(const sketch *s, const char *key, const char *value, const char *message)
 {
     tw_net_config c = {0};
-    tw_checkpoint *f = open_sketch(s, key, value);
+    tw_checkpoint *f = open_sketch(s, key, value, key != NULL);
     CHECK(f != NULL && tw_network_config(&c, f) != 0 && says(message));
+    tw_checkpoint_close(f);
+}
+
+/* Metadata of other trainers, which say nothing of the tensors. */
+static void not_ours(const sketch *s, const char *key, const char *value)
+{
+    tw_net_config c = {0};
+    tw_checkpoint *f = open_sketch(s, key, value, false);
+    CHECK(f != NULL && tw_network_config(&c, f) == 0 && strcmp(c.backbone, "resnet18") == 0 && strcmp(c.act, "relu") == 0 && c.drop == 0);
     tw_checkpoint_close(f);
 }
 
@@ -230,7 +239,7 @@ static void accepted(const sketch *s, const char *prefix, const char *backbone)
         snprintf(named.name[i], sizeof named.name[0], "%s%s", prefix, s->name[i]);
         named.t[i].name = named.name[i];
     }
-    tw_checkpoint *f = open_sketch(&named, NULL, NULL);
+    tw_checkpoint *f = open_sketch(&named, NULL, NULL, false);
     CHECK(f != NULL && tw_network_config(&c, f) == 0 && strcmp(c.backbone, backbone) == 0);
     tw_checkpoint_close(f);
 }
@@ -254,8 +263,16 @@ static void refusals(tw_net *net)
     s.t[s.n - 1].tensor = (tw_tensor){TW_U8, 1, {64}, bad};
     load_fails(net, &s, "tensor backbone.bn1.weight: of type u8, where floating-point numbers are wanted");
     config_fails(&s, "backbone", "resnet50", "its metadata says backbone=resnet50, its tensors are those of resnet18");
-    config_fails(&s, "act", "swish", "unknown activation 'swish'");
-    config_fails(&s, "drop", "2", "metadata drop=2");
+    not_ours(&s, "backbone", "ResNet-18");
+    not_ours(&s, "act", "silu");
+    not_ours(&s, "args.act", "null");
+    not_ours(&s, "drop", "2");
+    sketch headed = {.n = 0};
+    add(&headed, "backbone.conv1.weight", 64, 3, 7, 7);
+    add_blocks(&headed, "conv1.weight", r18);
+    add(&headed, "projection_heads.projection_head.0.weight", 8, 0, 0, 0);
+    config_fails(&headed, "act", "swish", "unknown activation 'swish'");
+    config_fails(&headed, "drop", "2", "metadata drop=2");
 
     accepted(&s, "", "resnet18");
     accepted(&s, "model.module.", "resnet18");
