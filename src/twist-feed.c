@@ -245,7 +245,8 @@ static void run_head(struct opts *o, const tw_strings *sources)
         tw_die_error();
     const tw_places_options po = {source, o->ship ? NULL : o->root, d->shuffle, d->seed, d->limit, d->share, d->on_error};
     tw_places *places = tw_places_new(&po);
-    if (places == NULL || (o->quarantine != NULL && tw_places_quarantine(places, o->quarantine) != 0) || tw_rejects_open(&rejects, d->rejects, tw_data_goes_on(d)) != 0)
+    if (places == NULL || (o->quarantine != NULL && tw_places_quarantine(places, o->quarantine) != 0) ||
+        tw_rejects_open(&rejects, d->rejects, tw_data_goes_on(d)) != 0)
         tw_die_error();
     const int64_t count = tw_places_count(places), epochs = tw_data_epochs(d, count);
     if (epochs < 0)

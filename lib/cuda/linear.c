@@ -124,7 +124,8 @@ static void try_both(tw_linear *l)
                        TW_CUBLAS(cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &l->sums, sizeof l->sums)) == 0 &&
                        TW_CUBLAS(cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &wide, sizeof wide)) == 0;
     p->beta = 1;
-    if (there && tw_product_choose(p, l->dev, "weights and bias", l->C, l->K, l->rows, tw_dtype_size(l->dev->precision), sizeof(float)) == 0 && preferred(l))
+    const size_t each = tw_dtype_size(l->dev->precision);
+    if (there && tw_product_choose(p, l->dev, "weights and bias", l->C, l->K, l->rows, each, sizeof(float)) == 0 && preferred(l))
         return;
     tw_product_fini(p);
 }

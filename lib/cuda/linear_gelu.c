@@ -5,8 +5,8 @@
 #include "cuda/ops.h"
 #include "cuda/tune.h"
 
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { MOST_OPERANDS = 5 };
 static const size_t WORKSPACE = (size_t)256 << 20;
@@ -93,12 +93,17 @@ static void choose(struct tw_gelu_pass *p, tw_linear *l)
     cudaGetLastError(); /* of a plan that does not run: not to be found by the next launch */
 }
 
+static bool same(const tw_gelu_shape *a, const tw_gelu_shape *b)
+{
+    return a->backward == b->backward && a->train == b->train && a->rows == b->rows && a->C == b->C && a->K == b->K;
+}
+
 /* NULL and tw_error(). */
 static const struct tw_gelu_pass *pass_of(tw_linear *l, bool backward)
 {
     const tw_gelu_shape s = {.backward = backward, .train = l->train, .rows = l->rows, .C = l->C, .K = l->K};
     struct tw_gelu_pass *p = l->dev->gelu;
-    while (p != NULL && (p->shape.backward != backward || p->shape.train != s.train || p->shape.rows != s.rows || p->shape.C != s.C || p->shape.K != s.K))
+    while (p != NULL && !same(&p->shape, &s))
         p = p->next;
     if (p != NULL || (p = tw_calloc(1, sizeof *p)) == NULL)
         return p;

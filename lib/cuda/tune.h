@@ -29,8 +29,8 @@ int tw_tuned_run(const tw_tuned *t, tw_dev *d, const tw_dnn_operand *operand, in
 /* Milliseconds of one call of run(arg) on the stream: the mean of several after one that does not count; < 0: it failed. */
 double tw_time(cudaStream_t stream, int (*run)(void *arg), void *arg);
 
-/* Several things at once, or one after the other: what has been kept of that under the key among the plans. 1: at once; 0: one after the other; -1: nothing
- * is. */
+/* Several things at once, or one after the other: what has been kept of that under the key among the plans. 1: at once; 0: one after the
+ * other; -1: nothing is. */
 int tw_choice_kept(const tw_dev *d, const char *key);
 void tw_choice_keep(tw_dev *d, const char *key, bool together);
 /* 1: `once` is not slower than `apart`, by tw_time; 0: it is; -1: one of them fails. */

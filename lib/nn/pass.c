@@ -257,7 +257,8 @@ static int shared_block(const tw_pass *p, int i)
     const int dy = p->users[i + 1].block[0];
     if ((l->op->adds_gradient || (p->node[i].does & TW_CONV_BACKWARD_SUMS) != 0) && in->n == 1 && in->block[0] >= 0 && i < p->reader[in->block[0]])
         return in->block[0];
-    if (l->op->keeps_gradient != NULL && l->op->keeps_gradient(&p->node[i]) && dy >= 0 && uses(p, l->in) == 1 && !p->node[l->in - 1].layer->op->sums_gradients)
+    const bool keeps = l->op->keeps_gradient != NULL && l->op->keeps_gradient(&p->node[i]);
+    if (keeps && dy >= 0 && uses(p, l->in) == 1 && !p->node[l->in - 1].layer->op->sums_gradients)
         return dy;
     return NONE;
 }

@@ -8,7 +8,8 @@
 
 typedef struct tw_npy tw_npy;
 
-/* The file appears under its name when it is complete. It must be one that can be sought in: no pipe. type: as long as there are no rows. NULL and tw_error(). */
+/* The file appears under its name when it is complete. It must be one that can be sought in: no pipe. type: as long as there are no rows.
+ * NULL and tw_error(). */
 tw_npy *tw_npy_create(const char *path, tw_dtype type);
 
 /* Appends a row: the tensor part[0] (rank 0: a number), or n tensors of one shape stacked. The first row settles type and

@@ -19,7 +19,8 @@ int tw_rejects_init(tw_rejects *r, const char *most);
 /* path: a file, made anew unless goes_on (then what is in it stays, but for a last line that was cut), or NULL. 0, or -1 and tw_error(). */
 int tw_rejects_open(tw_rejects *r, const char *path, bool goes_on);
 
-/* The path in a message of one line: a newline in it as \n, all else as it is; cut after TW_REJECT_PATH bytes. twist-feed work knows a picture by it. */
+/* The path in a message of one line: a newline in it as \n, all else as it is; cut after TW_REJECT_PATH bytes. twist-feed work knows a picture
+ * by it. */
 enum { TW_REJECT_PATH = 1024 };
 void tw_rejects_spell(char text[2 * TW_REJECT_PATH + 1], const char *path, size_t size);
 
