@@ -251,14 +251,12 @@ static void run_head(struct opts *o, const tw_strings *sources)
     const int64_t count = tw_places_count(places), epochs = tw_data_epochs(d, count);
     if (epochs < 0)
         tw_die_error();
-    if (count == 0)
-        tw_die("no samples in this shard");
     const char *history = tw_program_command();
     const tw_header header = {.kind = TW_FILES, .samples = count, .epochs = epochs, .first_epoch = d->start_epoch, .seed = (uint64_t)d->seed,
                               .share = d->share, .n_classes = tw_source_n_classes(source), .classes = tw_source_classes(source),
                               .n_history = o->common.no_history ? 0 : 1, .history = &history};
     o->rules.window = o->window;
-    o->rules.epoch = count;
+    o->rules.epoch = count > 0 ? count : 1;
     o->rules.first = d->start_epoch * count + (epochs > 0 ? d->skip : 0);
     o->rules.end = epochs > 0 ? d->epochs * count : o->rules.first;
     set_up_local(o);

@@ -22,6 +22,10 @@ teardown() { end_all; }
     cmp want.tws got.tws
     twist-feed head -q --no-history --shuffle --local 2 --ship --mem=50KiB q/p.tar -- "$COMMAND" > got.tws
     cmp want.tws got.tws
+    # a shard that has none
+    twist-decode --no-history -q --shard=60/61 p | twist-augment --no-history -q --aug=barlow --size=48 > want.tws
+    timeout 60 twist-feed head -q --no-history $HB --local=1 --shard=60/61 p -o got.tws -- "$COMMAND"
+    cmp want.tws got.tws
 }
 
 @test "60 faults: workers and commands killed and stopped, heads killed: the bytes of one machine" {
