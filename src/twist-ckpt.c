@@ -97,7 +97,7 @@ static void print_tensor(const tw_named_tensor *t, bool with_stats)
     char text[160];
     print_text(t->name);
     printf("\t%s", tw_tensor_describe(text, sizeof text, &t->tensor));
-    if (with_stats && tw_tensor_elements(&t->tensor) > 0) {
+    if (with_stats && tw_tensor_elements(&t->tensor) > 0 && !tw_tensor_is_complex(&t->tensor)) {
         const struct stats s = measure(&t->tensor);
         printf("\tmin %.6g max %.6g mean %.6g deviation %.6g%s", s.min, s.max, s.mean, s.deviation, s.finite ? "" : " NOT FINITE");
     }

@@ -166,6 +166,31 @@ refused() { # STATUS MESSAGE ARGUMENT...
     refused 1 "cut.pth: cut: no directory at its end" cut.pth
 }
 
+@test "types that nothing here computes with are listed, compared and passed on, or refused by name where a format lacks them" {
+    safetensors '{"mask":{"dtype":"BOOL","shape":[3],"data_offsets":[0,3]},"index":{"dtype":"I16","shape":[2],"data_offsets":[4,8]},
+        "scale":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[3,4]},"wave":{"dtype":"C64","shape":[1],"data_offsets":[8,16]}}' "" > types
+    printf '\1\0\1\x38\xff\xff\2\0\0\0\200\77\0\0\0\0' >> types
+    twist-ckpt --stats types > out
+    grep -Fx $'mask\tbool [3]\tmin 0 max 1 mean 0.666667 deviation 0.471405' out
+    grep -Fx $'index\ti16 [2]\tmin -1 max 2 mean 0.5 deviation 1.5' out
+    grep -Fx $'scale\tf8_e4m3 [1]\tmin 1 max 1 mean 1 deviation 0' out
+    grep -Fx $'wave\tc64 [1]' out
+    twist-ckpt --to copy.safetensors types
+    twist-ckpt --diff types copy.safetensors
+    for to in pth npz; do refused 1 "x.$to: tensor scale: this format is not written with type f8_e4m3" --to x.$to types; done
+    LC_ALL=C sed 's/"F8_E4M3"/     "I8"/' types > types.others
+    for to in pth npz; do
+        twist-ckpt --to copy.$to types.others
+        twist-ckpt --diff types.others copy.$to
+        twist-ckpt copy.$to | grep -Fx $'mask\tbool [3]'
+        twist-ckpt copy.$to | grep -Fx $'wave\tc64 [1]'
+    done
+    LC_ALL=C sed 's/\x38\xff/\x38\xfe/; s/\x80\x3f/\x80\x40/' types > other
+    run twist-ckpt --diff types other
+    [ "$status" -eq 1 ]
+    [[ "$output" == *$'index\t1 of 2 differ'*$'wave\tcomplex numbers that differ'*"2 tensors are the same, 2 differ"* ]]
+}
+
 @test "usage errors" {
     refused 2 "no FILE"
     refused 2 "one FILE" a b

@@ -20,12 +20,13 @@ const char *tw_checkpoint_meta(const tw_checkpoint *c, const char *key);       /
 bool tw_checkpoint_meta_at(const tw_checkpoint *c, int i, const char **key, const char **value);
 void tw_checkpoint_close(tw_checkpoint *c); /* NULL is allowed */
 
-/* The tensor's elements as f32 into out: any floating-point type. 0, or -1 and tw_error() for another type or where an element is
+/* The tensor's elements as f32 into out: any floating-point type of 16 bits and more. 0, or -1 and tw_error() for another type or where an element is
  * NaN or infinite (none is either by rounding: f64 beyond f32's range is refused too). */
 int tw_tensor_to_f32(float *out, const tw_tensor *t);
 
-/* Element i of the tensor, of any type. */
+/* Element i of the tensor, of any type that is not complex. */
 double tw_tensor_element(const tw_tensor *t, int64_t i);
+bool tw_tensor_is_complex(const tw_tensor *t);
 
 /* "f32 [64, 3, 7, 7]" into text, cut to size. Returns text. */
 const char *tw_tensor_describe(char *text, size_t size, const tw_tensor *t);

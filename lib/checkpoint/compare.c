@@ -44,12 +44,24 @@ static void only(FILE *to, const tw_named_tensor *t, const char *where)
     fprintf(to, "only in %s: %s\n", where, tw_tensor_describe(text, sizeof text, &t->tensor));
 }
 
+/* Whether they are the same to the bit; else its line. */
+static bool complex_values(FILE *to, const char *name, const tw_tensor *a, const tw_tensor *b)
+{
+    if (a->dtype == b->dtype && memcmp(a->data, b->data, (size_t)tw_tensor_bytes(a)) == 0)
+        return true;
+    put_name(to, name);
+    fprintf(to, "%s\n", a->dtype == b->dtype ? "complex numbers that differ" : "complex numbers in one type and another");
+    return false;
+}
+
 /* Whether they are the same; else its line. */
 static bool values(FILE *to, const char *name, const tw_tensor *a, const tw_tensor *b)
 {
     const int64_t n = tw_tensor_elements(a);
     double most = 0, square = 0, norm = 0;
     int64_t different = 0;
+    if (tw_tensor_is_complex(a) || tw_tensor_is_complex(b))
+        return complex_values(to, name, a, b);
     for (int64_t i = 0; i < n; i++) {
         const double x = tw_tensor_element(a, i), y = tw_tensor_element(b, i);
         norm += x * x;

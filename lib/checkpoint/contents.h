@@ -28,6 +28,10 @@ int tw_contents_meta(tw_contents *c, const char *key, const char *value);
 void *tw_contents_block(tw_contents *c, size_t bytes); /* lives as long as c; NULL and tw_error() */
 void tw_contents_fini(tw_contents *c);
 
+/* numpy's word for each element type, without its byte order ("f4"); NULL: it has none. And the type of the word of n bytes; false: none. */
+extern const char *const tw_numpy_types[TW_DTYPES];
+bool tw_numpy_dtype(tw_dtype *to, const char *word, size_t n);
+
 /* Readers; file: the whole mapped file, which must outlive c. Each 0, or -1 and tw_error() without the file's name.
  *
  * A state dict's names are the keys on the way to a tensor with dots between; every other leaf is metadata under such a name, in

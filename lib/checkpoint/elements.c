@@ -15,16 +15,35 @@ static float from_bits(uint32_t bits)
     return v;
 }
 
+/* Sign, 4 bits of exponent, 3 of fraction; no infinity, one NaN. */
+static double from_e4m3(unsigned v)
+{
+    const int exponent = v >> 3 & 15, fraction = v & 7;
+    const double size = exponent == 15 && fraction == 7 ? (double)NAN
+                        : exponent == 0                 ? ldexp(fraction, -9)
+                                                        : ldexp(8 + fraction, exponent - 10);
+    return v >> 7 != 0 ? -size : size;
+}
+
+bool tw_tensor_is_complex(const tw_tensor *t)
+{
+    return t->dtype == TW_C64 || t->dtype == TW_C128;
+}
+
 double tw_tensor_element(const tw_tensor *t, int64_t i)
 {
     const unsigned char *at = (const unsigned char *)t->data + (size_t)i * tw_dtype_size(t->dtype);
     union {
         uint8_t u8;
         uint16_t u16;
+        uint32_t u32;
+        uint64_t u64;
+        int8_t i8;
+        int16_t i16;
         int32_t i32;
         int64_t i64;
         float f32;
-        double f64;
+        double f64[2];
     } v;
     memcpy(&v, at, tw_dtype_size(t->dtype));
     switch (t->dtype) {
@@ -34,7 +53,18 @@ double tw_tensor_element(const tw_tensor *t, int64_t i)
     case TW_F16: return (double)tw_half_to_float(v.u16);
     case TW_BF16: return (double)from_bits((uint32_t)v.u16 << 16);
     case TW_F32: return (double)v.f32;
-    case TW_F64: return v.f64;
+    case TW_F64: return v.f64[0];
+    case TW_BOOL: return v.u8 != 0;
+    case TW_I8: return v.i8;
+    case TW_I16: return v.i16;
+    case TW_U16: return v.u16;
+    case TW_U32: return v.u32;
+    case TW_U64: return (double)v.u64;
+    case TW_F8_E4M3: return from_e4m3(v.u8);
+    case TW_F8_E5M2: return (double)tw_half_to_float((uint16_t)(v.u8 << 8)); /* an f16 whose fraction was cut */
+    case TW_C64:
+    case TW_C128:
+    case TW_DTYPES: break;
     }
     return 0;
 }

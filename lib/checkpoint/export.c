@@ -1,6 +1,7 @@
 #include "checkpoint/export.h"
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/contents.h"
 #include "checkpoint/pickle_write.h"
 #include "checkpoint/zip.h"
 #include "core/error.h"
@@ -10,13 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const storages[] = {
-    [TW_U8] = "ByteStorage",       [TW_I32] = "IntStorage",   [TW_I64] = "LongStorage",   [TW_F16] = "HalfStorage",
-    [TW_BF16] = "BFloat16Storage", [TW_F32] = "FloatStorage", [TW_F64] = "DoubleStorage",
+/* PyTorch's class of each type; NULL: of its newer types, which have none. */
+static const char *const storages[TW_DTYPES] = {
+    [TW_U8] = "ByteStorage",       [TW_I32] = "IntStorage",   [TW_I64] = "LongStorage",        [TW_F16] = "HalfStorage",
+    [TW_BF16] = "BFloat16Storage", [TW_F32] = "FloatStorage", [TW_F64] = "DoubleStorage",      [TW_BOOL] = "BoolStorage",
+    [TW_I8] = "CharStorage",       [TW_I16] = "ShortStorage", [TW_C64] = "ComplexFloatStorage", [TW_C128] = "ComplexDoubleStorage",
 };
-static const char *const numpy_types[] = {
-    [TW_U8] = "u1", [TW_I32] = "i4", [TW_I64] = "i8", [TW_F16] = "f2", [TW_F32] = "f4", [TW_F64] = "f8",
-};
+
+static int no_type(const tw_named_tensor *t)
+{
+    return tw_fail("tensor %.200s: this format is not written with type %s", t->name, tw_dtype_name(t->tensor.dtype));
+}
 
 static void put_empty_dict(FILE *f)
 {
@@ -81,6 +86,9 @@ static int put_torch_entries(tw_zip_writer *w, const tw_named_tensor *t, int n)
 {
     char name[32];
     size_t size;
+    for (int i = 0; i < n; i++)
+        if (storages[t[i].tensor.dtype] == NULL)
+            return no_type(&t[i]);
     char *pickle = torch_pickle(&size, t, n);
     int rc = pickle != NULL ? tw_zip_add(w, "archive/data.pkl", pickle, size, "", 0) : -1;
     free(pickle);
@@ -94,13 +102,14 @@ static int put_torch_entries(tw_zip_writer *w, const tw_named_tensor *t, int n)
 }
 
 /* The tensor as numpy has it: *t, or in f32 in *block, which the caller frees. 0, or -1 and tw_error(). */
-static int for_numpy(tw_tensor *out, float **block, const tw_tensor *t)
+static int for_numpy(tw_tensor *out, float **block, const tw_named_tensor *named)
 {
+    const tw_tensor *t = &named->tensor;
     const int64_t n = tw_tensor_elements(t);
     *out = *t;
     *block = NULL;
     if (t->dtype != TW_BF16)
-        return 0;
+        return tw_numpy_types[t->dtype] != NULL ? 0 : no_type(named);
     *block = tw_calloc((size_t)n, sizeof **block);
     if (*block == NULL)
         return -1;
@@ -121,7 +130,7 @@ static size_t npy_header(char head[512], const tw_tensor *t)
                                i < t->rank - 1 || t->rank == 1 ? "," : "");
     memcpy(head, "\x93NUMPY\1\0", 8);
     int n = 10 + snprintf(head + 10, 512 - 10, "{'descr': '%c%s', 'fortran_order': False, 'shape': (%s), }",
-                          t->dtype == TW_U8 ? '|' : '<', numpy_types[t->dtype], shape);
+                          tw_dtype_size(t->dtype) == 1 ? '|' : '<', tw_numpy_types[t->dtype], shape);
     while ((n + 1) % 64 != 0)
         head[n++] = ' ';
     head[n++] = '\n';
@@ -138,7 +147,7 @@ static int put_numpy_entries(tw_zip_writer *w, const tw_named_tensor *t, int n)
         float *block;
         if (snprintf(name, sizeof name, "%s.npy", t[i].name) >= (int)sizeof name)
             return tw_fail("tensor %.200s: its name is too long", t[i].name);
-        if (for_numpy(&array, &block, &t[i].tensor) != 0)
+        if (for_numpy(&array, &block, &t[i]) != 0)
             return -1;
         const size_t size = npy_header(head, &array);
         const int rc = tw_zip_add(w, name, head, size, array.data, (size_t)tw_tensor_bytes(&array));
@@ -182,14 +191,14 @@ static void put_dtype(FILE *f, tw_dtype t)
 {
     tw_pickle_global(f, "numpy", "dtype");
     tw_pickle_op(f, TW_OP_MARK);
-    tw_pickle_str(f, numpy_types[t]);
+    tw_pickle_str(f, tw_numpy_types[t]);
     tw_pickle_op(f, TW_OP_FALSE);
     tw_pickle_op(f, TW_OP_TRUE);
     tw_pickle_op(f, TW_OP_TUPLE);
     tw_pickle_op(f, TW_OP_REDUCE);
     tw_pickle_op(f, TW_OP_MARK);
     tw_pickle_int(f, 3);
-    tw_pickle_str(f, t == TW_U8 ? "|" : "<");
+    tw_pickle_str(f, tw_dtype_size(t) == 1 ? "|" : "<");
     for (int i = 0; i < 3; i++)
         tw_pickle_op(f, TW_OP_NONE);
     tw_pickle_int(f, -1);
@@ -236,7 +245,7 @@ int tw_detectron2_write(const char *path, const tw_named_tensor *t, int n, const
     for (int i = 0; i < n; i++) {
         tw_tensor array;
         float *block;
-        if (for_numpy(&array, &block, &t[i].tensor) != 0) {
+        if (for_numpy(&array, &block, &t[i]) != 0) {
             tw_file_abandon(file);
             return tw_fail("%s: %s", path, tw_error());
         }

@@ -6,10 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct {
-    const char *descr;
-    tw_dtype dtype;
-} types[] = {{"|u1", TW_U8}, {"|b1", TW_U8}, {"<i4", TW_I32}, {"<i8", TW_I64}, {"<f2", TW_F16}, {"<f4", TW_F32}, {"<f8", TW_F64}};
+const char *const tw_numpy_types[TW_DTYPES] = {
+    [TW_U8] = "u1",  [TW_I32] = "i4", [TW_I64] = "i8",  [TW_F16] = "f2", [TW_F32] = "f4", [TW_F64] = "f8", [TW_BOOL] = "b1",
+    [TW_I8] = "i1",  [TW_I16] = "i2", [TW_U16] = "u2",  [TW_U32] = "u4", [TW_U64] = "u8", [TW_C64] = "c8", [TW_C128] = "c16",
+};
+
+bool tw_numpy_dtype(tw_dtype *to, const char *word, size_t n)
+{
+    for (int t = 0; t < TW_DTYPES; t++)
+        if (tw_numpy_types[t] != NULL && strlen(tw_numpy_types[t]) == n && memcmp(tw_numpy_types[t], word, n) == 0) {
+            *to = (tw_dtype)t;
+            return true;
+        }
+    return false;
+}
 
 /* What follows 'KEY': in the header's dict. */
 static const char *value_of(const char *header, const char *key)
@@ -41,13 +51,7 @@ static int read_shape(tw_tensor *t, const char *text)
 static int read_header(tw_tensor *t, const char *header)
 {
     const char *descr = value_of(header, "descr"), *order = value_of(header, "fortran_order");
-    bool known = false;
-    for (size_t i = 0; i < sizeof types / sizeof *types && !known; i++)
-        if (descr[0] == '\'' && strncmp(descr + 1, types[i].descr, 3) == 0 && descr[4] == '\'') {
-            t->dtype = types[i].dtype;
-            known = true;
-        }
-    if (!known)
+    if (descr[0] != '\'' || (descr[1] != '<' && descr[1] != '|') || !tw_numpy_dtype(&t->dtype, descr + 2, strcspn(descr + 2, "'")))
         return tw_fail("type %.20s is not supported", descr);
     if (read_shape(t, value_of(header, "shape")) != 0)
         return -1;

@@ -16,7 +16,7 @@ typedef enum {
     TW_PY_LATIN1,  /* bytes, written as a text of n bytes at s: each of its characters is one of them */
     TW_PY_LIST,    /* n items: a list, tuple or set */
     TW_PY_DICT,    /* n items: key, value, key, value; also an OrderedDict and the attributes of an argparse.Namespace */
-    TW_PY_TENSOR,  /* item: STORAGE, INT offset, LIST of sizes, LIST of strides (of anything: to be checked), ... */
+    TW_PY_TENSOR,  /* item: STORAGE, INT offset, LIST of sizes, LIST of strides (of anything: to be checked), ... (6: type) */
     TW_PY_STORAGE, /* item: "storage", GLOBAL class, STR key, device, INT elements */
     TW_PY_ARRAY,   /* of numpy; item: ..., LIST of sizes, DTYPE, BOOL: Fortran's order, STR or LATIN1 (of anything: to be checked) */
     TW_PY_DTYPE,   /* of numpy; item: STR like "f4", then, where it was told, STR byte order */
@@ -47,8 +47,9 @@ void tw_pickle_free(tw_pickle *p); /* NULL is allowed */
 /* STORAGE number i of those that the pickle names, a storage as often as it is named; NULL: there are no more. */
 const tw_py *tw_pickle_storage(const tw_pickle *p, size_t i);
 
-/* The element type of a STORAGE's class; false: one that no tensor here has (complex, int8, ...). bool counts as u8. */
-bool tw_pickle_dtype(tw_dtype *out, const tw_py *storage);
-const char *tw_pickle_global_name(const tw_py *global); /* "torch FloatStorage" */
+/* The element type of a STORAGE's class: what its number of elements counts, u8 where it is bytes of any type. Of a TENSOR: the same, or
+ * what it says the bytes are; false: it does not. */
+tw_dtype tw_pickle_storage_dtype(const tw_py *storage);
+bool tw_pickle_tensor_dtype(tw_dtype *out, const tw_py *tensor);
 
 #endif

@@ -9,6 +9,8 @@
 /* What a global stands for when it is called. */
 typedef enum {
     OF_STORAGE,
+    OF_BYTES,        /* a storage whose tensors say of what type they are */
+    IS_DTYPE,
     MAKES_DICT,
     MAKES_TENSOR,
     MAKES_PARAMETER, /* the tensor that is its first argument */
@@ -27,7 +29,7 @@ typedef enum {
 static const struct {
     const char *name; /* module, space, name */
     role role;
-    int dtype;        /* OF_STORAGE: a tw_dtype, -1: one that tensors here do not have */
+    tw_dtype dtype;   /* of OF_STORAGE and IS_DTYPE */
 } globals[] = {
     {"torch FloatStorage", OF_STORAGE, TW_F32},
     {"torch DoubleStorage", OF_STORAGE, TW_F64},
@@ -36,11 +38,13 @@ static const struct {
     {"torch LongStorage", OF_STORAGE, TW_I64},
     {"torch IntStorage", OF_STORAGE, TW_I32},
     {"torch ByteStorage", OF_STORAGE, TW_U8},
-    {"torch BoolStorage", OF_STORAGE, TW_U8},
-    {"torch CharStorage", OF_STORAGE, -1},
-    {"torch ShortStorage", OF_STORAGE, -1},
-    {"torch ComplexFloatStorage", OF_STORAGE, -1},
-    {"torch ComplexDoubleStorage", OF_STORAGE, -1},
+    {"torch BoolStorage", OF_STORAGE, TW_BOOL},
+    {"torch CharStorage", OF_STORAGE, TW_I8},
+    {"torch ShortStorage", OF_STORAGE, TW_I16},
+    {"torch ComplexFloatStorage", OF_STORAGE, TW_C64},
+    {"torch ComplexDoubleStorage", OF_STORAGE, TW_C128},
+    {"torch.storage UntypedStorage", OF_BYTES, 0},
+    {"torch._utils _rebuild_tensor_v3", MAKES_TENSOR, 0},
     {"torch._utils _rebuild_tensor_v2", MAKES_TENSOR, 0},
     {"torch._utils _rebuild_tensor", MAKES_TENSOR, 0},
     {"torch._utils _rebuild_parameter", MAKES_PARAMETER, 0},
@@ -57,11 +61,23 @@ static const struct {
     {"__builtin__ set", MAKES_SAME, 0},
     {"torch Size", MAKES_SAME, 0},
     {"torch device", MAKES_OPAQUE, 0},
-    {"torch float32", MAKES_OPAQUE, 0},
-    {"torch float16", MAKES_OPAQUE, 0},
-    {"torch bfloat16", MAKES_OPAQUE, 0},
-    {"torch float64", MAKES_OPAQUE, 0},
-    {"torch int64", MAKES_OPAQUE, 0},
+    {"torch float64", IS_DTYPE, TW_F64},
+    {"torch float32", IS_DTYPE, TW_F32},
+    {"torch float16", IS_DTYPE, TW_F16},
+    {"torch bfloat16", IS_DTYPE, TW_BF16},
+    {"torch int64", IS_DTYPE, TW_I64},
+    {"torch int32", IS_DTYPE, TW_I32},
+    {"torch int16", IS_DTYPE, TW_I16},
+    {"torch int8", IS_DTYPE, TW_I8},
+    {"torch uint64", IS_DTYPE, TW_U64},
+    {"torch uint32", IS_DTYPE, TW_U32},
+    {"torch uint16", IS_DTYPE, TW_U16},
+    {"torch uint8", IS_DTYPE, TW_U8},
+    {"torch bool", IS_DTYPE, TW_BOOL},
+    {"torch float8_e4m3fn", IS_DTYPE, TW_F8_E4M3},
+    {"torch float8_e5m2", IS_DTYPE, TW_F8_E5M2},
+    {"torch complex64", IS_DTYPE, TW_C64},
+    {"torch complex128", IS_DTYPE, TW_C128},
     {"numpy.core.multiarray scalar", MAKES_OPAQUE, 0},
     {"numpy._core.multiarray scalar", MAKES_OPAQUE, 0},
     {"numpy.core.multiarray _reconstruct", MAKES_ARRAY, 0},
@@ -179,6 +195,8 @@ int tw_machine_call(tw_pickle *p)
         break;
     case MAKES_DTYPE: return push_dtype(p, args);
     case OF_STORAGE:
+    case OF_BYTES:
+    case IS_DTYPE:
     case IS_ARRAY:
     case IS_OBJECT: break;
     }
@@ -209,8 +227,8 @@ int tw_machine_persistent(tw_pickle *p)
     if (id == NULL)
         return -1;
     if (id->kind != TW_PY_LIST || id->n < 5 || id->item[0]->kind != TW_PY_STR || id->item[0]->n != 7 ||
-        memcmp(id->item[0]->s, "storage", 7) != 0 || !is_global(id->item[1], OF_STORAGE) || id->item[2]->kind != TW_PY_STR ||
-        id->item[4]->kind != TW_PY_INT)
+        memcmp(id->item[0]->s, "storage", 7) != 0 || (!is_global(id->item[1], OF_STORAGE) && !is_global(id->item[1], OF_BYTES)) ||
+        id->item[2]->kind != TW_PY_STR || id->item[4]->kind != TW_PY_INT)
         return tw_fail("an outside value that is no storage");
     if (push_made(p, TW_PY_STORAGE, id) != 0 || tw_grow(&p->storage, &p->storage_cap, p->n_storages + 1, sizeof(tw_py *)) != 0)
         return -1;
@@ -218,15 +236,15 @@ int tw_machine_persistent(tw_pickle *p)
     return 0;
 }
 
-bool tw_pickle_dtype(tw_dtype *out, const tw_py *storage)
+tw_dtype tw_pickle_storage_dtype(const tw_py *storage)
 {
-    const int dtype = globals[storage->item[1]->i].dtype;
-    if (dtype >= 0)
-        *out = (tw_dtype)dtype;
-    return dtype >= 0;
+    return is_global(storage->item[1], OF_BYTES) ? TW_U8 : globals[storage->item[1]->i].dtype;
 }
 
-const char *tw_pickle_global_name(const tw_py *global)
+bool tw_pickle_tensor_dtype(tw_dtype *out, const tw_py *tensor)
 {
-    return globals[global->i].name;
+    const tw_py *storage = tensor->item[0];
+    const bool bytes = is_global(storage->item[1], OF_BYTES), told = tensor->n > 6 && is_global(tensor->item[6], IS_DTYPE);
+    *out = bytes && told ? globals[tensor->item[6]->i].dtype : tw_pickle_storage_dtype(storage);
+    return told || !bytes;
 }

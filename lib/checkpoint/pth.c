@@ -133,10 +133,7 @@ static int collect(storages *s, const tw_pickle *p)
         if (tw_grow(&s->storage, &cap, s->n + 1, sizeof *s->storage) != 0)
             return -1;
         storage *to = &s->storage[s->n++];
-        *to = (storage){.key = v->item[2]->s, .n = v->item[2]->n};
-        if (!tw_pickle_dtype(&to->dtype, v))
-            return tw_fail("storage %.*s: %s has no type here", (int)(to->n < 100 ? to->n : 100), to->key,
-                           tw_pickle_global_name(v->item[1]));
+        *to = (storage){.key = v->item[2]->s, .n = v->item[2]->n, .dtype = tw_pickle_storage_dtype(v)};
     }
     if (s->n > 0)
         qsort(s->storage, s->n, sizeof *s->storage, by_key);

@@ -28,8 +28,8 @@ static int64_t whole(const cJSON *v)
 
 static int find_dtype(tw_dtype *out, const char *name)
 {
-    for (int t = 0; t < TW_SAFETENSORS_TYPES; t++)
-        if (strcmp(name, tw_safetensors_types[t]) == 0) {
+    for (int t = 0; t < TW_DTYPES; t++)
+        if (tw_safetensors_types[t] != NULL && strcmp(name, tw_safetensors_types[t]) == 0) {
             *out = (tw_dtype)t;
             return 0;
         }

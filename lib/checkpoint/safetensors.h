@@ -1,6 +1,7 @@
 /* safetensors files (format of huggingface/safetensors 0.4 and later): 8 bytes of little-endian header length, a JSON header of at
- * most 100 MB, the tensors' bytes without holes or overlaps. Types U8, I32, I64, F16, BF16, F32, F64. Hostile files (lying lengths,
- * overlaps, holes, unknown types, names that stand twice) are refused with a message naming the file and the tensor. */
+ * most 100 MB, the tensors' bytes without holes or overlaps. All element types but those of less than 8 bits and the rarer ones of 8.
+ * Hostile files (lying lengths, overlaps, holes, unknown types, names that stand twice) are refused with a message naming the file and
+ * the tensor. */
 #ifndef TW_CHECKPOINT_SAFETENSORS_H
 #define TW_CHECKPOINT_SAFETENSORS_H
 

@@ -8,9 +8,9 @@
 #error "tensors are written as they lie in memory, the format is little-endian"
 #endif
 
-enum { TW_SAFETENSORS_HEADER_LIMIT = 100000000, TW_SAFETENSORS_TYPES = TW_F64 + 1 };
+enum { TW_SAFETENSORS_HEADER_LIMIT = 100000000 };
 
-/* The format's name of each tw_dtype. */
-extern const char *const tw_safetensors_types[TW_SAFETENSORS_TYPES];
+/* The format's name of each tw_dtype; NULL: it has none. */
+extern const char *const tw_safetensors_types[TW_DTYPES];
 
 #endif

@@ -9,9 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const tw_safetensors_types[TW_SAFETENSORS_TYPES] = {
-    [TW_U8] = "U8",     [TW_I32] = "I32", [TW_I64] = "I64", [TW_F16] = "F16",
-    [TW_BF16] = "BF16", [TW_F32] = "F32", [TW_F64] = "F64",
+const char *const tw_safetensors_types[TW_DTYPES] = {
+    [TW_U8] = "U8",     [TW_I32] = "I32",   [TW_I64] = "I64", [TW_F16] = "F16", [TW_BF16] = "BF16",       [TW_F32] = "F32",
+    [TW_F64] = "F64",   [TW_BOOL] = "BOOL", [TW_I8] = "I8",   [TW_I16] = "I16", [TW_U16] = "U16",         [TW_U32] = "U32",
+    [TW_U64] = "U64",   [TW_C64] = "C64",   [TW_F8_E4M3] = "F8_E4M3",           [TW_F8_E5M2] = "F8_E5M2",
 };
 
 /* The tensors in the order of their bytes: element size 8, 4, 2, 1, each in the given order. */
@@ -35,6 +36,8 @@ static int check(const tw_named_tensor **scratch, const tw_named_tensor *t, int 
         scratch[i] = &t[i];
         if (strcmp(t[i].name, "__metadata__") == 0 || t[i].tensor.rank < 0 || t[i].tensor.rank > TW_MAX_RANK)
             return tw_fail("tensor %.200s cannot be written under this name or with %d dimensions", t[i].name, t[i].tensor.rank);
+        if (tw_safetensors_types[t[i].tensor.dtype] == NULL)
+            return tw_fail("tensor %.200s: safetensors has no type %s", t[i].name, tw_dtype_name(t[i].tensor.dtype));
         if (tw_tensor_bytes(&t[i].tensor) < 0)
             return -1;
     }

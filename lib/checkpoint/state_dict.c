@@ -111,20 +111,22 @@ static int put_in_order(walker *w, tw_tensor *t, const int64_t *stride)
 static int read_tensor(walker *w, tw_tensor *t, const tw_py *v)
 {
     const tw_py *storage = v->item[0];
-    const int64_t offset = v->item[1]->i, held = storage->item[4]->i;
+    const int64_t offset = v->item[1]->i, said = storage->item[4]->i;
+    const size_t unit = tw_dtype_size(tw_pickle_storage_dtype(storage));
     int64_t stride[TW_MAX_RANK];
     tw_stored s;
     *t = (tw_tensor){.rank = 0};
-    if (!tw_pickle_dtype(&t->dtype, storage))
-        return tw_fail("%s has no type here", tw_pickle_global_name(storage->item[1]));
+    if (!tw_pickle_tensor_dtype(&t->dtype, v))
+        return tw_fail("bytes of a type that it does not name");
     if (read_shape(t, stride, v->item[2], v->item[3]) != 0)
         return -1;
     const int64_t elements = tw_tensor_elements(t);
     if (elements < 0 || tw_tensor_bytes(t) < 0 || w->find(w->context, &s, storage->item[2]->s, storage->item[2]->n) != 0)
         return -1;
+    if (said < 0 || (uint64_t)said > s.size / unit || (uint64_t)said * unit != s.size)
+        return tw_fail("its storage is said to have %lld elements and has %zu bytes", (long long)said, s.size);
     const size_t size = tw_dtype_size(t->dtype);
-    if (held < 0 || (uint64_t)held > s.size / size || (uint64_t)held * size != s.size)
-        return tw_fail("its storage is said to have %lld elements and has %zu bytes", (long long)held, s.size);
+    const int64_t held = (int64_t)(s.size / size);
     if (elements == 0) {
         t->data = s.data;
         return 0;
@@ -144,16 +146,7 @@ static bool is_word(const tw_py *v, const char *word)
 /* The array's element type; false: one that tensors do not have (objects, texts, dates). */
 static bool array_dtype(tw_dtype *to, const tw_py *v)
 {
-    static const struct {
-        const char *name;
-        tw_dtype dtype;
-    } types[] = {{"u1", TW_U8}, {"b1", TW_U8}, {"i4", TW_I32}, {"i8", TW_I64}, {"f2", TW_F16}, {"f4", TW_F32}, {"f8", TW_F64}};
-    for (size_t i = 0; v->n > 0 && i < sizeof types / sizeof *types; i++)
-        if (is_word(v->item[0], types[i].name)) {
-            *to = types[i].dtype;
-            return true;
-        }
-    return false;
+    return v->n > 0 && v->item[0]->kind == TW_PY_STR && tw_numpy_dtype(to, v->item[0]->s, v->item[0]->n);
 }
 
 /* The bytes that are the text's characters into to. */

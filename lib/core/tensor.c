@@ -5,8 +5,13 @@
 static const struct {
     const char *name;
     size_t size;
-} types[] = {[TW_U8] = {"u8", 1}, [TW_I32] = {"i32", 4}, [TW_I64] = {"i64", 8}, [TW_F16] = {"f16", 2},
-             [TW_BF16] = {"bf16", 2}, [TW_F32] = {"f32", 4}, [TW_F64] = {"f64", 8}};
+} types[TW_DTYPES] = {
+    [TW_U8] = {"u8", 1},           [TW_I32] = {"i32", 4},   [TW_I64] = {"i64", 8},           [TW_F16] = {"f16", 2},
+    [TW_BF16] = {"bf16", 2},       [TW_F32] = {"f32", 4},   [TW_F64] = {"f64", 8},           [TW_BOOL] = {"bool", 1},
+    [TW_I8] = {"i8", 1},           [TW_I16] = {"i16", 2},   [TW_U16] = {"u16", 2},           [TW_U32] = {"u32", 4},
+    [TW_U64] = {"u64", 8},         [TW_C64] = {"c64", 8},   [TW_F8_E4M3] = {"f8_e4m3", 1},
+    [TW_F8_E5M2] = {"f8_e5m2", 1}, [TW_C128] = {"c128", 16},
+};
 
 size_t tw_dtype_size(tw_dtype t)
 {

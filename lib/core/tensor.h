@@ -7,7 +7,12 @@
 
 enum { TW_MAX_RANK = 8 };
 
-typedef enum { TW_U8, TW_I32, TW_I64, TW_F16, TW_BF16, TW_F32, TW_F64 } tw_dtype;
+/* Those from TW_BOOL on are met in other trainers' files: they can be looked at and passed on, nothing here computes with them. */
+typedef enum {
+    TW_U8, TW_I32, TW_I64, TW_F16, TW_BF16, TW_F32, TW_F64,
+    TW_BOOL, TW_I8, TW_I16, TW_U16, TW_U32, TW_U64, TW_F8_E4M3, TW_F8_E5M2, TW_C64, TW_C128, /* complex numbers of two f32, two f64 */
+    TW_DTYPES
+} tw_dtype;
 
 typedef struct {
     tw_dtype dtype;

@@ -73,6 +73,11 @@ static void refused_pickle(const char *pickle, size_t size, const char *message)
     "ctorch._utils\n_rebuild_tensor_v2\n((U\7storagectorch\n" type "Storage\nU\1" "0U\3cpuK" elements "tQ"
 #define TENSOR(offset, sizes, strides) "}U\1t" REBUILD("Float", "\6") offset sizes strides "\x89NtRs."
 
+/* The same of bytes whose type the tensor names, as PyTorch has its newer types. */
+#define UNTYPED(version, bytes, size, type)                                                                                             \
+    "}U\1tctorch._utils\n_rebuild_tensor_" version "\n((U\7storagectorch.storage\nUntypedStorage\nU\1" "0U\3cpuK" bytes "tQK\0" size "\x85K\1\x85" \
+    "\x89Nctorch\n" type "\ntRs."
+
 static void hostile_tensors(void)
 {
     ACCEPTED(TENSOR("K\0", "(K\2K\3t", "(K\3K\1t"));
@@ -93,7 +98,16 @@ static void hostile_tensors(void)
     REFUSED(TENSOR("K\0", "N\x85", "K\1\x85"), "no whole number");
     REFUSED("}U\1t" REBUILD("Float", "\7") "K\0K\1\x85K\1\x85\x89NtRs.",
             "its storage is said to have 7 elements and has 24 bytes");
-    REFUSED("}U\1t" REBUILD("Char", "\6") "K\0K\1\x85K\1\x85\x89NtRs.", "torch CharStorage has no type here");
+    ACCEPTED("}U\1t" REBUILD("Char", "\x18") "K\0K\1\x85K\1\x85\x89NtRs.");
+    REFUSED("}U\1t" REBUILD("Char", "\6") "K\0K\1\x85K\1\x85\x89NtRs.", "its storage is said to have 6 elements and has 24 bytes");
+    ACCEPTED(UNTYPED("v3", "\x18", "K\x0c", "uint16"));
+    ACCEPTED(UNTYPED("v3", "\x18", "K\x18", "float8_e5m2"));
+    REFUSED(UNTYPED("v3", "\x18", "K\x0d", "uint16"), "reaches beyond its storage of 12 elements");
+    REFUSED(UNTYPED("v3", "\x0c", "K\x0c", "uint16"), "its storage is said to have 12 elements and has 24 bytes");
+    REFUSED(UNTYPED("v3", "\x18", "K\1", "FloatStorage"), "bytes of a type that it does not name");
+    REFUSED(UNTYPED("v3", "\x18", "K\1", "float4_e2m1fn_x2"), "refused: it wants torch.float4_e2m1fn_x2");
+    REFUSED("}U\1tctorch._utils\n_rebuild_tensor_v2\n((U\7storagectorch.storage\nUntypedStorage\nU\1" "0U\3cpuK\x18tQK\0K\1\x85K\1\x85\x89NtRs.",
+            "bytes of a type that it does not name");
     /* two strided tensors share a storage: what is copied stays below the file's size */
     REFUSED("(l" REBUILD("Float", "\6") "K\0(K\2K\3t(K\1K\2t\x89NtRq\0ah\0a.",
             "more copies of tensors than the file has bytes");
@@ -123,6 +137,25 @@ static void array_is(const char *pickle, size_t size, const char *want, size_t b
 
 #define ARRAY_IS(want, pickle) array_is(pickle, sizeof pickle - 1, want, sizeof want - 1)
 
+/* Numbers of the types that nothing here computes with. */
+static void elements(void)
+{
+    static const struct {
+        tw_dtype dtype;
+        unsigned char bytes[8];
+        double value;
+    } known[] = {{TW_BOOL, {1}, 1}, {TW_I8, {0xfe}, -2}, {TW_I16, {0xfe, 0xff}, -2}, {TW_U16, {0xfe, 0xff}, 65534},
+                 {TW_U32, {0, 0, 0, 0x80}, 0x1p31}, {TW_U64, {0, 0, 0, 0, 0, 0, 0, 0x80}, 0x1p63}, {TW_F8_E4M3, {0x7e}, 448},
+                 {TW_F8_E4M3, {0x81}, -0x1p-9}, {TW_F8_E4M3, {0x38}, 1}, {TW_F8_E5M2, {0x7b}, 57344}, {TW_F8_E5M2, {0xfc}, -INFINITY}};
+    float out;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        const tw_tensor t = {known[i].dtype, 1, {1}, known[i].bytes};
+        CHECK(tw_tensor_element(&t, 0) == known[i].value);
+        CHECK(tw_tensor_to_f32(&out, &t) != 0 && strstr(tw_error(), "where floating-point numbers are wanted") != NULL);
+    }
+    CHECK(isnan(tw_tensor_element(&(tw_tensor){TW_F8_E4M3, 1, {1}, "\xff"}, 0)));
+}
+
 static void arrays(void)
 {
     ARRAY_IS("a\0\x80\xff", ARRAY("(K\2K\2t", NUMPY("u1", "|"), "\x89", LATIN1("\6", "a\0\xc2\x80\xc3\xbf")));
@@ -140,6 +173,7 @@ static void hostile_arrays(void)
     REFUSED(ARRAY("(\x8a\x08\0\0\0\0\0\0\0\x40\x8a\x08\0\0\0\0\0\0\0\x40t", NUMPY("f4", "<"), "\x89", "U\0"), "tensor t: ");
     REFUSED(ARRAY("J\xff\xff\xff\xff\x85", NUMPY("f4", "<"), "\x89", "U\10abcdefgh"), "no whole number");
     REFUSED(ARRAY("K\2\x85", NUMPY("f4", ">"), "\x89", "U\10abcdefgh"), "big-endian");
+    ACCEPTED(ARRAY("K\2\x85", NUMPY("u4", "<"), "\x89", "U\10abcdefgh"));
     ACCEPTED(ARRAY("K\2\x85", NUMPY("O8", "|"), "\x89", "](U\1aNe")); /* of objects */
     REFUSED(ARRAY("K\2\x85", "N", "\x89", "U\10abcdefgh"), "no array as numpy pickles it");
     REFUSED(ARRAY("K\4\x85", NUMPY("u1", "|"), "\x89", LATIN1("\3", "abc")), "its shape needs 4 bytes, it has 3");
@@ -342,6 +376,7 @@ int main(void)
     refused_file(GOLDEN "attack.pth", "refused: it wants posix.system");
     refused_file(GOLDEN "compressed.npz", "entry x.npy: compressed");
     hostile_tensors();
+    elements();
     arrays();
     hostile_arrays();
     hostile_pickles();

@@ -103,6 +103,8 @@ static void refuses_to_write(void)
     char *old = tw_file_read(path, &n, 0);
     CHECK(old != NULL && n == 3 && memcmp(old, "old", 3) == 0);
     free(old);
+    bad[3] = (tw_named_tensor){"c", {TW_C128, 0, {0}, "0123456789abcdef"}};
+    CHECK(tw_safetensors_write(path, bad, 4, NULL, 0) != 0 && strstr(tw_error(), "kept: tensor c: safetensors has no type c128") != NULL);
     CHECK(tw_safetensors_write("/dev/full", list, 4, NULL, 0) != 0 && strstr(tw_error(), "/dev/full: No space left") != NULL);
     CHECK(tw_safetensors_write("/nowhere/x", list, 4, NULL, 0) != 0 && strstr(tw_error(), "/nowhere/x: ") != NULL);
 }
@@ -143,7 +145,8 @@ static void hostile(void)
     refused("{" T("a", "\"1\"", "0", "4") "}", 4, "tensor a: a dimension");
     refused("{" T("a", "1,1,1,1,1,1,1,1,1", "0", "4") "}", 4, "tensor a: more than 8 dimensions");
     refused("{" T("a", "1", "0", "4") "," T("a", "1", "4", "8") "}", 8, "tensor a stands twice");
-    refused("{\"a\":{\"dtype\":\"F8_E4M3\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, "tensor a: type F8_E4M3 is not supported");
+    refused("{\"a\":{\"dtype\":\"F4\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, "tensor a: type F4 is not supported");
+    refused("{\"a\":{\"dtype\":\"C64\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, "tensor a: its shape needs 32 bytes");
     refused("{\"a\":{\"dtype\":5,\"shape\":[4],\"data_offsets\":[0,4]}}", 4, "tensor a: want dtype");
     refused("{\"a\":{\"shape\":[4],\"data_offsets\":[0,4]}}", 4, "tensor a: want dtype");
     refused("{\"a\":{\"dtype\":\"U8\",\"data_offsets\":[0,4]}}", 4, "tensor a: want dtype");

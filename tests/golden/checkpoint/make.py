@@ -51,7 +51,7 @@ def types():
 def as_we_write(name, tensors, metadata):
     """Tensors in the given order in the header, their bytes by falling element size, the header padded to a multiple of 8."""
     names = {torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64",
-             torch.int32: "I32", torch.uint8: "U8"}
+             torch.int32: "I32", torch.uint8: "U8", torch.bool: "BOOL"}
     begin, at = {}, 0
     for size in (8, 4, 2, 1):
         for k, v in tensors.items():
@@ -129,7 +129,6 @@ def pytorch():
     torch.save(whole, os.path.join(HERE, "full.pth"))
     torch.save(whole, os.path.join(HERE, "legacy.pth"), _use_new_zipfile_serialization=False)
     tensors = {f"model.{k}": v.detach() for k, v in model.items()}
-    tensors["model.bool"] = tensors["model.bool"].to(torch.uint8)
     for i, s in optimizer.state_dict()["state"].items():
         tensors[f"optimizer.state.{i}.momentum_buffer"] = s["momentum_buffer"]
     groups = {k: json.dumps(v) for k, v in optimizer.state_dict()["param_groups"][0].items()}
@@ -140,7 +139,7 @@ def pytorch():
     arrays = {"x": matrix.numpy(), "layer.count": np.int64(4), "half": np.ones((2, 1), np.float16), "vector": np.arange(3, dtype=np.int32),
               "flag": np.array([True])}
     np.savez(os.path.join(HERE, "arrays.npz"), **arrays)
-    as_we_write("arrays.safetensors", {k: torch.from_numpy(np.array(v)).to(torch.uint8 if k == "flag" else None) for k, v in arrays.items()}, {})
+    as_we_write("arrays.safetensors", {k: torch.from_numpy(np.array(v)) for k, v in arrays.items()}, {})
     np.savez_compressed(os.path.join(HERE, "compressed.npz"), x=np.zeros(100))
     torch.save(torch.nn.Linear(1, 1), os.path.join(HERE, "module.pth"))
     scaled = argparse.Namespace(backbone="resnet50", batch_size=128, world_size=16, lr=4.0, lr_sl=0.4, optim="lars_oss")
