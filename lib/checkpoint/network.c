@@ -154,7 +154,7 @@ static int read_act(tw_net_config *c, const tw_checkpoint *f)
 /* Whether the metadata, where they are ours, say what the tensors do; another trainer's "backbone" may be in words of its own. */
 static int check_description(const tw_net_config *c, const tw_checkpoint *f, const tw_identity *id)
 {
-    tw_network_description d;
+    tw_network_description d = {.n = 0};
     tw_network_describe(&d, c);
     for (int i = 0; i < d.n && tw_checkpoint_meta(f, "small_stem") != NULL; i++) {
         const char *said = tw_checkpoint_meta(f, d.pair[i][0]);
