@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char usage[] =
@@ -338,7 +339,9 @@ static void run_workers(const struct opts *o, const tw_strings *endpoints)
         }
     for (int told = 0, left = n; left > 0;) {
         int status;
-        const pid_t ended = waitpid(-1, &status, 0);
+        const pid_t ended = waitpid(-1, &status, WNOHANG); /* a signal that comes between two looks must not wait for a worker's end */
+        if (ended == 0)
+            nanosleep(&(struct timespec){0, 50000000}, NULL);
         left = ended < 0 && errno == ECHILD ? 0 : left - (ended > 0);
         if (ended > 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
             rc = TW_EXIT_FAILED;
