@@ -45,20 +45,22 @@ int tw_product_run(const tw_product *p, tw_dev *d, void *out, const void *c, con
 typedef struct {
     const tw_product *p;
     tw_dev *dev;
-    void *out, *a, *b;
+    void *out, *c, *a, *b;
 } trial;
 
 static int run_trial(void *arg)
 {
     const trial *t = arg;
-    return tw_product_run(t->p, t->dev, t->out, t->out, t->a, t->b);
+    return tw_product_run(t->p, t->dev, t->out, t->c, t->a, t->b);
 }
 
 /* The fastest of the heuristic's first, on memory of its own. */
 static int time_algorithms(tw_product *p, tw_dev *d, const cublasLtMatmulHeuristicResult_t *found, int n, const size_t bytes[3])
 {
-    trial t = {p, d, tw_cuda_alloc(d, bytes[0]), tw_cuda_alloc(d, bytes[1]), tw_cuda_alloc(d, bytes[2])};
-    int best = -1, rc = t.out != NULL && t.a != NULL && t.b != NULL ? 0 : -1;
+    void *other = p->onto ? tw_cuda_alloc(d, bytes[0]) : NULL;
+    trial t = {.p = p, .dev = d, .out = tw_cuda_alloc(d, bytes[0]), .a = tw_cuda_alloc(d, bytes[1]), .b = tw_cuda_alloc(d, bytes[2])};
+    t.c = p->onto ? other : t.out;
+    int best = -1, rc = t.out != NULL && t.c != NULL && t.a != NULL && t.b != NULL ? 0 : -1;
     double least = 0;
     for (int i = 0; rc == 0 && i < n; i++) {
         p->algo = found[i].algo;
@@ -70,6 +72,7 @@ static int time_algorithms(tw_product *p, tw_dev *d, const cublasLtMatmulHeurist
     }
     if (rc == 0 && best >= 0)
         p->algo = found[best].algo;
+    cudaFree(other);
     cudaFree(t.out);
     cudaFree(t.a);
     cudaFree(t.b);
@@ -112,6 +115,11 @@ static bool recall(tw_product *p, const tw_dev *d, const char *key)
            found.workspaceSize <= WORKSPACE;
 }
 
+/* What operands begin at multiples of. */
+static const uint32_t ALIGNED = 16;
+static const cublasLtMatmulPreferenceAttributes_t aligned[] = {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+                                                               CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
+
 int tw_product_choose(tw_product *p, tw_dev *d, const char *what, int m, int n, int k, size_t in, size_t out)
 {
     char key[TW_PRODUCT_KEY];
@@ -123,6 +131,8 @@ int tw_product_choose(tw_product *p, tw_dev *d, const char *what, int m, int n, 
     int count = 0, rc = TW_CUBLAS(cublasLtMatmulPreferenceCreate(&wish));
     if (rc == 0)
         rc = TW_CUBLAS(cublasLtMatmulPreferenceSetAttribute(wish, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &WORKSPACE, sizeof WORKSPACE));
+    for (size_t i = 0; rc == 0 && i < sizeof aligned / sizeof *aligned; i++)
+        rc = TW_CUBLAS(cublasLtMatmulPreferenceSetAttribute(wish, aligned[i], &ALIGNED, sizeof ALIGNED));
     if (rc == 0)
         rc = TW_CUBLAS(cublasLtMatmulAlgoGetHeuristic(d->blas, p->desc, p->a, p->b, p->d, p->d, wish, TRIED, found, &count));
     if (wish != NULL)

@@ -12,6 +12,7 @@ typedef struct {
     cublasLtMatrixLayout_t a, b, d;
     cublasLtMatmulAlgo_t algo;
     float beta; /* 1: what is at C, which has D's shape and type, is added; 0: it is not read */
+    bool onto;  /* C is other memory than D */
 } tw_product;
 
 enum { TW_PRODUCT_KEY = 128 };

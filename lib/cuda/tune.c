@@ -37,8 +37,16 @@ double tw_time(cudaStream_t stream, int (*run)(void *arg), void *arg)
 
 static const char at_once[] = "together", one_by_one[] = "apart";
 
+bool tw_choice_plain(const char *key)
+{
+    const char *part = getenv("TWIST_PLAIN");
+    return part != NULL && strstr(key, part) != NULL;
+}
+
 int tw_choice_kept(const tw_dev *d, const char *key)
 {
+    if (tw_choice_plain(key))
+        return 0;
     const char *kept = tw_dnn_cache_find(d->plans, key);
     return kept == NULL ? -1 : strcmp(kept, at_once) == 0;
 }
@@ -89,6 +97,15 @@ static cudnnBackendDescriptor_t fastest(trial *t, cudnnBackendDescriptor_t *plan
 
 static const float one = 1;
 
+/* The first plan, the others destroyed. */
+static cudnnBackendDescriptor_t first_of(cudnnBackendDescriptor_t *plan, int plans)
+{
+    while (plans > 1)
+        cudnnBackendDestroyDescriptor(plan[--plans]);
+    return plan[0];
+}
+
+/* 1: the fastest; 0: the heuristic's first, as there is no memory to time them on; -1: none runs. */
 static int time_plans(tw_tuned *out, tw_dev *d, cudnnBackendDescriptor_t *plan, int plans, const tw_tune_operand *operand, int n)
 {
     trial t = {.dev = d, .n = n};
@@ -107,8 +124,9 @@ static int time_plans(tw_tuned *out, tw_dev *d, cudnnBackendDescriptor_t *plan, 
         out->plan = fastest(&t, plan, plans);
         rc = out->plan == NULL ? -1 : 1;
     } else {
-        for (int i = 0; i < plans; i++)
-            cudnnBackendDestroyDescriptor(plan[i]);
+        cudaGetLastError(); /* not to be found by the next launch */
+        out->plan = first_of(plan, plans);
+        rc = 0;
     }
     for (int i = 0; i < n; i++)
         if (operand[i].bytes != 0 && operand[i].bytes != TW_TUNE_SHARED)
@@ -129,17 +147,21 @@ int tw_tune(tw_tuned *out, tw_dev *d, const char *key, cudnnBackendDescriptor_t 
         const int plans = tw_dnn_plans(plan, TRIED, graph, &here, limit);
         if (plans == 0)
             return 0;
-        if (time_plans(out, d, plan, plans, operand, n) < 0)
-            return -1;
-        char *text = tw_dnn_save(out->plan);
+        const int timed = time_plans(out, d, plan, plans, operand, n);
+        char *text = timed > 0 ? tw_dnn_save(out->plan) : NULL;
         if (text != NULL)
             tw_dnn_cache_add(d->plans, key, text);
         free(text);
     }
-    out->workspace = tw_dnn_workspace(out->plan);
-    room = out->workspace > room ? out->workspace : room;
+    if (out->plan != NULL) {
+        out->workspace = tw_dnn_workspace(out->plan);
+        room = out->workspace > room ? out->workspace : room;
+    }
     tw_dev_scratch_trim(d, TW_SCRATCH_LIBRARY, room); /* of what plans that are slower would want */
-    return tw_dev_scratch(d, TW_SCRATCH_LIBRARY, room) == NULL ? -1 : 1;
+    if (out->plan != NULL && tw_dev_scratch(d, TW_SCRATCH_LIBRARY, room) != NULL)
+        return 1;
+    tw_tuned_fini(out);
+    return -1;
 }
 
 void tw_tuned_fini(tw_tuned *t)

@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "core/program.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -171,20 +172,32 @@ static int anywhere(tw_device_step *d, bool *it)
     return 0;
 }
 
+/* What is made of the weights is to be made anew. */
+static void changed(tw_device_step *d)
+{
+    tw_net_changed(d->net);
+    if (d->teacher != NULL)
+        tw_net_changed(tw_teacher_network(d->teacher));
+}
+
 /* Records what compute() does, anew. Where a device refuses, steps run call by call for good, on all ranks. 0, or -1 and tw_error(). */
 static int record(tw_device_step *d, bool self_label)
 {
     const int i = number_of(d, self_label);
     d->renew[i] = false;
-    tw_net_changed(d->net); /* a played step begins with changed weights */
-    if (d->teacher != NULL)
-        tw_net_changed(tw_teacher_network(d->teacher));
-    d->bare = d->be->learn_record(d->learn, i, true) != 0;
+    changed(d); /* a played step begins with changed weights */
+    d->bare = TW_BACKEND(d->be, d->be->learn_record(d->learn, i, true)) != 0;
     if (!d->bare) {
         const int rc = compute(d, self_label);
-        d->bare = d->be->learn_record(d->learn, i, false) != 0 || rc != 0;
+        d->bare = TW_BACKEND(d->be, d->be->learn_record(d->learn, i, false)) != 0 || rc != 0;
     }
-    return anywhere(d, &d->bare);
+    if (d->bare)
+        tw_warn("a step cannot be recorded as one piece of work, its calls are made one by one: %s", tw_error());
+    if (anywhere(d, &d->bare) != 0)
+        return -1;
+    if (d->bare)
+        changed(d); /* what was recorded has not run */
+    return 0;
 }
 
 static int run(tw_device_step *d, bool self_label)

@@ -445,7 +445,7 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t s, enum cudaStreamCaptureMode)
 
 cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *g)
 {
-    bool ok = s->capture != nullptr && s->origin;
+    bool ok = s->capture != nullptr && s->origin && getenv("EMULATE_NO_CAPTURE") == nullptr;
     CUgraph_st *graph = s->capture;
     for (CUstream_st *other : streams)
         if (graph != nullptr && other->capture == graph) {

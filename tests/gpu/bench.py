@@ -110,21 +110,8 @@ def loss(logits, views):
     return kl - (weight * (p * log).sum(2).mean(1)).sum() + (weight * (mean * (mean + 1e-5).log()).sum(1)).sum()
 
 
-def wait_for_turn():
-    """Compiled and warm: says so with the file TURN.ready and goes on when there is a file TURN, where the environment names one."""
-    turn = os.environ.get("TURN")
-    if turn:
-        open(turn + ".ready", "w").close()
-        while not os.path.exists(turn):
-            time.sleep(0.05)
-
-
 def milliseconds(step, warm=8, steps=30):
     for _ in range(warm):
-        step()
-    torch.cuda.synchronize()
-    wait_for_turn()
-    for _ in range(3):
         step()
     torch.cuda.synchronize()
     start = time.perf_counter()
@@ -132,6 +119,12 @@ def milliseconds(step, warm=8, steps=30):
         step()
     torch.cuda.synchronize()
     return 1e3 * (time.perf_counter() - start) / steps
+
+
+def in_use():
+    """MB of the card, as bench.c says it: the most that tensors had, and what is there beside them; not what the allocator keeps in reserve."""
+    left, whole = torch.cuda.mem_get_info()
+    return (whole - left - torch.cuda.memory_reserved() + torch.cuda.max_memory_allocated()) / 1e6
 
 
 def embed(name, batch, size, freezing):
@@ -143,7 +136,7 @@ def embed(name, batch, size, freezing):
     with torch.inference_mode(not freezing), torch.no_grad():
         compiled = torch.compile(lambda u: body(((u.float() - mean) / std).to(torch.bfloat16)))
         ms = milliseconds(lambda: compiled(x))
-    print(f"{1e3 * batch / ms:.1f} views/s, {ms:.2f} ms a batch")
+    print(f"{1e3 * batch / ms:.1f} views/s, {ms:.2f} ms a batch, {in_use():.0f} MB in use")
 
 
 def main():
@@ -172,7 +165,7 @@ def main():
         optimizer.step()
 
     ms = milliseconds(step)
-    print(f"{1e3 * views * batch / ms:.1f} views/s, {ms:.2f} ms a step, {torch.cuda.max_memory_allocated() / 1e6:.0f} MB at most")
+    print(f"{1e3 * views * batch / ms:.1f} views/s, {ms:.2f} ms a step, {in_use():.0f} MB in use")
 
 
 main()

@@ -910,6 +910,10 @@ static void decisions(void)
     linear_beside(13, 16, 16, true);
     unsetenv("EMULATE_BROKEN_FOLD");
     CHECK(*operations == 0);
+    setenv("TWIST_PLAIN", "", 1);
+    linear_beside(15, 16, 16, true);
+    unsetenv("TWIST_PLAIN");
+    CHECK(*operations == 0);
     setenv("EMULATE_SLOW_FOLD", "1", 1);
     linear_beside(14, 16, 16, true);
     unsetenv("EMULATE_SLOW_FOLD");
