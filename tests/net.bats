@@ -122,6 +122,32 @@ long_stream() { # N copies of three records
     [ ! -e second.tws ]
 }
 
+@test "a socket takes the place of no file and of no other program's" {
+    cp "$FORMATS/views.tws" precious
+    ln -s precious link
+    for side in "-o @ipc://$PWD/precious $FORMATS/views.tws" "-i @ipc://$PWD/precious" "-i @ipc://$PWD/link"; do
+        run timeout 20 twist-cat -q $side
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"cannot listen there: File exists"* ]]
+    done
+    cmp precious "$FORMATS/views.tws"
+    twist-cat -q --no-history "$FORMATS/views.tws" -o "@ipc://$PWD/s" 3>&- &
+    pids=$!
+    until [ -S s ]; do sleep 0.02; done
+    run timeout 20 twist-cat -q "$FORMATS/images.tws" -o "@ipc://$PWD/s"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"@ipc://$PWD/s: cannot listen there: Address already in use"* ]]
+    timeout 20 twist-cat -q --no-history -i "ipc://$PWD/s" | cmp - <(twist-cat --no-history "$FORMATS/views.tws")
+    wait $pids
+    pids=
+    # the socket of one that is gone is no obstacle
+    twist-cat -q --no-history "$FORMATS/views.tws" -o "@ipc://$PWD/s" 3>&- &
+    kill -9 $!
+    timeout 20 twist-cat -q --no-history "$FORMATS/views.tws" -o "@ipc://$PWD/s" 3>&- &
+    timeout 20 twist-cat -q --check -i "ipc://$PWD/s"
+    wait $!
+}
+
 @test "an address that cannot be: exit 1, named; a writer into a writer is told" {
     run twist-cat -o "@tcp://192.0.2.1:1" "$FORMATS/views.tws"
     [ "$status" -eq 1 ]

@@ -8,9 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -132,28 +130,6 @@ static int guard(tw_link *l, const char *key)
     return 0;
 }
 
-/* Whether somebody listens at an ipc:// address, which libzmq would take away from him. */
-static bool is_taken(const char *address)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    if (strncmp(address, "ipc://", 6) != 0 || strlen(address + 6) >= sizeof a.sun_path)
-        return false;
-    memcpy(a.sun_path, address + 6, strlen(address + 6));
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const bool taken = fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof a) == 0;
-    if (fd >= 0)
-        close(fd);
-    return taken;
-}
-
-static int bind_once(tw_link *l, const char *address)
-{
-    if (!is_taken(address))
-        return l->z->bind(l->socket, address);
-    errno = EADDRINUSE;
-    return -1;
-}
-
 int tw_link_listen(tw_link *l, const char *endpoint, const tw_link_options *o)
 {
     const struct timespec nap = {0, 100000000};
@@ -167,7 +143,7 @@ int tw_link_listen(tw_link *l, const char *endpoint, const tw_link_options *o)
     /* Without keys a domain all the same: no ZMTP 1, which takes anything for a message. */
     if (l->curve ? guard(l, o->key) != 0 : set_text(l, ZMQ_ZAP_DOMAIN, "twist") != 0)
         goto err;
-    for (int i = 0; bind_once(l, tw_zmq_address(endpoint)) != 0; i++) {
+    for (int i = 0; tw_zmq_bind(l->socket, tw_zmq_address(endpoint)) != 0; i++) {
         if (errno != EADDRINUSE || i == BIND_TRIES) {
             char what[600];
             snprintf(what, sizeof what, "%.500s: cannot listen there", endpoint);

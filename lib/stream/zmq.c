@@ -10,6 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 static tw_zmq_table table;
 static bool loaded;
@@ -97,12 +101,42 @@ static int check_tcp(const char *endpoint)
     return 0;
 }
 
+/* Whether somebody listens there. */
+static bool is_taken(const char *path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof a.sun_path)
+        return false;
+    memcpy(a.sun_path, path, strlen(path));
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool taken = fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof a) == 0;
+    if (fd >= 0)
+        close(fd);
+    return taken;
+}
+
+int tw_zmq_bind(void *socket, const char *address)
+{
+    struct stat st;
+    const char *path = strncmp(address, "ipc://", 6) == 0 ? address + 6 : NULL;
+    const bool there = path != NULL && lstat(path, &st) == 0;
+    if (there && !S_ISSOCK(st.st_mode)) {
+        errno = EEXIST;
+        return -1;
+    }
+    if (there && is_taken(path)) {
+        errno = EADDRINUSE;
+        return -1;
+    }
+    return table.bind(socket, address);
+}
+
 int tw_zmq_attach(void *socket, const char *endpoint)
 {
     const char *address = tw_zmq_address(endpoint);
     if (check_tcp(endpoint) != 0)
         return -1;
-    if (tw_zmq_binds(endpoint) ? table.bind(socket, address) == 0 : table.connect(socket, address) == 0)
+    if (tw_zmq_binds(endpoint) ? tw_zmq_bind(socket, address) == 0 : table.connect(socket, address) == 0)
         return 0;
     char what[320];
     snprintf(what, sizeof what, "%.256s: cannot %s", endpoint, tw_zmq_binds(endpoint) ? "listen there" : "be connected to");

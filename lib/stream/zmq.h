@@ -32,6 +32,9 @@ bool tw_zmq_binds(const char *endpoint);
 /* Without the leading @: the address for bind or connect. */
 const char *tw_zmq_address(const char *endpoint);
 
+/* zmq_bind, which puts no socket in the place of a file that is none (EEXIST), nor of one where somebody listens (EADDRINUSE). 0, or -1 and
+ * errno. */
+int tw_zmq_bind(void *socket, const char *address);
 /* Binds or connects, as the endpoint says; the message says what was tried. 0, or -1 and tw_error(). */
 int tw_zmq_attach(void *socket, const char *endpoint);
 
