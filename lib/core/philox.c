@@ -14,6 +14,12 @@ void tw_rng_init(tw_rng *r, uint64_t seed, uint32_t use, uint64_t a, uint32_t b,
     r->left = 0;
 }
 
+void tw_rng_seek(tw_rng *r, uint32_t n)
+{
+    r->counter[0] = n;
+    r->left = 0;
+}
+
 uint32_t tw_rng_u32(tw_rng *r)
 {
     if (r->left == 0) {

@@ -28,6 +28,9 @@ typedef struct {
  * blocks of four words long. Two different tuples give independent streams. */
 void tw_rng_init(tw_rng *r, uint64_t seed, uint32_t use, uint64_t a, uint32_t b, uint32_t c);
 
+/* On to the stream's block number n, of those of four words. */
+void tw_rng_seek(tw_rng *r, uint32_t n);
+
 uint32_t tw_rng_u32(tw_rng *r);
 double tw_rng_uniform(tw_rng *r);                          /* [0, 1), 53 bits */
 double tw_rng_between(tw_rng *r, double low, double high); /* [low, high) */

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/mem.h"
 #include "core/philox.h"
+#include "core/pool.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -120,17 +121,34 @@ int tw_declare_classifier(tw_net *net, const char *name, int C, int K)
     return first;
 }
 
-/* A tensor's numbers depend on the seed and on its place in the state dict, not on what was drawn before it. */
-static void fill(const tw_net *net, int i)
+/* Numbers `from` to from + n - 1 of a tensor. */
+typedef struct {
+    const tw_net *net;
+    int param;
+    size_t from, n;
+} piece;
+
+enum { PIECE = 1 << 18 };
+
+/* Numbers of a tensor that a block of random words makes; 0: it is not known before. No normal number that is drawn is beyond 9 deviations. */
+static size_t numbers_a_block(tw_init_rule rule)
 {
-    const tw_param *p = &net->param[i];
-    const tw_init_rule rule = net->rule[i];
+    return rule.kind == TW_INIT_UNIFORM ? 2 : rule.kind != TW_INIT_TRUNCATED || 9 * rule.scale < 2 ? 1 : 0;
+}
+
+/* A tensor's numbers depend on the seed and on its place in the state dict, not on what was drawn before it, nor on threads. */
+static void fill(void *job, int worker, void *context)
+{
+    const piece *f = job;
+    const tw_param *p = &f->net->param[f->param];
+    const tw_init_rule rule = f->net->rule[f->param];
     tw_rng rng;
-    if (net->config.blank || p->dtype != TW_F32)
-        return; /* num_batches_tracked starts at 0 */
-    tw_rng_init(&rng, net->config.seed, TW_USE_INIT, (uint64_t)i, 0, 0);
-    float *v = p->value;
-    for (size_t k = 0; k < p->n; k++)
+    (void)worker, (void)context;
+    tw_rng_init(&rng, f->net->config.seed, TW_USE_INIT, (uint64_t)f->param, 0, 0);
+    if (f->from > 0)
+        tw_rng_seek(&rng, (uint32_t)(f->from / numbers_a_block(rule)));
+    float *v = (float *)p->value + f->from;
+    for (size_t k = 0; k < f->n; k++)
         switch (rule.kind) {
         case TW_INIT_ZERO: v[k] = 0; break;
         case TW_INIT_ONE: v[k] = 1; break;
@@ -138,6 +156,39 @@ static void fill(const tw_net *net, int i)
         case TW_INIT_UNIFORM: v[k] = (float)tw_rng_between(&rng, -rule.scale, rule.scale); break;
         case TW_INIT_TRUNCATED: v[k] = (float)truncated_normal(&rng, rule.scale); break;
         }
+}
+
+/* The tensors in pieces; *last: how many. NULL and tw_error(). */
+static piece *cut(const tw_net *net, size_t *last)
+{
+    size_t most = 0;
+    for (int i = 0; i < net->n_params; i++)
+        most += net->param[i].n / PIECE + 1;
+    piece *f = tw_calloc(most, sizeof *f);
+    *last = 0;
+    for (int i = 0; f != NULL && i < net->n_params; i++) {
+        const size_t n = net->param[i].n, each = numbers_a_block(net->rule[i]) > 0 ? PIECE : n;
+        for (size_t from = 0; net->param[i].dtype == TW_F32 && from < n; from += each) /* num_batches_tracked starts at 0 */
+            f[(*last)++] = (piece){net, i, from, n - from < each ? n - from : each};
+    }
+    return f;
+}
+
+static int fill_all(const tw_net *net)
+{
+    size_t n;
+    piece *f = cut(net, &n);
+    if (f == NULL)
+        return -1;
+    tw_pool *pool = tw_pool_new(net->config.threads > 1 ? net->config.threads : 0, 0, fill, NULL);
+    for (size_t i = 0; pool != NULL && i < n; i++) {
+        if (tw_pool_full(pool))
+            tw_pool_take(pool);
+        tw_pool_submit(pool, &f[i]);
+    }
+    tw_pool_free(pool);
+    free(f);
+    return pool != NULL ? 0 : -1;
 }
 
 /* Every tensor starts on a cache line: kernels read them with whole vectors. */
@@ -176,8 +227,8 @@ int tw_params_allocate(tw_net *net)
     const size_t first = place(net, 0, true), end = place(net, first, false);
     net->buffers = (float *)((char *)net->device + first);
     net->buffers_bytes = end - first;
-    for (int i = 0; i < net->n_params; i++)
-        fill(net, i);
+    if (!net->config.blank && fill_all(net) != 0)
+        return -1;
     return tw_net_upload(net);
 }
 
