@@ -1,10 +1,11 @@
 # Shared by the pipelines: where the programs are, and running a pipe of commands so that one failure stops all and is named.
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 for bin in ${TWIST_BIN:+"$TWIST_BIN"} "$here/../bin" "$here/../../../bin"; do # the tree it was built in, or where `make install` put it
     [ -x "$bin/twist-decode" ] && PATH=$(cd "$bin" && pwd):$PATH && break
 done
 export PATH
 me=$(basename "$0")
+command -v twist-decode > /dev/null || { echo "$me: twist-decode is neither beside the pipelines nor on PATH (TWIST_BIN says where)" >&2; exit 1; }
 case ${1-} in -V | --version) twist-cat --version | sed "s/^twist-cat/$me/" && exit 0 ;; esac
 
 die() {
@@ -120,6 +121,23 @@ stage() {
     printf '{ %s || { rc=$?; [ $rc -eq 141 ] || echo "%s: %s failed (exit $rc)" >&2; exit $rc; }; }' "$1" "$me" "${1%% *}"
 }
 
+# work COMMAND...: runs it. A signal that stops this shell alone stops the command too, and is this shell's end once that has ended.
+work() {
+    local pid rc signal=''
+    "$@" <&0 &
+    pid=$!
+    for s in HUP INT TERM; do trap "signal=$s; kill -TERM $pid 2> /dev/null" $s; done
+    wait $pid
+    rc=$?
+    while kill -0 $pid 2> /dev/null; do # a signal has ended the wait
+        wait $pid
+        rc=$?
+    done
+    trap - HUP INT TERM
+    [ -z "$signal" ] || kill -"$signal" $$
+    return $rc
+}
+
 # settings WORD... WEIGHTS: what features depend on, as a line: the words, and size and time of the file WEIGHTS (where it is one).
 settings() { echo "$(quote "$@")$(stat -L -c '%s %Y' "${!#}" 2> /dev/null)"; }
 
@@ -147,7 +165,8 @@ embed() {
         rm -f "$out" && echo "$all" > "$out.settings" || exit 1
     fi
     views="$(stage "${decode//%/%%} --skip=%s") | $(stage "${augment//%/%%}")" # %% stands for % there
-    twist-embed -q -i "pipe:$views" --append -o "$out" "$@" || die "$out: twist-embed failed (exit $?)"
+    work twist-embed -q -i "pipe:$views" --append -o "$out" "$@" ||
+        die "$out: twist-embed failed (exit $?); typed again it goes on in this file, without it it begins anew"
 }
 
 # json_number KEY: the first number of that key in the JSON on standard input; nothing where it is null or absent.

@@ -2,10 +2,12 @@
 
 # recipe NAME: its options, one word a line, of recipes/NAME or of the file NAME.
 recipe() {
-    local file=$1
+    local file=$1 words
     [ -f "$here/recipes/$1" ] && file=$here/recipes/$1
     [ -f "$file" ] || usage_error "--recipe: $1: no such recipe; there are: $(cd "$here/recipes" && echo *)"
-    sed 's/#.*//' "$file" | xargs -n 1
+    words=$(sed 's/#.*//' "$file" | xargs -r -n 1) && [ -n "$words" ] || usage_error "--recipe: $1: no options in it"
+    case $'\n'$words in *$'\n'--recipe*) usage_error "--recipe: $1: it names another recipe" ;; esac
+    echo "$words"
 }
 
 # official: takes or refuses the official option $name=$value that no program has, for the run in $out, into the caller's lists `train` and

@@ -141,7 +141,7 @@ static void parse(struct run *r)
     if (r->comm->ranks > 1 && strcmp(o->input, "-") == 0)
         tw_die_usage("-i: every rank wants an input of its own: 'pipe:twist-decode --shard=%%r/%%n ... | twist-augment ...'");
     r->args = tw_args_json(table, n);
-    if (r->args == NULL)
+    if (r->args == NULL || tw_args_compare(r->comm, table, n) != 0)
         tw_die_error();
 }
 

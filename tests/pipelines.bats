@@ -133,6 +133,95 @@ figure() { tr -d ' \n' < "$3" | sed "s/.*\"$1\":{//" | number "$2"; }
     [[ "$output" == *"d/"* ]]
 }
 
+@test "demo touches no folder but its own, and nothing in it that it has not made" {
+    mkdir -p own mine/pictures d/a
+    touch own/a.png own/b.jpg mine/scan.png mine/notes.txt mine/table.tsv mine/pictures/holiday.jpg d/a/x.jpg
+    run "$PIPELINES/demo" --out own own
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"own: that are the pictures"* ]]
+    run "$PIPELINES/demo" --out mine --steps 1 --count 64 --val-count 8 --size 16
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"mine: is there and not of the demo's making"* ]]
+    run "$PIPELINES/demo" --out mine d
+    [ "$status" -eq 1 ]
+    [ "$(find own mine -type f | wc -l)" = 6 ]
+    run "$PIPELINES/demo" --out new d # begins, and finds too few pictures
+    [ "$status" -eq 1 ]
+    echo kept > new/notes.txt
+    run "$PIPELINES/demo" --out new nowhere
+    [ "$status" -eq 1 ]
+    run "$PIPELINES/demo" --out new d
+    [[ "$output" == *"d: 1 pictures, where at least 64 are needed"* ]]
+    [ "$(cat new/notes.txt)" = kept ]
+}
+
+@test "pipelines through a symbolic link; -o; recipes that say nothing; programs that are not there" {
+    mkdir links
+    for p in pretrain farm embed report; do ln -s "$PIPELINES/$p" links/$p; done
+    run links/pretrain --data-path x -o out --dry-run
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"twist-train -o out --resume"* ]]
+    run links/farm --data-path x -o 'f a/%r' --dry-run
+    [ "$status" -eq 0 ]
+    echo '# nothing' > empty
+    echo '--recipe empty' > again
+    for r in empty again; do
+        run timeout 20 links/pretrain --recipe $r --data-path x -o out --dry-run
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"--recipe: $r: "* ]]
+    done
+    run env MPIRUN=nosuch links/pretrain --ranks 2 --data-path x -o out
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"nosuch: not found, which starts the ranks"* ]]
+    cp -R "$PIPELINES" alone
+    run env -u TWIST_BIN PATH=/usr/bin:/bin alone/pretrain --data-path x -o out
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"twist-decode is neither beside the pipelines nor on PATH"* ]]
+}
+
+# pictures N: the folder d of N labelled pictures, and the checkpoint c of a network that has learned nothing
+pictures() {
+    twist-synth -q -o s --count="$1" --val-count=0 --classes=2 --size=32
+    mv s/train d
+    twist-decode -q d --limit=8 | twist-augment -q --aug=barlow --size=32 |
+        twist-train -q -o r --backbone=resnet18 --hid-dim=8 --dim=8 --batch-size=8 --epochs=1 --epoch-samples=8 --max-steps=1
+}
+
+@test "embed: names with blanks, percent and equals signs; a bad picture among them; a report of such a folder" {
+    pictures 8
+    head -c 200 "$(find d -name '*.jpg' | head -n 1)" > d/"$(ls d | head -n 1)"/bad.jpg
+    mkdir 'sp ace'
+    for name in 'my photos' 'a%b' 'lr=0.3' 'sp ace/x' -dash; do
+        timeout 60 "$PIPELINES/embed" d --size 32 -q --weights r/checkpoint.safetensors -o "$name" < /dev/null
+        [ -s "./$name.npy" ]
+        cmp "./$name.npy" 'my photos.npy'
+        cmp "./$name.tsv" 'my photos.tsv'
+    done
+    run "$PIPELINES/embed" d --size 32 -q --weights r/checkpoint.safetensors -o 'sp ace/'
+    [ "$status" -eq 2 ]
+    run "$PIPELINES/embed" --list - --size 32 -q --weights r/checkpoint.safetensors -o x
+    [ "$status" -eq 2 ]
+    [ -z "$(find . -name '.npy')" ]
+    grep -q 'bad.jpg' 'my photos.tsv'
+    mkdir -p 'x=1/run'
+    cp r/log.jsonl 'x=1/run'
+    find d -name '*0*.jpg' | head -n 3 | paste -s > 'x=1/neighbours.tsv'
+    timeout 60 "$PIPELINES/report" 'x=1' < /dev/null
+    grep -q 'class="query"' 'x=1/report.html'
+}
+
+@test "a signal to a pipeline's shell alone ends what it has started" {
+    pictures 64
+    mkfifo never
+    "$PIPELINES/embed" d --list never --size 32 -q --weights r/checkpoint.safetensors -o e < /dev/null 3>&- &
+    local shell=$! p
+    until p=$(pgrep -P $shell twist-embed); do sleep 0.05; done
+    kill -TERM $shell
+    run wait $shell
+    for _ in 1 2 3 4 5 6 7 8 9 10; do grep -qs '^State:.*[RSDT] ' "/proc/$p/status" || break; sleep 0.1; done
+    ! grep -qs '^State:.*[RSDT] ' "/proc/$p/status"
+}
+
 @test "the options in every program's help are on its man page, and the other way round" {
     checked=0
     for page in "$TREE"/man/twist-*.1; do

@@ -179,6 +179,19 @@ after() {
     [[ "$output" == *"twist-train: rank 1: its views are of other sizes"* ]]
 }
 
+@test "options that differ between ranks are refused by name, those that are a rank's own not" {
+    for other in "--lr 0.5" --dim=16 --batch-size=2; do
+        run $MPIRUN -n 1 twist-train -o run -i "$(views 4)" $SMALL --batch-size=4 : -n 1 twist-train -o run -i "$(views 4)" $SMALL --batch-size=4 $other
+        echo "$output"
+        [ "$status" -ne 0 ]
+        name=${other%%[= ]*}
+        [[ "$output" == *"twist-train: rank 1: $name: is not what rank 0 has"* ]]
+        [ ! -e run/log.jsonl ]
+    done
+    $MPIRUN -n 1 twist-train -o run -i "$(views 4)" $SMALL --batch-size=4 : -n 1 twist-train -o ./run -i "$(views 4)" $SMALL --batch-size=4 --threads=2
+    [ "$(steps run | wc -l)" = 9 ]
+}
+
 @test "pretrain --ranks: each rank decodes its share; typed again it is complete" {
     PRETRAIN="$PIPELINES/pretrain --data-path $PHOTOS --output_dir out --num_workers 1 --aug barlow --size 32 --ranks 2 --batch-size 4"
     export MPIRUN

@@ -1,9 +1,12 @@
 #include "train/args.h"
 
 #include "core/error.h"
+#include "core/mem.h"
+#include "stream/crc32c.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static cJSON *value(const tw_opt *o)
@@ -48,4 +51,36 @@ char *tw_args_json(const tw_opt *table, int n)
     if (text == NULL)
         tw_fail("no memory for the options");
     return text;
+}
+
+static bool is_own(const char *name)
+{
+    static const char *const own[] = {"input", "output", "init", "weights", "val", "threads"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (strcmp(name, own[i]) == 0)
+            return true;
+    return false;
+}
+
+int tw_args_compare(tw_comm *comm, const tw_opt *table, int n)
+{
+    if (comm->ranks == 1)
+        return 0;
+    uint32_t *all = tw_calloc((size_t)comm->ranks * (size_t)n, sizeof *all), *mine = tw_calloc((size_t)n, sizeof *mine);
+    int rc = all != NULL && mine != NULL ? 0 : -1;
+    for (int i = 0; i < n && rc == 0; i++) {
+        cJSON *v = value(&table[i]);
+        char *text = cJSON_PrintUnformatted(v);
+        mine[i] = text == NULL || is_own(table[i].name) ? 0 : tw_crc32c(0, text, strlen(text));
+        free(text);
+        cJSON_Delete(v);
+    }
+    if (rc == 0)
+        rc = comm->gather(comm, all, mine, (size_t)n * sizeof *mine);
+    for (int i = 0; i < n && rc == 0; i++)
+        if (mine[i] != all[i])
+            rc = tw_fail("--%s: is not what rank 0 has", table[i].name);
+    free(all);
+    free(mine);
+    return rc;
 }

@@ -2,9 +2,14 @@
 #ifndef TW_TRAIN_ARGS_H
 #define TW_TRAIN_ARGS_H
 
+#include "comm/comm.h"
 #include "core/opts.h"
 
 /* {"lr": 0.5, ...}: every row of the table with its present value, '-' in names as '_'. NULL and tw_error(). Free with free(). */
 char *tw_args_json(const tw_opt *table, int n);
+
+/* Whether all ranks have the values of rank 0, but for those that are a rank's own: files, streams, threads. All ranks call it. 0, or -1 and
+ * tw_error(). */
+int tw_args_compare(tw_comm *comm, const tw_opt *table, int n);
 
 #endif
