@@ -263,6 +263,34 @@ long_stream() {
     [[ "$status" -ne 0 && "$output" == *"wrong crc"* ]]
 }
 
+# python SCRIPT: with the page's module
+page() {
+    PYTHONPATH=$FORMATS python3 -B -c "import sys, stream
+$1"
+}
+
+@test "a crc is found in any width of its number, small or not" {
+    python3 -c 'import msgpack, msgpack_numpy' 2> /dev/null || skip "no python3 with msgpack and msgpack-numpy"
+    # seeds found by trying: the header's crc is 25, 235, 4684 and more than 65535
+    page '
+end = stream.pack({"end": True, "samples": 0})
+for seed, most in (15942187, 127), (32555328, 255), (114740, 65535), (65536, 1 << 32):
+    data = stream.pack({"twist": 1, "kind": "files", "seed": seed})
+    crc = int.from_bytes(data[-4:], "big")
+    assert crc <= most and data[-9:-4] == b"\xa3crc\xce"
+    for width, head in (0, b""), (1, b"\xcc"), (2, b"\xcd"), (4, b"\xce"), (8, b"\xcf"), (8, b"\xd3"):
+        if crc < (1 << 8 * width if width else 128):
+            open(f"{seed}-{head.hex()}.tws", "wb").write(data[:-5] + head + crc.to_bytes(width or 1, "big") + end)'
+    [ "$(ls -- *.tws | wc -l)" -eq 18 ]
+    for file in *.tws; do
+        twist-cat --check "$file"
+        python3 -B "$FORMATS/stream.py" "$file"
+        sed 's/files/filez/' "$file" > wrong
+        run python3 -B "$FORMATS/stream.py" wrong
+        [[ "$status" -ne 0 && "$output" == *"wrong crc"* ]]
+    done
+}
+
 @test "--table with --rejects: of one whole stream of one epoch, whose bad pictures they are; else refused" {
     twist-synth -q -o s --count=4 --val-count=0 --classes=2 --size=16
     find s/train -type f | sort > names
