@@ -31,7 +31,7 @@ def crc32c(data):
 
 def pack(record):
     """The record with its crc: packed with a crc of five bytes, whose value is then put in."""
-    data = msgpack.packb({**record, "crc": 0xFFFFFFFF}, default=msgpack_numpy.encode)
+    data = msgpack.packb({**record, "crc": 0xFFFFFFFF}, default=msgpack_numpy.encode, unicode_errors="surrogateescape")
     return data[:-4] + crc32c(data[:-9]).to_bytes(4, "big")
 
 
@@ -42,8 +42,8 @@ def is_crc(crc, data):
 
 def records(file, check=True):
     """Every record as a dict, tensors as arrays; file names that are not UTF-8 as os.fsdecode makes them."""
-    unpacker = msgpack.Unpacker(object_hook=msgpack_numpy.decode, unicode_errors="surrogateescape", max_buffer_size=1 << 30)
-    begin, data = 0, b""  # data: the stream from byte `begin` on, where the record in hand starts
+    unpacker = msgpack.Unpacker(object_hook=msgpack_numpy.decode, unicode_errors="surrogateescape", strict_map_key=False, max_buffer_size=1 << 30)
+    begin, data = 0, bytearray()  # data: the stream from byte `begin` on, where the record in hand starts
     while chunk := file.read(1 << 16):
         unpacker.feed(chunk)
         data += chunk if check else b""
@@ -52,7 +52,8 @@ def records(file, check=True):
             crc = record.pop("crc", None)
             if check and crc is not None and not is_crc(crc, data[:size]):
                 raise ValueError(f"record at byte {begin}: wrong crc")
-            begin, data = begin + size, data[size:]
+            begin += size
+            del data[:size]
             yield record
     if unpacker.tell() != begin or data:
         raise ValueError(f"cut inside the record at byte {begin}")
@@ -84,7 +85,7 @@ class Writer:
 
     def __init__(self, file, header):
         self.file, self.n = file, 0
-        file.write(pack({**header, "twist": 1, "history": [*header.get("history", []), " ".join(sys.argv)]}))
+        file.write(pack({**header, "twist": 1, "history": [*(header.get("history") or []), " ".join(sys.argv)]}))
 
     def sample(self, sample):
         self.file.write(pack(sample))

@@ -291,6 +291,23 @@ for seed, most in (15942187, 127), (32555328, 255), (114740, 65535), (65536, 1 <
     done
 }
 
+@test "the page of Python as a stage: keys that are not UTF-8, nested maps of integers, a header without history, records of many reads" {
+    python3 -c 'import msgpack, msgpack_numpy' 2> /dev/null || skip "no python3 with msgpack and msgpack-numpy"
+    page '
+w = stream.Writer(sys.stdout.buffer, {"kind": "files", "history": None, "note": {1: "one", -2: {3: None}}})
+with w:
+    w.sample({"key": b"\xff\xe9.jpg".decode(errors="surrogateescape"), "index": 0, "bytes": bytes(200000), "map": {7: b"x"}})' > one.tws
+    page '
+head, samples = stream.read(sys.stdin.buffer)
+head["history"] = None
+with stream.Writer(sys.stdout.buffer, head) as out:
+    for sample in samples:
+        out.sample(sample)' < one.tws > two.tws
+    twist-cat --check two.tws
+    cmp one.tws two.tws
+    grep -qaF $'\xff\xe9.jpg' two.tws
+}
+
 @test "--table with --rejects: of one whole stream of one epoch, whose bad pictures they are; else refused" {
     twist-synth -q -o s --count=4 --val-count=0 --classes=2 --size=16
     find s/train -type f | sort > names
