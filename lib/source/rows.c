@@ -115,11 +115,27 @@ static int find(const char *const *list, const char *word)
     return -1;
 }
 
+/* The column under the first of some words. */
+typedef struct {
+    const char *const *words;
+    int rank, column; /* of the word; -1: there is none */
+} heading;
+
+static void look(heading *h, const char *word, int column)
+{
+    const int rank = find(h->words, word);
+    if (rank >= 0 && (h->column < 0 || rank < h->rank)) {
+        h->rank = rank;
+        h->column = column;
+    }
+}
+
 /* Splits the row into columns, in place. true: it is a first row that names the columns. */
 static bool split(tw_rows *r, const char **name, const char **label)
 {
     const char between = r->format == TW_ROWS_CSV ? ',' : '\t';
-    int named = -1, labelled = -1, i = 0;
+    heading named = {names, -1, -1}, labelled = {labels, -1, -1};
+    int i = 0;
     *name = *label = NULL;
     for (char *p = r->line, *next; p != NULL; p = next, i++) {
         next = end_field(p, between);
@@ -127,15 +143,13 @@ static bool split(tw_rows *r, const char **name, const char **label)
             *name = p;
         else if (i == r->label)
             *label = p;
-        if (named < 0 && find(names, p) >= 0)
-            named = i;
-        else if (labelled < 0 && find(labels, p) >= 0)
-            labelled = i;
+        look(&named, p, i);
+        look(&labelled, p, i);
     }
-    if (r->number > 1 || r->format == TW_ROWS_LINES || named < 0 || (i > 1 && labelled < 0))
+    if (r->number > 1 || r->format == TW_ROWS_LINES || named.column < 0 || (i > 1 && labelled.column < 0))
         return false;
-    r->name = named;
-    r->label = labelled;
+    r->name = named.column;
+    r->label = labelled.column;
     return true;
 }
 

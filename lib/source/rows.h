@@ -35,8 +35,8 @@ int tw_rows_open(tw_rows *r, const char *file, tw_rows_format format);
 /* The next row that is not empty; both strings are borrowed until the next call, label NULL where there is none. A CR before a line's
  * end is dropped, as is a byte order mark (EF BB BF) before the first line, but not where NUL bytes end the names. Of columns the first two
  * count, unless the first row names them: a name is under name, file, file_name, filename, path, image, key or id, a label under label, class,
- * category, target or cls; objects have the same keys. 1; 0 at the end; -1 and tw_error() (an error of the device, a NUL byte in a line, an
- * empty name or label, no object). */
+ * category, target or cls, of several under the one that is first here; objects have the same keys. 1; 0 at the end; -1 and tw_error() (an
+ * error of the device, a NUL byte in a line, an empty name or label, no object). */
 int tw_rows_next(tw_rows *r, const char **name, const char **label);
 void tw_rows_close(tw_rows *r);
 

@@ -213,6 +213,16 @@ static void headings(void)
     CHECK(refused(open_one(in("flat"), NULL, NULL, in("one.csv")), in("one.csv"), "labels none of the pictures"));
 }
 
+/* Of columns that could be names or labels the word listed first counts, wherever it is, as in objects. */
+static void ranks_of_headings(void)
+{
+    CHECK(labelled("id.csv", "id,file,label\na,b.jpg,1\nb,a.jpg,0\n", "a.jpg=0 b.jpg=1 | 0 1"));
+    CHECK(labelled("id.tsv", "target\tImage\tlabel\tID\tfile_name\n0\tc\tx\tb\ta.jpg\n1\tc\ty\ta\tb.jpg\n", "a.jpg=0 b.jpg=1 | x y"));
+    CHECK(labelled("id.jsonl", "{\"id\": \"a\", \"file\": \"b.jpg\", \"label\": 1}\n{\"cls\": 1, \"id\": \"b\", \"path\": \"a\", \"class\": 0}\n",
+                   "a.jpg=0 b.jpg=1 | 0 1"));
+    CHECK(labelled("twice.csv", "file,file,class,class\na.jpg,b.jpg,1,0\nb.jpg,a.jpg,0,1\n", "a.jpg=1 b.jpg=0 | 0 1"));
+}
+
 /* A thousand classes named in any order: their numbers are those of the sorted names. */
 static void many_classes(void)
 {
@@ -305,6 +315,7 @@ int main(void)
     subsets_and_labels();
     marks();
     headings();
+    ranks_of_headings();
     many_classes();
     orders();
     shares();
