@@ -94,6 +94,26 @@ pixels() { twist-cat --npy image="$1"; }
     tar -C w -cf names.tar --sort=name .
     [ "$(twist-decode names.tar | samples)" = $'000.jpg 1\n001.jpg 0\n002.jpg 1' ]
     [ "$(twist-decode names.tar | samples)" = $'000.jpg 1\n001.jpg 0\n002.jpg 1' ] # from the index
+    # a picture whose .cls is missing has no label: the folder that all are in is no class beside the others
+    mkdir s
+    for k in {10..21}; do
+        cp "$GOLDEN/grey.jpg" "s/00$k.jpg"
+        echo $((k - 10)) > "s/00$k.cls"
+    done
+    tar -cf whole.tar --sort=name s
+    rm s/0021.cls
+    tar -cf lacking.tar --sort=name s
+    [ "$(twist-decode whole.tar | samples | cut -d' ' -f2 | tr '\n' ' ')" = "$(seq -s' ' 0 11) " ]
+    for pass in walked indexed; do
+        twist-decode lacking.tar 2> err > lacking.tws
+        [ "$(cat err)" = "twist-decode: 1 of 12 pictures have no label, so none has one in the stream; s/0021.jpg is one of them" ]
+        twist-cat --header lacking.tws | grep -F '"classes": null'
+    done
+    [ "$(twist-decode - < lacking.tar | samples | cut -d' ' -f2 | tr '\n' ' ')" = "$(seq -s' ' 0 10) null " ]
+    mkdir t # several folders are classes, names among names
+    cp s/0021.jpg t/
+    tar -rf lacking.tar t
+    twist-decode lacking.tar | twist-cat --header | grep -F '"classes": ["0", "1", "10", "2", "3", "4", "5", "6", "7", "8", "9", "s", "t"]'
     mkdir p # without anything else beside them, several dots are just names
     for name in a.jpg a.1.jpg a.2.jpg; do cp "$GOLDEN/grey.jpg" "p/$name"; done
     tar -C p -cf p.tar --sort=name a.1.jpg a.2.jpg a.jpg

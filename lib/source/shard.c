@@ -23,21 +23,13 @@ static const size_t MAX_INDEX = (size_t)1 << 34;
 typedef struct {
     tw_entries *e;
     int32_t shard;
-    bool *folders;
 } target;
 
 static int add_entry(const target *t, const char *name, const char *label, int64_t at, int64_t size)
 {
     const tw_span span = {at, size, t->shard};
-    char text[256];
-    int32_t class = -1;
-    size_t n = 0;
-    const char *folder = label == NULL ? tw_member_folder(name, &n) : NULL;
-    if (folder != NULL && n < sizeof text) {
-        snprintf(text, sizeof text, "%.*s", (int)n, folder);
-        label = text;
-        *t->folders = true;
-    }
+    size_t n;
+    int32_t class = label == NULL && tw_member_folder(name, &n) != NULL ? TW_SHARD_FOLDER : -1;
     if (label != NULL && (class = tw_entries_class(t->e, label)) < 0)
         return -1;
     return tw_entries_add_member(t->e, name, class, &span);
@@ -212,10 +204,10 @@ static int build(const target *t, int fd, const struct stat *st, bool keep_cut, 
     return rc;
 }
 
-int tw_shard_add(tw_entries *e, const char *path, int fd, int32_t shard, bool keep_cut, bool *folders)
+int tw_shard_add(tw_entries *e, const char *path, int fd, int32_t shard, bool keep_cut)
 {
     struct stat st;
-    const target t = {e, shard, folders};
+    const target t = {e, shard};
     char *beside = NULL;
     if (fstat(fd, &st) != 0)
         return tw_fail_errno("%s", path);

@@ -7,6 +7,7 @@
 #include "source/entries.h"
 #include "source/folder.h"
 #include "source/listing.h"
+#include "source/members.h"
 #include "source/rows.h"
 #include "source/shard.h"
 #include "source/table.h"
@@ -33,7 +34,7 @@ struct tw_source {
     uint64_t lacking, lacks; /* how many have none, the first of them */
 };
 
-static int add_shard(tw_source *s, const char *path, bool keep_cut, bool *folders)
+static int add_shard(tw_source *s, const char *path, bool keep_cut)
 {
     if (tw_grow(&s->shard, &s->shards_cap, s->shards + 1, sizeof *s->shard) != 0)
         return -1;
@@ -46,7 +47,7 @@ static int add_shard(tw_source *s, const char *path, bool keep_cut, bool *folder
     const int32_t number = (int32_t)s->shards;
     const size_t from = s->all.n;
     s->shard[s->shards++] = new;
-    if (tw_shard_add(&s->all, path, new.fd, number, keep_cut, folders) != 0)
+    if (tw_shard_add(&s->all, path, new.fd, number, keep_cut) != 0)
         return -1;
     return s->all.n > from ? 0 : tw_fail("%s: no pictures in this archive", path);
 }
@@ -57,7 +58,7 @@ static bool ends_in(const char *path, const char *ending)
     return n > m && strcmp(path + n - m, ending) == 0;
 }
 
-static int add_operand(tw_source *s, const char *path, const tw_source_options *o, bool *folders, bool *in_shards)
+static int add_operand(tw_source *s, const char *path, const tw_source_options *o, bool *folders)
 {
     struct stat st;
     const int names = s->all.names;
@@ -69,7 +70,7 @@ static int add_operand(tw_source *s, const char *path, const tw_source_options *
         *folders = *folders || s->all.names > names;
         return 0;
     }
-    return ends_in(path, ".tar") ? add_shard(s, path, o->keep_cut, in_shards) : tw_entries_add(&s->all, path, -1);
+    return ends_in(path, ".tar") ? add_shard(s, path, o->keep_cut) : tw_entries_add(&s->all, path, -1);
 }
 
 static int add_list(tw_entries *e, const char *file, bool nuls)
@@ -167,14 +168,41 @@ static void keep_every(tw_entries *e, int64_t every)
     e->n = kept;
 }
 
-/* One folder in all shards is no class. */
-static void forget_lone_folder(tw_entries *e)
+/* Whether the members that may be of their folder's class are in more than one. */
+static bool has_several_folders(const tw_entries *e)
 {
-    if (e->names != 1)
-        return;
-    for (size_t i = 0; i < e->n; i++)
+    const char *first = NULL;
+    size_t size = 0, n;
+    for (size_t i = 0; i < e->n; i++) {
+        const char *folder = e->entry[i].label == TW_SHARD_FOLDER ? tw_member_folder(tw_entries_path(e, i), &n) : NULL;
+        if (folder != NULL && first != NULL && (n != size || memcmp(folder, first, n) != 0))
+            return true;
+        if (folder != NULL) {
+            first = folder;
+            size = n;
+        }
+    }
+    return false;
+}
+
+/* Gives members of shards the classes of their folders, if they are to count. *given: there are such. */
+static int name_folders(tw_entries *e, bool count, bool *given)
+{
+    char text[256];
+    size_t n;
+    for (size_t i = 0; i < e->n; i++) {
+        if (e->entry[i].label != TW_SHARD_FOLDER)
+            continue;
+        const char *folder = tw_member_folder(tw_entries_path(e, i), &n);
         e->entry[i].label = -1;
-    tw_entries_forget_classes(e);
+        if (!count || n >= sizeof text)
+            continue;
+        snprintf(text, sizeof text, "%.*s", (int)n, folder);
+        if ((e->entry[i].label = tw_entries_class(e, text)) < 0)
+            return -1;
+        *given = true;
+    }
+    return 0;
 }
 
 static int fill(tw_source *s, const tw_source_options *o)
@@ -186,10 +214,10 @@ static int fill(tw_source *s, const tw_source_options *o)
         return -1;
     folders = e->names > 0;
     for (int i = 0; i < o->n_operands && o->listing == NULL; i++)
-        if (add_operand(s, o->operand[i], o, &folders, &in_shards) != 0)
+        if (add_operand(s, o->operand[i], o, &folders) != 0)
             return -1;
-    if (in_shards && !folders)
-        forget_lone_folder(e);
+    if (name_folders(e, folders || has_several_folders(e), &in_shards) != 0) /* one folder in all shards is no class */
+        return -1;
     if (o->list != NULL && add_list(e, o->list, o->nuls) != 0)
         return -1;
     if (o->subset != NULL && keep_subset(e, o->subset) != 0)
