@@ -153,6 +153,9 @@ static bool split(tw_rows *r, const char **name, const char **label)
     return true;
 }
 
+/* From here on a double may stand for another whole number than the one that is written. */
+static const double INEXACT = 9007199254740992; /* 2^53 */
+
 /* The object's first field of those names as text: a string or a whole number. */
 static int field_text(char **text, const cJSON *object, const char *const *list)
 {
@@ -165,6 +168,8 @@ static int field_text(char **text, const cJSON *object, const char *const *list)
         return 0;
     if (cJSON_IsString(v))
         *text = strdup(v->valuestring);
+    else if (cJSON_IsNumber(v) && !(v->valuedouble > -INEXACT && v->valuedouble < INEXACT))
+        return tw_fail("%s: a number too large to be exact: put it in quotes", v->string);
     else if (!cJSON_IsNumber(v) || v->valuedouble != (double)(int64_t)v->valuedouble)
         return tw_fail("neither string nor whole number");
     else if (asprintf(text, "%lld", (long long)v->valuedouble) < 0)

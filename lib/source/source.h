@@ -25,10 +25,10 @@ typedef struct {
  * below them belong to the class, sorted by folder and then name; pictures beside class folders do not count. A folder without subfolders of pictures
  * has no labels. What counts as a picture: tw_picture_name, torchvision's list of endings and those of the other formats that are read; hidden names
  * are passed over. A shard (name ending in .tar): members.h and shard.h; members without a .cls are of their folder's class, but not where these
- * folders are all one and no other source has class folders. Several sources: equal class names are one class. Labels in lists, .cls members and label
- * files: whole numbers up to 2^20, which are the labels themselves, or else names, whose sorted list is the classes; beside folders always names.
- * Labels are known only where every sample has one. Files of labels: rows.h; names in subset and labels: table.h. NULL and tw_error() naming the
- * operand (not there, empty, unreadable, damaged). */
+ * folders are all one and no other source has class folders. Several sources: equal class names are one class. Labels in lists, .cls members and
+ * label files: whole numbers up to 2^20, which are the labels themselves, or else names, whose sorted list is the classes; beside folders always
+ * names. Labels are known only where every sample has one. Files of labels: rows.h; names in subset and labels: table.h. NULL and tw_error() naming
+ * the operand (not there, empty, unreadable, damaged). */
 tw_source *tw_source_open(const tw_source_options *o);
 void tw_source_close(tw_source *s); /* NULL is allowed */
 

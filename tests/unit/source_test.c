@@ -223,6 +223,21 @@ static void ranks_of_headings(void)
     CHECK(labelled("twice.csv", "file,file,class,class\na.jpg,b.jpg,1,0\nb.jpg,a.jpg,0,1\n", "a.jpg=1 b.jpg=0 | 0 1"));
 }
 
+/* A number that a double does not hold would be another picture's name. */
+static void large_numbers(void)
+{
+    static const char *const large[] = {"9007199254740993", "-9007199254740992", "1e300", "1e999"};
+    char text[100];
+    CHECK(labelled("large.jsonl",
+                   "{\"id\": \"9007199254740993\", \"label\": 1}\n{\"id\": \"a\", \"label\": 9007199254740991}\n{\"id\": \"b\", \"label\": 1}\n",
+                   "a.jpg=1 b.jpg=0 | 1 9007199254740991"));
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+        snprintf(text, sizeof text, "{\"id\": \"a\", \"label\": 0}\n{\"id\": %s, \"label\": 0}\n", large[i]);
+        put("larger.jsonl", text);
+        CHECK(refused(open_one(in("flat"), NULL, NULL, in("larger.jsonl")), in("larger.jsonl"), "line 2: id: a number too large"));
+    }
+}
+
 /* A thousand classes named in any order: their numbers are those of the sorted names. */
 static void many_classes(void)
 {
@@ -316,6 +331,7 @@ int main(void)
     marks();
     headings();
     ranks_of_headings();
+    large_numbers();
     many_classes();
     orders();
     shares();
