@@ -132,9 +132,21 @@ pixels() { twist-cat --npy image="$1"; }
     cmp want <(twist-decode a.tar | records)
     head -c -40 a.tar.index > cut && cp cut a.tar.index
     cmp want <(twist-decode a.tar | records)
-    for damage in 's/ ant/ %zz/' 's/^1024/9999999/' 's/ - / /' '2s/.*//' '1s/9$/10/' '1s/.*/twist-index 2/' 's/^\([0-9]*\) [0-9]*/\1 -5/'; do
+    for damage in 's/ ant/ %zz/' 's/^1024/9999999/' 's/ - / /' '2s/.*//' '1s/9$/10/' '1s/.*/twist-index 2/' 's/^\([0-9]*\) [0-9]*/\1 -5/' '2,$d;1s/9$/0/'; do
         sed -i "$damage" a.tar.index
         cmp want <(twist-decode a.tar | records)
+    done
+    : > a.tar.index
+    cmp want <(twist-decode a.tar | records)
+    grep -q '^twist-index 1 ' a.tar.index
+    # a file of that name that is none of ours stays, and the index is in the cache
+    for text in 'my notes' t; do
+        printf %s "$text" > a.tar.index
+        rm -rf cache
+        cmp want <(twist-decode a.tar | records)
+        [ "$(cat a.tar.index)" = "$text" ]
+        sed -i 's,ant/s444,bee/s444,' cache/twist/a.tar-*.index
+        twist-decode a.tar | records | grep -F '"key": "bee/s444.jpg"'
     done
     # a folder that is not written to: in the cache
     mkdir closed

@@ -9,6 +9,7 @@
 #include "source/words.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,7 +127,7 @@ static int load(const char *path, const struct stat *st, const target *t)
     int rc = strncmp(text, first, strlen(first)) == 0;
     if (rc == 1) {
         rows = strtoll(text + strlen(first), &rest, 10);
-        rc = *rest == '\n';
+        rc = *rest == '\n' && rows > 0; /* a shard without pictures is refused, and has no index */
         p = rest + 1;
     }
     for (int pass = 0; pass < 2 && rc == 1; pass++) { /* all of it is looked at before any of it is taken */
@@ -170,10 +171,22 @@ static bool is_open_folder(const char *path)
     return open;
 }
 
+/* Whether there is a file of that name, not empty, that is no index: somebody else's, to be left alone. */
+static bool is_foreign(const char *path)
+{
+    char word[sizeof version - 2]; /* without the number */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return errno != ENOENT;
+    const ssize_t n = read(fd, word, sizeof word);
+    close(fd);
+    return n != 0 && (n < (ssize_t)sizeof word || memcmp(word, version, sizeof word) != 0);
+}
+
 /* Puts first line and rows together under the index's name. Not being able to is no error: the shard is walked again next time. */
 static bool save(const char *path, const struct stat *st, int64_t rows, const char *text, size_t size)
 {
-    tw_file *f = tw_file_create(path);
+    tw_file *f = is_foreign(path) ? NULL : tw_file_create(path);
     if (f == NULL)
         return false;
     fprintf(tw_file_stream(f), "%s %" PRId64 " %" PRId64 ".%09ld %" PRId64 "\n", version, (int64_t)st->st_size,
@@ -198,7 +211,7 @@ static int build(const target *t, int fd, const struct stat *st, bool keep_cut, 
                                               after.st_mtim.tv_sec != st->st_mtim.tv_sec))
         rc = tw_fail("changes while it is read");
     const int64_t rows = (int64_t)(t->e->n - from);
-    if (rc == 0 && whole && !keep_cut && !(is_open_folder(beside) && save(beside, st, rows, text, size)) && cached != NULL)
+    if (rc == 0 && whole && rows > 0 && !keep_cut && !(is_open_folder(beside) && save(beside, st, rows, text, size)) && cached != NULL)
         save(cached, st, rows, text, size);
     free(text);
     return rc;
