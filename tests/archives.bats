@@ -185,7 +185,10 @@ pixels() { twist-cat --npy image="$1"; }
     sed 's/"label": [a-z0-9]*/"label": null/' < <(records random.tws) > want
     pixels want.npy < random.tws
     command -v zstd > /dev/null && zstd -q a.tar -o a.tar.zst || cp a.tar.gz a.tar.zst # by content, not by name
-    for how in "cat a.tar" "cat a.tar.gz" "cat a.tar.zst" "cat a.tar.gz /dev/zero | head -c 20000"; do
+    printf '\x5a\x2a\x4d\x18\x03\0\0\0abc' > skipped # a frame that zstd passes over; pzstd begins with one
+    hows=("cat a.tar" "cat a.tar.gz" "cat a.tar.zst" "cat a.tar.gz /dev/zero | head -c 20000")
+    if command -v zstd > /dev/null; then hows+=("cat skipped a.tar.zst" "cat skipped a.tar.zst skipped"); fi
+    for how in "${hows[@]}"; do
         sh -c "$how" | twist-decode - > seq.tws
         diff want <(records seq.tws)
         pixels got.npy < seq.tws

@@ -52,6 +52,12 @@ static int more(tw_unpack *u)
     return 0;
 }
 
+/* Whether the bytes begin a frame of zstd: one of data, or one to be skipped (50 .. 5f 2a 4d 18), as some packers write first. */
+static bool is_zstd(const unsigned char *p)
+{
+    return memcmp(p, "\x28\xb5\x2f\xfd", 4) == 0 || ((p[0] & 0xf0) == 0x50 && memcmp(p + 1, "\x2a\x4d\x18", 3) == 0);
+}
+
 tw_unpack *tw_unpack_open(const char *path)
 {
     tw_unpack *u = tw_calloc(1, sizeof *u);
@@ -74,7 +80,7 @@ tw_unpack *tw_unpack_open(const char *path)
         }
     if (u->in_end >= 2 && memcmp(u->in, "\x1f\x8b", 2) == 0)
         u->how = inflateInit2(&u->z, 16 + MAX_WBITS) == Z_OK ? GZIP : FAILED;
-    else if (u->in_end >= 4 && memcmp(u->in, "\x28\xb5\x2f\xfd", 4) == 0)
+    else if (u->in_end >= 4 && is_zstd(u->in))
         u->how = (u->zstd = ZSTD_createDStream()) != NULL ? ZSTD : FAILED;
     if (u->how != FAILED)
         return u;
