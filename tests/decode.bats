@@ -110,6 +110,13 @@ END
     printf 'photos/cow/grey.jpg\tgrey\nphotos/ant/s444.jpg\tcolour\n' > list
     [ "$(twist-decode --list list | samples)" = $'photos/cow/grey.jpg 1\nphotos/ant/s444.jpg 0' ]
     [ "$(twist-decode --list - < list | samples)" = $'photos/cow/grey.jpg 1\nphotos/ant/s444.jpg 0' ]
+    printf 'photos/cow/grey.jpg\t10\nphotos/ant/s444.jpg\t2\nphotos/ant/s422.jpg\t-1\n' > odd # one label is enough for numbers to be names
+    cut -f1 odd > keep
+    tar -cf a.tar photos
+    for how in "--list odd" "--labels odd --list keep" "--labels odd -"; do
+        twist-decode $how < a.tar 2> said | twist-cat --header | grep -F '"classes": ["-1", "10", "2"]'
+        [ "$(cat said)" = "twist-decode: odd: the label -1 is no number from 0 to 1048576: all labels are taken for names, sorted as text" ]
+    done
     [ "$(twist-decode photos/cow/grey.jpg photos/ant | samples | wc -l)" -eq 5 ]
     [ "$(twist-decode "$GOLDEN/grey.jpg" | samples)" = "$GOLDEN/grey.jpg null" ]
     printf 'grey.jpg\nant/s422.jpg\nnone.jpg\n' > keep

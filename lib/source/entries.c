@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "core/program.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -215,6 +216,22 @@ int tw_entries_number_classes(tw_entries *e)
             return -1;
     }
     return 1;
+}
+
+void tw_entries_tell_names(const tw_entries *e, const char *file)
+{
+    const char *odd = NULL;
+    for (int i = 0; i < e->names; i++) {
+        char *end;
+        const long v = strtol(e->name[i], &end, 10);
+        if (end == e->name[i] || *end != '\0')
+            return;
+        if (v < 0 || v > TW_MAX_NUMBER)
+            odd = e->name[i];
+    }
+    if (odd != NULL)
+        tw_warn("%s%sthe label %s is no number from 0 to %d: all labels are taken for names, sorted as text", file != NULL ? file : "",
+                file != NULL ? ": " : "", odd, TW_MAX_NUMBER);
 }
 
 void tw_entries_forget_classes(tw_entries *e)

@@ -58,6 +58,8 @@ int tw_entries_sort_classes(tw_entries *e);
 /* Where all names are whole numbers up to TW_MAX_NUMBER: these are the labels, and the classes are 0, 1, ... up to the largest. 1: done;
  * 0: they are not all; -1 and tw_error(). */
 int tw_entries_number_classes(tw_entries *e);
+/* Where they are all numbers, but not all of those, and so stay names: warns of it. file: what they are from; NULL: members of shards. */
+void tw_entries_tell_names(const tw_entries *e, const char *file);
 /* Drops the class names; the entries' labels mean nothing until they are set anew. */
 void tw_entries_forget_classes(tw_entries *e);
 void tw_entries_fini(tw_entries *e);

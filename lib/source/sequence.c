@@ -46,6 +46,8 @@ static int read_labels(tw_sequence *q, const char *file)
     const int numbered = tw_entries_number_classes(e);
     if (numbered < 0 || (numbered == 0 && tw_entries_sort_classes(e) != 0))
         return -1;
+    if (numbered == 0)
+        tw_entries_tell_names(e, file);
     for (size_t i = 0; i < q->labels.n; i++)
         q->labels.row[i].label = e->entry[i].label;
     return 0;

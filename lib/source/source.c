@@ -227,9 +227,12 @@ static int fill(tw_source *s, const tw_source_options *o)
     if (o->every > 1)
         keep_every(e, o->every);
     /* numbers are labels as they stand, but names of folders are names, as torchvision has it */
-    const int numbered = (folders || in_shards) && o->labels == NULL ? 0 : tw_entries_number_classes(e);
+    const bool named = (folders || in_shards) && o->labels == NULL;
+    const int numbered = named ? 0 : tw_entries_number_classes(e);
     if (numbered < 0 || (numbered == 0 && tw_entries_sort_classes(e) != 0))
         return -1;
+    if (numbered == 0 && !named)
+        tw_entries_tell_names(e, o->labels != NULL ? o->labels : o->list);
     for (size_t i = e->n; i-- > 0;)
         if (e->entry[i].label < 0) {
             s->lacking++;
