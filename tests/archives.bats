@@ -173,6 +173,9 @@ pixels() { twist-cat --npy image="$1"; }
     [ "$(sed -n 's/.*"index": \([0-9]*\).*/\1/p' shuffled | sort -n | tr '\n' ' ')" = "$(seq -s' ' 0 80) " ]
     ! cmp -s all shuffled || false
     cmp <(tail -n +31 shuffled) <(twist-decode --shuffle --seed=2 --skip=30 s?.tar | records)
+    # more than may be open at first
+    for i in {1..70}; do cp s1.tar "m$i.tar"; done
+    [ "$(ulimit -S -n 64; twist-decode m*.tar | records | wc -l)" -eq 630 ]
     # beside a folder: equal class names are one class
     [ "$(twist-decode s1.tar photos | samples | cut -d' ' -f2 | sort | uniq -c | tr -s ' ' | tr '\n' ',')" = " 6 0, 6 1, 6 2," ]
 }

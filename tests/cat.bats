@@ -244,6 +244,8 @@ long_stream() {
     run bash -c "ulimit -S -n 64; twist-cat ${files[*]} | twist-cat --check"
     [ "$status" -eq 0 ]
     [[ "$output" == *"files: 450 samples"* ]]
+    run bash -c "ulimit -S -n 64; twist-cat ${files[*]:0:70} | twist-cat --check"
+    [[ "$status" -eq 0 && "$output" == *"files: 210 samples"* ]]
 }
 
 @test "the page of Python reads what we write and writes what we read" {

@@ -118,7 +118,7 @@ int tw_make_folder(const char *path)
 void tw_allow_files(size_t n)
 {
     struct rlimit l;
-    if (n < 100 || getrlimit(RLIMIT_NOFILE, &l) != 0 || l.rlim_cur == l.rlim_max)
+    if (getrlimit(RLIMIT_NOFILE, &l) != 0 || l.rlim_cur == l.rlim_max || n < l.rlim_cur / 4) /* the rest is for pipes, libraries and outputs */
         return;
     l.rlim_cur = l.rlim_max;
     setrlimit(RLIMIT_NOFILE, &l);
