@@ -389,17 +389,32 @@ static int64_t network(const struct run *r)
 static int check_complete(const struct run *r)
 {
     const tw_kept *k = &r->kept;
-    const tw_place place = {0, 1, k->epoch, k->samples > 0 ? tw_share_done(&k->share, k->pos) : 0};
+    const tw_place place = tw_kept_place(k, r->o.input);
     tw_reader *in = tw_reader_open(r->o.input, NULL, &place);
-    int rc = in != NULL ? tw_kept_fits(k, r->o.output, tw_reader_header(in)) : -1;
+    int rc = in != NULL ? tw_kept_fits(k, r->o.output, tw_reader_header(in), tw_reader_epochs(r->o.input)) : -1;
     tw_sample s;
     tw_sample_init(&s);
-    if (rc == 0 && k->samples > 0 && tw_reader_places(r->o.input) && (rc = tw_reader_next(in, &s)) == 1)
+    if (rc == 0 && k->samples > 0 && tw_kept_placed(k, r->o.input) && (rc = tw_reader_next(in, &s)) == 1 && tw_kept_behind(k, &s))
         rc = tw_fail("%s: complete with %lld samples, and %s has more: %.*s", r->o.output, (long long)k->samples, tw_reader_name(in),
                      (int)(s.key_size < 200 ? s.key_size : 200), s.key);
     tw_sample_fini(&s);
     tw_reader_close(in);
-    return rc;
+    return rc < 0 ? -1 : 0;
+}
+
+/* Whether a command that is told where to begin can be told where this file ends. */
+static int check_place(const struct run *r)
+{
+    const tw_kept *k = &r->kept;
+    if (k->samples == 0 || !tw_reader_places(r->o.input))
+        return 0;
+    if (!tw_kept_placed(k, r->o.input))
+        return tw_fail("%s: goes to epoch %lld, and the command of --input is told a place of epoch %lld: give it %%e too (--start-epoch=%%e)",
+                       r->o.output, (long long)k->epoch, (long long)k->first_epoch);
+    if (k->epoch == k->first_epoch && tw_kept_lost(k) < 0)
+        return tw_fail("%s: has more samples than its last one's place, %lld, says: the command of --input cannot be told where to go on",
+                       r->o.output, (long long)k->pos);
+    return 0;
 }
 
 /* What an interrupted run has left, which has to be what this one would have written. true: there is nothing left to do. */
@@ -414,7 +429,7 @@ static bool read_kept(struct run *r)
         tw_die("%s: written with other --output or --type", o->output);
     if (k->samples > 0 && k->network != 0 && k->network != r->network)
         tw_die("%s: written with another network, or with other options for it", o->output);
-    if (k->complete && check_complete(r) != 0)
+    if ((k->complete ? check_complete(r) : check_place(r)) != 0)
         tw_die_error();
     if (k->cut)
         tw_warn("%s: cut inside its header: begun anew", o->output);
@@ -429,7 +444,7 @@ static int open_writer(struct run *r, const tw_header *h)
 {
     const char *history = r->o.common.no_history ? NULL : tw_program_command();
     const tw_kept *k = &r->kept;
-    if (r->o.append && k->bytes > 0 && tw_kept_fits(k, r->o.output, h) != 0)
+    if (r->o.append && k->bytes > 0 && tw_kept_fits(k, r->o.output, h, tw_reader_epochs(r->o.input)) != 0)
         return -1;
     if (k->samples > 0 && !r->o.pixels && ((k->features > 0 && k->features != r->D) || (k->logits > 0 && k->logits != r->K)))
         return tw_fail("%s: written with another network", r->o.output);
@@ -447,9 +462,10 @@ static void embed(struct run *r)
     h.network = r->network;
     if (open_writer(r, &h) != 0 || pump(r, views) != 0)
         give_up(r); /* the reading thread may be waiting for input: the exit ends it */
-    int64_t skipped = tw_reader_end(tw_views_reader(views))->skipped;
-    if (r->kept.samples > 0 && h.samples >= 0) /* of the earlier runs too */
-        skipped = h.samples * h.epochs - r->kept.samples - r->done;
+    int64_t skipped = tw_reader_end(tw_views_reader(views))->skipped, all;
+    const int64_t lost = tw_reader_places(r->o.input) ? tw_kept_lost(&r->kept) : 0; /* in the earlier runs */
+    if (lost > 0 && !__builtin_add_overflow(skipped, lost, &all))
+        skipped = all;
     tw_views_close(views);
     if (tw_writer_finish(r->writer, skipped) != 0)
         tw_die_error();

@@ -300,6 +300,87 @@ refused() { # MESSAGE ARGUMENT...
     done
 }
 
+@test "--append, several epochs, cut anywhere: byte for byte, by %e and %s, by passing over, and in every header" {
+    mkdir photos
+    for i in 0 1 2 3 4; do noisy 32 $i > photos/$i.ppm; done
+    echo broken > photos/25.ppm
+    local views="twist-augment -q --aug=eval --resize=32 --size=32" all="twist-decode -q --shuffle --epochs=2 photos"
+    local options="-q --no-history --batch-size=3 $WEIGHTS" size input name
+    twist-decode -q photos | $views -o a.tws
+    twist-decode -q --start-epoch=1 --epochs=2 photos | $views -o b.tws
+    local -A input=([told]="pipe:twist-decode -q --shuffle --epochs=2 --start-epoch=%e --skip=%s photos | $views"
+        [passed]="pipe:$all | $views" [epoch]="pipe:$all --start-epoch=%e | $views" [skip]="pipe:$all --skip=3 | $views"
+        [joined]="pipe:twist-cat a.tws b.tws") # two epochs: a header without numbers
+    if python3 -c 'import msgpack, msgpack_numpy' 2> /dev/null; then
+        $all -o few.tws
+        python3 -B - "$FORMATS" few.tws > wrong.tws << 'END'
+import sys
+sys.path.insert(0, sys.argv[1])
+import stream
+header, samples = stream.read(open(sys.argv[2], "rb"))
+with stream.Writer(sys.stdout.buffer, {**header, "samples": 2}) as out:
+    for s in samples:
+        out.sample(s)
+END
+        input[few]="pipe:$views -i wrong.tws"
+    fi
+    for name in "${!input[@]}"; do
+        twist-embed $options -i "${input[$name]}" -o want.emb
+        size=$(stat -c %s want.emb)
+        for cut in 800 $((size / 5)) $((size * 2 / 5)) $((size * 3 / 5)) $((size * 4 / 5)) $((size - 20)) $size; do
+            echo "$name: $cut of $size"
+            head -c $cut want.emb > out.emb
+            twist-embed $options -i "${input[$name]}" -o out.emb --append
+            cmp want.emb out.emb
+        done
+    done
+    # other epochs than the file's, also where the rest of it is read
+    twist-embed $options -i "${input[told]}" -o want.emb
+    for cut in 3000 $((size * 4 / 5)) $(stat -c %s want.emb); do
+        head -c $cut want.emb > out.emb
+        run twist-embed $options -i "${input[told]/epochs=2/epochs=3}" -o out.emb --append
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"twist-embed: out.emb: of other data: the number of epochs is 2, where it is 3 now"* ]]
+    done
+}
+
+@test "--append: a command that cannot be told where to go on, or does not begin there, adds no sample again" {
+    mkdir photos
+    for i in 0 1 2 3 4 5; do noisy 32 $i > photos/$i.ppm; done
+    local views="twist-augment -q --aug=eval --resize=32 --size=32" options="-q --no-history $WEIGHTS"
+    local input="pipe:twist-decode -q --epochs=2 --skip=%s photos | $views"
+    refused() { # MESSAGE
+        cp out.emb keep.emb
+        run twist-embed $options -i "$input" -o out.emb --append
+        echo "$output"
+        [ "$status" -eq 1 ]
+        [[ "$output" == "twist-embed: "*"$1"* ]]
+        cmp out.emb <(head -c "$(stat -c %s out.emb)" keep.emb)
+    }
+    twist-embed $options -i "$input" -o want.emb
+    local size=$(stat -c %s want.emb)
+    head -c $((size / 3)) want.emb > out.emb # in epoch 0
+    twist-embed $options -i "$input" -o out.emb --append
+    cmp want.emb out.emb
+    twist-embed $options -i "$input" -o out.emb --append # complete
+    head -c $((size * 2 / 3)) want.emb > out.emb
+    refused "out.emb: goes to epoch 1, and the command of --input is told a place of epoch 0: give it %e too (--start-epoch=%e)"
+    twist-decode -q photos | $views -o views.tws
+    input="pipe:cat views.tws # %s"
+    twist-embed $options -i "$input" -o want.emb
+    head -c $((size / 3)) want.emb > out.emb
+    refused "photos/0.ppm: epoch 0, place 0, where the features to be continued go to epoch 0, place 2: it does not begin behind them"
+    input="pipe:twist-cat --no-history --skip=%s views.tws views.tws"
+    twist-embed $options -i "$input" -o want.emb
+    head -c $((size * 5 / 6)) want.emb > out.emb
+    refused "out.emb: has more samples than its last one's place, 3, says"
+    (cd photos && tar cf ../long.tar *.ppm && tar cf ../short.tar 0.ppm 1.ppm)
+    twist-decode -q - < long.tar | $views | twist-embed $options -o want.emb
+    head -c $((size / 3)) want.emb > out.emb
+    input="pipe:twist-decode -q - < short.tar | $views"
+    refused "ends before the last sample of the features to be continued"
+}
+
 @test "--append refuses what this command would not have written: other outputs, another network, other data, another kind" {
     twist-embed -q -i "$ONE" "$WEIGHTS" -o out.emb
     head -c $(($(stat -c %s out.emb) - 20)) out.emb > cut.emb

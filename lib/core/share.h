@@ -39,7 +39,8 @@ static inline int64_t tw_share_before(const tw_share *s, int64_t pos)
 /* How many of its places are done with place pos; without shares (ranks 0 or 1) of all. */
 static inline int64_t tw_share_done(const tw_share *s, int64_t pos)
 {
-    return (s->ranks > 1 ? tw_share_before(s, pos) : pos) + 1;
+    const int64_t before = s->ranks > 1 ? tw_share_before(s, pos) : pos;
+    return before < INT64_MAX ? before + 1 : before;
 }
 
 /* The i-th of its places. */

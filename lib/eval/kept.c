@@ -29,14 +29,18 @@ static int same(const char *path, const char *what, int64_t theirs, int64_t ours
     return theirs == ours ? 0 : tw_fail("%s: of other data: %s %lld, where it is %lld now", path, what, (long long)theirs, (long long)ours);
 }
 
-int tw_kept_fits(const tw_kept *k, const char *path, const tw_header *h)
+int tw_kept_fits(const tw_kept *k, const char *path, const tw_header *h, bool rest)
 {
     const tw_share *a = &k->share, *b = &h->share;
+    const bool later = rest && h->first_epoch > k->first_epoch && h->first_epoch <= k->epoch;
+    int64_t epochs = h->epochs; /* from the file's first on */
+    if (later && epochs >= 0 && __builtin_add_overflow(epochs, h->first_epoch - k->first_epoch, &epochs))
+        epochs = -1;
     if (k->of != h->samples)
         return tw_fail("%s: of other data: %lld samples in an epoch, where there are %lld now", path, (long long)k->of,
                        (long long)h->samples);
-    if (same(path, "the number of epochs is", k->epochs, h->epochs) != 0 ||
-        same(path, "the first epoch is", k->first_epoch, h->first_epoch) != 0 ||
+    if (same(path, "the number of epochs is", k->epochs, epochs) != 0 ||
+        same(path, "the first epoch is", k->first_epoch, later ? k->first_epoch : h->first_epoch) != 0 ||
         same(path, "the seed is", (int64_t)k->seed, (int64_t)h->seed) != 0 ||
         same(path, "the number of classes is", k->n_classes, h->n_classes) != 0)
         return -1;
@@ -113,4 +117,38 @@ int tw_kept_read(tw_kept *k, const char *path)
 bool tw_kept_last(const tw_kept *k, const tw_sample *s)
 {
     return s->epoch == k->epoch && s->pos == k->pos && s->index == k->index && tw_crc32c(0, s->key, s->key_size) == k->key;
+}
+
+bool tw_kept_behind(const tw_kept *k, const tw_sample *s)
+{
+    return s->epoch > k->epoch || (s->epoch == k->epoch && s->pos > k->pos);
+}
+
+bool tw_kept_placed(const tw_kept *k, const char *endpoint)
+{
+    return tw_reader_places(endpoint) && (tw_reader_epochs(endpoint) || k->samples == 0 || k->epoch == k->first_epoch);
+}
+
+tw_place tw_kept_place(const tw_kept *k, const char *endpoint)
+{
+    tw_place p = {0, 1, 0, 0};
+    if (tw_reader_places(endpoint))
+        p.epoch = k->first_epoch;
+    if (k->samples > 0 && tw_kept_placed(k, endpoint)) {
+        p.epoch = k->epoch;
+        p.skip = tw_share_done(&k->share, k->pos);
+    }
+    return p;
+}
+
+int64_t tw_kept_lost(const tw_kept *k)
+{
+    int64_t places = 0;
+    const int64_t epochs = k->epoch - k->first_epoch;
+    if (k->samples == 0)
+        return 0;
+    if (epochs < 0 || (epochs > 0 && (k->of < 0 || __builtin_mul_overflow(epochs, k->of, &places))) ||
+        __builtin_add_overflow(places, tw_share_done(&k->share, k->pos), &places))
+        return -1;
+    return places >= k->samples ? places - k->samples : -1;
 }

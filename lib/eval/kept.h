@@ -25,10 +25,20 @@ typedef struct {
  * features. */
 int tw_kept_read(tw_kept *k, const char *path);
 
-/* 0 if the header's data are those of the file (samples, epochs, seed, share, classes); else -1 and tw_error() with both. */
-int tw_kept_fits(const tw_kept *k, const char *path, const tw_header *h);
+/* 0 if the header's data are those of the file (samples, epochs, seed, share, classes); else -1 and tw_error() with both. rest: it
+ * is that of a stream which may begin in the file's last epoch and has the epochs from there on. */
+int tw_kept_fits(const tw_kept *k, const char *path, const tw_header *h, bool rest);
 
-/* Whether s is what the file's last sample was made of. */
+/* Where a stream from the endpoint is to begin: behind the last sample if it can be told that, else at the beginning. */
+tw_place tw_kept_place(const tw_kept *k, const char *endpoint);
+/* Whether it can: by %s, and by %e too where the last sample is of a later epoch than the first. */
+bool tw_kept_placed(const tw_kept *k, const char *endpoint);
+
+/* Whether s is what the file's last sample was made of; whether its place is behind that one's. */
 bool tw_kept_last(const tw_kept *k, const tw_sample *s);
+bool tw_kept_behind(const tw_kept *k, const tw_sample *s);
+
+/* How many of the data's places up to the last sample's have none; -1: that cannot be known. */
+int64_t tw_kept_lost(const tw_kept *k);
 
 #endif

@@ -21,11 +21,24 @@ struct tw_views {
     tw_sample held;       /* a view of another size than those before it: the next batch begins with it */
     const tw_kept *kept;
     int64_t n, pass;      /* samples read; still to be passed over */
+    bool behind;          /* the next sample has to be behind the last one kept */
 };
 
 static int name_size(const tw_sample *s)
 {
     return (int)(s->key_size < 200 ? s->key_size : 200);
+}
+
+/* 0 if s may follow what is kept: once the command was told where to begin. */
+static int check_behind(tw_views *v, const tw_sample *s)
+{
+    const tw_kept *k = v->kept;
+    v->behind = false;
+    return tw_kept_behind(k, s) ? 0
+                                : tw_fail("%s: %.*s: epoch %lld, place %lld, where the features to be continued go to epoch %lld, place %lld: "
+                                          "it does not begin behind them",
+                                          tw_reader_name(v->reader), name_size(s), s->key, (long long)s->epoch, (long long)s->pos,
+                                          (long long)k->epoch, (long long)k->pos);
 }
 
 /* The next sample into *s, the held one first. As tw_reader_next. */
@@ -43,8 +56,10 @@ static int next(tw_views *v, tw_sample *s)
         if (--v->pass == 0 && !tw_kept_last(v->kept, s))
             return tw_fail("%s: %.*s: not what the last sample of the features to be continued was made of", tw_reader_name(v->reader),
                            name_size(s), s->key);
-    if (rc != 1)
-        return rc;
+    if (rc == 0 && v->pass > 0)
+        return tw_fail("%s: ends before the last sample of the features to be continued", tw_reader_name(v->reader));
+    if (rc != 1 || (v->behind && check_behind(v, s) != 0))
+        return rc != 1 ? rc : -1;
     v->n++;
     return s->n_views == 1 ? 1 : tw_fail("%s: sample %lld (%.*s): %d views, want one of each picture", tw_reader_name(v->reader),
                                          (long long)v->n, name_size(s), s->key, s->n_views);
@@ -104,8 +119,9 @@ static int open_reader(tw_views *v, const char *endpoint)
     const tw_kept *k = v->kept;
     const bool going_on = k != NULL && k->samples > 0;
     const bool there = tw_reader_places(endpoint); /* the command begins where it should */
-    const tw_place place = {0, 1, going_on ? k->epoch : 0, going_on ? tw_share_done(&k->share, k->pos) : 0};
+    const tw_place place = k != NULL ? tw_kept_place(k, endpoint) : (tw_place){0, 1, 0, 0};
     v->pass = going_on && !there ? k->samples : 0;
+    v->behind = going_on && there;
     v->reader = tw_reader_open(endpoint, NULL, &place);
     if (v->reader == NULL)
         return -1;

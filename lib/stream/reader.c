@@ -196,10 +196,15 @@ bool tw_reader_places(const char *endpoint)
     return strncmp(endpoint, "pipe:", 5) == 0 && strstr(endpoint, "%s") != NULL;
 }
 
+bool tw_reader_epochs(const char *endpoint)
+{
+    return strncmp(endpoint, "pipe:", 5) == 0 && strstr(endpoint, "%e") != NULL;
+}
+
 /* Whether the command is one that is started again. */
 static bool restarts(const char *endpoint)
 {
-    if (!tw_reader_places(endpoint) || strstr(endpoint, "%e") == NULL)
+    if (!tw_reader_places(endpoint) || !tw_reader_epochs(endpoint))
         return false;
     const char *word = endpoint + 5 + strspn(endpoint + 5, " ");
     const size_t n = strcspn(word, " "), m = strlen("twist-feed");

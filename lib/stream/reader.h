@@ -37,6 +37,8 @@ bool tw_reader_gave_up(const tw_reader *r);
 
 /* Whether the endpoint is a command that is told where to begin (%s), so that its stream begins there. */
 bool tw_reader_places(const char *endpoint);
+/* Whether it is a command that is told the epoch to begin with (%e). */
+bool tw_reader_epochs(const char *endpoint);
 const tw_header *tw_reader_header(const tw_reader *r); /* borrowed until close */
 
 /* Reads the next sample into s (initialised; its buffer is reused; its pointers live until the next read into s).
