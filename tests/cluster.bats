@@ -1,5 +1,7 @@
 # Goal: twist-cluster measures a class head or k-means against labels, writes what was asked for, and refuses bad input by name.
 
+. "$BATS_TEST_DIRNAME/noise.sh"
+
 setup() {
     BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
     PATH=$BIN:$PATH
@@ -220,6 +222,31 @@ png() { od -An -tu1 -j 16 -N 8 "$1" | awk '{print $3 * 256 + $4, $7 * 256 + $8}'
     done
     twist-cluster "$EVAL/unlabelled.tws" --report u > out
     [ ! -e u/confusion.png ]
+}
+
+@test "classes whose names are not UTF-8: files that Python reads, and the names' own bytes again" {
+    local odd=$'caf\xe9' net="--random-init=resnet18 --small-stem"
+    mkdir -p "photos/$odd" photos/thé
+    for i in 1 2 3; do noisy 16 $i > "photos/$odd/$i.ppm"; noisy 16 $((100 + i)) > photos/thé/$i.ppm; done
+    twist-decode -q photos | twist-augment -q --aug=eval --resize=16 --size=16 -o views.tws
+    twist-embed -q $net -i views.tws -o f.emb
+    twist-linear -q --train f.emb --val f.emb --epochs=1 -o c.safetensors
+    twist-embed -q $net --head=c.safetensors --output=logits -i views.tws -o l.emb
+    twist-cluster -q l.emb --match m.json
+    grep -qF '["caf\udce9","thé"]' m.json
+    for match in c.safetensors m.json; do # its names are the data's, to the byte
+        twist-cluster -q l.emb --match $match --top 1 > top
+        [ "$(wc -l < top)" -eq 6 ]
+    done
+    twist-cat --json l.emb | LC_ALL=C grep -qF '"classes": ["caf\udce9", "thé"]'
+    if python3 -c '' 2> /dev/null; then python3 -c 'import json, os; assert os.fsencode(json.load(open("m.json"))["classes"][0]) == b"caf\xe9"'; fi
+    if python3 -c 'import safetensors, numpy' 2> /dev/null; then
+        python3 -c 'import json, os, safetensors
+with safetensors.safe_open("c.safetensors", "np") as f: assert os.fsencode(json.loads(f.metadata()["classes"])[0]) == b"caf\xe9"'
+    fi
+    sed 's/caf\\udce9/'"$odd"'/' m.json > older.json # as it was once written
+    LC_ALL=C grep -qF "$odd" older.json
+    twist-cluster -q l.emb --match older.json --top 1 | cmp - top
 }
 
 @test "--top names what a record is taken for, through the match found on other data" {

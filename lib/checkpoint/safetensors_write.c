@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/mem.h"
+#include "core/utf8.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -73,7 +74,7 @@ static char *make_header(const tw_named_tensor *t, const int64_t *begin, int n, 
     }
     for (int i = 0; good && i < n; i++)
         good = add_tensor(header, &t[i], begin[i]);
-    char *text = good ? cJSON_PrintUnformatted(header) : NULL;
+    char *text = good ? tw_utf8_escape(cJSON_PrintUnformatted(header), "\\\\") : NULL; /* the Python package takes no half of a pair */
     cJSON_Delete(header);
     return text;
 }

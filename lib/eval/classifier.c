@@ -3,6 +3,7 @@
 #include "checkpoint/network.h"
 #include "core/error.h"
 #include "core/mem.h"
+#include "core/utf8.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -27,7 +28,7 @@ void tw_classifier_fold(float *weight, float *bias, int C, int D, const float *m
 char *tw_classes_json(const char *const *classes, int C)
 {
     cJSON *list = cJSON_CreateStringArray(classes, C);
-    char *text = list != NULL ? cJSON_PrintUnformatted(list) : NULL;
+    char *text = list != NULL ? tw_utf8_escape(cJSON_PrintUnformatted(list), "\\") : NULL;
     cJSON_Delete(list);
     if (text == NULL)
         tw_fail("out of memory for the names of %d classes", C);

@@ -2,6 +2,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/mem.h"
+#include "core/utf8.h"
 #include "eval/assignment.h"
 #include "eval/clusters.h"
 
@@ -76,7 +77,7 @@ static cJSON *to_json(const tw_match *m)
 int tw_match_write(const tw_match *m, const char *path)
 {
     cJSON *o = to_json(m);
-    char *text = cJSON_PrintUnformatted(o);
+    char *text = tw_utf8_escape(cJSON_PrintUnformatted(o), "\\");
     cJSON_Delete(o);
     if (text == NULL)
         return tw_fail("%s: out of memory", path);
@@ -145,9 +146,15 @@ static cJSON *of_classifier(const char *path)
     if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) /* a pipe can be read but once */
         return NULL;
     tw_checkpoint *f = tw_checkpoint_open(path);
-    const char *text = f != NULL ? tw_checkpoint_meta(f, "classes") : NULL;
-    cJSON *names = text != NULL ? cJSON_Parse(text) : NULL, *o = NULL;
+    const char *meta = f != NULL ? tw_checkpoint_meta(f, "classes") : NULL;
+    char *text = meta != NULL ? strdup(meta) : NULL;
+    cJSON *names = NULL, *o = NULL;
     tw_checkpoint_close(f);
+    if (text != NULL) {
+        tw_utf8_unescape(text);
+        names = cJSON_Parse(text);
+        free(text);
+    }
     if (cJSON_IsArray(names) && (o = cJSON_CreateObject()) != NULL) {
         const int C = cJSON_GetArraySize(names);
         cJSON *list = cJSON_CreateArray();
@@ -172,7 +179,8 @@ int tw_match_read(tw_match *m, const char *path, const tw_clusters *c)
         char *text = tw_file_read(path, &size, 0);
         if (text == NULL)
             return -1;
-        o = cJSON_ParseWithLength(text, size);
+        tw_utf8_unescape(text);
+        o = cJSON_Parse(text);
         free(text);
     }
     const int rc = o != NULL ? from_json(m, path, o, c) : tw_fail("%s: neither a match in JSON nor a classifier that names its classes", path);

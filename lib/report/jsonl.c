@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/mem.h"
+#include "core/utf8.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -19,7 +20,11 @@ struct tw_jsonl {
 
 static bool wanted(const char *line, size_t size, int64_t keep, int64_t epoch)
 {
-    cJSON *object = cJSON_ParseWithLength(line, size);
+    char *text = strndup(line, size);
+    if (text != NULL)
+        tw_utf8_unescape(text);
+    cJSON *object = cJSON_Parse(text);
+    free(text);
     const cJSON *step = cJSON_GetObjectItemCaseSensitive(object, "step");
     if (step == NULL)
         step = cJSON_GetObjectItemCaseSensitive(object, "after_step");
@@ -95,7 +100,7 @@ void tw_jsonl_string(tw_jsonl *l, const char *name, const char *v)
 
 int tw_jsonl_end(tw_jsonl *l)
 {
-    char *text = cJSON_PrintUnformatted(l->line);
+    char *text = tw_utf8_escape(cJSON_PrintUnformatted(l->line), "\\");
     cJSON_Delete(l->line);
     l->line = NULL;
     if (text == NULL)

@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "core/utf8.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -179,6 +180,7 @@ static int field_text(char **text, const cJSON *object, const char *const *list)
 
 static int parse_object(tw_rows *r, const char **name, const char **label)
 {
+    tw_utf8_unescape(r->line);
     cJSON *object = cJSON_Parse(r->line);
     int rc = cJSON_IsObject(object) ? 0 : fail(r, "not a JSON object");
     if (rc == 0 && (field_text(&r->text[0], object, names) != 0 || field_text(&r->text[1], object, labels) != 0))

@@ -1,6 +1,7 @@
 #include "stream/json.h"
 
 #include "core/half.h"
+#include "core/utf8.h"
 #include "stream/fields.h"
 #include "stream/msg.h"
 
@@ -8,28 +9,11 @@
 #include <math.h>
 #include <string.h>
 
-/* Length of the UTF-8 character at p (n bytes left, n >= 1), 0 if there is none: no overlong forms, surrogates or values
- * beyond 0x10ffff. */
-static size_t utf8(const unsigned char *p, size_t n)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    const size_t len = p[0] < 0x80 ? 1 : p[0] >> 5 == 6 ? 2 : p[0] >> 4 == 14 ? 3 : p[0] >> 3 == 30 ? 4 : 0;
-    if (len <= 1 || len > n)
-        return len <= 1 ? len : 0;
-    uint32_t c = p[0] & (0x7fu >> len);
-    for (size_t i = 1; i < len; i++) {
-        if (p[i] >> 6 != 2)
-            return 0;
-        c = c << 6 | (p[i] & 0x3f);
-    }
-    return c < least[len] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : len;
-}
-
 static void put_text(FILE *f, const unsigned char *p, size_t n)
 {
     putc('"', f);
     while (n > 0) {
-        const size_t len = utf8(p, n);
+        const size_t len = tw_utf8(p, n);
         if (len == 0)
             fprintf(f, "\\udc%02x", p[0]);
         else if (p[0] == '"' || p[0] == '\\')

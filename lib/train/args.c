@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "core/utf8.h"
 #include "stream/crc32c.h"
 
 #include <cjson/cJSON.h>
@@ -46,7 +47,7 @@ char *tw_args_json(const tw_opt *table, int n)
             *c = *c == '-' ? '_' : *c;
         cJSON_AddItemToObject(all, name, value(&table[i]));
     }
-    char *text = cJSON_PrintUnformatted(all);
+    char *text = tw_utf8_escape(cJSON_PrintUnformatted(all), "\\");
     cJSON_Delete(all);
     if (text == NULL)
         tw_fail("no memory for the options");

@@ -8,6 +8,7 @@
 #include "core/philox.h"
 #include "core/pool.h"
 #include "core/relay.h"
+#include "core/utf8.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -328,6 +329,27 @@ static void files(void)
     CHECK(system(command) == 0);
 }
 
+/* What is not UTF-8 travels through JSON as Python's surrogateescape has it, and back; pairs and other escapes stay. */
+static void names(void)
+{
+    static const char raw[] = "[\"caf\xe9 \xc3\xa9\xf0\x9f\x98\x80\xed\xb3\xa9\xc3\"]",
+                      json[] = "[\"caf\\udce9 \xc3\xa9\xf0\x9f\x98\x80\\udced\\udcb3\\udca9\\udcc3\"]";
+    char *text = tw_utf8_escape(strdup(raw), "\\");
+    CHECK(text != NULL && strcmp(text, json) == 0);
+    tw_utf8_unescape(text);
+    CHECK(strcmp(text, raw) == 0);
+    free(text);
+    text = tw_utf8_escape(strdup("a\xff"), "\\\\");
+    CHECK(text != NULL && strcmp(text, "a\\\\udcff") == 0);
+    free(text);
+    CHECK(tw_utf8_escape(NULL, "\\") == NULL);
+    char same[] = "\\\\udce9 \\ud83d\\udca9 \\udc7f \\uDD00 \\ud \\";
+    char *const kept = strdup(same);
+    tw_utf8_unescape(same);
+    CHECK(strcmp(same, kept) == 0);
+    free(kept);
+}
+
 int main(void)
 {
     options();
@@ -336,5 +358,6 @@ int main(void)
     relay();
     budget();
     files();
+    names();
     return test_done();
 }

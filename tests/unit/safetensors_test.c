@@ -89,6 +89,29 @@ static void writes_for_python(void)
     tw_safetensors_close(s);
 }
 
+/* Names that are not UTF-8 become characters that are, which the Python package reads. */
+static void writes_utf8(void)
+{
+    static const char *const meta[][2] = {{"pa\xff", "caf\xe9"}, {"classes", "[\"caf\\udce9\"]"}};
+    tw_named_tensor one = list[0];
+    size_t n = 0, at = 8;
+    const char *path = in_folder("written");
+    one.name = "w\xe9";
+    CHECK(tw_safetensors_write(path, &one, 1, meta, 2) == 0);
+    char *bytes = tw_file_read(path, &n, 0);
+    MUST(bytes != NULL && n > 8);
+    while (at < n - 12 && (unsigned char)bytes[at] < 0x80)
+        at++;
+    CHECK(at == n - 12);
+    free(bytes);
+    tw_safetensors *s = tw_safetensors_open(path);
+    MUST(s != NULL);
+    CHECK(tw_safetensors_find(s, "w\\udce9") != NULL);
+    CHECK(strcmp(tw_safetensors_meta(s, "pa\\udcff"), "caf\\udce9") == 0);
+    CHECK(strcmp(tw_safetensors_meta(s, "classes"), meta[1][1]) == 0);
+    tw_safetensors_close(s);
+}
+
 static void refuses_to_write(void)
 {
     tw_named_tensor bad[4];
@@ -213,6 +236,7 @@ int main(void)
     MUST(mkdtemp(folder) != NULL);
     reads_python();
     writes_for_python();
+    writes_utf8();
     refuses_to_write();
     hostile();
     no_such_file();
