@@ -445,7 +445,7 @@ static int open_all(serve *s)
         if (getrandom(&s->session, sizeof s->session, 0) != sizeof s->session)
             return tw_fail_errno("random numbers");
     if (tw_encode_header(&s->files, s->o->header) != 0)
-        return -1;
+        return tw_fail("header: %s", tw_error());
     s->out = tw_output_open(s->o->output);
     if (s->out == NULL)
         return -1;

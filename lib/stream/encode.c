@@ -18,6 +18,7 @@ typedef struct {
     tw_bytes *out;
     tw_parts *parts;
     size_t start;   /* of the record in out */
+    size_t keys;    /* of its map */
     uint32_t crc;   /* of the record's bytes up to `summed` in out, parts in between included */
     size_t summed;
     msgpack_packer pk;
@@ -50,14 +51,14 @@ static int put_large(encoder *e, const void *data, size_t n)
 
 static void begin(encoder *e, tw_bytes *out, tw_parts *parts, size_t keys)
 {
-    *e = (encoder){.out = out, .parts = parts, .start = out->size, .summed = out->size};
+    *e = (encoder){.out = out, .parts = parts, .start = out->size, .keys = keys + 1, .summed = out->size};
     msgpack_packer_init(&e->pk, e, put);
-    msgpack_pack_map(&e->pk, keys + 1);
+    msgpack_pack_map(&e->pk, e->keys);
 }
 
 /* From here on "rc = rc || a || b": in that order, and nothing more after the first that fails. The checksum comes last and
- * always takes five bytes. */
-static int finish(encoder *e, int rc)
+ * always takes five bytes. most: bytes of the record. */
+static int finish(encoder *e, int rc, size_t most)
 {
     sum(e);
     rc = rc || msgpack_pack_str_with_body(&e->pk, "crc", 3);
@@ -65,8 +66,10 @@ static int finish(encoder *e, int rc)
     size_t size = e->out->size - e->start;
     for (size_t i = 0; e->parts != NULL && i < e->parts->n; i++)
         size += e->parts->part[i].size;
-    if (rc == 0 && size > TW_MOST_RECORD)
-        rc = tw_fail("a record of %zu bytes; one has at most %d", size, TW_MOST_RECORD);
+    if (rc == 0 && size > most)
+        rc = tw_fail("a record of %zu bytes; one has at most %zu", size, most);
+    if (rc == 0 && e->keys > TW_MOST_KEYS)
+        rc = tw_fail("a record of %zu keys; one has at most %d", e->keys, TW_MOST_KEYS);
     if (rc != 0)
         e->out->size = e->start;
     return rc != 0 ? -1 : 0;
@@ -152,7 +155,7 @@ int tw_encode_header(tw_bytes *out, const tw_header *h)
         rc = rc || put_int(&e, "network", h->network, false);
     rc = rc || put_key(&e, "history") || put_strings(&e, h->history, h->n_history);
     rc = rc || put(&e, h->extra, h->extra_size);
-    return finish(&e, rc);
+    return finish(&e, rc, TW_MOST_HEADER);
 }
 
 static size_t count_keys(const tw_sample *s)
@@ -183,7 +186,7 @@ static int encode_sample(tw_bytes *out, tw_parts *parts, const tw_sample *s)
     if (s->trace != NULL)
         rc = rc || put_key(&e, "trace") || put(&e, s->trace, s->trace_size);
     rc = rc || put(&e, s->extra, s->extra_size);
-    return finish(&e, rc);
+    return finish(&e, rc, TW_MOST_RECORD);
 }
 
 int tw_encode_sample(tw_bytes *out, const tw_sample *s)
@@ -210,5 +213,5 @@ int tw_encode_end(tw_bytes *out, const tw_end *end)
     begin(&e, out, NULL, 3);
     const int rc = put_key(&e, "end") || msgpack_pack_true(&e.pk) || put_int(&e, "samples", end->samples, false) ||
                    put_int(&e, "skipped", end->skipped, false);
-    return finish(&e, rc);
+    return finish(&e, rc, TW_MOST_RECORD);
 }

@@ -13,7 +13,7 @@
 
 /* Bytes are read into one block that stays in the processor's cache, and copied from there: for large records this takes two thirds of
  * the time that reading straight into their cold memory takes. */
-enum { AHEAD = 1 << 17, FIRST_STEP = 1 << 20, HEADER_LIMIT = 64 << 20, GLANCE = 100 /* ms between two calls of wait() */ };
+enum { AHEAD = 1 << 17, FIRST_STEP = 1 << 20, GLANCE = 100 /* ms between two calls of wait() */ };
 
 struct tw_reader {
     tw_input in;
@@ -179,8 +179,8 @@ static int read_header(tw_reader *r)
     void *record = NULL;
     size_t cap = 0, size = 0;
     tw_limits limits = r->limits;
-    if (limits.record > HEADER_LIMIT)
-        limits.record = HEADER_LIMIT;
+    if (limits.record > TW_MOST_HEADER)
+        limits.record = TW_MOST_HEADER;
     int rc = read_record(r, &limits, &record, &cap, &size);
     if (rc == 0)
         rc = fail_cut(r, 0);

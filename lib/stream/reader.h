@@ -11,7 +11,7 @@ typedef struct {
     int64_t record;  /* bytes of one record; default 1 GiB */
     int keys, depth; /* default 64, 8 */
 } tw_limits;
-#define TW_LIMITS_DEFAULT {TW_MOST_RECORD, 64, 8}
+#define TW_LIMITS_DEFAULT {TW_MOST_RECORD, TW_MOST_KEYS, 8}
 
 /* What replaces %r %n %e %s in pipe:COMMAND (rank, ranks, first epoch, samples of it to leave out). NULL: 0 1 0 0. */
 typedef struct {

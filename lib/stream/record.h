@@ -7,7 +7,8 @@
 
 #include <stdbool.h>
 
-enum { TW_MOST_RECORD = 1 << 30 }; /* bytes of one: writers make no larger one, readers take none unless told to */
+/* Bytes of a record, of a header, and keys of a map: writers make no record of more, readers take none unless told to. */
+enum { TW_MOST_RECORD = 1 << 30, TW_MOST_HEADER = 64 << 20, TW_MOST_KEYS = 64 };
 
 typedef enum { TW_FILES, TW_IMAGES, TW_VIEWS, TW_FEATURES } tw_kind;
 extern const char *const tw_kind_names[]; /* "files", ..., NULL */

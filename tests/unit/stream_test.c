@@ -365,6 +365,33 @@ static void largest(void)
     munmap(zeros, most);
 }
 
+/* Nor any of more keys, or a header of more bytes, than readers take: a sample has six here, a header nine. */
+static void most_keys(void)
+{
+    enum { KEYS = 59, NAME = 4 };
+    char extra[KEYS * NAME], *const long_name = calloc(1, TW_MOST_HEADER + 1);
+    const char *const history[] = {long_name};
+    tw_bytes out = {0};
+    if (long_name == NULL)
+        exit(1);
+    for (int i = 0; i < KEYS; i++)
+        memcpy(extra + (size_t)i * NAME, (char[]){'\xa2', (char)('0' + i / 10), (char)('0' + i % 10), '\1'}, NAME);
+    for (int more = 0; more < 2; more++) {
+        const tw_sample s = {.key = "k", .key_size = 1, .sub = -1, .bytes = "b", .bytes_size = 1, .extra = extra,
+                             .extra_size = (size_t)(57 + more) * NAME, .n_extra = 57 + more};
+        const tw_header h = {.epochs = 1, .n_classes = -1, .extra = extra, .extra_size = (size_t)(55 + more) * NAME, .n_extra = 55 + more};
+        CHECK(tw_encode_sample(&out, &s) == -more && tw_encode_header(&out, &h) == -more);
+        CHECK(!more || says("a record of 65 keys; one has at most 64"));
+    }
+    memset(long_name, 'x', TW_MOST_HEADER);
+    tw_header h = {.epochs = 1, .n_classes = -1, .history = (const char **)history, .n_history = 1};
+    CHECK(tw_encode_header(&out, &h) != 0 && says("one has at most 67108864"));
+    long_name[TW_MOST_HEADER - 200] = '\0';
+    CHECK(tw_encode_header(&out, &h) == 0);
+    free(long_name);
+    free(out.data);
+}
+
 /* Unknown fields in three places come back side by side, in their order. */
 static void scattered_extras(void)
 {
@@ -462,6 +489,7 @@ int main(void)
     rules();
     tensors();
     largest();
+    most_keys();
     scattered_extras();
     commands();
     endpoints();
