@@ -143,8 +143,8 @@ static void print_k(const struct run *r, int k, double *vote, int C)
 
 static void print_metrics(struct run *r)
 {
-    const int C = r->train.n_classes;
-    double *vote = tw_calloc((size_t)C, sizeof *vote);
+    const int C = tw_knn_number(r->train.label, r->train.n, r->val.who.label, r->val.who.n);
+    double *vote = C >= 0 ? tw_calloc((size_t)C, sizeof *vote) : NULL;
     if (vote == NULL)
         tw_die_error();
     check_ks(r);

@@ -115,3 +115,25 @@ number() { sed -n "s/.*\"$1\": *\([0-9.]*\).*/\1/p" <<< "$output"; }
     [[ "${lines[0]}" == "twist-knn: --sheet: '-': a file is wanted"* ]]
     [ ! -e ./- ]
 }
+
+# 400 samples of two features, of the classes 0, FACTOR, ... 6 FACTOR
+labelled() { # FACTOR
+    local i tensor='\x85\xc4\x02nd\xc3\xc4\x04type\xa3<f4\xc4\x04kind\xc4\x00\xc4\x05shape\x91\x02\xc4\x04data\xc4\x08'
+    printf '\x82\xa5twist\x01\xa4kind\xa8features'
+    for ((i = 0; i < 400; i++)); do
+        printf "\x84\xa3key\xa1k\xa5index\xcd$(printf '\\x%02x' $((i / 256)) $((i % 256)))\xa5label\xce$(printf '\\x%02x' \
+            $((i % 7 * $1 >> 24)) $((i % 7 * $1 >> 16 & 255)) $((i % 7 * $1 >> 8 & 255)) $((i % 7 * $1 & 255)))"
+        printf "\xa8features$tensor$(printf '\\x00\\x%02x\\x80\\x3f\\x%02x\\x00\\x80\\x3f' $((i * 37 % 256)) $((i * 11 % 256)))"
+    done
+    printf '\x82\xa3end\xc3\xa7samples\xcd\x01\x90'
+}
+
+@test "large labels take no more time than small ones, and give the same numbers" {
+    for factor in 1 2700000; do
+        labelled $factor > val.emb
+        twist-cat -q --head=300 val.emb -o train.emb
+        timeout 10 twist-knn --train train.emb --val val.emb -k 1,5,50,300 > $factor.json
+    done
+    cat 1.json
+    cmp 1.json 2700000.json
+}

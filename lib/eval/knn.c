@@ -188,6 +188,39 @@ void tw_knn_free(tw_knn *s)
     free(s);
 }
 
+static int compare_labels(const void *a, const void *b)
+{
+    const int32_t p = *(const int32_t *)a, q = *(const int32_t *)b;
+    return (p > q) - (p < q);
+}
+
+/* Each label's place among the C classes; C: it is none of them. */
+static void number(int32_t *label, int64_t n, const int32_t *class, int C)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const int32_t *at = bsearch(&label[i], class, (size_t)C, sizeof *class, compare_labels);
+        label[i] = at != NULL ? (int32_t)(at - class) : C;
+    }
+}
+
+int tw_knn_number(int32_t *label, int64_t n, int32_t *query, int64_t nq)
+{
+    int32_t *class = tw_calloc((size_t)n, sizeof *class);
+    int C = 0;
+    if (class == NULL)
+        return -1;
+    if (n > 0)
+        memcpy(class, label, (size_t)n * sizeof *class);
+    qsort(class, (size_t)n, sizeof *class, compare_labels);
+    for (int64_t i = 0; i < n; i++)
+        if (C == 0 || class[i] != class[C - 1])
+            class[C++] = class[i];
+    number(label, n, class, C);
+    number(query, nq, class, C);
+    free(class);
+    return C;
+}
+
 void tw_knn_vote(double *vote, int C, const tw_neighbour *near, int k, const int32_t *label, double temperature)
 {
     memset(vote, 0, (size_t)C * sizeof *vote);

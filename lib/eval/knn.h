@@ -30,6 +30,10 @@ int tw_knn_add(tw_knn *s, const float *x, int n);
 const tw_neighbour *tw_knn_finish(tw_knn *s);
 void tw_knn_free(tw_knn *s); /* NULL is allowed */
 
+/* Numbers the classes of the training set's labels [n] anew, from 0 on in their order, in them and in the queries' [nq], where a class
+ * that the training set has not is C: votes and ranks take time for classes that can have one only. Returns C, or -1 and tw_error(). */
+int tw_knn_number(int32_t *label, int64_t n, int32_t *query, int64_t nq);
+
 /* vote[C] = sum over the first k neighbours of exp(cosine / temperature) for their label, relative to the nearest one's (so
  * that no temperature overflows). */
 void tw_knn_vote(double *vote, int C, const tw_neighbour *near, int k, const int32_t *label, double temperature);

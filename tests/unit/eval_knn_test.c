@@ -101,6 +101,30 @@ static void order(void)
     CHECK(wrong == 0);
 }
 
+/* Labels numbered anew are as good: the same ranks, of equal votes too, and none for a class that the training set has not. */
+static void numbers(void)
+{
+    enum { N = 6, C = 50 };
+    const tw_neighbour near[] = {{5, 0.9f}, {0, 0.9f}, {1, 0.9f}, {3, 0.5f}, {2, 0.5f}, {4, 0.1f}};
+    const int32_t label[N] = {40, 7, 49, 7, 12, 40};
+    int32_t again[N], query[C];
+    double few[4], all[C];
+    memcpy(again, label, sizeof label);
+    for (int c = 0; c < C; c++)
+        query[c] = c;
+    CHECK(tw_knn_number(again, N, query, C) == 4);
+    CHECK(again[0] == 2 && again[1] == 0 && again[2] == 3 && again[4] == 1 && query[12] == 1 && query[0] == 4 && query[48] == 4);
+    for (int k = 1; k <= N; k++) {
+        tw_knn_vote(all, C, near, k, label, 0.1);
+        tw_knn_vote(few, 4, near, k, again, 0.1);
+        for (int c = 0; c < C; c++) {
+            const int want = tw_knn_rank(all, C, c), is = tw_knn_rank(few, 4, query[c]);
+            CHECK(want == C ? is == 4 : is == want);
+        }
+    }
+    CHECK(tw_knn_number(again, 0, query, C) == 0 && query[0] == 0); /* no training set: no class */
+}
+
 static void votes(void)
 {
     const tw_neighbour near[] = {{0, 0.9f}, {1, 0.8f}, {2, 0.8f}, {3, -1}};
@@ -121,6 +145,7 @@ int main(void)
 {
     golden();
     order();
+    numbers();
     votes();
     return test_done();
 }
