@@ -17,7 +17,11 @@ int tw_vector_check(int *D, const tw_roster *r, const tw_sample *s, const tw_ten
         snprintf(text, sizeof text, "no %s", what);
         return tw_roster_fail(r, s, text);
     }
-    if (t->dim[0] > 1 << 24 || (*D != 0 && t->dim[0] != *D)) {
+    if (t->dim[0] > 1 << 24) {
+        snprintf(text, sizeof text, "%lld %s, more than the %d that a sample may have here", (long long)t->dim[0], what, 1 << 24);
+        return tw_roster_fail(r, s, text);
+    }
+    if (*D != 0 && t->dim[0] != *D) {
         snprintf(text, sizeof text, "%lld %s, where the first sample has %d", (long long)t->dim[0], what, *D);
         return tw_roster_fail(r, s, text);
     }

@@ -39,6 +39,12 @@ static void reading(void)
         CHECK(tw_features_read(&g, path) == -1 && g.x == NULL);
         CHECK(strstr(tw_error(), bad[i][1]) != NULL && strstr(tw_error(), bad[i][0]) != NULL);
     }
+    /* too many of them, in the first sample too */
+    const tw_tensor many = {TW_F32, 1, {(1 << 24) + 1}, &f};
+    const tw_sample s = {.key = "k", .key_size = 1};
+    int D = 0;
+    CHECK(tw_vector_check(&D, &f.who, &s, &many, "features") == -1 && D == 0);
+    CHECK(strstr(tw_error(), "(k): 16777217 features, more than the 16777216 that a sample may have here") != NULL);
     tw_features_fini(&f);
 }
 
