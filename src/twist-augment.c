@@ -270,7 +270,8 @@ static void open_streams(struct run *r)
     if (tw_opts_given("seed"))
         h.seed = (uint64_t)r->o.seed;
     r->seed = h.seed;
-    r->in_all = h.samples > 0 && h.epochs > 0 ? h.samples * h.epochs : 0;
+    if (h.samples <= 0 || h.epochs <= 0 || __builtin_mul_overflow(h.samples, h.epochs, &r->in_all))
+        r->in_all = 0;
     r->writer = tw_writer_open(r->o.output, &h, r->o.common.no_history ? NULL : tw_program_command());
     if (r->writer == NULL)
         tw_die_error();

@@ -98,7 +98,8 @@ static int joined_header(tw_header *joined, const struct run *r)
         if (next->epochs != h.epochs || next->first_epoch != h.first_epoch)
             h.epochs = h.samples = -1;
         h.network = h.network == next->network ? h.network : 0;
-        h.samples = h.samples < 0 || next->samples < 0 ? -1 : h.samples + next->samples;
+        if (h.samples < 0 || next->samples < 0 || __builtin_add_overflow(h.samples, next->samples, &h.samples))
+            h.samples = -1;
     }
     if (r->o.head >= 0 || r->o.skip > 0) { /* what is left of several epochs has no number per epoch */
         int64_t left = h.samples > r->o.skip ? h.samples - r->o.skip : 0;
@@ -170,7 +171,7 @@ static int put_in_table(struct run *r, const tw_sample *s)
         return tw_fail("%s: several epochs: --rejects belongs to the --table of one", tw_reader_name(r->reader[0]));
     if (r->o.rejects != NULL && put_rejects(r, s->pos) != 0)
         return -1;
-    r->place = s->pos + 1;
+    r->place = s->pos < INT64_MAX ? s->pos + 1 : s->pos;
     return tw_table_add(r->table, s);
 }
 
@@ -210,8 +211,8 @@ static int pass(struct run *r, tw_reader *reader, tw_sample *s)
         if (tw_progress_due())
             tw_progress("%lld samples, %.1f MB", (long long)r->taken, (double)r->bytes * 1e-6);
     }
-    if (rc == 0)
-        r->skipped += tw_reader_end(reader)->skipped;
+    if (rc == 0 && __builtin_add_overflow(r->skipped, tw_reader_end(reader)->skipped, &r->skipped))
+        return tw_fail("%s: more inputs skipped than can be counted", tw_reader_name(reader));
     return rc < 0 ? -1 : 0;
 }
 
@@ -222,8 +223,9 @@ static int close_outputs(struct run *r)
     int rc = r->o.json && (print_end(&end) != 0 || flush_text() != 0) ? -1 : 0;
     if (rc == 0 && r->o.rejects != NULL && tw_table_named(r->table) > r->skipped)
         rc = tw_fail("%s: begins behind its epoch's first sample: --rejects belongs to the --table of a whole stream", tw_reader_name(r->reader[0]));
-    if (rc == 0 && r->o.rejects != NULL)
-        rc = put_rejects(r, r->place + r->skipped - tw_table_named(r->table));
+    const int64_t rest = rc == 0 && r->o.rejects != NULL ? r->skipped - tw_table_named(r->table) : 0;
+    if (rest > 0)
+        rc = put_rejects(r, rest < INT64_MAX - r->place ? r->place + rest : INT64_MAX);
     if (rc == 0 && r->table != NULL) {
         rc = tw_table_finish(r->table);
         r->table = NULL;

@@ -399,8 +399,10 @@ static void samples(struct run *r)
     const tw_relay_steps *steps = r->source != NULL ? &places : r->sequence != NULL ? &members : &records;
     if (tw_relay(steps, r->o.jobs, r->jobs, r->n_jobs, r) != 0)
         give_up(r);
-    if (r->reader != NULL)
-        r->skipped += tw_reader_end(r->reader)->skipped;
+    if (r->reader != NULL && __builtin_add_overflow(r->skipped, tw_reader_end(r->reader)->skipped, &r->skipped)) {
+        tw_fail("%s: more inputs skipped than can be counted", tw_reader_name(r->reader));
+        give_up(r);
+    }
 }
 
 static void open_source(struct run *r, tw_header *h)
@@ -444,7 +446,8 @@ static void open_stream(struct run *r, tw_header *h)
     if (h->kind != TW_FILES)
         tw_die("%s: a stream of %s; a files stream is wanted", tw_reader_name(r->reader), tw_kind_names[h->kind]);
     h->kind = TW_IMAGES;
-    r->in_all = h->samples > 0 && h->epochs > 0 ? h->samples * h->epochs : -1;
+    if (h->samples <= 0 || h->epochs <= 0 || __builtin_mul_overflow(h->samples, h->epochs, &r->in_all))
+        r->in_all = -1;
 }
 
 static void plan(struct run *r)
@@ -468,7 +471,7 @@ static void plan(struct run *r)
 static void finish(struct run *r)
 {
     tw_waits w = {.samples = r->written, .output = tw_writer_waited(r->writer)};
-    const int64_t all = r->written + r->skipped;
+    const int64_t all = r->skipped < INT64_MAX - r->written ? r->written + r->skipped : INT64_MAX;
     const bool rest = r->o.data.skip > 0 && r->o.data.epochs == r->o.data.start_epoch + 1; /* the last few of a run that goes on may all be bad */
     if (r->written == 0 && r->skipped > 0 && !rest) {
         tw_fail("no good image among %lld", (long long)r->skipped);

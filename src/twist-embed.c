@@ -324,12 +324,13 @@ static void show_progress(const struct run *r, const tw_header *h, double start)
 {
     if (!tw_progress_due())
         return;
-    const double rate = (double)r->done / (tw_now() - start), done = (double)(r->done + r->kept.samples);
-    const double all = h->samples >= 0 ? (double)h->samples * (double)h->epochs : -1;
-    const double left = (all - done) / rate;
+    const tw_kept *k = &r->kept;
+    const int64_t samples = k->bytes > 0 ? k->of : h->samples, epochs = k->bytes > 0 ? k->epochs : h->epochs;
+    const double rate = (double)r->done / (tw_now() - start), done = (double)r->done + (double)k->samples;
+    const double all = samples >= 0 ? (double)samples * (double)epochs : -1;
+    char left[32];
     if (all > 0)
-        tw_progress("%.0f of %.0f views, %.1f/s, ETA %d:%02d:%02d", done, all, rate, (int)(left / 3600), (int)(left / 60) % 60,
-                    (int)left % 60);
+        tw_progress("%.0f of %.0f views, %.1f/s, ETA %s", done, all, rate, tw_progress_time(left, sizeof left, (all - done) / rate));
     else
         tw_progress("%.0f views, %.1f/s", done, rate);
 }

@@ -381,6 +381,16 @@ END
     refused "ends before the last sample of the features to be continued"
 }
 
+@test "headers with absurd numbers: no time is foretold, and joined ones have no number" {
+    printf '\x84\xa5twist\x01\xa4kind\xa5views\xa7samples\xcf\x40\0\0\0\0\0\0\0\xa6epochs\xcf\x40\0\0\0\0\0\0\0' > absurd.tws
+    printf '\x83\xa3key\xa1k\xa5index\x00\xa5views\x91\x85\xc4\x02nd\xc3\xc4\x04type\xa3|u1\xc4\x04kind\xc4\x00\xc4\x05shape\x93\x01\x01\x03\xc4\x04data\xc4\x03abc' >> absurd.tws
+    printf '\x82\xa3end\xc3\xa7samples\x01' >> absurd.tws
+    twist-embed --pixels --progress -i absurd.tws -o out.emb 2> said
+    tr '\r' '\n' < said | grep -F 'ETA unknown'
+    twist-cat --no-history absurd.tws absurd.tws absurd.tws absurd.tws -o joined.tws
+    twist-cat --header joined.tws | grep -F '"samples": null'
+}
+
 @test "--append refuses what this command would not have written: other outputs, another network, other data, another kind" {
     twist-embed -q -i "$ONE" "$WEIGHTS" -o out.emb
     head -c $(($(stat -c %s out.emb) - 20)) out.emb > cut.emb

@@ -184,6 +184,16 @@ void tw_progress(const char *fmt, ...)
     program.line_open = true;
 }
 
+const char *tw_progress_time(char *text, size_t size, double seconds)
+{
+    const long long s = seconds >= 0 && seconds < 1e15 ? (long long)seconds : -1;
+    if (s < 0)
+        snprintf(text, size, "unknown");
+    else
+        snprintf(text, size, "%lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
+    return text;
+}
+
 void tw_progress_end(void)
 {
     if (program.line_open)

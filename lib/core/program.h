@@ -47,6 +47,8 @@ void tw_progress(const char *fmt, ...) TW_PRINTF(1, 2);
 void tw_progress_end(void);
 /* Whether the next tw_progress would be shown (so that text need not be made in vain). */
 bool tw_progress_due(void);
+/* Seconds as "H:MM:SS" for it; "unknown" where they are no such time, as by a header with absurd numbers. Returns text. */
+const char *tw_progress_time(char *text, size_t size, double seconds);
 
 /* SIGINT, SIGTERM and SIGUSR1 set a flag instead of ending the program, whatever the main thread is computing; tw_stop_signal() is that
  * signal's number or 0. */

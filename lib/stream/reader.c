@@ -238,8 +238,9 @@ static void count(tw_reader *r)
     if (came < 1)
         return;
     r->before += came;
-    if (r->header.samples >= 0 && !__builtin_mul_overflow(r->place.epoch - r->begun.epoch, r->header.samples, &places))
-        r->lost += places + r->place.skip - r->begun.skip - came;
+    if (r->header.samples >= 0 && !__builtin_mul_overflow(r->place.epoch - r->begun.epoch, r->header.samples, &places) &&
+        !__builtin_add_overflow(places, r->place.skip - r->begun.skip - came, &places) && __builtin_add_overflow(r->lost, places, &r->lost))
+        r->lost = INT64_MAX;
     r->begun = r->place;
 }
 

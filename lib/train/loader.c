@@ -146,7 +146,7 @@ static int read_on(tw_loader *b)
             tw_warn("%s: begins at epoch %lld, sample %lld: what comes before it is left out", tw_reader_name(b->reader), (long long)p.epoch,
                     (long long)p.sample);
         b->begun = true;
-        b->at = (tw_position){p.epoch, p.sample + 1};
+        b->at = (tw_position){p.epoch, tw_share_done(&b->share, s->pos)};
         return 1;
     }
 }

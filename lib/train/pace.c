@@ -19,8 +19,9 @@ tw_pace_step tw_pace_next(tw_pace *p, double waited)
 
 const char *tw_pace_text(char *text, size_t size, const tw_pace *p, int64_t step, double each, const char *name)
 {
-    const double rate = (double)(step - p->first) / (tw_now() - p->start), eta = (double)(p->all - step) / rate;
-    snprintf(text, size, "step %lld/%lld, %.0f %s/s, ETA %lld:%02d:%02d", (long long)step, (long long)p->all, rate * each, name,
-             (long long)(eta / 3600), (int)(eta / 60) % 60, (int)eta % 60);
+    const double rate = (double)(step - p->first) / (tw_now() - p->start);
+    char eta[32];
+    snprintf(text, size, "step %lld/%lld, %.0f %s/s, ETA %s", (long long)step, (long long)p->all, rate * each, name,
+             tw_progress_time(eta, sizeof eta, (double)(p->all - step) / rate));
     return text;
 }

@@ -319,6 +319,9 @@ static void shares(void)
     static const char *const bad[] = {"", "1", "3/3", "-1/3", "0/0", "0/2/0", "0/2/-1", "0/2x", "0/2/", "0/2/3x", "0/2/3/4"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         CHECK(!tw_share_parse(&s, bad[i]));
+    /* the last place that a record can have */
+    CHECK(tw_share_done(&(tw_share){.ranks = 0}, INT64_MAX) == INT64_MAX);
+    CHECK(tw_share_done(&(tw_share){0, 2, 1}, INT64_MAX - 1) == INT64_MAX / 2 + 1);
 }
 
 int main(void)
