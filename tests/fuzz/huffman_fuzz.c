@@ -21,7 +21,7 @@ typedef struct {
     jmp_buf jump;
     tw_huffman huffman;
     uint8_t *pixels;
-    size_t size;
+    size_t size, done; /* bytes; of the rows that were there before it was refused */
 } decoded;
 
 static void on_error(j_common_ptr c)
@@ -81,6 +81,7 @@ static int decode(decoded *d, const uint8_t *data, size_t n, unsigned shrink, bo
     d->errors.error_exit = on_error;
     d->errors.emit_message = on_message;
     const int how = read_all(d, data, n, shrink, own);
+    d->done = d->pixels != NULL ? (size_t)d->c.output_scanline * d->c.output_width * (size_t)d->c.output_components : 0;
     jpeg_destroy_decompress(&d->c);
     return how;
 }

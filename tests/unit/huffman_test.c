@@ -130,7 +130,7 @@ static void count(void *context, size_t bytes)
     *(int *)context += bytes > 0;
 }
 
-/* tw_image_decode against the library alone. */
+/* tw_image_decode against the library alone; keep: what it had decoded before it refused the rest, and black below. */
 static bool same_as_library(const uint8_t *d, size_t n, bool keep)
 {
     static decoded library;
@@ -141,7 +141,10 @@ static bool same_as_library(const uint8_t *d, size_t n, bool keep)
     o.claim = count;
     o.context = &claims;
     const int how = decode(&library, d, n, 1, false);
-    const bool good = how == DONE && (keep || library.errors.num_warnings == 0);
+    const bool some = keep && how == REFUSED && library.done > 0;
+    if (some)
+        memset(library.pixels + library.done, 0, library.size - library.done);
+    const bool good = some || (how == DONE && (keep || library.errors.num_warnings == 0));
     const int rc = tw_image_decode(&m, d, n, &o);
     const bool same = good == (rc == 0) && (!good || (claims == 1 && memcmp(m.data, library.pixels, library.size) == 0));
     tw_image_fini(&m);
