@@ -117,8 +117,10 @@ static bool recall(tw_product *p, const tw_dev *d, const char *key)
 
 /* What operands begin at multiples of. */
 static const uint32_t ALIGNED = 16;
-static const cublasLtMatmulPreferenceAttributes_t aligned[] = {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-                                                               CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
+static const cublasLtMatmulPreferenceAttributes_t aligned[] = {
+    CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+    CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
+};
 
 int tw_product_choose(tw_product *p, tw_dev *d, const char *what, int m, int n, int k, size_t in, size_t out)
 {

@@ -32,7 +32,8 @@ double tw_time(cudaStream_t stream, int (*run)(void *arg), void *arg);
 /* Several things at once, or one after the other: what has been kept of that under the key among the plans. 1: at once; 0: one after the
  * other; -1: nothing is. */
 int tw_choice_kept(const tw_dev *d, const char *key);
-/* To look for a fault: whether the environment's TWIST_PLAIN is a part of the key (the empty one is of all). Such a choice is: one after the other. */
+/* To look for a fault: whether the environment's TWIST_PLAIN is a part of the key (the empty one is of all). Such a choice is: one after the
+ * other. */
 bool tw_choice_plain(const char *key);
 void tw_choice_keep(tw_dev *d, const char *key, bool together);
 /* 1: `once` is not slower than `apart`, by tw_time; 0: it is; -1: one of them fails. */
