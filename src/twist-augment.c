@@ -4,6 +4,7 @@
 #include "core/program.h"
 #include "core/relay.h"
 #include "image/blur.h"
+#include "image/decode.h"
 #include "image/view.h"
 #include "stream/reader.h"
 #include "stream/writer.h"
@@ -219,7 +220,7 @@ static int check(const struct run *r, const tw_sample *s)
     if (s->index >= INT64_C(1) << 40 || s->epoch >= 1 << 24)
         return tw_fail("%s: %.*s: index %lld or epoch %lld is too large (2^40, 2^24)", tw_reader_name(r->reader), (int)s->key_size, s->key,
                        (long long)s->index, (long long)s->epoch);
-    if (s->image.dim[0] > 1 << 20 || s->image.dim[1] > 1 << 20)
+    if (s->image.dim[0] > TW_MOST_SIDE || s->image.dim[1] > TW_MOST_SIDE)
         return tw_fail("%s: %.*s: an image of %lld x %lld pixels; a side may have 2^20", tw_reader_name(r->reader), (int)s->key_size, s->key,
                        (long long)s->image.dim[1], (long long)s->image.dim[0]);
     if (tw_view_check(&r->policy, (int)s->image.dim[1], (int)s->image.dim[0]) != 0)

@@ -46,14 +46,9 @@ static void line(FILE *to, const char *name, const char *value, bool first)
     putc('\n', to);
 }
 
-static int from_json(FILE *to, const char *args, bool first)
+static int from_json(FILE *to, const char *text, bool first)
 {
-    char *text = strdup(args);
-    if (text == NULL)
-        return tw_fail("out of memory");
-    tw_utf8_unescape(text);
-    cJSON *all = cJSON_Parse(text);
-    free(text);
+    cJSON *all = tw_utf8_parse(text, strlen(text));
     if (!cJSON_IsObject(all)) {
         cJSON_Delete(all);
         return tw_fail("its metadata 'args' is no JSON object");

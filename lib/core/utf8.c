@@ -1,5 +1,6 @@
 #include "core/utf8.h"
 
+#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -80,4 +81,15 @@ void tw_utf8_unescape(char *json)
             *to++ = *p++;
     }
     *to = '\0';
+}
+
+cJSON *tw_utf8_parse(const char *json, size_t n)
+{
+    char *text = strndup(json, n);
+    if (text == NULL)
+        return NULL;
+    tw_utf8_unescape(text);
+    cJSON *value = cJSON_Parse(text);
+    free(text);
+    return value;
 }

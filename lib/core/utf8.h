@@ -15,4 +15,7 @@ char *tw_utf8_escape(char *text, const char *backslash);
 /* The other way, in place: each \udcXX of the JSON text, unless it is the second half of a pair, becomes its byte again. */
 void tw_utf8_unescape(char *json);
 
+/* The n bytes of JSON text parsed, those bytes back in its strings; for cJSON_Delete. NULL: it is no JSON, or no memory. */
+struct cJSON *tw_utf8_parse(const char *json, size_t n);
+
 #endif

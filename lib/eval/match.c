@@ -146,15 +146,9 @@ static cJSON *of_classifier(const char *path)
     if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) /* a pipe can be read but once */
         return NULL;
     tw_checkpoint *f = tw_checkpoint_open(path);
-    const char *meta = f != NULL ? tw_checkpoint_meta(f, "classes") : NULL;
-    char *text = meta != NULL ? strdup(meta) : NULL;
-    cJSON *names = NULL, *o = NULL;
+    const char *text = f != NULL ? tw_checkpoint_meta(f, "classes") : NULL;
+    cJSON *names = text != NULL ? tw_utf8_parse(text, strlen(text)) : NULL, *o = NULL;
     tw_checkpoint_close(f);
-    if (text != NULL) {
-        tw_utf8_unescape(text);
-        names = cJSON_Parse(text);
-        free(text);
-    }
     if (cJSON_IsArray(names) && (o = cJSON_CreateObject()) != NULL) {
         const int C = cJSON_GetArraySize(names);
         cJSON *list = cJSON_CreateArray();
@@ -179,8 +173,7 @@ int tw_match_read(tw_match *m, const char *path, const tw_clusters *c)
         char *text = tw_file_read(path, &size, 0);
         if (text == NULL)
             return -1;
-        tw_utf8_unescape(text);
-        o = cJSON_Parse(text);
+        o = tw_utf8_parse(text, size);
         free(text);
     }
     const int rc = o != NULL ? from_json(m, path, o, c) : tw_fail("%s: neither a match in JSON nor a classifier that names its classes", path);

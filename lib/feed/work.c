@@ -26,7 +26,8 @@ typedef struct {
     uint64_t lease;
     int64_t pos, try;
     tw_feed_what what;
-    char *text;         /* of key and path */
+    char *text;         /* of key, path and name */
+    const char *name;   /* the key as the command's complaints spell it */
     enum { FETCHING, GIVEN } state;
     double since;       /* when it was given to the command */
     void *file;         /* what was read of it */
@@ -183,22 +184,20 @@ static void fetch(void *job, int worker, void *context)
     }
 }
 
-/* Whether a complaint about one of these could be meant for the other. */
+/* Whether a complaint about one of these names could be meant for the other. */
 static bool alike(const char *a, const char *b)
 {
-    char x[2 * TW_REJECT_PATH + 1], y[2 * TW_REJECT_PATH + 1];
-    tw_rejects_spell(x, a, strlen(a));
-    tw_rejects_spell(y, b, strlen(b));
-    const size_t n = strlen(x), m = strlen(y), least = n < m ? n : m;
-    const char *rest = n < m ? y + least : x + least;
-    return memcmp(x, y, least) == 0 && (*rest == '\0' || strncmp(rest, ": ", 2) == 0);
+    while (*a != '\0' && *a == *b)
+        a++, b++;
+    const char *rest = *a == '\0' ? b : a;
+    return (*a == '\0' || *b == '\0') && (*rest == '\0' || strncmp(rest, ": ", 2) == 0);
 }
 
-/* Complaints name their picture by its key: while the command has one in hand it gets no other of that name. */
+/* While the command has a picture in hand it gets no other that its complaints could be meant for. */
 static bool has_alike(const work *w, const held *h)
 {
     for (int i = 0; i < w->given; i++)
-        if (alike(w->item[i]->what.key, h->what.key))
+        if (alike(w->item[i]->name, h->name))
             return true;
     return false;
 }
@@ -233,10 +232,8 @@ static bool heard_bad(work *w, const char *line)
         return false;
     line += sizeof program - 1;
     for (int i = 0; i < w->given; i++) {
-        char name[2 * TW_REJECT_PATH + 1];
-        tw_rejects_spell(name, w->item[i]->what.key, strlen(w->item[i]->what.key));
-        const size_t k = strlen(name);
-        if (strncmp(line, name, k) != 0 || strncmp(line + k, ": ", 2) != 0)
+        const size_t k = strlen(w->item[i]->name);
+        if (strncmp(line, w->item[i]->name, k) != 0 || strncmp(line + k, ": ", 2) != 0)
             continue;
         char cause[600];
         snprintf(cause, sizeof cause, "%.*s", (int)(strlen(line + k + 2) - m), line + k + 2);
@@ -394,12 +391,15 @@ static int leased(work *w, tw_link_msg *in)
         return 0;
     }
     held *h = tw_calloc(1, sizeof *h);
-    const size_t k = strlen(m->what.key) + 1, p = strlen(m->what.path) + 1;
-    if (h == NULL || (h->text = malloc(k + p)) == NULL)
+    char name[2 * TW_REJECT_PATH + 1];
+    tw_rejects_spell(name, m->what.key, strlen(m->what.key));
+    const size_t k = strlen(m->what.key) + 1, p = strlen(m->what.path) + 1, n = strlen(name) + 1;
+    if (h == NULL || (h->text = malloc(k + p + n)) == NULL)
         return tw_fail("out of memory");
     *h = (held){.lease = m->lease, .pos = m->pos, .try = m->sub, .what = m->what, .text = h->text};
     h->what.key = memcpy(h->text, m->what.key, k);
     h->what.path = memcpy(h->text + k, m->what.path, p);
+    h->name = memcpy(h->text + k + p, name, n);
     if (in->has_payload) {
         h->size = w->link.z->msg_size(&in->payload);
         h->file = malloc(h->size + 1);

@@ -28,13 +28,12 @@ static int reserve(uint8_t **data, size_t *cap, int w, int h)
     return tw_reserve(data, cap, size, 1);
 }
 
-/* What the programs behind take. */
-enum { MOST_SIDE = 1 << 20, MOST_PIXELS = ((1 << 30) - (1 << 20)) / 3 };
+enum { MOST_PIXELS = ((1 << 30) - (1 << 20)) / 3 }; /* of a record */
 
 int tw_image_resize(tw_image *m, int64_t w, int64_t h, int more, const tw_decode_options *o)
 {
-    if (w > MOST_SIDE || h > MOST_SIDE || w * h > MOST_PIXELS)
-        return tw_fail("%lld x %lld pixels: a side has at most %d, a picture %d", (long long)w, (long long)h, MOST_SIDE, MOST_PIXELS);
+    if (w > TW_MOST_SIDE || h > TW_MOST_SIDE || w * h > MOST_PIXELS)
+        return tw_fail("%lld x %lld pixels: a side has at most %d, a picture %d", (long long)w, (long long)h, TW_MOST_SIDE, MOST_PIXELS);
     const int each = 3 + (o->exif_rotate ? 3 : 0) + more;
     if (o->claim != NULL)
         o->claim(o->context, (size_t)w * (size_t)h * (size_t)each);

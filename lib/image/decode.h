@@ -26,9 +26,11 @@ typedef struct {
 } tw_decode_options;
 #define TW_DECODE_DEFAULT {178956970, 0, false, false, NULL, NULL}
 
+enum { TW_MOST_SIDE = 1 << 20 }; /* of a picture, as what makes views of it takes it */
+
 /* Decodes one file of n bytes into out. 0, or -1 and tw_error() (without the file's name; out's pixels undefined).
- * Limits besides max_pixels: sides of 2^20 and as many pixels as a record of a stream has room for, both after shrinking; 512 MiB of decoder memory
- * beside a progressive JPEG's coefficients, and 100 of its scans. Thread-safe for different out. */
+ * Limits besides max_pixels: sides of TW_MOST_SIDE and as many pixels as a record of a stream has room for, both after shrinking; 512 MiB of
+ * decoder memory beside a progressive JPEG's coefficients, and 100 of its scans. Thread-safe for different out. */
 int tw_image_decode(tw_image *out, const void *bytes, size_t n, const tw_decode_options *o);
 
 /* Frees the image's memory. */

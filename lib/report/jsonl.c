@@ -20,11 +20,7 @@ struct tw_jsonl {
 
 static bool wanted(const char *line, size_t size, int64_t keep, int64_t epoch)
 {
-    char *text = strndup(line, size);
-    if (text != NULL)
-        tw_utf8_unescape(text);
-    cJSON *object = cJSON_Parse(text);
-    free(text);
+    cJSON *object = tw_utf8_parse(line, size);
     const cJSON *step = cJSON_GetObjectItemCaseSensitive(object, "step");
     if (step == NULL)
         step = cJSON_GetObjectItemCaseSensitive(object, "after_step");
