@@ -6,12 +6,14 @@
 #include "emulate.h"
 
 #include <atomic>
+#include <errno.h>
 #include <fcntl.h>
 #include <memory>
 #include <nccl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,9 +36,15 @@ struct shared {
 };
 
 const struct timespec NAP = {0, 100000};
-unsigned made; /* names */
+char made[NCCL_UNIQUE_ID_BYTES]; /* the last one */
 unsigned sums; /* carried out by this process */
 char last_error[160];
+
+/* For the case that the other ranks never come: a segment that stays is 8 MiB of memory. */
+void unlink_made()
+{
+    unlink(made);
+}
 
 /* Whether this rank is to stop before the sum that comes next. */
 bool named(const char *variable, int rank)
@@ -54,7 +62,6 @@ struct ncclComm {
     int rank, ranks;
     unsigned calls, chunks; /* of sums; begun, over all sums */
     bool aborted;
-    char name[NCCL_UNIQUE_ID_BYTES];
 };
 
 namespace {
@@ -176,32 +183,36 @@ const char *ncclGetLastError(ncclComm_t)
 ncclResult_t ncclGetUniqueId(ncclUniqueId *id)
 {
     memset(id, 0, sizeof *id);
-    snprintf(id->internal, sizeof id->internal, "/twist-nccl-%d-%u", (int)getpid(), made++);
-    const int f = shm_open(id->internal, O_RDWR | O_CREAT | O_EXCL, 0600);
+    snprintf(id->internal, sizeof id->internal, "/dev/shm/twist-nccl-XXXXXX");
+    const int f = mkstemp(id->internal);
     if (f < 0 || ftruncate(f, sizeof(shared)) != 0)
-        return fail(ncclSystemError, "no shared memory");
+        return fail(ncclSystemError, strerror(errno));
     close(f);
+    if (made[0] == '\0')
+        atexit(unlink_made);
+    strcpy(made, id->internal);
     return ncclSuccess;
 }
 
 ncclResult_t ncclCommInitRank(ncclComm_t *comm, int ranks, ncclUniqueId id, int rank)
 {
+    if (ranks > MOST_RANKS)
+        return fail(ncclInvalidArgument, "more ranks than are emulated");
     ncclComm *c = new ncclComm();
-    const int f = shm_open(id.internal, O_RDWR, 0600);
-    void *p = f < 0 || ranks > MOST_RANKS ? MAP_FAILED : mmap(nullptr, sizeof(shared), PROT_READ | PROT_WRITE, MAP_SHARED, f, 0);
+    const int f = open(id.internal, O_RDWR);
+    void *p = f < 0 ? MAP_FAILED : mmap(nullptr, sizeof(shared), PROT_READ | PROT_WRITE, MAP_SHARED, f, 0);
     if (p == MAP_FAILED)
-        return fail(ncclSystemError, "no shared memory");
+        return fail(ncclSystemError, strerror(errno));
     close(f);
     c->with = (shared *)p;
     c->rank = rank;
     c->ranks = ranks;
-    memcpy(c->name, id.internal, sizeof c->name);
     cudaGetDevice(&c->with->rank[rank].device);
     c->with->rank[rank].process = (int)getpid();
     for (int r = 0; r < ranks; r++)
         while (c->with->rank[r].process == 0)
             nanosleep(&NAP, nullptr);
-    shm_unlink(id.internal); /* all have it */
+    unlink(id.internal); /* all have it */
     for (int r = 0; r < ranks; r++)
         for (int k = 0; k < r; k++)
             if (c->with->rank[r].device == c->with->rank[k].device)
