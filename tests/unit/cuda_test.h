@@ -14,14 +14,27 @@
 
 static FILE *tw_report; /* a line for each comparison: what, type, error, tolerance */
 
+static char test_cache[] = "/tmp/twist-cuda-test-XXXXXX";
+static pid_t test_process;
+
+static inline void test_remove_cache(void)
+{
+    char command[64];
+    snprintf(command, sizeof command, "rm -rf %s", test_cache);
+    if (getpid() == test_process && system(command) != 0)
+        perror(test_cache);
+}
+
 /* A single argument is the file that the report goes to. Plans that are kept are those of this test alone. */
 static inline void test_open(int argc, char **argv)
 {
-    static char folder[] = "/tmp/twist-cuda-test-XXXXXX";
     if (argc > 1)
         tw_report = fopen(argv[1], "a");
-    else if (mkdtemp(folder) != NULL)
-        setenv("XDG_CACHE_HOME", folder, 1);
+    else if (mkdtemp(test_cache) != NULL) {
+        setenv("XDG_CACHE_HOME", test_cache, 1);
+        test_process = getpid();
+        atexit(test_remove_cache);
+    }
 }
 
 /* A symbol of the emulation; NULL on a device. */
