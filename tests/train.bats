@@ -70,6 +70,7 @@ straight() {
     echo "$output"
     [ "$status" -eq 0 ]
     [[ "$output" == *"going on from run/checkpoint.safetensors: epoch"* ]]
+    [[ "$output" != *"was written with"* ]]
     cmp run/backbone.safetensors ../straight/run/backbone.safetensors
     # complete: nothing is read, nothing is done
     run twist-train -i nowhere -o run $SMALL --resume
@@ -86,6 +87,16 @@ straight() {
     run twist-train -i "$VIEWS" -o run $SMALL --resume --max-steps=8
     [ "$status" -eq 0 ]
     [[ "$output" == *"28 samples read"* ]]
+}
+
+@test "a run that goes on with other options: they are named, but for those that change no byte" {
+    twist-train -q -i "$VIEWS" -o run $SMALL --max-steps=7
+    run twist-train -i "pipe:cat $VIEWS" -o run $SMALL --resume --max-steps=8 --save-every=1 --threads=2 --lr-sl=0.25
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [ "$(grep -c 'was written with' <<< "$output")" -eq 2 ]
+    [[ "$output" == *'--lr-sl is 0.25; run/checkpoint.safetensors was written with 0.05'* ]]
+    [[ "$output" == *"--input is \"pipe:cat $VIEWS\"; run/checkpoint.safetensors was written with \"$VIEWS\""* ]]
 }
 
 @test "bad pictures, the first one among them, leave each epoch a batch short: the run is complete; one that ends early is not" {

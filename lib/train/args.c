@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "core/program.h"
 #include "core/utf8.h"
 #include "stream/crc32c.h"
 
@@ -9,6 +10,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* c in the place of other, in a copy; NULL: no memory. */
+static char *spelt(const char *name, char other, char c)
+{
+    char *s = strdup(name);
+    for (char *p = s; p != NULL && *p != '\0'; p++)
+        *p = *p == other ? c : *p;
+    return s;
+}
 
 static cJSON *value(const tw_opt *o)
 {
@@ -41,11 +51,9 @@ char *tw_args_json(const tw_opt *table, int n)
 {
     cJSON *all = cJSON_CreateObject();
     for (int i = 0; i < n; i++) {
-        char name[64];
-        snprintf(name, sizeof name, "%s", table[i].name);
-        for (char *c = name; *c != '\0'; c++)
-            *c = *c == '-' ? '_' : *c;
+        char *name = spelt(table[i].name, '-', '_');
         cJSON_AddItemToObject(all, name, value(&table[i]));
+        free(name);
     }
     char *text = tw_utf8_escape(cJSON_PrintUnformatted(all), "\\");
     cJSON_Delete(all);
@@ -54,17 +62,16 @@ char *tw_args_json(const tw_opt *table, int n)
     return text;
 }
 
-static bool is_own(const char *name)
+static bool is_among(const char *name, const char *const *names)
 {
-    static const char *const own[] = {"input", "output", "init", "weights", "val", "threads"};
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        if (strcmp(name, own[i]) == 0)
-            return true;
-    return false;
+    while (*names != NULL && strcmp(name, *names) != 0)
+        names++;
+    return *names != NULL;
 }
 
 int tw_args_compare(tw_comm *comm, const tw_opt *table, int n)
 {
+    static const char *const own[] = {"input", "output", "init", "weights", "val", "threads", NULL};
     if (comm->ranks == 1)
         return 0;
     uint32_t *all = tw_calloc((size_t)comm->ranks * (size_t)n, sizeof *all), *mine = tw_calloc((size_t)n, sizeof *mine);
@@ -72,7 +79,7 @@ int tw_args_compare(tw_comm *comm, const tw_opt *table, int n)
     for (int i = 0; i < n && rc == 0; i++) {
         cJSON *v = value(&table[i]);
         char *text = cJSON_PrintUnformatted(v);
-        mine[i] = text == NULL || is_own(table[i].name) ? 0 : tw_crc32c(0, text, strlen(text));
+        mine[i] = text == NULL || is_among(table[i].name, own) ? 0 : tw_crc32c(0, text, strlen(text));
         free(text);
         cJSON_Delete(v);
     }
@@ -84,4 +91,29 @@ int tw_args_compare(tw_comm *comm, const tw_opt *table, int n)
     free(all);
     free(mine);
     return rc;
+}
+
+static void warn_other(const char *path, const cJSON *now, const cJSON *was)
+{
+    char *name = spelt(now->string, '_', '-'), *text[2] = {cJSON_PrintUnformatted(now), cJSON_PrintUnformatted(was)};
+    if (name != NULL && text[0] != NULL && text[1] != NULL)
+        tw_warn("--%s is %s; %s was written with %s", name, text[0], path, text[1]);
+    free(name);
+    free(text[0]);
+    free(text[1]);
+}
+
+void tw_args_warn(const tw_checkpoint *f, const char *args)
+{
+    static const char *const process[] = {"output", "resume", "threads", "max_steps", "save_every", "stop_on_nan", "patience", "starve", "batch_size",
+                                          "val_batch_size", "val_epoch", NULL};
+    const char *text = tw_checkpoint_meta(f, "args");
+    cJSON *was = text != NULL ? cJSON_Parse(text) : NULL, *now = cJSON_Parse(args);
+    for (const cJSON *o = now != NULL ? now->child : NULL; o != NULL; o = o->next) {
+        const cJSON *before = cJSON_GetObjectItemCaseSensitive(was, o->string);
+        if (before != NULL && !is_among(o->string, process) && !cJSON_Compare(o, before, true))
+            warn_other(tw_checkpoint_path(f), o, before);
+    }
+    cJSON_Delete(now);
+    cJSON_Delete(was);
 }

@@ -3,6 +3,7 @@
 #include "checkpoint/network.h"
 #include "core/error.h"
 #include "core/mem.h"
+#include "train/args.h"
 #include "train/ranks.h"
 #include "train/teacher.h"
 
@@ -91,6 +92,7 @@ int tw_learner_place(tw_learner *l, const tw_checkpoint *f, int B)
         return same && ranks == 1
                    ? tw_fail("--batch-size=%d: %s was trained with %d", B, path, s.B)
                    : tw_fail("--batch-size=%d: on %d ranks, where %s was trained with %d on each of %d", B, ranks, path, s.B, s.ranks);
+    tw_args_warn(f, l->args);
     if (!same)
         s.at.sample = (s.at.sample * s.ranks + ranks - 1) / ranks;
     s.B = B;

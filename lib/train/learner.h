@@ -16,7 +16,8 @@ void tw_learner_close(tw_learner *l);
 /* The weights of a file, which the teacher begins with too. *act: the activation of its head; NULL: it has none. 0, or -1 and tw_error(). */
 int tw_learner_init(tw_learner *l, const char *path, const char **act);
 
-/* The place alone, in this number of ranks' shares of batches of B. Refuses a checkpoint of another batch over all ranks. 0, or -1 and tw_error(). */
+/* The place alone, in this number of ranks' shares of batches of B; warns of options that have changed. Refuses a checkpoint of another batch over
+ * all ranks. 0, or -1 and tw_error(). */
 int tw_learner_place(tw_learner *l, const tw_checkpoint *f, int B);
 
 /* As the run's checkpoint left it, its places in this number of ranks' shares. Refuses one of another batch over all ranks, optimizer or network. 0,
