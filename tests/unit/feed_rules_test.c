@@ -242,7 +242,7 @@ static void start(farm *f, uint64_t seed, int workers, double lease, double hedg
     for (int i = 0; i < MOST_WORKERS; i++)
         f->chance[i] = 0.3;
     for (int i = 0; i < workers; i++)
-        post(f, i, true, &(tw_feed_msg){.type = TW_HELLO, .protocol = TW_FEED_PROTOCOL, .text = TW_VERSION, .name = "w", .slots = SLOTS});
+        post(f, i, true, &(tw_feed_msg){.type = TW_HELLO, .protocol = TW_FEED_PROTOCOL, .text = TW_VERSION, .name = "w\n\xff", .slots = SLOTS});
 }
 
 /* A worker that has the position in hand, but for one; -1: none. */
@@ -283,6 +283,17 @@ static void third_together(void)
     while (f.next < END)
         tick(&f, -1);
     CHECK(f.innocents == 0);
+    tw_head_free(f.head);
+}
+
+static void names(void)
+{
+    static farm f;
+    tw_head_worker w;
+    start(&f, 1, 1, 30, 0.02, END, 16);
+    while (f.next == 0)
+        tick(&f, -1);
+    CHECK(tw_head_worker_get(f.head, 0, f.now, &w) && strcmp(w.name, "w??") == 0);
     tw_head_free(f.head);
 }
 
@@ -365,6 +376,7 @@ int main(void)
     }
     printf("a worker dies: %.2f s between two samples, in the mean; %.2f s with second leases\n", gap / 200, hedged / 200);
     CHECK(gap > 1.5 * hedged); /* else the second leases are of no use */
+    names();
     third_together();
     for (uint64_t seed = 1; seed <= 50; seed++)
         for (int sees = 0; sees < 2; sees++)
