@@ -89,7 +89,6 @@ static int start_command(tw_input *in, const char *command, const tw_place *plac
 err0:
     close(fd[0]);
 err1:
-    free(in->name);
     free(text);
     return -1;
 }
@@ -109,23 +108,31 @@ static int open_file(tw_input *in, const char *endpoint)
         return 0;
     if (in->fd >= 0)
         close(in->fd);
-    free(in->name);
     return -1;
+}
+
+static int open_net(tw_input *in, const char *endpoint, int64_t most)
+{
+    in->name = strdup(endpoint);
+    if (in->name == NULL)
+        return tw_fail("out of memory");
+    in->net = tw_net_open(endpoint, false, most);
+    return in->net != NULL ? 0 : -1;
 }
 
 int tw_input_open(tw_input *in, const char *endpoint, const tw_place *place, int64_t most)
 {
     *in = (tw_input){.fd = -1};
-    if (tw_zmq_is(endpoint)) {
-        in->name = strdup(endpoint);
-        in->net = in->name != NULL ? tw_net_open(endpoint, false, most) : NULL;
-        if (in->net == NULL)
-            free(in->name);
-        return in->net != NULL ? 0 : -1;
-    }
-    const int rc = strncmp(endpoint, "pipe:", 5) == 0 ? start_command(in, endpoint + 5, place) : open_file(in, endpoint);
-    if (rc != 0)
+    const int rc = tw_zmq_is(endpoint) ? open_net(in, endpoint, most)
+                   : strncmp(endpoint, "pipe:", 5) == 0 ? start_command(in, endpoint + 5, place)
+                                                        : open_file(in, endpoint);
+    if (rc != 0) {
+        free(in->name);
+        *in = (tw_input){.fd = -1};
         return -1;
+    }
+    if (in->net != NULL)
+        return 0;
     fcntl(in->fd, F_SETPIPE_SZ, PIPE_SIZE); /* fails on what is no pipe, which is fine */
     posix_fadvise(in->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     return 0;
@@ -199,11 +206,14 @@ int tw_input_end(tw_input *in)
     return 0;
 }
 
+/* Whether the shell, which is waited for, and all its group end within two seconds. */
 static bool gone(pid_t pid)
 {
     const struct timespec tick = {0, 10000000};
+    bool waited_for = false;
     for (int i = 0; i < 200; i++) {
-        if (waitpid(pid, NULL, WNOHANG) != 0)
+        waited_for = waited_for || waitpid(pid, NULL, WNOHANG) != 0;
+        if (waited_for && kill(-pid, 0) != 0) /* while there are any of the group, nobody else gets its number */
             return true;
         nanosleep(&tick, NULL);
     }

@@ -390,7 +390,7 @@ int64_t tw_reader_offset(const tw_reader *r)
 
 const char *tw_reader_name(const tw_reader *r)
 {
-    return r->in.name;
+    return r->in.name != NULL ? r->in.name : r->endpoint; /* which could not be opened again */
 }
 
 double tw_reader_waited(const tw_reader *r)

@@ -58,7 +58,7 @@ const char *tw_reader_name(const tw_reader *r);
 /* Seconds spent waiting for input so far. */
 double tw_reader_waited(const tw_reader *r);
 
-/* Closes; a command still running gets SIGPIPE/SIGTERM and is waited for. NULL is allowed. */
+/* Closes; a command that still runs ends, with all its process group (stream/input.h). NULL is allowed. */
 void tw_reader_close(tw_reader *r);
 
 #endif

@@ -10,6 +10,8 @@
 #include <signal.h>
 #include <msgpack/unpack.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/twist-stream-XXXXXX";
@@ -451,6 +453,65 @@ static void commands(void)
     free(text);
 }
 
+/* A command that cannot be started again: the reader says so, again and again. */
+static void not_again(void)
+{
+    static const char script[] = "#!/bin/sh\nhead -c 500 formats/views.tws; kill -9 $$\n";
+    char program[64], command[96];
+    snprintf(program, sizeof program, "%s/twist-feed", folder);
+    snprintf(command, sizeof command, "pipe:%s head %%e %%s", program);
+    FILE *f = fopen(program, "w");
+    CHECK(f != NULL && fwrite(script, 1, sizeof script - 1, f) == sizeof script - 1 && fclose(f) == 0 && chmod(program, 0700) == 0);
+    tw_sample s;
+    tw_sample_init(&s);
+    tw_reader *r = tw_reader_open(command, NULL, NULL);
+    CHECK(r != NULL);
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    const rlim_t before = limit.rlim_cur;
+    const int free_one = dup(0);
+    close(free_one);
+    limit.rlim_cur = (rlim_t)free_one; /* a pipe wants one more than the reader has */
+    setrlimit(RLIMIT_NOFILE, &limit);
+    int rc = 0;
+    while (r != NULL && (rc = tw_reader_next(r, &s)) == 1)
+        ;
+    limit.rlim_cur = before;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    CHECK(rc == -1 && says("Too many open files"));
+    CHECK(strcmp(tw_reader_name(r), command) == 0);
+    CHECK(tw_reader_next(r, &s) == -1 && says("Too many open files"));
+    tw_reader_close(r);
+    tw_sample_fini(&s);
+    unlink(program);
+}
+
+/* A part of a command that passes over SIGTERM ends with the reader too. */
+static void stubborn(void)
+{
+    char command[200];
+    snprintf(command, sizeof command, "pipe:trap '' TERM; cat formats/files.tws; sh -c 'echo $$ > %s; exec sleep 600' & trap - TERM; wait", path);
+    unlink(path);
+    tw_reader *r = tw_reader_open(command, NULL, NULL);
+    CHECK(r != NULL);
+    size_t size = 0;
+    char *text = NULL;
+    for (int i = 0; i < 1000 && size == 0; i++) {
+        usleep(10000);
+        free(text);
+        text = tw_file_read(path, &size, 0);
+    }
+    tw_reader_close(r);
+    CHECK(text != NULL && atoi(text) > 0);
+    bool alive = true;
+    for (int i = 0; i < 200 && text != NULL && alive; i++) {
+        alive = kill(atoi(text), 0) == 0;
+        usleep(10000);
+    }
+    CHECK(!alive);
+    free(text);
+}
+
 static void endpoints(void)
 {
     const tw_header h = full_header();
@@ -492,6 +553,8 @@ int main(void)
     most_keys();
     scattered_extras();
     commands();
+    not_again();
+    stubborn();
     endpoints();
     unlink(path);
     CHECK(rmdir(folder) == 0);
