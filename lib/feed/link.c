@@ -245,10 +245,24 @@ static int next_frame(tw_link *l, zmq_msg_t *frame)
     return 0;
 }
 
+/* Of a connection with keys: the key it was let in with, as answer() told it, must be one of those that are allowed now. */
+static bool read_user(const tw_link *l, char *user, size_t room, zmq_msg_t *frame)
+{
+    unsigned char key[32];
+    const char *text = l->z->msg_gets(frame, "User-Id");
+    for (int i = 0; i < 32; i++)
+        if (text == NULL || sscanf(text + 2 * i, "%2hhx", &key[i]) != 1)
+            return false;
+    const char *name = tw_allow_find(&l->allowed, key);
+    snprintf(user, room, "%s", name != NULL ? name : "");
+    return name != NULL;
+}
+
 static bool read_control(tw_link *l, tw_link_msg *out, zmq_msg_t *frame)
 {
-    const char *user = l->curve && l->router ? l->z->msg_gets(frame, "User-Id") : NULL;
-    snprintf(out->user, sizeof out->user, "%s", user != NULL ? user : "");
+    out->user[0] = '\0';
+    if (l->curve && l->router && !read_user(l, out->user, sizeof out->user, frame))
+        return false;
     return tw_feed_decode(&out->m, out->text, l->z->msg_data(frame), l->z->msg_size(frame)) == 0;
 }
 
@@ -297,11 +311,13 @@ enum { VERSION, REQUEST, DOMAIN, ADDRESS, IDENTITY, MECHANISM, CREDENTIAL, FRAME
 
 static void answer(tw_link *l, char frame[FRAMES][256], const size_t size[FRAMES], bool whole)
 {
-    const char *name = NULL;
+    char id[65] = "";
     if (whole && strcmp(frame[VERSION], "1.0") == 0 && strcmp(frame[DOMAIN], "twist") == 0 && strcmp(frame[MECHANISM], "CURVE") == 0 &&
-        size[CREDENTIAL] == 32)
-        name = tw_allow_find(&l->allowed, (const unsigned char *)frame[CREDENTIAL]);
-    const char *text[] = {"1.0", NULL, name != NULL ? "200" : "400", name != NULL ? "OK" : "not allowed", name != NULL ? name : "", ""};
+        size[CREDENTIAL] == 32 && tw_allow_find(&l->allowed, (const unsigned char *)frame[CREDENTIAL]) != NULL)
+        for (int i = 0; i < 32; i++)
+            sprintf(id + 2 * i, "%02x", (unsigned char)frame[CREDENTIAL][i]);
+    const bool in = id[0] != '\0';
+    const char *text[] = {"1.0", NULL, in ? "200" : "400", in ? "OK" : "not allowed", id, ""};
     for (int i = 0; i < 6; i++)
         if (i == 1)
             l->z->send(l->zap, frame[REQUEST], size[REQUEST], ZMQ_SNDMORE);

@@ -48,7 +48,8 @@ typedef struct {
     zmq_msg_t payload;    /* open until the next call where it is not taken (has_payload set to false) */
 } tw_link_msg;
 
-/* One message, without waiting. 1; 0: there is none; -1 and tw_error(). What is no message is dropped and counted in *dropped. */
+/* One message, without waiting. 1; 0: there is none; -1 and tw_error(). What is no message is dropped and counted in *dropped, and what comes from
+ * one whose key is not allowed any more. */
 int tw_link_receive(tw_link *l, tw_link_msg *out, int64_t *dropped);
 
 /* Head, with keys: answers who asks to be let in, counts who was not; the list of keys is read again. */
