@@ -456,7 +456,7 @@ static int open_writer(struct run *r, const tw_header *h)
 static void embed(struct run *r)
 {
     tw_views *views;
-    if ((views = tw_views_open(r->o.input, r->o.batch_size, &r->kept)) == NULL)
+    if ((views = tw_views_open(r->o.input, r->o.batch_size, &r->kept, NULL)) == NULL)
         tw_die_error();
     tw_header h = *tw_reader_header(tw_views_reader(views));
     h.kind = TW_FEATURES;

@@ -127,15 +127,19 @@ reading() { [ -e "$1" ] && sleep 0.5; } # the pipe's command has begun, and the 
     cmp result ../straight/result
 }
 
-@test "SIGTERM while it waits for the views to measure on: exit 75, and the same command goes on" {
+@test "SIGTERM while it waits for the views to measure on, the first one or another: exit 75, and the same command goes on" {
     straight
-    mkdir stopped && cd stopped
-    twist-finetune -i "$VIEWS" -o run $SMALL --val="pipe:[ ! -e looked ] || { touch measuring; sleep 3; }; touch looked; cat $VAL" --resume > result 2> said &
-    stop_when reading measuring
-    grep -q 'stopped by signal 15 after step 4' said
-    twist-finetune -q -i "$VIEWS" -o run $SMALL --val="$VAL" --resume > result
-    cmp run/best.safetensors ../straight/run/best.safetensors
-    cmp result ../straight/result
+    for come in 0 5000; do
+        mkdir stopped$come && cd stopped$come
+        twist-finetune -i "$VIEWS" -o run $SMALL --resume > result 2> said \
+            --val="pipe:[ ! -e looked ] || { head -c $come $VAL; touch measuring; sleep 300; }; touch looked; cat $VAL" &
+        stop_when reading measuring
+        grep -q 'stopped by signal 15 after step 4' said
+        twist-finetune -q -i "$VIEWS" -o run $SMALL --val="$VAL" --resume > result
+        cmp run/best.safetensors ../straight/run/best.safetensors
+        cmp result ../straight/result
+        cd ..
+    done
 }
 
 @test "what is to be measured on is looked at before the first step" {
@@ -150,7 +154,7 @@ reading() { [ -e "$1" ] && sleep 0.5; } # the pipe's command has begun, and the 
 }
 
 @test "SIGTERM before the first view has come: exit 75" {
-    twist-finetune -i "pipe:touch waiting; sleep 3; cat $VIEWS" -o run $SMALL --val="$VAL" --resume > result 2> said &
+    twist-finetune -i "pipe:touch waiting; sleep 300; cat $VIEWS" -o run $SMALL --val="$VAL" --resume > result 2> said &
     stop_when reading waiting
     grep -q 'stopped by signal 15 before the views came; the same command goes on' said
 }

@@ -16,6 +16,8 @@ struct tw_views {
     tw_view_batch batch[BATCHES];
     tw_view_batch *taken[2]; /* the caller's, the older one first */
     int B;
+    int (*stop)(void);    /* NULL: never */
+    _Atomic bool closing;  /* a stream that stalls is no longer waited for */
     /* The reading thread's: */
     bool is_held, ended;
     tw_sample held;       /* a view of another size than those before it: the next batch begins with it */
@@ -114,6 +116,13 @@ static void read_batch(void *job, int worker, void *context)
         snprintf(b->error, sizeof b->error, "%s", tw_error());
 }
 
+static bool wait_on(void *context, double seconds)
+{
+    const tw_views *v = context;
+    (void)seconds;
+    return !v->closing && !(v->stop != NULL && v->stop() != 0);
+}
+
 static int open_reader(tw_views *v, const char *endpoint)
 {
     const tw_kept *k = v->kept;
@@ -122,7 +131,7 @@ static int open_reader(tw_views *v, const char *endpoint)
     const tw_place place = k != NULL ? tw_kept_place(k, endpoint) : (tw_place){0, 1, 0, 0};
     v->pass = going_on && !there ? k->samples : 0;
     v->behind = going_on && there;
-    v->reader = tw_reader_open(endpoint, NULL, &place);
+    v->reader = tw_reader_open_wait(endpoint, NULL, &place, wait_on, v);
     if (v->reader == NULL)
         return -1;
     const tw_header *h = tw_reader_header(v->reader);
@@ -145,13 +154,14 @@ static int make_batches(tw_views *v)
     return 0;
 }
 
-tw_views *tw_views_open(const char *endpoint, int B, const tw_kept *kept)
+tw_views *tw_views_open(const char *endpoint, int B, const tw_kept *kept, int (*stop)(void))
 {
     tw_views *v = tw_calloc(1, sizeof *v);
     if (v == NULL)
         return NULL;
     v->B = B;
     v->kept = kept;
+    v->stop = stop;
     if (make_batches(v) != 0 || open_reader(v, endpoint) != 0 || (v->pool = tw_pool_new(1, BATCHES, read_batch, v)) == NULL) {
         tw_views_close(v);
         return NULL;
@@ -187,6 +197,7 @@ void tw_views_close(tw_views *v)
 {
     if (v == NULL)
         return;
+    v->closing = true;
     tw_pool_free(v->pool);
     tw_reader_close(v->reader);
     for (int i = 0; i < BATCHES; i++) {

@@ -17,8 +17,9 @@ typedef struct tw_views tw_views;
 
 /* Opens a stream of views, of up to B in a batch. kept: of what was made of its samples before, the stream goes on behind the last one:
  * at that place where the endpoint is a pipe:COMMAND with %s, else what has been done is read and dropped; NULL: nothing. NULL and
- * tw_error(): also for a stream of another kind. */
-tw_views *tw_views_open(const char *endpoint, int B, const tw_kept *kept);
+ * tw_error(): also for a stream of another kind. Where stop() says so (NULL: never), a stream from which nothing comes is no longer waited for: it
+ * has failed. */
+tw_views *tw_views_open(const char *endpoint, int B, const tw_kept *kept, int (*stop)(void));
 tw_reader *tw_views_reader(const tw_views *v); /* for its header, end and name; borrowed */
 
 /* The next batch (n >= 1), borrowed until the call after the next. 1; 0 after the stream's end; -1 and tw_error(): the stream's failure, after all

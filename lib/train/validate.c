@@ -82,7 +82,7 @@ static int all_samples(run *r)
 static int begin(run *r)
 {
     r->label = tw_calloc((size_t)r->o->B, sizeof *r->label);
-    r->views = r->label != NULL ? tw_views_open(r->o->endpoint, r->o->B, NULL) : NULL;
+    r->views = r->label != NULL ? tw_views_open(r->o->endpoint, r->o->B, NULL, r->o->stop) : NULL;
     if (r->views == NULL)
         return -1;
     r->reader = tw_views_reader(r->views);
@@ -122,5 +122,5 @@ int tw_validate(tw_validation *v, tw_net *net, const tw_validation_options *o)
     tw_views_close(r.views);
     tw_plan_free(r.plan);
     free(r.label);
-    return rc < 0 && o->stop() ? 2 : rc; /* the signal ended a read, or the command of the stream, which got it too */
+    return rc < 0 && o->stop() ? 2 : rc; /* the stream was no longer waited for */
 }
