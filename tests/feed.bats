@@ -426,6 +426,22 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     [[ "$output" == *".jpg: leads out of the root; skipped"* ]]
 }
 
+@test "data reached through links are where the links lead, .. behind one too; a name that no message holds is refused" {
+    pictures 6
+    reference
+    mkdir -p real/deep && mv p real/imgs && ln -s "$PWD/real/imgs" p && ln -s real/deep link
+    timeout 20 twist-feed head -q --no-history --local 1 p -o got.tws -- "$COMMAND"
+    cmp want.tws got.tws
+    twist-decode --no-history -q link/../imgs | twist-augment --no-history -q --aug=barlow --size=48 > want.tws
+    timeout 20 twist-feed head -q --no-history --root=/ --local 1 link/../imgs -o got.tws -- "$COMMAND"
+    cmp want.tws got.tws
+    tar -C real/imgs --format=pax --transform "s,^\\.,$(printf 'a/%.0s' {1..2200})," -cf long.tar .
+    run timeout 20 twist-feed head -q --ship --local 1 long.tar -o got.tws -- "$COMMAND"
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"a/a/...: its name is longer than 4096 bytes"* ]]
+}
+
 @test "a worker's command: three open files, no more rights than it has, no core file; it ends with its worker" {
     pictures 6
     local i

@@ -41,7 +41,10 @@ int tw_below_open(int folder, const char *path)
 {
     struct stat st;
     struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
-    int fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
+    int fd, tries = 0;
+    do /* EAGAIN: something was renamed while a ".." was followed */
+        fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
+    while (fd < 0 && errno == EAGAIN && ++tries < 100);
     if (fd < 0 && (errno == ENOSYS || errno == EPERM))
         fd = walk(folder, path);
     if (fd < 0)

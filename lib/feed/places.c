@@ -18,7 +18,8 @@ typedef struct {
 
 struct tw_places {
     tw_places_options o;
-    char *root, *path; /* absolute; path: what was described last, relative to the root */
+    char *root, *real_root; /* absolute, "" is /; real: with links followed, NULL: it is not there */
+    char *path;             /* what was described last, relative to the root */
     size_t path_cap;
     tw_order order[2]; /* of even and odd epochs */
     int64_t epoch[2];  /* whose order it is, -1: none yet */
@@ -55,24 +56,66 @@ static char *absolute(const char *path)
     return to;
 }
 
-/* p->path: the path below the root. */
+/* What of the path is below the folder ("" is /); NULL: it is not. */
+static const char *below(const char *folder, const char *path)
+{
+    const size_t n = strlen(folder);
+    return strncmp(path, folder, n) == 0 && path[n] == '/' ? path + n + 1 : NULL;
+}
+
+/* p->path: the path below the root, where it is when links are followed, since workers do not follow all of them, or, where that leads elsewhere,
+ * as it is written. */
 static int relative(tw_places *p, const char *path)
 {
-    char *all = absolute(path);
-    const size_t n = strlen(p->root);
+    char *real = realpath(path, NULL), *all = absolute(path);
+    const char *found = real != NULL && p->real_root != NULL ? below(p->real_root, real) : NULL;
+    if (all != NULL && (found == NULL || strlen(found) > TW_FEED_TEXT))
+        found = below(p->root, all);
+    int rc = -1;
     if (all == NULL)
-        return -1;
-    if (strncmp(all, p->root, n) != 0 || all[n] != '/') {
-        free(all);
-        return tw_fail("%s: not below the root %s, where workers look for files (--root, or --ship to send them the files)", path,
-                       n > 0 ? p->root : "/");
-    }
-    const size_t size = strlen(all + n + 1) + 1;
-    const int rc = tw_grow(&p->path, &p->path_cap, size, 1);
-    if (rc == 0)
-        memcpy(p->path, all + n + 1, size);
+        ;
+    else if (found == NULL)
+        tw_fail("%s: not below the root %s, where workers look for files (--root, or --ship to send them the files)", path,
+                p->root[0] != '\0' ? p->root : "/");
+    else if (strlen(found) > TW_FEED_TEXT)
+        tw_fail("%.100s...: its path is longer than %d bytes", path, TW_FEED_TEXT);
+    else if ((rc = tw_grow(&p->path, &p->path_cap, strlen(found) + 1, 1)) == 0)
+        strcpy(p->path, found);
+    free(real);
     free(all);
     return rc;
+}
+
+static int open_root(tw_places *p, const char *root)
+{
+    p->root = absolute(root);
+    p->real_root = realpath(root, NULL);
+    if (p->real_root != NULL && strcmp(p->real_root, "/") == 0)
+        p->real_root[0] = '\0';
+    return p->root != NULL ? 0 : -1;
+}
+
+/* Whether workers can be told of each picture; that it is below the root is looked at once for each folder. */
+static int check(tw_places *p)
+{
+    size_t had = 0; /* of the folder checked last: most pictures are in that of the one before */
+    const char *last = "";
+    for (uint64_t i = 0; i < tw_source_count(p->o.source); i++) {
+        const char *path, *key = tw_source_path(p->o.source, i);
+        int64_t offset, length;
+        if (strlen(key) > TW_FEED_TEXT)
+            return tw_fail("%.100s...: its name is longer than %d bytes", key, TW_FEED_TEXT);
+        if (p->root == NULL)
+            continue;
+        tw_source_where(p->o.source, i, &path, &offset, &length);
+        const char *slash = strrchr(path, '/');
+        const size_t folder = slash != NULL ? (size_t)(slash - path) : 0;
+        if ((i == 0 || folder != had || strncmp(path, last, folder) != 0) && relative(p, path) != 0)
+            return -1;
+        had = folder;
+        last = path;
+    }
+    return 0;
 }
 
 tw_places *tw_places_new(const tw_places_options *o)
@@ -87,25 +130,8 @@ tw_places *tw_places_new(const tw_places_options *o)
         if (tw_order_init(&p->order[k], n, (uint64_t)o->limit, o->shuffle, (uint64_t)o->seed, &o->share) != 0)
             goto err;
     p->count = (int64_t)tw_order_count(&p->order[0]);
-    if (o->root != NULL && (p->root = absolute(o->root)) == NULL)
+    if ((o->root != NULL && open_root(p, o->root) != 0) || check(p) != 0)
         goto err;
-    size_t had = 0; /* of the folder checked last: most pictures are in that of the one before */
-    const char *last = "";
-    for (uint64_t i = 0; o->root != NULL && i < n; i++) {
-        const char *path, *slash;
-        int64_t offset, length;
-        tw_source_where(o->source, i, &path, &offset, &length);
-        slash = strrchr(path, '/');
-        const size_t folder = slash != NULL ? (size_t)(slash - path) : 0;
-        if ((i == 0 || folder != had || strncmp(path, last, folder) != 0) && relative(p, path) != 0)
-            goto err;
-        had = folder;
-        last = path;
-        if (strlen(path) > TW_FEED_TEXT || strlen(tw_source_path(o->source, i)) > TW_FEED_TEXT) {
-            tw_fail("%.100s...: its path is longer than %d bytes", path, TW_FEED_TEXT);
-            goto err;
-        }
-    }
     return p;
 err:
     tw_places_free(p);
@@ -122,6 +148,7 @@ void tw_places_free(tw_places *p)
     tw_order_fini(&p->order[0]);
     tw_order_fini(&p->order[1]);
     free(p->root);
+    free(p->real_root);
     free(p->path);
     free(p);
 }
