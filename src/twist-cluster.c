@@ -232,10 +232,8 @@ static void probe_outputs(const struct opts *o)
 {
     const char *const path[] = {o->assignments, o->match != NULL && access(o->match, F_OK) != 0 ? o->match : NULL};
     for (int i = 0; i < 2; i++) {
-        tw_file *probe = path[i] != NULL ? tw_file_create(path[i]) : NULL;
-        if (path[i] != NULL && probe == NULL)
+        if (path[i] != NULL && tw_file_probe(path[i]) != 0)
             tw_die_error();
-        tw_file_abandon(probe);
     }
     if (o->report != NULL && tw_make_folder(o->report) != 0)
         tw_die_error();
@@ -270,6 +268,8 @@ static void parse(struct opts *o)
             tw_die_usage("--%s goes with --kmeans", only_kmeans[i]);
     if (o->assignments != NULL && strcmp(o->assignments, "-") == 0)
         tw_die_usage("--assignments: '-': a file is wanted, not standard output, where the metrics go");
+    if (o->match != NULL && strcmp(o->match, "-") == 0)
+        tw_die_usage("--match: '-': a file is wanted, which is made or read again");
     o->kmeans.seed = (uint64_t)o->seed;
     o->kmeans.tell = show_progress;
 }

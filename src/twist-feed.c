@@ -151,7 +151,7 @@ static void end_local(void)
 static void set_up_local(const struct opts *o)
 {
     static char *argv[24];
-    static char slots[32], timeout[32], memory[32];
+    static char slots[32], timeout[32], memory[32], at[300];
     int n = 0;
     snprintf(slots, sizeof slots, "--slots=%d", o->slots);
     snprintf(timeout, sizeof timeout, "--sample-timeout=%g", o->worker.sample_timeout);
@@ -168,7 +168,9 @@ static void set_up_local(const struct opts *o)
     argv[n++] = (char *)o->root;
     if (o->link.insecure)
         argv[n++] = "--insecure";
-    argv[n++] = (char *)o->work;
+    const bool any = strncmp(tw_zmq_address(o->work), "tcp://*:", 8) == 0; /* where a head listens, but nobody can go to */
+    snprintf(at, sizeof at, "tcp://127.0.0.1:%s", any ? strrchr(o->work, ':') + 1 : "");
+    argv[n++] = any ? at : (char *)tw_zmq_address(o->work);
     argv[n++] = "--";
     argv[n++] = (char *)o->command;
     argv[n] = NULL;
@@ -201,6 +203,7 @@ static void remove_folder(void)
     snprintf(path, sizeof path, "%s/feed", folder);
     unlink(path);
     rmdir(folder);
+    folder[0] = '\0';
 }
 
 static void default_endpoint(struct opts *o)
@@ -271,6 +274,7 @@ static void run_head(struct opts *o, const tw_strings *sources)
     catch(SIGINT);
     const int rc = tw_serve_run(&so, stop, reload, say);
     end_local();
+    remove_folder();
     tw_progress_end();
     if (rc > 0) { /* as a filter whose reader has gone */
         remove_folder();
@@ -343,11 +347,14 @@ static void run_workers(const struct opts *o, const tw_strings *endpoints)
         if (ended == 0)
             nanosleep(&(struct timespec){0, 50000000}, NULL);
         left = ended < 0 && errno == ECHILD ? 0 : left - (ended > 0);
+        for (int i = 0; i < n && ended > 0; i++)
+            pid[i] = pid[i] == ended ? 0 : pid[i]; /* somebody else may get it */
         if (ended > 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
             rc = TW_EXIT_FAILED;
         for (; told < stops; told++)
             for (int i = 0; i < n; i++)
-                kill(pid[i], SIGTERM);
+                if (pid[i] > 0)
+                    kill(pid[i], SIGTERM);
     }
     if (rc != TW_EXIT_OK)
         exit(rc);
@@ -445,6 +452,40 @@ static int cut_command(struct opts *o, int argc, char **argv)
     return end;
 }
 
+/* An option of another subcommand is a mistake. */
+static void refuse_others(const struct opts *o, const char *what)
+{
+    static const struct {
+        const char *what, *options; /* each between blanks */
+    } all[] = {
+        {"head", " work output local root ship quarantine window mem max-bytes audit heartbeat lease hedge workers metrics log slots sample-timeout "
+                 "child-memory key allow insecure "},
+        {"work", " root max-bytes slots name sample-timeout linger once child-memory jobs key server insecure "},
+        {"status", " watch json metrics key server insecure "},
+        {"keygen", " "},
+    };
+    const size_t kinds = sizeof all / sizeof *all;
+    tw_opt table[TW_DATA_ROWS];
+    tw_data_options data;
+    const int n = tw_data_rows(table, &data);
+    const char *own = NULL;
+    for (size_t i = 0; i < kinds; i++)
+        own = strcmp(what, all[i].what) == 0 ? all[i].options : own;
+    for (size_t i = 0; i < kinds && own != NULL; i++)
+        for (const char *word = all[i].options + 1, *end; (end = strchr(word, ' ')) != NULL; word = end + 1) {
+            char name[32], with[40];
+            snprintf(name, sizeof name, "%.*s", (int)(end - word), word);
+            snprintf(with, sizeof with, " %s ", name);
+            if (tw_opts_given(name) && strstr(own, with) == NULL)
+                tw_die_usage("--%s goes with %s, not with %s", name, all[i].what, what);
+        }
+    for (int i = 0; i < n && own != NULL && own != all[0].options; i++)
+        if (tw_opts_given(table[i].name))
+            tw_die_usage("--%s goes with head, not with %s", table[i].name, what);
+    if (o->command != NULL && strcmp(what, "work") != 0 && o->local == 0)
+        tw_die_usage("-- COMMAND goes with work, or with head --local N");
+}
+
 static void parse(struct opts *o, tw_strings *operands, int argc, char **argv)
 {
     const tw_opt own[] = {
@@ -499,6 +540,7 @@ int main(int argc, char **argv)
     parse(&o, &operands, argc, argv);
     const char *what = operands.n > 0 ? operands.item[0] : "";
     tw_strings rest = {operands.item + 1, operands.n - 1};
+    refuse_others(&o, what);
     if (strcmp(what, "head") == 0)
         run_head(&o, &rest);
     else if (strcmp(what, "work") == 0)

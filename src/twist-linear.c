@@ -8,6 +8,7 @@
 #include "eval/device.h"
 #include "eval/linear.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,12 +121,10 @@ static void read_streams(struct run *r)
 /* Opens what is written at the end, or fails before the work is done. */
 static void open_outputs(struct run *r)
 {
-    if (r->o.log != NULL && (r->log = fopen(r->o.log, "w")) == NULL)
-        tw_fail_errno("%s", r->o.log);
-    tw_file *probe = r->o.output != NULL ? tw_file_create(r->o.output) : NULL;
-    if ((r->o.log != NULL && r->log == NULL) || (r->o.output != NULL && probe == NULL))
+    if ((r->o.output != NULL && tw_file_probe(r->o.output) != 0) || tw_program_beside("--log", r->o.log, r->o.output) != 0)
         tw_die_error();
-    tw_file_abandon(probe);
+    if (r->o.log != NULL && (r->log = fopen(r->o.log, "we")) == NULL)
+        tw_die("%s: %s", r->o.log, strerror(errno));
 }
 
 static void normalize(struct run *r)

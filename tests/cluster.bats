@@ -99,9 +99,13 @@ clouds() {
     near "$(number nmi)" "$(sed 's/.*"nmi": \([0-9.]*\).*/\1/' <<< "$first")"
     cmp hand.json same.json
     echo '{}' > bad.json
+    { cat hand.json; echo '}'; } > worse.json
     run twist-cluster "$EVAL/val.tws" --match bad.json
     [ "$status" -eq 1 ]
     [[ "$output" == "twist-cluster: bad.json: not a match of clusters and classes" ]]
+    run twist-cluster "$EVAL/val.tws" --match worse.json
+    [ "$status" -eq 1 ]
+    [[ "$output" == "twist-cluster: worse.json: neither a match in JSON nor a classifier that names its classes" ]]
     # a classifier's outputs are the classes that it names; the file stays as it is
     twist-linear -q --train "$EVAL/train.tws" --val "$EVAL/val.tws" --epochs=1 -o classifier.safetensors
     cp classifier.safetensors before
@@ -198,7 +202,7 @@ clouds() {
         [ "$status" -eq 1 ]
         [[ "$output" == *"/dev/null"* ]]
     done
-    for args in "a b" "-i a b" "--kmeans 0" "--spherical a" "--restarts 2 a" "--seed 1 a" "--kmeans x a" "--assignments - a"; do
+    for args in "a b" "-i a b" "--kmeans 0" "--spherical a" "--restarts 2 a" "--seed 1 a" "--kmeans x a" "--assignments - a" "--match - a"; do
         run twist-cluster $args
         [ "$status" -eq 2 ]
         [[ "$output" == *"try 'twist-cluster -h'"* ]]

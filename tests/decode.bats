@@ -429,7 +429,7 @@ kept() {
 }
 
 @test "wrong command lines exit 2 and name the mistake" {
-    for args in "" "--shard=3/3 photos" "--shard=1 photos" "--on-error=perhaps photos" "-j0 photos" "--epochs=-1 photos" "-i x photos" \
+    for args in "" "--shard=3/3 photos" "--shard=1 photos" "--shard=4294967297/8589934594 photos" "--shard=0/2/1/ photos" "--on-error=perhaps photos" "-j0 photos" "--epochs=-1 photos" "-i x photos" \
                 "-i x --shuffle" "--nope photos" "--truncated=half photos"; do
         run twist-decode $args
         [ "$status" -eq 2 ]

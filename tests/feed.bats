@@ -334,6 +334,12 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     [ "$(stat -c %a k.pub)" = 644 ]
     run twist-feed keygen k
     [ "$status" -eq 1 ]
+    twist-feed keygen secret-head
+    run timeout 10 twist-feed status --key=w.key --server=secret-head.pub "tcp://127.0.0.1:$PORT"
+    [[ "$output" == *"no head answers"* ]]
+    echo "secret-key = \"$(cat secret-head.key)\"" > both
+    run timeout 10 twist-feed status --key=w.key --server=both "tcp://127.0.0.1:$PORT"
+    [[ "$output" == *"no public key in it"* ]]
     chmod 755 farm
     for bad in "tcp://*:$PORT|reachable from other machines" "tcp://0.0.0.0:$PORT|reachable" "ipc://@abstract|abstract" "$ADDRESS|others may enter its folder" \
         "tcp://*:$PORT --key=k.key|--key wants --allow" "tcp://*:$PORT --allow=w.pub|wants --key" "http://x|neither tcp"; do
@@ -524,6 +530,45 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
         run twist-feed $args
         [ "$status" -eq 2 ] || { echo "$args: $status $output"; false; }
     done
+    for args in "--window goes with head, not with keygen|keygen x --window=3" "--shuffle goes with head, not with work|work --shuffle ipc:///x -- cat" \
+        "--watch goes with status, not with head|head --watch --local=1 p -- cat" "COMMAND goes with work|head --work=$ADDRESS p -- cat"; do
+        run twist-feed ${args#*|}
+        echo "$output"
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"${args%|*}"* ]]
+    done
+    [ ! -e x.key ]
+}
+
+@test "a result larger than --max-bytes is left out, and why is said; a command's last words, without an end of the line" {
+    pictures 3
+    run timeout 60 twist-feed head -q --no-history --max-bytes=3KiB --local=1 p -o got.tws -- "$COMMAND"
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *".jpg: the command: its output is no stream of records of up to 3072 bytes (--max-bytes of the head): "*"; skipped"* ]]
+    [[ "$output" != *"ended with status"* ]]
+    run timeout 60 twist-feed head -q --no-history --local=1 p -o got.tws -- 'printf "the reason" >&2; exit 3'
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"twist-feed: command: the reason"* ]]
+}
+
+@test "a command that does nothing but complain of bad pictures is at work" {
+    pictures 6
+    local i
+    for i in $(seq 10 29); do head -c 20000 /dev/urandom > p/checks/$i.jpg; done
+    COMMAND="{ while dd bs=20000 count=1 2> n; ! grep -q '^0+0' n; do sleep 0.2; done; } | $COMMAND"
+    run timeout 100 twist-feed head -q --no-history --local=1 --slots=30 --sample-timeout=3 p -o got.tws -- "$COMMAND"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [ "$(grep -c '; skipped' <<< "$output")" -eq 20 ]
+    [[ "$output" != *"no result"* ]]
+}
+
+@test "own workers come to a head that listens at every address" {
+    pictures 4
+    reference
+    timeout 60 twist-feed head -q --no-history --insecure --work="tcp://*:$PORT" --local=1 p -o got.tws -- "$COMMAND"
+    cmp want.tws got.tws
 }
 
 @test "every level of SIMD instructions, the JPEG library's too, gives the same bytes, so that machines may be mixed" {

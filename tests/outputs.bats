@@ -64,10 +64,29 @@ nothing_left() { [ -z "$(find . -name '.*.tmp')" ]; }
     run twist-augment -q -i want.tws -o s.tws --log=l
     [ "$status" -eq 1 ]
     [ "$output" = "twist-augment: --log=l: that is the output" ]
+    EVAL=$BATS_TEST_DIRNAME/golden/eval
+    run twist-linear -q --train "$EVAL/train.tws" --val "$EVAL/val.tws" --epochs=1 -o s.tws --log=l
+    [ "$status" -eq 1 ]
+    [ "$output" = "twist-linear: --log=l: that is the output" ]
     run timeout 20 twist-feed head -q --local=1 s/train -o s.tws --rejects=s.tws -- cat
     [ "$status" -eq 1 ]
     [ "$output" = "twist-feed: --rejects=s.tws: that is the output" ]
     nothing_left
+}
+
+@test "what is written at the end goes through a FIFO" {
+    EVAL=$BATS_TEST_DIRNAME/golden/eval
+    mkfifo f
+    twist-cluster "$EVAL/val.tws" --assignments a.tsv > /dev/null
+    cat f > got &
+    timeout 60 twist-cluster "$EVAL/val.tws" --assignments f > /dev/null
+    wait $!
+    cmp a.tsv got
+    twist-linear -q --train "$EVAL/train.tws" --val "$EVAL/val.tws" --epochs=1 -o c.safetensors > /dev/null
+    cat f > got &
+    timeout 60 twist-linear -q --train "$EVAL/train.tws" --val "$EVAL/val.tws" --epochs=1 -o f > /dev/null
+    wait $!
+    cmp <(tail -c 144 c.safetensors) <(tail -c 144 got) # the numbers: the options are told before them
 }
 
 @test "- is no file for what goes beside a stream" {

@@ -143,7 +143,7 @@ static int open_it(tw_file *f)
 {
     struct stat st;
     if (stands_for_open(f->path) || (stat(f->path, &st) == 0 && !S_ISREG(st.st_mode))) {
-        f->stream = fopen(f->path, "w");
+        f->stream = fopen(f->path, "we");
         return f->stream != NULL ? 0 : tw_fail_errno("%s", f->name);
     }
     const int n = (int)folder_length(f->path);
@@ -206,6 +206,18 @@ static void sync_folder(const char *path)
         close(fd);
     }
     free(folder);
+}
+
+int tw_file_probe(const char *path)
+{
+    struct stat st;
+    if (stands_for_open(path))
+        return 0;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        return access(path, W_OK) == 0 ? 0 : tw_fail_errno("%s", path);
+    tw_file *f = tw_file_create(path);
+    tw_file_abandon(f);
+    return f != NULL ? 0 : -1;
 }
 
 int tw_file_commit(tw_file *f)

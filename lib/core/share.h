@@ -3,9 +3,11 @@
 #ifndef TW_CORE_SHARE_H
 #define TW_CORE_SHARE_H
 
+#include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
+#include <stdlib.h>
 
 typedef struct {
     int rank, ranks;
@@ -15,13 +17,22 @@ typedef struct {
 /* "R/W" (blocks of one place) or "R/W/B", 0 <= R < W, B > 0. false: it is neither. */
 static inline bool tw_share_parse(tw_share *s, const char *text)
 {
-    char end;
-    long long block = 1;
-    const int n = sscanf(text, "%d/%d/%lld%c", &s->rank, &s->ranks, &block, &end);
-    if (n == 2 && sscanf(text, "%d/%d%c", &s->rank, &s->ranks, &end) != 2)
+    long long v[3] = {0, 0, 1};
+    int n = 0;
+    for (char *end = NULL; n < 3; text = end + 1) {
+        errno = 0;
+        v[n++] = strtoll(text, &end, 10);
+        if (end == text || errno != 0 || (*end != '/' && *end != '\0'))
+            return false;
+        if (*end == '\0')
+            break;
+        if (n == 3)
+            return false;
+    }
+    if (n < 2 || v[0] < 0 || v[0] >= v[1] || v[1] > INT_MAX || v[2] < 1 || v[2] > INT64_MAX / v[1])
         return false;
-    s->block = block;
-    return (n == 2 || n == 3) && s->rank >= 0 && s->rank < s->ranks && block > 0 && block <= INT64_MAX / s->ranks;
+    *s = (tw_share){(int)v[0], (int)v[1], v[2]};
+    return true;
 }
 
 /* Whether place pos of the epoch is in it, and how many of its places come before pos. */

@@ -88,8 +88,9 @@ cJSON *tw_utf8_parse(const char *json, size_t n)
     char *text = strndup(json, n);
     if (text == NULL)
         return NULL;
+    const bool whole = strlen(text) == n;
     tw_utf8_unescape(text);
-    cJSON *value = cJSON_Parse(text);
+    cJSON *value = whole ? cJSON_ParseWithOpts(text, NULL, true) : NULL;
     free(text);
     return value;
 }

@@ -199,7 +199,8 @@ int tw_child_record(tw_child *c, void **record, size_t *size)
         const int rc = tw_scan_run(&c->scan, c->from.data, c->from.size);
         if (rc < 0) {
             c->closed = true;
-            return tw_fail("its output is no stream: %s", tw_error());
+            tw_fail("its output is no stream of records of up to %lld bytes (--max-bytes of the head): %s", (long long)c->limits.record, tw_error());
+            return -2;
         }
         if (rc == 0)
             continue;
@@ -218,17 +219,21 @@ const char *tw_child_line(tw_child *c)
     c->line_used = 0;
     for (;;) {
         char *end = memchr(c->line, '\n', c->line_size);
-        if (end == NULL && c->line_size == sizeof c->line - 1)
-            end = c->line + c->line_size - 1; /* cut */
         if (end != NULL) {
             *end = '\0';
             c->line_used = (size_t)(end - c->line) + 1;
+            return c->line;
+        }
+        if (c->line_size == sizeof c->line - 1 || (c->err < 0 && c->line_size > 0)) { /* cut; or the last one, which does not end */
+            c->line[c->line_size] = '\0';
+            c->line_used = c->line_size;
             return c->line;
         }
         const ssize_t n = c->err >= 0 ? read(c->err, c->line + c->line_size, sizeof c->line - 1 - c->line_size) : 0;
         if (n == 0 && c->err >= 0) {
             close(c->err);
             c->err = -1;
+            continue;
         }
         if (n <= 0)
             return NULL;

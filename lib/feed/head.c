@@ -134,14 +134,6 @@ static worker *new_worker(tw_head *h)
     return h->workers < h->o.workers ? &h->worker[h->workers++] : NULL;
 }
 
-/* For lines and tables: what a worker calls itself, with a '?' for each byte that is not printable ASCII. */
-static const char *printable(char *name)
-{
-    for (char *c = name; *c != '\0'; c++)
-        *c = *c < ' ' || *c > '~' ? '?' : *c;
-    return name;
-}
-
 static void hello(tw_head *h, const tw_feed_id *from, const tw_feed_msg *m, const char *user)
 {
     char text[200];
@@ -150,7 +142,7 @@ static void hello(tw_head *h, const tw_feed_id *from, const tw_feed_msg *m, cons
                  (long long)m->protocol, m->text, TW_FEED_PROTOCOL);
         char name[sizeof h->worker[0].name];
         snprintf(name, sizeof name, "%s", m->name);
-        tw_head_say(h, -1, "worker %s is turned away: %s", printable(name), text);
+        tw_head_say(h, -1, "worker %s is turned away: %s", tw_feed_printable(name), text);
         refuse(h, from, TW_REFUSE_VERSION, text);
         return;
     }
@@ -164,7 +156,7 @@ static void hello(tw_head *h, const tw_feed_id *from, const tw_feed_msg *m, cons
     }
     *w = (worker){.up = true, .id = *from, .slots = (int)m->slots, .heard = h->now, .serial = ++h->serials};
     snprintf(w->name, sizeof w->name, "%s%s%s", user != NULL ? user : "", user != NULL ? "/" : "", m->name);
-    printable(w->name);
+    tw_feed_printable(w->name);
     snprintf(w->user, sizeof w->user, "%s", user != NULL ? user : "");
     const tw_feed_msg welcome = {.type = TW_WELCOME, .protocol = TW_FEED_PROTOCOL, .session = h->session, .hb_ms = (int64_t)(h->o.heartbeat * 1e3),
                                  .lease_ms = (int64_t)(h->o.lease * 1e3), .max_bytes = h->o.max_bytes};

@@ -73,12 +73,11 @@ static bool key_at(const char *p, size_t n, char text[TW_KEY], unsigned char byt
     return ok;
 }
 
-/* The first key in the text; where the word "secret" is in it, the first behind that. */
-static bool find_key(const char *text, char key[TW_KEY])
+/* The first key in the text. */
+static bool find_key(const char *at, char key[TW_KEY])
 {
     static const char gaps[] = " \t\r\n\"";
-    const char *at = strcasestr(text, "secret");
-    for (at = at != NULL ? at : text; *(at += strspn(at, gaps)) != '\0'; at += strcspn(at, gaps))
+    for (; *(at += strspn(at, gaps)) != '\0'; at += strcspn(at, gaps))
         if (key_at(at, strcspn(at, gaps), key, NULL))
             return true;
     return false;
@@ -105,9 +104,10 @@ int tw_keys_read(char secret[TW_KEY], char public[TW_KEY], const char *path)
         rc = tw_fail("%s: it belongs to somebody else", path);
     else if (read(fd, text, sizeof text - 1) < 0)
         rc = tw_fail_errno("%s", path);
-    else if (!find_key(text, secret))
+    const char *mark = strcasestr(text, "secret"); /* files with both keys say so before it */
+    if (rc == 0 && !find_key(mark != NULL ? mark : text, secret))
         rc = tw_fail("%s: no secret key in it (40 characters; `twist-feed keygen` makes one)", path);
-    else if (z->curve_public(public, secret) != 0)
+    if (rc == 0 && z->curve_public(public, secret) != 0)
         rc = tw_zmq_fail(path);
     explicit_bzero(text, sizeof text);
     close(fd);
@@ -122,7 +122,8 @@ int tw_keys_public(char public[TW_KEY], const char *path)
     char *text = tw_file_read(path, &size, MOST);
     if (text == NULL)
         return -1;
-    const bool found = strcasestr(text, "secret") == NULL && find_key(text, public);
+    const char *secret = strcasestr(text, "secret"); /* before the key; behind it, it is part of the owner's name */
+    const bool found = find_key(text, public) && (secret == NULL || strstr(text, public) < secret);
     free(text);
     return found ? 0 : tw_fail("%s: no public key in it (40 characters; NAME.pub of `twist-feed keygen` is wanted)", path);
 }

@@ -137,3 +137,10 @@ int tw_feed_decode(tw_feed_msg *m, char *text, const unsigned char *data, size_t
             return -1;
     return c.p == c.end ? 0 : tw_fail("bytes behind a message");
 }
+
+char *tw_feed_printable(char *text)
+{
+    for (char *c = text; *c != '\0'; c++)
+        *c = *c < ' ' || *c > '~' ? '?' : *c;
+    return text;
+}

@@ -61,4 +61,7 @@ int tw_feed_encode(tw_bytes *out, const tw_feed_msg *m);
  * which has room for n + 8 bytes. 0, or -1 and tw_error(). */
 int tw_feed_decode(tw_feed_msg *m, char *text, const unsigned char *data, size_t n);
 
+/* For lines and tables: the text with a '?' for each byte that is not printable ASCII, in place. Returns it. */
+char *tw_feed_printable(char *text);
+
 #endif

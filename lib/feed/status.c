@@ -2,8 +2,10 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "feed/message.h"
 
 #include <cjson/cJSON.h>
+#include <math.h>
 #include <string.h>
 
 /* The numbers of a head: name in JSON, kind and help for Prometheus (NULL: not a metric). */
@@ -95,7 +97,7 @@ static double number(const cJSON *o, const char *name)
 static const char *string(const cJSON *o, const char *name)
 {
     const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, name);
-    return cJSON_IsString(v) ? v->valuestring : "";
+    return cJSON_IsString(v) ? tw_feed_printable(v->valuestring) : "";
 }
 
 static cJSON *parse(const char *json)
@@ -112,10 +114,8 @@ int tw_status_print(FILE *f, const char *json)
     if (!cJSON_IsObject(o))
         return -1;
     const double size = number(o, "epoch_size") > 0 ? number(o, "epoch_size") : 1, next = number(o, "next");
-    const int64_t epoch = (int64_t)(next / size);
-    fprintf(f, "epoch %lld, sample %lld of %.0f; %.0f written, %.0f skipped, %.1f/s; waits for %s\n", (long long)epoch,
-            (long long)next - (long long)epoch * (long long)size, size, number(o, "written"), number(o, "skipped"), number(o, "rate"),
-            string(o, "waits_for"));
+    fprintf(f, "epoch %.0f, sample %.0f of %.0f; %.0f written, %.0f skipped, %.1f/s; waits for %s\n", floor(next / size), fmod(next, size), size,
+            number(o, "written"), number(o, "skipped"), number(o, "rate"), string(o, "waits_for"));
     fprintf(f,
             "window %.0f: %.0f leased, %.0f waiting; duplicates %.0f, expired %.0f, second leases %.0f, bad %.0f, wrong %.0f, lost workers %.0f, "
             "refused %.0f\n",

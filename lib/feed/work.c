@@ -238,6 +238,7 @@ static bool heard_bad(work *w, const char *line)
         char cause[600];
         snprintf(cause, sizeof cause, "%.*s", (int)(strlen(line + k + 2) - m), line + k + 2);
         fail_item(w, i, TW_FAIL_DECODE, cause);
+        w->progress = tw_now();
         return true;
     }
     return false;
@@ -336,9 +337,16 @@ static void read_child(work *w)
     size_t size;
     while (w->child != NULL && (rc = tw_child_record(w->child, &record, &size)) == 1)
         take_record(w, record, size);
-    read_errors(w);
-    if (w->child != NULL && rc < 0)
+    char wrong[400];
+    snprintf(wrong, sizeof wrong, "%s", rc < 0 ? tw_error() : "");
+    read_errors(w); /* a picture it complains of is not the one at fault */
+    if (w->child != NULL && rc == -2) {
+        char why[600];
+        snprintf(why, sizeof why, "the command: %s", wrong);
+        child_lost(w, w->header_next ? TW_FAIL_CRASH : TW_FAIL_LIMIT, !w->header_next, why);
+    } else if (w->child != NULL && rc < 0) {
         child_lost(w, TW_FAIL_CRASH, false, "");
+    }
     const double patience = w->o->sample_timeout + (!w->header_next ? 0 : w->header_sent ? 2 * w->start_took : START);
     if (w->child != NULL && (w->given > 0 || w->header_next) && tw_now() - w->progress > patience) {
         char why[200];

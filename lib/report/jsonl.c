@@ -60,7 +60,7 @@ tw_jsonl *tw_jsonl_open(const char *path, int64_t keep, int64_t epoch)
     if (l == NULL || trim(path, keep, epoch) != 0)
         goto err;
     l->path = strdup(path);
-    l->f = fopen(path, "a");
+    l->f = fopen(path, "ae");
     if (l->path != NULL && l->f != NULL)
         return l;
     tw_fail_errno("%s", path);

@@ -181,7 +181,7 @@ static int field_text(char **text, const cJSON *object, const char *const *list)
 static int parse_object(tw_rows *r, const char **name, const char **label)
 {
     tw_utf8_unescape(r->line);
-    cJSON *object = cJSON_Parse(r->line);
+    cJSON *object = cJSON_ParseWithOpts(r->line, NULL, true);
     int rc = cJSON_IsObject(object) ? 0 : fail(r, "not a JSON object");
     if (rc == 0 && (field_text(&r->text[0], object, names) != 0 || field_text(&r->text[1], object, labels) != 0))
         rc = fail(r, tw_error());
