@@ -54,6 +54,16 @@ long_stream() { # N copies of three records
     done
 }
 
+@test "a writer that has connected hears that the end has come, however soon the reader goes then" {
+    twist-synth -q -o photos --count=12 --val-count=0 --classes=2 --size=40
+    local i
+    for i in $(seq 20); do
+        twist-decode -q -o "ipc://$PWD/s$i" photos 3>&- &
+        twist-cat -q --check -i "@ipc://$PWD/s$i" > /dev/null
+        wait $!
+    done
+}
+
 @test "an operand may be such an endpoint; every program's -i and -o" {
     twist-synth -q -o photos --count=12 --val-count=0 --classes=2 --size=40
     twist-decode -q --no-history photos | twist-augment -q --aug=barlow --size=32 --no-history -o want.tws

@@ -18,6 +18,7 @@ struct tw_net {
     const tw_zmq_table *z;
     void *context, *socket, *monitor;
     bool writes, greeted, met, gone; /* "ready" has been sent; the other end has been heard; its connection is lost */
+    bool ended;      /* "done" has been sent */
     int peer;        /* descriptor of the connection to the other end */
     zmq_msg_t msg;   /* being read */
     size_t at, size; /* of it */
@@ -168,7 +169,17 @@ bool tw_net_ready(tw_net *n, int ms)
 
 int tw_net_done(tw_net *n)
 {
-    return say(n, done) < 0 ? -1 : 0;
+    const int rc = say(n, done);
+    n->ended = rc == 1;
+    return rc < 0 ? -1 : 0;
+}
+
+/* A writer that has connected to this end loses what it has not yet read when the connection is closed: it is to go first. */
+static void let_go(tw_net *n)
+{
+    for (int i = 0; i < 100 && n->ended && n->met && !n->gone; i++)
+        if (await(n, 0, LINGER / 100) != 0)
+            break;
 }
 
 /* The writing end: waits for that word of the reader. 0, or -1 and tw_error(). */
@@ -235,6 +246,7 @@ void tw_net_close(tw_net *n)
 {
     if (n == NULL)
         return;
+    let_go(n);
     n->z->msg_close(&n->msg);
     if (n->socket != NULL)
         n->z->socket_monitor(n->socket, NULL, 0);
