@@ -184,6 +184,8 @@ static void open_stream(struct run *r)
         tw_die_error();
     const char *name = tw_loader_name(r->turns.loader);
     r->header = tw_loader_header(r->turns.loader);
+    if (leads(r))
+        tw_state_data(&r->learner, r->header, name);
     if (r->header->n_classes > 0 && o->classes > 0 && o->classes != r->header->n_classes)
         tw_die("--classes=%d: %s has %d", o->classes, name, r->header->n_classes);
     r->learner.config.classes = r->header->n_classes > 0 ? r->header->n_classes : o->classes;

@@ -197,6 +197,8 @@ static void open_stream(struct run *r)
     }
     if (rc != 0)
         tw_die_error();
+    if (leads(r))
+        tw_state_data(&r->learner, tw_loader_header(r->turns.loader), tw_loader_name(r->turns.loader));
     const double scale = (double)o->batch_size * r->state->ranks / 256;
     r->schedule = (tw_schedule){
         .lr = o->lr * scale, .lr_sl = o->lr_sl * scale, .weight_decay = o->weight_decay, .weight_decay_end = o->weight_decay_end,

@@ -95,8 +95,14 @@ straight() {
     echo "$output"
     [ "$status" -eq 0 ]
     [ "$(grep -c 'was written with' <<< "$output")" -eq 2 ]
+    [[ "$output" != *"the seed of its order"* ]]
     [[ "$output" == *'--lr-sl is 0.25; run/checkpoint.safetensors was written with 0.05'* ]]
     [[ "$output" == *"--input is \"pipe:cat $VIEWS\"; run/checkpoint.safetensors was written with \"$VIEWS\""* ]]
+    run twist-train -i "pipe:twist-decode -q --shuffle --seed=5 --epochs=3 $BATS_FILE_TMPDIR/photos | twist-augment -q --aug=barlow --size=32" -o run $SMALL --resume \
+        --max-steps=9
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *": the seed of its order is 5, that of what the run has seen was 0: "* ]]
 }
 
 @test "bad pictures, the first one among them, leave each epoch a batch short: the run is complete; one that ends early is not" {

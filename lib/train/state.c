@@ -4,13 +4,14 @@
 #include "core/error.h"
 #include "core/mem.h"
 #include "core/opts.h"
+#include "core/program.h"
 
 #include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { COUNTS = 7, MOST_PAIRS = TW_NETWORK_PAIRS + COUNTS + 6, NAME = 192 };
+enum { COUNTS = 7, MOST_PAIRS = TW_NETWORK_PAIRS + COUNTS + 7, NAME = 192 };
 
 /* The numbers of a checkpoint, by the keys they have in its metadata. */
 static const char *const count_key[COUNTS] = {"epoch", "sample", "iteration", "step", "batch_size", "ranks", "optim_steps"};
@@ -69,6 +70,16 @@ static char *places_text(const tw_learner *l)
     return text;
 }
 
+void tw_state_data(tw_learner *l, const tw_header *h, const char *name)
+{
+    char seed[sizeof l->state.data_seed];
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)h->seed);
+    if (l->state.data_seed[0] != '\0' && strcmp(l->state.data_seed, seed) != 0)
+        tw_warn("%s: the seed of its order is %s, that of what the run has seen was %s: samples may come twice in an epoch and others not at all", name,
+                seed, l->state.data_seed);
+    strcpy(l->state.data_seed, seed);
+}
+
 int tw_state_save(const char *path, const tw_learner *l)
 {
     const tw_train_state *s = &l->state;
@@ -108,6 +119,10 @@ int tw_state_save(const char *path, const tw_learner *l)
     if (places != NULL) {
         pair[pairs][0] = "places";
         pair[pairs++][1] = places;
+    }
+    if (s->data_seed[0] != '\0') {
+        pair[pairs][0] = "data_seed";
+        pair[pairs++][1] = s->data_seed;
     }
     pair[pairs][0] = "args";
     pair[pairs++][1] = l->args;
@@ -169,7 +184,8 @@ int tw_state_read(tw_train_state *s, const tw_checkpoint *f)
     *s = (tw_train_state){.at = {count[0], count[1]}, .iteration = count[2], .step = count[3], .B = (int)count[4], .ranks = (int)count[5]};
     if (read_scale(&s->scale, f) != 0)
         return -1;
-    const char *optim = tw_checkpoint_meta(f, "optim");
+    const char *optim = tw_checkpoint_meta(f, "optim"), *seed = tw_checkpoint_meta(f, "data_seed");
+    snprintf(s->data_seed, sizeof s->data_seed, "%s", seed != NULL ? seed : "");
     for (int i = 0; optim != NULL && tw_optim_names[i] != NULL; i++)
         if (strcmp(optim, tw_optim_names[i]) == 0) {
             s->optim = (tw_optim_kind)i;
