@@ -202,7 +202,7 @@ static void open_stream(struct run *r)
     const double scale = (double)o->batch_size * r->state->ranks / 256;
     r->schedule = (tw_schedule){
         .lr = o->lr * scale, .lr_sl = o->lr_sl * scale, .weight_decay = o->weight_decay, .weight_decay_end = o->weight_decay_end,
-        .epochs = o->epochs, .mme_epochs = o->mme_epochs, .warmup_epochs = o->warmup_epochs,
+        .epochs = o->epochs, .mme_epochs = tw_train_mme_epochs(o), .warmup_epochs = o->warmup_epochs,
         .sl_warmup_epochs = o->sl_warmup_epochs, .steps_per_epoch = r->turns.steps_per_epoch,
     };
 }
@@ -254,7 +254,7 @@ static void log_step(struct run *r, const tw_step_plan *p, const tw_step_result 
 /* The first epoch of self-labeling. */
 static int64_t labels_from(const struct run *r)
 {
-    return r->o.self_label ? 0 : r->o.mme_epochs;
+    return r->o.self_label ? 0 : tw_train_mme_epochs(&r->o);
 }
 
 static void log_epoch(struct run *r)
@@ -283,7 +283,7 @@ static void turn_to(struct run *r, int64_t epoch)
     log_epoch(r);
     tw_state_at(&r->learner, (tw_position){epoch, 0}, NULL);
     r->state->iteration = 0;
-    if (epoch == r->o.mme_epochs && epoch < r->o.epochs) /* self-labeling begins: what it began with is kept */
+    if (epoch == tw_train_mme_epochs(&r->o) && epoch < r->o.epochs) /* self-labeling begins: what it began with is kept */
         save_as(r, "mme_ckpt.safetensors", tw_state_save);
     if (r->o.save_every == 0)
         save(r);

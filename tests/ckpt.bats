@@ -220,6 +220,8 @@ refused() { # STATUS MESSAGE ARGUMENT...
     [ "$status" -eq 0 ]
     [[ "$output" == *"twist-train -o o "*"--lr=0.3 --backbone=resnet18 --small-stem --use-momentum-encoder=0"* ]]
     refused 1 "$WEIGHTS: no arguments of a training in it" --recipe "$WEIGHTS"
+    safetensors '{"__metadata__":{"args":"{\"epochs\":3,\"lr_classifier\":0.1}"}}' "" > tuned.safetensors
+    refused 1 "tuned.safetensors: of twist-finetune, whose options are no recipe" --recipe tuned.safetensors
     refused 2 "--recipe stands alone" --recipe --stats "$WEIGHTS"
 }
 

@@ -71,6 +71,9 @@ after() {
     run ranks 4 none --bunch-size=6
     [ "$status" -ne 0 ]
     [[ "$output" == *"--bunch-size=6: 4 ranks with batches of 2"* ]]
+    run ranks 4 none --bunch-size=5
+    [ "$status" -ne 0 ]
+    [[ "$output" == *"--bunch-size=5: 4 ranks with batches of 2"* ]]
 }
 
 @test "resumed on other numbers of ranks: 2, then 1, then 4; another global batch is refused" {

@@ -27,6 +27,7 @@ straight() {
     twist-train -q -i "$VIEWS" -o run $SMALL
     [ -s run/checkpoint.safetensors ] && [ -s run/backbone.safetensors ]
     grep -q '"batch_size":4' run/args.json
+    grep -q '"mme_epochs":800,' run/args.json # as it was said, not what came of it
     [ "$(grep -c '"step":' run/log.jsonl)" -eq 15 ]
     [ "$(grep -c '"end_of_epoch":' run/log.jsonl)" -eq 3 ]
     grep '"step":7,' run/log.jsonl | grep -q '"loss":-\{0,1\}[0-9].*"kl":.*"eh":.*"he":.*"lr":.*"grad_norm":.*"views_per_second":'

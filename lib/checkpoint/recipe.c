@@ -53,6 +53,10 @@ static int from_json(FILE *to, const char *text, bool first)
         cJSON_Delete(all);
         return tw_fail("its metadata 'args' is no JSON object");
     }
+    if (cJSON_GetObjectItemCaseSensitive(all, "lr_classifier") != NULL) {
+        cJSON_Delete(all);
+        return tw_fail("of twist-finetune, whose options are no recipe of a pre-training");
+    }
     const cJSON *v;
     cJSON_ArrayForEach(v, all)
     {

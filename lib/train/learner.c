@@ -34,7 +34,9 @@ static int64_t bunch_size(const tw_train_options *o)
     const bool fits = o->bunch_size >= o->batch_size || (o->batch_size % o->bunch_size == 0 && cpu);
     if (strcmp(tw_lbn_names[o->lbn_type], "bn") != 0)
         return 0;
-    return fits || tw_opts_given("bunch-size") ? o->bunch_size : o->batch_size;
+    if (tw_opts_given("bunch-size"))
+        return o->bunch_size;
+    return !fits ? o->batch_size : o->bunch_size < o->batch_size ? o->bunch_size : o->bunch_size - o->bunch_size % o->batch_size;
 }
 
 int tw_learner_open(tw_learner *l, const tw_train_options *o, tw_comm *comm, char *args)

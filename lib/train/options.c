@@ -88,6 +88,11 @@ int tw_train_rows(tw_opt table[TW_TRAIN_ROWS], tw_train_options *o)
 /* Taken beside a ResNet too, as the official trainer does. */
 static const char *const of_vits[] = {"patch-size", "drop-path"};
 
+int64_t tw_train_mme_epochs(const tw_train_options *o)
+{
+    return o->self_label || o->mme_epochs > o->epochs ? o->epochs : o->mme_epochs;
+}
+
 int tw_train_settle(tw_train_options *o)
 {
     if (o->output == NULL)
@@ -99,8 +104,6 @@ int tw_train_settle(tw_train_options *o)
         return tw_fail("--crops-interact-style=self_label: labels from the first epoch to the last; --mme-epochs=%lld means a change before "
                        "epoch %lld",
                        (long long)o->mme_epochs, (long long)o->epochs);
-    if (o->self_label || o->mme_epochs > o->epochs)
-        o->mme_epochs = o->epochs;
     if (tw_resnet_find(o->backbone) != NULL)
         for (size_t i = 0; i < sizeof of_vits / sizeof *of_vits; i++)
             if (tw_opts_given(of_vits[i]))

@@ -28,6 +28,9 @@ void tw_train_defaults(tw_train_options *o);
 enum { TW_TRAIN_ROWS = 64 };
 int tw_train_rows(tw_opt table[TW_TRAIN_ROWS], tw_train_options *o);
 
+/* The epoch with which the first kind of training ends: mme_epochs, or all, where they are fewer or labels are the network's own from the start. */
+int64_t tw_train_mme_epochs(const tw_train_options *o);
+
 /* After the command line was read: fills in what follows from other options. 0, or -1 and tw_error(): options that contradict
  * one another, for exit 2. */
 int tw_train_settle(tw_train_options *o);

@@ -75,7 +75,7 @@ int tw_ranks_bunch(tw_net_config *c, int64_t bunch_size, int B)
     c->bunch_samples = 0;
     if (bunch_size == 0 || each >= comm->ranks)
         return 0;
-    if (each > 0 ? comm->ranks % each != 0 : B % bunch_size != 0)
+    if (each > 0 ? bunch_size % B != 0 || comm->ranks % each != 0 : B % bunch_size != 0)
         return tw_fail("--bunch-size=%lld: %d ranks with batches of %d do not fall into bunches of that size", (long long)bunch_size,
                        comm->ranks, B);
     c->bunch = comm->neighbours(comm, each > 0 ? (int)each : 1);
