@@ -241,6 +241,10 @@ static int load_param(tw_param *p, const tw_checkpoint *f, const tw_identity *id
         return tw_fail("%s: tensor %s is missing; it looks like %s", tw_checkpoint_path(f), name, id->text);
     if (load_tensor(p, t) != 0)
         return tw_fail("%s: tensor %s: %s", tw_checkpoint_path(f), name, tw_error());
+    const float *v = p->value;
+    for (size_t i = 0; i < p->n && ends(name, ".running_var"); i++)
+        if (v[i] < 0)
+            return tw_fail("%s: tensor %s: element %zu is %g, which is no variance", tw_checkpoint_path(f), name, i, v[i]);
     return 0;
 }
 

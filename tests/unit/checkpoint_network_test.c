@@ -260,6 +260,13 @@ static void refusals(tw_net *net)
     load_fails(net, &s, "tensor backbone.bn1.weight: element 9 is NaN");
     bad[9] = 0, bad[63] = -INFINITY;
     load_fails(net, &s, "tensor backbone.bn1.weight: element 63 is infinite");
+    bad[63] = -1e-9f;
+    sketch spread = s;
+    add(&spread, "backbone.bn1.bias", 64, 0, 0, 0);
+    add(&spread, "backbone.bn1.running_mean", 64, 0, 0, 0);
+    add(&spread, "backbone.bn1.running_var", 64, 0, 0, 0);
+    spread.t[spread.n - 1].tensor.data = bad;
+    load_fails(net, &spread, "tensor backbone.bn1.running_var: element 63 is -1e-09, which is no variance");
     s.t[s.n - 1].tensor = (tw_tensor){TW_U8, 1, {64}, bad};
     load_fails(net, &s, "tensor backbone.bn1.weight: of type u8, where floating-point numbers are wanted");
     config_fails(&s, "backbone", "resnet50", "its metadata says backbone=resnet50, its tensors are those of resnet18");
