@@ -72,6 +72,7 @@ struct job {
     size_t file_cap;
     tw_parts record;    /* refers to the image */
     bool bad, last;     /* last: of its epoch */
+    bool no_fault;      /* of the picture: memory or descriptors were short */
     char path[TW_REJECT_PATH], cause[600]; /* what was wrong with which (also where another took its place); cause "": nothing */
     size_t path_size;
 };
@@ -184,15 +185,19 @@ static void encode(struct job *j, tw_sample *s)
 
 static int read_and_decode(struct job *j, uint64_t index, int worker)
 {
+    const unsigned before = tw_shortages();
     const double start = tw_now();
     size_t size;
     int rc = tw_source_read(j->run->source, index, &j->file, &j->file_cap, &size);
     j->run->reading[worker] += tw_now() - start;
-    if (rc != 0)
+    if (rc != 0) {
+        j->no_fault = tw_shortages() != before;
         return -1;
+    }
     if (j->file_cap > KEEP_FILE)
         claim(j, j->file_cap);
     rc = decode(j, j->file, size);
+    j->no_fault = rc != 0 && tw_shortages() != before;
     if (j->file_cap > KEEP_FILE) {
         free(j->file);
         j->file = NULL;
@@ -210,8 +215,10 @@ static void run_place(struct run *r, struct job *j, int worker)
         const uint64_t index = tw_order_index(&r->order, (j->i + t) % n);
         const char *path = tw_source_path(r->source, index);
         if (read_and_decode(j, index, worker) != 0) {
-            if (t == 0)
+            if (t == 0 || j->no_fault)
                 set_bad(j, path, strlen(path));
+            if (j->no_fault)
+                break;
             continue;
         }
         tw_sample s;
@@ -233,9 +240,11 @@ static void run_place(struct run *r, struct job *j, int worker)
 static void run_bytes(struct job *j)
 {
     tw_sample *s = &j->sample;
+    const unsigned before = tw_shortages();
     if (decode(j, s->bytes, s->bytes_size) != 0) {
         set_bad(j, s->key, s->key_size);
         j->bad = true;
+        j->no_fault = tw_shortages() != before;
         return;
     }
     s->bytes = NULL;
@@ -246,7 +255,7 @@ static void work(void *job, int worker, void *context)
 {
     struct job *j = job;
     struct run *r = context;
-    j->bad = false;
+    j->bad = j->no_fault = false;
     j->cause[0] = '\0';
     if (r->source != NULL)
         run_place(r, j, worker);
@@ -265,6 +274,8 @@ static int handle_bad(struct run *r, const struct job *j)
 {
     char name[2 * TW_REJECT_PATH + 1];
     tw_rejects_spell(name, j->path, j->path_size);
+    if (j->no_fault)
+        return tw_fail("%s: %s", name, j->cause);
     if (r->o.data.on_error == TW_BAD_FAIL) {
         tw_rejects_add(&r->rejects, j->path, j->path_size, j->cause, r->in_all);
         return tw_fail("%s: %s", name, j->cause);

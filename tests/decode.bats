@@ -428,6 +428,23 @@ kept() {
     [ "$status" -eq 1 ]
 }
 
+@test "memory or descriptors that are short end the run: no picture is left out for it" {
+    local limit rc
+    twist-synth -q -o many --count=60 --val-count=0 --classes=2 --size=400
+    for limit in "-v 40000" "-v 60000" "-v 80000" "-v 100000" "-n 5" "-n 6" "-n 7" "-n 9"; do
+        rc=0
+        (ulimit $limit && twist-decode -q -j8 many/train -o some.tws) 2> said || rc=$?
+        ! grep -q skipped said || { echo "$limit"; cat said; false; }
+        [ $rc -ne 0 ] || [ "$(twist-cat --json some.tws | grep -c '"key"')" -eq 60 ]
+    done
+    { find many/train -name '*.jpg' | head -n 5; head -c 300000000 /dev/zero | tr '\0' x; printf '\n'; } > list
+    run bash -c 'ulimit -v 200000 && twist-decode -q -j1 --list list -o some.tws'
+    [ "$status" -ne 0 ]
+    run twist-decode --listing /dev/full many/train -o some.tws
+    [ "$status" -eq 1 ]
+    [ "$output" = "twist-decode: /dev/full: no regular file" ]
+}
+
 @test "wrong command lines exit 2 and name the mistake" {
     for args in "" "--shard=3/3 photos" "--shard=1 photos" "--shard=4294967297/8589934594 photos" "--shard=0/2/1/ photos" "--on-error=perhaps photos" "-j0 photos" "--epochs=-1 photos" "-i x photos" \
                 "-i x --shuffle" "--nope photos" "--truncated=half photos"; do

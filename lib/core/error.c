@@ -6,6 +6,7 @@
 #include <string.h>
 
 static _Thread_local char message[1024];
+static _Thread_local unsigned shortages;
 
 static void record(const char *fmt, va_list ap, int err)
 {
@@ -18,6 +19,16 @@ static void record(const char *fmt, va_list ap, int err)
     if (err != 0)
         snprintf(text + len, sizeof text - len, ": %s", why);
     memcpy(message, text, sizeof text);
+}
+
+unsigned tw_shortages(void)
+{
+    return shortages;
+}
+
+void tw_short(void)
+{
+    shortages++;
 }
 
 int tw_fail(const char *fmt, ...)
@@ -36,6 +47,8 @@ int tw_fail_errno(const char *fmt, ...)
     va_start(ap, fmt);
     record(fmt, ap, err);
     va_end(ap);
+    if (err == ENOMEM || err == EMFILE || err == ENFILE)
+        tw_short();
     errno = err;
     return -1;
 }

@@ -15,6 +15,11 @@ int tw_fail(const char *fmt, ...) TW_PRINTF(1, 2);
 /* The same with ": " and strerror(errno) appended. Returns -1; errno is kept. */
 int tw_fail_errno(const char *fmt, ...) TW_PRINTF(1, 2);
 
+/* How often the calling thread has failed for want of memory (of less than 1 GiB) or descriptors, which is the fault of nothing that it was given.
+ * tw_fail_errno and core/mem.h count it; who learns of it otherwise says so. */
+unsigned tw_shortages(void);
+void tw_short(void);
+
 /* The calling thread's last message; "" if there is none. Borrowed until the thread's next tw_fail. */
 const char *tw_error(void);
 

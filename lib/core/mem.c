@@ -6,6 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A gibibyte and more is rather what a file asks for that has no right to it. */
+static int fail(size_t bytes)
+{
+    if (bytes < (size_t)1 << 30)
+        tw_short();
+    return tw_fail("out of memory for %zu bytes", bytes);
+}
+
 bool tw_mul(size_t *out, size_t a, size_t b)
 {
     if (a != 0 && b > SIZE_MAX / a)
@@ -17,8 +25,11 @@ bool tw_mul(size_t *out, size_t a, size_t b)
 void *tw_calloc(size_t n, size_t size)
 {
     void *p = calloc(n != 0 ? n : 1, size != 0 ? size : 1);
-    if (p == NULL)
+    if (p == NULL) {
         tw_fail("out of memory for %zu x %zu bytes", n, size);
+        if (size == 0 || n < ((size_t)1 << 30) / size)
+            tw_short();
+    }
     return p;
 }
 
@@ -33,7 +44,7 @@ int tw_reserve(void *block, size_t *cap, size_t n, size_t size)
     memcpy(&old, block, sizeof old);
     p = realloc(old, bytes);
     if (p == NULL)
-        return tw_fail("out of memory for %zu bytes", bytes);
+        return fail(bytes);
     memcpy(block, &p, sizeof p);
     *cap = n;
     return 0;
@@ -55,6 +66,6 @@ void *tw_alloc64(size_t bytes)
     }
     void *p = aligned_alloc(64, (bytes + 63 + (bytes == 0)) / 64 * 64);
     if (p == NULL)
-        tw_fail("out of memory for %zu bytes", bytes);
+        fail(bytes);
     return p;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Where the kernel has no openat2 (before 5.6): component by component, no links at all. */
@@ -41,10 +42,12 @@ int tw_below_open(int folder, const char *path)
 {
     struct stat st;
     struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
-    int fd, tries = 0;
-    do /* EAGAIN: something was renamed while a ".." was followed */
-        fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
-    while (fd < 0 && errno == EAGAIN && ++tries < 100);
+    int fd;
+    for (int tries = 0; (fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof how)) < 0 && tries < 100; tries++)
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+            nanosleep(&(struct timespec){0, 50000000}, NULL); /* which is not the picture's fault */
+        else if (errno != EAGAIN) /* something was renamed while a ".." was followed */
+            break;
     if (fd < 0 && (errno == ENOSYS || errno == EPERM))
         fd = walk(folder, path);
     if (fd < 0)

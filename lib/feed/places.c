@@ -289,10 +289,12 @@ int tw_places_quarantine(tw_places *p, const char *path)
     if (f == NULL)
         return errno == ENOENT ? 0 : tw_fail_errno("%s", path);
     off_t whole = 0; /* bytes of lines that are */
+    bool cut = false;
     ssize_t n;
     for (int64_t number = 1; rc == 0 && (n = getline(&line, &cap, f)) > 0; number++) {
         char *end, *cause;
         if (line[n - 1] != '\n') { /* cut while it was written: the next is to begin there */
+            cut = true;
             rc = truncate(path, whole) != 0 ? tw_fail_errno("%s", path) : 0;
             break;
         }
@@ -306,6 +308,8 @@ int tw_places_quarantine(tw_places *p, const char *path)
         else
             rc = add(p, index, cause + 1);
     }
+    if (rc == 0 && !cut && !feof(f))
+        rc = tw_fail_errno("%s", path);
     free(line);
     fclose(f);
     return rc;

@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "image/huffman.h"
 
+#include <jerror.h>
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -41,6 +42,8 @@ static noreturn void give_up(j_common_ptr c)
 static noreturn void on_error(j_common_ptr c)
 {
     say(c);
+    if (c->err->msg_code == JERR_OUT_OF_MEMORY)
+        tw_short();
     give_up(c);
 }
 

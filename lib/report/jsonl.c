@@ -43,7 +43,7 @@ static int trim(const char *path, int64_t keep, int64_t epoch)
     for (ssize_t n; out != NULL && in != NULL && (n = getline(&line, &cap, in)) > 0;)
         if (line[n - 1] == '\n' && wanted(line, (size_t)n - 1, keep, epoch))
             fwrite(line, 1, (size_t)n, tw_file_stream(out));
-    const bool failed = in != NULL && ferror(in) != 0;
+    const bool failed = in != NULL && out != NULL && feof(in) == 0; /* or there was no memory */
     free(line);
     if (in != NULL)
         fclose(in);

@@ -102,6 +102,9 @@ int tw_listing_walk(tw_entries *e, const char *file, const char *const *folder, 
 {
     size_t size;
     tw_entries below = {0};
+    struct stat st;
+    if (stat(file, &st) == 0 && !S_ISREG(st.st_mode))
+        return tw_fail("%s: no regular file", file);
     char *all = access(file, F_OK) == 0 ? tw_file_read(file, &size, MAX_LISTING) : NULL;
     if (all == NULL && access(file, F_OK) == 0)
         return -1;

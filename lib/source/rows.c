@@ -52,7 +52,7 @@ static ssize_t get_line(tw_rows *r, char **to, size_t *cap)
     const bool nuls = r->format == TW_ROWS_NULS;
     ssize_t n = getdelim(to, cap, nuls ? '\0' : '\n', r->f);
     if (n < 0)
-        return ferror(r->f) ? (tw_fail_errno("%s", r->file), -2) : -1;
+        return !feof(r->f) ? (tw_fail_errno("%s", r->file), -2) : -1; /* without memory it is neither at its end nor in error */
     r->number++;
     if (nuls)
         return (*to)[n - 1] == '\0' ? n - 1 : n;
