@@ -50,6 +50,7 @@ struct opts {
 
 /* The last measurement (its epoch, top-1, top-5); of the epoch under way: steps, the sum of the losses, hits among the first and the first five. */
 #define NOTES "measured %lld %lf %lf, epoch %lld %lf %lld %lld"
+#define NOTES_PENDING ", to be measured" /* the epoch's steps are done */
 #define NOTES_OUT "measured %lld %.17g %.17g, epoch %lld %.17g %lld %lld"
 
 struct run {
@@ -72,7 +73,8 @@ struct run {
         double loss;
         int64_t hits[2], steps;
     } epoch;               /* of all ranks' training samples, since its begin */
-    char notes[160];       /* last and epoch, in the checkpoint */
+    bool pending;          /* the checkpoint was written before a measurement that is still to come, though all steps may be done */
+    char notes[176];       /* last and epoch, in the checkpoint */
 };
 
 /* The first rank measures, writes and speaks for all. */
@@ -234,6 +236,7 @@ static void read_notes(struct run *r, const tw_checkpoint *f)
         return;
     if (sscanf(text, NOTES, &n[0], &r->last.acc1, &r->last.acc5, &n[1], &r->epoch.loss, &n[2], &n[3]) != 7)
         tw_die("%s: 'notes' in its metadata are not twist-finetune's", r->folder.checkpoint);
+    r->pending = strstr(text, NOTES_PENDING) != NULL;
     r->last.epoch = n[0];
     r->epoch.steps = n[1], r->epoch.hits[0] = n[2], r->epoch.hits[1] = n[3];
 }
@@ -266,8 +269,9 @@ static void save(struct run *r)
     r->saved_step = r->state->step;
     if (!leads(r))
         return;
-    snprintf(r->notes, sizeof r->notes, NOTES_OUT, (long long)r->last.epoch, r->last.acc1, r->last.acc5, (long long)r->epoch.steps, r->epoch.loss,
-             (long long)r->epoch.hits[0], (long long)r->epoch.hits[1]);
+    const bool pending = r->o.val != NULL && r->state->iteration >= r->turns.steps_per_epoch;
+    snprintf(r->notes, sizeof r->notes, NOTES_OUT "%s", (long long)r->last.epoch, r->last.acc1, r->last.acc5, (long long)r->epoch.steps,
+             r->epoch.loss, (long long)r->epoch.hits[0], (long long)r->epoch.hits[1], pending ? NOTES_PENDING : "");
     r->learner.notes = r->notes;
     if (tw_state_save(r->folder.checkpoint, &r->learner) != 0)
         tw_die_error();
@@ -302,7 +306,7 @@ static void open_run(struct run *r)
     r->saved_step = -1;
     if (r->folder.there)
         read_state(r);
-    if (tw_ranks_share_place(l) != 0)
+    if (tw_ranks_share_place(l) != 0 || r->comm->broadcast(r->comm, &r->pending, sizeof r->pending, 0) != 0)
         tw_die_error();
     r->first_step = r->state->step;
 }
@@ -555,7 +559,7 @@ int main(int argc, char **argv)
     parse(&r);
     tw_catch_stops();
     open_run(&r);
-    if (finished(&r)) {
+    if (finished(&r) && !r.pending) {
         tw_warn("%s: the run is complete: %lld epochs, %lld steps", r.folder.checkpoint, (long long)r.state->at.epoch,
                 (long long)r.state->step);
         print_result(&r);

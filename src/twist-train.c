@@ -387,6 +387,7 @@ int main(int argc, char **argv)
     if (finished(&r)) {
         tw_warn("%s: the run is complete: %lld epochs, %lld steps", r.folder.checkpoint, (long long)r.state->at.epoch,
                 (long long)r.state->step);
+        save_as(&r, "backbone.safetensors", tw_state_save_backbone); /* the process that wrote the checkpoint may not have come to it */
         leave(&r, TW_EXIT_OK);
     }
     open_stream(&r);

@@ -142,6 +142,22 @@ reading() { [ -e "$1" ] && sleep 0.5; } # the pipe's command has begun, and the 
     done
 }
 
+@test "stopped where all steps are done, but not measured: it is measured when it is typed again" {
+    straight --max-steps=4
+    for save in 0 4; do
+        rm -rf run looked measuring
+        twist-finetune -i "$VIEWS" -o run $SMALL --max-steps=4 --save-every=$save --resume > result 2> said \
+            --val="pipe:[ ! -e looked ] || { touch measuring; sleep 300; }; touch looked; cat $VAL" &
+        stop_when reading measuring
+        twist-finetune -q -i "$VIEWS" -o run $SMALL --max-steps=4 --save-every=$save --val="$VAL" --resume > result
+        cat result
+        cmp result straight/result
+        cmp run/best.safetensors straight/run/best.safetensors
+        twist-finetune -q -i nowhere -o run $SMALL --max-steps=4 --save-every=$save --val="$VAL" --resume > result # complete
+        cmp result straight/result
+    done
+}
+
 @test "what is to be measured on is looked at before the first step" {
     twist-decode -q "$BATS_FILE_TMPDIR/photos" | twist-augment -q --aug=barlow --size=16 -o pairs.tws
     twist-cat -q --head=0 "$VAL" -o none.tws

@@ -74,6 +74,20 @@ nothing_left() { [ -z "$(find . -name '.*.tmp')" ]; }
     nothing_left
 }
 
+@test "what stands at the name of a file half written is another process's, or a trap: it is left alone" {
+    echo precious > victim
+    bash -c 'ln -s victim .out.$$.tmp; exec twist-cat -q --no-history want.tws -o out'
+    [ ! -L out ]
+    cmp out want.tws
+    bash -c 'echo half > .out.$$.tmp; exec twist-cat -q --no-history want.tws -o out'
+    cmp out want.tws
+    bash -c 'mkfifo .out.$$.tmp; exec twist-cat -q --no-history want.tws -o out'
+    cmp out want.tws
+    [ "$(cat victim)" = precious ]
+    rm .out.*.tmp
+    nothing_left
+}
+
 @test "what is written at the end goes through a FIFO" {
     EVAL=$BATS_TEST_DIRNAME/golden/eval
     mkfifo f

@@ -148,15 +148,19 @@ static int open_it(tw_file *f)
     }
     const int n = (int)folder_length(f->path);
     char *temp = NULL;
-    if (asprintf(&temp, "%.*s.%s.%ld.tmp", n, f->path, f->path + n, (long)getpid()) < 0)
-        return tw_fail("out of memory");
-    f->stream = fopen(temp, "wxe");
-    if (f->stream == NULL && errno == EEXIST && is_ours(temp)) {
+    for (int i = 0; i < 1000 && f->stream == NULL; i++) { /* a name may be that of a killed process, or of one of this number in another container */
         free(temp);
-        return tw_fail("%s: is being written already: two outputs want two files", f->name);
+        if ((i == 0 ? asprintf(&temp, "%.*s.%s.%ld.tmp", n, f->path, f->path + n, (long)getpid())
+                    : asprintf(&temp, "%.*s.%s.%ld%03d.tmp", n, f->path, f->path + n, (long)getpid(), i)) < 0)
+            return tw_fail("out of memory");
+        f->stream = fopen(temp, "wxe");
+        if (f->stream != NULL || errno != EEXIST)
+            break;
+        if (is_ours(temp)) {
+            free(temp);
+            return tw_fail("%s: is being written already: two outputs want two files", f->name);
+        }
     }
-    if (f->stream == NULL && errno == EEXIST) /* of a process that was killed */
-        f->stream = fopen(temp, "we");
     if (f->stream == NULL) {
         tw_fail_errno("%s", f->name);
         free(temp);

@@ -10,6 +10,7 @@ const tw_backend tw_backend_cpu = {
     .name = "cpu",
     .error = tw_error,
     .devices = tw_cpu_devices,
+    .computes = tw_cpu_computes,
     .open = tw_cpu_open,
     .close = tw_cpu_close,
     .enter = tw_cpu_enter,

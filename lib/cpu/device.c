@@ -26,6 +26,11 @@ static bool has(unsigned isa)
     return ((unsigned)dnnl_get_effective_cpu_isa() & isa) == isa;
 }
 
+bool tw_cpu_computes(tw_dtype precision)
+{
+    return precision == TW_F32 || (precision == TW_BF16 && has(dnnl_cpu_isa_avx512_core_bf16));
+}
+
 int tw_cpu_devices(void)
 {
     return 1;
@@ -48,7 +53,7 @@ tw_dev *tw_cpu_open(tw_dtype precision, int threads)
         tw_fail("the processor computes in fp32 and bf16, not in %s", tw_dtype_name(precision));
         return NULL;
     }
-    if (precision == TW_BF16 && !has(dnnl_cpu_isa_avx512_core_bf16)) {
+    if (!tw_cpu_computes(precision)) {
         tw_fail("this processor has no bf16: use --precision=fp32");
         return NULL;
     }

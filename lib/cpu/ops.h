@@ -5,6 +5,7 @@
 #include "nn/backend.h"
 
 int tw_cpu_devices(void);
+bool tw_cpu_computes(tw_dtype precision);
 tw_dev *tw_cpu_open(tw_dtype precision, int threads);
 void tw_cpu_close(tw_dev *d);
 void tw_cpu_enter(tw_dev *d);

@@ -10,6 +10,7 @@ const tw_backend tw_backend_cuda = {
     .name = "cuda",
     .error = tw_error,
     .devices = tw_cuda_devices,
+    .computes = tw_cuda_computes,
     .open = tw_cuda_open,
     .close = tw_cuda_close,
     .enter = tw_cuda_enter,

@@ -23,6 +23,11 @@ static int pick_device(int count)
     return 0;
 }
 
+bool tw_cuda_computes(tw_dtype precision)
+{
+    return precision == TW_F32 || precision == TW_BF16 || precision == TW_F16;
+}
+
 int tw_cuda_devices(void)
 {
     int count = 0;
@@ -50,7 +55,7 @@ static int open_device(tw_dev *d)
 tw_dev *tw_cuda_open(tw_dtype precision, int threads)
 {
     (void)threads;
-    if (precision != TW_F32 && precision != TW_BF16 && precision != TW_F16) {
+    if (!tw_cuda_computes(precision)) {
         tw_fail("a GPU computes in fp32, bf16 and fp16, not in %s", tw_dtype_name(precision));
         return NULL;
     }

@@ -9,6 +9,7 @@ extern "C" {
 #endif
 
 int tw_cuda_devices(void);
+bool tw_cuda_computes(tw_dtype precision);
 tw_dev *tw_cuda_open(tw_dtype precision, int threads);
 void tw_cuda_close(tw_dev *d);
 void tw_cuda_enter(tw_dev *d);

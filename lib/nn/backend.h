@@ -181,7 +181,8 @@ typedef struct tw_backend {
     const char *(*error)(void);
     int (*devices)(void); /* how many are at hand */
 
-    /* precision: TW_F32 or TW_BF16, refused where the processor lacks it. threads >= 1. */
+    bool (*computes)(tw_dtype precision); /* whether it has instructions for it */
+    /* A precision that it does not compute in is refused. threads >= 1. */
     tw_dev *(*open)(tw_dtype precision, int threads);
     void (*close)(tw_dev *d);
     /* Before each run of calls on a thread: the number of threads is the calling thread's setting. */
@@ -356,7 +357,7 @@ typedef struct tw_backend {
     int (*gather_rows)(tw_dev *d, float *y, const float *x, const uint64_t *number, int rows, int D); /* y [rows,D]: those rows of x [,D] */
 } tw_backend;
 
-enum { TW_BACKEND_VERSION = 11 };
+enum { TW_BACKEND_VERSION = 12 };
 
 /* The table of libtwist-NAME.so: looked for beside the executable, in ../lib from there, then by the loader's own path. The
  * library stays loaded. NULL and tw_error(). */

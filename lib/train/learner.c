@@ -19,11 +19,12 @@ int tw_learner_network(tw_learner *l, int device, int precision)
     if (precision == TW_PRECISION_FP16 && strcmp(name, "cpu") == 0)
         return tw_fail("--precision=fp16: the CPU trains in fp32 and bf16");
     l->config.precision = types[precision];
-    l->net = tw_net_new(name, &l->config);
-    if (l->net == NULL && precision == TW_PRECISION_AUTO) { /* not every processor has bf16 */
+    const tw_backend *be = tw_backend_open(name);
+    if (be == NULL)
+        return -1;
+    if (precision == TW_PRECISION_AUTO && !be->computes(TW_BF16))
         l->config.precision = TW_F32;
-        l->net = tw_net_new(name, &l->config);
-    }
+    l->net = tw_net_new(name, &l->config);
     return l->net != NULL ? 0 : -1;
 }
 
