@@ -309,7 +309,13 @@ static void copy(struct run *r, const tw_strings *inputs)
     tw_header h;
     tw_sample s;
     tw_sample_init(&s);
-    if (tw_program_log_check(r->o.log, r->o.output) != 0 || open_inputs(r, inputs) != 0 || joined_header(&h, r) != 0)
+    for (int i = 0; i < r->o.npy.n; i++) {
+        const char *path = strchr(r->o.npy.item[i], '=');
+        if (tw_program_beside("--npy", path != NULL ? path + 1 : NULL, r->o.output) != 0)
+            give_up(r);
+    }
+    if (tw_program_log_check(r->o.log, r->o.output) != 0 || tw_program_beside("--sheet", r->o.sheet, r->o.output) != 0 ||
+        open_inputs(r, inputs) != 0 || joined_header(&h, r) != 0)
         give_up(r);
     if (r->o.header) {
         if (print_header(&h) != 0 || flush_text() != 0)

@@ -231,6 +231,8 @@ static void print_metrics(const struct run *r)
 static void probe_outputs(const struct opts *o)
 {
     const char *const path[] = {o->assignments, o->match != NULL && access(o->match, F_OK) != 0 ? o->match : NULL};
+    if (tw_program_beside("--assignments", o->assignments, NULL) != 0)
+        tw_die_error();
     for (int i = 0; i < 2; i++) {
         if (path[i] != NULL && tw_file_probe(path[i]) != 0)
             tw_die_error();

@@ -253,6 +253,8 @@ static void parse(struct opts *o)
         tw_die_usage("--%s goes with --neighbours", o->sheet != NULL ? "sheet" : "cosines");
     if (o->sheet != NULL && strcmp(o->sheet, "-") == 0)
         tw_die_usage("--sheet: '-': a file is wanted, not standard output, where the neighbours go");
+    if (tw_program_beside("--sheet", o->sheet, NULL) != 0)
+        tw_die_error();
     parse_ks(o);
     if (o->neighbours > 0)
         o->k_most = o->neighbours;

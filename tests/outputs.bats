@@ -74,6 +74,24 @@ nothing_left() { [ -z "$(find . -name '.*.tmp')" ]; }
     nothing_left
 }
 
+@test "what goes beside a stream is none of the files that are read" {
+    EVAL=$BATS_TEST_DIRNAME/golden/eval
+    cp "$EVAL/val.tws" v.tws
+    ls s/train/*/*.jpg > list
+    tar -C s -cf b.tar train
+    mkdir kept && cp v.tws want.tws list b.tar kept
+    for command in "twist-linear --train $EVAL/train.tws --val v.tws --log v.tws" "twist-augment -i want.tws --size 16 -o z --log=want.tws" \
+        "twist-decode b.tar --rejects b.tar -o z" "twist-decode --list=list --rejects list -o z" "twist-cluster --assignments ./v.tws v.tws" \
+        "twist-cat want.tws --sheet=want.tws" "twist-cat want.tws --npy label=want.tws" "twist-knn --train v.tws --val v.tws --neighbours 1 --sheet=v.tws" \
+        "twist-feed head --local=1 b.tar --log=b.tar -- cat"; do
+        run timeout 20 $command
+        echo "$command: $output"
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"the command line has that file for something else too"* ]]
+    done
+    for f in kept/*; do cmp "$f" "${f#kept/}"; done
+}
+
 @test "what stands at the name of a file half written is another process's, or a trap: it is left alone" {
     echo precious > victim
     bash -c 'ln -s victim .out.$$.tmp; exec twist-cat -q --no-history want.tws -o out'

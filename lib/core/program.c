@@ -232,14 +232,34 @@ int tw_program_waits(const char *log, const tw_waits *w)
     return fclose(f) == 0 ? 0 : tw_fail_errno("%s", log);
 }
 
+static bool is_file(const char *path, const struct stat *of)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && st.st_dev == of->st_dev && st.st_ino == of->st_ino;
+}
+
+/* How many words of the command line are that file's name, or have it behind an =. */
+static int words_of(const struct stat *of)
+{
+    int n = 0;
+    for (int i = 1; i < program.argc; i++) {
+        bool yes = is_file(program.argv[i], of);
+        for (const char *p = program.argv[i]; !yes && (p = strchr(p, '=')) != NULL;)
+            yes = is_file(++p, of);
+        n += yes;
+    }
+    return n;
+}
+
 int tw_program_beside(const char *option, const char *path, const char *output)
 {
-    struct stat a, b;
-    if (path == NULL || output == NULL || strcmp(path, "-") == 0 || strcmp(output, "-") == 0)
+    struct stat st;
+    if (path == NULL || strcmp(path, "-") == 0)
         return 0;
-    const bool same = strcmp(path, output) == 0 || (stat(path, &a) == 0 && S_ISREG(a.st_mode) && stat(output, &b) == 0 && a.st_dev == b.st_dev &&
-                                                    a.st_ino == b.st_ino);
-    return same ? tw_fail("%s=%s: that is the output", option, path) : 0;
+    const bool there = stat(path, &st) == 0 && S_ISREG(st.st_mode), open = output != NULL && strcmp(output, "-") != 0;
+    if (open && (strcmp(path, output) == 0 || (there && is_file(output, &st))))
+        return tw_fail("%s=%s: that is the output", option, path);
+    return there && words_of(&st) > 1 ? tw_fail("%s=%s: the command line has that file for something else too", option, path) : 0;
 }
 
 int tw_program_log_check(const char *log, const char *output)

@@ -68,7 +68,8 @@ typedef struct {
 int tw_program_waits(const char *log, const tw_waits *w);
 /* Whether that file can be appended to and is not the output, asked at the start (NULL: yes). 0, or -1 and tw_error(). */
 int tw_program_log_check(const char *log, const char *output);
-/* Whether what goes beside the output (each NULL or -: no file) is another file. 0, or -1 and tw_error(), which names the option. */
+/* Whether what goes beside the output (each NULL or -: no file) is another file, and none that the command line names for something else, to be read.
+ * 0, or -1 and tw_error(), which names the option. */
 int tw_program_beside(const char *option, const char *path, const char *output);
 
 /* Seconds of a monotonic clock. */
