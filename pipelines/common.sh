@@ -19,13 +19,15 @@ usage_error() {
     exit 2
 }
 
-# option "$@": one option from the front of a command line, --name=VALUE or --name VALUE, _ as -: sets $name, $value and $used, the
-# number of words that it took. FLAGS, a list in the caller, names those without a value.
+# option "$@": one option from the front of a command line, --name=VALUE or --name VALUE, _ as -: sets $name, $value, $word, the
+# option as one word for a program, and $used, the number of words that it took. FLAGS, a list in the caller, names those without a value, beside
+# those of every program.
 option() {
     case $1 in -o) ;; -[!-]*) usage_error "unknown option $1" ;; esac
     name=${1%%=*} value='' used=1
     name=${name//_/-}
-    case " ${FLAGS-} " in *" $name "*)
+    word=$name
+    case " ${FLAGS-} --quiet --verbose " in *" $name "*)
         case $1 in *=*) usage_error "$name takes no value" ;; esac
         return
         ;;
@@ -37,6 +39,7 @@ option() {
         value=$2 used=2
         ;;
     esac
+    word=$name=$value
 }
 
 # short "$@": -q, -v and -j N (-jN) from the front of a command line, which all programs take: sets $word and $used; 1 where it is none of them.

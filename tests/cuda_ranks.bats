@@ -63,10 +63,10 @@ ranks() {
     cmp one/best.safetensors two/best.safetensors
     diff <(losses one) <(losses two)
     [ "$(losses two | wc -l)" -eq 4 ]
-    EMULATE_NCCL_HANG=1:130 run tune 2 twice hung --sync-bn --patience=2
+    EMULATE_NCCL_HANG=1:130 run tune 2 twice hung --sync-bn --patience=5
     [ "$status" -eq 1 ]
     echo "$output"
-    [[ "$output" == *"twist-finetune: rank 0: cuda: the step's backward pass: not done after 2 s: the device of another rank does not answer"* ]]
+    [[ "$output" == *"twist-finetune: rank 0: cuda: the step's "*" pass: not done after 5 s: the device of another rank does not answer"* ]]
 }
 
 @test "a rank killed in the middle of its sums: all end, it is named" {
@@ -74,16 +74,16 @@ ranks() {
     echo "$output"
     [ "$status" -ne 0 ]
     [[ "$output" == *"rank 1"* ]]
-    [ $(($(date +%s) - $(stat -c %Y run/log.jsonl))) -le 15 ]
+    [ $(($(date +%s) - $(stat -c %Y run/log.jsonl))) -le 60 ]
     twist-ckpt run/checkpoint.safetensors > /dev/null
 }
 
 @test "a rank that does not come to a sum: the others have patience with it, then say where they are" {
-    EMULATE_NCCL_HANG=1:130 run ranks 2 run -q --save-every=1 --patience=2
+    EMULATE_NCCL_HANG=1:130 run ranks 2 run -q --save-every=1 --patience=5
     echo "$output"
     [ "$status" -eq 1 ]
-    [[ "$output" == *"twist-train: rank 0: cuda: the step's "*": not done after 2 s: the device of another rank does not answer"* ]]
-    [ $(($(date +%s) - $(stat -c %Y run/log.jsonl))) -le 15 ]
+    [[ "$output" == *"twist-train: rank 0: cuda: the step's "*": not done after 5 s: the device of another rank does not answer"* ]]
+    [ $(($(date +%s) - $(stat -c %Y run/log.jsonl))) -le 60 ]
     twist-ckpt run/checkpoint.safetensors > /dev/null
 }
 

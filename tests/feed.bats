@@ -531,7 +531,8 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
         [ "$status" -eq 2 ] || { echo "$args: $status $output"; false; }
     done
     for args in "--window goes with head, not with keygen|keygen x --window=3" "--shuffle goes with head, not with work|work --shuffle ipc:///x -- cat" \
-        "--watch goes with status, not with head|head --watch --local=1 p -- cat" "COMMAND goes with work|head --work=$ADDRESS p -- cat"; do
+        "--watch goes with status, not with head|head --watch --local=1 p -- cat" "COMMAND goes with work|head --work=$ADDRESS p -- cat" \
+        "--log: '-'|head --log=- --local=1 p -- cat" "--metrics: '-'|head --metrics - --local=1 p -- cat"; do
         run twist-feed ${args#*|}
         echo "$output"
         [ "$status" -eq 2 ]

@@ -55,6 +55,9 @@ figure() { tr -d ' \n' < "$3" | sed "s/.*\"$1\":{//" | number "$2"; }
     run "$PIPELINES/farm" --data-path 'x%y' --output_dir 'o%s' --list 'l%e' --rejects 'r.%r' --dry-run
     [ "$status" -eq 0 ]
     [[ "$output" == *"--work=ipc://$PWD/o%%s/farm/feed.%r "*" --list=l%%e --rejects=r.%r "*" x%%y "* ]]
+    run "$PIPELINES/pretrain" --data-path photos --output_dir out --verbose --epochs 2 --dry-run
+    [ "$status" -eq 0 ]
+    [[ "${lines[2]}" == "twist-train -o out --resume --epochs=2 --seed=0 --verbose"* ]]
     run "$PIPELINES/farm" --data-path x --output_dir o --work 'tcp://127.0.0.1:555%r' --dry-run
     [[ "$output" == *"--work=tcp://127.0.0.1:555%r "* ]]
 }
