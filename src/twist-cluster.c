@@ -115,8 +115,11 @@ static void match_classes(struct run *r)
     const char *path = r->o.match;
     r->match_read = path != NULL && access(path, F_OK) == 0;
     if (r->match_read) {
-        if (tw_match_read(&r->match, path, &r->clusters) != 0)
+        int64_t lost;
+        if (tw_match_read(&r->match, path, &r->clusters, &lost) != 0)
             tw_die_error();
+        if (lost > 0)
+            tw_warn("%s: %lld labels are of classes that %s does not have; they are left out", r->clusters.who.name, (long long)lost, path);
         tw_note(1, "%s: match read", path);
     } else if (r->clusters.who.labelled > 0) {
         if (tw_match_find(&r->match, &r->clusters) != 0)

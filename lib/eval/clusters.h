@@ -42,11 +42,12 @@ typedef struct {
 int tw_match_find(tw_match *m, const tw_clusters *c);
 
 /* As JSON: {"clusters": K, "classes": [names] or null, "n_classes": C, "match": [class or null of each cluster]}. Reading refuses
- * another number of clusters than c's, classes beyond n_classes, names that are not c's; several clusters may have one class. In
+ * another number of clusters than c's, classes beyond n_classes; several clusters may have one class. Where both have names of classes,
+ * c's labels become those of the match's classes by name, and *lost of them, of other names, are no labels any more. In
  * the place of JSON it takes a classifier that names its classes (twist-linear's, twist-finetune's), whose output k is class k. 0,
  * or -1 and tw_error() naming the file. */
 int tw_match_write(const tw_match *m, const char *path);
-int tw_match_read(tw_match *m, const char *path, const tw_clusters *c);
+int tw_match_read(tw_match *m, const char *path, tw_clusters *c, int64_t *lost);
 void tw_match_fini(tw_match *m);
 
 #endif

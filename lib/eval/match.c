@@ -97,7 +97,7 @@ static bool whole(int *v, const cJSON *o, int low, int high)
     return true;
 }
 
-static int read_names(tw_match *m, const char *path, const cJSON *names, const tw_roster *who)
+static int read_names(tw_match *m, const char *path, const cJSON *names)
 {
     const cJSON *name;
     if (cJSON_IsNull(names))
@@ -108,15 +108,13 @@ static int read_names(tw_match *m, const char *path, const cJSON *names, const t
     {
         if (!cJSON_IsString(name))
             return tw_fail("%s: classes: a name that is no text", path);
-        if (who->named > 0 && (who->named != m->C || strcmp(who->classes[m->named], name->valuestring) != 0))
-            return tw_fail("%s: its classes are not those of %s", path, who->name);
         if (add_name(m, name->valuestring) != 0)
             return -1;
     }
     return 0;
 }
 
-static int from_json(tw_match *m, const char *path, const cJSON *o, const tw_clusters *c)
+static int from_json(tw_match *m, const char *path, const cJSON *o, tw_clusters *c, int64_t *lost)
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(o, "match"), *to;
     int K, C, k = 0;
@@ -134,9 +132,13 @@ static int from_json(tw_match *m, const char *path, const cJSON *o, const tw_clu
             return tw_fail("%s: cluster %d: want a class below %d or null", path, k, C);
         k++;
     }
+    if (read_names(m, path, cJSON_GetObjectItemCaseSensitive(o, "classes")) != 0)
+        return -1;
+    if (m->named > 0 && c->who.named > 0)
+        return tw_roster_rename(&c->who, m->classes, m->named, lost);
     if (c->who.n_classes > C)
         return tw_fail("%s: a match of %d classes, where %s has %d", path, C, c->who.name, c->who.n_classes);
-    return read_names(m, path, cJSON_GetObjectItemCaseSensitive(o, "classes"), &c->who);
+    return 0;
 }
 
 /* A classifier's outputs are its classes: the match of its metadata's names, each with itself. NULL: it is none, or names none. */
@@ -164,10 +166,11 @@ static cJSON *of_classifier(const char *path)
     return o;
 }
 
-int tw_match_read(tw_match *m, const char *path, const tw_clusters *c)
+int tw_match_read(tw_match *m, const char *path, tw_clusters *c, int64_t *lost)
 {
     size_t size;
     *m = (tw_match){0};
+    *lost = 0;
     cJSON *o = of_classifier(path);
     if (o == NULL) {
         char *text = tw_file_read(path, &size, 0);
@@ -176,7 +179,7 @@ int tw_match_read(tw_match *m, const char *path, const tw_clusters *c)
         o = tw_utf8_parse(text, size);
         free(text);
     }
-    const int rc = o != NULL ? from_json(m, path, o, c) : tw_fail("%s: neither a match in JSON nor a classifier that names its classes", path);
+    const int rc = o != NULL ? from_json(m, path, o, c, lost) : tw_fail("%s: neither a match in JSON nor a classifier that names its classes", path);
     cJSON_Delete(o);
     if (rc != 0)
         tw_match_fini(m);

@@ -9,18 +9,12 @@
 
 enum { MOST_CLASSES = 1 << 24 }; /* a label beyond this is a mistake, not a class: tables are as long as the largest label */
 
-static char *copy_text(const char *text)
-{
-    char *copy = tw_calloc(strlen(text) + 1, 1);
-    return copy != NULL ? strcpy(copy, text) : NULL;
-}
-
 int tw_roster_init(tw_roster *r, const tw_reader *reader)
 {
     const tw_header *h = tw_reader_header(reader);
-    *r = (tw_roster){.name = copy_text(tw_reader_name(reader))};
+    *r = (tw_roster){.name = strdup(tw_reader_name(reader))};
     if (r->name == NULL)
-        return -1;
+        return tw_fail("out of memory");
     if (h->kind != TW_FEATURES)
         return tw_fail("%s: a stream of %s: want features (twist-embed makes them)", r->name, tw_kind_names[h->kind]);
     if (h->n_classes <= 0)
@@ -30,8 +24,8 @@ int tw_roster_init(tw_roster *r, const tw_reader *reader)
         return -1;
     r->n_classes = h->n_classes;
     for (; r->named < h->n_classes; r->named++)
-        if ((r->classes[r->named] = copy_text(h->classes[r->named])) == NULL)
-            return -1;
+        if ((r->classes[r->named] = strdup(h->classes[r->named])) == NULL)
+            return tw_fail("out of memory");
     return 0;
 }
 
@@ -119,5 +113,50 @@ int tw_roster_same_classes(const tw_roster *a, const tw_roster *b)
         same = strcmp(a->classes[i], b->classes[i]) == 0;
     if (!same && a->named > 0 && b->named > 0)
         return tw_fail("%s: its classes are not those of %s", b->name, a->name);
+    return 0;
+}
+
+/* The class of that name; -1: none. The classes of both are often in one order: guess is looked at first. */
+static int class_of(const char *name, char *const *classes, int n, int guess)
+{
+    if (guess < n && strcmp(classes[guess], name) == 0)
+        return guess;
+    for (int k = 0; k < n; k++)
+        if (strcmp(classes[k], name) == 0)
+            return k;
+    return -1;
+}
+
+int tw_roster_rename(tw_roster *r, char *const *classes, int n, int64_t *lost)
+{
+    int *to = tw_calloc((size_t)r->named, sizeof *to);
+    char **names = tw_calloc((size_t)n, sizeof *names);
+    int rc = to != NULL && names != NULL ? 0 : -1, copied = 0;
+    for (; rc == 0 && copied < n; copied += rc == 0)
+        if ((names[copied] = strdup(classes[copied])) == NULL)
+            rc = tw_fail("out of memory");
+    if (rc != 0) {
+        while (copied > 0)
+            free(names[--copied]);
+        free(names);
+        free(to);
+        return -1;
+    }
+    for (int k = 0; k < r->named; k++)
+        to[k] = class_of(r->classes[k], classes, n, k);
+    *lost = 0;
+    for (int64_t i = 0; i < r->n; i++) {
+        if (r->label[i] < 0)
+            continue;
+        r->label[i] = to[r->label[i]];
+        *lost += r->label[i] < 0;
+    }
+    r->labelled -= *lost;
+    for (int k = 0; k < r->named; k++)
+        free(r->classes[k]);
+    free(r->classes);
+    free(to);
+    r->classes = names;
+    r->named = r->n_classes = n;
     return 0;
 }

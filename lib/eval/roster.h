@@ -35,6 +35,10 @@ int tw_roster_labelled(const tw_roster *r);
 /* 0 if labels mean the same in both, else -1 and tw_error(): both have names of classes and they differ. */
 int tw_roster_same_classes(const tw_roster *a, const tw_roster *b);
 
+/* Takes the labels, by the names of their classes, for those of these n classes. *lost: how many are of none of them, and are no labels any more.
+ * 0, or -1 and tw_error(). */
+int tw_roster_rename(tw_roster *r, char *const *classes, int n, int64_t *lost);
+
 /* Records that something is wrong with s, which comes after the n samples so far: "FILE: sample 3 (KEY): TEXT". Returns -1. */
 int tw_roster_fail(const tw_roster *r, const tw_sample *s, const char *text);
 
