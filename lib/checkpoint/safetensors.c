@@ -210,11 +210,6 @@ err:
     return NULL;
 }
 
-const char *tw_safetensors_path(const tw_safetensors *s)
-{
-    return s->path;
-}
-
 int tw_safetensors_count(const tw_safetensors *s)
 {
     return s->n;

@@ -24,7 +24,6 @@ int tw_safetensors_write(const char *path, const tw_named_tensor *t, int n, cons
 /* Maps a regular file for reading. NULL and tw_error(). Tensors, names and metadata are borrowed until close; a tensor's data may
  * be unaligned. at() numbers the tensors in the header's order. */
 tw_safetensors *tw_safetensors_open(const char *path);
-const char *tw_safetensors_path(const tw_safetensors *s);
 int tw_safetensors_count(const tw_safetensors *s);
 const tw_named_tensor *tw_safetensors_at(const tw_safetensors *s, int i);
 /* By name; NULL where there is none (no error recorded). */

@@ -1,6 +1,7 @@
 #include "checkpoint/state_dict.h"
 
 #include "core/error.h"
+#include "core/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,18 +19,12 @@ typedef struct {
     size_t length; /* of the name so far */
 } walker;
 
-/* Well-formed UTF-8 without NUL. */
+/* UTF-8 without NUL. */
 static bool is_text(const char *s, size_t n)
 {
-    for (size_t i = 0; i < n;) {
-        const unsigned char c = (unsigned char)s[i++];
-        int more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : -1;
-        if (c == 0 || more < 0 || (size_t)more > n - i)
+    for (size_t i = 0, size; i < n; i += size)
+        if (s[i] == '\0' || (size = tw_utf8((const unsigned char *)s + i, n - i)) == 0)
             return false;
-        for (; more > 0; more--)
-            if (((unsigned char)s[i++] & 0xc0) != 0x80)
-                return false;
-    }
     return true;
 }
 

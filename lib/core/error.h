@@ -1,4 +1,4 @@
-/* Errors of the library: it never prints and never exits. A function that fails records one message for its thread and
+/* Errors of the library: it never prints them and never exits. A function that fails records one message for its thread and
  * returns -1 (or NULL); the program prints it. Messages are lower case, operand first, cause last, no full stop. */
 #ifndef TW_CORE_ERROR_H
 #define TW_CORE_ERROR_H

@@ -20,8 +20,8 @@ FILE *tw_file_stream(tw_file *f); /* buffered, for writing; borrowed */
 int tw_file_commit(tw_file *f);
 /* Removes the temporary file, frees f. NULL is allowed. */
 void tw_file_abandon(tw_file *f);
-/* Whether the path can be written afterwards, asked before the work: of what is written in place, which a reader of a FIFO would take for all there is,
- * only that it is there. 0, or -1 and tw_error(). */
+/* Whether the path can be written afterwards, asked before the work: of what is written in place, which a reader of a FIFO would take for all there
+ * is, only that it is there. 0, or -1 and tw_error(). */
 int tw_file_probe(const char *path);
 
 /* The whole file in one block (plus a NUL byte after it, not counted). At most limit bytes (0: 1 GiB). NULL and tw_error()

@@ -34,7 +34,7 @@ typedef struct {
     const char *const *names; /* TW_OPT_CHOICE only */
 } tw_opt;
 
-/* What every program takes: -q -v --progress --log are here so that the same letter means the same thing everywhere. */
+/* What every program takes: -q -v --progress --no-history are here so that the same letter means the same thing everywhere. */
 typedef struct {
     bool quiet, progress, help, version, no_history;
     int verbose;

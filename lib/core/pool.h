@@ -1,5 +1,5 @@
 /* An ordered parallel map in bounded memory: jobs go in one by one, worker threads run them, results come out in the order
- * of the jobs, whatever -j is. The only place that starts threads (the backends' own excepted). */
+ * of the jobs, whatever -j is. Nothing else starts threads but the backends and MPI's queue. */
 #ifndef TW_CORE_POOL_H
 #define TW_CORE_POOL_H
 

@@ -15,19 +15,13 @@ static struct {
     int argc;
     char **argv;
     char part[24];   /* ended by ": "; empty: there are no others */
-    bool quiet, silent, progress, line_open;
+    bool quiet, silent, progress;
+    _Atomic bool line_open; /* messages come from reading threads too */
     int verbose;
     double last_progress;
 } program = {.name = "twist"};
 
 static volatile sig_atomic_t stop_signal;
-
-double tw_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 bool tw_is_terminal(int fd)
 {

@@ -1,8 +1,9 @@
-/* What every main() shares: its name, its messages on stderr, help and version, signals, the exit. Only programs call
- * this; the library itself never prints. */
+/* What every main() shares: its name, its messages on stderr, help and version, signals, the exit. The library
+ * calls only tw_warn, for what it goes on with. */
 #ifndef TW_CORE_PROGRAM_H
 #define TW_CORE_PROGRAM_H
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/opts.h"
 
@@ -71,9 +72,6 @@ int tw_program_log_check(const char *log, const char *output);
 /* Whether what goes beside the output (each NULL or -: no file) is another file, and none that the command line names for something else, to be read.
  * 0, or -1 and tw_error(), which names the option. */
 int tw_program_beside(const char *option, const char *path, const char *output);
-
-/* Seconds of a monotonic clock. */
-double tw_now(void);
 
 /* Whether NAME=fd is a terminal: for refusing to write binary there. */
 bool tw_is_terminal(int fd);

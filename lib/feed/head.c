@@ -125,7 +125,7 @@ void tw_head_gone(tw_head *h, worker *w, const char *why)
     }
 }
 
-/* A place in the table: the oldest that is gone, or a new one. */
+/* A place in the table: that of one that is gone, or a new one. */
 static worker *new_worker(tw_head *h)
 {
     for (int i = 0; i < h->workers; i++)

@@ -11,7 +11,7 @@ typedef struct {
     int64_t written, skipped, end, epoch_size, dropped, refused_keys;
     int64_t since_written;      /* samples written in the last `interval` seconds */
     double interval;
-    const char *waits_for;      /* "workers", "reader", "nobody" */
+    const char *waits_for;      /* "workers", "reader", "the next sample" */
 } tw_status_more;
 
 /* One line without an end. Free with free(). NULL and tw_error(). */

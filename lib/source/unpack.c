@@ -1,5 +1,6 @@
 #include "source/unpack.h"
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/mem.h"
 
@@ -28,23 +29,16 @@ struct tw_unpack {
     unsigned char in[IN], out[OUT];
 };
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* Appends what one read brings to the input. 0, or -1 and tw_error(). */
 static int more(tw_unpack *u)
 {
-    const double start = now();
+    const double start = tw_now();
     if (u->in_at == u->in_end)
         u->in_at = u->in_end = 0;
     ssize_t got;
     while ((got = read(u->fd, u->in + u->in_end, IN - u->in_end)) < 0 && errno == EINTR)
         ;
-    u->waited += now() - start;
+    u->waited += tw_now() - start;
     if (got < 0)
         return tw_fail_errno("cannot be read");
     u->ended = got == 0;

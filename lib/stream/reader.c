@@ -1,5 +1,6 @@
 #include "stream/reader.h"
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/mem.h"
 #include "stream/decode.h"
@@ -37,13 +38,6 @@ struct tw_reader {
     unsigned char ahead[AHEAD];
 };
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* Keeps the message for the calls to come. */
 static int fail(tw_reader *r)
 {
@@ -77,9 +71,9 @@ static int fail_cut(tw_reader *r, size_t have)
 /* Until ready() says so. False: wait() has had enough. */
 static bool wait_for(tw_reader *r, bool (*ready)(tw_input *in, int ms))
 {
-    const double start = now();
+    const double start = tw_now();
     while (r->wait != NULL && !ready(&r->in, GLANCE))
-        if (!r->wait(r->context, now() - start))
+        if (!r->wait(r->context, tw_now() - start))
             return false;
     return true;
 }
@@ -87,19 +81,19 @@ static bool wait_for(tw_reader *r, bool (*ready)(tw_input *in, int ms))
 /* Waits until something can be read. 0, or -1: wait() has had enough. */
 static int await(tw_reader *r)
 {
-    const double start = now();
+    const double start = tw_now();
     if (wait_for(r, tw_input_ready))
         return 0;
     r->gave_up = true;
-    return tw_fail("%s: nothing has come for %.0f s", r->in.name, now() - start);
+    return tw_fail("%s: nothing has come for %.0f s", r->in.name, tw_now() - start);
 }
 
 /* Reads up to n bytes, waiting for the first. How many; 0 at the end of the bytes; -1, failed. */
 static ssize_t read_some(tw_reader *r, void *to, size_t n)
 {
-    const double start = now();
+    const double start = tw_now();
     const ssize_t got = await(r) == 0 ? tw_input_read(&r->in, to, n) : -1;
-    r->waited += now() - start;
+    r->waited += tw_now() - start;
     return got < 0 ? fail(r) : got;
 }
 
@@ -249,7 +243,7 @@ static int restart(tw_reader *r, bool begun)
 {
     static const struct timespec pause = {0, 200000000};
     do {
-        const double t = now();
+        const double t = tw_now();
         double *oldest = &r->restart[r->restarts % TW_RESTARTS];
         if (r->endpoint == NULL || !r->in.killed || r->gave_up)
             return -1;

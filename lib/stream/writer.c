@@ -1,5 +1,6 @@
 #include "stream/writer.h"
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/mem.h"
@@ -35,13 +36,6 @@ struct tw_writer {
     char error[1024];
 };
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 static int fail(tw_writer *w)
 {
     w->failed = true;
@@ -52,7 +46,7 @@ static int fail(tw_writer *w)
 /* Writes the pieces in order, changing v. */
 static int write_pieces(tw_writer *w, struct iovec *v, int n)
 {
-    const double start = now();
+    const double start = tw_now();
     if (w->net != NULL && tw_net_write(w->net, v, n) != 0) {
         tw_fail("%s: %s", w->name, tw_error());
         return fail(w);
@@ -76,7 +70,7 @@ static int write_pieces(tw_writer *w, struct iovec *v, int n)
             v->iov_len -= (size_t)done;
         }
     }
-    w->last = now();
+    w->last = tw_now();
     w->waited += w->last - start;
     return 0;
 }
@@ -117,7 +111,7 @@ static int write_record(tw_writer *w, const void *data, size_t size)
         return fail(w);
     memcpy(w->held.data + w->held.size, data, size);
     w->held.size += size;
-    return w->held.size >= HOLD || now() - w->last >= HOLD_FOR ? write_with_held(w, NULL, 0) : 0;
+    return w->held.size >= HOLD || tw_now() - w->last >= HOLD_FOR ? write_with_held(w, NULL, 0) : 0;
 }
 
 static int open_output(tw_writer *w, const char *endpoint)
