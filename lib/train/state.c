@@ -75,8 +75,8 @@ void tw_state_data(tw_learner *l, const tw_header *h, const char *name)
     char seed[sizeof l->state.data_seed];
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)h->seed);
     if (l->state.data_seed[0] != '\0' && strcmp(l->state.data_seed, seed) != 0)
-        tw_warn("%s: the seed of its order is %s, that of what the run has seen was %s: samples may come twice in an epoch and others not at all", name,
-                seed, l->state.data_seed);
+        tw_warn("%s: the seed of its order is %s, that of what the run has seen was %s: samples may come twice in an epoch and others not at all",
+                name, seed, l->state.data_seed);
     strcpy(l->state.data_seed, seed);
 }
 

@@ -35,8 +35,8 @@ void tw_state_data(tw_learner *l, const tw_header *h, const char *name);
 
 /* Writes the whole checkpoint: tensors under their official names, the teacher's behind "teacher.", the optimizer's as "optimizer.STATE.NAME"
  * (STATE as tw_optim_state), metadata: the network's description (checkpoint/network.h), epoch, sample, iteration, step, batch_size, ranks, optim,
- * optim_steps, all in decimal, of several ranks `places`, one behind the other, of fp16
- * on a GPU `loss_scale` and `loss_scale_steps`, `data_seed` where it is known, `args`, and `notes` where there are some. 0, or -1 and tw_error() with the old file as it was. */
+ * optim_steps, all in decimal, of several ranks `places`, one behind the other, of fp16 on a GPU `loss_scale` and `loss_scale_steps`, `data_seed`
+ * where it is known, `args`, and `notes` where there are some. 0, or -1 and tw_error() with the old file as it was. */
 int tw_state_save(const char *path, const tw_learner *l);
 
 /* The backbone alone, by torchvision's names. 0, or -1 and tw_error(). */
