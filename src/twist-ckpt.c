@@ -227,6 +227,8 @@ static void parse(struct opts *o)
         o->keys = TW_KEYS_DETECTRON2;
     if (o->to != NULL && format_of(o->to)->write == tw_detectron2_write && o->keys != TW_KEYS_DETECTRON2)
         tw_die_usage("--to %s: .pkl is for detectron2: --keys=detectron2", o->to);
+    if (o->part == TW_PART_ALL && o->keys != TW_KEYS_KEEP && tw_opts_given("part"))
+        tw_die_usage("--part=all: not all of a checkpoint has names in --keys=%s", keys[o->keys]);
     if (o->part == TW_PART_ALL && o->keys != TW_KEYS_KEEP)
         o->part = o->keys == TW_KEYS_OFFICIAL ? TW_PART_MODEL : TW_PART_BACKBONE;
     if (o->part != TW_PART_ALL && o->keys == TW_KEYS_KEEP)

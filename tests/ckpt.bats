@@ -222,6 +222,7 @@ refused() { # STATUS MESSAGE ARGUMENT...
     refused 1 "$WEIGHTS: no arguments of a training in it" --recipe "$WEIGHTS"
     safetensors '{"__metadata__":{"args":"{\"epochs\":3,\"lr_classifier\":0.1}"}}' "" > tuned.safetensors
     refused 1 "tuned.safetensors: of twist-finetune, whose options are no recipe" --recipe tuned.safetensors
+    refused 2 "--part=all: not all of a checkpoint has names in --keys=torchvision" --part=all --keys=torchvision "$WEIGHTS"
     refused 2 "--recipe stands alone" --recipe --stats "$WEIGHTS"
 }
 
