@@ -34,14 +34,19 @@ all: $(PROGRAMS) $(BIN)/libtwist-cpu.so $(MPI_SO) $(CUDA_SO) ## all: programs an
 help: ## help: this list
 	@sed -n 's/^[a-z-]*:.*## //p' $(MAKEFILE_LIST)
 
-$B/%.o: %.c
+# What is compiled otherwise than before is made again.
+$B/settings: FORCE
+	@mkdir -p $(@D); printf '%s\n' "$(CC) $(OPT) $(CFLAGS)" | cmp -s - $@ || printf '%s\n' "$(CC) $(OPT) $(CFLAGS)" > $@
+FORCE:
+
+$B/%.o: %.c $B/settings
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) $(if $(filter lib/cpu/%,$<),-fopenmp -fno-trapping-math) -c $< -o $@
 # Messages in protobuf: protoc-c writes their C, which is compiled without our warnings.
 $B/proto/%.pb-c.c $B/proto/%.pb-c.h: lib/%.proto
 	@mkdir -p $(@D)
 	protoc-c --proto_path=lib --c_out=$B/proto $<
-$B/proto/%.pb-c.o: $B/proto/%.pb-c.c
+$B/proto/%.pb-c.o: $B/proto/%.pb-c.c $B/settings
 	$(CC) -std=c11 -g $(OPT) -fPIC -I$B/proto $(CFLAGS) -c $< -o $@
 $B/lib/report/events.o: $B/proto/report/event.pb-c.h
 $B/libtwist.a: $(LIB_OBJ)
@@ -83,10 +88,12 @@ bench: all ## bench: speed against the peers in the same run, as ratios
 golden: ## golden: make the golden vectors anew (Python from the package index)
 	@tests/golden/make
 install: all ## install: programs, pipelines and man pages under PREFIX
-	install -d $(DEST)/bin $(DEST)/lib $(addprefix $(DEST)/share/twist/,pipelines policies formats) $(foreach n,1 5 7,$(DEST)/share/man/man$n)
+	umask 022; install -d $(DEST)/bin $(DEST)/lib $(addprefix $(DEST)/share/twist/,pipelines policies formats) $(foreach n,1 5 7,$(DEST)/share/man/man$n)
 	install $(PROGRAMS) $(DEST)/bin
 	install $(BIN)/libtwist-cpu.so $(MPI_SO) $(CUDA_SO) $(DEST)/lib
-	cp -R pipelines/. $(DEST)/share/twist/pipelines
+	# `install` makes new files, with modes of its own; a shell that runs an old one reads it to its end
+	umask 022; cd pipelines && find . -type f | while read -r f; do m=644; [ ! -x "$$f" ] || m=755; \
+	  install -D -m $$m "$$f" "$(abspath $(DEST))/share/twist/pipelines/$$f" || exit 1; done
 	install -m 644 formats/policies/* $(DEST)/share/twist/policies
 	install -m 644 formats/*.* $(DEST)/share/twist/formats
 	$(foreach n,1 5 7,install -m 644 man/*.$n $(DEST)/share/man/man$n;)
@@ -109,6 +116,8 @@ lint: ## lint: warnings as errors, cppcheck, man pages
 	  --library=tests/cppcheck.cfg -j2 lib src
 	mandoc -T lint -W warning man/*
 clean: ## clean: remove what was built
-	rm -rf build $(BIN)
-.PHONY: all help deps deps-dev check check-long demo bench golden install asan ubsan fuzz lint clean
+	rm -rf $B
+	rm -f $(PROGRAMS) $(BIN)/libtwist-*.so
+	@rmdir $(BIN) 2> /dev/null || true
+.PHONY: FORCE all help deps deps-dev check check-long demo bench golden install asan ubsan fuzz lint clean
 -include $(shell find $B -name '*.d' 2>/dev/null)

@@ -57,6 +57,12 @@ tw_dev *tw_cpu_open(tw_dtype precision, int threads)
         tw_fail("this processor has no bf16: use --precision=fp32");
         return NULL;
     }
+#ifdef __x86_64__
+    if (!has(dnnl_cpu_isa_sse41)) {
+        tw_fail("this processor has no SSE4.1: oneDNN's convolutions without it are wrong");
+        return NULL;
+    }
+#endif
     tw_dev *d = tw_calloc(1, sizeof *d);
     if (d == NULL)
         return NULL;

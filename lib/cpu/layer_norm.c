@@ -105,7 +105,7 @@ TW_KERNEL void backward_any(const tw_layer_norm *n, void *dx, float *sums, const
         backward_row(n, dx, sums, sums + n->C, dy, x, (size_t)row, t);
 }
 
-TW_CLONES static void backward_piece(const tw_layer_norm *n, void *dx, float *sums, const void *dy, const void *x, int64_t first,
+TW_CLONES static void backward_rows(const tw_layer_norm *n, void *dx, float *sums, const void *dy, const void *x, int64_t first,
                                      tw_dtype t)
 {
     TW_BY_TYPE(t, backward_any, n, dx, sums, dy, x, first);
@@ -120,7 +120,7 @@ int tw_cpu_layer_norm_backward(tw_dev *d, const tw_layer_norm *n, void *dx, floa
         return -1;
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < pieces; i++)
-        backward_piece(n, dx, sums + i * 2 * C, dy, x, i * PIECE, d->precision);
+        backward_rows(n, dx, sums + i * 2 * C, dy, x, i * PIECE, d->precision);
     for (int64_t i = 0; i < pieces; i++)
         for (int64_t c = 0; c < C; c++) {
             dgamma[c] += sums[i * 2 * C + c];

@@ -54,9 +54,14 @@ TW_KERNEL void max_any(void *y, uint8_t *pick, const void *x, const tw_pool_shap
         max_pixel(y, pick, x, s, at, begin, (int)(row % s->OH), ow, t);
 }
 
-TW_CLONES void tw_pool_max_row(void *y, uint8_t *pick, const void *x, const tw_pool_shape *s, int begin, int64_t row, tw_dtype t)
+TW_CLONES static void max_row(void *y, uint8_t *pick, const void *x, const tw_pool_shape *s, int begin, int64_t row, tw_dtype t)
 {
     TW_BY_TYPE(t, max_any, y, pick, x, s, begin, row);
+}
+
+void tw_pool_max_row(void *y, uint8_t *pick, const void *x, const tw_pool_shape *s, int begin, int64_t row, tw_dtype t)
+{
+    max_row(y, pick, x, s, begin, row, t);
 }
 
 int tw_cpu_max_forward(tw_dev *d, const tw_pool_shape *s, void *y, uint8_t *pick, const void *x)
