@@ -1,5 +1,5 @@
 /* What every main() shares: its name, its messages on stderr, help and version, signals, the exit. The library
- * calls only tw_warn, for what it goes on with. */
+ * returns its errors (core/error.h); what it goes on with, and how far it is, it says through here. */
 #ifndef TW_CORE_PROGRAM_H
 #define TW_CORE_PROGRAM_H
 

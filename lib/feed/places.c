@@ -72,14 +72,12 @@ static int relative(tw_places *p, const char *path)
     if (all != NULL && (found == NULL || strlen(found) > TW_FEED_TEXT))
         found = below(p->root, all);
     int rc = -1;
-    if (all == NULL)
-        ;
-    else if (found == NULL)
+    if (all != NULL && found == NULL)
         tw_fail("%s: not below the root %s, where workers look for files (--root, or --ship to send them the files)", path,
                 p->root[0] != '\0' ? p->root : "/");
-    else if (strlen(found) > TW_FEED_TEXT)
+    else if (all != NULL && strlen(found) > TW_FEED_TEXT)
         tw_fail("%.100s...: its path is longer than %d bytes", path, TW_FEED_TEXT);
-    else if ((rc = tw_grow(&p->path, &p->path_cap, strlen(found) + 1, 1)) == 0)
+    else if (all != NULL && (rc = tw_grow(&p->path, &p->path_cap, strlen(found) + 1, 1)) == 0)
         strcpy(p->path, found);
     free(real);
     free(all);
