@@ -411,6 +411,18 @@ static void scattered_extras(void)
     tw_sample_fini(&s);
 }
 
+/* The process of that number ends within two seconds. */
+static void check_ended(const char *number)
+{
+    CHECK(number != NULL && atoi(number) > 0);
+    bool alive = true;
+    for (int i = 0; i < 200 && number != NULL && alive; i++) {
+        alive = kill(atoi(number), 0) == 0;
+        usleep(10000);
+    }
+    CHECK(!alive);
+}
+
 static void commands(void)
 {
     char command[200];
@@ -443,13 +455,7 @@ static void commands(void)
         }
     }
     tw_reader_close(r);
-    CHECK(text != NULL && atoi(text) > 0);
-    bool alive = true;
-    for (int i = 0; i < 200 && text != NULL && alive; i++) {
-        alive = kill(atoi(text), 0) == 0;
-        usleep(10000);
-    }
-    CHECK(!alive);
+    check_ended(text);
     free(text);
 }
 
@@ -502,13 +508,7 @@ static void stubborn(void)
         text = tw_file_read(path, &size, 0);
     }
     tw_reader_close(r);
-    CHECK(text != NULL && atoi(text) > 0);
-    bool alive = true;
-    for (int i = 0; i < 200 && text != NULL && alive; i++) {
-        alive = kill(atoi(text), 0) == 0;
-        usleep(10000);
-    }
-    CHECK(!alive);
+    check_ended(text);
     free(text);
 }
 
