@@ -185,19 +185,15 @@ static void encode(struct job *j, tw_sample *s)
 
 static int read_and_decode(struct job *j, uint64_t index, int worker)
 {
-    const unsigned before = tw_shortages();
     const double start = tw_now();
     size_t size;
     int rc = tw_source_read(j->run->source, index, &j->file, &j->file_cap, &size);
     j->run->reading[worker] += tw_now() - start;
-    if (rc != 0) {
-        j->no_fault = tw_shortages() != before;
+    if (rc != 0)
         return -1;
-    }
     if (j->file_cap > KEEP_FILE)
         claim(j, j->file_cap);
     rc = decode(j, j->file, size);
-    j->no_fault = rc != 0 && tw_shortages() != before;
     if (j->file_cap > KEEP_FILE) {
         free(j->file);
         j->file = NULL;
@@ -214,7 +210,9 @@ static void run_place(struct run *r, struct job *j, int worker)
     for (uint64_t t = 0; t < tries; t++) {
         const uint64_t index = tw_order_index(&r->order, (j->i + t) % n);
         const char *path = tw_source_path(r->source, index);
+        const unsigned before = tw_shortages();
         if (read_and_decode(j, index, worker) != 0) {
+            j->no_fault = tw_shortages() != before;
             if (t == 0 || j->no_fault)
                 set_bad(j, path, strlen(path));
             if (j->no_fault)
