@@ -11,9 +11,8 @@
 #include "train/folder.h"
 #include "train/learner.h"
 #include "train/pace.h"
-#include "train/step.h"
+#include "train/tally.h"
 #include "train/turns.h"
-#include "train/validate.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -48,11 +47,6 @@ struct opts {
     double lr_backbone, lr_classifier, weight_decay, clip_norm, patience;
 };
 
-/* The last measurement (its epoch, top-1, top-5); of the epoch under way: steps, the sum of the losses, hits among the first and the first five. */
-#define NOTES "measured %lld %lf %lf, epoch %lld %lf %lld %lld"
-#define NOTES_PENDING ", to be measured" /* the epoch's steps are done */
-#define NOTES_OUT "measured %lld %.17g %.17g, epoch %lld %.17g %lld %lld"
-
 struct run {
     struct opts o;
     tw_comm *comm;
@@ -68,13 +62,9 @@ struct run {
     int64_t first_step; /* where this process began */
     int64_t saved_step; /* of the last checkpoint; -1: none */
     tw_pace pace;
-    tw_score best, last;   /* on --val */
-    struct {
-        double loss;
-        int64_t hits[2], steps;
-    } epoch;               /* of all ranks' training samples, since its begin */
-    bool pending;          /* the checkpoint was written before a measurement that is still to come, though all steps may be done */
-    char notes[176];       /* last and epoch, in the checkpoint */
+    tw_score best;         /* on --val */
+    tw_tally tally;
+    char notes[TW_TALLY_NOTES]; /* it, in the checkpoint */
 };
 
 /* The first rank measures, writes and speaks for all. */
@@ -228,26 +218,15 @@ static void open_network(struct run *r)
         tw_optim_rule(l->optim, i, strncmp(tw_net_param(l->net, i)->name, "fc.", 3) == 0 ? o->lr_classifier : o->lr_backbone, true);
 }
 
-static void read_notes(struct run *r, const tw_checkpoint *f)
-{
-    long long n[4];
-    const char *text = tw_checkpoint_meta(f, "notes");
-    if (text == NULL) /* of a version that had none */
-        return;
-    if (sscanf(text, NOTES, &n[0], &r->last.acc1, &r->last.acc5, &n[1], &r->epoch.loss, &n[2], &n[3]) != 7)
-        tw_die("%s: 'notes' in its metadata are not twist-finetune's", r->folder.checkpoint);
-    r->pending = strstr(text, NOTES_PENDING) != NULL;
-    r->last.epoch = n[0];
-    r->epoch.steps = n[1], r->epoch.hits[0] = n[2], r->epoch.hits[1] = n[3];
-}
-
 /* The place where training goes on, before the stream is opened there. */
 static void read_state(struct run *r)
 {
     tw_checkpoint *f = tw_checkpoint_open(r->folder.checkpoint);
     if (f == NULL || tw_learner_place(&r->learner, f, r->o.batch_size) != 0)
         tw_die_error();
-    read_notes(r, f);
+    const char *notes = tw_checkpoint_meta(f, "notes"); /* of old versions: NULL */
+    if (notes != NULL && tw_tally_read(&r->tally, notes) != 0)
+        tw_die("%s: 'notes' in its metadata are not twist-finetune's", r->folder.checkpoint);
     tw_checkpoint_close(f);
     if (tw_best_load(&r->best, r->best_path) != 0)
         tw_die_error();
@@ -269,9 +248,8 @@ static void save(struct run *r)
     r->saved_step = r->state->step;
     if (!leads(r))
         return;
-    const bool pending = r->o.val != NULL && r->state->iteration >= r->turns.steps_per_epoch;
-    snprintf(r->notes, sizeof r->notes, NOTES_OUT "%s", (long long)r->last.epoch, r->last.acc1, r->last.acc5, (long long)r->epoch.steps,
-             r->epoch.loss, (long long)r->epoch.hits[0], (long long)r->epoch.hits[1], pending ? NOTES_PENDING : "");
+    r->tally.pending = r->o.val != NULL && r->state->iteration >= r->turns.steps_per_epoch;
+    tw_tally_write(r->notes, &r->tally);
     r->learner.notes = r->notes;
     if (tw_state_save(r->folder.checkpoint, &r->learner) != 0)
         tw_die_error();
@@ -306,7 +284,7 @@ static void open_run(struct run *r)
     r->saved_step = -1;
     if (r->folder.there)
         read_state(r);
-    if (tw_ranks_share_place(l) != 0 || r->comm->broadcast(r->comm, &r->pending, sizeof r->pending, 0) != 0)
+    if (tw_ranks_share_place(l) != 0 || r->comm->broadcast(r->comm, &r->tally.pending, sizeof r->tally.pending, 0) != 0)
         tw_die_error();
     r->first_step = r->state->step;
 }
@@ -349,10 +327,7 @@ static double cosine(const struct run *r, int64_t epoch)
 static void log_step(struct run *r, const tw_batch *b, const tw_step_result *s)
 {
     const tw_pace_step pace = tw_pace_next(&r->pace, tw_loader_waited(r->turns.loader) + r->turns.waited);
-    r->epoch.loss += s->terms.loss;
-    r->epoch.hits[0] += s->hits[0];
-    r->epoch.hits[1] += s->hits[1];
-    r->epoch.steps++;
+    tw_tally_add(&r->tally, s);
     if (!leads(r))
         return;
     tw_jsonl_begin(r->log);
@@ -378,32 +353,6 @@ static void show_progress(const struct run *r, const tw_step_result *s)
         tw_progress("epoch %lld/%lld, loss %.4f, best acc1 %.4f, %s", (long long)r->state->at.epoch + 1, (long long)r->o.epochs,
                     s->terms.loss, r->best.acc1,
                     tw_pace_text(text, sizeof text, &r->pace, r->state->step, samples_of_step(r), "images"));
-}
-
-static void log_epoch(struct run *r, const tw_validation *v)
-{
-    const double steps = (double)r->epoch.steps, samples = steps * samples_of_step(r);
-    if (!leads(r))
-        return;
-    tw_jsonl_begin(r->log);
-    tw_jsonl_int(r->log, "end_of_epoch", r->state->at.epoch);
-    tw_jsonl_int(r->log, "after_step", r->state->step);
-    tw_jsonl_number(r->log, "loss", r->epoch.loss / steps);
-    tw_jsonl_number(r->log, "acc1", (double)r->epoch.hits[0] / samples);
-    tw_jsonl_number(r->log, "acc5", (double)r->epoch.hits[1] / samples);
-    if (v != NULL) {
-        tw_jsonl_number(r->log, "val_loss", v->loss);
-        tw_jsonl_number(r->log, "val_acc1", v->acc1);
-        tw_jsonl_number(r->log, "val_acc5", v->acc5);
-        tw_jsonl_int(r->log, "val_samples", v->samples);
-    }
-    if (tw_jsonl_end(r->log) != 0)
-        tw_die_error();
-    tw_note(1, "epoch %lld: loss %.4f, acc1 %.4f%s", (long long)r->state->at.epoch + 1, r->epoch.loss / steps,
-            (double)r->epoch.hits[0] / samples, v != NULL ? "" : ", not measured");
-    if (v != NULL)
-        tw_note(1, "epoch %lld: on %lld other samples: loss %.4f, acc1 %.4f, acc5 %.4f", (long long)r->state->at.epoch + 1,
-                (long long)v->samples, v->loss, v->acc1, v->acc5);
 }
 
 static tw_validation_options validation_of(const struct run *r)
@@ -443,9 +392,9 @@ static bool measure(struct run *r, tw_validation *v)
         tw_step_renew(r->step);
     if (!leads(r))
         return true;
-    r->last = (tw_score){r->state->at.epoch + 1, v->acc1, v->acc5};
+    r->tally.last = (tw_score){r->state->at.epoch + 1, v->acc1, v->acc5};
     if (r->best.epoch == 0 || v->acc1 > r->best.acc1) {
-        r->best = r->last;
+        r->best = r->tally.last;
         const char *command = r->o.common.no_history ? NULL : tw_program_command();
         if (tw_best_save(r->best_path, &r->best, &r->learner, r->header, command) != 0)
             tw_die_error();
@@ -466,8 +415,9 @@ static bool turn_to(struct run *r, int64_t epoch)
         if (!measure(r, &v))
             return false;
     }
-    log_epoch(r, wanted ? &v : NULL);
-    memset(&r->epoch, 0, sizeof r->epoch);
+    if (leads(r) && tw_tally_log(r->log, &r->tally, r->state->at.epoch, r->state->step, samples_of_step(r), wanted ? &v : NULL) != 0)
+        tw_die_error();
+    tw_tally_clear(&r->tally);
     tw_state_at(&r->learner, (tw_position){epoch, 0}, NULL);
     r->state->iteration = 0;
     if (r->o.save_every == 0 || wanted || epoch >= r->o.epochs)
@@ -542,7 +492,7 @@ static void print_result(const struct run *r)
         return;
     if (r->best.epoch > 0)
         printf("{\"acc1\": %.9g, \"acc5\": %.9g, \"epoch\": %lld, \"acc1_last\": %.9g, \"acc5_last\": %.9g, ", r->best.acc1,
-               r->best.acc5, (long long)r->best.epoch, r->last.acc1, r->last.acc5);
+               r->best.acc5, (long long)r->best.epoch, r->tally.last.acc1, r->tally.last.acc5);
     else
         printf("{\"acc1\": null, \"acc5\": null, \"epoch\": null, \"acc1_last\": null, \"acc5_last\": null, ");
     printf("\"epochs\": %lld, \"steps\": %lld}\n", (long long)r->state->at.epoch, (long long)r->state->step);
@@ -559,7 +509,7 @@ int main(int argc, char **argv)
     parse(&r);
     tw_catch_stops();
     open_run(&r);
-    if (finished(&r) && !r.pending) {
+    if (finished(&r) && !r.tally.pending) {
         tw_warn("%s: the run is complete: %lld epochs, %lld steps", r.folder.checkpoint, (long long)r.state->at.epoch,
                 (long long)r.state->step);
         print_result(&r);
