@@ -9,6 +9,7 @@
 #include "eval/kmeans.h"
 #include "eval/matrix.h"
 #include "eval/page.h"
+#include "nn/backend.h"
 #include "report/text.h"
 
 #include <math.h>
@@ -83,7 +84,7 @@ static void cluster_features(struct run *r)
     static tw_eval_device device;
     int exponent;
     threads = tw_blocks_new(r->o.jobs);
-    if (threads == NULL || tw_eval_device_open(&device, tw_eval_device_names[r->o.device]) != 0 || tw_features_read(&f, r->o.input) != 0)
+    if (threads == NULL || tw_eval_device_open(&device, tw_device_names[r->o.device]) != 0 || tw_features_read(&f, r->o.input) != 0)
         tw_die_error();
     if (o->K > f.who.n)
         tw_die("--kmeans=%d: %s has %lld samples", o->K, f.who.name, (long long)f.who.n);
@@ -258,7 +259,7 @@ static void parse(struct opts *o)
         {0, "match", TW_OPT_STRING, &o->match, 0, 0, NULL},
         {0, "top", TW_OPT_INT, &o->top, 1, TW_TOP, NULL},
         {0, "report", TW_OPT_STRING, &o->report, 0, 0, NULL},
-        {0, "device", TW_OPT_CHOICE, &o->device, 0, 0, tw_eval_device_names},
+        {0, "device", TW_OPT_CHOICE, &o->device, 0, 0, tw_device_names},
         {'j', "jobs", TW_OPT_INT, &o->jobs, 1, 4096, NULL},
     };
     tw_program_options(table, sizeof table / sizeof *table, &o->common, &operands, usage);

@@ -8,6 +8,7 @@
 #include "eval/classifier.h"
 #include "eval/views.h"
 #include "nn/backbones.h"
+#include "nn/backend.h"
 #include "stream/crc32c.h"
 #include "stream/writer.h"
 
@@ -40,7 +41,6 @@ static const char usage[] =
     "  -q, --quiet             errors only        -v, --verbose  say more\n"
     "  -h, --help              this text          -V, --version  version\n";
 
-static const char *const device_names[] = {"auto", "cpu", "cuda", NULL};
 enum { PRECISION_AUTO, FP32, BF16 };
 enum { F32, F16 };
 static const float BEYOND_F16 = 65520; /* the largest number and half a step: rounds to infinity */
@@ -299,7 +299,7 @@ static int open_network(struct run *r)
     tw_net_config c = {.precision = r->o.precision == BF16 ? TW_BF16 : TW_F32, .threads = r->o.threads};
     if (r->o.pixels)
         return 0;
-    r->device = tw_backend_choose(device_names[r->o.device]);
+    r->device = tw_backend_choose(tw_device_names[r->o.device]);
     if (r->device == NULL)
         return -1;
     if (r->o.random_init != NULL) {
@@ -508,7 +508,7 @@ static void parse(struct opts *o)
         {0, "part", TW_OPT_CHOICE, &o->part, 0, 0, parts},
         {0, "pixels", TW_OPT_FLAG, &o->pixels, 0, 0, NULL},
         {0, "batch-size", TW_OPT_INT, &o->batch_size, 1, 65536, NULL},
-        {0, "device", TW_OPT_CHOICE, &o->device, 0, 0, device_names},
+        {0, "device", TW_OPT_CHOICE, &o->device, 0, 0, tw_device_names},
         {0, "precision", TW_OPT_CHOICE, &o->precision, 0, 0, precisions},
         {0, "n-last-blocks", TW_OPT_INT, &o->last_blocks, 1, TW_VIT_DEPTH, NULL},
         {0, "avgpool-patchtokens", TW_OPT_FLAG, &o->avgpool, 0, 0, NULL},

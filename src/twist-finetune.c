@@ -11,10 +11,10 @@
 #include "train/folder.h"
 #include "train/learner.h"
 #include "train/pace.h"
+#include "train/schedule.h"
 #include "train/tally.h"
 #include "train/turns.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <stdnoreturn.h>
@@ -318,10 +318,10 @@ static void open_step(struct run *r, const tw_batch *b)
     tw_pace_begin(&r->pace, r->first_step, r->o.max_steps > 0 && r->o.max_steps < whole ? r->o.max_steps : whole);
 }
 
-/* CosineAnnealingLR: the same within an epoch. */
-static double cosine(const struct run *r, int64_t epoch)
+/* The share of both rates: the same within an epoch. */
+static double share(const struct run *r, int64_t epoch)
 {
-    return 0.5 * (1 + cos(3.14159265358979323846 * (double)epoch / (double)r->o.epochs));
+    return tw_cosine((double)epoch / (double)r->o.epochs);
 }
 
 static void log_step(struct run *r, const tw_batch *b, const tw_step_result *s)
@@ -337,8 +337,8 @@ static void log_step(struct run *r, const tw_batch *b, const tw_step_result *s)
         tw_jsonl_int(r->log, "skipped", 1);
     tw_jsonl_number(r->log, "loss", s->terms.loss);
     tw_jsonl_number(r->log, "acc1", (double)s->hits[0] / samples_of_step(r));
-    tw_jsonl_number(r->log, "lr_backbone", r->o.lr_backbone * cosine(r, b->epoch));
-    tw_jsonl_number(r->log, "lr_classifier", r->o.lr_classifier * cosine(r, b->epoch));
+    tw_jsonl_number(r->log, "lr_backbone", r->o.lr_backbone * share(r, b->epoch));
+    tw_jsonl_number(r->log, "lr_classifier", r->o.lr_classifier * share(r, b->epoch));
     tw_jsonl_number(r->log, "grad_norm", s->gradient_norm);
     tw_jsonl_number(r->log, "images_per_second", samples_of_step(r) / pace.seconds);
     tw_jsonl_number(r->log, "wait", pace.wait);
@@ -440,7 +440,7 @@ noreturn static void refuse_numbers(struct run *r, const tw_step_result *s)
 static void train_on(struct run *r, const tw_batch *b)
 {
     const tw_batch *ahead = tw_loader_ahead(r->turns.loader);
-    const tw_step_plan p = {.lr = cosine(r, b->epoch), .weight_decay = r->o.weight_decay, .number = r->state->step, .label = b->label,
+    const tw_step_plan p = {.lr = share(r, b->epoch), .weight_decay = r->o.weight_decay, .number = r->state->step, .label = b->label,
                             .ahead = ahead != NULL ? ahead->pictures : NULL};
     tw_step_result s;
     const int rc = tw_step_run(r->step, &s, b->pictures, &p);

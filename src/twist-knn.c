@@ -7,6 +7,7 @@
 #include "eval/knn.h"
 #include "eval/matrix.h"
 #include "eval/picture_file.h"
+#include "nn/backend.h"
 #include "report/text.h"
 
 #include <stdlib.h>
@@ -241,7 +242,7 @@ static void parse(struct opts *o)
         {0, "neighbours", TW_OPT_INT, &o->neighbours, 1, MOST_K, NULL},
         {0, "cosines", TW_OPT_FLAG, &o->cosines, 0, 0, NULL},
         {0, "sheet", TW_OPT_STRING, &o->sheet, 0, 0, NULL},
-        {0, "device", TW_OPT_CHOICE, &o->device, 0, 0, tw_eval_device_names},
+        {0, "device", TW_OPT_CHOICE, &o->device, 0, 0, tw_device_names},
         {'j', "jobs", TW_OPT_INT, &o->jobs, 1, 4096, NULL},
     };
     tw_program_options(table, sizeof table / sizeof *table, &o->common, NULL, usage);
@@ -266,7 +267,7 @@ int main(int argc, char **argv)
     tw_program_start("twist-knn", argc, argv);
     r.o.jobs = tw_processors();
     parse(&r.o);
-    if ((r.threads = tw_blocks_new(r.o.jobs)) == NULL || tw_eval_device_open(&r.device, tw_eval_device_names[r.o.device]) != 0)
+    if ((r.threads = tw_blocks_new(r.o.jobs)) == NULL || tw_eval_device_open(&r.device, tw_device_names[r.o.device]) != 0)
         tw_die_error();
     tw_blocks_set_device(r.threads, &r.device);
     read_val(&r);

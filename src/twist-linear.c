@@ -7,6 +7,8 @@
 #include "eval/classifier.h"
 #include "eval/device.h"
 #include "eval/linear.h"
+#include "nn/backend.h"
+#include "train/schedule.h"
 
 #include <errno.h>
 #include <math.h>
@@ -165,11 +167,11 @@ static void place_features(struct run *r)
         tw_die_error();
 }
 
-/* Cosine from lr to 0 over the epochs, the same within one (CosineAnnealingLR). */
+/* Cosine from lr to 0 over the epochs, the same within one. */
 static double rate_of(const struct run *r, const struct pupil *p, int epoch)
 {
     const double scale = r->o.scale_lr ? r->o.batch_size / 256.0 : 1;
-    return p->lr * scale * 0.5 * (1 + cos(3.14159265358979323846 * epoch / r->epochs));
+    return p->lr * scale * tw_cosine((double)epoch / r->epochs);
 }
 
 /* The pupil with the best accuracy so far; of equal ones the first of those that are not lost. */
@@ -357,7 +359,7 @@ static void parse(struct opts *o)
         {0, "seed", TW_OPT_I64, &o->seed, 0, 9e18, NULL},
         {'o', "output", TW_OPT_STRING, &o->output, 0, 0, NULL},
         {0, "log", TW_OPT_STRING, &o->log, 0, 0, NULL},
-        {0, "device", TW_OPT_CHOICE, &o->device, 0, 0, tw_eval_device_names},
+        {0, "device", TW_OPT_CHOICE, &o->device, 0, 0, tw_device_names},
         {'j', "jobs", TW_OPT_INT, &o->jobs, 1, 4096, NULL},
     };
     tw_program_options(table, sizeof table / sizeof *table, &o->common, NULL, usage);
@@ -396,7 +398,7 @@ int main(int argc, char **argv)
     r.o.jobs = tw_processors();
     parse(&r.o);
     parse_rates(&r);
-    if ((r.threads = tw_blocks_new(r.o.jobs)) == NULL || tw_eval_device_open(&r.device, tw_eval_device_names[r.o.device]) != 0)
+    if ((r.threads = tw_blocks_new(r.o.jobs)) == NULL || tw_eval_device_open(&r.device, tw_device_names[r.o.device]) != 0)
         tw_die_error();
     tw_blocks_set_device(r.threads, &r.device);
     open_outputs(&r);

@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-const char *const tw_eval_device_names[] = {"auto", "cpu", "cuda", NULL};
-
 int tw_eval_device_open(tw_eval_device *d, const char *name)
 {
     *d = (tw_eval_device){0};

@@ -9,9 +9,6 @@ typedef struct tw_eval_device {
     struct tw_dev *dev;
 } tw_eval_device;
 
-/* What --device may name: "auto", "cpu", "cuda", NULL. */
-extern const char *const tw_eval_device_names[];
-
 /* Opens what --device names ("auto": a GPU where there is one). 0, or -1 and tw_error(). */
 int tw_eval_device_open(tw_eval_device *d, const char *name);
 /* Device memory for `room` numbers: the first n from x, zeros behind. NULL and tw_error(). */

@@ -314,41 +314,6 @@ static double purity(const table *t)
     return t->n ? (double)hits / (double)t->n : 1;
 }
 
-static double score(double (*f)(const table *), const int32_t *a, const int32_t *b, size_t n)
-{
-    table t;
-    if (table_init(&t, a, b, n) != 0)
-        return NAN;
-    const double s = f(&t);
-    table_fini(&t);
-    return s;
-}
-
-double tw_nmi(const int32_t *a, const int32_t *b, size_t n)
-{
-    return score(nmi, a, b, n);
-}
-
-double tw_ami(const int32_t *a, const int32_t *b, size_t n)
-{
-    return score(ami, a, b, n);
-}
-
-double tw_ari(const int32_t *a, const int32_t *b, size_t n)
-{
-    return score(ari, a, b, n);
-}
-
-double tw_fmi(const int32_t *a, const int32_t *b, size_t n)
-{
-    return score(fmi, a, b, n);
-}
-
-double tw_purity(const int32_t *clusters, const int32_t *classes, size_t n)
-{
-    return score(purity, clusters, classes, n);
-}
-
 int tw_agree(tw_agreement *out, const int32_t *clusters, const int32_t *classes, size_t n)
 {
     table t;

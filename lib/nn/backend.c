@@ -37,6 +37,8 @@ const tw_backend *tw_backend_open(const char *name)
     return NULL;
 }
 
+const char *const tw_device_names[] = {"auto", "cpu", "cuda", NULL};
+
 const char *tw_backend_choose(const char *device)
 {
     if (strcmp(device, "cpu") == 0)

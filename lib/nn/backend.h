@@ -363,6 +363,9 @@ enum { TW_BACKEND_VERSION = 12 };
  * library stays loaded. NULL and tw_error(). */
 const tw_backend *tw_backend_open(const char *name);
 
+/* What --device may name: "auto", "cpu", "cuda", NULL. */
+extern const char *const tw_device_names[];
+
 /* The name of what --device names: "auto" is "cuda" where its library and a device are at hand, else "cpu". NULL and tw_error()
  * where "cuda" is asked for and not there. */
 const char *tw_backend_choose(const char *device);

@@ -4,12 +4,12 @@
 #include "core/pool.h"
 #include "core/program.h"
 #include "nn/backbones.h"
+#include "nn/backend.h"
 #include "train/optim.h"
 #include "train/schedule.h"
 
 #include <string.h>
 
-const char *const tw_device_names[] = {"auto", "cpu", "cuda", NULL};
 const char *const tw_precision_names[] = {"auto", "fp32", "bf16", "fp16", NULL};
 const char *const tw_act_names[] = {"relu", "gelu", NULL};
 const char *const tw_lbn_names[] = {"bn", "syncbn", "identity", NULL};

@@ -7,7 +7,7 @@
 enum { TW_DEVICE_AUTO, TW_DEVICE_CPU, TW_DEVICE_CUDA };
 enum { TW_PRECISION_AUTO, TW_PRECISION_FP32, TW_PRECISION_BF16, TW_PRECISION_FP16 };
 /* Words of --device, --precision, --act, NULL at the end. */
-extern const char *const tw_device_names[], *const tw_precision_names[], *const tw_act_names[], *const tw_lbn_names[],
+extern const char *const tw_precision_names[], *const tw_act_names[], *const tw_lbn_names[],
     *const tw_proj_norm_names[];
 
 /* Named as on the command line; man/twist-train.1 says what each does. */

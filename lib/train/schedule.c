@@ -9,8 +9,7 @@ int64_t tw_schedule_warmup(int64_t epochs)
     return epochs <= 20 ? 3 : epochs <= 50 ? 5 : 10;
 }
 
-/* 1 at done = 0, 0 at done = 1 */
-static double cosine(double done)
+double tw_cosine(double done)
 {
     return 0.5 * (1 + cos(3.14159265358979323846 * done));
 }
@@ -20,7 +19,7 @@ static double phase(double lr, double at, double warm, double all)
 {
     if (at < warm)
         return lr * at / warm;
-    const double q = all > warm ? cosine((at - warm) / (all - warm)) : 1;
+    const double q = all > warm ? tw_cosine((at - warm) / (all - warm)) : 1;
     return lr * (q + FLOOR * (1 - q));
 }
 
@@ -38,7 +37,7 @@ double tw_schedule_quantile(const tw_schedule *s, double q, double q_end, int64_
     if (epoch < first)
         return q;
     const double n = (double)s->steps_per_epoch, done = (double)(epoch - first) * n + (double)it;
-    return q_end + (q - q_end) * cosine(done / ((double)(s->epochs - first) * n));
+    return q_end + (q - q_end) * tw_cosine(done / ((double)(s->epochs - first) * n));
 }
 
 double tw_schedule_momentum(const tw_schedule *s, double start, double end, int64_t epoch, int64_t it)
@@ -46,11 +45,11 @@ double tw_schedule_momentum(const tw_schedule *s, double start, double end, int6
     if (epoch >= s->mme_epochs)
         return end;
     const double n = (double)s->steps_per_epoch, done = (double)epoch * n + (double)it;
-    return end + (start - end) * cosine(done / ((double)s->mme_epochs * n));
+    return end + (start - end) * tw_cosine(done / ((double)s->mme_epochs * n));
 }
 
 double tw_schedule_weight_decay(const tw_schedule *s, int64_t epoch, int64_t it)
 {
-    const double n = (double)s->steps_per_epoch, q = cosine(((double)epoch * n + (double)it) / ((double)s->epochs * n));
+    const double n = (double)s->steps_per_epoch, q = tw_cosine(((double)epoch * n + (double)it) / ((double)s->epochs * n));
     return s->weight_decay_end + (s->weight_decay - s->weight_decay_end) * q;
 }

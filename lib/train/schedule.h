@@ -12,6 +12,9 @@ typedef struct {
     int64_t steps_per_epoch;
 } tw_schedule;
 
+/* Half a cosine: 1 at done = 0, 0 at done = 1 (CosineAnnealingLR). */
+double tw_cosine(double done);
+
 /* Warm-up epochs of a run of that many epochs: 3 up to 20, 5 up to 50, 10 above. */
 int64_t tw_schedule_warmup(int64_t epochs);
 
