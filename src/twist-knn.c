@@ -75,6 +75,7 @@ static int stream_train(struct run *r, tw_reader *reader, float *chunk)
 {
     tw_sample s;
     int rc, n = 0, D = r->val.D;
+    tw_roster_compare_networks(&r->train, &r->val.who);
     tw_sample_init(&s);
     while ((rc = tw_reader_next(reader, &s)) == 1) {
         rc = -1;

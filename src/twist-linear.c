@@ -103,6 +103,7 @@ static void read_streams(struct run *r)
         tw_batches_open(&r->train, o->train, o->batch_size, (uint64_t)o->seed) != 0 ||
         tw_roster_same_classes(r->train.who, &r->val.who) != 0)
         tw_die_error();
+    tw_roster_compare_networks(r->train.who, &r->val.who);
     r->D = r->train.D;
     if (r->val.D != r->D)
         tw_die("%s: %d features, where %s has %d", r->val.who.name, r->val.D, r->train.who->name, r->D);

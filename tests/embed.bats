@@ -452,6 +452,18 @@ END
     twist-embed -q --output=logits -i "$ONE" --head=large.safetensors "$WEIGHTS" > out.emb
 }
 
+@test "features of two networks are not compared without a word" {
+    two_kinds 4
+    twist-decode -q photos | twist-augment -q --aug=eval --resize=32 --size=32 -o views.tws
+    for i in 1 2; do twist-embed -q --random-init=resnet18 --small-stem --seed=$i -i views.tws -o $i.emb; done
+    for program in "twist-knn -k 1" "twist-linear --epochs 1"; do
+        $program --train 1.emb --val 2.emb 2>&1 > other | grep "1.emb and 2.emb: their features were made by different weights"
+        grep '"val": 8' other
+        $program --train 1.emb --val 1.emb 2> err
+        ! grep different err || false
+    done
+}
+
 @test "--head: the logits of a classifier that twist-linear wrote, or of the network's own fc" {
     mkdir -p photos/a photos/b
     for i in 0 1 2 3; do

@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "core/program.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@ enum { MOST_CLASSES = 1 << 24 }; /* a label beyond this is a mistake, not a clas
 int tw_roster_init(tw_roster *r, const tw_reader *reader)
 {
     const tw_header *h = tw_reader_header(reader);
-    *r = (tw_roster){.name = strdup(tw_reader_name(reader))};
+    *r = (tw_roster){.name = strdup(tw_reader_name(reader)), .network = h->network};
     if (r->name == NULL)
         return tw_fail("out of memory");
     if (h->kind != TW_FEATURES)
@@ -125,6 +126,12 @@ static int class_of(const char *name, char *const *classes, int n, int guess)
         if (strcmp(classes[k], name) == 0)
             return k;
     return -1;
+}
+
+void tw_roster_compare_networks(const tw_roster *a, const tw_roster *b)
+{
+    if (a->network != 0 && b->network != 0 && a->network != b->network)
+        tw_warn("%s and %s: their features were made by different weights, or with other options of twist-embed", a->name, b->name);
 }
 
 int tw_roster_rename(tw_roster *r, char *const *classes, int n, int64_t *lost)

@@ -11,6 +11,7 @@ typedef struct {
     int n_classes;      /* as the header names them; where it does not, the largest label + 1 */
     int named;          /* names in classes: n_classes, or 0 where the header has none */
     char **classes;
+    int64_t network;    /* as in the header: a checksum of what made the features; 0: not known */
     tw_bytes text;      /* the keys, one after another */
     size_t *key_end, label_cap, key_cap;
 } tw_roster;
@@ -34,6 +35,9 @@ int tw_roster_labelled(const tw_roster *r);
 
 /* 0 if labels mean the same in both, else -1 and tw_error(): both have names of classes and they differ. */
 int tw_roster_same_classes(const tw_roster *a, const tw_roster *b);
+
+/* Warns where both say what made their features, and it is not the same: distances and weights mean nothing between them. */
+void tw_roster_compare_networks(const tw_roster *a, const tw_roster *b);
 
 /* Takes the labels, by the names of their classes, for those of these n classes. *lost: how many are of none of them, and are no labels any more.
  * 0, or -1 and tw_error(). */
