@@ -134,11 +134,6 @@ static int print_end(const tw_end *e)
     return good ? 0 : -1;
 }
 
-static int flush_text(void)
-{
-    return fflush(stdout) == 0 && !ferror(stdout) ? 0 : tw_fail("standard output: cannot be written");
-}
-
 /* A row of its views, or the next place in a row of images. */
 static int put_on_sheet(tw_sheet *sheet, const tw_sample *s)
 {
@@ -220,7 +215,7 @@ static int pass(struct run *r, tw_reader *reader, tw_sample *s)
 static int close_outputs(struct run *r)
 {
     const tw_end end = {r->taken, r->skipped};
-    int rc = r->o.json && (print_end(&end) != 0 || flush_text() != 0) ? -1 : 0;
+    int rc = r->o.json && (print_end(&end) != 0 || tw_program_printed() != 0) ? -1 : 0;
     if (rc == 0 && r->o.rejects != NULL && tw_table_named(r->table) > r->skipped)
         rc = tw_fail("%s: begins behind its epoch's first sample: --rejects belongs to the --table of a whole stream", tw_reader_name(r->reader[0]));
     const int64_t rest = rc == 0 && r->o.rejects != NULL ? r->skipped - tw_table_named(r->table) : 0;
@@ -318,7 +313,7 @@ static void copy(struct run *r, const tw_strings *inputs)
         open_inputs(r, inputs) != 0 || joined_header(&h, r) != 0)
         give_up(r);
     if (r->o.header) {
-        if (print_header(&h) != 0 || flush_text() != 0)
+        if (print_header(&h) != 0 || tw_program_printed() != 0)
             give_up(r);
     } else {
         if (open_outputs(r, &h) != 0)
@@ -377,7 +372,7 @@ static int check_all(const struct opts *o, const tw_strings *inputs)
     bool good = true;
     for (int i = 0; i < inputs->n; i++)
         good = check(inputs->item[i], o) && good;
-    if (flush_text() != 0)
+    if (tw_program_printed() != 0)
         tw_die_error();
     return good ? TW_EXIT_OK : TW_EXIT_FAILED;
 }

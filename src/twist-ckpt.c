@@ -253,8 +253,8 @@ int main(int argc, char **argv)
         list(f, &s, o.stats);
     else if ((o.recipe ? tw_recipe_write(stdout, f) : convert(f, &s, o.to)) != 0)
         tw_die_error();
-    if (fflush(stdout) != 0 || ferror(stdout))
-        tw_die("standard output: cannot be written");
+    if (tw_program_printed() != 0)
+        tw_die_error();
     tw_selection_fini(&s);
     tw_checkpoint_close(f);
     return good ? TW_EXIT_OK : TW_EXIT_FAILED;

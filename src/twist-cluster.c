@@ -299,8 +299,8 @@ int main(int argc, char **argv)
         print_top(&r);
     else
         print_metrics(&r);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        tw_die("standard output: cannot be written");
+    if (tw_program_printed() != 0)
+        tw_die_error();
     tw_match_fini(&r.match);
     tw_clusters_fini(&r.clusters);
     return TW_EXIT_OK;

@@ -377,8 +377,8 @@ static void show(const struct opts *o, const char *json, const char *endpoint)
         rc = tw_status_print(stdout, json);
     if (rc != 0 && (o->metrics != NULL || !o->json))
         tw_die("%s: %s", endpoint, tw_error());
-    if (fflush(stdout) != 0 || ferror(stdout))
-        tw_die("standard output: cannot be written");
+    if (tw_program_printed() != 0)
+        tw_die_error();
 }
 
 static void run_status(struct opts *o, const tw_strings *endpoints)

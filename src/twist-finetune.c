@@ -496,8 +496,8 @@ static void print_result(const struct run *r)
     else
         printf("{\"acc1\": null, \"acc5\": null, \"epoch\": null, \"acc1_last\": null, \"acc5_last\": null, ");
     printf("\"epochs\": %lld, \"steps\": %lld}\n", (long long)r->state->at.epoch, (long long)r->state->step);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        tw_die("standard output: cannot be written");
+    if (tw_program_printed() != 0)
+        tw_die_error();
 }
 
 int main(int argc, char **argv)

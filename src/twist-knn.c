@@ -279,8 +279,8 @@ int main(int argc, char **argv)
         print_metrics(&r);
     if (r.o.sheet != NULL)
         write_sheet(&r);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        tw_die("standard output: cannot be written");
+    if (tw_program_printed() != 0)
+        tw_die_error();
     tw_knn_free(r.search);
     tw_roster_fini(&r.train);
     tw_features_fini(&r.val);

@@ -274,7 +274,7 @@ static void log_epoch(const struct run *r, const struct pupil *p, int epoch)
     fprintf(r->log, "\"lr\": %.9g, \"loss\": %.9g, \"acc1\": %.9g, \"acc5\": %.9g, \"seconds\": %.3f}\n", rate_of(r, p, epoch),
             p->last.loss, p->last.acc1, p->last.acc5, seconds);
     if (fflush(r->log) != 0)
-        tw_die("%s: cannot be written", r->o.log);
+        tw_die("%s: %s", r->o.log, strerror(errno));
 }
 
 static void end_epoch(struct run *r, int epoch)
@@ -326,8 +326,8 @@ static void print_result(const struct run *r)
     if (r->n_pupils > 1)
         print_rates(r);
     printf("\"epochs\": %d, \"classes\": %d, \"val\": %lld}\n", r->epochs, r->C, (long long)r->val.who.n);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        tw_die("standard output: cannot be written");
+    if (tw_program_printed() != 0)
+        tw_die_error();
 }
 
 static void parse_rates(struct run *r)
@@ -375,8 +375,8 @@ static void parse(struct opts *o)
 
 static void close_all(struct run *r)
 {
-    if (r->log != NULL && (ferror(r->log) || fclose(r->log) != 0))
-        tw_die("%s: cannot be written", r->o.log);
+    if (r->log != NULL && fclose(r->log) != 0) /* flushed line by line */
+        tw_die("%s: %s", r->o.log, strerror(errno));
     for (int i = 0; i < r->n_pupils; i++) {
         tw_linear_free(r->pupil[i].model);
         free(r->pupil[i].best_w);

@@ -124,7 +124,7 @@ refused() { # STATUS MESSAGE ARGUMENT...
     refused 1 "nowhere/x.safetensors: No such file" --to nowhere/x.safetensors "$WEIGHTS"
     run bash -c "twist-ckpt '$WEIGHTS' > /dev/full"
     [ "$status" -eq 1 ]
-    [[ "$output" == *"standard output: cannot be written"* ]]
+    [[ "$output" == *"standard output: cannot be written: No space left on device"* ]]
 }
 
 @test "PyTorch's, numpy's and detectron2's files have the very bytes that those were shown to read" {

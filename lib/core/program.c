@@ -1,5 +1,6 @@
 #include "core/program.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -195,6 +196,14 @@ void tw_progress_end(void)
     program.line_open = false;
 }
 
+int tw_program_printed(void)
+{
+    errno = 0; /* of a write that failed before, the reason is gone */
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    return errno != 0 ? tw_fail_errno("standard output: cannot be written") : tw_fail("standard output: cannot be written");
+}
+
 void tw_program_options(const tw_opt *table, int n, tw_common *common, tw_strings *operands, const char *usage)
 {
     if (tw_opts_parse(program.argc, program.argv, table, n, common, operands) != 0)
@@ -204,8 +213,8 @@ void tw_program_options(const tw_opt *table, int n, tw_common *common, tw_string
             fputs(usage, stdout);
         else
             printf("%s (TWIST in C) %s\n", program.name, TW_VERSION);
-        if (fflush(stdout) != 0 || ferror(stdout))
-            tw_die("standard output: cannot be written");
+        if (tw_program_printed() != 0)
+            tw_die_error();
         exit(TW_EXIT_OK);
     }
     program.quiet = common->quiet;

@@ -30,6 +30,9 @@ const char *tw_program_command(void);
 /* One of several processes of a program ("rank 1"): named by what goes wrong. quiet: the others speak of all else. */
 void tw_program_part(const char *part, bool quiet);
 
+/* 0 once all that was printed on standard output is written; else -1 and tw_error(). */
+int tw_program_printed(void);
+
 /* "NAME: message" on stderr, then exit 1. die_error() prints tw_error(). */
 noreturn void tw_die(const char *fmt, ...) TW_PRINTF(1, 2);
 noreturn void tw_die_error(void);
