@@ -292,6 +292,7 @@ typedef struct {
     bool varies;   /* from run to run */
     bool rounds;   /* its input to fewer bits */
     bool compiled; /* when a plan is made */
+    int64_t engine;
 } notes;
 
 static notes notes_of(cudnnBackendDescriptor_t config)
@@ -316,6 +317,7 @@ static notes notes_of(cudnnBackendDescriptor_t config)
                                  behaviour) == CUDNN_STATUS_SUCCESS)
         while (n-- > 0)
             is.compiled = is.compiled || behaviour[n] == CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION;
+    cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &n, &is.engine);
     destroy(engine);
     return is;
 }
@@ -370,37 +372,52 @@ size_t tw_dnn_workspace(cudnnBackendDescriptor_t plan)
     return (size_t)bytes;
 }
 
-/* From the configurations, those that give the same bits in every run, or the others. */
-static int build(cudnnBackendDescriptor_t *plan, int most, cudnnBackendDescriptor_t *config, int n, const tw_dnn_site *at, size_t limit,
-                 bool repeatable)
+/* Plans made so far, and the engines of those that were compiled for it. */
+typedef struct {
+    cudnnBackendDescriptor_t *plan;
+    int most, count;
+    int64_t engine[MOST_COMPILED];
+    int compiled;
+} plans;
+
+/* Whether compiling one more is worth its time: few are there, and it is not the general one of an engine that has been compiled for the shape. */
+static bool compile(const plans *p, int64_t engine, bool general)
 {
-    int count = 0, compiled = 0;
-    for (int i = 0; i < n && count < most; i++) {
+    for (int i = 0; i < p->compiled && general; i++)
+        if (p->engine[i] == engine)
+            return false;
+    return p->compiled < MOST_COMPILED && p->count < FEW;
+}
+
+/* From the configurations, those that give the same bits in every run, or the others. general: they are not of the shape in particular. */
+static void build(plans *to, cudnnBackendDescriptor_t *config, int n, const tw_dnn_site *at, size_t limit, bool repeatable, bool general)
+{
+    for (int i = 0; i < n && to->count < to->most; i++) {
         const notes is = notes_of(config[i]);
-        if (is.varies == repeatable || (at->exact && is.rounds) || (is.compiled && compiled == MOST_COMPILED))
+        if (is.varies == repeatable || (at->exact && is.rounds) || (is.compiled && !compile(to, is.engine, general)))
             continue;
         cudnnBackendDescriptor_t p = plan_of(config[i], at);
-        compiled += is.compiled;
+        if (is.compiled)
+            to->engine[to->compiled++] = is.engine;
         if (p != NULL && tw_dnn_workspace(p) <= limit)
-            plan[count++] = p;
+            to->plan[to->count++] = p;
         else
             destroy(p);
     }
-    return count;
 }
 
 int tw_dnn_plans(cudnnBackendDescriptor_t *plan, int most, cudnnBackendDescriptor_t graph, const tw_dnn_site *at, size_t limit)
 {
     static const cudnnBackendHeurMode_t mode[] = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK};
     cudnnBackendDescriptor_t config[MOST_CONFIGS];
-    int count = 0;
-    for (int k = 0; k < 4 && count < (k == 1 ? FEW : 1); k++) {
+    plans made = {.plan = plan, .most = most};
+    for (int k = 0; k < 4 && made.count < (k == 1 ? FEW : 1); k++) {
         const int n = configurations(config, graph, at, mode[k % 2]);
-        count += build(plan + count, most - count, config, n, at, limit, k < 2);
+        build(&made, config, n, at, limit, k < 2, k % 2 == 1);
         for (int i = 0; i < n; i++)
             destroy(config[i]);
     }
-    return count;
+    return made.count;
 }
 
 char *tw_dnn_save(cudnnBackendDescriptor_t plan)

@@ -10,6 +10,7 @@
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 #include <stdint.h>
+#include <string.h>
 
 #ifdef TW_EMULATED
 #include "emulate.h"
@@ -96,7 +97,12 @@ template <typename T, int V> static __device__ inline void tw_store(T *p, const 
 #pragma unroll
     for (int i = 0; i < V; i++)
         q.of[i] = tw_narrow<T>(v[i]);
-    *reinterpret_cast<tw_pack<T, V> *>(p) = q;
+    if (sizeof q == 4 && V > 1) { /* nvcc would store the two by themselves */
+        uint32_t word;
+        memcpy(&word, &q, sizeof word);
+        *reinterpret_cast<uint32_t *>(p) = word;
+    } else
+        *reinterpret_cast<tw_pack<T, V> *>(p) = q;
 }
 
 /* V numbers of f32 beside V of another type: four at a time, where V is so many. */

@@ -2,7 +2,7 @@
  * gamma and beta come from the same pass as that of x, summed in an order that depends on the shape only. */
 #include "cuda/kernel.h"
 
-enum { WARPS = TW_BLOCK / 32, MOST_BLOCKS = 264, MOST_CHANNELS = 1024 };
+enum { WARPS = TW_BLOCK / 32, MOST_BLOCKS = 264 /* two for each of 132 multiprocessors */, MOST_CHANNELS = 1024 };
 
 /* Kernels. */
 
@@ -118,8 +118,11 @@ template <typename T, int G> static __global__ void norm_row_of_warp(tw_layer_no
         const int c = first_channel(g);
         if (c >= n.C)
             continue;
+        float gamma[4], beta[4];
+        tw_load<float, 4>(gamma, n.gamma + c);
+        tw_load<float, 4>(beta, n.beta + c);
         for (int k = 0; k < 4; k++)
-            v[g][k] = v[g][k] * rstd * n.gamma[c + k] + n.beta[c + k];
+            v[g][k] = v[g][k] * rstd * gamma[k] + beta[k];
         tw_store<T, 4>(y + row * n.C + c, v[g]);
     }
     if (threadIdx.x % 32 == 0) {
@@ -129,7 +132,9 @@ template <typename T, int G> static __global__ void norm_row_of_warp(tw_layer_no
 }
 
 /* A block has every so many rows; partial [2,blocks,C]: its sums for gamma and beta. */
-template <typename T, int G> static __global__ void backward_row_of_warp(tw_layer_norm n, float *partial, T *dx, const T *dy, const T *x)
+template <typename T, int G>
+static __global__ void __launch_bounds__(TW_BLOCK, G <= 4 ? 2 : 1) backward_row_of_warp(tw_layer_norm n, float *partial, T *dx, const T *dy,
+                                                                                       const T *x)
 {
     __shared__ float room[2][MOST_CHANNELS];
     float by_gamma[G][4] = {{0}}, by_beta[G][4] = {{0}};
@@ -138,14 +143,22 @@ template <typename T, int G> static __global__ void backward_row_of_warp(tw_laye
         float hat[G][4], d[G][4], sum = 0, product = 0;
         load_row<T, G>(hat, x + row * n.C, n.C);
         load_row<T, G>(d, dy + row * n.C, n.C);
+        tw_pack<T, 4> before[G]; /* fetched with the others */
+#pragma unroll
+        for (int g = 0; g < G; g++)
+            if (n.adds && first_channel(g) < n.C)
+                before[g] = tw_fetch<T, 4>(dx + row * n.C + first_channel(g));
 #pragma unroll
         for (int g = 0; g < G; g++) {
             const int c = first_channel(g);
+            float gamma[4] = {0};
+            if (c < n.C)
+                tw_load<float, 4>(gamma, n.gamma + c);
             for (int k = 0; k < 4; k++) {
                 hat[g][k] = (hat[g][k] - mean) * rstd;
                 by_gamma[g][k] += d[g][k] * hat[g][k];
                 by_beta[g][k] += d[g][k];
-                d[g][k] *= c < n.C ? n.gamma[c + k] : 0;
+                d[g][k] *= gamma[k];
                 sum += d[g][k];
                 product += d[g][k] * hat[g][k];
             }
@@ -155,13 +168,12 @@ template <typename T, int G> static __global__ void backward_row_of_warp(tw_laye
         for (int g = 0; g < G; g++) {
             if (first_channel(g) >= n.C)
                 continue;
-            T *to = dx + row * n.C + first_channel(g);
-            float before[4] = {0};
+            float to[4] = {0};
             if (n.adds)
-                tw_load<T, 4>(before, to);
+                tw_unpack<T, 4>(to, before[g]);
             for (int k = 0; k < 4; k++)
-                before[k] += rstd * (d[g][k] - a - hat[g][k] * b);
-            tw_store<T, 4>(to, before);
+                to[k] += rstd * (d[g][k] - a - hat[g][k] * b);
+            tw_store<T, 4>(dx + row * n.C + first_channel(g), to);
         }
     }
     for (int w = 0; w < WARPS; w++) {
@@ -218,6 +230,8 @@ static bool suits_warps(const tw_layer_norm *n)
     do {                                                                                        \
         if ((C) <= 256)                                                                         \
             TW_LAUNCH_BLOCK((kernel<T, 2>), blocks, TW_BLOCK, stream, __VA_ARGS__);             \
+        else if ((C) <= 384)                                                                    \
+            TW_LAUNCH_BLOCK((kernel<T, 3>), blocks, TW_BLOCK, stream, __VA_ARGS__);             \
         else if ((C) <= 512)                                                                    \
             TW_LAUNCH_BLOCK((kernel<T, 4>), blocks, TW_BLOCK, stream, __VA_ARGS__);             \
         else if ((C) <= 768)                                                                    \

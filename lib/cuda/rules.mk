@@ -13,14 +13,20 @@ EMULATED_FLAGS = -std=c++17 -g -O2 -fPIC -fno-strict-aliasing -ffp-contract=off 
 EMULATED_SO = $(if $(and $(wildcard $(CUDA_PATH)/include/cudnn.h),$(wildcard $(CUDA_PATH)/include/nccl.h),$(shell command -v $(CXX))),\
 	$B/unit/libtwist-cuda.so $B/unit/libnccl.so.2)
 
-$B/lib/cuda/%.o: lib/cuda/%.c
+# Packed, a fourth is left of the device code; nvcc can since CUDA 12.8.
+CUDA_FLAGS = -std=c++17 -O3 $(foreach a,$(CUDA_ARCH),-gencode=arch=compute_$a,code=sm_$a) \
+	-gencode=arch=compute_$(CUDA_NEWEST),code=compute_$(CUDA_NEWEST) $(CUDA_PACKS) \
+	-Ilib -Xcompiler -fPIC,-Wall,-Wextra $(if $(WERROR),-Werror all-warnings)
+CUDA_PACKS = $(if $(shell $(NVCC) --help 2>/dev/null | grep -e --compress-mode),--compress-mode=size)
+$B/cuda_settings: FORCE
+	@mkdir -p $(@D); printf '%s\n' '$(NVCC) $(CUDA_ARCH)' | cmp -s - $@ || printf '%s\n' '$(NVCC) $(CUDA_ARCH)' > $@
+
+$B/lib/cuda/%.o: lib/cuda/%.c $B/settings
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -isystem $(CUDA_PATH)/include -c $< -o $@
-$B/lib/cuda/%.cu.o: lib/cuda/%.cu
+$B/lib/cuda/%.cu.o: lib/cuda/%.cu $B/cuda_settings
 	@mkdir -p $(@D)
-	$(NVCC) -std=c++17 -O3 $(foreach a,$(CUDA_ARCH),-gencode=arch=compute_$a,code=sm_$a) \
-	  -gencode=arch=compute_$(CUDA_NEWEST),code=compute_$(CUDA_NEWEST) -Ilib -Xcompiler -fPIC,-Wall,-Wextra \
-	  $(if $(WERROR),-Werror all-warnings) -MMD -MP -c $< -o $@
+	$(NVCC) $(CUDA_FLAGS) -MMD -MP -c $< -o $@
 $(BIN)/libtwist-cuda.so: $(CUDA_OBJ) $B/libtwist.a
 	@mkdir -p $(@D)
 	$(CC) -shared $(CFLAGS) -o $@ $(CUDA_OBJ) -Wl,--no-undefined -Wl,--exclude-libs,ALL $B/libtwist.a \

@@ -33,7 +33,7 @@ double tw_time(cudaStream_t stream, int (*run)(void *arg), void *arg);
  * other; -1: nothing is. */
 int tw_choice_kept(const tw_dev *d, const char *key);
 /* To look for a fault: whether the environment's TWIST_PLAIN is a part of the key (the empty one is of all). Such a choice is: one after the
- * other. */
+ * other. TWIST_TOGETHER, by the same rule, is at once wherever there is a plan, timed or not. */
 bool tw_choice_plain(const char *key);
 void tw_choice_keep(tw_dev *d, const char *key, bool together);
 /* 1: `once` is not slower than `apart`, by tw_time; 0: it is; -1: one of them fails. */
