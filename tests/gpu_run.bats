@@ -1,5 +1,5 @@
-# Goal: what a visit to a GPU is for is not lost with it: tests/gpu/run has written what it found when it is cut off, nothing hangs it, nothing is left
-# running, and time that is over is not begun. The card and the tests are fakes here.
+# Goal: what a visit to a GPU is for is not lost with it: tests/gpu/run has written what it found when it is cut off, nothing hangs it, nothing is
+# left running, and time that is over is not begun. The card and the tests are fakes here.
 
 setup() {
     cd "$BATS_TEST_TMPDIR"
@@ -20,9 +20,9 @@ setup() {
 }
 
 @test "all parts into a table, ours before the peers, with the errors of the operations" {
-    run tree/tests/gpu/run check bench peers
+    run tree/tests/gpu/run steps loss bench check peers
     [ "$status" -eq 0 ]
-    [ "$(grep -c '| ok |' out/RESULTS.md)" = 14 ]
+    [ "$(grep -c '| ok |' out/RESULTS.md)" = 17 ]
     grep -q '| three steps against the CPU | ok | [0-9]* s | 7 passed, 0 failed |' out/RESULTS.md
     grep -q '| resnet50 4 8 2:32 (train, fp16): ours | ok | [0-9]* s | resnet50 fp16 4 8 2:32 / as fast as light |' out/RESULTS.md
     grep -q '| resnet50 4 32 (embed, bf16): PyTorch, compiled and frozen | ok | [0-9]* s | peer tests/gpu/bench.py eval-frozen resnet50 4 32 |' out/RESULTS.md
@@ -30,6 +30,22 @@ setup() {
     [ "$(grep -n 'fp16): ours' out/RESULTS.md | cut -d: -f1)" -lt "$(grep -n 'train, bf16): PyTorch' out/RESULTS.md | cut -d: -f1)" ]
     run tree/tests/gpu/run benches
     [ "$status" -eq 2 ]
+}
+
+@test "plans that steps fail with are found, and the rest goes on without them; the first faults are told, not the last ones only" {
+    cat > tree/build/gpu/unit/gpu_bench <<'END'
+#!/bin/sh
+[ "$1" != vit_t ] || [ "$2" != bf16 ] || [ "$TWIST_PLAIN" = sums ] || { echo "cuda: bad plan"; seq 90; exit 1; }
+echo "$* PLAIN=$TWIST_PLAIN"
+END
+    run tree/tests/gpu/run steps loss
+    [ "$status" -eq 1 ]
+    grep -qF '| a few steps, vit_t, fp32 | ok | 0 s | vit_t fp32 8 64 2:32 PLAIN= |' out/RESULTS.md
+    grep -qF "| the same with TWIST_PLAIN='onto' | FAILED (1) |" out/RESULTS.md
+    grep -qF "| the same with TWIST_PLAIN='sums' | ok |" out/RESULTS.md
+    ! grep -qF "TWIST_PLAIN='through'" out/RESULTS.md || false
+    grep -qF 'PLAIN=sums |' <(grep 'TWIST loss' out/RESULTS.md)
+    grep -qx 'cuda: bad plan' out/RESULTS.md
 }
 
 @test "a part that hangs is ended and named; what would begin too late is left out" {
