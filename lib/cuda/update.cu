@@ -15,20 +15,30 @@ static __device__ inline int64_t end_of(const tw_update_tensor &t, const tw_upda
     return c.from + TW_CHUNK < t.n ? c.from + TW_CHUNK : t.n;
 }
 
+/* The squares of x[from] .. x[end - 1], a thread's share of a block's: four at a time, as x + from begins at 16 bytes. */
+static __device__ inline double squares(const float *x, int64_t from, int64_t end)
+{
+    double a[4] = {0};
+    const int64_t whole = from + (end - from) / 4 * 4;
+    for (int64_t i = from + 4 * (int64_t)threadIdx.x; i < whole; i += 4 * TW_BLOCK) {
+        float v[4];
+        tw_load<float, 4>(v, x + i);
+#pragma unroll
+        for (int k = 0; k < 4; k++)
+            a[k] += (double)v[k] * (double)v[k];
+    }
+    if (whole + threadIdx.x < end)
+        a[0] += (double)x[whole + threadIdx.x] * (double)x[whole + threadIdx.x];
+    return a[0] + a[1] + (a[2] + a[3]);
+}
+
 /* partial [2*chunk]: squares of the gradient and, where they are wanted, of the weights. */
 static __global__ void chunk_squares(double *partial, const tw_update_tensor *tensor, const tw_update_chunk *chunk, bool weights)
 {
     const tw_update_chunk c = chunk[blockIdx.x];
     const tw_update_tensor t = tensor[c.tensor];
-    const bool both = weights && t.decayed;
-    double g = 0, w = 0;
-    for (int64_t i = c.from + threadIdx.x; i < end_of(t, c); i += TW_BLOCK) {
-        g += (double)t.g[i] * (double)t.g[i];
-        if (both)
-            w += (double)t.w[i] * (double)t.w[i];
-    }
-    g = tw_block_sum(g);
-    w = tw_block_sum(w);
+    const double g = tw_block_sum(squares(t.g, c.from, end_of(t, c)));
+    const double w = tw_block_sum(weights && t.decayed ? squares(t.w, c.from, end_of(t, c)) : 0);
     if (threadIdx.x == 0) {
         partial[2 * blockIdx.x] = g;
         partial[2 * blockIdx.x + 1] = w;
