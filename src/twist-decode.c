@@ -14,6 +14,7 @@
 
 #include <malloc.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +85,7 @@ struct run {
     tw_sequence *sequence;
     tw_reader *reader;
     tw_order order;
+    _Atomic uint8_t *bad;  /* with --on-error=substitute a bit for each picture: it is known to be bad, and not tried for others' places again */
     tw_rejects rejects;
     tw_writer *writer;
     tw_budget *budget;
@@ -202,21 +204,34 @@ static int read_and_decode(struct job *j, uint64_t index, int worker)
     return rc;
 }
 
-/* A sample of the data set: itself or, with --on-error=substitute, the next good one in the order of the shard. */
+static bool is_known_bad(struct run *r, uint64_t index)
+{
+    return r->bad != NULL && (atomic_load_explicit(&r->bad[index / 8], memory_order_relaxed) >> index % 8 & 1) != 0;
+}
+
+static void note_bad(struct run *r, uint64_t index)
+{
+    if (r->bad != NULL)
+        atomic_fetch_or_explicit(&r->bad[index / 8], (uint8_t)(1u << index % 8), memory_order_relaxed);
+}
+
+/* A sample of the data set: itself or, with --on-error=substitute, the next good one of the epoch's order. */
 static void run_place(struct run *r, struct job *j, int worker)
 {
-    const uint64_t n = tw_order_count(&r->order);
-    const uint64_t tries = r->o.data.on_error == TW_BAD_SUBSTITUTE ? n : 1, wanted = tw_order_index(&r->order, j->i);
+    const uint64_t tries = r->bad != NULL ? r->order.limit : 1, wanted = tw_order_index(&r->order, j->i);
     for (uint64_t t = 0; t < tries; t++) {
-        const uint64_t index = tw_order_index(&r->order, (j->i + t) % n);
+        const uint64_t index = tw_order_behind(&r->order, j->i, t);
         const char *path = tw_source_path(r->source, index);
         const unsigned before = tw_shortages();
+        if (t > 0 && is_known_bad(r, index)) /* its own place tells why */
+            continue;
         if (read_and_decode(j, index, worker) != 0) {
             j->no_fault = tw_shortages() != before;
             if (t == 0 || j->no_fault)
                 set_bad(j, path, strlen(path));
             if (j->no_fault)
                 break;
+            note_bad(r, index);
             continue;
         }
         tw_sample s;
@@ -423,6 +438,8 @@ static void open_source(struct run *r, tw_header *h)
     const uint64_t n = tw_source_count(r->source);
     if (tw_order_init(&r->order, n, (uint64_t)o->data.limit, o->data.shuffle, (uint64_t)o->data.seed, &o->data.share) != 0)
         tw_die_error();
+    if (o->data.on_error == TW_BAD_SUBSTITUTE && (r->bad = tw_calloc(n / 8 + 1, 1)) == NULL)
+        tw_die_error();
     const int64_t count = (int64_t)tw_order_count(&r->order);
     const int64_t epochs = tw_data_epochs(&o->data, count);
     if (epochs < 0)
@@ -516,6 +533,7 @@ static void free_all(struct run *r)
     free(r->reading);
     tw_budget_free(r->budget);
     tw_order_fini(&r->order);
+    free((void *)r->bad);
     tw_source_close(r->source);
     tw_sequence_close(r->sequence);
     tw_reader_close(r->reader);

@@ -235,6 +235,20 @@ END
     sed -n 15p out | grep -F '"index": 2, "epoch": 0, "pos": 14, "label": 0, "sub": 14,' # after the last comes the first
 }
 
+@test "--on-error=substitute: the samples of an epoch are the same for any shards, and from a head with workers" {
+    photos
+    for i in 1 3 4 5 8; do : > photos/ant/$i.jpg; done
+    twist-decode -q --shuffle --seed=3 --epochs=3 --on-error=substitute photos > all.tws 2> /dev/null
+    records all.tws | sed 's/"image".*//' > all
+    [ "$(grep -c '"sub"' all)" -ge 15 ]
+    for r in 0 1 2; do twist-decode -q --shuffle --seed=3 --epochs=3 --on-error=substitute --shard=$r/3/2 photos 2> /dev/null > $r.tws; done
+    cat <(records 0.tws) <(records 1.tws) <(records 2.tws) | sed 's/"image".*//' | sort > shards
+    sort all | cmp - shards
+    twist-feed head -q --shuffle --seed=3 --epochs=3 --on-error=substitute --shard=1/3/2 --local 2 photos -- \
+        'twist-decode -q -i - | twist-augment -q --aug=eval --size=16' > head.tws 2> /dev/null
+    cmp <(records head.tws) <(twist-augment -q --aug=eval --size=16 -i 1.tws | records)
+}
+
 @test "where no picture is good, there is no stream" {
     mkdir -p bad/a
     : > bad/a/1.jpg

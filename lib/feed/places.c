@@ -170,7 +170,7 @@ static const tw_order *order_of(tw_places *p, int64_t position)
 
 static int64_t index_of(tw_places *p, int64_t position, int64_t sub)
 {
-    return (int64_t)tw_order_index(order_of(p, position), (uint64_t)((position % p->count + sub % p->count) % p->count));
+    return (int64_t)tw_order_behind(order_of(p, position), (uint64_t)(position % p->count), (uint64_t)sub);
 }
 
 int tw_places_describe(tw_places *p, int64_t position, int64_t sub, tw_feed_what *what)
@@ -257,7 +257,7 @@ int tw_places_bad(tw_places *p, int64_t position, int64_t sub, int code, const c
         return -1;
     if (p->o.on_error != TW_BAD_SUBSTITUTE)
         return 0;
-    if (sub + 1 < p->count)
+    if (sub + 1 < (int64_t)p->order[0].limit)
         return 1;
     const int64_t wanted = index_of(p, position, 0);
     return tw_fail("%s: %s; and there is no good image to take its place", tw_source_path(p->o.source, (uint64_t)wanted), find(p, wanted)->cause);

@@ -42,6 +42,11 @@ uint64_t tw_order_pos(const tw_order *o, uint64_t i)
 
 uint64_t tw_order_index(const tw_order *o, uint64_t i)
 {
-    const uint64_t pos = tw_order_pos(o, i);
+    return tw_order_behind(o, i, 0);
+}
+
+uint64_t tw_order_behind(const tw_order *o, uint64_t i, uint64_t further)
+{
+    const uint64_t pos = (tw_order_pos(o, i) + further % o->limit) % o->limit;
     return o->shuffle ? o->place[pos] : pos;
 }

@@ -27,4 +27,8 @@ uint64_t tw_order_count(const tw_order *o);                /* samples of this sh
 uint64_t tw_order_pos(const tw_order *o, uint64_t i);      /* the i-th one's place in the epoch's order */
 uint64_t tw_order_index(const tw_order *o, uint64_t i);    /* its number in the data set */
 
+/* The number of the sample that is `further` places behind it in the order of all shards, which begins again behind the last of its `limit` places:
+ * what takes the place of a bad one is the same for any shards. */
+uint64_t tw_order_behind(const tw_order *o, uint64_t i, uint64_t further);
+
 #endif
