@@ -2,7 +2,9 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "core/program.h"
 #include "source/entries.h"
+#include "source/rejects.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +13,9 @@
 /* A group is handed out early when it is as large as this: names that differ after their first dot only are no group. */
 enum { MANY = 64, LARGE = 64 << 20, MAX_MEMBER = 1 << 30, STEP = 1 << 22 };
 
-void tw_members_init(tw_members *m, tw_tar_source *source, void *context, bool keep)
+void tw_members_init(tw_members *m, tw_tar_source *source, void *context, bool keep, tw_links *links)
 {
-    *m = (tw_members){.keep = keep};
+    *m = (tw_members){.keep = keep, .links = links};
     tw_tar_init(&m->tar, source, context);
 }
 
@@ -34,7 +36,17 @@ void tw_members_fini(tw_members *m)
 {
     forget(m);
     free(m->picture);
+    free(m->first_lost);
     tw_tar_fini(&m->tar);
+}
+
+void tw_members_tell_lost(const tw_members *m, const char *archive, const char *which)
+{
+    char name[2 * TW_REJECT_PATH + 1];
+    if (m->lost == 0)
+        return;
+    tw_rejects_spell(name, m->first_lost, strlen(m->first_lost));
+    tw_warn("%s: links %s are left out: %zu, %s the first", archive, which, m->lost, name);
 }
 
 const char *tw_member_folder(const char *name, size_t *n)
@@ -70,14 +82,26 @@ static bool has_two_endings(const char *name)
     return *first != '\0' && strchr(first + 1, '.') != NULL;
 }
 
-static int read_label(tw_members *m, int64_t size)
+/* Whether the member, seen by its name, is a picture or a label. */
+static bool is_picture(const tw_tar_member *member)
 {
-    if (size >= (int64_t)sizeof m->label)
-        return tw_fail("a label of %lld bytes", (long long)size);
+    const char *b = base(member->name);
+    return b[0] != '.' && tw_picture_name(b);
+}
+
+static bool is_label(const tw_tar_member *member)
+{
+    return strcasecmp(endings(member->name), ".cls") == 0;
+}
+
+static int read_label(tw_members *m, const tw_tar_member *member)
+{
+    if (member->size >= (int64_t)sizeof m->label)
+        return tw_fail("a label of %lld bytes", (long long)member->size);
     char text[sizeof m->label];
-    if (tw_tar_read(&m->tar, text, size) != 0)
+    if ((member->link != NULL ? tw_links_read(m->links, text, member) : tw_tar_read(&m->tar, text, member->size)) != 0)
         return -1;
-    text[size] = '\0';
+    text[member->size] = '\0';
     const char *start = text + strspn(text, " \t\r\n"); /* a NUL byte ends it */
     size_t n = strlen(start);
     while (n > 0 && strchr(" \t\r\n", start[n - 1]) != NULL)
@@ -121,13 +145,12 @@ static int add(tw_members *m, const tw_tar_member *member)
     if (m->key == NULL && (m->key = strndup(member->name, (size_t)(ending - member->name))) == NULL)
         return tw_fail("out of memory");
     int rc = 0;
-    const char *b = base(member->name);
-    if (b[0] != '.' && tw_picture_name(b))
+    if (is_picture(member))
         rc = add_picture(m, member);
     else
         m->described = true;
-    if (rc == 0 && strcasecmp(ending, ".cls") == 0)
-        rc = read_label(m, member->size);
+    if (rc == 0 && is_label(member))
+        rc = read_label(m, member);
     return rc == 0 ? 0 : tw_fail("%s: %s", member->name, tw_error());
 }
 
@@ -145,11 +168,25 @@ static bool is_large(const tw_members *m)
     return m->n >= MANY || bytes >= LARGE;
 }
 
+/* The next member, as tw_tar_next; links of pictures and labels stand for what they lead to, or are left out. */
+static int next_member(tw_members *m)
+{
+    int rc;
+    while ((rc = tw_tar_next(&m->tar, &m->next)) == 1 && m->next.link != NULL && (is_picture(&m->next) || is_label(&m->next))) {
+        const int found = m->links != NULL ? tw_links_find(m->links, &m->next) : 0;
+        if (found != 0)
+            return found;
+        if (m->lost++ == 0 && (m->first_lost = strdup(m->next.name)) == NULL)
+            return tw_fail("out of memory");
+    }
+    return rc;
+}
+
 /* Reads members until the group in hand is whole. */
 static int fill(tw_members *m)
 {
     while (!m->done) {
-        const int rc = tw_tar_next(&m->tar, &m->next);
+        const int rc = next_member(m);
         if (rc < 0)
             return -1;
         m->ended = rc == 0;

@@ -3,6 +3,7 @@
 #ifndef TW_SOURCE_MEMBERS_H
 #define TW_SOURCE_MEMBERS_H
 
+#include "source/links.h"
 #include "source/tar.h"
 
 typedef struct {
@@ -14,6 +15,9 @@ typedef struct {
 typedef struct {
     tw_tar tar;
     bool keep;           /* contents are read and kept */
+    tw_links *links;     /* of the archive, to follow its links with; NULL: they are not followed */
+    size_t lost;         /* links of pictures and labels that were not followed or lead nowhere, which are left out */
+    char *first_lost;    /* the name of the first; owned */
     char *key;           /* of the members in hand; NULL: none yet */
     tw_picture *picture; /* those in hand: [given, n) are still to be handed out */
     size_t n, cap, given;
@@ -24,7 +28,8 @@ typedef struct {
     tw_tar_member next;  /* the first member after the group, if done and not ended */
 } tw_members;
 
-void tw_members_init(tw_members *m, tw_tar_source *source, void *context, bool keep);
+/* links: NULL, or where contents are not kept those of the same archive, which stay the caller's. */
+void tw_members_init(tw_members *m, tw_tar_source *source, void *context, bool keep, tw_links *links);
 void tw_members_fini(tw_members *m);
 
 /* The next picture in the archive's order: a member whose name ends in .jpg, .jpeg, .png, .webp, .gif, .bmp, .ppm, .pgm, .pbm, .pnm, .tif or .tiff;
@@ -32,6 +37,9 @@ void tw_members_fini(tw_members *m);
  * without white space around it, NULL if there is none; both are borrowed until the next call, but bytes may be taken (set it to NULL then). 1; 0 at
  * the end; -1 and tw_error(). */
 int tw_members_next(tw_members *m, tw_picture **p, const char **label);
+
+/* Warns of the links that are left out, if there are any. which: which links these are, "that lead to ...". */
+void tw_members_tell_lost(const tw_members *m, const char *archive, const char *which);
 
 /* The name of the folder that the member is in, its length in *n; NULL if it is in none (or that is "." or ".."). */
 const char *tw_member_folder(const char *name, size_t *n);

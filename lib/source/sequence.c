@@ -118,7 +118,7 @@ static int next_member(tw_sequence *q, tw_picture **p, const char **label)
         if (q->unpack == NULL) {
             if ((q->unpack = tw_unpack_open(q->o->operand[q->operand])) == NULL)
                 return -1;
-            tw_members_init(&q->members, tw_unpack_read, q->unpack, true);
+            tw_members_init(&q->members, tw_unpack_read, q->unpack, true, NULL);
             q->inside = 0;
         }
         int rc = tw_members_next(&q->members, p, label);
@@ -127,6 +127,7 @@ static int next_member(tw_sequence *q, tw_picture **p, const char **label)
             return 1;
         if (rc == 0)
             rc = finish(q);
+        tw_members_tell_lost(&q->members, name_of(q), "in an archive that is read from first to last");
         if (rc != 0 && !q->o->keep_cut)
             return tw_fail("%s: %s", name_of(q), tw_error());
         if (q->inside == 0)

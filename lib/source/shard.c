@@ -1,10 +1,11 @@
-/* The index is text: a first line "twist-index 1 SIZE SECONDS.NANOSECONDS ROWS" of the shard, then a row "AT SIZE LABEL NAME" for each
+/* The index is text: a first line "twist-index 2 SIZE SECONDS.NANOSECONDS ROWS" of the shard, then a row "AT SIZE LABEL NAME" for each
  * picture, label ("-": none) and name as words.h writes words. */
 #include "source/shard.h"
 
 #include "core/error.h"
 #include "core/file.h"
 #include "core/program.h"
+#include "source/archive.h"
 #include "source/members.h"
 #include "source/words.h"
 
@@ -17,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char version[] = "twist-index 1";
+static const char version[] = "twist-index 2";
 static const size_t MAX_INDEX = (size_t)1 << 34;
 
 /* What is being filled. */
@@ -36,51 +37,21 @@ static int add_entry(const target *t, const char *name, const char *label, int64
     return tw_entries_add_member(t->e, name, class, &span);
 }
 
-/* The file as the tar reader wants it: a place in it, and a block of what is ahead, since most reads are of 512 bytes. */
-typedef struct {
-    int fd;
-    int64_t place, size;
-    int64_t from, have; /* what ahead holds */
-    unsigned char ahead[4096];
-} cursor;
-
-static int64_t read_at(void *context, void *to, int64_t n)
+/* Walks through the shard. index: where rows go. *lost: whether it has links that lead nowhere, which is said. 0; 1: it ends early, which keep_cut
+ * allows, tw_error() has why; or -1 and tw_error(). */
+static int walk(const target *t, const char *path, int fd, const struct stat *st, bool keep_cut, FILE *index, bool *lost)
 {
-    cursor *c = context;
-    int64_t done = 0;
-    if (n > c->size - c->place)
-        n = c->size - c->place;
-    while (to != NULL && done < n) {
-        if (c->place + done < c->from || c->place + done >= c->from + c->have) {
-            const ssize_t got = pread(c->fd, c->ahead, sizeof c->ahead, c->place + done);
-            if (got <= 0)
-                return got == 0 ? done : tw_fail_errno("cannot be read");
-            c->from = c->place + done;
-            c->have = got;
-        }
-        const int64_t at = c->place + done - c->from, left = c->have - at, some = left < n - done ? left : n - done;
-        memcpy((char *)to + done, c->ahead + at, (size_t)some);
-        done += some;
-    }
-    c->place += n;
-    return n;
-}
-
-/* Walks through the shard. index: where rows go (NULL: nowhere). 0; 1: it ends early, which keep_cut allows, tw_error() has why; or -1 and
- * tw_error(). */
-static int walk(const target *t, int fd, const struct stat *st, bool keep_cut, FILE *index)
-{
-    cursor c = {.fd = fd, .size = st->st_size};
+    tw_archive a = {.fd = fd, .size = st->st_size};
+    tw_links links;
     tw_members m;
     tw_picture *p;
     const char *label;
     int rc;
-    tw_members_init(&m, read_at, &c, false);
+    tw_links_init(&links, fd, st->st_size);
+    tw_members_init(&m, tw_archive_read, &a, false, &links);
     while ((rc = tw_members_next(&m, &p, &label)) == 1) {
         if (add_entry(t, p->name, label, p->at, p->size) != 0)
             break;
-        if (index == NULL)
-            continue;
         fprintf(index, "%" PRId64 " %" PRId64 " ", p->at, p->size);
         if (label != NULL)
             tw_word_write(index, label, ' ');
@@ -88,7 +59,10 @@ static int walk(const target *t, int fd, const struct stat *st, bool keep_cut, F
             fputs("- ", index);
         tw_word_write(index, p->name, '\n');
     }
+    *lost = m.lost > 0;
+    tw_members_tell_lost(&m, path, "that lead to no file in the archive");
     tw_members_fini(&m);
+    tw_links_fini(&links);
     return rc < 0 && keep_cut ? 1 : rc == 0 ? 0 : -1;
 }
 
@@ -195,23 +169,24 @@ static bool save(const char *path, const struct stat *st, int64_t rows, const ch
     return tw_file_commit(f) == 0;
 }
 
-/* Walks through the shard and saves what is found. As walk. */
-static int build(const target *t, int fd, const struct stat *st, bool keep_cut, const char *beside, const char *cached)
+/* Walks through the shard and saves what is found, but not where links are lost: they are told of every time. As walk. */
+static int build(const target *t, const char *path, int fd, const struct stat *st, bool keep_cut, const char *beside, const char *cached)
 {
     char *text = NULL;
     size_t size = 0;
     struct stat after;
     const size_t from = t->e->n;
+    bool lost = false;
     FILE *index = open_memstream(&text, &size);
     if (index == NULL)
         return tw_fail("out of memory");
-    int rc = walk(t, fd, st, keep_cut, index);
+    int rc = walk(t, path, fd, st, keep_cut, index, &lost);
     const bool whole = fclose(index) == 0;
     if (rc == 0 && fstat(fd, &after) == 0 && (after.st_size != st->st_size || after.st_mtim.tv_nsec != st->st_mtim.tv_nsec ||
                                               after.st_mtim.tv_sec != st->st_mtim.tv_sec))
         rc = tw_fail("changes while it is read");
     const int64_t rows = (int64_t)(t->e->n - from);
-    if (rc == 0 && whole && rows > 0 && !keep_cut && !(is_open_folder(beside) && save(beside, st, rows, text, size)) && cached != NULL)
+    if (rc == 0 && whole && rows > 0 && !keep_cut && !lost && !(is_open_folder(beside) && save(beside, st, rows, text, size)) && cached != NULL)
         save(cached, st, rows, text, size);
     free(text);
     return rc;
@@ -234,7 +209,7 @@ int tw_shard_add(tw_entries *e, const char *path, int fd, int32_t shard, bool ke
         rc = load(cached, &st, &t);
     if (rc == 0) {
         const size_t from = e->n;
-        rc = build(&t, fd, &st, keep_cut, beside, cached);
+        rc = build(&t, path, fd, &st, keep_cut, beside, cached);
         if (rc < 0)
             rc = tw_fail("%s: %s", path, tw_error());
         if (rc > 0)

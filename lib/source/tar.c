@@ -8,7 +8,7 @@
 enum { BLOCK = 512, MAX_EXTENSION = 1 << 20 };
 
 /* Places in a header block (POSIX.1-2017, pax, "ustar Interchange Format"). */
-enum { NAME = 0, SIZE = 124, CHECKSUM = 148, TYPE = 156, MAGIC = 257, PREFIX = 345 };
+enum { NAME = 0, SIZE = 124, CHECKSUM = 148, TYPE = 156, LINK = 157, MAGIC = 257, PREFIX = 345 };
 
 void tw_tar_init(tw_tar *t, tw_tar_source *source, void *context)
 {
@@ -18,8 +18,10 @@ void tw_tar_init(tw_tar *t, tw_tar_source *source, void *context)
 void tw_tar_fini(tw_tar *t)
 {
     free(t->name);
+    free(t->link);
     free(t->long_name);
-    t->name = t->long_name = NULL;
+    free(t->long_link);
+    t->name = t->link = t->long_name = t->long_link = NULL;
 }
 
 static int cut(const tw_tar *t)
@@ -114,6 +116,9 @@ static size_t pax_record(tw_tar *t, const char *p, size_t n)
     if (eq - key == 4 && memcmp(key, "path", 4) == 0) {
         free(t->long_name);
         t->long_name = strndup(eq + 1, size); /* a NUL in it ends it */
+    } else if (eq - key == 8 && memcmp(key, "linkpath", 8) == 0) {
+        free(t->long_link);
+        t->long_link = strndup(eq + 1, size);
     } else if (eq - key == 4 && memcmp(key, "size", 4) == 0) {
         int64_t v = 0;
         for (const char *d = eq + 1; d < end; d++) {
@@ -139,7 +144,7 @@ static int read_pax(tw_tar *t, const char *text, size_t n)
     return 0;
 }
 
-/* An extension header: the next member's name or more about it. */
+/* An extension header: the next member's name, its target or more about it. */
 static int read_extension(tw_tar *t, char type, int64_t size)
 {
     if (size > MAX_EXTENSION)
@@ -151,9 +156,10 @@ static int read_extension(tw_tar *t, char type, int64_t size)
     text[size] = '\0';
     if (rc == 0)
         rc = take(t, NULL, -size & (BLOCK - 1));
-    if (rc == 0 && type == 'L') {
-        free(t->long_name);
-        t->long_name = text;
+    if (rc == 0 && type != 'x') {
+        char **named = type == 'L' ? &t->long_name : &t->long_link;
+        free(*named);
+        *named = text;
         return 0;
     }
     if (rc == 0)
@@ -162,18 +168,32 @@ static int read_extension(tw_tar *t, char type, int64_t size)
     return rc;
 }
 
-/* The member's name and size, whatever they were said by. */
+/* Links, devices and folders have no content, whatever the size says. */
+static bool is_empty(char type)
+{
+    return type >= '1' && type <= '6';
+}
+
+/* The member's name, size and target, whatever they were said by. */
 static int describe(tw_tar *t, const unsigned char *h, tw_tar_member *m)
 {
+    const char type = (char)h[TYPE];
     m->size = t->pax_size >= 0 ? t->pax_size : number(h + SIZE, 12);
     if (m->size < 0 || m->size > INT64_MAX / 2)
         return tw_fail("byte %lld: a member of an absurd size", (long long)t->at - BLOCK);
+    if (is_empty(type))
+        m->size = 0;
+    m->symbolic = type == '2';
+    const bool link = type == '1' || m->symbolic;
     free(t->name);
+    free(t->link);
     t->name = t->long_name != NULL ? t->long_name : short_name(h);
-    t->long_name = NULL;
+    t->link = t->long_link != NULL ? t->long_link : link ? strndup((const char *)h + LINK, 100) : NULL;
+    t->long_name = t->long_link = NULL;
     t->pax_size = -1;
-    if (t->name == NULL)
+    if (t->name == NULL || (link && t->link == NULL))
         return tw_fail("out of memory");
+    m->link = link ? t->link : NULL;
     m->name = t->name;
     while (m->name[0] == '.' && m->name[1] == '/')
         m->name += 2;
@@ -199,7 +219,7 @@ int tw_tar_next(tw_tar *t, tw_tar_member *m)
             const int64_t size = number(h + SIZE, 12);
             if (size < 0)
                 return tw_fail("byte %lld: a member of an absurd size", (long long)t->at - BLOCK);
-            if (type == 'K' || type == 'g') /* the name of a link; what holds for all members, which is never a name or size */
+            if (type == 'g') /* what holds for all members, which is never a name or size */
                 t->left = size + (-size & (BLOCK - 1));
             else if (read_extension(t, type, size) != 0)
                 return -1;
@@ -209,11 +229,10 @@ int tw_tar_next(tw_tar *t, tw_tar_member *m)
             return -1;
         if (type == 'S')
             return tw_fail("%s: a sparse member, which is not read", m->name);
-        const bool empty = type >= '1' && type <= '6'; /* links, devices, folders: no content, whatever the size says */
-        t->left = empty ? 0 : m->size + (-m->size & (BLOCK - 1));
+        t->left = m->size + (-m->size & (BLOCK - 1));
         const size_t length = strlen(m->name);
         const bool folder = length == 0 || m->name[length - 1] == '/'; /* of the old format */
-        if ((type == '\0' || type == '0' || type == '7') && !folder)
+        if ((type == '\0' || type == '0' || type == '7' || m->link != NULL) && !folder)
             return 1;
     }
 }

@@ -17,19 +17,22 @@ typedef struct {
     int64_t at;        /* bytes of the archive read or stepped over so far */
     int64_t left;      /* of the last member and its padding, not read yet */
     char *name;        /* of the last member; owned */
-    char *long_name;   /* from an extension header, for the next member; owned */
+    char *link;        /* its target, of a link; owned */
+    char *long_name, *long_link; /* from extension headers, for the next member; owned */
     int64_t pax_size;  /* likewise, -1: none */
 } tw_tar;
 
 typedef struct {
     const char *name;  /* without a leading "./"; borrowed until the next call */
-    int64_t at, size;  /* of its content in the archive */
+    int64_t at, size;  /* of its content in the archive; of a link, which has none: where it would be, 0 */
+    const char *link;  /* of a link: what it leads to, as it is written there; else NULL; borrowed likewise */
+    bool symbolic;
 } tw_tar_member;
 
 void tw_tar_init(tw_tar *t, tw_tar_source *source, void *context);
 void tw_tar_fini(tw_tar *t);
 
-/* Steps to the next regular file (folders, links and devices are passed over). 1; 0 at the archive's end mark; -1 and tw_error() with
+/* Steps to the next regular file or link (folders and devices are passed over). 1; 0 at the archive's end mark; -1 and tw_error() with
  * the byte: damaged, cut (also where only the end mark is missing), or sparse. */
 int tw_tar_next(tw_tar *t, tw_tar_member *m);
 

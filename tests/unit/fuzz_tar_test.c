@@ -16,11 +16,13 @@ size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max)
     return mutate(data, size, max, &rng);
 }
 
-/* Samples with labels, pictures in folders, a name longer than any header has room for. */
+/* Samples with labels, pictures in folders, links of both kinds, names and a target longer than any header has room for. */
 static const char make[] =
     "set -e; cd %s; long=$(printf 'x%%.0s' $(seq 90)); mkdir -p a/$long/$long b;"
     "for i in 1 2 3; do head -c $((i * 300)) /dev/zero | tr '\\0' x > a/$i.jpg; echo $i > a/$i.cls; cp a/$i.jpg b/$i.x.png; done; cp a/1.jpg a/$long/$long/l.jpg;"
-    "for f in v7 ustar gnu pax; do tar -b1 -cf $f.tar --sort=name --format=$f --exclude=$([ $f = v7 ] && echo $long) a b; done 2>/dev/null";
+    "ln a/1.jpg b/4.jpg; ln -s ../b/4.jpg a/5.jpg; ln -s nowhere a/6.jpg; ln a/$long/$long/l.jpg b/7.jpg; ln a/1.cls a/5.cls;"
+    "for f in v7 ustar gnu pax; do tar -b1 -cf $f.tar --sort=name --format=$f --exclude=$([ $f = v7 ] && echo $long)"
+    " --exclude=$(case $f in (v7|ustar) echo 7.jpg; esac) a b; done 2>/dev/null";
 
 int main(void)
 {
@@ -37,8 +39,10 @@ int main(void)
         snprintf(text, sizeof text, "%s/%s.tar", folder, format[i]);
         uint8_t *all = tw_file_read(text, &size, 0), *d = malloc(size + ROOM);
         CHECK(all != NULL && d != NULL);
-        walk(all, size, true, &pictures, &whole);
+        walk(all, size, true, NULL, &pictures, &whole);
         CHECK(whole && pictures == (i == 0 ? 6 : 7));
+        walk_links(all, size, &pictures, &whole);
+        CHECK(whole && pictures == (i < 2 ? 8 + i : 10));
         for (size_t cut = 0; cut < size; cut += 128)
             LLVMFuzzerTestOneInput(all, cut);
         for (unsigned k = 0; k < ROUNDS; k++) {
