@@ -68,7 +68,6 @@ straight() {
     [ $rc -eq 75 ]
     grep -q 'stopped by signal 15' said
     run twist-train -i "$input" -o run $SMALL --resume
-    echo "$output"
     [ "$status" -eq 0 ]
     [[ "$output" == *"going on from run/checkpoint.safetensors: epoch"* ]]
     [[ "$output" != *"was written with"* ]]
@@ -95,7 +94,6 @@ straight() {
 @test "a run that goes on with other options: they are named, but for those that change no byte" {
     twist-train -q -i "$VIEWS" -o run $SMALL --max-steps=7
     run twist-train -i "pipe:cat $VIEWS" -o run $SMALL --resume --max-steps=8 --save-every=1 --threads=2 --lr-sl=0.25
-    echo "$output"
     [ "$status" -eq 0 ]
     [ "$(grep -c 'was written with' <<< "$output")" -eq 2 ]
     [[ "$output" != *"the seed of its order"* ]]
@@ -103,7 +101,6 @@ straight() {
     [[ "$output" == *"--input is \"pipe:cat $VIEWS\"; run/checkpoint.safetensors was written with \"$VIEWS\""* ]]
     run twist-train -i "pipe:twist-decode -q --shuffle --seed=5 --epochs=3 $BATS_FILE_TMPDIR/photos | twist-augment -q --aug=barlow --size=32" -o run $SMALL --resume \
         --max-steps=9
-    echo "$output"
     [ "$status" -eq 0 ]
     [[ "$output" == *": the seed of its order is 5, that of what the run has seen was 0: "* ]]
 }
@@ -304,6 +301,13 @@ END
     [ "$status" -eq 1 ] && [[ "$output" == *"mixed.tws"*"--epoch-samples"* ]]
     run twist-train -i mixed.tws -o mixed $SMALL --epoch-samples=20
     [ "$status" -eq 1 ] && [[ "$output" == *"24 x 24, where the first sample's is 32 x 32"* ]]
+    for i in 1 0 0; do twist-cat -q --skip=$i --head=1 "$VIEWS" -o $((++n)).tws; done
+    twist-cat -q 2.tws 3.tws -o same.tws # as of a writer that leaves pos out
+    run twist-train -i same.tws -o same $SMALL --epoch-samples=20
+    [ "$status" -eq 1 ] && [[ "$output" == *"same.tws"*": epoch 0, pos 0 is the place of the sample before it too; training goes by places that rise"* ]]
+    twist-cat -q 1.tws 2.tws -o falls.tws
+    run twist-train -i falls.tws -o falls $SMALL --epoch-samples=20
+    [ "$status" -eq 1 ] && [[ "$output" == *"falls.tws"*": epoch 0, pos 0 comes after a later one; training goes by places that rise"* ]]
     run twist-train -i "$VIEWS" -o run $SMALL --batch-size=21
     [ "$status" -eq 1 ] && [[ "$output" == *"20 samples has no batch of 21"* ]]
     { head -c 20000 "$VIEWS"; printf xxxxxxxx; tail -c +20009 "$VIEWS"; } > broken.tws

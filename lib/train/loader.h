@@ -49,7 +49,7 @@ const char *tw_loader_name(const tw_loader *b);
 /* The next full batch of samples of one epoch, borrowed until the next call; what is left of an epoch is dropped, as the official
  * code does. 1; 0 after the stream's end; 2 where stop() became true while waiting; 3 and tw_error(): the reader gave up
  * (tw_reader_gave_up), another run may go on; -1 and tw_error(): the stream's failures, a sample whose views are not of the first
- * sample's sizes, a stream that begins after `start`, samples out of order. */
+ * sample's sizes, a stream that begins after `start`, samples whose places do not rise. */
 int tw_loader_next(tw_loader *b, const tw_batch **out);
 
 /* After 0: whether the stream came to that epoch, its last one, and by its end record was whole: what the epoch lacks of batches then was in bad
