@@ -111,6 +111,13 @@ assert 0 < d < 1e-3 * w.abs().max(), d"
     echo "$output"
     [ "$status" -eq 0 ]
     [[ "$output" == *'{"going_on_after_epoch": 1}'*'{"epoch": 2, "step": 2, '* ]]
+    # a part without objects, or with difficult ones only, has no AP
+    printf '2\n3\n' > voc/ImageSets/Main/none.txt
+    echo '<annotation></annotation>' > voc/Annotations/2.xml
+    sed -i 's,<difficult>0,<difficult>1,' voc/Annotations/3.xml
+    run "$PYTHON" "$DETECTION/train_torchvision.py" --data voc --weights backbone.pth -o d.pth --epochs 3 --batch-size 4 --max-steps 3 --min-size 96 --lr 1e-4 --val none
+    [ "$status" -eq 0 ]
+    [[ "$output" == *'"AP": null, "AP50": null, "AP75": null}' ]]
     twist-ckpt --part=model --to model.pth weights.safetensors
     run "$PYTHON" "$DETECTION/train_torchvision.py" --data voc --weights model.pth -o e.pth
     [ "$status" -eq 1 ]

@@ -3,11 +3,10 @@
     twist-ckpt --part=backbone --to backbone.pth CHECKPOINT
     train_torchvision.py --data VOC2007 --weights backbone.pth -o detector.pth
 
-Prints a line of JSON for each epoch: the mean loss and, on the measured part, AP (over IoU 0.5 to 0.95), AP50 and AP75. A run typed
-again goes on after its last whole epoch."""
+Prints a line of JSON for each epoch: the mean loss and, on the measured part, AP (over IoU 0.5 to 0.95), AP50 and AP75, null where no
+picture of it has an object that counts. A run typed again goes on after its last whole epoch."""
 import argparse
 import json
-import math
 import os
 import random
 import sys
@@ -96,8 +95,10 @@ def make_model(o, classes):
 
 
 def average_precision(found, truth, iou):
-    """VOC's area under the precision envelope. found: [(score, picture, box)]; truth: {picture: (boxes, difficult)}."""
+    """VOC's area under the precision envelope, None without objects. found: [(score, picture, box)]; truth: {picture: (boxes, difficult)}."""
     total = sum(int((~d).sum()) for _, d in truth.values())
+    if total == 0:
+        return None
     taken, right = {k: torch.zeros(len(b), dtype=torch.bool) for k, (b, _) in truth.items()}, []
     for _, picture, box in sorted(found, key=lambda f: -f[0]):
         boxes, difficult = truth.get(picture, (torch.zeros(0, 4), torch.zeros(0, dtype=torch.bool)))
@@ -107,13 +108,16 @@ def average_precision(found, truth, iou):
         right.append(bool(best >= iou and not taken[picture][at]))
         if right[-1]:
             taken[picture][at] = True
-    if total == 0:
-        return math.nan
     hits = torch.tensor(right, dtype=torch.float64).cumsum(0)
     precision, recall = hits / torch.arange(1, len(hits) + 1), hits / total
     envelope = precision.flip(0).cummax(0).values.flip(0) if len(hits) else precision
     steps = torch.diff(torch.cat([torch.zeros(1, dtype=torch.float64), recall]))
     return float((steps * envelope).sum())
+
+
+def mean(values):
+    values = [v for v in values if v is not None]
+    return sum(values) / len(values) if values else None
 
 
 @torch.no_grad()
@@ -130,9 +134,8 @@ def measure(model, data, device, o):
             if keep.any():
                 truth[c][i] = (target["boxes"][keep], target["difficult"][keep])
     at = [0.5 + 0.05 * k for k in range(10)]
-    table = {iou: [v for v in (average_precision(found[c], truth[c], iou) for c in truth) if not math.isnan(v)] for iou in at}
-    mean = {iou: sum(v) / len(v) if v else math.nan for iou, v in table.items()}
-    return {"AP": sum(mean.values()) / 10, "AP50": mean[at[0]], "AP75": mean[at[5]]}
+    over = [mean(average_precision(found[c], truth[c], iou) for c in truth) for iou in at]
+    return {"AP": mean(over), "AP50": over[0], "AP75": over[5]}
 
 
 def save(path, state):
