@@ -3,6 +3,7 @@
 #include "core/mem.h"
 #include "core/pool.h"
 #include "core/program.h"
+#include "core/tsv.h"
 #include "eval/clusters.h"
 #include "eval/device.h"
 #include "eval/features.h"
@@ -10,7 +11,6 @@
 #include "eval/matrix.h"
 #include "eval/page.h"
 #include "nn/backend.h"
-#include "report/text.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -138,7 +138,7 @@ static void put_class(FILE *f, const struct run *r, int class)
     const tw_roster *who = &r->clusters.who;
     const char *name = class < who->named ? who->classes[class] : class < r->match.named ? r->match.classes[class] : NULL;
     if (name != NULL)
-        tw_text_tsv(f, name, strlen(name));
+        tw_tsv_write(f, name, strlen(name));
     else
         fprintf(f, "%d", class);
 }
@@ -149,7 +149,7 @@ static void put_assignment(FILE *f, const struct run *r, int64_t i)
     size_t size;
     const char *key = tw_roster_key(&c->who, i, &size);
     const int32_t k = c->top[i * TW_TOP];
-    tw_text_tsv(f, key, size);
+    tw_tsv_write(f, key, size);
     fprintf(f, "\t%d\t", k);
     if (c->prob != NULL)
         fprintf(f, "%.6g", (double)c->prob[i * TW_TOP]);
@@ -169,7 +169,7 @@ static void print_top(const struct run *r)
     for (int64_t i = 0; i < c->who.n; i++) {
         size_t size;
         const char *key = tw_roster_key(&c->who, i, &size);
-        tw_text_tsv(stdout, key, size);
+        tw_tsv_write(stdout, key, size);
         for (int t = 0; t < r->o.top && c->top[i * TW_TOP + t] >= 0; t++) {
             const int32_t k = c->top[i * TW_TOP + t];
             putchar('\t');

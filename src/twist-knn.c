@@ -2,13 +2,13 @@
 #include "core/mem.h"
 #include "core/pool.h"
 #include "core/program.h"
+#include "core/tsv.h"
 #include "eval/device.h"
 #include "eval/features.h"
 #include "eval/knn.h"
 #include "eval/matrix.h"
 #include "eval/picture_file.h"
 #include "nn/backend.h"
-#include "report/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -162,7 +162,7 @@ static void print_key(const tw_roster *who, int64_t i)
 {
     size_t size;
     const char *key = tw_roster_key(who, i, &size);
-    tw_text_tsv(stdout, key, size);
+    tw_tsv_write(stdout, key, size);
 }
 
 /* Adds the record's picture to the row; where its key is no picture, nothing. 0, or -1. */

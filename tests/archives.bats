@@ -431,6 +431,32 @@ pixels() { twist-cat --npy image="$1"; }
     [ "$(twist-decode --every=4 photos | samples)" = "$(twist-decode photos | samples | sed -n '1p;5p;9p')" ]
 }
 
+@test "tables that the programs write are files of labels and of names to them, whatever bytes the names have" {
+    mkdir -p odd/A odd/$'B\n'
+    for name in plain $'t\tab' 'back\tslash' $'none\xff'; do cp "$GOLDEN/s444.jpg" "odd/A/$name.jpg"; done
+    for name in $'new\nline' $'return\r' 'back\\'; do cp "$GOLDEN/s444.jpg" odd/$'B\n'/"$name.jpg"; done
+    twist-decode -q --no-history odd | twist-cat -q --json --table t.tsv > want
+    twist-decode -q --no-history --labels t.tsv odd | twist-cat -q --json | diff want -
+    twist-augment -q --aug=eval --size=32 -i <(twist-decode -q --no-history odd) | twist-embed -q --pixels | twist-cluster -q --kmeans=2 --assignments=c.tsv > m.json
+    twist-decode -q --no-history --labels c.tsv odd | twist-cat -q --json | diff want -
+    { sed 1q t.tsv; grep '^odd/B' t.tsv; } > b.tsv
+    [ "$(twist-decode -q --no-history --subset b.tsv odd | samples)" = "$(twist-decode -q --no-history odd | samples | grep '/B')" ]
+    cut -f1,3 b.tsv > names.tsv # no labels are needed for names
+    [ "$(twist-decode -q --no-history --subset names.tsv odd | samples | wc -l)" -eq "$(grep -c '^odd/B' t.tsv)" ]
+    sed '1!s/\t[^\t]*/\t/' b.tsv > unlabelled.tsv
+    [ "$(twist-decode -q --no-history --subset unlabelled.tsv odd | samples | wc -l)" -eq "$(grep -c '^odd/B' t.tsv)" ]
+    run twist-decode --labels unlabelled.tsv odd -o x.tws
+    [ "$status" -eq 1 ] && [[ "$output" == "twist-decode: unlabelled.tsv: line 2: no label after 'odd/B"* ]]
+    # a message is one line
+    sed -i '/new/d' t.tsv
+    run twist-decode --labels t.tsv odd -o x.tws
+    [ "$status" -eq 0 ]
+    [ "$output" = "twist-decode: t.tsv: 1 of 7 pictures have no label, so none has one in the stream; odd/B\n/new\nline.jpg is one of them" ]
+    # lines are names as they are
+    printf 'back\\tslash\nreturn\r.jpg\n' > lines
+    [ "$(twist-decode -q --no-history --subset lines odd | samples | wc -l)" -eq 2 ]
+}
+
 @test "a heading of other words in a label file is no class, and is named; what may be one is named too" {
     photos
     printf 'photo,species\ncmyk.jpg,10\ns444.jpg,2\npalette.gif,2\nno/such.jpg,12\n' > l.csv

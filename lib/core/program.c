@@ -99,10 +99,16 @@ void tw_program_part(const char *part, bool quiet)
 
 static void say(const char *part, const char *fmt, va_list ap)
 {
-    char text[4096];
+    char text[4096], line[2 * sizeof text], *to = line;
     tw_progress_end();
     vsnprintf(text, sizeof text, fmt, ap);
-    fprintf(stderr, "%s: %s%s\n", program.name, part, text); /* one write: other processes may be speaking too */
+    for (const char *p = text; *p != '\0'; p++) {
+        if (*p == '\n')
+            *to++ = '\\';
+        *to++ = *p == '\n' ? 'n' : *p;
+    }
+    *to = '\0';
+    fprintf(stderr, "%s: %s%s\n", program.name, part, line); /* one write: other processes may be speaking too */
 }
 
 void tw_die(const char *fmt, ...)

@@ -33,7 +33,7 @@ void tw_program_part(const char *part, bool quiet);
 /* 0 once all that was printed on standard output is written; else -1 and tw_error(). */
 int tw_program_printed(void);
 
-/* "NAME: message" on stderr, then exit 1. die_error() prints tw_error(). */
+/* "NAME: message" on stderr, in one line (newlines in names are written \n), then exit 1. die_error() prints tw_error(). */
 noreturn void tw_die(const char *fmt, ...) TW_PRINTF(1, 2);
 noreturn void tw_die_error(void);
 /* The same, exit 2: the command line is wrong in a way that the table cannot see. */

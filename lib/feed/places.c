@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "core/tsv.h"
 #include "source/rejects.h"
 
 #include <errno.h>
@@ -241,7 +242,7 @@ static int write_quarantine(const tw_places *p, int64_t index, const char *cause
         return tw_fail_errno("%s", p->quarantine);
     fprintf(f, "%" PRId64 "\t", index);
     const char *path = tw_source_path(p->o.source, (uint64_t)index);
-    tw_rejects_name(f, path, strlen(path));
+    tw_tsv_write(f, path, strlen(path));
     fprintf(f, "\t%s\n", cause);
     const bool full = ferror(f) != 0;
     return fclose(f) != 0 || full ? tw_fail_errno("%s", p->quarantine) : 0;
@@ -271,7 +272,7 @@ static bool is_named(const char *name, size_t size, const char *path)
     FILE *f = open_memstream(&text, &n);
     if (f == NULL)
         return false;
-    tw_rejects_name(f, path, strlen(path));
+    tw_tsv_write(f, path, strlen(path));
     const bool same = fclose(f) == 0 && n == size && memcmp(text, name, n) == 0;
     free(text);
     return same;

@@ -3,7 +3,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/mem.h"
-#include "report/text.h"
+#include "core/tsv.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,10 +40,10 @@ err:
 int tw_table_add(tw_table *t, const tw_sample *s)
 {
     FILE *f = tw_file_stream(t->file);
-    tw_text_tsv(f, s->key, s->key_size);
+    tw_tsv_write(f, s->key, s->key_size);
     putc('\t', f);
     if (s->label >= 0 && s->label < t->h->n_classes)
-        tw_text_tsv(f, t->h->classes[s->label], strlen(t->h->classes[s->label]));
+        tw_tsv_write(f, t->h->classes[s->label], strlen(t->h->classes[s->label]));
     else if (s->label >= 0)
         fprintf(f, "%lld", (long long)s->label);
     fputs("\tok\n", f);
@@ -75,7 +75,7 @@ int tw_table_missing(tw_table *t)
     t->named++;
     fwrite(line, 1, (size_t)(tab - line), f); /* the path is written in the same way */
     fputs("\t\t", f);
-    tw_text_tsv(f, tab + 1, n - (size_t)(tab + 1 - line));
+    tw_tsv_write(f, tab + 1, n - (size_t)(tab + 1 - line));
     putc('\n', f);
     return ferror(f) ? tw_fail_errno("the table cannot be written") : 0;
 }

@@ -2,17 +2,6 @@
 
 #include <string.h>
 
-void tw_text_tsv(FILE *f, const char *text, size_t size)
-{
-    static const char plain[] = "\t\n\r\\", name[] = "tnr\\";
-    for (size_t i = 0; i < size; i++) {
-        const char *at = text[i] != '\0' ? strchr(plain, text[i]) : NULL;
-        if (at != NULL)
-            putc('\\', f);
-        putc(at != NULL ? name[at - plain] : text[i], f);
-    }
-}
-
 void tw_text_html(FILE *f, const char *text, size_t size)
 {
     for (size_t i = 0; i < size; i++)

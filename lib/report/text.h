@@ -1,12 +1,9 @@
-/* Keys and names in the text that the programs write. */
+/* Keys and names in the pages that the programs write. */
 #ifndef TW_REPORT_TEXT_H
 #define TW_REPORT_TEXT_H
 
 #include <stddef.h>
 #include <stdio.h>
-
-/* A field of a line separated by tabs: as it is, but tab, newline, carriage return and backslash as \t \n \r \\. */
-void tw_text_tsv(FILE *f, const char *text, size_t size);
 
 /* For HTML text and quoted attributes; bytes that are not UTF-8 stay as they are. */
 void tw_text_html(FILE *f, const char *text, size_t size);

@@ -4,7 +4,6 @@
 #include "core/mem.h"
 #include "core/program.h"
 #include "source/entries.h"
-#include "source/rejects.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,11 +41,8 @@ void tw_members_fini(tw_members *m)
 
 void tw_members_tell_lost(const tw_members *m, const char *archive, const char *which)
 {
-    char name[2 * TW_REJECT_PATH + 1];
-    if (m->lost == 0)
-        return;
-    tw_rejects_spell(name, m->first_lost, strlen(m->first_lost));
-    tw_warn("%s: links %s are left out: %zu, %s the first", archive, which, m->lost, name);
+    if (m->lost > 0)
+        tw_warn("%s: links %s are left out: %zu, %s the first", archive, which, m->lost, m->first_lost);
 }
 
 const char *tw_member_folder(const char *name, size_t *n)

@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/opts.h"
+#include "core/tsv.h"
 
 #include <errno.h>
 #include <string.h>
@@ -66,24 +67,12 @@ void tw_rejects_spell(char text[2 * TW_REJECT_PATH + 1], const char *path, size_
     *text = '\0';
 }
 
-void tw_rejects_name(FILE *f, const char *path, size_t size)
-{
-    static const char special[] = "\\\t\r\n", letter[] = "\\trn";
-    for (size_t i = 0; i < size; i++) {
-        const char *which = path[i] != '\0' ? strchr(special, path[i]) : NULL;
-        if (which != NULL)
-            fprintf(f, "\\%c", letter[which - special]);
-        else
-            fputc(path[i], f);
-    }
-}
-
 int tw_rejects_add(tw_rejects *r, const char *path, size_t size, const char *cause, int64_t all)
 {
     r->count++;
     if (r->file == NULL)
         return check(r, all);
-    tw_rejects_name(r->file, path, size);
+    tw_tsv_write(r->file, path, size);
     fprintf(r->file, "\t%s\n", cause);
     if (fflush(r->file) != 0)
         return tw_fail_errno("%s", r->path);

@@ -24,11 +24,8 @@ int tw_rejects_open(tw_rejects *r, const char *path, bool goes_on);
 enum { TW_REJECT_PATH = 1024 };
 void tw_rejects_spell(char text[2 * TW_REJECT_PATH + 1], const char *path, size_t size);
 
-/* Writes a path with backslash, TAB, CR and LF in it as \\ \t \r \n. */
-void tw_rejects_name(FILE *f, const char *path, size_t size);
-
-/* One more: its line "PATH<TAB>CAUSE" goes to the file at once. all: samples of the whole run, -1 where that is not known yet. 0, or
- * -1 and tw_error(): too many, or the file cannot be written. */
+/* One more: its line "PATH<TAB>CAUSE" (the path as core/tsv.h writes it) goes to the file at once. all: samples of the
+ * whole run, -1 where that is not known yet. 0, or -1 and tw_error(): too many, or the file cannot be written. */
 int tw_rejects_add(tw_rejects *r, const char *path, size_t size, const char *cause, int64_t all);
 
 /* At the end, with the samples there were: checks a limit in percent that could not be checked before, closes. 0, or -1 and tw_error(). */

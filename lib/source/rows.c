@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "core/tsv.h"
 #include "core/utf8.h"
 
 #include <cjson/cJSON.h>
@@ -140,10 +141,12 @@ static bool split(tw_rows *r, const char **name, const char **label)
     *name = *label = NULL;
     for (char *p = r->line, *next; p != NULL; p = next, i++) {
         next = end_field(p, between);
+        if (r->format == TW_ROWS_TSV)
+            tw_tsv_read(p);
         if (i == r->name)
             *name = p;
         else if (i == r->label)
-            *label = p;
+            *label = *p != '\0' || r->format == TW_ROWS_LINES ? p : NULL;
         look(&named, p, i);
         look(&labelled, p, i);
     }

@@ -8,6 +8,7 @@
 #include "core/philox.h"
 #include "core/pool.h"
 #include "core/relay.h"
+#include "core/tsv.h"
 #include "core/utf8.h"
 
 #include <pthread.h>
@@ -350,6 +351,21 @@ static void names(void)
     free(kept);
 }
 
+/* What is written is one field, and reads as what it was; a backslash that was never written so stays. */
+static void fields(void)
+{
+    static const char raw[] = "a\tb\\t\n\\\r\x1f\xff\\";
+    char written[64] = "", other[] = "C:\\x\\\\n\\n\\";
+    FILE *f = fmemopen(written, sizeof written, "w");
+    tw_tsv_write(f, raw, sizeof raw - 1);
+    fclose(f);
+    CHECK(strcmp(written, "a\\tb\\\\t\\n\\\\\\r\x1f\xff\\\\") == 0);
+    tw_tsv_read(written);
+    CHECK(strcmp(written, raw) == 0);
+    tw_tsv_read(other);
+    CHECK(strcmp(other, "C:\\x\\n\n\\") == 0);
+}
+
 int main(void)
 {
     options();
@@ -359,5 +375,6 @@ int main(void)
     budget();
     files();
     names();
+    fields();
     return test_done();
 }

@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "checkpoint/safetensors.h"
+#include "core/tsv.h"
 #include "eval/batches.h"
 #include "eval/blocks.h"
 #include "eval/classifier.h"
@@ -201,7 +202,7 @@ static void texts(void)
 {
     char out[200] = "";
     FILE *f = fmemopen(out, sizeof out, "w");
-    tw_text_tsv(f, "a\tb\\\n\r\0c", 8);
+    tw_tsv_write(f, "a\tb\\\n\r\0c", 8);
     putc('|', f);
     tw_text_html(f, "<a \"&\">", 7);
     putc('|', f);
