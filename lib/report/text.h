@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* For HTML text and quoted attributes; bytes that are not UTF-8 stay as they are. */
+/* For HTML text and quoted attributes, in UTF-8: U+FFFD stands for each byte that is none. */
 void tw_text_html(FILE *f, const char *text, size_t size);
 
 /* As the path of a URL: all but unreserved characters and / as %XX. */

@@ -204,12 +204,12 @@ static void texts(void)
     FILE *f = fmemopen(out, sizeof out, "w");
     tw_tsv_write(f, "a\tb\\\n\r\0c", 8);
     putc('|', f);
-    tw_text_html(f, "<a \"&\">", 7);
+    tw_text_html(f, "<a \"&\">\xc3\xa9\xc3 \xe2\x82", 13);
     putc('|', f);
     tw_text_url(f, "d e/\xc3#?%.png", 12);
     const long n = ftell(f);
     fclose(f);
-    static const char want[] = "a\\tb\\\\\\n\\r\0c|&lt;a &quot;&amp;&quot;&gt;|d%20e/%C3%23%3F%25.png";
+    static const char want[] = "a\\tb\\\\\\n\\r\0c|&lt;a &quot;&amp;&quot;&gt;\xc3\xa9\xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd|d%20e/%C3%23%3F%25.png";
     CHECK(n == sizeof want - 1 && memcmp(out, want, sizeof want - 1) == 0);
 }
 
