@@ -5,7 +5,8 @@
     with stream.Writer(sys.stdout.buffer, {**header, "kind": "features"}) as out:
         for sample in samples:
             view, = sample.pop("views")
-            out.sample({**sample, "features": network(view)})
+            out.sample({**sample, "features": network(view)})  # or, to leave it out: out.skipped += 1
+        out.skipped += samples.skipped
 """
 import os
 import sys
@@ -59,32 +60,40 @@ def records(file, check=True):
         raise ValueError(f"cut inside the record at byte {begin}")
 
 
-def read(file, check=True):
-    """The header, and an iterator over the samples that fails unless the stream is whole."""
-    every = records(file, check)
-    header = next(every, {})
-    if header.get("twist") != 1:
-        raise ValueError("no stream of version 1")
+class Samples:
+    """Gives each sample, once, and fails unless the stream is whole; then `skipped` is how many inputs were dropped on the way to it."""
 
-    def samples():
+    def __init__(self, every):
+        self.every, self.skipped = every, 0
+
+    def __iter__(self):
         n = 0
-        for record in every:
+        for record in self.every:
             if "end" in record:
-                if record["samples"] != n or next(every, None) is not None:
+                if record["samples"] != n or next(self.every, None) is not None:
                     raise ValueError("wrong count, or data after the end record")
+                self.skipped = record.get("skipped", 0)
                 return
             n += 1
             yield record
         raise ValueError("no end record: the stream was cut")
 
-    return header, samples()
+
+def read(file, check=True):
+    """The header, and the Samples."""
+    every = records(file, check)
+    header = next(every, {})
+    if header.get("twist") != 1:
+        raise ValueError("no stream of version 1")
+    return header, Samples(every)
 
 
 class Writer:
-    """Writes the end record on leaving the with block, unless by an exception: then the stream stays cut, as it should."""
+    """Writes the end record on leaving the with block, unless by an exception: then the stream stays cut, as it should. What has been dropped of the
+    samples that the header promises is to be counted in `skipped`, or the header is to promise less."""
 
     def __init__(self, file, header):
-        self.file, self.n = file, 0
+        self.file, self.n, self.skipped = file, 0, 0
         file.write(pack({**header, "twist": 1, "history": [*(header.get("history") or []), " ".join(sys.argv)]}))
 
     def sample(self, sample):
@@ -96,7 +105,7 @@ class Writer:
 
     def __exit__(self, kind, *_):
         if kind is None:
-            self.file.write(pack({"end": True, "samples": self.n, "skipped": 0}))
+            self.file.write(pack({"end": True, "samples": self.n, "skipped": self.skipped}))
             self.file.flush()
 
 

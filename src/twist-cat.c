@@ -342,26 +342,54 @@ static void copy(struct run *r, const tw_strings *inputs)
     tw_sample_fini(&s);
 }
 
+/* How many places of the stream's data come before the sample. */
+static int64_t places_before(const tw_header *h, const tw_sample *s)
+{
+    const int64_t in_epoch = h->share.ranks > 1 ? tw_share_before(&h->share, s->pos) : s->pos;
+    int64_t n;
+    if (s->epoch <= h->first_epoch)
+        return in_epoch;
+    return __builtin_mul_overflow(s->epoch - h->first_epoch, h->samples, &n) || __builtin_add_overflow(n, in_epoch, &n) ? INT64_MAX : n;
+}
+
+/* Warns where the header promises other numbers than those of the end record. before: the places before the first sample, which may have been left
+ * out on purpose. */
+static void compare_numbers(const tw_reader *r, int64_t before)
+{
+    const tw_header *h = tw_reader_header(r);
+    const tw_end *e = tw_reader_end(r);
+    int64_t all;
+    if (h->samples < 0 || h->epochs < 0 || __builtin_mul_overflow(h->samples, h->epochs, &all))
+        return;
+    const int64_t least = before < all ? all - before : 0;
+    if (e->samples > all || (e->samples < least && e->skipped < least - e->samples))
+        tw_warn("%s: its header promises %lld samples an epoch, epochs: %lld; %lld have come, %lld were skipped", tw_reader_name(r),
+                (long long)h->samples, (long long)h->epochs, (long long)e->samples, (long long)e->skipped);
+}
+
 /* Reads one stream to its end and says what it holds; false, and the reason on stderr, if it is not as it should be. */
 static bool check(const char *endpoint, const struct opts *o)
 {
     tw_sample s;
-    int64_t bytes = 0, n = 0, labels = 0;
+    int64_t bytes = 0, n = 0, labels = 0, before = INT64_MAX;
     int rc = -1;
     tw_sample_init(&s);
     tw_reader *r = tw_reader_open(endpoint, &o->limits, NULL);
     if (r != NULL)
         while ((rc = tw_reader_next(r, &s)) == 1) {
+            before = n == 0 ? places_before(tw_reader_header(r), &s) : before;
             bytes += (int64_t)s.record_size;
             n++;
             labels += s.label >= 0;
         }
-    if (rc == 0)
+    if (rc == 0) {
         printf("%s: %s: %lld samples (%lld labelled), %lld skipped, %lld bytes of samples\n", tw_reader_name(r),
                tw_kind_names[tw_reader_header(r)->kind], (long long)n, (long long)labels, (long long)tw_reader_end(r)->skipped,
                (long long)bytes);
-    else
-        fprintf(stderr, "twist-cat: %s\n", tw_error());
+        compare_numbers(r, before);
+    } else {
+        tw_complain("%s", tw_error());
+    }
     tw_reader_close(r);
     tw_sample_fini(&s);
     return rc == 0;

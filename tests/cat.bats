@@ -92,6 +92,36 @@ long_stream() {
     [ "$status" -eq 0 ]
 }
 
+@test "--check warns where the header promises what does not come, and of no part that a program here leaves out" {
+    head=$'\x84\xa5twist\x01\xa4kind\xa5files\xa7samples\x0a\xa6epochs\x02'
+    ends() { # EPOCH POS SAMPLES SKIPPED
+        printf '%s' "$head"
+        for ((i = 0; i < $3; i++)); do printf "\x85\xa3key\xa1a\xa5index\x00\xa5epoch\x0$1\xa3pos\x0$2\xa5bytes\xc4\x00"; done
+        printf "$(printf '\\x83\\xa3end\\xc3\\xa7samples\\x%02x\\xa7skipped\\x%02x' "$3" "$4")"
+    }
+    for good in "0 0 20 0" "0 0 18 2" "0 4 16 0" "0 4 12 4" "0 4 20 0" "1 3 7 0" "1 3 5 9" "0 0 0 0" "0 0 0 20"; do
+        run bash -c "$(declare -f ends); head='$head'; ends $good | twist-cat --check"
+        [ "$status" -eq 0 ]
+        [[ "$output" != *promises* ]] || { echo "$good"; return 1; }
+    done
+    for bad in "0 0 21 0" "0 0 19 0" "0 4 15 0" "1 3 6 0"; do
+        run bash -c "$(declare -f ends); head='$head'; ends $bad | twist-cat --check"
+        [ "$status" -eq 0 ]
+        [[ "$output" == *"standard input: its header promises 10 samples an epoch, epochs: 2; "*" have come, 0 were skipped"* ]] || { echo "$bad"; return 1; }
+    done
+    twist-synth -q -o s --count=10 --val-count=0 --classes=2 --size=16
+    for part in "" --skip=3 --limit=5 --shard=1/2/4 "--shard=1/3 --skip=2 --epochs=2" "--epochs=3 --start-epoch=1 --skip=10" "--every=3 --skip=1"; do
+        twist-decode -q --on-error=skip $part s -o d.tws
+        for how in "" --head=4 --skip=4 "--skip=2 --head=3"; do
+            run bash -c "twist-cat $how d.tws | twist-cat --check"
+            [[ "$status" -eq 0 && "$output" != *promises* ]] || { echo "$part, $how: $output"; return 1; }
+        done
+        [[ "$part" != *--skip* ]] || continue
+        run bash -c "twist-cat d.tws d.tws | twist-cat --check"
+        [[ "$status" -eq 0 && "$output" != *promises* ]] || { echo "$part, twice: $output"; return 1; }
+    done
+}
+
 @test "giant lengths in a few bytes are refused in little memory" {
     start=$'\x82\xa5twist\x01\xa4kind\xa5views'
     for evil in '\x81\xa1x\xc6\x3f\xff\xff\xff' '\x81\xa1x\xdd\x3f\xff\xff\xff' '\xdf\xff\xff\xff\xff' '\x81\xa1x\xdb\x30\x00\x00\x00' \
@@ -304,10 +334,24 @@ head, samples = stream.read(sys.stdin.buffer)
 head["history"] = None
 with stream.Writer(sys.stdout.buffer, head) as out:
     for sample in samples:
-        out.sample(sample)' < one.tws > two.tws
+        out.sample(sample)
+    out.skipped += samples.skipped' < one.tws > two.tws
     twist-cat --check two.tws
     cmp one.tws two.tws
     grep -qaF $'\xff\xe9.jpg' two.tws
+    # what a stage drops, and what had been dropped before
+    for stage in 1 2; do
+        page '
+head, samples = stream.read(sys.stdin.buffer)
+with stream.Writer(sys.stdout.buffer, head) as out:
+    for sample in samples:
+        if sample["index"] == '$stage': out.skipped += 1
+        else: out.sample(sample)
+    out.skipped += samples.skipped' < "${dropped:-$FORMATS/files.tws}" > "dropped$stage.tws"
+        dropped=dropped$stage.tws
+    done
+    run twist-cat --check dropped2.tws
+    [[ "$status" -eq 0 && "$output" == "dropped2.tws: files: 1 samples (1 labelled), 2 skipped"* && "$output" != *promises* ]]
 }
 
 @test "--table with --rejects: of one whole stream of one epoch, whose bad pictures they are; else refused" {
