@@ -194,6 +194,8 @@ long_stream() {
     twist-cat --json "$FORMATS/features.tws" | grep -F '"label": null, "features": [1, -2, 0.5], "probs": [0.25, 0.75]}'
     ! grep crc out || false
     (printf '\x82\xa5twist\x01\xa4kind\xa5files\x83\xa3key\xa6a"\\\n\xff\xe9\xa5index\x00\xa5bytes\xc4\x00\x82\xa3end\xc3\xa7samples\x01') > odd.tws
+    (printf '\x82\xa5twist\x01\xa4kind\xa5files\x85\xa3key\xa1a\xa5index\x00\xa5bytes\xc4\x00\xa1z\xca\x80\0\0\0\xa1n\xca\x7f\xc0\0\0'
+        printf '\x82\xa3end\xc3\xa7samples\x01') | twist-cat --json | grep -F '"z": -0.0, "n": null}'
     twist-cat --json odd.tws | grep -F '{"key": "a\"\\\u000a\udcff\udce9", "index": 0, "bytes": {"bytes": 0}}'
     if python3 -c '' 2> /dev/null; then twist-cat --json odd.tws | python3 -c 'import sys, json; [json.loads(l) for l in sys.stdin]'; fi
 }

@@ -28,9 +28,12 @@ static void put_text(FILE *f, const unsigned char *p, size_t n)
     putc('"', f);
 }
 
+/* The zero below 0 as -0.0: most readers take -0 for the whole number. */
 static void put_number(FILE *f, double v, int digits)
 {
-    if (isfinite(v))
+    if (v == 0 && signbit(v))
+        fputs("-0.0", f);
+    else if (isfinite(v))
         fprintf(f, "%.*g", digits, v);
     else
         fputs("null", f);
