@@ -20,9 +20,9 @@ static const char usage[] =
     "      --recipe        print only the options of the training that wrote it, as pipelines/pretrain --recipe takes them\n"
     "      --diff OTHER    print only where the tensors of FILE (A) and OTHER (B) differ; exit 1 if they do\n"
     "      --to FILE       write the tensors to FILE: .safetensors, .pth, .npz, or .pkl for detectron2\n"
-    "      --part PART     only the model (backbone and head), the backbone, or the teacher\n"
-    "      --keys NAMING   name the tensors as official, torchvision or detectron2 does (default: as they are; of the\n"
-    "                      model and the teacher official, of the backbone torchvision)\n"
+    "      --part PART     only the model (backbone and head), the backbone, the teacher, or the student\n"
+    "      --keys NAMING   name the tensors as official, torchvision or detectron2 does (default: as they are; with\n"
+    "                      --part official, of the backbone torchvision)\n"
     "  -q, --quiet         errors only        -v, --verbose  say more\n"
     "  -h, --help          this text          -V, --version  version\n";
 
@@ -196,7 +196,7 @@ static bool compare(const tw_selection *a, const struct opts *o)
 
 static void parse(struct opts *o)
 {
-    static const char *const parts[] = {"all", "model", "backbone", "teacher", NULL};
+    static const char *const parts[] = {"all", "model", "backbone", "teacher", "student", NULL};
     static const char *const keys[] = {"keep", "official", "torchvision", "detectron2", NULL};
     tw_strings operands = {0};
     const tw_opt table[] = {

@@ -29,7 +29,7 @@ static const char usage[] =
     "      --small-stem        of --random-init: for views of 64 px and less\n"
     "      --seed N            of --random-init (default 0)\n"
     "      --pixels            without CHECKPOINT: the views themselves, values / 255\n"
-    "      --part WHAT         model or teacher of a training checkpoint (default model)\n"
+    "      --part WHAT         model, teacher or student of a training checkpoint (default model)\n"
     "      --batch-size N      views computed together (default 32)\n"
     "      --device NAME       auto, cpu or cuda (default auto)\n"
     "      --precision NAME    auto, fp32 or bf16 (default auto: fp32 on the CPU)\n"
@@ -48,7 +48,7 @@ enum { PLANS = 4 };
 
 struct opts {
     const char *input, *output, *checkpoint, *random_init, *head;
-    int part; /* 1: the teacher */
+    int part; /* model, teacher, student */
     tw_strings outputs;
     bool features, logits, probs, small_stem, pixels, avgpool, append;
     int64_t seed;
@@ -255,7 +255,8 @@ static void choose_blocks(const struct run *r, tw_net_config *c)
 static int load(struct run *r, tw_net_config *c)
 {
     tw_checkpoint *f = tw_checkpoint_open(r->o.checkpoint);
-    const unsigned part = r->o.part == 1 ? TW_NETWORK_TEACHER : 0;
+    static const unsigned bits[] = {0, TW_NETWORK_TEACHER, TW_NETWORK_STUDENT};
+    const unsigned part = bits[r->o.part];
     if (f == NULL || tw_network_config_of(c, f, part) != 0)
         goto err;
     const bool classes = r->o.logits || r->o.probs;
@@ -494,7 +495,7 @@ static void parse(struct opts *o)
     static const char *const precisions[] = {"auto", "fp32", "bf16", NULL};
     static const char *const types[] = {"f32", "f16", NULL};
     tw_strings operands = {0};
-    static const char *const parts[] = {"model", "teacher", NULL};
+    static const char *const parts[] = {"model", "teacher", "student", NULL};
     const tw_opt table[] = {
         {'i', "input", TW_OPT_STRING, &o->input, 0, 0, NULL},
         {'o', "out", TW_OPT_STRING, &o->output, 0, 0, NULL},

@@ -105,6 +105,14 @@ refused() { # STATUS MESSAGE ARGUMENT...
     [ "$(twist-ckpt --keys=official older.safetensors | grep $'\t' | cut -f 1 | tail -n 3 | tr '\n' ' ')" = \
         "projection_heads.projection_head.0.bias projection_heads.last_linear.weight projection_heads.norm.running_mean " ]
     refused 1 "$WEIGHTS: no network under 'teacher.' in it (the first tensor is backbone." --part=teacher "$WEIGHTS"
+    # DINO's: the backbone is the teacher's
+    safetensors "$(named student.module.backbone.conv1.weight student.module.backbone.layer1.0.bn1.weight teacher.backbone.conv1.weight \
+        teacher.backbone.layer1.0.bn1.weight)" abcd > dino.safetensors
+    for part in backbone:cd teacher:cd model:cd student:ab; do
+        twist-ckpt --part=${part%:*} --keys=torchvision --to part.safetensors dino.safetensors
+        [ "$(tail -c 2 part.safetensors)" = ${part#*:} ]
+    done
+    twist-ckpt dino.safetensors | grep -q '^network: .*, its teacher$'
 }
 
 @test "a small stem is not given to detectron2, which would train without it" {

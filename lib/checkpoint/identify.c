@@ -160,22 +160,35 @@ bool tw_identify_backbone_name(const char *name)
     return false;
 }
 
-/* What the state dict itself may stand under. */
-static const char *const outer[] = {"", "model.", "state_dict.", "student."};
+/* What the state dict itself may stand under, and a backbone and a head in it. */
+static const char *const outer[] = {"", "model.", "state_dict."};
+static const char *const backbones[] = {"backbone.", "module.backbone.", "", "module.", "module.encoder_q."};
+static const char *const heads[] = {"projection_heads.", "module.projection_heads."};
 enum { OUTER = sizeof outer / sizeof *outer };
 
-int tw_identify(tw_identity *id, const tw_named_tensor *t, int n, const char *root)
+static bool find_backbone(tw_identity *id, const tw_named_tensor *t, int n, const char *root)
 {
-    static const char *const backbones[] = {"backbone.", "module.backbone.", "", "module.", "module.encoder_q."};
-    static const char *const heads[] = {"projection_heads.", "module.projection_heads."};
     bool found = false;
-    *id = (tw_identity){.backbone = NULL};
     for (size_t i = 0; !found && i < OUTER * sizeof backbones / sizeof *backbones; i++) {
         snprintf(id->prefix, sizeof id->prefix, "%s%s%s", root, outer[i % OUTER], backbones[i / OUTER]);
         found = identify_backbone(id, &(list){t, n, id->prefix});
     }
+    return found;
+}
+
+int tw_identify(tw_identity *id, const tw_named_tensor *t, int n, const char *root)
+{
+    static const char *const distilled[] = {"teacher", "student"};
+    char other[16] = "";
+    *id = (tw_identity){.backbone = NULL};
+    bool found = find_backbone(id, t, n, root);
     if (!found && root[0] != '\0')
         return tw_fail("no network under '%s' in it (the first tensor is %.64s)", root, t[0].name);
+    for (size_t i = 0; !found && i < sizeof distilled / sizeof *distilled; i++) {
+        snprintf(other, sizeof other, "%s.", distilled[i]);
+        root = other;
+        found = find_backbone(id, t, n, root);
+    }
     if (!found)
         return tw_fail("no network known here: neither conv1.weight nor patch_embed.proj.weight among its tensors (the first is "
                        "%.64s)",
@@ -186,5 +199,7 @@ int tw_identify(tw_identity *id, const tw_named_tensor *t, int n, const char *ro
         if (any(&l, ""))
             identify_head(id, &l);
     }
+    if (root == other)
+        say(id, ", its %.*s", (int)strcspn(other, "."), other);
     return 0;
 }

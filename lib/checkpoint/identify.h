@@ -15,8 +15,9 @@ typedef struct {
     char text[192];                   /* for people: "resnet18 (small stem) with a head of 512 and 40 units" */
 } tw_identity;
 
-/* Looks at the tensors whose names begin with root ("" or "teacher."), which the prefixes then include. 0, or -1 and tw_error()
- * where no backbone is found. */
+/* Looks at the tensors whose names begin with root ("", "teacher.", "student."), which the prefixes then include. Where "" has no network, the
+ * teacher's and then the student's is taken: DINO's and iBOT's files have no other, and the teacher is what their evaluation takes. 0, or -1 and
+ * tw_error() where no backbone is found. */
 int tw_identify(tw_identity *id, const tw_named_tensor *t, int n, const char *root);
 
 /* Whether a tensor of that name, prefix taken off, is part of a ResNet or a vision transformer (no classifier, optimizer, ...). */

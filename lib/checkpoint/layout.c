@@ -76,6 +76,7 @@ static int put_head(tw_selection *s, const tw_named_tensor *t, const char *name)
 
 static int choose(tw_selection *s, const tw_checkpoint *f, tw_part part, tw_keys keys)
 {
+    static const char *const root[] = {[TW_PART_MODEL] = "", [TW_PART_BACKBONE] = "", [TW_PART_TEACHER] = "teacher.", [TW_PART_STUDENT] = "student."};
     const int n = tw_checkpoint_count(f);
     tw_identity id;
     if (part == TW_PART_ALL) {
@@ -86,7 +87,7 @@ static int choose(tw_selection *s, const tw_checkpoint *f, tw_part part, tw_keys
     }
     if (n == 0)
         return tw_fail("no tensor in it");
-    if (tw_identify(&id, tw_checkpoint_at(f, 0), n, part == TW_PART_TEACHER ? "teacher." : "") != 0)
+    if (tw_identify(&id, tw_checkpoint_at(f, 0), n, root[part]) != 0)
         return -1;
     if (keys == TW_KEYS_DETECTRON2 && id.small_stem) /* it would leave its own stem as it is, with no more than a warning */
         return tw_fail("a small stem, where detectron2's ResNet has a convolution of 7 x 7");

@@ -4,7 +4,7 @@
 
 #include "checkpoint/checkpoint.h"
 
-typedef enum { TW_PART_ALL, TW_PART_MODEL, TW_PART_BACKBONE, TW_PART_TEACHER } tw_part;
+typedef enum { TW_PART_ALL, TW_PART_MODEL, TW_PART_BACKBONE, TW_PART_TEACHER, TW_PART_STUDENT } tw_part;
 
 /* KEEP: the file's own names (of TW_PART_ALL only). OFFICIAL: "backbone.conv1.weight", "projection_heads." (of today, where
  * the file has older ones). TORCHVISION: a backbone
@@ -17,9 +17,9 @@ typedef struct {
     char (*name)[192];
 } tw_selection;
 
-/* The tensors of that part in the file's order: of the model its backbone and, where there is one, its head; of the teacher the
- * same behind "teacher."; of a backbone what lib/nn calls so (no classifier "fc."). 0, or -1 and tw_error() naming the file: no
- * such part, or tensors that the naming has no name for. Free with tw_selection_fini. */
+/* The tensors of that part in the file's order: of the model its backbone and, where there is one, its head; of the teacher and the student the
+ * same behind "teacher." and "student."; of a backbone what lib/nn calls so (no classifier "fc."). 0, or -1 and tw_error() naming the file: no such
+ * part, or tensors that the naming has no name for. Free with tw_selection_fini. */
 int tw_select(tw_selection *s, const tw_checkpoint *f, tw_part part, tw_keys keys);
 void tw_selection_fini(tw_selection *s);
 

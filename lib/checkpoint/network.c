@@ -77,11 +77,14 @@ void tw_network_describe(tw_network_description *d, const tw_net_config *c)
 static int identify_file(tw_identity *id, const tw_checkpoint *f, unsigned parts)
 {
     const int n = tw_checkpoint_count(f);
-    const bool teacher = (parts & TW_NETWORK_TEACHER) != 0;
-    if (n > 0 && tw_identify(id, tw_checkpoint_at(f, 0), n, teacher ? "teacher." : "") == 0)
+    const char *who = (parts & TW_NETWORK_TEACHER) != 0 ? "teacher" : (parts & TW_NETWORK_STUDENT) != 0 ? "student" : NULL;
+    char root[16] = "";
+    if (who != NULL)
+        snprintf(root, sizeof root, "%s.", who);
+    if (n > 0 && tw_identify(id, tw_checkpoint_at(f, 0), n, root) == 0)
         return 0;
-    if (n > 0 && teacher)
-        return tw_fail("%s: no teacher in it", tw_checkpoint_path(f));
+    if (n > 0 && who != NULL)
+        return tw_fail("%s: no %s in it", tw_checkpoint_path(f), who);
     return tw_fail("%s: %s", tw_checkpoint_path(f), n > 0 ? tw_error() : "no tensor in it");
 }
 

@@ -10,15 +10,16 @@
 #include "checkpoint/checkpoint.h"
 #include "nn/net.h"
 
-/* Parts, to be or-ed; CLASSIFIER is "fc."; with TEACHER those of the file's momentum encoder ("teacher.") instead of the model's. */
-enum { TW_NETWORK_BACKBONE = 1, TW_NETWORK_HEAD = 2, TW_NETWORK_TEACHER = 4, TW_NETWORK_CLASSIFIER = 8 };
+/* Parts, to be or-ed; CLASSIFIER is "fc."; with TEACHER those of the file's momentum encoder ("teacher.") instead of the model's, with STUDENT
+ * those of DINO's and iBOT's student ("student."), in whose files the teacher stands for the model. */
+enum { TW_NETWORK_BACKBONE = 1, TW_NETWORK_HEAD = 2, TW_NETWORK_TEACHER = 4, TW_NETWORK_CLASSIFIER = 8, TW_NETWORK_STUDENT = 16 };
 
 /* Finds out which network the file holds and fills backbone, small_stem, patch_size, pos_grid, head (whether there is one), hid_dim, dim,
  * proj_norm, lbn_type, act, drop; the other members of *c are left alone. Names and shapes of the tensors tell all but act and drop, which are taken
  * from the metadata ("relu" and 0 where it lacks them, or where there is no head). Metadata of ours (with small_stem) that contradict the tensors
  * are an error, as is a network that this version cannot run: the message says what it is. 0, or -1 and tw_error(). Strings are static. */
 int tw_network_config(tw_net_config *c, const tw_checkpoint *f);
-/* The same of the network that parts names: the model (0) or TW_NETWORK_TEACHER. */
+/* The same of the network that parts names: the model (0), TW_NETWORK_TEACHER or TW_NETWORK_STUDENT. */
 int tw_network_config_of(tw_net_config *c, const tw_checkpoint *f, unsigned parts);
 
 /* The activation of its head as its metadata name it, those of an official checkpoint too; borrowed. NULL: they do not. */

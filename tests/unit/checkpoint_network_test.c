@@ -394,6 +394,49 @@ static void older_head(void)
     free(name);
 }
 
+/* DINO's and iBOT's files hold a student and a teacher: the teacher is taken, as in their evaluation, where nothing else is asked for. A model
+ * beside a teacher stays the model. */
+static void distilled(tw_net *net, tw_net *other)
+{
+    static const struct {
+        const char *of_net, *of_other;
+        unsigned part;
+    } cases[] = {
+        {"teacher.backbone.", "student.module.backbone.", 0},
+        {"teacher.", "student.module.", 0},
+        {"teacher.backbone.", "student.module.backbone.", TW_NETWORK_TEACHER},
+        {"student.module.backbone.", "teacher.backbone.", TW_NETWORK_STUDENT},
+        {"student.", "optimizer.", 0},
+        {"module.backbone.", "teacher.backbone.", 0},
+        {"model.module.backbone.", "teacher.module.backbone.", 0},
+    };
+    const int params = tw_net_params(net);
+    tw_net *found = new_net(config("resnet18", false, false, 0));
+    tw_named_tensor *t = tw_calloc(2 * (size_t)params, sizeof *t);
+    char(*name)[96] = tw_calloc(2 * (size_t)params, sizeof *name), text[192];
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        int n = tw_network_tensors(t, other, TW_NETWORK_BACKBONE);
+        n += tw_network_tensors(t + n, net, TW_NETWORK_BACKBONE);
+        for (int i = 0; i < n; i++) {
+            snprintf(name[i], sizeof name[i], "%s%s", i < n / 2 ? cases[k].of_other : cases[k].of_net, t[i].name);
+            t[i].name = name[i];
+        }
+        CHECK(tw_safetensors_write(path, t, n, NULL, 0) == 0);
+        tw_checkpoint *f = tw_checkpoint_open(path);
+        CHECK(f != NULL && tw_network_load(found, f, TW_NETWORK_BACKBONE | cases[k].part) == 0 && same_weights(net, found, ""));
+        CHECK(tw_network_text(text, sizeof text, f) == 0);
+        CHECK(strcmp(text, k < 4 ? "resnet18, its teacher" : k == 4 ? "resnet18, its student" : "resnet18") == 0);
+        if (k == 4)
+            CHECK(tw_network_load(found, f, TW_NETWORK_BACKBONE | TW_NETWORK_TEACHER) != 0 && says("no teacher in it"));
+        if (k == 5)
+            CHECK(tw_network_load(found, f, TW_NETWORK_BACKBONE | TW_NETWORK_STUDENT) != 0 && says("no student in it"));
+        tw_checkpoint_close(f);
+    }
+    tw_net_free(found);
+    free(t);
+    free(name);
+}
+
 int main(void)
 {
     if (mkdtemp(folder) == NULL)
@@ -403,6 +446,7 @@ int main(void)
     tw_net *net = new_net(config("resnet18", false, false, 4)), *other = new_net(config("resnet18", false, false, 0));
     names_and_types(net, other, "");
     names_and_types(net, other, "module.backbone.");
+    distilled(net, other);
     other_layers(net);
     refusals(net);
     vit();
