@@ -224,6 +224,12 @@ refused() { # STATUS MESSAGE ARGUMENT...
     grep -qx '# output run?dir' recipe
     tail -n 1 recipe | grep -qx '# the views are not in it: --aug and what else twist-augment was told'
     ! grep 'the views' out || false
+    grep -qx '# at: cannot be read' out
+    # numpy's numbers are options too: 3.2 of f8
+    printf '\200\2}U\4argscargparse\nNamespace\n)\201}(U\2lrcnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(U\2f8\211\210tR(K\3U\1<' > numpy.pkl
+    printf 'NNNJ\377\377\377\377J\377\377\377\377K\0tbU\10\232\231\231\231\231\231\t@tRU\6epochscpathlib\nPosixPath\n(U\1/tRubs.' >> numpy.pkl
+    twist-ckpt --recipe numpy.pkl > out
+    [ "$(grep -v 'official trainer' out)" = $'--lr 3.2\n# epochs: cannot be read' ]
     run "$BATS_TEST_DIRNAME/../pipelines/pretrain" --recipe recipe --data-path photos --output_dir o --dry-run
     [ "$status" -eq 0 ]
     [[ "$output" == *"twist-train -o o "*"--lr=0.3 --backbone=resnet18 --small-stem --use-momentum-encoder=0"* ]]

@@ -20,8 +20,9 @@ typedef enum {
     TW_PY_STORAGE, /* item: "storage", GLOBAL class, STR key, device, INT elements */
     TW_PY_ARRAY,   /* of numpy; item: ..., LIST of sizes, DTYPE, BOOL: Fortran's order, STR or LATIN1 (of anything: to be checked) */
     TW_PY_DTYPE,   /* of numpy; item: STR like "f4", then, where it was told, STR byte order */
+    TW_PY_SCALAR,  /* of numpy; item: DTYPE, STR or LATIN1 (of anything: to be checked) */
     TW_PY_GLOBAL,  /* i: which of those known here */
-    TW_PY_OPAQUE,  /* a value of a known and harmless class that is not looked into (a numpy number, a path) */
+    TW_PY_OPAQUE,  /* a value of a known and harmless class that is not looked into (a path, a number of more than 64 bits) */
     TW_PY_MARK,    /* the machine's own */
 } tw_py_kind;
 

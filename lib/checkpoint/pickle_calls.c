@@ -19,6 +19,7 @@ typedef enum {
     IS_NAMESPACE,
     MAKES_ARRAY,     /* numpy's array, empty: its state comes with BUILD */
     MAKES_DTYPE,     /* of its first argument */
+    MAKES_SCALAR,    /* numpy's number */
     IS_ARRAY,
     MAKES_SAME,      /* its first argument */
     MAKES_EMPTY,     /* bytes() without an argument: so protocol 2 writes empty ones, */
@@ -78,8 +79,8 @@ static const struct {
     {"torch float8_e5m2", IS_DTYPE, TW_F8_E5M2},
     {"torch complex64", IS_DTYPE, TW_C64},
     {"torch complex128", IS_DTYPE, TW_C128},
-    {"numpy.core.multiarray scalar", MAKES_OPAQUE, 0},
-    {"numpy._core.multiarray scalar", MAKES_OPAQUE, 0},
+    {"numpy.core.multiarray scalar", MAKES_SCALAR, 0},
+    {"numpy._core.multiarray scalar", MAKES_SCALAR, 0},
     {"numpy.core.multiarray _reconstruct", MAKES_ARRAY, 0},
     {"numpy._core.multiarray _reconstruct", MAKES_ARRAY, 0},
     {"numpy ndarray", IS_ARRAY, 0},
@@ -194,6 +195,7 @@ int tw_machine_call(tw_pickle *p)
             return tw_machine_number(p, TW_PY_ARRAY, 0);
         break;
     case MAKES_DTYPE: return push_dtype(p, args);
+    case MAKES_SCALAR: return push_made(p, TW_PY_SCALAR, args);
     case OF_STORAGE:
     case OF_BYTES:
     case IS_DTYPE:

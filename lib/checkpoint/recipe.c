@@ -33,13 +33,16 @@ static void put(FILE *to, const char *text)
 /* value: as metadata and JSON print it. first: the pass that writes options, not comments. */
 static void line(FILE *to, const char *name, const char *value, bool first)
 {
-    const bool none = *value == '\0' || strcmp(value, "null") == 0, yes = strcmp(value, "true") == 0, no = strcmp(value, "false") == 0;
+    const bool unread = strcmp(value, "?") == 0; /* of a class that is not looked into */
+    const bool none = unread || *value == '\0' || strcmp(value, "null") == 0, yes = strcmp(value, "true") == 0, no = strcmp(value, "false") == 0;
     const bool option = is_known(name) && !none && !(strcmp(name, "small_stem") == 0 && !yes);
     if (option != first)
         return;
     fputs(option ? "--" : "# ", to);
     put(to, name);
-    if (strcmp(name, "small_stem") != 0 || !option) {
+    if (unread)
+        fputs(": cannot be read", to);
+    else if (strcmp(name, "small_stem") != 0 || !option) {
         putc(' ', to);
         put(to, yes ? "1" : no ? "0" : value);
     }

@@ -1,5 +1,6 @@
 #include "checkpoint/state_dict.h"
 
+#include "checkpoint/pickle_numpy.h"
 #include "core/error.h"
 #include "core/utf8.h"
 
@@ -133,35 +134,6 @@ static int read_tensor(walker *w, tw_tensor *t, const tw_py *v)
     return put_in_order(w, t, stride);
 }
 
-static bool is_word(const tw_py *v, const char *word)
-{
-    return v->kind == TW_PY_STR && v->n == strlen(word) && memcmp(v->s, word, v->n) == 0;
-}
-
-/* The array's element type; false: one that tensors do not have (objects, texts, dates). */
-static bool array_dtype(tw_dtype *to, const tw_py *v)
-{
-    return v->n > 0 && v->item[0]->kind == TW_PY_STR && tw_numpy_dtype(to, v->item[0]->s, v->item[0]->n);
-}
-
-/* The bytes that are the text's characters into to. */
-static int decode_latin1(unsigned char *to, size_t bytes, const tw_py *text)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < text->n; n++) {
-        unsigned c = (unsigned char)text->s[i++];
-        if (c >= 0x80) {
-            const unsigned more = i < text->n ? (unsigned char)text->s[i++] : 0;
-            if ((c != 0xc2 && c != 0xc3) || (more & 0xc0) != 0x80)
-                return tw_fail("a text whose characters are no bytes");
-            c = (c & 3) << 6 | (more & 0x3f);
-        }
-        if (n < bytes)
-            to[n] = (unsigned char)c;
-    }
-    return n == bytes ? 0 : tw_fail("its shape needs %zu bytes, it has %zu", bytes, n);
-}
-
 static int array_data(walker *w, tw_tensor *t, const tw_py *v)
 {
     const int64_t bytes = tw_tensor_bytes(t);
@@ -172,7 +144,7 @@ static int array_data(walker *w, tw_tensor *t, const tw_py *v)
         return 0;
     unsigned char *decoded = copy_block(w, (size_t)bytes);
     t->data = decoded;
-    return decoded != NULL ? decode_latin1(decoded, (size_t)bytes, v) : -1;
+    return decoded != NULL ? tw_py_latin1(decoded, (size_t)bytes, v) : -1;
 }
 
 /* Of an array in Fortran's order, whose first index runs fastest. */
@@ -189,7 +161,7 @@ static void fortran_strides(int64_t *stride, const tw_tensor *t)
 static bool is_of_others(const tw_py *v)
 {
     tw_dtype type;
-    return v->n == 5 && v->item[2]->kind == TW_PY_DTYPE && (!array_dtype(&type, v->item[2]) || v->item[4]->kind == TW_PY_OPAQUE);
+    return v->n == 5 && v->item[2]->kind == TW_PY_DTYPE && (!tw_py_dtype(&type, v->item[2]) || v->item[4]->kind == TW_PY_OPAQUE);
 }
 
 /* numpy's array: its state (version, sizes, dtype, Fortran's order, bytes). */
@@ -207,7 +179,7 @@ static int read_array(walker *w, tw_tensor *t, const tw_py *v)
             return tw_fail("a dimension that is no whole number");
         t->dim[i] = size->i;
     }
-    if (!array_dtype(&t->dtype, v->item[2]) || (v->item[2]->n > 1 && is_word(v->item[2]->item[1], ">")))
+    if (!tw_py_dtype(&t->dtype, v->item[2]) || tw_py_is_big_endian(v->item[2]))
         return tw_fail("big-endian numbers");
     if (array_data(w, t, v->item[4]) != 0)
         return -1;
@@ -217,10 +189,12 @@ static int read_array(walker *w, tw_tensor *t, const tw_py *v)
     return put_in_order(w, t, stride);
 }
 
-/* A leaf in JSON's words into text, cut to size. Returns the length. */
+/* A leaf in JSON's words into text, cut to size; "?": it cannot be read. Returns the length. */
 static size_t describe(char *text, size_t size, const tw_py *v)
 {
     int n = 0;
+    const tw_py number = v->kind == TW_PY_SCALAR ? tw_py_number(v) : *v;
+    v = &number;
     switch (v->kind) {
     case TW_PY_NONE: n = snprintf(text, size, "null"); break;
     case TW_PY_BOOL: n = snprintf(text, size, "%s", v->i != 0 ? "true" : "false"); break;
@@ -309,36 +283,33 @@ static int walk_list(walker *w, const tw_py *v)
     return 0;
 }
 
-static int walk(walker *w, const tw_py *v)
+static int add_leaf(walker *w, const tw_py *v)
 {
     char text[TEXT];
+    describe(text, sizeof text, v);
+    return w->length > 0 ? tw_contents_meta(w->to, w->name, text) : 0;
+}
+
+static int add_tensor(walker *w, const tw_py *v)
+{
     tw_tensor t;
-    int rc = 0;
+    if ((v->kind == TW_PY_ARRAY ? read_array(w, &t, v) : read_tensor(w, &t, v)) != 0)
+        return tw_fail("tensor %.200s: %s", w->name, tw_error());
+    return tw_contents_tensor(w->to, w->name, &t);
+}
+
+static int walk(walker *w, const tw_py *v)
+{
+    int rc;
     if (++w->visits > VISITS || w->depth == DEPTH)
         return tw_fail("%.200s: values without end", w->name);
     w->depth++;
     switch (v->kind) {
     case TW_PY_DICT: rc = walk_dict(w, v); break;
     case TW_PY_LIST: rc = walk_list(w, v); break;
-    case TW_PY_TENSOR:
-    case TW_PY_ARRAY:
-        if (v->kind == TW_PY_ARRAY && is_of_others(v))
-            break;
-        rc = v->kind == TW_PY_ARRAY ? read_array(w, &t, v) : read_tensor(w, &t, v);
-        if (rc != 0)
-            tw_fail("tensor %.200s: %s", w->name, tw_error());
-        else
-            rc = tw_contents_tensor(w->to, w->name, &t);
-        break;
-    case TW_PY_LATIN1:
-    case TW_PY_STORAGE:
-    case TW_PY_GLOBAL:
-    case TW_PY_OPAQUE:
-    case TW_PY_DTYPE:
-    case TW_PY_MARK: break;
-    default:
-        describe(text, sizeof text, v);
-        rc = w->length > 0 ? tw_contents_meta(w->to, w->name, text) : 0;
+    case TW_PY_TENSOR: rc = add_tensor(w, v); break;
+    case TW_PY_ARRAY: rc = is_of_others(v) ? add_leaf(w, v) : add_tensor(w, v); break;
+    default: rc = add_leaf(w, v);
     }
     w->depth--;
     return rc;

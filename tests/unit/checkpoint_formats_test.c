@@ -163,6 +163,47 @@ static void arrays(void)
     ARRAY_IS("abcdef", ARRAY("(K\2K\3t", NUMPY("u1", "|"), "\x88", LATIN1("\6", "adbecf")));
 }
 
+/* The metadata under "n" of a dict of that pickle. */
+static void number_is(const char *pickle, size_t size, const char *want)
+{
+    tw_contents c = {.n = 0};
+    size_t used;
+    tw_pickle *p = tw_pickle_read((const unsigned char *)pickle, size, &used);
+    const bool good = p != NULL && tw_state_dict_read(&c, tw_pickle_value(p), find, NULL, 24) == 0 && c.n == 0 && c.n_meta == 1 &&
+                      strcmp(c.meta[0][0], "n") == 0 && strcmp(c.meta[0][1], want) == 0;
+    if (!good)
+        printf("wanted '%s', found '%s'\n", want, c.n_meta > 0 ? c.meta[0][1] : tw_error());
+    CHECK(good);
+    tw_contents_fini(&c);
+    tw_pickle_free(p);
+}
+
+#define SCALAR(dtype, bytes) "}U\1ncnumpy.core.multiarray\nscalar\n(" dtype bytes "tRs."
+#define NUMBER_IS(want, pickle) number_is(pickle, sizeof pickle - 1, want)
+
+/* numpy's numbers are Python's, in the digits that numpy prints; those that Python lacks and what is none are "?". */
+static void numbers(void)
+{
+    NUMBER_IS("3.2", SCALAR(NUMPY("f8", "<"), LATIN1("\x0e", "\xc2\x9a\xc2\x99\xc2\x99\xc2\x99\xc2\x99\xc2\x99\t@")));
+    NUMBER_IS("3.2", SCALAR(NUMPY("f8", "<"), "U\10\x9a\x99\x99\x99\x99\x99\t@"));
+    NUMBER_IS("0.1", SCALAR(NUMPY("f4", "<"), "U\4\xcd\xcc\xcc="));
+    NUMBER_IS("nan", SCALAR(NUMPY("f4", "<"), "U\4\0\0\xc0\x7f"));
+    NUMBER_IS("1.5", SCALAR(NUMPY("f2", "<"), "U\2\0>"));
+    NUMBER_IS("9007199254740993", SCALAR(NUMPY("i8", "<"), "U\10\1\0\0\0\0\0\x20\0"));
+    NUMBER_IS("-2", SCALAR(NUMPY("i2", "<"), "U\2\xfe\xff"));
+    NUMBER_IS("255", SCALAR(NUMPY("u1", "|"), "U\1\xff"));
+    NUMBER_IS("true", SCALAR(NUMPY("b1", "|"), "U\1\1"));
+    NUMBER_IS("?", SCALAR(NUMPY("u8", "<"), "U\10\0\0\0\0\0\0\0\x80")); /* beyond 64 bits with a sign */
+    NUMBER_IS("?", SCALAR(NUMPY("c8", "<"), "U\10\0\0\0\0\0\0\0\0"));
+    NUMBER_IS("?", SCALAR(NUMPY("i2", ">"), "U\2\xfe\xff"));
+    NUMBER_IS("?", SCALAR(NUMPY("M8", "<"), "U\10\0\0\0\0\0\0\0\0"));
+    NUMBER_IS("?", SCALAR(NUMPY("f8", "<"), "U\7\0\0\0\0\0\0\0"));
+    NUMBER_IS("?", SCALAR(NUMPY("f8", "<"), LATIN1("\3", "a\xc4\x80")));
+    NUMBER_IS("?", SCALAR("N", "U\1a"));
+    NUMBER_IS("?", "}U\1ncnumpy.core.multiarray\nscalar\n)Rs.");
+    NUMBER_IS("[1, 255, ?]", "}U\1n](K\1cnumpy._core.multiarray\nscalar\n(" NUMPY("u1", "|") "U\1\xfftRcnumpy.core.multiarray\nscalar\n)Res.");
+}
+
 static void hostile_arrays(void)
 {
     ACCEPTED(ARRAY("(K\1K\2t", NUMPY("f4", "<"), "\x89", "U\10abcdefgh"));
@@ -378,6 +419,7 @@ int main(void)
     hostile_tensors();
     elements();
     arrays();
+    numbers();
     hostile_arrays();
     hostile_pickles();
     many('N', "more than");

@@ -134,7 +134,8 @@ def pytorch():
     groups = {k: json.dumps(v) for k, v in optimizer.state_dict()["param_groups"][0].items()}
     metadata = {f"optimizer.param_groups.0.{k}": v for k, v in groups.items()}
     metadata |= {"epoch": "3", "args.arch": "resnet50", "args.lr": "0.5", "args.epochs": "800", "args.fp16": "true",
-                 "args.resume": "null", "args.crops": "[2, 12]", "args.name": "é", "history.0.loss": "0.1", "history.1.loss": "1e-30"}
+                 "args.resume": "null", "args.crops": "[2, 12]", "args.name": "é", "args.at": "?",
+                 "best": "1", "big": "?", "history.0.loss": "0.1", "history.1.loss": "1e-30"}
     as_we_write("full.safetensors", tensors, metadata)
     arrays = {"x": matrix.numpy(), "layer.count": np.int64(4), "half": np.ones((2, 1), np.float16), "vector": np.arange(3, dtype=np.int32),
               "flag": np.array([True])}
