@@ -34,7 +34,7 @@ bool tw_numpy_dtype(tw_dtype *to, const char *word, size_t n);
 
 /* Readers; file: the whole mapped file, which must outlive c. Each 0, or -1 and tw_error() without the file's name.
  *
- * * A state dict's names are the keys on the way to a tensor with dots between; every other leaf is metadata under such a name, in JSON's words,
+ * A state dict's names are the keys on the way to a tensor with dots between; every other leaf is metadata under such a name, in JSON's words,
  * or "?" where it is of a class that is not looked into. tw_pth_read: PyTorch's zip, entry "NAME/data.pkl"; tw_pth_read_legacy: what torch.save
  * wrote before version 1.6. tw_npz_read: numpy.savez, arrays in C order. tw_pkl_read: what detectron2 reads and writes, numpy's arrays in a
  * pickle; the names of its ResNets ("model.res2.0.conv1.norm.weight") become torchvision's ("layer1.0.bn1.weight"). */

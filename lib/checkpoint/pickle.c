@@ -256,8 +256,9 @@ static int run_value(tw_pickle *p, unsigned char op)
     case 0x8c: /* SHORT_BINUNICODE */
     case 'C':
     case 'U': return push_text(p, 1) == 0 ? 1 : -1;
-    case 0x8d:
-    case 0x8e: return push_text(p, 8) == 0 ? 1 : -1;
+    case 0x8d: /* BINUNICODE8, BINBYTES8, BYTEARRAY8 */
+    case 0x8e:
+    case 0x96: return push_text(p, 8) == 0 ? 1 : -1;
     case ']':
     case ')':
     case 0x8f: return tw_machine_number(p, TW_PY_LIST, 0) == 0 ? 1 : -1;

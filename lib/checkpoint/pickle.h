@@ -12,7 +12,7 @@ typedef enum {
     TW_PY_BOOL,    /* i */
     TW_PY_INT,     /* i */
     TW_PY_FLOAT,   /* f */
-    TW_PY_STR,     /* n bytes at s, borrowed from the pickle; bytes objects too */
+    TW_PY_STR,     /* n bytes at s, borrowed from the pickle; bytes and bytearrays too */
     TW_PY_LATIN1,  /* bytes, written as a text of n bytes at s: each of its characters is one of them */
     TW_PY_LIST,    /* n items: a list, tuple or set */
     TW_PY_DICT,    /* n items: key, value, key, value; also an OrderedDict and the attributes of an argparse.Namespace */

@@ -18,6 +18,7 @@ typedef enum {
     IS_OBJECT,
     IS_NAMESPACE,
     MAKES_ARRAY,     /* numpy's array, empty: its state comes with BUILD */
+    MAKES_FILLED,    /* numpy's array: bytes, dtype, shape, order */
     MAKES_DTYPE,     /* of its first argument */
     MAKES_SCALAR,    /* numpy's number */
     IS_ARRAY,
@@ -83,6 +84,8 @@ static const struct {
     {"numpy._core.multiarray scalar", MAKES_SCALAR, 0},
     {"numpy.core.multiarray _reconstruct", MAKES_ARRAY, 0},
     {"numpy._core.multiarray _reconstruct", MAKES_ARRAY, 0},
+    {"numpy.core.numeric _frombuffer", MAKES_FILLED, 0},
+    {"numpy._core.numeric _frombuffer", MAKES_FILLED, 0},
     {"numpy ndarray", IS_ARRAY, 0},
     {"numpy dtype", MAKES_DTYPE, 0},
     {"builtins bytes", MAKES_EMPTY, 0},
@@ -148,6 +151,20 @@ static int push_dtype(tw_pickle *p, const tw_py *args)
     return tw_machine_push(p, v);
 }
 
+/* An array with the state that BUILD gives to others: version (which is not looked at), shape, dtype, Fortran's order, bytes. */
+static int push_filled(tw_pickle *p, const tw_py *args)
+{
+    const tw_py *order = args->n == 4 ? args->item[3] : NULL;
+    if (order == NULL || order->kind != TW_PY_STR || order->n != 1 || (order->s[0] != 'C' && order->s[0] != 'F'))
+        return tw_fail("an array that is not made of bytes, type, shape and order");
+    tw_py *v = tw_machine_value(p, TW_PY_ARRAY), *fortran = tw_machine_value(p, TW_PY_BOOL);
+    if (v == NULL || fortran == NULL)
+        return -1;
+    fortran->i = order->s[0] == 'F';
+    tw_py *const state[] = {fortran, args->item[2], args->item[1], fortran, args->item[0]};
+    return tw_machine_append(p, v, state, 5) != 0 ? -1 : tw_machine_push(p, v);
+}
+
 /* A text of n bytes, as of that kind. */
 static int push_text(tw_pickle *p, tw_py_kind kind, const char *s, size_t n)
 {
@@ -194,6 +211,7 @@ int tw_machine_call(tw_pickle *p)
         if (args->n > 0 && is_global(args->item[0], IS_ARRAY))
             return tw_machine_number(p, TW_PY_ARRAY, 0);
         break;
+    case MAKES_FILLED: return push_filled(p, args);
     case MAKES_DTYPE: return push_dtype(p, args);
     case MAKES_SCALAR: return push_made(p, TW_PY_SCALAR, args);
     case OF_STORAGE:

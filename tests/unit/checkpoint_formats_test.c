@@ -123,6 +123,10 @@ static void hostile_tensors(void)
 /* Bytes as protocol 2 writes them. */
 #define LATIN1(size, text) "c_codecs\nencode\n(X" size "\0\0\0" text "U\6latin1tR"
 
+/* The same as protocol 5 writes it. */
+#define BYTEARRAY(size, bytes) "\x96" size "\0\0\0\0\0\0\0" bytes
+#define FILLED(numpy, data, type, shape, order) "}U\1tc" numpy ".numeric\n_frombuffer\n(" data type shape order "tRs."
+
 /* The array "t" of that pickle has these bytes. */
 static void array_is(const char *pickle, size_t size, const char *want, size_t bytes)
 {
@@ -161,6 +165,8 @@ static void arrays(void)
     ARRAY_IS("a\0\x80\xff", ARRAY("(K\2K\2t", NUMPY("u1", "|"), "\x89", LATIN1("\6", "a\0\xc2\x80\xc3\xbf")));
     ARRAY_IS("abcdef", ARRAY("(K\2K\3t", NUMPY("u1", "|"), "\x88", "U\6adbecf"));
     ARRAY_IS("abcdef", ARRAY("(K\2K\3t", NUMPY("u1", "|"), "\x88", LATIN1("\6", "adbecf")));
+    ARRAY_IS("abcdef", FILLED("numpy._core", BYTEARRAY("\6", "abcdef"), NUMPY("u1", "|"), "(K\2K\3t", "U\1" "C"));
+    ARRAY_IS("abcdef", FILLED("numpy.core", "C\6adbecf", NUMPY("u1", "|"), "K\2K\3\x86", "U\1" "F"));
 }
 
 /* The metadata under "n" of a dict of that pickle. */
@@ -227,6 +233,12 @@ static void hostile_arrays(void)
     ACCEPTED(ARRAY("(K\0K\2t", NUMPY("f4", "<"), "\x89", "c__builtin__\nbytes\n)R"));
     ACCEPTED(ARRAY("K\2\x85", NUMPY("u1", "|"), "\x89", "c_codecs\nencode\n(U\2abU\5ascii" "tR")); /* left out */
     REFUSED("}U\1tcnumpy.core.multiarray\n_reconstruct\n)Rs.", "refused: it calls numpy.core.multiarray _reconstruct");
+    REFUSED(FILLED("numpy.core", "C\6abcdef", NUMPY("f4", "<"), "K\2\x85", "U\1" "C"), "its shape needs 8 bytes, it has 6");
+    REFUSED(FILLED("numpy.core", "K\1", NUMPY("f4", "<"), "K\2\x85", "U\1" "C"), "no array as numpy pickles it");
+    REFUSED(FILLED("numpy.core", "U\4abcd", "N", "K\1\x85", "U\1" "C"), "no array as numpy pickles it");
+    REFUSED(FILLED("numpy.core", "U\4abcd", NUMPY("f4", "<"), "K\1", "U\1" "C"), "no array as numpy pickles it");
+    REFUSED(FILLED("numpy.core", "U\4abcd", NUMPY("f4", "<"), "K\1\x85", "U\1" "A"), "not made of bytes, type, shape and order");
+    REFUSED(FILLED("numpy.core", "U\4abcd", NUMPY("f4", "<"), "K\1\x85", ""), "not made of bytes, type, shape and order");
     REFUSED("}U\1tcnumpy\nndarray\n)Rs.", "refused: it calls numpy ndarray");
     REFUSED("}U\1tcnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\0\x85U\1btRs.", "no array as numpy pickles it");
 }
