@@ -21,13 +21,14 @@ static const char usage[] =
     "      --diff OTHER    print only where the tensors of FILE (A) and OTHER (B) differ; exit 1 if they do\n"
     "      --to FILE       write the tensors to FILE: .safetensors, .pth, .npz, or .pkl for detectron2\n"
     "      --part PART     only the model (backbone and head), the backbone, the teacher, or the student\n"
+    "      --prefix TEXT   the model is what has this before its names (default: what is known of other trainers)\n"
     "      --keys NAMING   name the tensors as official, torchvision or detectron2 does (default: as they are; with\n"
     "                      --part official, of the backbone torchvision)\n"
     "  -q, --quiet         errors only        -v, --verbose  say more\n"
     "  -h, --help          this text          -V, --version  version\n";
 
 struct opts {
-    const char *file, *to, *diff;
+    const char *file, *to, *diff, *prefix;
     bool stats, position, recipe;
     int part, keys; /* tw_part, tw_keys */
     tw_common common;
@@ -104,7 +105,7 @@ static void print_tensor(const tw_named_tensor *t, bool with_stats)
     putchar('\n');
 }
 
-static void list(const tw_checkpoint *f, const tw_selection *s, bool with_stats)
+static void list(const tw_checkpoint *f, const tw_selection *s, const char *prefix, bool with_stats)
 {
     char text[160];
     int64_t numbers = 0, bytes = 0;
@@ -115,7 +116,7 @@ static void list(const tw_checkpoint *f, const tw_selection *s, bool with_stats)
     }
     printf("%s: %s, %d tensors, %lld numbers, %lld bytes\n", tw_checkpoint_path(f), tw_checkpoint_format(f), s->n,
            (long long)numbers, (long long)bytes);
-    printf("network: %s\n", tw_network_text(text, sizeof text, f) == 0 ? text : "none known here");
+    printf("network: %s\n", tw_network_text(text, sizeof text, f, prefix) == 0 ? text : "none known here");
     for (int i = 0; tw_checkpoint_meta_at(f, i, &key, &value); i++) {
         print_text(key);
         fputs(" = ", stdout);
@@ -183,7 +184,7 @@ static bool compare(const tw_selection *a, const struct opts *o)
     tw_selection b;
     tw_comparison c;
     tw_checkpoint *f = tw_checkpoint_open(o->diff);
-    if (f == NULL || tw_select(&b, f, (tw_part)o->part, (tw_keys)o->keys) != 0 || tw_compare(&c, stdout, a, &b) != 0)
+    if (f == NULL || tw_select(&b, f, (tw_part)o->part, (tw_keys)o->keys, "") != 0 || tw_compare(&c, stdout, a, &b) != 0)
         tw_die_error();
     printf("%d tensors are the same, %d differ, %d in shape; %d only in A, %d only in B\n", c.same, c.changed, c.reshaped, c.only_a,
            c.only_b);
@@ -206,6 +207,7 @@ static void parse(struct opts *o)
         {0, "diff", TW_OPT_STRING, &o->diff, 0, 0, NULL},
         {0, "to", TW_OPT_STRING, &o->to, 0, 0, NULL},
         {0, "part", TW_OPT_CHOICE, &o->part, 0, 0, parts},
+        {0, "prefix", TW_OPT_STRING, &o->prefix, 0, 0, NULL},
         {0, "keys", TW_OPT_CHOICE, &o->keys, 0, 0, keys},
     };
     tw_program_options(table, sizeof table / sizeof *table, &o->common, &operands, usage);
@@ -227,6 +229,11 @@ static void parse(struct opts *o)
         o->keys = TW_KEYS_DETECTRON2;
     if (o->to != NULL && format_of(o->to)->write == tw_detectron2_write && o->keys != TW_KEYS_DETECTRON2)
         tw_die_usage("--to %s: .pkl is for detectron2: --keys=detectron2", o->to);
+    const bool prefix = o->prefix[0] != '\0';
+    if (prefix && (o->position || o->recipe || (tw_opts_given("part") && o->part != TW_PART_MODEL && o->part != TW_PART_BACKBONE)))
+        tw_die_usage("--prefix: of --part=model and --part=backbone only");
+    if (prefix && o->part == TW_PART_ALL && o->keys == TW_KEYS_KEEP)
+        o->part = TW_PART_BACKBONE;
     if (o->part == TW_PART_ALL && o->keys != TW_KEYS_KEEP && tw_opts_given("part"))
         tw_die_usage("--part=all: not all of a checkpoint has names in --keys=%s", keys[o->keys]);
     if (o->part == TW_PART_ALL && o->keys != TW_KEYS_KEEP)
@@ -237,12 +244,12 @@ static void parse(struct opts *o)
 
 int main(int argc, char **argv)
 {
-    struct opts o = {.part = TW_PART_ALL};
+    struct opts o = {.part = TW_PART_ALL, .prefix = ""};
     tw_selection s;
     tw_program_start("twist-ckpt", argc, argv);
     parse(&o);
     tw_checkpoint *f = tw_checkpoint_open(o.file);
-    if (f == NULL || tw_select(&s, f, (tw_part)o.part, (tw_keys)o.keys) != 0)
+    if (f == NULL || tw_select(&s, f, (tw_part)o.part, (tw_keys)o.keys, o.prefix) != 0)
         tw_die_error();
     bool good = true;
     if (o.position)
@@ -250,7 +257,7 @@ int main(int argc, char **argv)
     else if (o.diff != NULL)
         good = compare(&s, &o);
     else if (o.to == NULL && !o.recipe)
-        list(f, &s, o.stats);
+        list(f, &s, o.prefix, o.stats);
     else if ((o.recipe ? tw_recipe_write(stdout, f) : convert(f, &s, o.to)) != 0)
         tw_die_error();
     if (tw_program_printed() != 0)

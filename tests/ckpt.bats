@@ -112,6 +112,15 @@ refused() { # STATUS MESSAGE ARGUMENT...
         twist-ckpt --part=${part%:*} --keys=torchvision --to part.safetensors dino.safetensors
         [ "$(tail -c 2 part.safetensors)" = ${part#*:} ]
     done
+    # of several networks, the one behind "backbone", then the one behind the fewest words; any by --prefix
+    safetensors "$(named model.conv1.weight model.module.backbone.conv1.weight state_dict.backbone.conv1.weight ema.net.conv1.weight)" abcd > several.safetensors
+    for prefix in :c model.:b state_dict.:c ema.:d ema.net.:d; do
+        twist-ckpt --part=backbone --prefix=${prefix%:*} --to part.safetensors several.safetensors
+        [ "$(tail -c 1 part.safetensors)" = ${prefix#*:} ]
+    done
+    twist-ckpt --prefix=ema. several.safetensors | tail -n 1 | grep -Fx $'conv1.weight\tu8 [1]'
+    refused 1 "several.safetensors: no network under 'ema' in it" --prefix=ema several.safetensors
+    refused 2 "--prefix: of --part=model and --part=backbone only" --prefix=ema. --part=teacher several.safetensors
     twist-ckpt dino.safetensors | grep -q '^network: .*, its teacher$'
 }
 

@@ -160,46 +160,106 @@ bool tw_identify_backbone_name(const char *name)
     return false;
 }
 
-/* What the state dict itself may stand under, and a backbone and a head in it. */
-static const char *const outer[] = {"", "model.", "state_dict."};
-static const char *const backbones[] = {"backbone.", "module.backbone.", "", "module.", "module.encoder_q."};
-static const char *const heads[] = {"projection_heads.", "module.projection_heads."};
-enum { OUTER = sizeof outer / sizeof *outer };
-
-static bool find_backbone(tw_identity *id, const tw_named_tensor *t, int n, const char *root)
+/* What may stand before the names of a network, word by word: trainers' dicts, PyTorch's wrappers, and what those that train call it. */
+static bool is_wrapping(const char *word, size_t n)
 {
+    static const char *const words[] = {
+        "model",   "state_dict", "classy_state_dict", "base_model",     "module",          "_orig_mod", "net",  "network", "backbone",
+        "encoder", "encoder_q",  "base_encoder",      "online_network", "_feature_blocks", "trunk",     "body", "timm_model",
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strlen(words[i]) == n && memcmp(words[i], word, n) == 0)
+            return true;
+    return false;
+}
+
+/* Where in the name the key begins, behind words that may wrap it; NULL: nowhere. *words: how many there are, behind "backbone" 100 less. */
+static const char *unwrap(int *words, const char *name, const char *key)
+{
+    *words = 0;
+    while (strncmp(name, key, strlen(key)) != 0) {
+        const size_t n = strcspn(name, ".");
+        if (name[n] == '\0' || !is_wrapping(name, n))
+            return NULL;
+        *words += n == 8 && memcmp(name, "backbone", 8) == 0 ? -99 : 1;
+        name += n + 1;
+    }
+    return name;
+}
+
+/* What stands before the key in the name that has the fewest words there, behind the root; false: none has fewer than *fewest. */
+static bool find_prefix(char prefix[64], int *fewest, const list *l, const char *key)
+{
+    const size_t root = strlen(l->prefix);
     bool found = false;
-    for (size_t i = 0; !found && i < OUTER * sizeof backbones / sizeof *backbones; i++) {
-        snprintf(id->prefix, sizeof id->prefix, "%s%s%s", root, outer[i % OUTER], backbones[i / OUTER]);
-        found = identify_backbone(id, &(list){t, n, id->prefix});
+    int words;
+    for (int i = 0; i < l->n; i++) {
+        const char *name = l->t[i].name;
+        const char *at = strncmp(name, l->prefix, root) == 0 ? unwrap(&words, name + root, key) : NULL;
+        if (at == NULL || words >= *fewest || at - name >= 64)
+            continue;
+        snprintf(prefix, 64, "%.*s", (int)(at - name), name);
+        *fewest = words;
+        found = true;
     }
     return found;
+}
+
+static bool find_backbone(tw_identity *id, const list *l)
+{
+    int fewest = 100;
+    const bool resnet = find_prefix(id->prefix, &fewest, l, "conv1.weight");
+    const bool vit = find_prefix(id->prefix, &fewest, l, "patch_embed.proj.weight");
+    return (resnet || vit) && identify_backbone(id, &(list){l->t, l->n, id->prefix});
+}
+
+/* What stands before a first layer's name under whatever other words; NULL: nothing looks like one. *n: its length. */
+static const char *find_other(size_t *n, const list *l)
+{
+    static const char *const first[] = {".conv1.weight", ".patch_embed.proj.weight"};
+    for (int i = 0; i < l->n; i++)
+        for (size_t k = 0; k < sizeof first / sizeof *first; k++) {
+            const char *name = l->t[i].name, *at = strstr(name, first[k]);
+            if (at == NULL || strcmp(at, first[k]) != 0 || l->t[i].tensor.rank != 4 || l->t[i].tensor.dim[1] != 3)
+                continue;
+            *n = (size_t)(at - name) + 1;
+            return name;
+        }
+    return NULL;
+}
+
+static int no_network(const list *l)
+{
+    size_t n;
+    const char *other = find_other(&n, l);
+    if (l->prefix[0] != '\0')
+        return tw_fail("no network under '%s' in it (the first tensor is %.64s)", l->prefix, l->t[0].name);
+    if (other != NULL)
+        return tw_fail("no network under a name that is known here; there may be one that twist-ckpt --prefix=%.*s takes out",
+                       (int)(n < 100 ? n : 100), other);
+    return tw_fail("no network known here: neither conv1.weight nor patch_embed.proj.weight among its tensors (the first is %.64s)",
+                   l->t[0].name);
 }
 
 int tw_identify(tw_identity *id, const tw_named_tensor *t, int n, const char *root)
 {
     static const char *const distilled[] = {"teacher", "student"};
-    char other[16] = "";
+    static const char head[] = "projection_heads.";
+    char other[16] = "", prefix[64];
+    int fewest = 100;
     *id = (tw_identity){.backbone = NULL};
-    bool found = find_backbone(id, t, n, root);
-    if (!found && root[0] != '\0')
-        return tw_fail("no network under '%s' in it (the first tensor is %.64s)", root, t[0].name);
-    for (size_t i = 0; !found && i < sizeof distilled / sizeof *distilled; i++) {
+    bool found = find_backbone(id, &(list){t, n, root});
+    for (size_t i = 0; !found && root[0] == '\0' && i < sizeof distilled / sizeof *distilled; i++) {
         snprintf(other, sizeof other, "%s.", distilled[i]);
-        root = other;
-        found = find_backbone(id, t, n, root);
+        found = find_backbone(id, &(list){t, n, other});
     }
     if (!found)
-        return tw_fail("no network known here: neither conv1.weight nor patch_embed.proj.weight among its tensors (the first is "
-                       "%.64s)",
-                       t[0].name);
-    for (size_t i = 0; !id->head && i < OUTER * sizeof heads / sizeof *heads; i++) {
-        snprintf(id->head_prefix, sizeof id->head_prefix, "%s%s%s", root, outer[i % OUTER], heads[i / OUTER]);
-        const list l = {t, n, id->head_prefix};
-        if (any(&l, ""))
-            identify_head(id, &l);
+        return no_network(&(list){t, n, root});
+    if (find_prefix(prefix, &fewest, &(list){t, n, other[0] != '\0' ? other : root}, head)) {
+        snprintf(id->head_prefix, sizeof id->head_prefix, "%s%s", prefix, head);
+        identify_head(id, &(list){t, n, id->head_prefix});
     }
-    if (root == other)
+    if (other[0] != '\0')
         say(id, ", its %.*s", (int)strcspn(other, "."), other);
     return 0;
 }

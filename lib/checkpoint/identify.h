@@ -5,7 +5,7 @@
 #include "checkpoint/safetensors.h"
 
 typedef struct {
-    char prefix[64], head_prefix[64]; /* of the backbone's and the head's names: "backbone.", "" */
+    char prefix[64], head_prefix[96]; /* of the backbone's and the head's names: "backbone.", "" */
     const char *backbone;             /* "resnet18"; static; NULL: none that lib/nn has */
     bool small_stem, head;
     int patch_size, pos_grid;         /* of a vision transformer, as in tw_net_config */
@@ -15,9 +15,10 @@ typedef struct {
     char text[192];                   /* for people: "resnet18 (small stem) with a head of 512 and 40 units" */
 } tw_identity;
 
-/* Looks at the tensors whose names begin with root ("", "teacher.", "student."), which the prefixes then include. Where "" has no network, the
- * teacher's and then the student's is taken: DINO's and iBOT's files have no other, and the teacher is what their evaluation takes. 0, or -1 and
- * tw_error() where no backbone is found. */
+/* Looks at the tensors whose names begin with root ("", "teacher.", ...) and then any words that may wrap a network ("module.", "model.backbone.",
+ * ...: a table in identify.c), all of which the prefixes then include: of several, names behind "backbone." first, then those of the fewest words.
+ * Where root is "" and no network is found, the teacher's and then the student's is taken: DINO's and iBOT's files have no other, and the teacher
+ * is what their evaluation takes. 0, or -1 and tw_error() where no backbone is found. */
 int tw_identify(tw_identity *id, const tw_named_tensor *t, int n, const char *root);
 
 /* Whether a tensor of that name, prefix taken off, is part of a ResNet or a vision transformer (no classifier, optimizer, ...). */

@@ -74,9 +74,9 @@ static int put_head(tw_selection *s, const tw_named_tensor *t, const char *name)
     return put(s, t, "projection_heads.", renamed);
 }
 
-static int choose(tw_selection *s, const tw_checkpoint *f, tw_part part, tw_keys keys)
+static int choose(tw_selection *s, const tw_checkpoint *f, tw_part part, tw_keys keys, const char *prefix)
 {
-    static const char *const root[] = {[TW_PART_MODEL] = "", [TW_PART_BACKBONE] = "", [TW_PART_TEACHER] = "teacher.", [TW_PART_STUDENT] = "student."};
+    const char *root = part == TW_PART_TEACHER ? "teacher." : part == TW_PART_STUDENT ? "student." : prefix;
     const int n = tw_checkpoint_count(f);
     tw_identity id;
     if (part == TW_PART_ALL) {
@@ -87,7 +87,7 @@ static int choose(tw_selection *s, const tw_checkpoint *f, tw_part part, tw_keys
     }
     if (n == 0)
         return tw_fail("no tensor in it");
-    if (tw_identify(&id, tw_checkpoint_at(f, 0), n, root[part]) != 0)
+    if (tw_identify(&id, tw_checkpoint_at(f, 0), n, root) != 0)
         return -1;
     if (keys == TW_KEYS_DETECTRON2 && id.small_stem) /* it would leave its own stem as it is, with no more than a warning */
         return tw_fail("a small stem, where detectron2's ResNet has a convolution of 7 x 7");
@@ -105,11 +105,11 @@ static int choose(tw_selection *s, const tw_checkpoint *f, tw_part part, tw_keys
     return 0;
 }
 
-int tw_select(tw_selection *s, const tw_checkpoint *f, tw_part part, tw_keys keys)
+int tw_select(tw_selection *s, const tw_checkpoint *f, tw_part part, tw_keys keys, const char *prefix)
 {
     const size_t n = (size_t)tw_checkpoint_count(f);
     *s = (tw_selection){.t = tw_calloc(n, sizeof *s->t), .name = tw_calloc(n, sizeof *s->name)};
-    if (s->t != NULL && s->name != NULL && choose(s, f, part, keys) == 0)
+    if (s->t != NULL && s->name != NULL && choose(s, f, part, keys, prefix) == 0)
         return 0;
     tw_fail("%s: %s", tw_checkpoint_path(f), tw_error());
     tw_selection_fini(s);

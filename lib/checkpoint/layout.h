@@ -18,9 +18,10 @@ typedef struct {
 } tw_selection;
 
 /* The tensors of that part in the file's order: of the model its backbone and, where there is one, its head; of the teacher and the student the
- * same behind "teacher." and "student."; of a backbone what lib/nn calls so (no classifier "fc."). 0, or -1 and tw_error() naming the file: no such
+ * same behind "teacher." and "student."; of a backbone what lib/nn calls so (no classifier "fc."). The model and
+ * the backbone are those behind prefix, or "": wherever names known here have them. 0, or -1 and tw_error() naming the file: no such
  * part, or tensors that the naming has no name for. Free with tw_selection_fini. */
-int tw_select(tw_selection *s, const tw_checkpoint *f, tw_part part, tw_keys keys);
+int tw_select(tw_selection *s, const tw_checkpoint *f, tw_part part, tw_keys keys, const char *prefix);
 void tw_selection_fini(tw_selection *s);
 
 #endif

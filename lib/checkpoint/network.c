@@ -74,25 +74,30 @@ void tw_network_describe(tw_network_description *d, const tw_net_config *c)
         say(d, "lbn_type", c->lbn_type);
 }
 
-static int identify_file(tw_identity *id, const tw_checkpoint *f, unsigned parts)
+static int identify_behind(tw_identity *id, const tw_checkpoint *f, const char *root)
 {
     const int n = tw_checkpoint_count(f);
+    return n > 0 ? tw_identify(id, tw_checkpoint_at(f, 0), n, root) : tw_fail("no tensor in it");
+}
+
+static int identify_file(tw_identity *id, const tw_checkpoint *f, unsigned parts)
+{
     const char *who = (parts & TW_NETWORK_TEACHER) != 0 ? "teacher" : (parts & TW_NETWORK_STUDENT) != 0 ? "student" : NULL;
     char root[16] = "";
     if (who != NULL)
         snprintf(root, sizeof root, "%s.", who);
-    if (n > 0 && tw_identify(id, tw_checkpoint_at(f, 0), n, root) == 0)
+    if (identify_behind(id, f, root) == 0)
         return 0;
-    if (n > 0 && who != NULL)
+    if (who != NULL)
         return tw_fail("%s: no %s in it", tw_checkpoint_path(f), who);
-    return tw_fail("%s: %s", tw_checkpoint_path(f), n > 0 ? tw_error() : "no tensor in it");
+    return tw_fail("%s: %s", tw_checkpoint_path(f), tw_error());
 }
 
-int tw_network_text(char *text, size_t size, const tw_checkpoint *f)
+int tw_network_text(char *text, size_t size, const tw_checkpoint *f, const char *root)
 {
     tw_identity id;
-    if (identify_file(&id, f, 0) != 0)
-        return -1;
+    if (identify_behind(&id, f, root) != 0)
+        return tw_fail("%s: %s", tw_checkpoint_path(f), tw_error());
     snprintf(text, size, "%s", id.text);
     return 0;
 }

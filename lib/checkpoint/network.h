@@ -1,8 +1,9 @@
 /* Networks and files of weights: which network a file holds, its weights into a network, a network's tensors for a file.
  *
  * Names understood, of a backbone: the official state dict ("backbone.conv1.weight"), torchvision's ("conv1.weight"; "fc." is
- * its classifier), timm's and DINO's ("blocks.0.norm1.weight"), all also behind "module."; of a head: "projection_heads.", also
- * behind "module.", with the names of older official files too ("cls_heads.0.0." for "last_linear.", "cls_heads.0.1." for "norm.").
+ * its classifier), timm's and DINO's ("blocks.0.norm1.weight"); of a head: "projection_heads.", with the names of older official files too
+ * ("cls_heads.0.0." for "last_linear.", "cls_heads.0.1." for "norm."); all also behind the words that other trainers put before them ("module.",
+ * "model.", "state_dict.", MoCo's "encoder_q.", ...: identify.c).
  * Other tensors (an optimizer's, a teacher's) are ignored. */
 #ifndef TW_CHECKPOINT_NETWORK_H
 #define TW_CHECKPOINT_NETWORK_H
@@ -25,9 +26,9 @@ int tw_network_config_of(tw_net_config *c, const tw_checkpoint *f, unsigned part
 /* The activation of its head as its metadata name it, those of an official checkpoint too; borrowed. NULL: they do not. */
 const char *tw_network_act(const tw_checkpoint *f);
 
-/* In words what the file's network looks like ("resnet18 with a head of 512 and 40 units"), cut to size. 0, or -1 and tw_error()
- * where there is none. */
-int tw_network_text(char *text, size_t size, const tw_checkpoint *f);
+/* In words what the file's network behind root ("": wherever names known here have it) looks like ("resnet18 with a head of 512 and 40 units"), cut
+ * to size. 0, or -1 and tw_error() where there is none. */
+int tw_network_text(char *text, size_t size, const tw_checkpoint *f, const char *root);
 
 /* What tw_network_config reads back, as metadata for tw_safetensors_write: backbone, small_stem (0 or 1), patch_size of a vision
  * transformer and, with a head, hid_dim, dim, act, drop, proj_norm unless it is bn, lbn_type if it is identity. pair[0 .. n-1]

@@ -168,7 +168,7 @@ static void other_layers(tw_net *resnet)
 /* Files of few and small tensors: enough to be taken for a network. */
 typedef struct {
     tw_named_tensor t[64];
-    char name[64][64];
+    char name[64][96];
     int n;
 } sketch;
 
@@ -236,7 +236,7 @@ static void accepted(const sketch *s, const char *prefix, const char *backbone)
     sketch named = *s;
     tw_net_config c = {0};
     for (int i = 0; i < s->n; i++) {
-        snprintf(named.name[i], sizeof named.name[0], "%s%s", prefix, s->name[i]);
+        snprintf(named.name[i], sizeof named.name[0], "%s%s", prefix, s->name[i] + strlen("backbone."));
         named.t[i].name = named.name[i];
     }
     tw_checkpoint *f = open_sketch(&named, NULL, NULL, false);
@@ -281,9 +281,13 @@ static void refusals(tw_net *net)
     config_fails(&headed, "act", "swish", "unknown activation 'swish'");
     config_fails(&headed, "drop", "2", "metadata drop=2");
 
-    accepted(&s, "", "resnet18");
-    accepted(&s, "model.module.", "resnet18");
-    accepted(&s, "state_dict.module.", "resnet18");
+    static const char *const prefixes[] = {
+        "", "backbone.", "model.module.backbone.", "state_dict.module.", "state_dict.module.encoder_q.", "state_dict.module.base_encoder.",
+        "base_encoder.", "module.encoder.", "_orig_mod.", "module._orig_mod.", "model._orig_mod.backbone.", "backbone._orig_mod.",
+        "state_dict.model.", "state_dict.net.", "state_dict.online_network.encoder.", "classy_state_dict.base_model.model.trunk._feature_blocks.",
+    };
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+        accepted(&s, prefixes[i], "resnet18");
 
     add(&other, "backbone.conv1.weight", 64, 3, 3, 3);
     add_blocks(&other, "conv1.weight", r34);
@@ -302,6 +306,8 @@ static void refusals(tw_net *net)
     config_fails(&vit, NULL, NULL, "a vision transformer of 1 blocks, 6 channels wide, which this version cannot run");
     add(&none, "embedding.weight", 6, 0, 0, 0);
     config_fails(&none, NULL, NULL, "no network known here");
+    add(&none, "visual.stem.conv1.weight", 6, 3, 2, 2);
+    config_fails(&none, NULL, NULL, "no network under a name that is known here; there may be one that twist-ckpt --prefix=visual.stem. takes out");
     none.n = 0;
     config_fails(&none, NULL, NULL, "no tensor in it");
 }
@@ -332,7 +338,7 @@ static void vit(void)
     char text[256];
     write_net(net, &c, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD, NULL);
     tw_checkpoint *f = tw_checkpoint_open(path);
-    CHECK(f != NULL && tw_network_config(&found, f) == 0 && tw_network_text(text, sizeof text, f) == 0);
+    CHECK(f != NULL && tw_network_config(&found, f) == 0 && tw_network_text(text, sizeof text, f, "") == 0);
     CHECK(strcmp(found.backbone, "vit_t") == 0 && found.patch_size == 8 && found.pos_grid == 5 &&
           strcmp(found.proj_norm, "ln") == 0 && strcmp(found.lbn_type, "identity") == 0 && strcmp(found.act, "gelu") == 0);
     CHECK(strcmp(text, "vit_t (patches of 8 px, positions for 5 x 5) with a head of 24 and 10 units, LayerNorm inside, no last "
@@ -424,7 +430,7 @@ static void distilled(tw_net *net, tw_net *other)
         CHECK(tw_safetensors_write(path, t, n, NULL, 0) == 0);
         tw_checkpoint *f = tw_checkpoint_open(path);
         CHECK(f != NULL && tw_network_load(found, f, TW_NETWORK_BACKBONE | cases[k].part) == 0 && same_weights(net, found, ""));
-        CHECK(tw_network_text(text, sizeof text, f) == 0);
+        CHECK(tw_network_text(text, sizeof text, f, "") == 0);
         CHECK(strcmp(text, k < 4 ? "resnet18, its teacher" : k == 4 ? "resnet18, its student" : "resnet18") == 0);
         if (k == 4)
             CHECK(tw_network_load(found, f, TW_NETWORK_BACKBONE | TW_NETWORK_TEACHER) != 0 && says("no teacher in it"));
