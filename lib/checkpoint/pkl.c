@@ -64,7 +64,7 @@ int tw_pkl_read(tw_contents *c, const tw_map *file)
     if (rc == 0 && (tw_pickle_value(p)->kind != TW_PY_DICT || used != file->size))
         rc = tw_fail("pickle: not of one dict of arrays");
     if (rc == 0)
-        rc = tw_state_dict_read(&own, tw_pickle_value(p), none, NULL, 2 * file->size);
+        rc = tw_state_dict_read(&own, tw_pickle_value(p), none, NULL, tw_state_dict_copies(file->size));
     for (size_t i = 0; rc == 0 && i < own.n; i++)
         rc = tw_contents_tensor(c, rename_tensor(name, own.tensor[i].name) ? name : own.tensor[i].name, &own.tensor[i].tensor);
     for (size_t i = 0; rc == 0 && i < own.n_meta; i++)

@@ -55,10 +55,10 @@ static int read_archive(tw_contents *c, const archive *a, const tw_zip_entry *pi
         return -1;
     size_t used;
     tw_pickle *p = tw_pickle_read(pickle->data, pickle->size, &used);
-    size_t most = 0; /* copies together: a text as bytes, and these in order */
+    size_t size = 0;
     for (int i = 0; i < a->zip->n; i++)
-        most += 2 * a->zip->entry[i].size;
-    const int rc = p != NULL ? tw_state_dict_read(c, tw_pickle_value(p), find_storage, (void *)a, most) : -1;
+        size += a->zip->entry[i].size;
+    const int rc = p != NULL ? tw_state_dict_read(c, tw_pickle_value(p), find_storage, (void *)a, tw_state_dict_copies(size)) : -1;
     tw_pickle_free(p);
     return rc;
 }
@@ -186,7 +186,7 @@ int tw_pth_read_legacy(tw_contents *c, const tw_map *file)
     tw_pickle *system = next_pickle(file, &at), *object = system != NULL ? next_pickle(file, &at) : NULL;
     tw_pickle *keys = object != NULL ? next_pickle(file, &at) : NULL;
     if (keys != NULL && collect(&s, object) == 0 && place(&s, tw_pickle_value(keys), file, at) == 0)
-        rc = tw_state_dict_read(c, tw_pickle_value(object), find_legacy, &s, 2 * file->size);
+        rc = tw_state_dict_read(c, tw_pickle_value(object), find_legacy, &s, tw_state_dict_copies(file->size));
     tw_pickle_free(system);
     tw_pickle_free(object);
     tw_pickle_free(keys);

@@ -82,11 +82,11 @@ static void gather(unsigned char *to, const unsigned char *from, const tw_tensor
     }
 }
 
-/* A block for a copy; NULL and tw_error() where there are too many copies, of which a hostile file can want any number. */
+/* A block for a copy; NULL and tw_error() where the copies are too large, of which a hostile file can want any number. */
 static unsigned char *copy_block(walker *w, size_t bytes)
 {
     if (bytes > w->most)
-        return tw_fail("more copies of tensors than the file has bytes"), NULL;
+        return tw_fail("put in order it takes %zu bytes, of %zu that are left for such copies", bytes, w->most), NULL;
     w->most -= bytes;
     return tw_contents_block(w->to, bytes);
 }
@@ -128,7 +128,7 @@ static int read_tensor(walker *w, tw_tensor *t, const tw_py *v)
         return 0;
     }
     const int64_t last = offset >= 0 ? last_element(t, stride, offset) : -1;
-    if (last < 0 || last >= held || elements > held)
+    if (last < 0 || last >= held) /* elements may be more than are held: an expanded tensor's are the same ones again */
         return tw_fail("reaches beyond its storage of %lld elements", (long long)held);
     t->data = s.data + (size_t)offset * size;
     return put_in_order(w, t, stride);

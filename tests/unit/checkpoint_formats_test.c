@@ -86,7 +86,9 @@ static void hostile_tensors(void)
     ACCEPTED(TENSOR("K\x63", "K\0\x85", "K\1\x85"));
     REFUSED(TENSOR("K\1", "(K\2K\3t", "(K\3K\1t"), "tensor t: reaches beyond its storage of 6 elements");
     REFUSED(TENSOR("K\0", "(K\2K\3t", "(K\4K\1t"), "reaches beyond");
-    REFUSED(TENSOR("K\0", "K\7\x85", "K\0\x85"), "reaches beyond"); /* more elements than are stored */
+    ACCEPTED(TENSOR("K\0", "K\6\x85", "K\0\x85"));
+    REFUSED(TENSOR("K\0", "K\7\x85", "K\0\x85"), "tensor t: put in order it takes 28 bytes, of 24 that are left for such copies");
+    REFUSED(TENSOR("K\6", "K\2\x85", "K\0\x85"), "reaches beyond");
     REFUSED(TENSOR("J\xff\xff\xff\xff", "K\2\x85", "K\1\x85"), "reaches beyond");
     REFUSED(TENSOR("K\0", "K\2\x85", "J\xff\xff\xff\xff\x85"), "no whole number");
     REFUSED(TENSOR("K\0", "J\xff\xff\xff\xff\x85", "K\1\x85"), "no whole number");
@@ -110,7 +112,7 @@ static void hostile_tensors(void)
             "bytes of a type that it does not name");
     /* two strided tensors share a storage: what is copied stays below the file's size */
     REFUSED("(l" REBUILD("Float", "\6") "K\0(K\2K\3t(K\1K\2t\x89NtRq\0ah\0a.",
-            "more copies of tensors than the file has bytes");
+            "tensor 1: put in order it takes 24 bytes, of 0 that are left for such copies");
     /* the list of sizes grows after the tensor was made of it */
     REFUSED("}U\1t" REBUILD("Float", "\6") "K\0]q\1K\2a]K\1a\x89NtRsh\1Na0.", "dimensions");
 }
@@ -127,13 +129,14 @@ static void hostile_tensors(void)
 #define BYTEARRAY(size, bytes) "\x96" size "\0\0\0\0\0\0\0" bytes
 #define FILLED(numpy, data, type, shape, order) "}U\1tc" numpy ".numeric\n_frombuffer\n(" data type shape order "tRs."
 
-/* The array "t" of that pickle has these bytes. */
+/* The tensor or array "t" of that pickle has these bytes; a storage has the alphabet's first 24. */
 static void array_is(const char *pickle, size_t size, const char *want, size_t bytes)
 {
+    tw_stored s = {(const unsigned char *)"abcdefghijklmnopqrstuvwx", 24};
     tw_contents c = {.n = 0};
     size_t used;
     tw_pickle *p = tw_pickle_read((const unsigned char *)pickle, size, &used);
-    CHECK(p != NULL && tw_state_dict_read(&c, tw_pickle_value(p), find, NULL, 24) == 0 && c.n == 1);
+    CHECK(p != NULL && tw_state_dict_read(&c, tw_pickle_value(p), find, &s, 24) == 0 && c.n == 1);
     tw_pickle_free(p); /* the array does not need it */
     CHECK(c.n == 1 && tw_tensor_bytes(&c.tensor[0].tensor) == (int64_t)bytes && memcmp(c.tensor[0].tensor.data, want, bytes) == 0);
     tw_contents_fini(&c);
@@ -158,6 +161,14 @@ static void elements(void)
         CHECK(tw_tensor_to_f32(&out, &t) != 0 && strstr(tw_error(), "where floating-point numbers are wanted") != NULL);
     }
     CHECK(isnan(tw_tensor_element(&(tw_tensor){TW_F8_E4M3, 1, {1}, "\xff"}, 0)));
+}
+
+/* Tensors that were expanded, and those whose elements overlap, are copied. */
+static void expanded(void)
+{
+    ARRAY_IS("efghefgh", TENSOR("K\1", "K\2\x85", "K\0\x85"));
+    ARRAY_IS("abcdefghabcdefgh", TENSOR("K\0", "(K\2K\2t", "(K\0K\1t"));
+    ARRAY_IS("abcdefghefghijkl", TENSOR("K\0", "(K\2K\2t", "(K\1K\1t"));
 }
 
 static void arrays(void)
@@ -229,7 +240,7 @@ static void hostile_arrays(void)
     REFUSED(ARRAY("K\2\x85", NUMPY("u1", "|"), "\x89", LATIN1("\2", "a\xc3")), "a text whose characters are no bytes");
     REFUSED(ARRAY("K\2\x85", NUMPY("u1", "|"), "\x89", LATIN1("\3", "a\xc3z")), "a text whose characters are no bytes");
     ACCEPTED(ARRAY("K\x18\x85", NUMPY("u1", "|"), "\x89", LATIN1("\x18", "0123456789abcdef01234567")));
-    REFUSED(ARRAY("K\x19\x85", NUMPY("u1", "|"), "\x89", LATIN1("\x19", "0123456789abcdef012345678")), "than the file has bytes");
+    REFUSED(ARRAY("K\x19\x85", NUMPY("u1", "|"), "\x89", LATIN1("\x19", "0123456789abcdef012345678")), "takes 25 bytes, of 24 that are left");
     ACCEPTED(ARRAY("(K\0K\2t", NUMPY("f4", "<"), "\x89", "c__builtin__\nbytes\n)R"));
     ACCEPTED(ARRAY("K\2\x85", NUMPY("u1", "|"), "\x89", "c_codecs\nencode\n(U\2abU\5ascii" "tR")); /* left out */
     REFUSED("}U\1tcnumpy.core.multiarray\n_reconstruct\n)Rs.", "refused: it calls numpy.core.multiarray _reconstruct");
@@ -430,6 +441,7 @@ int main(void)
     refused_file(GOLDEN "compressed.npz", "entry x.npy: compressed");
     hostile_tensors();
     elements();
+    expanded();
     arrays();
     numbers();
     hostile_arrays();
