@@ -178,7 +178,10 @@ refused() { # STATUS MESSAGE ARGUMENT...
     done
     refused 1 "$GOLDEN/attack.pth: pickle, byte 27: refused: it wants posix.system, which no state dict needs" "$GOLDEN/attack.pth"
     [ ! -e attacked ]
-    refused 1 "$GOLDEN/module.pth: pickle, byte 34: refused: it wants torch.nn.modules.linear.Linear" "$GOLDEN/module.pth"
+    refused 1 "$GOLDEN/module.pth: pickle, byte 34: refused: it wants torch.nn.modules.linear.Linear, which no state dict needs: torch.save(model.state_dict(), FILE) writes one" \
+        "$GOLDEN/module.pth"
+    LC_ALL=C sed 's,full/data/0,full/code/__torch__,' "$GOLDEN/full.pth" > script.pt
+    refused 1 "script.pt: an archive of TorchScript, which is code: torch.save(model.state_dict(), FILE) writes what is read here" script.pt
     head -c 3000 "$GOLDEN/full.pth" > cut.pth
     refused 1 "cut.pth: cut: no directory at its end" cut.pth
 }

@@ -39,9 +39,12 @@ static int index_names(tw_checkpoint *c)
 
 static int read_zip(tw_checkpoint *c)
 {
+    static const char code[] = "/code/__torch__";
     tw_zip z;
     if (tw_zip_read(&z, c->map.data, c->map.size) != 0)
-        return -1;
+        return memmem(c->map.data, c->map.size, code, strlen(code)) == NULL
+                   ? -1
+                   : tw_fail("an archive of TorchScript, which is code: torch.save(model.state_dict(), FILE) writes what is read here");
     const bool npz = z.n > 0 && z.entry[0].name_size > 4 && memcmp(z.entry[0].name + z.entry[0].name_size - 4, ".npy", 4) == 0;
     c->format = npz ? "npz" : "PyTorch";
     const int rc = npz ? tw_npz_read(&c->contents, &z) : tw_pth_read(&c->contents, &z);

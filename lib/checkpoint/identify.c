@@ -62,6 +62,41 @@ static int small(int64_t of)
     return of > 0 && of <= 1 << 20 ? (int)of : 0;
 }
 
+/* A layer of the first block that lib/nn's blocks do not have; NULL: none. */
+static const char *odd_layer(const list *l)
+{
+    static const char first[] = "layer1.0.";
+    static const char *const known[] = {"conv1.", "conv2.", "conv3.", "bn1.", "bn2.", "bn3.", "downsample.0.", "downsample.1."};
+    const size_t n = strlen(l->prefix), m = strlen(first);
+    for (int i = 0; i < l->n; i++) {
+        const char *name = l->t[i].name;
+        if (strncmp(name, l->prefix, n) != 0 || strncmp(name + n, first, m) != 0)
+            continue;
+        bool is_known = false;
+        for (size_t k = 0; k < sizeof known / sizeof *known; k++)
+            is_known = is_known || strncmp(name + n + m, known[k], strlen(known[k])) == 0;
+        if (!is_known)
+            return name + n;
+    }
+    return NULL;
+}
+
+/* What tells blocks of that width from lib/nn's, into id->text; nothing: the same. Returns whether it is nothing. */
+static bool say_odd_blocks(tw_identity *id, const list *l, int64_t width)
+{
+    const tw_tensor *inner = find(l, "layer1.0.conv2.weight");
+    const char *odd = odd_layer(l);
+    const bool shaped = inner != NULL && inner->rank == 4 && inner->dim[0] > 0 && inner->dim[1] > 0;
+    const bool grouped = shaped && inner->dim[1] < inner->dim[0], wide = shaped && inner->dim[0] != width;
+    if (wide)
+        say(id, ", %lld in the first block", (long long)inner->dim[0]);
+    if (grouped)
+        say(id, ", convolutions in %lld groups", (long long)(inner->dim[0] / inner->dim[1]));
+    if (odd != NULL)
+        say(id, ", with %.64s", odd);
+    return !wide && !grouped && odd == NULL;
+}
+
 static void identify_resnet(tw_identity *id, const list *l)
 {
     const tw_tensor *stem = find(l, "conv1.weight");
@@ -70,14 +105,14 @@ static void identify_resnet(tw_identity *id, const list *l)
                           count_blocks(l, "layer4")};
     const int64_t width = stem->rank == 4 ? stem->dim[0] : 0;
     id->small_stem = stem->rank == 4 && stem->dim[2] == 3;
+    say(id, "a ResNet of %d, %d, %d, %d %s blocks, %lld channels wide", count[0], count[1], count[2], count[3],
+        bottleneck ? "bottleneck" : "basic", (long long)width);
+    const bool plain = say_odd_blocks(id, l, width);
     for (const tw_resnet_kind *k = tw_resnets; k->name != NULL; k++)
-        if (k->bottleneck == bottleneck && memcmp(k->blocks, count, sizeof count) == 0 && width == 64 * k->widen)
+        if (plain && k->bottleneck == bottleneck && memcmp(k->blocks, count, sizeof count) == 0 && width == 64 * k->widen)
             id->backbone = k->name;
     if (id->backbone != NULL)
-        say(id, "%s", id->backbone);
-    else
-        say(id, "a ResNet of %d, %d, %d, %d %s blocks, %lld channels wide", count[0], count[1], count[2], count[3],
-            bottleneck ? "bottleneck" : "basic", (long long)width);
+        snprintf(id->text, sizeof id->text, "%s", id->backbone);
     if (id->small_stem)
         say(id, " (small stem)");
 }
@@ -92,19 +127,37 @@ static int side_of(const tw_tensor *pos)
     return (int64_t)side * side == cells ? side : 0;
 }
 
+/* What keeps a vision transformer of lib/nn's size from being one of lib/nn's, into id->text. */
+static void say_odd_tokens(tw_identity *id, const list *l, const tw_tensor *pos)
+{
+    if (id->patch_size == 0)
+        say(id, ", patches that are not square");
+    if (find(l, "cls_token") == NULL)
+        say(id, ", without a cls_token");
+    if (find(l, "dist_token") != NULL)
+        say(id, ", with a dist_token");
+    if (pos == NULL)
+        say(id, ", without a pos_embed");
+    else if (id->pos_grid == 0 && pos->rank == 3)
+        say(id, ", with %lld positions", (long long)pos->dim[1]);
+}
+
 static void identify_vit(tw_identity *id, const list *l)
 {
-    const tw_tensor *patch = find(l, "patch_embed.proj.weight");
+    const tw_tensor *patch = find(l, "patch_embed.proj.weight"), *pos = find(l, "pos_embed");
     const int blocks = count_blocks(l, "blocks"), width = patch->rank == 4 ? small(patch->dim[0]) : 0;
     id->patch_size = patch->rank == 4 && patch->dim[2] == patch->dim[3] ? small(patch->dim[2]) : 0;
-    id->pos_grid = side_of(find(l, "pos_embed"));
+    id->pos_grid = side_of(pos);
+    const bool plain = id->patch_size > 0 && id->pos_grid > 0 && find(l, "cls_token") != NULL && find(l, "dist_token") == NULL;
     for (const tw_vit_kind *k = tw_vits; k->name != NULL; k++)
-        if (width == k->width && blocks == TW_VIT_DEPTH && id->patch_size > 0 && id->pos_grid > 0 && find(l, "cls_token") != NULL)
+        if (width == k->width && blocks == TW_VIT_DEPTH && plain)
             id->backbone = k->name;
-    if (id->backbone == NULL)
-        say(id, "a vision transformer of %d blocks, %d channels wide", blocks, width);
-    else
+    if (id->backbone != NULL) {
         say(id, "%s (patches of %d px, positions for %d x %d)", id->backbone, id->patch_size, id->pos_grid, id->pos_grid);
+        return;
+    }
+    say(id, "a vision transformer of %d blocks, %d channels wide", blocks, width);
+    say_odd_tokens(id, l, pos);
 }
 
 void tw_identify_head_name(char *to, size_t size, const char *name, bool older)

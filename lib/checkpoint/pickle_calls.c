@@ -102,8 +102,8 @@ int tw_machine_global(tw_pickle *p, const char *module, size_t m, const char *na
         if (strlen(g) == m + 1 + n && memcmp(g, module, m) == 0 && g[m] == ' ' && memcmp(g + m + 1, name, n) == 0)
             return tw_machine_number(p, TW_PY_GLOBAL, (int64_t)i);
     }
-    return tw_fail("refused: it wants %.*s.%.*s, which no state dict needs", (int)(m < 100 ? m : 100), module,
-                   (int)(n < 100 ? n : 100), name);
+    return tw_fail("refused: it wants %.*s.%.*s, which no state dict needs: torch.save(model.state_dict(), FILE) writes one",
+                   (int)(m < 100 ? m : 100), module, (int)(n < 100 ? n : 100), name);
 }
 
 static bool is_global(const tw_py *v, role r)

@@ -172,7 +172,7 @@ typedef struct {
     int n;
 } sketch;
 
-static const float numbers[64 * 3 * 7 * 7];
+static const float numbers[192 * 3 * 16 * 16];
 
 static void add(sketch *s, const char *name, int64_t d0, int64_t d1, int64_t d2, int64_t d3)
 {
@@ -244,6 +244,68 @@ static void accepted(const sketch *s, const char *prefix, const char *backbone)
     tw_checkpoint_close(f);
 }
 
+/* Of ResNet-50's number of blocks and width, but other networks: wide, grouped, with squeeze and excitation. */
+static void odd_blocks(void)
+{
+    static const int r50[] = {3, 4, 6, 3};
+    static const char shape[] = "a ResNet of 3, 4, 6, 3 bottleneck blocks, 64 channels wide";
+    char message[192];
+    sketch s = {.n = 0};
+    add(&s, "backbone.conv1.weight", 64, 3, 7, 7);
+    add_blocks(&s, "conv3.weight", r50);
+    add(&s, "backbone.layer1.0.conv2.weight", 64, 64, 3, 3);
+    add(&s, "backbone.layer1.0.downsample.1.bias", 1, 0, 0, 0);
+    accepted(&s, "", "resnet50");
+    tw_tensor *inner = &s.t[s.n - 2].tensor;
+    inner->dim[0] = inner->dim[1] = 128;
+    snprintf(message, sizeof message, "%s, 128 in the first block, which this version cannot run", shape);
+    config_fails(&s, NULL, NULL, message);
+    inner->dim[1] = 4;
+    snprintf(message, sizeof message, "%s, 128 in the first block, convolutions in 32 groups, which", shape);
+    config_fails(&s, NULL, NULL, message);
+    inner->dim[0] = inner->dim[1] = 64;
+    add(&s, "backbone.layer1.0.se.fc1.weight", 1, 0, 0, 0);
+    snprintf(message, sizeof message, "%s, with layer1.0.se.fc1.weight, which", shape);
+    config_fails(&s, NULL, NULL, message);
+}
+
+/* Vision transformers of the right size with other tokens. */
+static void odd_tokens(void)
+{
+    static const struct {
+        const char *more;
+        int64_t positions, patch;
+        const char *message;
+    } cases[] = {
+        {"dist_token", 198, 16, ", with a dist_token, with 198 positions, which this version cannot run"},
+        {"dist_token", 197, 16, ", with a dist_token, which this version"},
+        {"reg_token", 196, 16, ", with 196 positions, which this version"},
+        {"reg_token", 197, 8, ", patches that are not square, which this version"},
+        {NULL, 196, 16, ", without a cls_token, with 196 positions, which this version"},
+        {NULL, 0, 16, ", without a cls_token, without a pos_embed, which this version"},
+    };
+    char name[32], message[192];
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        sketch s = {.n = 0};
+        add(&s, "patch_embed.proj.weight", 192, 3, 16, 0);
+        s.t[0].tensor.dim[3] = cases[k].patch;
+        for (int i = 0; i < 12; i++) {
+            snprintf(name, sizeof name, "blocks.%d.norm1.weight", i);
+            add(&s, name, 1, 0, 0, 0);
+        }
+        if (cases[k].positions > 0) {
+            add(&s, "pos_embed", 1, 0, 0, 0);
+            s.t[s.n - 1].tensor = (tw_tensor){TW_F32, 3, {1, cases[k].positions, 1}, numbers};
+        }
+        if (cases[k].more != NULL) {
+            add(&s, "cls_token", 1, 0, 0, 0);
+            add(&s, cases[k].more, 1, 0, 0, 0);
+        }
+        snprintf(message, sizeof message, "a vision transformer of 12 blocks, 192 channels wide%s", cases[k].message);
+        config_fails(&s, NULL, NULL, message);
+    }
+}
+
 static void refusals(tw_net *net)
 {
     static const int r18[] = {2, 2, 2, 2}, r34[] = {3, 4, 6, 3}, r200[] = {3, 3, 3, 3};
@@ -301,8 +363,12 @@ static void refusals(tw_net *net)
     load_fails(net, &wide, "where resnet18 is wanted");
     wide.t[0].tensor.dim[0] = 128;
     accepted(&wide, "", "resnet50w2");
+    odd_blocks();
+    odd_tokens();
     add(&vit, "patch_embed.proj.weight", 6, 3, 2, 2);
     add(&vit, "blocks.0.norm1.weight", 6, 0, 0, 0);
+    add(&vit, "cls_token", 6, 0, 0, 0);
+    add(&vit, "pos_embed", 6, 0, 0, 0);
     config_fails(&vit, NULL, NULL, "a vision transformer of 1 blocks, 6 channels wide, which this version cannot run");
     add(&none, "embedding.weight", 6, 0, 0, 0);
     config_fails(&none, NULL, NULL, "no network known here");
