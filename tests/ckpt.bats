@@ -176,6 +176,16 @@ refused() { # STATUS MESSAGE ARGUMENT...
         twist-ckpt --to out.safetensors "$GOLDEN/$file"
         cmp out.safetensors "$GOLDEN/full.safetensors"
     done
+    # with the heads that pickle's protocols 3 and 4 give it, the second framed
+    magic() { head -c 15 "$GOLDEN/legacy.pth" | tail -c 13; }
+    { printf '\200\3'; magic; printf '\200\3M\351\3.'; tail -c +22 "$GOLDEN/legacy.pth"; } > legacy3.pth
+    { printf '\200\4\225\15\0\0\0\0\0\0\0'; magic; printf '\200\4\225\4\0\0\0\0\0\0\0M\351\3.'; tail -c +22 "$GOLDEN/legacy.pth"; } > legacy4.pth
+    for file in legacy3.pth legacy4.pth; do
+        twist-ckpt --to out.safetensors "$file"
+        cmp out.safetensors "$GOLDEN/full.safetensors"
+    done
+    { printf '\200\2'; magic; printf '\200\2M\352\3.'; tail -c +22 "$GOLDEN/legacy.pth"; } > legacy.pth
+    refused 1 "legacy.pth: of another protocol of PyTorch's than 1001" legacy.pth
     refused 1 "$GOLDEN/attack.pth: pickle, byte 27: refused: it wants posix.system, which no state dict needs" "$GOLDEN/attack.pth"
     [ ! -e attacked ]
     refused 1 "$GOLDEN/module.pth: pickle, byte 34: refused: it wants torch.nn.modules.linear.Linear, which no state dict needs: torch.save(model.state_dict(), FILE) writes one" \

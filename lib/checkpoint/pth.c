@@ -81,12 +81,22 @@ int tw_pth_read(tw_contents *c, const tw_zip *z)
 
 /* Legacy: the magic number and the protocol as pickles, then the pickles of the writer's byte order and type sizes, of the object,
  * and of the list of storages' keys, then each storage: its number of elements (8 bytes) and its data. */
-static const unsigned char magic[] = {0x80, 2,    0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a,
-                                      0xa8, 0x50, 0x19, '.',  0x80, 2,    'M',  0xe9, 3,    '.'};
+enum { PROTOCOL = 1001 };
+
+/* How many bytes the pickle of the magic number takes, which has a frame from pickle's protocol 4 on; 0: it is not there. */
+static size_t magic_size(const tw_map *file)
+{
+    static const unsigned char magic[] = {0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, '.'};
+    const unsigned char *d = file->data;
+    if (file->size < 32 || d[0] != 0x80 || d[1] < 2 || d[1] > 5)
+        return 0;
+    const size_t at = d[2] == 0x95 ? 11 : 2;
+    return memcmp(d + at, magic, sizeof magic) == 0 ? at + sizeof magic : 0;
+}
 
 bool tw_pth_is_legacy(const tw_map *file)
 {
-    return file->size >= sizeof magic && memcmp(file->data, magic, sizeof magic) == 0;
+    return magic_size(file) > 0;
 }
 
 typedef struct {
@@ -178,18 +188,28 @@ static tw_pickle *next_pickle(const tw_map *file, size_t *at)
     return p;
 }
 
+static int read_objects(tw_contents *c, storages *s, const tw_map *file, tw_pickle *part[4], size_t at)
+{
+    for (int i = 0; i < 4; i++) { /* protocol, system, object, keys */
+        part[i] = next_pickle(file, &at);
+        if (part[i] == NULL)
+            return -1;
+    }
+    const tw_py *protocol = tw_pickle_value(part[0]);
+    if (protocol->kind != TW_PY_INT || protocol->i != PROTOCOL)
+        return tw_fail("of another protocol of PyTorch's than %d", PROTOCOL);
+    if (collect(s, part[2]) != 0 || place(s, tw_pickle_value(part[3]), file, at) != 0)
+        return -1;
+    return tw_state_dict_read(c, tw_pickle_value(part[2]), find_legacy, s, tw_state_dict_copies(file->size));
+}
+
 int tw_pth_read_legacy(tw_contents *c, const tw_map *file)
 {
-    size_t at = sizeof magic;
+    tw_pickle *part[4] = {NULL};
     storages s = {.n = 0};
-    int rc = -1;
-    tw_pickle *system = next_pickle(file, &at), *object = system != NULL ? next_pickle(file, &at) : NULL;
-    tw_pickle *keys = object != NULL ? next_pickle(file, &at) : NULL;
-    if (keys != NULL && collect(&s, object) == 0 && place(&s, tw_pickle_value(keys), file, at) == 0)
-        rc = tw_state_dict_read(c, tw_pickle_value(object), find_legacy, &s, tw_state_dict_copies(file->size));
-    tw_pickle_free(system);
-    tw_pickle_free(object);
-    tw_pickle_free(keys);
+    const int rc = read_objects(c, &s, file, part, magic_size(file));
+    for (int i = 0; i < 4; i++)
+        tw_pickle_free(part[i]);
     free(s.storage);
     return rc;
 }
