@@ -243,7 +243,7 @@ static int load_param(tw_param *p, const tw_checkpoint *f, const tw_identity *id
     const tw_tensor *t = tw_checkpoint_find(f, name);
     if (t == NULL && part == TW_NETWORK_HEAD)
         t = find_older(f, id, behind);
-    if (t == NULL && ends(name, ".num_batches_tracked"))
+    if (ends(name, ".num_batches_tracked") && (t == NULL || t->dtype != p->dtype)) /* nothing is computed with it */
         return 0;
     if (t == NULL)
         return tw_fail("%s: tensor %s is missing; it looks like %s", tw_checkpoint_path(f), name, id->text);

@@ -89,7 +89,7 @@ static void names_and_types(tw_net *net, tw_net *other, const char *prefix)
     CHECK(strcmp(t[0].name, "conv1.weight") == 0);
     int m = 0;
     for (int i = 0; i < n; i++) {
-        if (t[i].tensor.dtype == TW_I64)
+        if (t[i].tensor.dtype == TW_I64 && m > 6)
             continue; /* num_batches_tracked is optional */
         snprintf(name[m], sizeof name[m], "%s%s", prefix, t[i].name);
         t[m] = t[i];
@@ -105,6 +105,7 @@ static void names_and_types(tw_net *net, tw_net *other, const char *prefix)
     t[1].tensor.dtype = TW_F16, t[1].tensor.data = one;
     t[2].tensor.dtype = TW_BF16, t[2].tensor.data = zero;
     t[3].tensor.dtype = TW_F64, t[3].tensor.data = mean;
+    t[5].tensor.dtype = TW_I32; /* num_batches_tracked may be of any type */
     t[m++] = (tw_named_tensor){"fc.weight", {TW_F32, 2, {10, 512}, fc}};
     t[m++] = (tw_named_tensor){"fc.bias", {TW_F32, 1, {10}, fc}};
     CHECK(tw_safetensors_write(path, t, m, NULL, 0) == 0);
