@@ -41,10 +41,10 @@ typedef struct {
 } tw_network_description;
 void tw_network_describe(tw_network_description *d, const tw_net_config *c);
 
-/* The file's weights into the parts of net, which the file must hold as exactly that network: every tensor there with the right
- * shape, no layer too many, all elements finite (f16, bf16 and f64 are converted; num_batches_tracked may lack, and is left alone if it is no i64). Calls
- * tw_net_upload. 0, or -1 and tw_error() naming the file, the tensor, and for a checkpoint of another network which one that
- * is; the net's weights are undefined then. Tensors beside the backbone (a classifier, an optimizer's) are not looked at. */
+/* The file's weights into the parts of net, which the file must hold as exactly that network: every tensor there with the right shape, no layer
+ * too many, all elements finite (f16, bf16 and f64 are converted; num_batches_tracked may lack, and is left alone if it is no i64). Calls
+ * tw_net_upload. 0, or -1 and tw_error() naming the file, the tensor, and for a checkpoint of another network which one that is; the net's weights
+ * are undefined then. Tensors beside the backbone (a classifier, an optimizer's) are not looked at. */
 int tw_network_load(tw_net *net, const tw_checkpoint *f, unsigned parts);
 
 /* The parts that the net has. */

@@ -16,9 +16,10 @@ typedef struct {
     tw_tensor tensor;
 } tw_named_tensor;
 
-/* Writes the tensors and the metadata (pairs key, value; n_meta pairs), temp + sync + rename. The header lists the tensors in the
- * given order; their bytes lie in order of falling element size, as the Python package wants them (PyTorch refuses a view of
- * 8-byte numbers that begin off a multiple of 8). 0, or -1 and tw_error() with the old file as it was. */
+/* Writes the tensors and the metadata (pairs key, value; n_meta pairs), temp + sync + rename. The header lists the tensors in the given order;
+ * their bytes lie in order of falling element size, as the Python package wants them (PyTorch refuses a view of 8-byte numbers that begin off a
+ * multiple of 8). Metadata without "format" get "pt", PyTorch's, first: transformers reads no file without. 0, or -1 and tw_error() with the old
+ * file as it was. */
 int tw_safetensors_write(const char *path, const tw_named_tensor *t, int n, const char *const (*meta)[2], int n_meta);
 
 /* Maps a regular file for reading. NULL and tw_error(). Tensors, names and metadata are borrowed until close; a tensor's data may

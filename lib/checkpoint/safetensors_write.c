@@ -66,12 +66,14 @@ static bool add_tensor(cJSON *header, const tw_named_tensor *t, int64_t begin)
 static char *make_header(const tw_named_tensor *t, const int64_t *begin, int n, const char *const (*meta)[2], int n_meta)
 {
     cJSON *header = cJSON_CreateObject();
-    bool good = header != NULL;
-    if (n_meta > 0) {
-        cJSON *map = cJSON_AddObjectToObject(header, "__metadata__");
-        for (int i = 0; i < n_meta; i++)
-            good = good && cJSON_AddStringToObject(map, meta[i][0], meta[i][1]) != NULL;
-    }
+    cJSON *map = cJSON_AddObjectToObject(header, "__metadata__");
+    bool good = map != NULL, said = false;
+    for (int i = 0; i < n_meta; i++)
+        said = said || strcmp(meta[i][0], "format") == 0;
+    if (!said)
+        good = good && cJSON_AddStringToObject(map, "format", "pt") != NULL;
+    for (int i = 0; i < n_meta; i++)
+        good = good && cJSON_AddStringToObject(map, meta[i][0], meta[i][1]) != NULL;
     for (int i = 0; good && i < n; i++)
         good = add_tensor(header, &t[i], begin[i]);
     char *text = good ? tw_utf8_escape(cJSON_PrintUnformatted(header), "\\\\") : NULL; /* the Python package takes no half of a pair */

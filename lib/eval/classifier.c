@@ -40,7 +40,7 @@ int tw_classifier_write(const char *path, const float *weight, const float *bias
 {
     const tw_named_tensor t[] = {{"fc.weight", {.dtype = TW_F32, .rank = 2, .dim = {C, D}, .data = weight}},
                                  {"fc.bias", {.dtype = TW_F32, .rank = 1, .dim = {C}, .data = bias}}};
-    const char *all[MOST_META + 2][2] = {{"format", "twist linear classifier"}};
+    const char *all[MOST_META + 2][2] = {{"kind", "twist linear classifier"}};
     int m = 1;
     char *text = NULL;
     if (n > MOST_META)

@@ -1,6 +1,6 @@
 /* The file of a linear classifier: safetensors with fc.weight f32 [C,D] and fc.bias f32 [C], for features as twist-embed
  * gives them.
- * Metadata: format "twist linear classifier", classes (JSON list of names, where there are any), and what the caller adds. */
+ * Metadata: kind "twist linear classifier", classes (JSON list of names, where there are any), and what the caller adds. */
 #ifndef TW_EVAL_CLASSIFIER_H
 #define TW_EVAL_CLASSIFIER_H
 

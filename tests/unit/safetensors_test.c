@@ -85,7 +85,12 @@ static void writes_for_python(void)
     free(want);
     CHECK(tw_safetensors_write(path, NULL, 0, NULL, 0) == 0); /* a file of no tensor */
     s = tw_safetensors_open(path);
-    CHECK(s != NULL && tw_safetensors_count(s) == 0 && !tw_safetensors_meta_at(s, 0, &(const char *){NULL}, &(const char *){NULL}));
+    CHECK(s != NULL && tw_safetensors_count(s) == 0 && !tw_safetensors_meta_at(s, 1, &(const char *){NULL}, &(const char *){NULL}));
+    CHECK(strcmp(tw_safetensors_meta(s, "format"), "pt") == 0); /* transformers refuses a file that does not say it */
+    tw_safetensors_close(s);
+    CHECK(tw_safetensors_write(path, NULL, 0, (const char *const[][2]){{"format", "np"}}, 1) == 0);
+    s = tw_safetensors_open(path);
+    CHECK(s != NULL && strcmp(tw_safetensors_meta(s, "format"), "np") == 0 && !tw_safetensors_meta_at(s, 1, &(const char *){NULL}, &(const char *){NULL}));
     tw_safetensors_close(s);
 }
 

@@ -49,7 +49,7 @@ def types():
 
 
 def as_we_write(name, tensors, metadata):
-    """Tensors in the given order in the header, their bytes by falling element size, the header padded to a multiple of 8."""
+    """Tensors in the given order in the header, their bytes by falling element size, the header padded to a multiple of 8; "format" added."""
     names = {torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64",
              torch.int32: "I32", torch.uint8: "U8", torch.bool: "BOOL"}
     begin, at = {}, 0
@@ -57,7 +57,8 @@ def as_we_write(name, tensors, metadata):
         for k, v in tensors.items():
             if v.itemsize == size:
                 begin[k], at = at, at + v.nbytes
-    header = {"__metadata__": metadata} if metadata else {}
+    metadata = {"format": "pt", **metadata}
+    header = {"__metadata__": metadata}
     for k, v in tensors.items():
         header[k] = {"dtype": names[v.dtype], "shape": list(v.shape), "data_offsets": [begin[k], begin[k] + v.nbytes]}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
@@ -69,7 +70,7 @@ def as_we_write(name, tensors, metadata):
             f.write(tensors[k].detach().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     same(load_file(path), tensors)
     with safe_open(path, "pt") as f:
-        assert (f.metadata() or {}) == metadata
+        assert f.metadata() == metadata
 
 
 def same(a, b):
