@@ -135,6 +135,8 @@ static int check_names(tw_safetensors *s)
 static int read_meta(tw_safetensors *s, const cJSON *meta)
 {
     const cJSON *value;
+    if (cJSON_IsNull(meta))
+        return 0;
     if (s->meta != NULL || !cJSON_IsObject(meta))
         return tw_fail(s->meta != NULL ? "__metadata__ stands twice" : "__metadata__ is no map");
     s->meta = meta;
@@ -167,6 +169,17 @@ static int read_entries(tw_safetensors *s, const unsigned char *data, size_t siz
     return check_places(s, data, size) != 0 ? -1 : check_names(s);
 }
 
+/* Where the JSON has a NUL, as a byte or as \u0000, which would end a name or a value before its end; n: nowhere. */
+static size_t find_nul(const char *json, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (json[i] == '\0' || (json[i] == '\\' && n - i >= 6 && memcmp(json + i + 1, "u0000", 5) == 0))
+            return i;
+        i += json[i] == '\\'; /* what is escaped is no backslash of its own */
+    }
+    return n;
+}
+
 static int parse(tw_safetensors *s)
 {
     uint64_t n = 0;
@@ -185,6 +198,9 @@ static int parse(tw_safetensors *s)
         end++;
     if (s->header == NULL || end != text + n)
         return tw_fail("the header is no JSON: wrong at byte %zu", end != NULL ? (size_t)(end - text) + 8 : 8);
+    const size_t nul = find_nul(text, (size_t)n);
+    if (nul < n)
+        return tw_fail("the header has a NUL in a text, at byte %zu", nul + 8);
     return read_entries(s, s->map.data + 8 + n, s->map.size - 8 - (size_t)n);
 }
 

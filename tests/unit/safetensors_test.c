@@ -90,7 +90,8 @@ static void writes_for_python(void)
     tw_safetensors_close(s);
     CHECK(tw_safetensors_write(path, NULL, 0, (const char *const[][2]){{"format", "np"}}, 1) == 0);
     s = tw_safetensors_open(path);
-    CHECK(s != NULL && strcmp(tw_safetensors_meta(s, "format"), "np") == 0 && !tw_safetensors_meta_at(s, 1, &(const char *){NULL}, &(const char *){NULL}));
+    CHECK(s != NULL && strcmp(tw_safetensors_meta(s, "format"), "np") == 0);
+    CHECK(!tw_safetensors_meta_at(s, 1, &(const char *){NULL}, &(const char *){NULL}));
     tw_safetensors_close(s);
 }
 
@@ -185,11 +186,27 @@ static void hostile(void)
     refused("{\"__metadata__\":[\"k\"]}", 0, "__metadata__ is no map");
     refused("{\"a\":[\"F32\",[1],[0,4]]}", 4, "tensor a: want dtype, shape");
     refused("{\"__metadata__\":{},\"__metadata__\":{}}", 0, "__metadata__ stands twice");
+    refused("{" T("a\\u0000b", "1", "0", "4") "}", 4, "the header has a NUL in a text, at byte 11");
+    refused("{\"__metadata__\":{\"k\":\"\\\\\\u0000\"}}", 0, "the header has a NUL in a text, at byte 32");
     refused("[]", 0, "no safetensors file");
     refused("{} x", 0, "the header is no JSON: wrong at byte 11");
     refused("{\"a\":", 0, "the header is no JSON");
     refused("", 0, "no safetensors file");
     refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}}", 0, "of 0 that there are");
+}
+
+/* No metadata at all, written as some writers do; and a name that only looks as if it had a NUL. */
+static void null_metadata(void)
+{
+    static const char file[] = "\x5e\0\0\0\0\0\0\0"
+                               "{\"__metadata__\":null,\"a\\\\u0000\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}             abcd";
+    const char *path = in_folder("hostile"), *key, *value;
+    put_file(path, file, sizeof file - 1);
+    tw_safetensors *s = tw_safetensors_open(path);
+    MUST(s != NULL);
+    CHECK(tw_safetensors_count(s) == 1 && strcmp(tw_safetensors_at(s, 0)->name, "a\\u0000") == 0);
+    CHECK(!tw_safetensors_meta_at(s, 0, &key, &value) && tw_safetensors_meta(s, "format") == NULL);
+    tw_safetensors_close(s);
 }
 
 static void no_such_file(void)
@@ -244,6 +261,7 @@ int main(void)
     writes_utf8();
     refuses_to_write();
     hostile();
+    null_metadata();
     no_such_file();
     cut_and_mutated("tests/golden/checkpoint/types.safetensors");
     cut_and_mutated("tests/golden/checkpoint/written.safetensors");
