@@ -291,7 +291,8 @@ static int run_change(tw_pickle *p, unsigned char op)
     case 's': return add_items(p, TW_PY_DICT, false, 2) == 0 ? 1 : -1;
     case 'u': return add_items(p, TW_PY_DICT, true, 0) == 0 ? 1 : -1;
     case 't':
-    case 'l': return push_marked(p, TW_PY_LIST) == 0 ? 1 : -1;
+    case 'l':
+    case 0x91: return push_marked(p, TW_PY_LIST) == 0 ? 1 : -1;
     case 'd': return push_marked(p, TW_PY_DICT) == 0 ? 1 : -1;
     case 0x85: return push_tuple(p, 1) == 0 ? 1 : -1;
     case 0x86: return push_tuple(p, 2) == 0 ? 1 : -1;

@@ -14,8 +14,8 @@ typedef enum {
     TW_PY_FLOAT,   /* f */
     TW_PY_STR,     /* n bytes at s, borrowed from the pickle; bytes and bytearrays too */
     TW_PY_LATIN1,  /* bytes, written as a text of n bytes at s: each of its characters is one of them */
-    TW_PY_LIST,    /* n items: a list, tuple or set */
-    TW_PY_DICT,    /* n items: key, value, key, value; also an OrderedDict and the attributes of an argparse.Namespace */
+    TW_PY_LIST,    /* n items: a list, tuple, set or deque */
+    TW_PY_DICT,    /* n items: key, value, key, value; also an OrderedDict, ... and the attributes of a Namespace */
     TW_PY_TENSOR,  /* item: STORAGE, INT offset, LIST of sizes, LIST of strides (of anything: to be checked), ... (6: type) */
     TW_PY_STORAGE, /* item: "storage", GLOBAL class, STR key, device, INT elements */
     TW_PY_ARRAY,   /* of numpy; item: ..., LIST of sizes, DTYPE, BOOL: Fortran's order, STR or LATIN1 (of anything: to be checked) */

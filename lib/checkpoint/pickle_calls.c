@@ -12,11 +12,14 @@ typedef enum {
     OF_BYTES,        /* a storage whose tensors say of what type they are */
     IS_DTYPE,
     MAKES_DICT,
+    MAKES_EMPTY_DICT, /* whatever its arguments: its items are set then */
+    MAKES_EMPTY_LIST,
     MAKES_TENSOR,
     MAKES_PARAMETER, /* the tensor that is its first argument */
     MAKES_OBJECT,    /* copyreg's way to an empty object of a class */
     IS_OBJECT,
     IS_NAMESPACE,
+    IS_CLASS,        /* of plain data, or a name of the language: what a defaultdict makes its values of */
     MAKES_ARRAY,     /* numpy's array, empty: its state comes with BUILD */
     MAKES_FILLED,    /* numpy's array: bytes, dtype, shape, order */
     MAKES_DTYPE,     /* of its first argument */
@@ -53,14 +56,50 @@ static const struct {
     {"torch.nn.parameter Parameter", MAKES_PARAMETER, 0},
     {"torch._tensor _rebuild_from_type_v2", MAKES_OPAQUE, 0},
     {"collections OrderedDict", MAKES_DICT, 0},
-    {"collections defaultdict", MAKES_OPAQUE, 0},
+    {"collections defaultdict", MAKES_EMPTY_DICT, 0},
+    {"collections Counter", MAKES_SAME, 0},
+    {"collections deque", MAKES_EMPTY_LIST, 0},
     {"argparse Namespace", IS_NAMESPACE, 0},
+    {"types SimpleNamespace", IS_NAMESPACE, 0},
     {"copyreg _reconstructor", MAKES_OBJECT, 0},
     {"copy_reg _reconstructor", MAKES_OBJECT, 0},
     {"builtins object", IS_OBJECT, 0},
     {"__builtin__ object", IS_OBJECT, 0},
     {"builtins set", MAKES_SAME, 0},
     {"__builtin__ set", MAKES_SAME, 0},
+    {"builtins frozenset", MAKES_SAME, 0},
+    {"__builtin__ frozenset", MAKES_SAME, 0},
+    {"builtins bool", IS_CLASS, 0},
+    {"__builtin__ bool", IS_CLASS, 0},
+    {"builtins int", IS_CLASS, 0},
+    {"__builtin__ int", IS_CLASS, 0},
+    {"__builtin__ long", IS_CLASS, 0},
+    {"builtins float", IS_CLASS, 0},
+    {"__builtin__ float", IS_CLASS, 0},
+    {"builtins str", IS_CLASS, 0},
+    {"__builtin__ str", IS_CLASS, 0},
+    {"__builtin__ unicode", IS_CLASS, 0},
+    {"builtins list", IS_CLASS, 0},
+    {"__builtin__ list", IS_CLASS, 0},
+    {"builtins tuple", IS_CLASS, 0},
+    {"__builtin__ tuple", IS_CLASS, 0},
+    {"builtins dict", IS_CLASS, 0},
+    {"__builtin__ dict", IS_CLASS, 0},
+    {"builtins Ellipsis", IS_CLASS, 0},
+    {"__builtin__ Ellipsis", IS_CLASS, 0},
+    {"builtins complex", MAKES_OPAQUE, 0},
+    {"__builtin__ complex", MAKES_OPAQUE, 0},
+    {"builtins bytearray", MAKES_OPAQUE, 0},
+    {"__builtin__ bytearray", MAKES_OPAQUE, 0},
+    {"builtins range", MAKES_OPAQUE, 0},
+    {"__builtin__ xrange", MAKES_OPAQUE, 0},
+    {"builtins slice", MAKES_OPAQUE, 0},
+    {"__builtin__ slice", MAKES_OPAQUE, 0},
+    {"datetime datetime", MAKES_OPAQUE, 0},
+    {"datetime date", MAKES_OPAQUE, 0},
+    {"datetime time", MAKES_OPAQUE, 0},
+    {"datetime timedelta", MAKES_OPAQUE, 0},
+    {"datetime timezone", MAKES_OPAQUE, 0},
     {"torch Size", MAKES_SAME, 0},
     {"torch device", MAKES_OPAQUE, 0},
     {"torch float64", IS_DTYPE, TW_F64},
@@ -102,6 +141,8 @@ int tw_machine_global(tw_pickle *p, const char *module, size_t m, const char *na
         if (strlen(g) == m + 1 + n && memcmp(g, module, m) == 0 && g[m] == ' ' && memcmp(g + m + 1, name, n) == 0)
             return tw_machine_number(p, TW_PY_GLOBAL, (int64_t)i);
     }
+    if (m == 12 && memcmp(module, "torch._utils", m) == 0)
+        return tw_fail("refused: it wants torch._utils.%.*s, for a tensor of a kind that is not read here", (int)(n < 100 ? n : 100), name);
     return tw_fail("refused: it wants %.*s.%.*s, which no state dict needs: torch.save(model.state_dict(), FILE) writes one",
                    (int)(m < 100 ? m : 100), module, (int)(n < 100 ? n : 100), name);
 }
@@ -198,6 +239,8 @@ int tw_machine_call(tw_pickle *p)
     case MAKES_TENSOR: return push_tensor(p, args);
     case MAKES_PARAMETER: return args->n > 0 ? tw_machine_push(p, args->item[0]) : tw_fail("a parameter without a tensor");
     case MAKES_DICT: return push_dict(p, args);
+    case MAKES_EMPTY_DICT: return tw_machine_number(p, TW_PY_DICT, 0);
+    case MAKES_EMPTY_LIST: return tw_machine_number(p, TW_PY_LIST, 0);
     case MAKES_SAME: return args->n > 0 ? tw_machine_push(p, args->item[0]) : tw_machine_number(p, TW_PY_LIST, 0);
     case MAKES_EMPTY: return args->n == 0 ? push_text(p, TW_PY_STR, "", 0) : tw_machine_number(p, TW_PY_OPAQUE, 0);
     case MAKES_BYTES: return push_encoded(p, args);
@@ -218,6 +261,7 @@ int tw_machine_call(tw_pickle *p)
     case OF_BYTES:
     case IS_DTYPE:
     case IS_ARRAY:
+    case IS_CLASS:
     case IS_OBJECT: break;
     }
     return tw_fail("refused: it calls %s", globals[f->i].name);

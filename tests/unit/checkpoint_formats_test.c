@@ -221,6 +221,23 @@ static void numbers(void)
     NUMBER_IS("[1, 255, ?]", "}U\1n](K\1cnumpy._core.multiarray\nscalar\n(" NUMPY("u1", "|") "U\1\xfftRcnumpy.core.multiarray\nscalar\n)Res.");
 }
 
+/* Plain data of Python's own classes: as dicts, lists and "?". */
+static void plain_data(void)
+{
+    NUMBER_IS("?", "}U\1nc__builtin__\ncomplex\n(G\0\0\0\0\0\0\0\0G\0\0\0\0\0\0\0\0tRs.");
+    NUMBER_IS("?", "}U\1nc__builtin__\nbytearray\n(U\2abU\7latin-1tRs.");
+    NUMBER_IS("?", "}U\1ncdatetime\ndatetime\n(U\2abtRs.");
+    NUMBER_IS("?", "}U\1ncbuiltins\nslice\n(K\1K\2NtRs.");
+    NUMBER_IS("?", "}U\1nc__builtin__\nlong\ns.");
+    NUMBER_IS("[1, 2]", "}U\1nc__builtin__\nfrozenset\n(](K\1K\2etRs.");
+    NUMBER_IS("[1, 2]", "}U\1n(K\1K\2\x91s.");
+    NUMBER_IS("[1, 2]", "}U\1nccollections\ndeque\n()K\5tR(K\1K\2es.");
+    NUMBER_IS("7", "ccollections\ndefaultdict\n(c__builtin__\nlist\ntRU\1nK\7s.");
+    NUMBER_IS("7", "ccollections\nCounter\n(}U\1nK\7stR.");
+    NUMBER_IS("7", "ctypes\nSimpleNamespace\n)R}U\1nK\7sb.");
+    REFUSED("cbuiltins\nlist\n)R.", "refused: it calls builtins list");
+}
+
 static void hostile_arrays(void)
 {
     ACCEPTED(ARRAY("(K\1K\2t", NUMPY("f4", "<"), "\x89", "U\10abcdefgh"));
@@ -280,7 +297,8 @@ static void hostile_pickles(void)
     REFUSED("S'a'\n.", "opcode 0x53");
     REFUSED("i", "opcode 0x69");
     REFUSED("cos\nsystem\n(U\4trueetR.", "refused: it wants os.system");
-    REFUSED("cbuiltins\neval\n.", "refused: it wants builtins.eval");
+    REFUSED("cbuiltins\neval\n.", "refused: it wants builtins.eval, which no state dict needs: torch.save(model.state_dict(), FILE) writes one");
+    REFUSED("ctorch._utils\n_rebuild_sparse_tensor\n.", "refused: it wants torch._utils._rebuild_sparse_tensor, for a tensor of a kind that");
     REFUSED("U\2osU\6system\x93.", "refused: it wants os.system");
     REFUSED("NU\6system\x93.", "a global whose name is no text");
     REFUSED("c", "cut");
@@ -444,6 +462,7 @@ int main(void)
     expanded();
     arrays();
     numbers();
+    plain_data();
     hostile_arrays();
     hostile_pickles();
     many('N', "more than");
