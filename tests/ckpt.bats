@@ -207,7 +207,15 @@ refused() { # STATUS MESSAGE ARGUMENT...
     grep -Fx $'wave\tc64 [1]' out
     twist-ckpt --to copy.safetensors types
     twist-ckpt --diff types copy.safetensors
-    for to in pth npz; do refused 1 "x.$to: tensor scale: this format is not written with type f8_e4m3" --to x.$to types; done
+    refused 1 "x.npz: tensor scale: this format is not written with type f8_e4m3" --to x.npz types
+    # PyTorch's newer types: 8 bytes of each
+    for type in F8_E4M3:8 F8_E5M2:8 U16:4 U32:2 U64:1; do
+        safetensors '{"x":{"dtype":"'${type%:*}'","shape":['${type#*:}'],"data_offsets":[0,8]}}' $'8\x07@\x12AbCd' > newer.safetensors
+        twist-ckpt --to newer.pth newer.safetensors
+        twist-ckpt --diff newer.safetensors newer.pth
+    done
+    twist-ckpt --to copy.pth types
+    twist-ckpt --diff types copy.pth
     LC_ALL=C sed 's/"F8_E4M3"/     "I8"/' types > types.others
     for to in pth npz; do
         twist-ckpt --to copy.$to types.others

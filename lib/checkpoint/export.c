@@ -11,11 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* PyTorch's class of each type; NULL: of its newer types, which have none. */
+/* PyTorch's class of each type; NULL: of its newer types, which have none, but a name of their own. */
 static const char *const storages[TW_DTYPES] = {
     [TW_U8] = "ByteStorage",       [TW_I32] = "IntStorage",   [TW_I64] = "LongStorage",        [TW_F16] = "HalfStorage",
     [TW_BF16] = "BFloat16Storage", [TW_F32] = "FloatStorage", [TW_F64] = "DoubleStorage",      [TW_BOOL] = "BoolStorage",
     [TW_I8] = "CharStorage",       [TW_I16] = "ShortStorage", [TW_C64] = "ComplexFloatStorage", [TW_C128] = "ComplexDoubleStorage",
+};
+
+static const char *const newer[TW_DTYPES] = {
+    [TW_U16] = "uint16", [TW_U32] = "uint32", [TW_U64] = "uint64", [TW_F8_E4M3] = "float8_e4m3fn", [TW_F8_E5M2] = "float8_e5m2",
 };
 
 static int no_type(const tw_named_tensor *t)
@@ -30,9 +34,11 @@ static void put_empty_dict(FILE *f)
     tw_pickle_op(f, TW_OP_REDUCE);
 }
 
-/* _rebuild_tensor_v2(storage `key`, offset 0, sizes, strides, requires_grad False, no hooks) */
+/* _rebuild_tensor_v2(storage `key`, offset 0, sizes, strides, requires_grad False, no hooks); of the newer types _v3, of a storage of bytes and
+ * with the type at the end. */
 static void put_torch_tensor(FILE *f, const tw_tensor *t, int key)
 {
+    const bool typed = storages[t->dtype] != NULL;
     char text[16];
     int64_t stride[TW_MAX_RANK], step = 1;
     for (int i = t->rank - 1; i >= 0; i--) {
@@ -40,14 +46,14 @@ static void put_torch_tensor(FILE *f, const tw_tensor *t, int key)
         step *= t->dim[i];
     }
     snprintf(text, sizeof text, "%d", key);
-    tw_pickle_global(f, "torch._utils", "_rebuild_tensor_v2");
+    tw_pickle_global(f, "torch._utils", typed ? "_rebuild_tensor_v2" : "_rebuild_tensor_v3");
     tw_pickle_op(f, TW_OP_MARK);
     tw_pickle_op(f, TW_OP_MARK);
     tw_pickle_str(f, "storage");
-    tw_pickle_global(f, "torch", storages[t->dtype]);
+    tw_pickle_global(f, typed ? "torch" : "torch.storage", typed ? storages[t->dtype] : "UntypedStorage");
     tw_pickle_str(f, text);
     tw_pickle_str(f, "cpu");
-    tw_pickle_int(f, tw_tensor_elements(t));
+    tw_pickle_int(f, typed ? tw_tensor_elements(t) : tw_tensor_bytes(t));
     tw_pickle_op(f, TW_OP_TUPLE);
     tw_pickle_op(f, TW_OP_BINPERSID);
     tw_pickle_int(f, 0);
@@ -55,6 +61,8 @@ static void put_torch_tensor(FILE *f, const tw_tensor *t, int key)
     tw_pickle_ints(f, stride, t->rank);
     tw_pickle_op(f, TW_OP_FALSE);
     put_empty_dict(f);
+    if (!typed)
+        tw_pickle_global(f, "torch", newer[t->dtype]);
     tw_pickle_op(f, TW_OP_TUPLE);
     tw_pickle_op(f, TW_OP_REDUCE);
 }
@@ -86,9 +94,6 @@ static int put_torch_entries(tw_zip_writer *w, const tw_named_tensor *t, int n)
 {
     char name[32];
     size_t size;
-    for (int i = 0; i < n; i++)
-        if (storages[t[i].tensor.dtype] == NULL)
-            return no_type(&t[i]);
     char *pickle = torch_pickle(&size, t, n);
     int rc = pickle != NULL ? tw_zip_add(w, "archive/data.pkl", pickle, size, "", 0) : -1;
     free(pickle);
