@@ -104,6 +104,13 @@ static int put_in_order(walker *w, tw_tensor *t, const int64_t *stride)
     return 0;
 }
 
+/* Whether the last thing it says of itself is a dict with something in it: it is a view whose numbers are conjugated or negated when it is read. */
+static bool is_lazy(const tw_py *tensor)
+{
+    const tw_py *last = tensor->item[tensor->n - 1];
+    return tensor->n > 6 && last->kind == TW_PY_DICT && last->n > 0;
+}
+
 static int read_tensor(walker *w, tw_tensor *t, const tw_py *v)
 {
     const tw_py *storage = v->item[0];
@@ -112,6 +119,8 @@ static int read_tensor(walker *w, tw_tensor *t, const tw_py *v)
     int64_t stride[TW_MAX_RANK];
     tw_stored s;
     *t = (tw_tensor){.rank = 0};
+    if (is_lazy(v))
+        return tw_fail("a conjugate or negative view: resolve_conj() and resolve_neg() make it numbers");
     if (!tw_pickle_tensor_dtype(&t->dtype, v))
         return tw_fail("bytes of a type that it does not name");
     if (read_shape(t, stride, v->item[2], v->item[3]) != 0)

@@ -110,6 +110,8 @@ static void hostile_tensors(void)
     REFUSED(UNTYPED("v3", "\x18", "K\1", "float4_e2m1fn_x2"), "refused: it wants torch.float4_e2m1fn_x2");
     REFUSED("}U\1tctorch._utils\n_rebuild_tensor_v2\n((U\7storagectorch.storage\nUntypedStorage\nU\1" "0U\3cpuK\x18tQK\0K\1\x85K\1\x85\x89NtRs.",
             "bytes of a type that it does not name");
+    ACCEPTED("}U\1t" REBUILD("Float", "\6") "K\0K\1\x85K\1\x85\x89N}tRs.");
+    REFUSED("}U\1t" REBUILD("Float", "\6") "K\0K\1\x85K\1\x85\x89N}U\3neg\x88stRs.", "tensor t: a conjugate or negative view");
     /* two strided tensors share a storage: what is copied stays below the file's size */
     REFUSED("(l" REBUILD("Float", "\6") "K\0(K\2K\3t(K\1K\2t\x89NtRq\0ah\0a.",
             "tensor 1: put in order it takes 24 bytes, of 0 that are left for such copies");
