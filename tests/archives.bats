@@ -74,6 +74,23 @@ pixels() { twist-cat --npy image="$1"; }
     [ "$(twist-decode up.tar | samples)" = "../../etc/s444.jpg null" ] # a name, nothing else; one folder is no class
 }
 
+@test "labels that do not stand beside their pictures are warned of, every time, in a shard and in sequence" {
+    mkdir w
+    for k in 0 1; do
+        cp "$GOLDEN/s444.jpg" "w/$k.jpg"
+        echo $k > "w/$k.cls"
+    done
+    tar -C w -cf w.tar 0.jpg 1.jpg 0.cls 1.cls
+    for from in w.tar w.tar -; do
+        twist-decode "$from" < w.tar 2> err > out.tws
+        grep -F "labels beside no picture are of none: 2, 0.cls the first" err
+        [ "$(records out.tws | grep -c '"label": null')" -eq 2 ]
+    done
+    tar -C w -cf good.tar 0.jpg 0.cls 1.cls 1.jpg
+    twist-decode good.tar 2> err > out.tws
+    [ ! -s err ]
+}
+
 @test "WebDataset shards: KEY.jpg with KEY.cls, numbers or names; masks and texts beside them are no pictures" {
     mkdir w
     k=0

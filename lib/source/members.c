@@ -36,13 +36,18 @@ void tw_members_fini(tw_members *m)
     forget(m);
     free(m->picture);
     free(m->first_lost);
+    free(m->first_astray);
     tw_tar_fini(&m->tar);
 }
 
-void tw_members_tell_lost(const tw_members *m, const char *archive, const char *which)
+bool tw_members_tell_lost(const tw_members *m, const char *archive, const char *which)
 {
     if (m->lost > 0)
         tw_warn("%s: links %s are left out: %zu, %s the first", archive, which, m->lost, m->first_lost);
+    if (m->astray > 0)
+        tw_warn("%s: labels beside no picture are of none: %zu, %s.cls the first (what belongs together stands together)", archive, m->astray,
+                m->first_astray);
+    return m->lost > 0 || m->astray > 0;
 }
 
 const char *tw_member_folder(const char *name, size_t *n)
@@ -215,6 +220,8 @@ int tw_members_next(tw_members *m, tw_picture **p, const char **label)
                 return 1;
         }
         const bool next = m->done && !m->ended;
+        if (m->n == 0 && m->label[0] != '\0' && m->astray++ == 0 && (m->first_astray = strdup(m->key)) == NULL)
+            return tw_fail("out of memory");
         if (m->ended)
             return 0;
         forget(m);

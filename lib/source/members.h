@@ -18,6 +18,8 @@ typedef struct {
     tw_links *links;     /* of the archive, to follow its links with; NULL: they are not followed */
     size_t lost;         /* links of pictures and labels that were not followed or lead nowhere, which are left out */
     char *first_lost;    /* the name of the first; owned */
+    size_t astray;       /* groups of a label without a picture */
+    char *first_astray;  /* the key of the first; owned */
     char *key;           /* of the members in hand; NULL: none yet */
     tw_picture *picture; /* those in hand: [given, n) are still to be handed out */
     size_t n, cap, given;
@@ -38,8 +40,9 @@ void tw_members_fini(tw_members *m);
  * the end; -1 and tw_error(). */
 int tw_members_next(tw_members *m, tw_picture **p, const char **label);
 
-/* Warns of the links that are left out, if there are any. which: which links these are, "that lead to ...". */
-void tw_members_tell_lost(const tw_members *m, const char *archive, const char *which);
+/* Warns of the links that are left out and of labels that have no picture beside them. which: which links these are, "that lead to ...". Whether
+ * there are any. */
+bool tw_members_tell_lost(const tw_members *m, const char *archive, const char *which);
 
 /* The name of the folder that the member is in, its length in *n; NULL if it is in none (or that is "." or ".."). */
 const char *tw_member_folder(const char *name, size_t *n);

@@ -37,7 +37,7 @@ static int add_entry(const target *t, const char *name, const char *label, int64
     return tw_entries_add_member(t->e, name, class, &span);
 }
 
-/* Walks through the shard. index: where rows go. *lost: whether it has links that lead nowhere, which is said. 0; 1: it ends early, which keep_cut
+/* Walks through the shard. index: where rows go. *lost: whether something in it leads nowhere, which is said. 0; 1: it ends early, which keep_cut
  * allows, tw_error() has why; or -1 and tw_error(). */
 static int walk(const target *t, const char *path, int fd, const struct stat *st, bool keep_cut, FILE *index, bool *lost)
 {
@@ -59,8 +59,7 @@ static int walk(const target *t, const char *path, int fd, const struct stat *st
             fputs("- ", index);
         tw_word_write(index, p->name, '\n');
     }
-    *lost = m.lost > 0;
-    tw_members_tell_lost(&m, path, "that lead to no file in the archive");
+    *lost = tw_members_tell_lost(&m, path, "that lead to no file in the archive");
     tw_members_fini(&m);
     tw_links_fini(&links);
     return rc < 0 && keep_cut ? 1 : rc == 0 ? 0 : -1;
@@ -169,7 +168,7 @@ static bool save(const char *path, const struct stat *st, int64_t rows, const ch
     return tw_file_commit(f) == 0;
 }
 
-/* Walks through the shard and saves what is found, but not where links are lost: they are told of every time. As walk. */
+/* Walks through the shard and saves what is found, but not where something leads nowhere: that is told every time. As walk. */
 static int build(const target *t, const char *path, int fd, const struct stat *st, bool keep_cut, const char *beside, const char *cached)
 {
     char *text = NULL;
