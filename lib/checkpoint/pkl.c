@@ -2,9 +2,9 @@
 #include "checkpoint/contents.h"
 #include "checkpoint/state_dict.h"
 #include "core/error.h"
-#include "core/mem.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { NAME = 256 };
@@ -54,22 +54,30 @@ static bool rename_tensor(char to[NAME], const char *name)
     return true;
 }
 
+static int rename_all(tw_contents *c)
+{
+    char name[NAME];
+    for (size_t i = 0; i < c->n; i++) {
+        if (!rename_tensor(name, c->tensor[i].name))
+            continue;
+        char *copy = strdup(name);
+        if (copy == NULL)
+            return tw_fail("out of memory");
+        free((char *)c->tensor[i].name);
+        c->tensor[i].name = copy;
+    }
+    return 0;
+}
+
 int tw_pkl_read(tw_contents *c, const tw_map *file)
 {
     size_t used;
-    char name[NAME];
-    tw_contents own = {.n = 0};
     tw_pickle *p = tw_pickle_read(file->data, file->size, &used);
     int rc = p != NULL ? 0 : -1;
     if (rc == 0 && (tw_pickle_value(p)->kind != TW_PY_DICT || used != file->size))
         rc = tw_fail("pickle: not of one dict of arrays");
     if (rc == 0)
-        rc = tw_state_dict_read(&own, tw_pickle_value(p), none, NULL, tw_state_dict_copies(file->size));
-    for (size_t i = 0; rc == 0 && i < own.n; i++)
-        rc = tw_contents_tensor(c, rename_tensor(name, own.tensor[i].name) ? name : own.tensor[i].name, &own.tensor[i].tensor);
-    for (size_t i = 0; rc == 0 && i < own.n_meta; i++)
-        rc = tw_contents_meta(c, own.meta[i][0], own.meta[i][1]);
-    tw_contents_fini(&own);
+        rc = tw_state_dict_read(c, tw_pickle_value(p), none, NULL, tw_state_dict_copies(file->size));
     tw_pickle_free(p);
-    return rc;
+    return rc == 0 ? rename_all(c) : -1;
 }

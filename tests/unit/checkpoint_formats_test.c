@@ -401,6 +401,23 @@ static void patched(const unsigned char *file, size_t length, size_t at, const c
     close(fd);
 }
 
+/* An array that is copied to be read, because its bytes are written as a text or in Fortran's order, lives as long as its file. */
+static void copied_arrays(void)
+{
+    static const char pickle[] = "\x80\2}(U\1acnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\0\x85U\1btR(K\1K\4\x85" NUMPY("u1", "|")
+                                 "\x89" LATIN1("\4", "abcd") "tb"
+                                 "U\1fcnumpy.core.numeric\n_frombuffer\n(U\6adbecf" NUMPY("u1", "|") "K\2K\3\x86U\1" "FtRu.";
+    char path[64];
+    const int fd = memfd_create("arrays", MFD_CLOEXEC);
+    MUST(fd >= 0 && tw_write_all(fd, pickle, sizeof pickle - 1) == 0);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    tw_checkpoint *c = tw_checkpoint_open(path);
+    MUST(c != NULL && tw_checkpoint_count(c) == 2);
+    CHECK(memcmp(tw_checkpoint_at(c, 0)->tensor.data, "abcd", 4) == 0 && memcmp(tw_checkpoint_at(c, 1)->tensor.data, "abcdef", 6) == 0);
+    tw_checkpoint_close(c);
+    close(fd);
+}
+
 /* One damage each to a zip: data, directory, local header, end. */
 static void damaged_zip(void)
 {
@@ -465,6 +482,7 @@ int main(void)
     arrays();
     numbers();
     plain_data();
+    copied_arrays();
     hostile_arrays();
     hostile_pickles();
     many('N', "more than");
