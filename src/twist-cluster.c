@@ -28,8 +28,8 @@ static const char usage[] =
     "      --spherical         k-means on features and centres of unit length\n"
     "      --seed N            of k-means (default 0)\n"
     "      --assignments FILE  a line for each record: key, cluster, probability, label, class of the cluster\n"
-    "      --match FILE.json   what cluster stands for what class: read where FILE exists, else found by the one-to-one match\n"
-    "                          of the most records (which is used in any case) and written;\n"
+    "      --match FILE.json   of a class head: what cluster stands for what class, read where FILE exists, else found by the one-to-one\n"
+    "                          match of the most records (which is used in any case) and written;\n"
     "                          or a classifier of twist-linear or twist-finetune, which names its classes\n"
     "      --top N             print, instead of the metrics, a line for each record: key, and the classes of its N (1 to 5) most\n"
     "                          probable clusters, each with its probability\n"
@@ -276,6 +276,8 @@ static void parse(struct opts *o)
         tw_die_usage("--assignments: '-': a file is wanted, not standard output, where the metrics go");
     if (o->match != NULL && strcmp(o->match, "-") == 0)
         tw_die_usage("--match: '-': a file is wanted, which is made or read again");
+    if (o->match != NULL && o->kmeans.K > 0)
+        tw_die_usage("--match and --kmeans: k-means numbers its clusters anew for other data, for which no match of them holds");
     o->kmeans.seed = (uint64_t)o->seed;
     o->kmeans.tell = show_progress;
 }

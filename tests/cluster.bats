@@ -207,6 +207,10 @@ clouds() {
         [ "$status" -eq 2 ]
         [[ "$output" == *"try 'twist-cluster -h'"* ]]
     done
+    run twist-cluster --kmeans 4 --match m.json "$EVAL/train.tws"
+    [ "$status" -eq 2 ]
+    [[ "${lines[0]}" == "twist-cluster: --match and --kmeans: k-means numbers its clusters anew"* ]]
+    [ ! -e m.json ]
 }
 
 # png FILE: its width and height
