@@ -125,8 +125,9 @@ static void parse(struct run *r)
         tw_die_usage("--weights: what to begin with? (or --backbone, for an untrained network; not both)");
     if (o->weights != NULL && o->small_stem)
         tw_die_usage("--small-stem goes with --backbone: the file of --weights tells its own");
-    if (o->val != NULL && strcmp(o->val, "-") == 0)
-        tw_die_usage("--val: standard input can be read only once, and is wanted after every epoch");
+    if (o->val != NULL && !tw_validate_again(o->val))
+        tw_die_usage("--val: %s can be read only once, and is wanted after every epoch: a file or pipe:COMMAND is",
+                     strcmp(o->val, "-") == 0 ? "standard input" : o->val);
     r->comm = tw_turns_join(&o->threads);
     if (r->comm == NULL)
         tw_die_error();

@@ -226,8 +226,12 @@ reading() { [ -e "$1" ] && sleep 0.5; } # the pipe's command has begun, and the 
     run twist-finetune -i "$VIEWS" -o run3
     [ "$status" -eq 2 ]
     [[ "$output" == *"--weights"* ]]
-    run twist-finetune -i "$VIEWS" -o run3 $SMALL --val=-
-    [ "$status" -eq 2 ]
+    mkfifo once
+    for val in - tcp://127.0.0.1:1 ipc://there @tcp://127.0.0.1:1 once <(true); do # wanted after every epoch
+        run twist-finetune -i "$VIEWS" -o run3 $SMALL --val="$val"
+        [ "$status" -eq 2 ]
+        [[ "${lines[0]}" == "twist-finetune: --val: ${val/#-/standard input} can be read only once, and is wanted after every epoch: "* ]]
+    done
     run twist-finetune -i "$VIEWS" -o run3 $SMALL --weights=nowhere.pth
     [ "$status" -eq 1 ]
     [[ "$output" == *"nowhere.pth"* ]]

@@ -3,10 +3,12 @@
 #include "core/error.h"
 #include "core/mem.h"
 #include "eval/views.h"
+#include "stream/zmq.h"
 #include "train/labels.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 typedef struct {
     tw_net *net;
@@ -92,6 +94,14 @@ static int begin(run *r)
 static int none(const run *r)
 {
     return tw_fail("%s: no sample to measure on", tw_reader_name(r->reader));
+}
+
+bool tw_validate_again(const char *endpoint)
+{
+    struct stat st;
+    if (strncmp(endpoint, "pipe:", 5) == 0)
+        return true;
+    return strcmp(endpoint, "-") != 0 && !tw_zmq_is(endpoint) && (stat(endpoint, &st) != 0 || S_ISREG(st.st_mode));
 }
 
 int tw_validate_first(tw_net *net, const tw_validation_options *o)

@@ -4,6 +4,7 @@
 
 #include "nn/net.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct {
@@ -18,6 +19,9 @@ typedef struct {
     const char *const *classes;
     int (*stop)(void);
 } tw_validation_options;
+
+/* Whether the endpoint gives its stream as often as it is opened: a regular file (or what is not there, as opening it will say), a command. */
+bool tw_validate_again(const char *endpoint);
 
 /* Runs the network in evaluation mode over the whole stream of views: one view a sample, of any sizes, each with a label below the
  * network's classes, whose names are those of the training data where both have names. 1: done; 2: stop() became true; -1 and
