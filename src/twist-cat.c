@@ -62,6 +62,8 @@ struct run {
     tw_sheet *sheet;
     tw_table *table;
     tw_stats stats;
+    int at;     /* the reader in hand */
+    bool held;  /* a sample has been read, and not yet put anywhere */
     int64_t seen, taken, skipped, bytes;
     int64_t place; /* in the data's order, of the next line of the table */
 };
@@ -101,10 +103,11 @@ static int joined_header(tw_header *joined, const struct run *r)
         if (h.samples < 0 || next->samples < 0 || __builtin_add_overflow(h.samples, next->samples, &h.samples))
             h.samples = -1;
     }
-    if (r->o.head >= 0 || r->o.skip > 0) { /* what is left of several epochs has no number per epoch */
+    if (r->o.head >= 0 || r->o.skip > 0) { /* what is left of several epochs has no number of them, nor one of samples in each */
         int64_t left = h.samples > r->o.skip ? h.samples - r->o.skip : 0;
         left = r->o.head >= 0 && left > r->o.head ? r->o.head : left;
         h.samples = h.samples >= 0 && h.epochs == 1 ? left : -1;
+        h.epochs = h.epochs == 1 ? 1 : -1;
     }
     *joined = h;
     return 0;
@@ -188,27 +191,55 @@ static bool enough(const struct run *r)
     return r->o.head >= 0 && r->taken >= r->o.head;
 }
 
-/* Everything that one reader gives. */
-static int pass(struct run *r, tw_reader *reader, tw_sample *s)
+/* The next sample of the joined streams. 1; 0: no more; -1. */
+static int next(struct run *r, tw_sample *s)
 {
-    int rc = 1;
-    while (!enough(r)) {
+    for (; r->at < r->n_readers; r->at++) {
+        tw_reader *reader = r->reader[r->at];
         if (r->writer != NULL && !tw_reader_ready(reader, 0) && tw_writer_flush(r->writer) != 0)
             return -1;
-        if ((rc = tw_reader_next(reader, s)) != 1)
-            break;
-        r->bytes += (int64_t)s->record_size;
-        if (r->seen++ < r->o.skip)
-            continue;
+        const int rc = tw_reader_next(reader, s);
+        if (rc == 1) {
+            r->seen++;
+            r->bytes += (int64_t)s->record_size;
+        }
+        if (rc != 0)
+            return rc;
+        if (__builtin_add_overflow(r->skipped, tw_reader_end(reader)->skipped, &r->skipped))
+            return tw_fail("%s: more inputs skipped than can be counted", tw_reader_name(reader));
+    }
+    return 0;
+}
+
+/* Leaves out the first samples; the header tells the epoch of the one behind them, which is held. */
+static int leave_out(struct run *r, tw_sample *s, tw_header *h)
+{
+    if (r->o.skip == 0 || enough(r))
+        return 0;
+    while (r->seen <= r->o.skip) {
+        const int rc = next(r, s);
+        if (rc != 1)
+            return rc;
+    }
+    r->held = true;
+    h->first_epoch = s->epoch;
+    return 0;
+}
+
+static int put_samples(struct run *r, tw_sample *s)
+{
+    while (!enough(r)) {
+        const int rc = r->held ? 1 : next(r, s);
+        if (rc != 1)
+            return rc;
+        r->held = false;
         if (put_sample(r, s) != 0)
             return -1;
         r->taken++;
         if (tw_progress_due())
             tw_progress("%lld samples, %.1f MB", (long long)r->taken, (double)r->bytes * 1e-6);
     }
-    if (rc == 0 && __builtin_add_overflow(r->skipped, tw_reader_end(reader)->skipped, &r->skipped))
-        return tw_fail("%s: more inputs skipped than can be counted", tw_reader_name(reader));
-    return rc < 0 ? -1 : 0;
+    return 0;
 }
 
 /* The stream last: its end record says that all is well. */
@@ -310,19 +341,16 @@ static void copy(struct run *r, const tw_strings *inputs)
             give_up(r);
     }
     if (tw_program_log_check(r->o.log, r->o.output) != 0 || tw_program_beside("--sheet", r->o.sheet, r->o.output) != 0 ||
-        open_inputs(r, inputs) != 0 || joined_header(&h, r) != 0)
+        open_inputs(r, inputs) != 0 || joined_header(&h, r) != 0 || leave_out(r, &s, &h) != 0)
         give_up(r);
     if (r->o.header) {
         if (print_header(&h) != 0 || tw_program_printed() != 0)
             give_up(r);
     } else {
-        if (open_outputs(r, &h) != 0)
+        if (open_outputs(r, &h) != 0 || put_samples(r, &s) != 0)
             give_up(r);
-        for (int i = 0; i < r->n_readers; i++) {
-            if (pass(r, r->reader[i], &s) != 0)
-                give_up(r);
+        for (int i = 0; i < r->n_readers; i++)
             w.input += tw_reader_waited(r->reader[i]);
-        }
         w.output = r->writer != NULL ? tw_writer_waited(r->writer) : 0;
         if (close_outputs(r) != 0)
             give_up(r);

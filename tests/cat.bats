@@ -46,6 +46,21 @@ long_stream() {
     grep -F '"samples": 2, "epochs": 1' out
     grep -Fx '{"end": true, "samples": 2, "skipped": 0}' out
     twist-cat "$FORMATS/files.tws" "$FORMATS/files.tws" | twist-cat --header | grep -F '"samples": 6'
+    # what is left of several epochs: how many is unknown, and the first is that of the first sample
+    twist-synth -q -o photos --count=4 --size=16
+    twist-decode -q --epochs=3 --start-epoch=1 photos/train -o two.tws
+    for cut in "--head=6:1" "--skip=3:1" "--skip=4:2" "--skip=6 --head=1:2" "--skip=20:1"; do
+        twist-cat ${cut%:*} two.tws -o cut.tws
+        twist-cat --header cut.tws | grep -F "\"samples\": null, \"epochs\": null, \"first_epoch\": ${cut#*:},"
+    done
+    [ "$(twist-cat --json --skip=3 --head=2 two.tws | grep -c '"epoch": 2')" -eq 1 ]
+}
+
+@test "the first samples of several epochs are one set to twist-linear" {
+    twist-synth -q -o photos --count=8 --classes=2 --size=16
+    twist-decode -q --epochs=3 photos | twist-augment -q --aug=linear --size=16 | twist-embed -q --pixels | twist-cat --head=10 -o train.emb
+    twist-decode -q photos | twist-augment -q --aug=eval --size=16 --resize=16 | twist-embed -q --pixels -o val.emb
+    twist-linear -q --train train.emb --val val.emb --epochs=2
 }
 
 @test "streams of different kinds or classes are not joined" {

@@ -240,7 +240,7 @@ refused() { # MESSAGE ARGUMENT...
         [ "$output" = "twist-embed: out.emb: complete: 3 samples" ]
     done
     for other in "--seed=5:the seed is 0, where it is 5 now" "--epochs=2:the number of epochs is 1, where it is 2 now" \
-        "--limit=2:3 samples in an epoch, where there are 2 now" "--shard=0/2:3 samples in an epoch, where there are 2 now"; do
+        "--limit=2:the number of samples in an epoch is 3, where it is 2 now" "--shard=0/2:the number of samples in an epoch is 3, where it is 2 now"; do
         run embed photos "${other%%:*}"
         echo "$output"
         [ "$status" -eq 1 ]
@@ -248,11 +248,15 @@ refused() { # MESSAGE ARGUMENT...
     done
     run twist-embed "$WEIGHTS" -o out.emb --append -i "$ONE"
     [ "$status" -eq 1 ]
-    [[ "$output" == "twist-embed: out.emb: of other data: 3 samples in an epoch, where there are 5 now" ]]
+    [[ "$output" == "twist-embed: out.emb: of other data: the number of samples in an epoch is 3, where it is 5 now" ]]
+    twist-decode -q --epochs=2 photos | twist-cat --head=3 | twist-augment -q --aug=eval --resize=32 --size=32 -o cut.tws
+    run twist-embed "$WEIGHTS" -o out.emb --append -i cut.tws
+    [ "$status" -eq 1 ]
+    [[ "$output" == "twist-embed: out.emb: of other data: the number of samples in an epoch is 3, where it is unknown now" ]]
     cp photos/2.ppm photos/3.ppm
     run embed photos --skip=%s
     [ "$status" -eq 1 ]
-    [[ "$output" == "twist-embed: out.emb: of other data: 3 samples in an epoch, where there are 4 now" ]]
+    [[ "$output" == "twist-embed: out.emb: of other data: the number of samples in an epoch is 3, where it is 4 now" ]]
     cmp keep.emb out.emb
     # a picture that was bad when the file was written, and no longer is
     echo broken > photos/3.ppm

@@ -23,10 +23,17 @@ static uint32_t names(const tw_header *h)
     return crc;
 }
 
+static const char *number(char text[24], int64_t n)
+{
+    snprintf(text, 24, n < 0 ? "unknown" : "%lld", (long long)n);
+    return text;
+}
+
 /* 0 if a number of the header is the file's. */
 static int same(const char *path, const char *what, int64_t theirs, int64_t ours)
 {
-    return theirs == ours ? 0 : tw_fail("%s: of other data: %s %lld, where it is %lld now", path, what, (long long)theirs, (long long)ours);
+    char a[24], b[24];
+    return theirs == ours ? 0 : tw_fail("%s: of other data: %s %s, where it is %s now", path, what, number(a, theirs), number(b, ours));
 }
 
 int tw_kept_fits(const tw_kept *k, const char *path, const tw_header *h, bool rest)
@@ -36,10 +43,7 @@ int tw_kept_fits(const tw_kept *k, const char *path, const tw_header *h, bool re
     int64_t epochs = h->epochs; /* from the file's first on */
     if (later && epochs >= 0 && __builtin_add_overflow(epochs, h->first_epoch - k->first_epoch, &epochs))
         epochs = -1;
-    if (k->of != h->samples)
-        return tw_fail("%s: of other data: %lld samples in an epoch, where there are %lld now", path, (long long)k->of,
-                       (long long)h->samples);
-    if (same(path, "the number of epochs is", k->epochs, epochs) != 0 ||
+    if (same(path, "the number of samples in an epoch is", k->of, h->samples) != 0 || same(path, "the number of epochs is", k->epochs, epochs) != 0 ||
         same(path, "the first epoch is", k->first_epoch, later ? k->first_epoch : h->first_epoch) != 0 ||
         same(path, "the seed is", (int64_t)k->seed, (int64_t)h->seed) != 0 ||
         same(path, "the number of classes is", k->n_classes, h->n_classes) != 0)
