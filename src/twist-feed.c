@@ -183,6 +183,8 @@ static void set_up_local(const struct opts *o)
 static void check_endpoint(const char *endpoint, bool head, const struct opts *o)
 {
     const char *note;
+    if (tw_zmq_check(endpoint) != 0)
+        tw_die_usage("%s", tw_error());
     if (tw_link_check(endpoint, head, &o->link, &note) != 0)
         tw_die_error();
     if (note != NULL && (head || o->link.insecure))

@@ -342,7 +342,7 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     [[ "$output" == *"no public key in it"* ]]
     chmod 755 farm
     for bad in "tcp://*:$PORT|reachable from other machines" "tcp://0.0.0.0:$PORT|reachable" "ipc://@abstract|abstract" "$ADDRESS|others may enter its folder" \
-        "tcp://*:$PORT --key=k.key|--key wants --allow" "tcp://*:$PORT --allow=w.pub|wants --key" "http://x|neither tcp"; do
+        "tcp://*:$PORT --key=k.key|--key wants --allow" "tcp://*:$PORT --allow=w.pub|wants --key"; do
         run timeout 10 twist-feed head -q p --work=${bad%|*}
         [ "$status" -eq 1 ]
         [[ "$output" == *"${bad##*|}"* ]] || { echo "$bad: $output"; false; }
@@ -537,6 +537,15 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
         echo "$output"
         [ "$status" -eq 2 ]
         [[ "$output" == *"${args%|*}"* ]]
+    done
+    for address in "file.txt: neither tcp://HOST:PORT nor ipc://PATH" "tcp://127.0.0.1:99999: port 99999: the highest is 65535" \
+        "tcp://127.0.0.1: at which port" "tcp://:5577: on which host"; do
+        for args in "head p --work %" "work % -- cat" "status %"; do
+            run timeout 10 twist-feed ${args/\%/"${address%%: *}"}
+            echo "$output"
+            [ "$status" -eq 2 ]
+            [[ "$output" == "twist-feed: $address"* ]]
+        done
     done
     [ ! -e x.key ]
 }

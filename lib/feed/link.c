@@ -59,8 +59,6 @@ int tw_link_check(const char *endpoint, bool head, const tw_link_options *o, con
 {
     const char *a = tw_zmq_address(endpoint);
     *note = NULL;
-    if (!tw_zmq_is(endpoint))
-        return tw_fail("%s: neither tcp://HOST:PORT nor ipc://PATH", endpoint);
     if (strncmp(a, "ipc://@", 7) == 0)
         return tw_fail("%s: an abstract socket, which everybody on the machine can reach", endpoint);
     if (o->key != NULL && (head ? o->allow == NULL : o->server == NULL))

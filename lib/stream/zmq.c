@@ -73,24 +73,32 @@ bool tw_zmq_binds(const char *endpoint)
     return endpoint[0] == '@' || strncmp(endpoint, "tcp://*:", 8) == 0;
 }
 
-/* What ZeroMQ would wait for in silence: a port that cannot be is an error, a host that nobody knows may yet come to be known. */
-static int check_tcp(const char *endpoint)
+int tw_zmq_check(const char *endpoint)
 {
     const char *host = tw_zmq_address(endpoint), *port = strrchr(host, ':');
-    char name[256];
-    struct addrinfo *found = NULL;
-    if (strncmp(host, "tcp://", 6) != 0)
+    if (!tw_zmq_is(endpoint))
+        return tw_fail("%s: neither tcp://HOST:PORT nor ipc://PATH", endpoint);
+    if (strncmp(host, "ipc://", 6) == 0)
         return 0;
     host += 6;
     if (port < host)
         return tw_fail("%s: at which port?", endpoint);
     if (strspn(port + 1, "0123456789") == strlen(port + 1) && (strlen(port + 1) > 5 || atoi(port + 1) > 65535))
         return tw_fail("%s: port %s: the highest is 65535", endpoint, port + 1);
+    return port == host && !tw_zmq_binds(endpoint) ? tw_fail("%s: on which host?", endpoint) : 0;
+}
+
+/* A host that nobody knows may yet come to be known: ZeroMQ would wait for that in silence. */
+static void look_up(const char *endpoint)
+{
+    const char *host = tw_zmq_address(endpoint) + 6, *port = strrchr(host, ':');
+    char name[256];
+    struct addrinfo *found = NULL;
+    if (strncmp(endpoint, "tcp://", 6) != 0 || tw_zmq_binds(endpoint) || strpbrk(host, "[;") != NULL) /* IPv6, a source address */
+        return;
     const size_t n = (size_t)(port - host);
-    if (tw_zmq_binds(endpoint) || strpbrk(host, "[;") != NULL || n >= sizeof name) /* IPv6, a source address */
-        return 0;
-    if (n == 0)
-        return tw_fail("%s: on which host?", endpoint);
+    if (n >= sizeof name)
+        return;
     memcpy(name, host, n);
     name[n] = '\0';
     const int rc = getaddrinfo(name, NULL, NULL, &found);
@@ -98,7 +106,6 @@ static int check_tcp(const char *endpoint)
         tw_warn("%s: %s: %s; waiting for it to be known", endpoint, name, gai_strerror(rc));
     else
         freeaddrinfo(found);
-    return 0;
 }
 
 /* Whether somebody listens there. */
@@ -134,8 +141,9 @@ int tw_zmq_bind(void *socket, const char *address)
 int tw_zmq_attach(void *socket, const char *endpoint)
 {
     const char *address = tw_zmq_address(endpoint);
-    if (check_tcp(endpoint) != 0)
+    if (tw_zmq_check(endpoint) != 0)
         return -1;
+    look_up(endpoint);
     if (tw_zmq_binds(endpoint) ? tw_zmq_bind(socket, address) == 0 : table.connect(socket, address) == 0)
         return 0;
     char what[320];

@@ -27,6 +27,9 @@ int tw_zmq_fail(const char *what);
 
 /* Whether an endpoint is one of ZeroMQ (tcp:// or ipc://, with or without a leading @). */
 bool tw_zmq_is(const char *endpoint);
+/* Whether it is one that can be: with a path, or a host where it is to be connected to, and a port of at most 65535, which libzmq would take modulo
+ * 65536. 0, or -1 and tw_error(). */
+int tw_zmq_check(const char *endpoint);
 /* Whether it is to be bound: a leading @, or * as the host. */
 bool tw_zmq_binds(const char *endpoint);
 /* Without the leading @: the address for bind or connect. */
