@@ -170,7 +170,8 @@ static void open_stream(struct run *r)
     r->turns = (tw_turns){.comm = r->comm, .epochs = o->epochs, .check = check_labels, .context = r};
     const int rc = tw_turns_open(&r->turns, o->input, o->epoch_samples, &lo);
     if (r->turns.loader == NULL && tw_stop_signal() != 0) { /* the others may wait for this rank: they end with it */
-        (leads(r) ? tw_warn : tw_complain)("stopped by signal %d before the views came; %s", tw_stop_signal(), tw_goes_on(o->resume));
+        (leads(r) ? tw_warn : tw_complain)("stopped by signal %d before the views came; %s", tw_stop_signal(),
+                                           r->state->step > 0 ? tw_goes_on(o->resume) : "nothing was learned; the same command begins anew");
         exit(TW_EXIT_AGAIN);
     }
     if (rc != 0)
@@ -260,6 +261,13 @@ static void save_if_new(struct run *r)
 {
     if (r->saved_step != r->state->step)
         save(r);
+}
+
+/* The same after a failure: a first run that has taken no step leaves its folder to the command that is put right. */
+static void save_if_learned(struct run *r)
+{
+    if (r->state->step > 0)
+        save_if_new(r);
 }
 
 static bool finished(const struct run *r)
@@ -430,11 +438,12 @@ static bool turn_to(struct run *r, int64_t epoch)
 noreturn static void refuse_numbers(struct run *r, const tw_step_result *s)
 {
     tw_progress_end();
-    save_if_new(r);
+    save_if_learned(r);
     if (leads(r))
-        tw_complain("%s: step %lld, epoch %lld: the loss is %g, the gradient's norm %g; the step was not taken, %s is of step %lld",
-                    tw_loader_name(r->turns.loader), (long long)r->state->step, (long long)r->state->at.epoch, s->terms.loss, s->gradient_norm,
-                    r->folder.checkpoint, (long long)r->saved_step);
+        tw_complain("%s: step %lld, epoch %lld: the loss is %g, the gradient's norm %g; the step was not taken", tw_loader_name(r->turns.loader),
+                    (long long)r->state->step + 1, (long long)r->state->at.epoch, s->terms.loss, s->gradient_norm);
+    if (leads(r) && r->saved_step >= 0)
+        tw_complain("%s is of step %lld", r->folder.checkpoint, (long long)r->saved_step);
     leave(r, TW_EXIT_FAILED);
 }
 
@@ -525,8 +534,7 @@ int main(int argc, char **argv)
     open_log(&r);
     const int rc = look_ahead(&r) ? train(&r) : TW_RANK_STOPPED;
     tw_progress_end();
-    if (rc != TW_RANK_FAILED || r.state->step > 0)
-        save_if_new(&r);
+    (rc == TW_RANK_READY || rc == TW_RANK_STOPPED ? save_if_new : save_if_learned)(&r);
     if (rc == TW_RANK_STOPPED) {
         const int signal = r.turns.all.signal != 0 ? r.turns.all.signal : tw_stop_signal(); /* it may have come while measuring */
         if (signal != 0)

@@ -119,6 +119,13 @@ static void save_if_new(struct run *r)
         save(r);
 }
 
+/* The same after a failure: a first run that has taken no step leaves its folder to the command that is put right. */
+static void save_if_learned(struct run *r)
+{
+    if (r->state->step > 0)
+        save_if_new(r);
+}
+
 static void resume(struct run *r)
 {
     const tw_train_state *s = r->state;
@@ -306,10 +313,10 @@ static void refuse_numbers(struct run *r, const tw_batch *b, const tw_step_resul
     free(path);
     if (!r->o.stop_on_nan && ++r->unusable < MOST_UNUSABLE)
         return;
-    save_if_new(r);
+    save_if_learned(r);
     if (leads(r) && !r->o.stop_on_nan)
         tw_complain("%d batches in a row: the run has diverged; %s is as it was before them", r->unusable, r->folder.checkpoint);
-    else if (leads(r))
+    else if (leads(r) && r->saved_step >= 0)
         tw_complain("%s is of step %lld; --stop-on-nan=0 passes such batches over", r->folder.checkpoint, (long long)r->saved_step);
     leave(r, TW_EXIT_FAILED);
 }
@@ -393,7 +400,7 @@ int main(int argc, char **argv)
     open_stream(&r);
     const int rc = train(&r);
     tw_progress_end();
-    save_if_new(&r);
+    (rc == TW_RANK_READY || rc == TW_RANK_STOPPED ? save_if_new : save_if_learned)(&r);
     if (rc == TW_RANK_STOPPED) {
         if (r.turns.all.signal != 0)
             tw_warn("stopped by signal %d after step %lld; %s", r.turns.all.signal, (long long)r.state->step, tw_goes_on(r.o.resume));
@@ -402,7 +409,8 @@ int main(int argc, char **argv)
         leave(&r, TW_EXIT_AGAIN);
     }
     if (rc != TW_RANK_READY) {
-        tw_warn("%s has what was learned, to step %lld", r.folder.checkpoint, (long long)r.state->step);
+        if (r.saved_step >= 0)
+            tw_warn("%s has what was learned, to step %lld", r.folder.checkpoint, (long long)r.state->step);
         leave(&r, TW_EXIT_FAILED);
     }
     const bool limited = r.o.max_steps > 0 && r.state->step >= r.o.max_steps, whole = limited || tw_turns_end(&r.turns) == 0;

@@ -172,7 +172,8 @@ reading() { [ -e "$1" ] && sleep 0.5; } # the pipe's command has begun, and the 
 @test "SIGTERM before the first view has come: exit 75" {
     twist-finetune -i "pipe:touch waiting; sleep 300; cat $VIEWS" -o run $SMALL --val="$VAL" --resume > result 2> said &
     stop_when reading waiting
-    grep -q 'stopped by signal 15 before the views came; the same command goes on' said
+    grep -q 'stopped by signal 15 before the views came; nothing was learned; the same command begins anew' said
+    [ ! -e run/checkpoint.safetensors ]
 }
 
 @test "the rates are the tensors' own: 0 for the backbone leaves its weights, the classifier moves" {

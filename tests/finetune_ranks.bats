@@ -105,7 +105,7 @@ ranks() {
     wait $pid || rc=$?
     cat said
     [ $rc -eq 75 ]
-    grep -q 'twist-finetune: rank 1: stopped by signal 10 before the views came; the same command goes on' said
+    grep -q 'twist-finetune: rank 1: stopped by signal 10 before the views came; nothing was learned' said
 }
 
 @test "a rank whose samples have no label, whose stream ends, that has no input of its own: it is named, and the run ends" {

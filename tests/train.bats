@@ -287,6 +287,23 @@ END
     [ -s run/checkpoint.safetensors ]
 }
 
+@test "a first run that fails before its first step leaves no checkpoint: the command put right is taken" {
+    twist-decode -q --shuffle --epochs=3 --start-epoch=2 "$BATS_FILE_TMPDIR/photos" | twist-augment -q --aug=barlow --size=32 -o late.tws
+    twist-cat -q --head=0 "$VIEWS" -o none.tws
+    run twist-train -q -i late.tws -o run $SMALL
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"begins at epoch 2"* ]]
+    run twist-train -q -i none.tws -o run $SMALL --epoch-samples=20
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"none.tws: ended after 0 of 3 epochs" ]]
+    [ ! -e run/checkpoint.safetensors ]
+    twist-train -q -i "$VIEWS" -o run $SMALL --max-steps=1
+    # one that is stopped by then has one
+    run timeout --preserve-status -s TERM 2 twist-train -i "pipe:head -c 3000 $VIEWS; sleep 30" -o slow $SMALL
+    [ "$status" -eq 75 ]
+    [ -s slow/checkpoint.safetensors ]
+}
+
 @test "streams that cannot be trained on: another kind, one view, views of other sizes, too few samples, broken records" {
     twist-decode -q "$BATS_FILE_TMPDIR/photos" -o images.tws
     run twist-train -i images.tws -o run $SMALL
