@@ -238,6 +238,13 @@ val/b/3.ppm" ]
     run "$PIPELINES/cluster" "$DATA" "$BATS_FILE_TMPDIR/pre/checkpoint.safetensors" -o out3 --size=16 --resize=16 -q --top 2
     [ "$status" -eq 0 ]
     [ "${#lines[@]}" -eq 16 ]
+    for wrong in "--top 9x" "--bogus 3" "--spherical" "--kmeans 2 --match m.json"; do # before anything is embedded
+        run "$PIPELINES/cluster" "$DATA" "$WEIGHTS" -o out4 $wrong
+        echo "$output"
+        [ "$status" -eq 2 ]
+        [[ "${lines[0]}" == "twist-cluster: ${wrong%% *}"* || "${lines[0]}" == "twist-cluster: --match and --kmeans"* || "${lines[0]}" == *"--bogus"* ]]
+        [ ! -e out4 ]
+    done
 }
 
 @test "linear and cluster: what an interrupted run has embedded is not embedded again; with other settings all is" {
