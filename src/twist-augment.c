@@ -134,6 +134,7 @@ static void parse(struct opts *o, int argc, char **argv)
     };
     tw_program_start("twist-augment", argc, argv);
     tw_program_options(table, sizeof table / sizeof *table, &o->common, NULL, usage);
+    tw_program_file("log", o->log);
     p->name = (tw_policy_name)o->aug;
     if (o->file != NULL)
         check_file(o);

@@ -436,10 +436,9 @@ static int check_all(const struct opts *o, const tw_strings *inputs)
 /* What goes beside the stream goes into files. */
 static void check_files(const struct opts *o)
 {
-    const char *const file[][2] = {{"table", o->table}, {"sheet", o->sheet}};
-    for (int i = 0; i < 2; i++)
-        if (file[i][1] != NULL && strcmp(file[i][1], "-") == 0)
-            tw_die_usage("--%s: '-': standard output is the stream's; a file is wanted", file[i][0]);
+    tw_program_file("table", o->table);
+    tw_program_file("sheet", o->sheet);
+    tw_program_file("log", o->log);
     for (int i = 0; i < o->npy.n; i++) {
         struct stat st;
         const char *equals = strchr(o->npy.item[i], '='), *to = equals != NULL ? equals + 1 : "";

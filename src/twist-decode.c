@@ -119,6 +119,8 @@ static void parse(struct opts *o, tw_strings *operands, int argc, char **argv)
     tw_program_options(table, sizeof table / sizeof *table, &o->common, operands, usage);
     if (tw_data_settle(&o->data) != 0)
         tw_die_usage("%s", tw_error());
+    tw_program_file("rejects", o->data.rejects);
+    tw_program_file("log", o->log);
     o->data.from.operand = operands->item;
     o->data.from.n_operands = operands->n;
     o->data.from.keep_cut = o->truncated == 1;

@@ -522,6 +522,8 @@ static void parse(struct opts *o)
     o->checkpoint = operands.n > 0 ? operands.item[0] : o->pixels ? "--pixels" : o->random_init;
     free(operands.item);
     choose_outputs(o);
+    if (o->random_init != NULL && tw_backbone_check(o->random_init, o->small_stem) != 0)
+        tw_die_usage("--random-init=%s", tw_error());
     if (o->random_init == NULL && (o->small_stem || tw_opts_given("seed")))
         tw_die_usage("--small-stem and --seed go with --random-init");
     if (operands.n == 0 && tw_opts_given("part"))

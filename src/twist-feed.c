@@ -241,10 +241,9 @@ static void run_head(struct opts *o, const tw_strings *sources)
         tw_die_usage("head: --local workers have no keys: start them by hand, or leave --key out");
     if (tw_rejects_init(&rejects, d->max_errors) != 0)
         tw_die_usage("%s", tw_error());
-    const char *const file[][2] = {{"log", o->log}, {"metrics", o->metrics}};
-    for (int i = 0; i < 2; i++)
-        if (file[i][1] != NULL && strcmp(file[i][1], "-") == 0)
-            tw_die_usage("--%s: '-': a file is wanted, not standard output, where the stream goes", file[i][0]);
+    tw_program_file("rejects", d->rejects);
+    tw_program_file("log", o->log);
+    tw_program_file("metrics", o->metrics);
     if (tw_program_beside("--rejects", d->rejects, o->output) != 0 || tw_program_beside("--log", o->log, o->output) != 0 ||
         tw_program_beside("--metrics", o->metrics, o->output) != 0 || tw_program_beside("--quarantine", o->quarantine, o->output) != 0)
         tw_die_error();

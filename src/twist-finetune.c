@@ -4,6 +4,7 @@
 #include "core/mem.h"
 #include "core/pool.h"
 #include "core/program.h"
+#include "nn/backbones.h"
 #include "report/jsonl.h"
 #include "stream/crc32c.h"
 #include "train/args.h"
@@ -123,6 +124,8 @@ static void parse(struct run *r)
         tw_die_usage("-o: which folder is the run to be written to?");
     if ((o->weights == NULL) == (o->backbone == NULL))
         tw_die_usage("--weights: what to begin with? (or --backbone, for an untrained network; not both)");
+    if (o->backbone != NULL && tw_backbone_check(o->backbone, o->small_stem) != 0)
+        tw_die_usage("--backbone=%s", tw_error());
     if (o->weights != NULL && o->small_stem)
         tw_die_usage("--small-stem goes with --backbone: the file of --weights tells its own");
     if (o->val != NULL && !tw_validate_again(o->val))

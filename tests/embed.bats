@@ -191,8 +191,11 @@ refused() { # MESSAGE ARGUMENT...
     [ "$status" -eq 1 ]
     [[ "$output" == "twist-embed: --device=cuda: "* ]]
     run twist-embed --random-init=resnet19 -i "$ONE" -o out.emb
-    [ "$status" -eq 1 ]
-    [[ "$output" == *"resnet19: unknown backbone"* ]]
+    [ "$status" -eq 2 ]
+    [[ "$output" == "twist-embed: --random-init=resnet19: unknown backbone: there are resnet18, "* ]]
+    run twist-embed --random-init=vit_t --small-stem -i "$ONE" -o out.emb
+    [ "$status" -eq 2 ]
+    [[ "$output" == "twist-embed: --random-init=vit_t: the small stem is for ResNets"* ]]
 }
 
 @test "--append: what an interrupted run left, cut anywhere, becomes byte for byte the file of a run never interrupted" {

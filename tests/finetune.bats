@@ -227,6 +227,9 @@ reading() { [ -e "$1" ] && sleep 0.5; } # the pipe's command has begun, and the 
     run twist-finetune -i "$VIEWS" -o run3
     [ "$status" -eq 2 ]
     [[ "$output" == *"--weights"* ]]
+    run twist-finetune -i "$VIEWS" -o run3 --backbone=resnet19
+    [ "$status" -eq 2 ]
+    [[ "$output" == "twist-finetune: --backbone=resnet19: unknown backbone"* ]]
     mkfifo once
     for val in - tcp://127.0.0.1:1 ipc://there @tcp://127.0.0.1:1 once <(true); do # wanted after every epoch
         run twist-finetune -i "$VIEWS" -o run3 $SMALL --val="$val"

@@ -122,10 +122,11 @@ nothing_left() { [ -z "$(find . -name '.*.tmp')" ]; }
 }
 
 @test "- is no file for what goes beside a stream" {
-    for option in --log=- --rejects=-; do
-        run twist-decode -q $option s/train
-        [ "$status" -eq 1 ]
-        [ "$output" = "twist-decode: $option: standard output is the stream's; a file is wanted" ]
+    for command in "decode s/train --log" "decode s/train --rejects" "augment -i want.tws --log" "cat want.tws --log" "cat want.tws --sheet" \
+        "cat want.tws --table" "feed head --work=ipc://x s/train --rejects"; do
+        run twist-$command=-
+        [ "$status" -eq 2 ]
+        [[ "${lines[0]}" == "twist-${command%% *}: ${command##* }: '-': a file is wanted, not standard output, where the stream goes" ]]
         [ ! -e ./- ]
     done
 }

@@ -35,7 +35,7 @@
     id=$(sbatch --parsable -o job.out --time=10 "$JOB" $OPTIONS run --backbone no-such)
     until_is gone "$id"
     cat job.out
-    grep -q 'twist-train: rank [01]: no-such: unknown backbone' job.out
+    grep -q 'twist-train: --backbone=no-such: unknown backbone' job.out
     ! grep -q 'into the queue again' job.out || false
 }
 

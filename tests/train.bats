@@ -350,7 +350,9 @@ END
     run twist-train -i "$VIEWS" -o run $SMALL --precision=fp16
     [ "$status" -eq 1 ] && [[ "$output" == *"fp16"* ]]
     run twist-train -i "$VIEWS" -o run --backbone=resnet19
-    [ "$status" -eq 1 ] && [[ "$output" == *"resnet19"* ]]
+    [ "$status" -eq 2 ] && [[ "$output" == "twist-train: --backbone=resnet19: unknown backbone: there are resnet18, "* ]]
+    run twist-train -i "$VIEWS" -o run --backbone=vit_t --small-stem
+    [ "$status" -eq 2 ] && [[ "$output" == "twist-train: --backbone=vit_t: the small stem is for ResNets"* ]]
     run twist-train -i /dev/null -o run --backbone=resnet18 --patch-size=8 --drop_path 0.1
     [ "$status" -eq 1 ]
     [[ "${lines[0]}" == "twist-train: --patch-size: of vision transformers; resnet18 goes without" ]]

@@ -271,10 +271,14 @@ int tw_program_beside(const char *option, const char *path, const char *output)
     return there && words_of(&st) > 1 ? tw_fail("%s=%s: the command line has that file for something else too", option, path) : 0;
 }
 
+void tw_program_file(const char *option, const char *path)
+{
+    if (path != NULL && strcmp(path, "-") == 0)
+        tw_die_usage("--%s: '-': a file is wanted, not standard output, where the stream goes", option);
+}
+
 int tw_program_log_check(const char *log, const char *output)
 {
-    if (log != NULL && strcmp(log, "-") == 0)
-        return tw_fail("--log=-: standard output is the stream's; a file is wanted");
     if (tw_program_beside("--log", log, output) != 0)
         return -1;
     FILE *f = log != NULL ? fopen(log, "ae") : NULL;

@@ -68,6 +68,9 @@ typedef struct {
     double input, output;  /* of these spent waiting for input, for the reader of the output */
 } tw_waits;
 
+/* Exits 2 where path (NULL: none) is -: what goes beside a stream on standard output goes into a file. option: its name without dashes. */
+void tw_program_file(const char *option, const char *path);
+
 /* At the end of a program: says so under -v, and appends it to the file `log` (NULL: none) as a line of JSON. 0, or -1 and tw_error(). */
 int tw_program_waits(const char *log, const tw_waits *w);
 /* Whether that file can be appended to and is not the output, asked at the start (NULL: yes). 0, or -1 and tw_error(). */

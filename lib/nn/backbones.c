@@ -1,6 +1,8 @@
 #include "nn/backbones.h"
 
-#include <stddef.h>
+#include "core/error.h"
+
+#include <stdio.h>
 #include <string.h>
 
 const tw_resnet_kind tw_resnets[] = {
@@ -25,4 +27,23 @@ const tw_vit_kind *tw_vit_find(const char *name)
         if (strcmp(name, k->name) == 0)
             return k;
     return NULL;
+}
+
+static int unknown(const char *name)
+{
+    char list[256] = "";
+    size_t n = 0;
+    for (const tw_resnet_kind *k = tw_resnets; k->name != NULL; k++)
+        n += (size_t)snprintf(list + n, sizeof list - n, " %s,", k->name);
+    for (const tw_vit_kind *k = tw_vits; k->name != NULL; k++)
+        n += (size_t)snprintf(list + n, sizeof list - n, " %s%s", k->name, k[1].name != NULL ? "," : "");
+    return tw_fail("%s: unknown backbone: there are%s", name, list);
+}
+
+int tw_backbone_check(const char *name, bool small_stem)
+{
+    const bool vit = tw_vit_find(name) != NULL;
+    if (!vit && tw_resnet_find(name) == NULL)
+        return unknown(name);
+    return vit && small_stem ? tw_fail("%s: the small stem is for ResNets", name) : 0;
 }

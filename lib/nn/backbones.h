@@ -26,4 +26,7 @@ extern const tw_vit_kind tw_vits[];
 const tw_resnet_kind *tw_resnet_find(const char *name);
 const tw_vit_kind *tw_vit_find(const char *name);
 
+/* Whether there is such a backbone, and with that stem: 0, or -1 and tw_error(), which begins with the name. */
+int tw_backbone_check(const char *name, bool small_stem);
+
 #endif

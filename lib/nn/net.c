@@ -8,24 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int unknown_backbone(const char *name)
-{
-    char list[256] = "";
-    size_t n = 0;
-    for (const tw_resnet_kind *k = tw_resnets; k->name != NULL; k++)
-        n += (size_t)snprintf(list + n, sizeof list - n, " %s,", k->name);
-    for (const tw_vit_kind *k = tw_vits; k->name != NULL; k++)
-        n += (size_t)snprintf(list + n, sizeof list - n, " %s%s", k->name, k[1].name != NULL ? "," : "");
-    return tw_fail("%s: unknown backbone: there are%s", name, list);
-}
-
 static int build_backbone(tw_net *net, const tw_net_config *c)
 {
     const tw_resnet_kind *resnet = tw_resnet_find(c->backbone);
-    const tw_vit_kind *vit = tw_vit_find(c->backbone);
-    if (vit != NULL)
-        return tw_build_vit(net, vit, c);
-    return resnet != NULL ? tw_build_resnet(net, resnet, c->small_stem) : unknown_backbone(c->backbone);
+    if (tw_backbone_check(c->backbone, c->small_stem) != 0)
+        return -1;
+    return resnet != NULL ? tw_build_resnet(net, resnet, c->small_stem) : tw_build_vit(net, tw_vit_find(c->backbone), c);
 }
 
 enum { PATIENCE = 600 }; /* seconds: plans may be made meanwhile */

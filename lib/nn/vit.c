@@ -87,8 +87,6 @@ static int add_result(tw_graph *g, int before, int D, int x, int norm, int C, bo
 
 static int check(const tw_net_config *c)
 {
-    if (c->small_stem)
-        return tw_fail("%s: the small stem is for ResNets", c->backbone);
     if (c->patch_size < 0 || c->patch_size > TW_VIT_PX)
         return tw_fail("patches of %d px: want 1 to %d", c->patch_size, TW_VIT_PX);
     if (c->pos_grid < 0 || c->pos_grid > 256)

@@ -40,8 +40,6 @@ static int mend(FILE *f)
 
 int tw_rejects_open(tw_rejects *r, const char *path, bool goes_on)
 {
-    if (path != NULL && strcmp(path, "-") == 0)
-        return tw_fail("--rejects=-: standard output is the stream's; a file is wanted");
     r->path = path;
     r->file = path != NULL ? fopen(path, goes_on ? "a+e" : "we") : NULL;
     return path == NULL || (r->file != NULL && (!goes_on || mend(r->file) == 0)) ? 0 : tw_fail_errno("%s", path);

@@ -97,6 +97,8 @@ int tw_train_settle(tw_train_options *o)
 {
     if (o->output == NULL)
         return tw_fail("-o: which folder is the run to be written to?");
+    if (tw_backbone_check(o->backbone, o->small_stem) != 0)
+        return tw_fail("--backbone=%s", tw_error());
     if (o->crops_interact_style > SELF_LABEL)
         return tw_fail("--crops-interact-style=%s: not here; sparse and self_label are", styles[o->crops_interact_style]);
     o->self_label = o->crops_interact_style == SELF_LABEL;
