@@ -91,7 +91,8 @@ static void check_file(const struct opts *o)
 /* Options that the policy has no use for. Recipes give the number of local crops, and an --aug behind them may say two views: a warning. */
 static void check_policy(const struct opts *o)
 {
-    static const char *const local[] = {"local-size", "min2", "max2", "local-crops-number"}, *const crop[] = {"min1", "max1"};
+    static const char *const local[] = {"local-size", "min2", "max2", "local-crops-number"}, *const crop[] = {"min1", "max1"},
+                            *const colour[] = {"blur-p", "solarize-p", "jitter-p", "grey-p"};
     const bool one_view = o->aug == TW_EVAL || o->aug == TW_LINEAR;
     if (o->aug != TW_EVAL && tw_opts_given("resize"))
         tw_die_usage("--resize: for --aug=eval only");
@@ -101,6 +102,9 @@ static void check_policy(const struct opts *o)
     for (size_t i = 0; i < 2; i++)
         if (o->aug == TW_EVAL && tw_opts_given(crop[i]))
             tw_die_usage("--%s: not for --aug=eval, which cuts out the middle", crop[i]);
+    for (size_t i = 0; i < 4; i++)
+        if (one_view && tw_opts_given(colour[i]))
+            tw_die_usage("--%s: not for --aug=%s, which leaves colours as they are", colour[i], tw_policy_names[o->aug]);
     if (o->aug != TW_MULTICROP && tw_opts_given("local-crops-number"))
         tw_warn("--local-crops-number: --aug=%s has no local crops", tw_policy_names[o->aug]);
 }

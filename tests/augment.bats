@@ -317,11 +317,14 @@ shapes() {
     refused "--aug=linear --local-crops-number=4" "--local-crops-number: for --aug=multicrop only"
     refused "--resize=9" "--resize: for --aug=eval only"
     refused "--policy=some --resize=9" "--resize: the policy's file says that"
+    for aug in eval linear; do
+        for o in blur-p solarize-p jitter-p grey-p; do refused "--aug=$aug --$o=0" "--$o: not for --aug=$aug, which leaves colours as they are"; done
+    done
     # what recipes and pipelines give whatever the policy is
     run twist-augment --aug=barlow --local-crops-number=4 --mme-epochs=0 --size=8 -i "$IMAGES" -o v.tws
     [ "$status" -eq 0 ]
     [ "$output" = "twist-augment: --local-crops-number: --aug=barlow has no local crops" ]
-    run twist-augment -q --aug=eval --blur-p=1 --mme-epochs=0 --size=8 -i "$IMAGES" -o v.tws
+    run twist-augment -q --aug=eval --mme-epochs=0 --size=8 -i "$IMAGES" -o v.tws
     [ "$status" -eq 0 ]
     [ -z "$output" ]
     refused "--min2=0.5" "--min2=0.5: crops of 0.5 to 0.4: "
