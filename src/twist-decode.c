@@ -22,7 +22,7 @@ static const char usage[] =
     "usage: twist-decode [options] SOURCE...\n"
     "Decodes pictures into an images stream. A SOURCE is a folder (class = first-level subfolder), a .tar shard, an image file, or, read from\n"
     "first to last, a .tar.gz or .tar.zst file or - (a tar on standard input).\n"
-    "      --list FILE        also the pictures of `path[TAB label]` lines (-: standard input)   -0, --null  ended by NUL, no labels\n"
+    "      --list FILE        also the pictures of `path[TAB label]` lines (-: stdin); may be repeated   -0, --null  ended by NUL, no labels\n"
     "      --labels FILE      labels from `name TAB label` lines, .csv, .tsv or .jsonl, instead of the sources' own\n"
     "      --listing FILE     keep the listing of the folders in FILE and use it while they are unchanged\n"
     "      --subset FILE      keep only the pictures named in FILE        --every N  keep only each N-th of them (default 1)\n"
@@ -151,7 +151,7 @@ static bool check_sources(const struct opts *o)
         if (sequences != o->data.from.n_operands)
             tw_die_usage("archives that are read from first to last go with no other sources");
         refuse(order, sizeof order / sizeof *order, o, "an archive that is read from first to last has one pass in its own order");
-    } else if (o->data.from.n_operands == 0 && o->data.from.list == NULL) {
+    } else if (o->data.from.n_operands == 0 && o->data.from.list.n == 0) {
         tw_die_usage("no SOURCE: a folder, archives, image files, --list or -i");
     }
     return sequences > 0;

@@ -230,7 +230,7 @@ static void run_head(struct opts *o, const tw_strings *sources)
     d->from.operand = sources->item;
     d->from.n_operands = sources->n;
     d->from.jobs = tw_processors();
-    if (sources->n == 0 && d->from.list == NULL)
+    if (sources->n == 0 && d->from.list.n == 0)
         tw_die_usage("head: no SOURCE");
     for (int i = 0; i < sources->n; i++)
         if (tw_is_sequence(sources->item[i]))

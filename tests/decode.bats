@@ -109,6 +109,7 @@ END
     photos
     printf 'photos/cow/grey.jpg\tgrey\nphotos/ant/s444.jpg\tcolour\n' > list
     [ "$(twist-decode --list list | samples)" = $'photos/cow/grey.jpg 1\nphotos/ant/s444.jpg 0' ]
+    [ "$(tail -n 1 list | twist-decode --list <(head -n 1 list) --list - | samples)" = "$(twist-decode --list list | samples)" ]
     [ "$(twist-decode --list - < list | samples)" = $'photos/cow/grey.jpg 1\nphotos/ant/s444.jpg 0' ]
     printf 'photos/cow/grey.jpg\t10\nphotos/ant/s444.jpg\t2\nphotos/ant/s422.jpg\t-1\n' > odd # one label is enough for numbers to be names
     cut -f1 odd > keep

@@ -357,6 +357,8 @@ END
     [ "$status" -eq 1 ]
     [[ "${lines[0]}" == "twist-train: --patch-size: of vision transformers; resnet18 goes without" ]]
     [[ "${lines[1]}" == "twist-train: --drop-path: of vision transformers; resnet18 goes without" ]]
+    run twist-train -i /dev/null -o run --backbone=vit_t --momentum-start=0.99
+    [[ "${lines[0]}" == "twist-train: --momentum-start: of the momentum encoder; without --use-momentum-encoder=1 there is none" ]]
     run twist-train -i "$VIEWS" -o /dev/full $SMALL
     [ "$status" -eq 1 ] && [[ "$output" == *"/dev/full"* ]]
     run twist-train -i "$VIEWS"

@@ -9,7 +9,7 @@ int tw_data_rows(tw_opt table[TW_DATA_ROWS], tw_data_options *o)
 {
     static const char *const on_error_names[] = {"skip", "fail", "substitute", NULL};
     const tw_opt rows[] = {
-        {0, "list", TW_OPT_STRING, &o->from.list, 0, 0, NULL},
+        {0, "list", TW_OPT_LIST, &o->from.list, 0, 0, NULL},
         {'0', "null", TW_OPT_FLAG, &o->from.nuls, 0, 0, NULL},
         {0, "subset", TW_OPT_STRING, &o->from.subset, 0, 0, NULL},
         {0, "labels", TW_OPT_STRING, &o->from.labels, 0, 0, NULL},
@@ -35,7 +35,7 @@ int tw_data_settle(tw_data_options *o)
 {
     if (o->shard != NULL && !tw_share_parse(&o->share, o->shard))
         return tw_fail("--shard: '%s' is not R/W or R/W/B with 0 <= R < W and B > 0", o->shard);
-    if (o->from.nuls && o->from.list == NULL)
+    if (o->from.nuls && o->from.list.n == 0)
         return tw_fail("--null: there is no --list");
     return 0;
 }

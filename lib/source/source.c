@@ -218,8 +218,9 @@ static int fill(tw_source *s, const tw_source_options *o)
             return -1;
     if (name_folders(e, folders || has_several_folders(e), &in_shards) != 0) /* one folder in all shards is no class */
         return -1;
-    if (o->list != NULL && add_list(e, o->list, o->nuls) != 0)
-        return -1;
+    for (int i = 0; i < o->list.n; i++)
+        if (add_list(e, o->list.item[i], o->nuls) != 0)
+            return -1;
     if (o->subset != NULL && keep_subset(e, o->subset) != 0)
         return -1;
     if (o->labels != NULL && set_labels(e, o->labels) != 0)
@@ -232,7 +233,7 @@ static int fill(tw_source *s, const tw_source_options *o)
     if (numbered < 0 || (numbered == 0 && tw_entries_sort_classes(e) != 0))
         return -1;
     if (numbered == 0 && !named)
-        tw_entries_tell_names(e, o->labels != NULL ? o->labels : o->list);
+        tw_entries_tell_names(e, o->labels != NULL ? o->labels : o->list.n == 1 ? o->list.item[0] : NULL);
     for (size_t i = e->n; i-- > 0;)
         if (e->entry[i].label < 0) {
             s->lacking++;

@@ -2,6 +2,8 @@
 #ifndef TW_SOURCE_SOURCE_H
 #define TW_SOURCE_SOURCE_H
 
+#include "core/opts.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,8 +13,8 @@ typedef struct tw_source tw_source;
 typedef struct {
     const char *const *operand; /* folders, image files and .tar shards, in this order */
     int n_operands;
-    const char *list;           /* file of `path[TAB label]` lines, "-": standard input; NULL: none */
-    bool nuls;                  /* the list is of paths ended by NUL bytes */
+    tw_strings list;            /* files of `path[TAB label]` lines, "-": standard input */
+    bool nuls;                  /* they are of paths ended by NUL bytes */
     const char *subset;         /* file of names: only pictures named in it stay; NULL: all */
     const char *labels;         /* file of names and labels, instead of those of folders, shards and list; NULL: none */
     int64_t every;              /* of what is left only the pictures 0, every, 2 every, ...; 0: all */

@@ -85,8 +85,17 @@ int tw_train_rows(tw_opt table[TW_TRAIN_ROWS], tw_train_options *o)
     return (int)(sizeof rows / sizeof *rows);
 }
 
-/* Taken beside a ResNet too, as the official trainer does. */
-static const char *const of_vits[] = {"patch-size", "drop-path"};
+/* Taken where they have no use too, as the official trainer does. */
+static void tell_unused(const tw_train_options *o)
+{
+    static const char *const of_vits[] = {"patch-size", "drop-path"}, *const of_teachers[] = {"momentum-start", "momentum-end"};
+    for (size_t i = 0; i < 2; i++) {
+        if (tw_resnet_find(o->backbone) != NULL && tw_opts_given(of_vits[i]))
+            tw_warn("--%s: of vision transformers; %s goes without", of_vits[i], o->backbone);
+        if (!o->use_momentum_encoder && tw_opts_given(of_teachers[i]))
+            tw_warn("--%s: of the momentum encoder; without --use-momentum-encoder=1 there is none", of_teachers[i]);
+    }
+}
 
 int64_t tw_train_mme_epochs(const tw_train_options *o)
 {
@@ -106,10 +115,7 @@ int tw_train_settle(tw_train_options *o)
         return tw_fail("--crops-interact-style=self_label: labels from the first epoch to the last; --mme-epochs=%lld means a change before "
                        "epoch %lld",
                        (long long)o->mme_epochs, (long long)o->epochs);
-    if (tw_resnet_find(o->backbone) != NULL)
-        for (size_t i = 0; i < sizeof of_vits / sizeof *of_vits; i++)
-            if (tw_opts_given(of_vits[i]))
-                tw_warn("--%s: of vision transformers; %s goes without", of_vits[i], o->backbone);
+    tell_unused(o);
     if (!tw_opts_given("warmup-epochs"))
         o->warmup_epochs = tw_schedule_warmup(o->epochs);
     if (!tw_opts_given("weight-decay-end"))

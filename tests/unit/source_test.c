@@ -37,7 +37,8 @@ static void put(const char *name, const char *text)
 
 static tw_source *open_one(const char *operand, const char *list, const char *subset, const char *labels)
 {
-    const tw_source_options o = {.operand = &operand, .n_operands = operand != NULL, .list = list, .subset = subset, .labels = labels, .jobs = 2};
+    const tw_source_options o = {.operand = &operand, .n_operands = operand != NULL, .list = {&list, list != NULL}, .subset = subset,
+                                 .labels = labels, .jobs = 2};
     return tw_source_open(&o);
 }
 
