@@ -341,7 +341,7 @@ static void copy(struct run *r, const tw_strings *inputs)
             give_up(r);
     }
     if (tw_program_log_check(r->o.log, r->o.output) != 0 || tw_program_beside("--sheet", r->o.sheet, r->o.output) != 0 ||
-        open_inputs(r, inputs) != 0 || joined_header(&h, r) != 0 || leave_out(r, &s, &h) != 0)
+        tw_file_no_terminal(r->o.sheet) != 0 || open_inputs(r, inputs) != 0 || joined_header(&h, r) != 0 || leave_out(r, &s, &h) != 0)
         give_up(r);
     if (r->o.header) {
         if (print_header(&h) != 0 || tw_program_printed() != 0)

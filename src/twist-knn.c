@@ -1,4 +1,5 @@
 /* twist-knn: k-NN classification and nearest-neighbour search on features. */
+#include "core/file.h"
 #include "core/mem.h"
 #include "core/pool.h"
 #include "core/program.h"
@@ -255,7 +256,7 @@ static void parse(struct opts *o)
         tw_die_usage("--%s goes with --neighbours", o->sheet != NULL ? "sheet" : "cosines");
     if (o->sheet != NULL && strcmp(o->sheet, "-") == 0)
         tw_die_usage("--sheet: '-': a file is wanted, not standard output, where the neighbours go");
-    if (tw_program_beside("--sheet", o->sheet, NULL) != 0)
+    if (tw_program_beside("--sheet", o->sheet, NULL) != 0 || tw_file_no_terminal(o->sheet) != 0)
         tw_die_error();
     parse_ks(o);
     if (o->neighbours > 0)

@@ -124,7 +124,8 @@ static void read_streams(struct run *r)
 /* Opens what is written at the end, or fails before the work is done. */
 static void open_outputs(struct run *r)
 {
-    if ((r->o.output != NULL && tw_file_probe(r->o.output) != 0) || tw_program_beside("--log", r->o.log, r->o.output) != 0)
+    if ((r->o.output != NULL && tw_file_probe(r->o.output) != 0) || tw_file_no_terminal(r->o.output) != 0 ||
+        tw_program_beside("--log", r->o.log, r->o.output) != 0)
         tw_die_error();
     if (r->o.log != NULL && (r->log = fopen(r->o.log, "we")) == NULL)
         tw_die("%s: %s", r->o.log, strerror(errno));

@@ -131,6 +131,22 @@ nothing_left() { [ -z "$(find . -name '.*.tmp')" ]; }
     done
 }
 
+@test "nothing but text is written to a terminal" {
+    command -v script > /dev/null || skip "no script(1)"
+    EVAL=$BATS_TEST_DIRNAME/golden/eval
+    local data="--train $EVAL/train.tws --val $EVAL/val.tws"
+    twist-augment -q --aug=eval --size=16 -i want.tws -o views.tws
+    for refused in "/dev/tty: twist-linear $data --epochs=1 -o /dev/tty" "/dev/stdout: twist-knn $data --neighbours=2 --sheet /dev/stdout" \
+        "/dev/tty: twist-cat --sheet=/dev/tty views.tws" "standard output: twist-cat views.tws"; do
+        run script -qec "${refused#*: }" /dev/null
+        echo "$output"
+        [ "$status" -eq 1 ]
+        [ "${#lines[@]}" -eq 1 ]
+        [[ "$output" == "twist-"*": ${refused%%: *}: a terminal: "* ]]
+    done
+    script -qec "twist-cluster --assignments=/dev/tty $EVAL/val.tws" /dev/null | grep -q 'key.*cluster.*probability'
+}
+
 @test "a program that is interrupted, or fails, leaves nothing half written" {
     for signal in INT TERM HUP; do
         run timeout --preserve-status -s $signal 1 twist-augment -q -i 'pipe:twist-decode -q --epochs=100000 s/train' --size=64 -o big.tws

@@ -23,6 +23,9 @@ void tw_file_abandon(tw_file *f);
 /* Whether the path can be written afterwards, asked before the work: of what is written in place, which a reader of a FIFO would take for all there
  * is, only that it is there. 0, or -1 and tw_error(). */
 int tw_file_probe(const char *path);
+/* Whether the path is a terminal's, by whatever name, where nothing but text is to be written, asked before the work: 0 (NULL: no), or -1 and
+ * tw_error(). */
+int tw_file_no_terminal(const char *path);
 
 /* The whole file in one block (plus a NUL byte after it, not counted). At most limit bytes (0: 1 GiB). NULL and tw_error()
  * naming the path. Free with free(). */

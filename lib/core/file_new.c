@@ -224,6 +224,18 @@ int tw_file_probe(const char *path)
     return f != NULL ? 0 : -1;
 }
 
+int tw_file_no_terminal(const char *path)
+{
+    struct stat st;
+    if (path == NULL || stat(path, &st) != 0 || !S_ISCHR(st.st_mode)) /* a FIFO's reader would take the opening for its writer's */
+        return 0;
+    const int fd = open(path, O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    const bool terminal = fd >= 0 && isatty(fd) == 1;
+    if (fd >= 0)
+        close(fd);
+    return terminal ? tw_fail("%s: a terminal: only text is written there", path) : 0;
+}
+
 int tw_file_commit(tw_file *f)
 {
     bool ok = fflush(f->stream) == 0 && !ferror(f->stream);
