@@ -155,7 +155,7 @@ static bool all_below(const float *x, int n, float limit)
 
 static int refuse(const struct run *r, const tw_sample *s, const char *text)
 {
-    return tw_fail("%s: sample %lld (%.*s): %s", r->o.checkpoint, (long long)r->done + 1, (int)(s->key_size < 200 ? s->key_size : 200), s->key,
+    return tw_fail("%s: sample %lld (%.*s): %s", r->o.checkpoint, (long long)r->done, (int)(s->key_size < 200 ? s->key_size : 200), s->key,
                    text);
 }
 
@@ -193,7 +193,7 @@ static int put_pixels(struct run *r, const tw_view_batch *b)
     }
     for (int i = 0; i < b->n; i++) {
         if ((int)n != r->D)
-            return tw_fail("sample %lld (%.*s): %d x %d pixels, of another size than the views before it", (long long)r->done + 1,
+            return tw_fail("sample %lld (%.*s): %d x %d pixels, of another size than the views before it", (long long)r->done,
                            (int)(b->sample[i].key_size < 200 ? b->sample[i].key_size : 200), b->sample[i].key, b->H, b->W);
         for (size_t k = 0; k < n; k++)
             r->row[k] = (float)b->pixels[(size_t)i * n + k] / 255;

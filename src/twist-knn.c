@@ -71,6 +71,15 @@ static int add_chunk(struct run *r, float *chunk, int n)
     return tw_knn_add(r->search, chunk, n);
 }
 
+/* Whether the first record has as many features as those of --val, which are of another file. */
+static int same_width(const struct run *r, const tw_sample *s)
+{
+    const tw_tensor *t = &s->features;
+    if (r->train.n > 0 || t->data == NULL || t->dim[0] == r->val.D)
+        return 0;
+    return tw_fail("%s: %lld features, where %s has %d", r->train.name, (long long)t->dim[0], r->val.who.name, r->val.D);
+}
+
 /* Lets the training stream go by. 0, or -1. */
 static int stream_train(struct run *r, tw_reader *reader, float *chunk)
 {
@@ -80,7 +89,7 @@ static int stream_train(struct run *r, tw_reader *reader, float *chunk)
     tw_sample_init(&s);
     while ((rc = tw_reader_next(reader, &s)) == 1) {
         rc = -1;
-        if (tw_vector_check(&D, &r->train, &s, &s.features, "features") != 0 ||
+        if (same_width(r, &s) != 0 || tw_vector_check(&D, &r->train, &s, &s.features, "features") != 0 ||
             tw_vector_copy(chunk + (size_t)n * D, &r->train, &s, &s.features, "features") != 0 || tw_roster_add(&r->train, &s) != 0)
             break;
         if (++n == TW_KNN_CHUNK) {

@@ -181,7 +181,7 @@ static bool wait_for_views(void *context, double seconds)
     struct run *r = context;
     const double limit = r->o.starve;
     if (limit > 0 && seconds >= limit / 5 && !r->warned)
-        tw_warn("no views for %.0f s; after %g s a checkpoint is written and the run ends (--starve)", seconds, limit);
+        tw_warn("no views for %.*f s; after %g s a checkpoint is written and the run ends (--starve)", seconds < 10, seconds, limit);
     r->warned = limit > 0 && seconds >= limit / 5;
     r->gave_up = limit > 0 && seconds >= limit;
     return !r->gave_up;

@@ -95,7 +95,7 @@ refused() { # MESSAGE ARGUMENT...
 
 @test "--pixels are the values / 255; --random-init is a network that depends on its seed" {
     twist-embed --pixels -i "$ONE" -o x.emb 2> err || true
-    grep -F 'sample 3 (picture-2.jpg): 24 x 24 pixels, of another size than the views before it' err
+    grep -F 'sample 2 (picture-2.jpg): 24 x 24 pixels, of another size than the views before it' err
     [ ! -e x.emb ]
     twist-cat --head 2 "$ONE" | twist-embed --pixels | twist-cat --npy features=x.npy
     twist-cat --head 2 "$ONE" | twist-cat --npy views=v.npy
@@ -147,7 +147,7 @@ refused() { # MESSAGE ARGUMENT...
 
 @test "a stream of another kind, of several views, cut, or empty is refused by name" {
     refused "$FORMATS/images.tws: a stream of images, want views" -i "$FORMATS/images.tws" "$WEIGHTS"
-    refused "$FORMATS/views.tws: sample 1 (pet-0.jpg): 2 views, want one of each picture" -i "$FORMATS/views.tws" "$WEIGHTS"
+    refused "$FORMATS/views.tws: sample 0 (pet-0.jpg): 2 views, want one of each picture" -i "$FORMATS/views.tws" "$WEIGHTS"
     head -c 9000 "$ONE" > cut.tws
     refused "cut.tws: cut at byte 9000, inside record" -i cut.tws "$WEIGHTS"
     refused "/dev/null: empty: no header" -i /dev/null "$WEIGHTS"
@@ -439,6 +439,15 @@ END
     [ "$(twist-cluster whole.emb --kmeans 3 -q | sed 's/.*"iterations": //')" = "$(twist-cluster half.emb --kmeans 3 -q | sed 's/.*"iterations": //')" ]
 }
 
+@test "an array of f32 and f16 is refused by their types" {
+    twist-embed -q -i "$ONE" "$WEIGHTS" -o whole.emb
+    twist-embed -q -i "$ONE" "$WEIGHTS" --type=f16 -o half.emb
+    run twist-cat --npy features=x.npy whole.emb half.emb
+    [ "$status" -eq 1 ]
+    [[ "$output" == "twist-cat: x.npy: the type is f16, where the first row's is f32 (sample "* ]]
+    [ ! -e x.npy ]
+}
+
 @test "--type=f16 refuses a result that is too large for it, by its sample, and writes no infinity" {
     classifier() { # two classes, the logit of the second the f32 of these bytes
         local header='{"fc.weight":{"dtype":"F32","shape":[2,512],"data_offsets":[0,4096]},"fc.bias":{"dtype":"F32","shape":[2],"data_offsets":[4096,4104]}}'
@@ -448,7 +457,7 @@ END
     }
     for sign in 47 c7; do
         classifier "\x00\xf0\x7f\x$sign" > large.safetensors # 65520
-        refused "$WEIGHTS: sample 1 (picture-0.jpg): a result of 65520 or more is beyond f16; --type=f32 holds it" -q --type=f16 --output=logits -i "$ONE" \
+        refused "$WEIGHTS: sample 0 (picture-0.jpg): a result of 65520 or more is beyond f16; --type=f32 holds it" -q --type=f16 --output=logits -i "$ONE" \
             --head=large.safetensors "$WEIGHTS"
         classifier "\xff\xef\x7f\x$sign" > most.safetensors # the number before it
         twist-embed -q --type=f16 --output=logits -i "$ONE" --head=most.safetensors "$WEIGHTS" > most.emb

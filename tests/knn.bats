@@ -57,7 +57,7 @@ number() { sed -n "s/.*\"$1\": *\([0-9.]*\).*/\1/p" <<< "$output"; }
 @test "bad streams exit 1 with one line that names file and cause" {
     good=$EVAL/train.tws
     for bad in "nan.tws=NaN" "odd.tws=7 features, where the first sample has 8" "cut.tws=end" "unlabelled.tws=no label" \
-        "wide.tws=9 features"; do
+        "wide.tws=9 features, where $EVAL/train.tws has 8"; do
         file=$EVAL/${bad%%=*}
         run twist-knn --train "$file" --val "$good" -k 1
         echo "$output"

@@ -62,9 +62,11 @@ static int next(tw_views *v, tw_sample *s)
         return tw_fail("%s: ends before the last sample of the features to be continued", tw_reader_name(v->reader));
     if (rc != 1 || (v->behind && check_behind(v, s) != 0))
         return rc != 1 ? rc : -1;
+    if (s->n_views != 1)
+        return tw_fail("%s: sample %lld (%.*s): %d views, want one of each picture", tw_reader_name(v->reader), (long long)v->n, name_size(s),
+                       s->key, s->n_views);
     v->n++;
-    return s->n_views == 1 ? 1 : tw_fail("%s: sample %lld (%.*s): %d views, want one of each picture", tw_reader_name(v->reader),
-                                         (long long)v->n, name_size(s), s->key, s->n_views);
+    return 1;
 }
 
 static int add(tw_view_batch *b, const tw_sample *s, int B)

@@ -115,6 +115,8 @@ int tw_npy_row(tw_npy *f, const tw_tensor *part, int n, bool stacked)
         if (f->before > 0 && write_missing(f, f->before) != 0)
             return -1;
     }
+    if (f->row.dtype != row.dtype)
+        return tw_fail("%s: the type is %s, where the first row's is %s", f->path, tw_dtype_name(row.dtype), tw_dtype_name(f->row.dtype));
     if (!same(&f->row, &row))
         return tw_fail("%s: the shape differs from the first row's", f->path);
     for (int i = 0; i < n; i++)
