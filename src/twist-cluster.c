@@ -68,10 +68,14 @@ static int prepare(tw_features *f, bool spherical, int *exponent)
     return 0;
 }
 
-static void show_progress(const tw_kmeans_options *o, int restart, int iteration, int64_t moved)
+static void show_progress(const tw_kmeans_options *o, int restart, int iteration, int64_t number)
 {
+    if (iteration < 0) {
+        tw_progress("k-means, run %d of %d, seed %lld of %d", restart + 1, o->restarts, (long long)number, o->K);
+        return;
+    }
     tw_progress("k-means, run %d of %d, iteration %d: %lld records moved", restart + 1, o->restarts, iteration + 1,
-                (long long)moved);
+                (long long)number);
 }
 
 static void cluster_features(struct run *r)

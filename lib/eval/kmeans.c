@@ -201,9 +201,11 @@ static void fill_empty(lloyd *l)
     for (int64_t i = 0; i < l->near.n && empty > 0; i++) /* from here on score is the squared distance */
         l->score[i] = (float)(tw_sum_squares(l->near.x + i * l->near.D, l->near.D) - 2 * (double)l->score[i]);
     for (int k = 0; k < l->near.K && empty > 0; k++) {
-        const int64_t i = count[k] == 0 ? farthest(l, count) : -1;
-        if (i < 0)
+        if (count[k] > 0)
             continue;
+        const int64_t i = farthest(l, count);
+        if (i < 0)
+            return;
         count[l->cluster[i]]--;
         count[k]++;
         l->cluster[i] = k;
@@ -331,7 +333,7 @@ int tw_kmeans_run(tw_kmeans *out, const float *x, int64_t n, int D, const tw_kme
         lloyd l;
         if (lloyd_init(&l, x, n, D, o, threads) != 0)
             goto err;
-        if (tw_kmeans_seed(l.centre, x, n, D, o->K, o->seed, r, threads) != 0) {
+        if (tw_kmeans_seed(l.centre, x, n, D, o, r, threads) != 0) {
             lloyd_fini(&l);
             goto err;
         }

@@ -13,8 +13,9 @@ typedef struct tw_kmeans_options {
     int K, restarts, iterations; /* clusters; runs; most iterations of each */
     bool spherical;              /* rows have unit length (tw_unit_rows): centres are scaled to unit length too */
     uint64_t seed;
-    /* Called after every assignment of the rows, restart and iteration counted from 0. NULL: nobody wants to know. */
-    void (*tell)(const struct tw_kmeans_options *o, int restart, int iteration, int64_t moved);
+    /* Called after every assignment of the rows, restart and iteration counted from 0, with how many have moved; and after every seed, iteration -1,
+     * with how many there are. NULL: nobody wants to know. */
+    void (*tell)(const struct tw_kmeans_options *o, int restart, int iteration, int64_t number);
     int near; /* how many of the nearest centres are wanted in the end, up to TW_KMEANS_NEAR; 0: of none but the row's own */
 } tw_kmeans_options;
 
@@ -39,9 +40,9 @@ int tw_kmeans_from(tw_kmeans *out, const float *centre, const float *x, int64_t 
                    tw_blocks *threads);
 void tw_kmeans_fini(tw_kmeans *k);
 
-/* Seeds: K rows of x [n,D] by greedy k-means++ (Arthur and Vassilvitskii, 2007; of 2 + ln K candidates the one that lowers the
- * sum of squared distances most), drawn from a random sample of x where that is large. Numbers from (seed,
+/* Seeds: o->K rows of x [n,D] by greedy k-means++ (Arthur and Vassilvitskii, 2007; of 2 + ln K candidates the one that lowers the
+ * sum of squared distances most), drawn from a random sample of x where that is large. Numbers from (o->seed,
  * TW_USE_KMEANS, restart). 0, or -1 and tw_error(). */
-int tw_kmeans_seed(float *centre, const float *x, int64_t n, int D, int K, uint64_t seed, int restart, tw_blocks *threads);
+int tw_kmeans_seed(float *centre, const float *x, int64_t n, int D, const tw_kmeans_options *o, int restart, tw_blocks *threads);
 
 #endif

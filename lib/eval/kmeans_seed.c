@@ -120,9 +120,9 @@ static int64_t draw(const seeding *s, tw_rng *r)
     return low;
 }
 
-static void seed_all(seeding *s, float *centre, int K, tw_rng *r)
+static void seed_all(seeding *s, float *centre, const tw_kmeans_options *o, int restart, tw_rng *r)
 {
-    const int tries = 2 + (int)log((double)K);
+    const int K = o->K, tries = 2 + (int)log((double)K);
     for (int64_t i = 0; i < s->n; i++) {
         s->norm[i] = (float)tw_sum_squares(s->x + i * s->D, s->D);
         s->least[i] = FLT_MAX;
@@ -135,6 +135,8 @@ static void seed_all(seeding *s, float *centre, int K, tw_rng *r)
         for (int t = 0; t < n; t++)
             s->row[t] = k == 0 ? (int64_t)tw_rng_below(r, (uint64_t)s->n) : draw(s, r);
         memcpy(centre + (size_t)k * s->D, s->x + take_best(s, n) * s->D, (size_t)s->D * sizeof *centre);
+        if (o->tell != NULL)
+            o->tell(o, restart, -1, k + 1);
     }
 }
 
@@ -149,18 +151,18 @@ static float *sample_rows(const float *x, int64_t n, int D, int64_t m, tw_rng *r
     return y;
 }
 
-int tw_kmeans_seed(float *centre, const float *x, int64_t n, int D, int K, uint64_t seed, int restart, tw_blocks *threads)
+int tw_kmeans_seed(float *centre, const float *x, int64_t n, int D, const tw_kmeans_options *o, int restart, tw_blocks *threads)
 {
-    const int64_t per = (int64_t)SAMPLE_PER_CENTRE * K, most = per > LEAST_SAMPLE ? per : LEAST_SAMPLE;
+    const int64_t per = (int64_t)SAMPLE_PER_CENTRE * o->K, most = per > LEAST_SAMPLE ? per : LEAST_SAMPLE;
     tw_rng r;
     float *sample = NULL;
-    tw_rng_init(&r, seed, TW_USE_KMEANS, (uint64_t)restart, 0, 0);
+    tw_rng_init(&r, o->seed, TW_USE_KMEANS, (uint64_t)restart, 0, 0);
     if (n > most && (sample = sample_rows(x, n, D, most, &r)) == NULL)
         return -1;
     seeding s = {.x = sample != NULL ? sample : x, .n = sample != NULL ? most : n, .D = D, .threads = threads};
     const int rc = seeding_init(&s);
     if (rc == 0)
-        seed_all(&s, centre, K, &r);
+        seed_all(&s, centre, o, restart, &r);
     seeding_fini(&s);
     free(sample);
     return rc;

@@ -117,15 +117,31 @@ int tw_roster_same_classes(const tw_roster *a, const tw_roster *b)
     return 0;
 }
 
-/* The class of that name; -1: none. The classes of both are often in one order: guess is looked at first. */
-static int class_of(const char *name, char *const *classes, int n, int guess)
+/* A class by its name. */
+typedef struct {
+    const char *name;
+    int k;
+} place;
+
+static int by_name(const void *a, const void *b)
 {
-    if (guess < n && strcmp(classes[guess], name) == 0)
-        return guess;
-    for (int k = 0; k < n; k++)
-        if (strcmp(classes[k], name) == 0)
-            return k;
-    return -1;
+    const place *x = a, *y = b;
+    const int order = strcmp(x->name, y->name);
+    return order != 0 ? order : x->k - y->k;
+}
+
+/* The first class of that name; -1: none. */
+static int class_of(const char *name, const place *sorted, int n)
+{
+    int low = 0, high = n;
+    while (low < high) {
+        const int middle = low + (high - low) / 2;
+        if (strcmp(sorted[middle].name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < n && strcmp(sorted[low].name, name) == 0 ? sorted[low].k : -1;
 }
 
 void tw_roster_compare_networks(const tw_roster *a, const tw_roster *b)
@@ -137,8 +153,9 @@ void tw_roster_compare_networks(const tw_roster *a, const tw_roster *b)
 int tw_roster_rename(tw_roster *r, char *const *classes, int n, int64_t *lost)
 {
     int *to = tw_calloc((size_t)r->named, sizeof *to);
+    place *sorted = tw_calloc((size_t)n, sizeof *sorted);
     char **names = tw_calloc((size_t)n, sizeof *names);
-    int rc = to != NULL && names != NULL ? 0 : -1, copied = 0;
+    int rc = to != NULL && sorted != NULL && names != NULL ? 0 : -1, copied = 0;
     for (; rc == 0 && copied < n; copied += rc == 0)
         if ((names[copied] = strdup(classes[copied])) == NULL)
             rc = tw_fail("out of memory");
@@ -146,11 +163,15 @@ int tw_roster_rename(tw_roster *r, char *const *classes, int n, int64_t *lost)
         while (copied > 0)
             free(names[--copied]);
         free(names);
+        free(sorted);
         free(to);
         return -1;
     }
-    for (int k = 0; k < r->named; k++)
-        to[k] = class_of(r->classes[k], classes, n, k);
+    for (int k = 0; k < n; k++)
+        sorted[k] = (place){classes[k], k};
+    qsort(sorted, (size_t)n, sizeof *sorted, by_name);
+    for (int k = 0; k < r->named; k++) /* of several of one name, that of the same number or the first */
+        to[k] = k < n && strcmp(classes[k], r->classes[k]) == 0 ? k : class_of(r->classes[k], sorted, n);
     *lost = 0;
     for (int64_t i = 0; i < r->n; i++) {
         if (r->label[i] < 0)
@@ -162,6 +183,7 @@ int tw_roster_rename(tw_roster *r, char *const *classes, int n, int64_t *lost)
     for (int k = 0; k < r->named; k++)
         free(r->classes[k]);
     free(r->classes);
+    free(sorted);
     free(to);
     r->classes = names;
     r->named = r->n_classes = n;

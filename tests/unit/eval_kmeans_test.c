@@ -86,6 +86,17 @@ static void clouds(void)
     }
 }
 
+static int seeds, assignments;
+
+static void count(const tw_kmeans_options *o, int restart, int iteration, int64_t number)
+{
+    CHECK(restart >= 0 && restart < o->restarts);
+    if (iteration < 0)
+        CHECK(number == ++seeds - restart * o->K);
+    else
+        assignments++;
+}
+
 static void edges(void)
 {
     enum { N = 50, D = 3 };
@@ -114,6 +125,9 @@ static void edges(void)
     tw_kmeans_fini(&got);
     o.near = TW_KMEANS_NEAR + 1;
     CHECK(tw_kmeans_from(&got, x, x, N, D, &o, threads) == -1 && strstr(tw_error(), "17 nearest centres") != NULL);
+    o = (tw_kmeans_options){4, 2, 3, false, 0, count, 0}; /* every seed is told of, and every assignment */
+    CHECK(tw_kmeans_run(&got, x, N, D, &o, threads) == 0 && seeds == 8 && assignments >= 2 && assignments <= 6);
+    tw_kmeans_fini(&got);
     o = (tw_kmeans_options){4, 1, 1, false, 0, NULL, 0};
     CHECK(tw_kmeans_run(&got, x, N, D, &o, threads) == 0 && !got.converged && got.iterations == 1);
     tw_kmeans_fini(&got);
