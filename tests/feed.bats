@@ -550,6 +550,17 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     [ ! -e x.key ]
 }
 
+@test "a window that is small for the workers, or made so by --mem, is told of once" {
+    pictures 12
+    for small in --window=8 --mem=1MiB; do
+        timeout 60 twist-feed head --no-history --epochs=6 --local=2 --slots=90 $small p -o got.tws -- "$COMMAND" 2> said
+        cat said
+        [ "$(grep -c 'more than half of the window of [0-9]* samples: some wait for others; a larger '"${small%=*}"' lets them work' said)" -eq 1 ]
+    done
+    timeout 60 twist-feed head --no-history --local=2 --slots=90 p -o got.tws -- "$COMMAND" 2> said
+    ! grep window said || false
+}
+
 @test "a result larger than --max-bytes is left out, and why is said; a command's last words, without an end of the line" {
     pictures 3
     run timeout 60 twist-feed head -q --no-history --max-bytes=3KiB --local=1 p -o got.tws -- "$COMMAND"

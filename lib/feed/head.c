@@ -70,6 +70,19 @@ int64_t tw_head_limit(const tw_head *h)
     return h->next + n < end ? h->next + n : end;
 }
 
+void tw_head_tell_window(tw_head *h)
+{
+    const int64_t fit = h->largest > 0 ? h->o.memory / h->largest : h->o.window, window = fit < h->o.window ? fit : h->o.window;
+    int64_t slots = 0;
+    for (int i = 0; i < h->workers; i++)
+        slots += h->worker[i].up && h->worker[i].ready ? h->worker[i].slots : 0;
+    if (h->told_window || slots <= window / 2)
+        return;
+    h->told_window = true;
+    tw_head_say(h, 0, "the workers have %lld slots, more than half of the window of %lld samples: some wait for others; a larger --%s lets them work",
+                (long long)slots, (long long)window, window < h->o.window ? "mem" : "window");
+}
+
 static bool in_hand(const tw_head *h, int64_t p)
 {
     return p >= h->next && p < h->next + h->o.window && p < h->o.end;
@@ -173,6 +186,7 @@ static void ready(tw_head *h, worker *w, const char *why_not)
     if (!w->ready)
         tw_head_say(h, 1, "worker %s is here, %d slots", w->name, w->slots);
     w->ready = true;
+    tw_head_tell_window(h);
 }
 
 void tw_head_drop_user(tw_head *h, bool (*allowed)(void *context, const char *user), void *context)

@@ -70,12 +70,14 @@ struct tw_head {
     int64_t reference;     /* position that new workers are tried with; -1: none yet */
     int64_t reference_size, reference_sub;
     uint64_t reference_crc;
+    bool told_window;      /* that it is small for the workers */
     tw_head_state count;
 };
 
 void tw_head_say(tw_head *h, int level, const char *fmt, ...) TW_PRINTF(3, 4);
 slot *tw_head_slot(const tw_head *h, int64_t position);
 int64_t tw_head_limit(const tw_head *h);
+void tw_head_tell_window(tw_head *h); /* once, when workers or results have become so many or large that workers wait for the window */
 void tw_head_gone(tw_head *h, worker *w, const char *why); /* why NULL: nothing to say */
 void tw_head_ban(tw_head *h, worker *w, int code, const char *why);
 

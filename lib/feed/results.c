@@ -60,8 +60,10 @@ static void fill(tw_head *h, int64_t position, int k)
     h->filled++;
     h->count.accepted++;
     h->count.bytes += (int64_t)kept.size;
-    if ((int64_t)kept.size > h->largest)
+    if ((int64_t)kept.size > h->largest) {
         h->largest = (int64_t)kept.size;
+        tw_head_tell_window(h);
+    }
     for (int i = 0; i < 2 && s->confirmed > 0; i++) {
         worker *w = tw_head_by_serial(h, s->failed_by[i]);
         if (w != NULL && w->serial != kept.serial && ++w->refuted >= MOST_REFUTED && w->refuted > w->done / 10)

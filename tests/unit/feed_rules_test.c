@@ -43,6 +43,7 @@ typedef struct {
     bool hangs, broken, left_out[LONG];
     double chance[MOST_WORKERS]; /* that a worker makes a sample in a tick */
     int innocents; /* that were left out */
+    int warned;    /* of a small window */
     double longest, written, gap; /* a sample in a worker's hand; when one was last written; the longest time between two that were */
 } farm;
 
@@ -100,7 +101,7 @@ static void op_remember(void *context, int64_t p, int64_t sub)
 
 static void op_say(void *context, int level, const char *text)
 {
-    (void)context, (void)level, (void)text;
+    ((farm *)context)->warned += level == 0 && strstr(text, "half of the window") != NULL;
 }
 
 static bool holds(const farm *f, int worker, int64_t p)
@@ -360,6 +361,17 @@ static double seconds(uint64_t seed, bool slow)
     return f.now - since;
 }
 
+/* Workers with more slots than half of the window: said once, whoever comes after. */
+static void crowded(int workers, int window, int warned)
+{
+    static farm f;
+    start(&f, 1, workers, 30, 0.02, END, window);
+    for (int i = 0; i < TICKS && f.next < END; i++)
+        tick(&f, -1);
+    CHECK(f.next == END && f.warned == warned);
+    tw_head_free(f.head);
+}
+
 int main(void)
 {
     double alone = 0, with = 0;
@@ -378,6 +390,9 @@ int main(void)
     CHECK(gap > 1.5 * hedged); /* else the second leases are of no use */
     names();
     third_together();
+    crowded(2, 2 * 2 * SLOTS, 0);
+    crowded(3, 2 * 2 * SLOTS, 1);
+    crowded(MOST_WORKERS, 2 * 2 * SLOTS, 1);
     for (uint64_t seed = 1; seed <= 50; seed++)
         for (int sees = 0; sees < 2; sees++)
             blind(seed, 2, sees);
