@@ -249,6 +249,15 @@ pixels() { twist-cat --npy image="$1"; }
     # more than may be open at first
     for i in {1..70}; do cp s1.tar "m$i.tar"; done
     [ "$(ulimit -S -n 64; twist-decode m*.tar | records | wc -l)" -eq 630 ]
+    # and than may ever be
+    twist-decode --no-history --shuffle --seed=2 m*.tar > open.tws
+    (ulimit -n 64; twist-decode -j4 --no-history --shuffle --seed=2 m*.tar) > few.tws
+    cmp open.tws few.tws
+    ( # the last one of them changes while pictures are read
+        ulimit -n 64
+        twist-decode -j1 --epochs=1000000 --on-error=fail m*.tar 2> err | { head -c 100000 > first; touch m9.tar; cat > rest; }
+    ) || true
+    grep -F 'in m9.tar, which has changed since it was indexed' err
     # beside a folder: equal class names are one class
     [ "$(twist-decode s1.tar photos | samples | cut -d' ' -f2 | sort | uniq -c | tr -s ' ' | tr '\n' ',')" = " 6 0, 6 1, 6 2," ]
 }

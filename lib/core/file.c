@@ -115,13 +115,15 @@ int tw_make_folder(const char *path)
     return S_ISDIR(st.st_mode) ? 0 : tw_fail("%s: not a folder", path);
 }
 
-void tw_allow_files(size_t n)
+size_t tw_allow_files(size_t n)
 {
-    struct rlimit l;
-    if (getrlimit(RLIMIT_NOFILE, &l) != 0 || l.rlim_cur == l.rlim_max || n < l.rlim_cur / 4) /* the rest is for pipes, libraries and outputs */
-        return;
-    l.rlim_cur = l.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &l);
+    struct rlimit l, all;
+    if (getrlimit(RLIMIT_NOFILE, &l) != 0 || n < l.rlim_cur / 4) /* the rest is for pipes, libraries and outputs */
+        return n;
+    all = (struct rlimit){l.rlim_max, l.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &all) == 0)
+        l = all;
+    return n < l.rlim_cur / 4 * 3 ? n : l.rlim_cur / 4 * 3;
 }
 
 int tw_write_all(int fd, const void *data, size_t n)

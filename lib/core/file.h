@@ -41,8 +41,8 @@ char *tw_path_in(const char *folder, const char *name);
 /* mkdir -p. 0, or -1 and tw_error(). */
 int tw_make_folder(const char *path);
 
-/* Where n files, which are to be open at once, are many: lets the process have as many as the system grants it. */
-void tw_allow_files(size_t n);
+/* Where n files, which are to be open at once, are many: lets the process have as many as the system grants it. How many of them may be. */
+size_t tw_allow_files(size_t n);
 
 /* Writes all n bytes to the descriptor, through partial writes and EINTR. 0, or -1 and errno. */
 int tw_write_all(int fd, const void *data, size_t n);

@@ -23,13 +23,14 @@ static const size_t MAX_PICTURE = (size_t)1 << 30; /* bytes of a file or member 
 
 typedef struct {
     char *path;
-    int fd;
+    int fd;          /* -1: there are too many, it is opened for each read */
+    struct stat was; /* when it was indexed */
 } shard;
 
 struct tw_source {
     tw_entries all;
     shard *shard;
-    size_t shards, shards_cap;
+    size_t shards, shards_cap, most_open;
     bool labelled; /* every sample has a label */
     uint64_t lacking, lacks; /* how many have none, the first of them */
 };
@@ -38,17 +39,24 @@ static int add_shard(tw_source *s, const char *path, bool keep_cut)
 {
     if (tw_grow(&s->shard, &s->shards_cap, s->shards + 1, sizeof *s->shard) != 0)
         return -1;
-    shard new = {strdup(path), open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-    if (new.path == NULL || new.fd < 0) {
+    shard new = {.path = strdup(path), .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    if (new.path == NULL || new.fd < 0 || fstat(new.fd, &new.was) != 0) {
         tw_fail_errno("%s", path);
+        if (new.fd >= 0)
+            close(new.fd);
         free(new.path);
         return -1;
     }
     const int32_t number = (int32_t)s->shards;
     const size_t from = s->all.n;
-    s->shard[s->shards++] = new;
+    shard *kept = &s->shard[s->shards++];
+    *kept = new;
     if (tw_shard_add(&s->all, path, new.fd, number, keep_cut) != 0)
         return -1;
+    if (s->shards > s->most_open) {
+        close(new.fd);
+        kept->fd = -1;
+    }
     return s->all.n > from ? 0 : tw_fail("%s: no pictures in this archive", path);
 }
 
@@ -209,7 +217,7 @@ static int fill(tw_source *s, const tw_source_options *o)
 {
     tw_entries *e = &s->all;
     bool folders = false, in_shards = false; /* what has given classes */
-    tw_allow_files((size_t)o->n_operands);   /* shards stay open */
+    s->most_open = tw_allow_files((size_t)o->n_operands); /* shards stay open */
     if (o->listing != NULL && tw_listing_walk(e, o->listing, o->operand, o->n_operands, o->jobs) != 0)
         return -1;
     folders = e->names > 0;
@@ -259,7 +267,8 @@ void tw_source_close(tw_source *s)
     if (s == NULL)
         return;
     for (size_t i = 0; i < s->shards; i++) {
-        close(s->shard[i].fd);
+        if (s->shard[i].fd >= 0)
+            close(s->shard[i].fd);
         free(s->shard[i].path);
     }
     free(s->shard);
@@ -316,6 +325,35 @@ void tw_source_where(const tw_source *s, uint64_t i, const char **path, int64_t 
     *length = member ? span.size : -1;
 }
 
+/* Opened anew, a shard must be what was indexed. A descriptor, or -1 and tw_error(). */
+static int open_again(const shard *of)
+{
+    struct stat is;
+    const int fd = open(of->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &is) != 0)
+        tw_fail_errno("in %s", of->path);
+    else if (is.st_size == of->was.st_size && is.st_mtim.tv_sec == of->was.st_mtim.tv_sec && is.st_mtim.tv_nsec == of->was.st_mtim.tv_nsec)
+        return fd;
+    else
+        tw_fail("in %s, which has changed since it was indexed", of->path);
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static int read_span(const shard *from, int fd, const tw_span *span, void *block, size_t *size)
+{
+    for (*size = 0; *size < (size_t)span->size;) {
+        const ssize_t got = pread(fd, (char *)block + *size, (size_t)span->size - *size, span->at + (int64_t)*size);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got < 0 ? tw_fail_errno("in %s", from->path) : tw_fail("cut (in %s)", from->path);
+        *size += (size_t)got;
+    }
+    return 0;
+}
+
 int tw_source_read(const tw_source *s, uint64_t i, void **block, size_t *cap, size_t *size)
 {
     tw_span span;
@@ -326,13 +364,9 @@ int tw_source_read(const tw_source *s, uint64_t i, void **block, size_t *cap, si
         return tw_fail("larger than %zu bytes (in %s)", MAX_PICTURE, from->path);
     if (tw_grow(block, cap, (size_t)span.size + 1, 1) != 0)
         return -1;
-    for (*size = 0; *size < (size_t)span.size;) {
-        const ssize_t got = pread(from->fd, (char *)*block + *size, (size_t)span.size - *size, span.at + (int64_t)*size);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got < 0 ? tw_fail_errno("in %s", from->path) : tw_fail("cut (in %s)", from->path);
-        *size += (size_t)got;
-    }
-    return 0;
+    const int fd = from->fd >= 0 ? from->fd : open_again(from);
+    const int rc = fd < 0 ? -1 : read_span(from, fd, &span, *block, size);
+    if (fd >= 0 && fd != from->fd)
+        close(fd);
+    return rc;
 }
