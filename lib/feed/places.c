@@ -174,17 +174,22 @@ static int64_t index_of(tw_places *p, int64_t position, int64_t sub)
     return (int64_t)tw_order_behind(order_of(p, position), (uint64_t)(position % p->count), (uint64_t)sub);
 }
 
-int tw_places_describe(tw_places *p, int64_t position, int64_t sub, tw_feed_what *what)
+tw_feed_what tw_places_what(tw_places *p, int64_t position, int64_t sub)
 {
     const int64_t index = index_of(p, position, sub);
+    return (tw_feed_what){.index = index, .epoch = position / p->count, .label = tw_source_label(p->o.source, (uint64_t)index),
+                          .pos = (int64_t)tw_order_pos(order_of(p, position), (uint64_t)(position % p->count)),
+                          .sub = sub > 0 ? index_of(p, position, 0) : -1, .key = tw_source_path(p->o.source, (uint64_t)index), .path = "",
+                          .length = -1};
+}
+
+int tw_places_describe(tw_places *p, int64_t position, int64_t sub, tw_feed_what *what)
+{
     const char *path;
-    *what = (tw_feed_what){.index = index, .epoch = position / p->count, .label = tw_source_label(p->o.source, (uint64_t)index),
-                           .pos = (int64_t)tw_order_pos(order_of(p, position), (uint64_t)(position % p->count)),
-                           .sub = sub > 0 ? index_of(p, position, 0) : -1, .key = tw_source_path(p->o.source, (uint64_t)index), .path = "",
-                           .length = -1};
+    *what = tw_places_what(p, position, sub);
     if (p->root == NULL)
         return 0;
-    tw_source_where(p->o.source, (uint64_t)index, &path, &what->offset, &what->length);
+    tw_source_where(p->o.source, (uint64_t)what->index, &path, &what->offset, &what->length);
     if (relative(p, path) != 0)
         return -1;
     what->path = p->path;

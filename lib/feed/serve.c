@@ -98,13 +98,11 @@ static int op_check(void *context, int64_t position, int64_t sub, const void *pa
     serve *s = context;
     const tw_limits limits = {(int64_t)size, 64, 8};
     tw_scan scan;
-    tw_feed_what what;
     tw_sample *t = &s->sample;
     tw_scan_init(&scan, &limits);
     if (tw_scan_run(&scan, payload, size) != 1 || scan.at != size)
         return tw_fail("a result that is no record");
-    if (tw_places_describe(s->o->places, position, sub, &what) != 0)
-        return -1;
+    const tw_feed_what what = tw_places_what(s->o->places, position, sub);
     const int rc = tw_decode_borrowed(t, TW_VIEWS, payload, size);
     const bool right = rc == 0 && t->index == what.index && t->epoch == what.epoch && t->pos == what.pos && t->sub == what.sub &&
                        t->label == what.label && t->key_size == strlen(what.key) && memcmp(t->key, what.key, t->key_size) == 0;
@@ -238,13 +236,11 @@ static int hear(serve *s, tw_link_msg *in)
 /* A position whose own image is bad, in the order: named as twist-decode names it. */
 static int report_bad(serve *s, int64_t position, bool empty)
 {
-    tw_feed_what what;
     char text[2048];
     const char *cause = tw_places_known(s->o->places, position, 0);
     if (cause == NULL)
         return 0;
-    if (tw_places_describe(s->o->places, position, 0, &what) != 0)
-        return -1;
+    const tw_feed_what what = tw_places_what(s->o->places, position, 0);
     if (s->o->on_error == TW_BAD_FAIL) {
         tw_rejects_add(s->o->rejects, what.key, strlen(what.key), cause, s->in_all);
         return tw_fail("%s: %s", what.key, cause);
