@@ -24,8 +24,8 @@ typedef struct {
     int64_t refused;     /* connections with a wrong key */
 } tw_link;
 
-/* Whether the address (tw_zmq_check) may be used so: abstract sockets never; sockets of a file in a folder of this user that nobody else may enter (it is made
- * where there is none); loopback; others with keys or --insecure. *note: what the user should know, or NULL. 0, or -1 and tw_error(). */
+/* Whether the address (tw_zmq_check) may be used so: abstract sockets never; sockets of a file in a folder of this user that nobody else may enter
+ * (it is made where there is none); loopback; others with keys or --insecure. *note: what the user should know, or NULL. 0, or -1 and tw_error(). */
 int tw_link_check(const char *endpoint, bool head, const tw_link_options *o, const char **note);
 
 /* A head's socket (binds, for up to ten seconds where the address is in use), or a worker's (connects). 0, or -1 and tw_error(). */
