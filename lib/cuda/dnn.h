@@ -63,7 +63,8 @@ cudnnBackendDescriptor_t tw_dnn_device(const char *json);
 
 /* Plans for the graph by the heuristic's order (where it offers few, as of fusions, the general ones behind them), at most `most`, none that
  * wants more than `limit` bytes of workspace. Plans whose results may differ from run to run come only where there is no other; of those
- * that must be compiled first (half a second to two each) no more than three, and none behind four others. Returns their number; the caller destroys them. */
+ * that must be compiled first (half a second to two each) no more than three, and none behind four others. Returns their number; the caller
+ * destroys them. */
 int tw_dnn_plans(cudnnBackendDescriptor_t *plan, int most, cudnnBackendDescriptor_t graph, const tw_dnn_site *at, size_t limit);
 size_t tw_dnn_workspace(cudnnBackendDescriptor_t plan);
 

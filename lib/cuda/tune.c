@@ -89,8 +89,8 @@ static double time_of(trial *t, cudnnBackendDescriptor_t plan)
     return tw_time(t->dev->stream, run_trial, t);
 }
 
-/* The fastest of the plans, the others destroyed; NULL: none runs. The clocks of a device that was idle rise while the first one is timed, which is done
- * again; so is what comes near the fastest. */
+/* The fastest of the plans, the others destroyed; NULL: none runs. The clocks of a device that was idle rise while the first one is timed, which is
+ * done again; so is what comes near the fastest. */
 static cudnnBackendDescriptor_t fastest(trial *t, cudnnBackendDescriptor_t *plan, int plans)
 {
     double ms[TRIED], least = HUGE_VAL;

@@ -77,8 +77,8 @@ template <typename T, int V> static __global__ void form(T *y, const T *x, tw_co
     }
 }
 
-/* The same for blocks of 2 x 2 pixels of three channels where the sides are even, as of the pictures that a network's stem reads: a thread makes a block,
- * of two rows' six numbers. w: blocks of a row; n: of all pictures. */
+/* The same for blocks of 2 x 2 pixels of three channels where the sides are even, as of the pictures that a network's stem reads: a thread makes a
+ * block, of two rows' six numbers. w: blocks of a row; n: of all pictures. */
 template <typename T> static __global__ void form_pictures(T *y, const T *x, uint32_t w, uint32_t n)
 {
     enum { V = tw_wide<T>::N, P = (12 + V - 1) / V * V };

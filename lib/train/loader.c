@@ -140,9 +140,10 @@ static int read_on(tw_loader *b)
                            tw_reader_name(b->reader), (long long)p.epoch, (long long)p.sample, (long long)start->epoch,
                            (long long)start->sample);
         if (b->begun && (p.epoch < b->at.epoch || (p.epoch == b->at.epoch && p.sample < b->at.sample)))
-            return tw_fail("%s: %.*s: epoch %lld, pos %lld %s; training goes by places that rise", tw_reader_name(b->reader), (int)s->key_size, s->key,
-                           (long long)s->epoch, (long long)s->pos,
-                           p.epoch == b->at.epoch && p.sample == b->at.sample - 1 ? "is the place of the sample before it too" : "comes after a later one");
+            return tw_fail("%s: %.*s: epoch %lld, pos %lld %s; training goes by places that rise", tw_reader_name(b->reader), (int)s->key_size,
+                           s->key, (long long)s->epoch, (long long)s->pos,
+                           p.epoch == b->at.epoch && p.sample == b->at.sample - 1 ? "is the place of the sample before it too"
+                                                                                  : "comes after a later one");
         if (!b->begun && !b->exact && b->passed == 0 && p.epoch == start->epoch && p.sample > start->sample)
             tw_warn("%s: begins at epoch %lld, sample %lld: what comes before it is left out", tw_reader_name(b->reader), (long long)p.epoch,
                     (long long)p.sample);
