@@ -56,13 +56,6 @@ long_stream() {
     [ "$(twist-cat --json --skip=3 --head=2 two.tws | grep -c '"epoch": 2')" -eq 1 ]
 }
 
-@test "the first samples of several epochs are one set to twist-linear" {
-    twist-synth -q -o photos --count=8 --classes=2 --size=16
-    twist-decode -q --epochs=3 photos | twist-augment -q --aug=linear --size=16 | twist-embed -q --pixels | twist-cat --head=10 -o train.emb
-    twist-decode -q photos | twist-augment -q --aug=eval --size=16 --resize=16 | twist-embed -q --pixels -o val.emb
-    twist-linear -q --train train.emb --val val.emb --epochs=2
-}
-
 @test "streams of different kinds or classes are not joined" {
     run twist-cat -o x.tws "$FORMATS/files.tws" "$FORMATS/views.tws"
     [ "$status" -eq 1 ]

@@ -65,10 +65,14 @@ number() { sed -n "s/.*\"$1\": *\([0-9.e-]*\).*/\1/p" <<< "$output"; }
     # batches of 8, 8, 4: an epoch ends within the stream
     run twist-linear --train "$EVAL/epochs.tws" --val "$EVAL/val.tws" --batch-size 8 -j 3
     [ "$status" -eq 0 ]
-    twist-cat --head 25 "$EVAL/epochs.tws" -o short.tws
-    run twist-linear --train short.tws --val "$EVAL/val.tws"
+    unnamed 2 0 1 0 1 | LC_ALL=C sed 's/epochs\x02/epochs\x03/' > short.tws # its header says more than come
+    unnamed 1 0 1 > two.tws
+    run twist-linear --train short.tws --val two.tws --batch-size 2
     [ "$status" -eq 1 ]
     [[ "$output" == "twist-linear: short.tws: ends after 2 of its 3 epochs" ]]
+    # what twist-cat has cut out of it is one set
+    twist-cat --head 25 "$EVAL/epochs.tws" -o cut.tws
+    twist-linear --train cut.tws --val "$EVAL/val.tws" --epochs=1 | grep -F '"epochs": 1,'
     # of more epochs than are wanted the first ones are taken
     twist-linear --train "$EVAL/epochs.tws" --val "$EVAL/val.tws" --epochs 2 --log c > out
     grep -F '"epochs": 2,' out
