@@ -507,8 +507,9 @@ static void finish(struct run *r)
     }
     if (tw_rejects_close(&r->rejects, all) != 0)
         give_up(r);
-    if (r->skipped > 0)
-        tw_warn("%lld bad image%s left out", (long long)r->skipped, r->skipped == 1 ? "" : "s");
+    const int64_t own = r->skipped - (r->reader != NULL ? tw_reader_end(r->reader)->skipped : 0); /* the others have been told of */
+    if (own > 0)
+        tw_warn("%lld bad image%s left out", (long long)own, own == 1 ? "" : "s");
     if (tw_writer_finish(r->writer, r->skipped) != 0)
         tw_die_error();
     for (int i = 0; i < r->o.jobs; i++)

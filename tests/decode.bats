@@ -394,6 +394,7 @@ kept() {
     run --separate-stderr twist-decode -i in.tws -o out.tws
     [ "$status" -eq 0 ]
     [[ "$stderr" == *"bad.jpg: "* ]]
+    [[ "$stderr" == *"twist-decode: 1 bad image left out"* ]]
     [ "$(samples < out.tws)" = $'g.jpg 1\nc.png 1' ]
     twist-cat --json out.tws | tail -n 1 | grep -F '"skipped": 3' # one here, two before
     twist-cat --header out.tws | grep -F '"classes": ["a", "b"]'
