@@ -5,7 +5,9 @@ NVCC ?= $(CUDA_PATH)/bin/nvcc
 CUDA_ARCH ?= 80 90
 CUDA_NEWEST = $(lastword $(CUDA_ARCH))
 CUDA_C = $(patsubst lib/cuda/%.c,$B/lib/cuda/%.o,$(wildcard lib/cuda/*.c))
-CUDA_OBJ = $(CUDA_C) $(patsubst lib/cuda/%.cu,$B/lib/cuda/%.cu.o,$(wildcard lib/cuda/*.cu))
+CUDA_OPT ?= -O3
+CUDA_KERNELS ?= $B/lib/cuda
+CUDA_OBJ = $(CUDA_C) $(patsubst lib/cuda/%.cu,$(CUDA_KERNELS)/%.cu.o,$(wildcard lib/cuda/*.cu))
 CUDA_SO = $(if $(CUDA),$(BIN)/libtwist-cuda.so)
 EMULATED_OBJ = $(CUDA_C) $(patsubst %,$B/emulated/%.o,$(basename $(wildcard lib/cuda/*.cu tests/emulate/*.cc)))
 EMULATED_FLAGS = -std=c++17 -g -O2 -fPIC -fno-strict-aliasing -ffp-contract=off -Wall -Wextra $(WERROR) -Wno-unknown-pragmas -DTW_EMULATED \
@@ -14,17 +16,18 @@ EMULATED_SO = $(if $(and $(wildcard $(CUDA_PATH)/include/cudnn.h),$(wildcard $(C
 	$B/unit/libtwist-cuda.so $B/unit/libnccl.so.2)
 
 # Packed, a fourth is left of the device code; nvcc can since CUDA 12.8.
-CUDA_FLAGS = -std=c++17 -O3 $(foreach a,$(CUDA_ARCH),-gencode=arch=compute_$a,code=sm_$a) \
+CUDA_FLAGS = -std=c++17 $(CUDA_OPT) $(foreach a,$(CUDA_ARCH),-gencode=arch=compute_$a,code=sm_$a) \
 	-gencode=arch=compute_$(CUDA_NEWEST),code=compute_$(CUDA_NEWEST) $(CUDA_PACKS) \
 	-Ilib -Xcompiler -fPIC,-Wall,-Wextra $(if $(WERROR),-Werror all-warnings)
 CUDA_PACKS = $(if $(shell $(NVCC) --help 2>/dev/null | grep -e --compress-mode),--compress-mode=size)
-$B/cuda_settings: FORCE
-	@mkdir -p $(@D); printf '%s\n' '$(NVCC) $(CUDA_ARCH)' | cmp -s - $@ || printf '%s\n' '$(NVCC) $(CUDA_ARCH)' > $@
+CUDA_SETTINGS = $(NVCC) $(CUDA_ARCH) $(CUDA_OPT)
+$(CUDA_KERNELS)/settings: FORCE
+	@mkdir -p $(@D); printf '%s\n' '$(CUDA_SETTINGS)' | cmp -s - $@ || printf '%s\n' '$(CUDA_SETTINGS)' > $@
 
 $B/lib/cuda/%.o: lib/cuda/%.c $B/settings
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -isystem $(CUDA_PATH)/include -c $< -o $@
-$B/lib/cuda/%.cu.o: lib/cuda/%.cu $B/cuda_settings
+$(CUDA_KERNELS)/%.cu.o: lib/cuda/%.cu $(CUDA_KERNELS)/settings
 	@mkdir -p $(@D)
 	$(NVCC) $(CUDA_FLAGS) -MMD -MP -c $< -o $@
 $(BIN)/libtwist-cuda.so: $(CUDA_OBJ) $B/libtwist.a
