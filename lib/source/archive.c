@@ -26,3 +26,8 @@ int64_t tw_archive_read(void *archive, void *to, int64_t n)
     a->place += n;
     return n;
 }
+
+bool tw_archive_unchanged(const struct stat *is, const struct stat *was)
+{
+    return is->st_size == was->st_size && is->st_mtim.tv_sec == was->st_mtim.tv_sec && is->st_mtim.tv_nsec == was->st_mtim.tv_nsec;
+}

@@ -2,7 +2,9 @@
 #ifndef TW_SOURCE_ARCHIVE_H
 #define TW_SOURCE_ARCHIVE_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 typedef struct {
     int fd;
@@ -13,5 +15,8 @@ typedef struct {
 
 /* A tw_tar_source: copies n bytes to `to`, or steps over them (NULL). How many there were; -1 and tw_error(). */
 int64_t tw_archive_read(void *archive, void *to, int64_t n);
+
+/* Whether a file is as it was, by its size and the time of its last change. */
+bool tw_archive_unchanged(const struct stat *is, const struct stat *was);
 
 #endif

@@ -181,8 +181,7 @@ static int build(const target *t, const char *path, int fd, const struct stat *s
         return tw_fail("out of memory");
     int rc = walk(t, path, fd, st, keep_cut, index, &lost);
     const bool whole = fclose(index) == 0;
-    if (rc == 0 && fstat(fd, &after) == 0 && (after.st_size != st->st_size || after.st_mtim.tv_nsec != st->st_mtim.tv_nsec ||
-                                              after.st_mtim.tv_sec != st->st_mtim.tv_sec))
+    if (rc == 0 && fstat(fd, &after) == 0 && !tw_archive_unchanged(&after, st))
         rc = tw_fail("changes while it is read");
     const int64_t rows = (int64_t)(t->e->n - from);
     if (rc == 0 && whole && rows > 0 && !keep_cut && !lost && !(is_open_folder(beside) && save(beside, st, rows, text, size)) && cached != NULL)

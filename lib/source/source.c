@@ -4,6 +4,7 @@
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/program.h"
+#include "source/archive.h"
 #include "source/entries.h"
 #include "source/folder.h"
 #include "source/listing.h"
@@ -332,7 +333,7 @@ static int open_again(const shard *of)
     const int fd = open(of->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &is) != 0)
         tw_fail_errno("in %s", of->path);
-    else if (is.st_size == of->was.st_size && is.st_mtim.tv_sec == of->was.st_mtim.tv_sec && is.st_mtim.tv_nsec == of->was.st_mtim.tv_nsec)
+    else if (tw_archive_unchanged(&is, &of->was))
         return fd;
     else
         tw_fail("in %s, which has changed since it was indexed", of->path);
