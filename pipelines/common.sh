@@ -141,6 +141,13 @@ work() {
     return $rc
 }
 
+# accepted PROGRAM OPTION... EMPTY-INPUT: lets the program say what is wrong with its options, and exits, before its input is made.
+accepted() {
+    local said
+    said=$("$@" 2>&1)
+    [ $? -ne 2 ] || { printf '%s\n' "$said" >&2 && exit 2; }
+}
+
 # settings WORD... WEIGHTS: what features depend on, as a line: the words, and size and time of the file WEIGHTS (where it is one).
 settings() { echo "$(quote "$@")$(stat -L -c '%s %Y' "${!#}" 2> /dev/null)"; }
 

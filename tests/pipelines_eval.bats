@@ -194,6 +194,13 @@ val/b/3.ppm" ]
         [[ "$output" == *"${name//_/-}"* ]]
         [ ! -e out ]
     done
+    for word in --momentum=x --batch-size=0 --epochs=none --seed=-1 --lr=0.1,; do
+        run "$PIPELINES/linear" "$DATA" "$WEIGHTS" -o out "$word"
+        echo "$output"
+        [ "$status" -eq 2 ]
+        [[ "${lines[0]}" == "twist-linear: ${word%%=*}: "* ]]
+        [ ! -e out ]
+    done
 }
 
 @test "vision transformers are evaluated on bicubic views; the linear one by the seed's words, with its blocks and rate" {
@@ -261,7 +268,7 @@ val/b/3.ppm" ]
     [ "$(ls out)" = "classifier.safetensors
 train.emb
 val.emb" ]
-    run linear --size=16 --batch-size=0 # fails behind the embedding
+    run linear --size=16 --log=no/such/log # fails after the embedding
     [ "$status" -ne 0 ]
     : > embedded
     head -c 8000 out/train.emb > cut && mv cut out/train.emb
@@ -269,7 +276,7 @@ val.emb" ]
     cmp out/train.emb whole.emb
     grep 'train.emb: going on after 3 samples' embedded
     grep 'val.emb: complete: 16 samples' embedded
-    run linear --size=16 --batch-size=0
+    run linear --size=16 --log=no/such/log
     : > embedded
     linear --size=12 > other
     ! grep -E 'going on|complete' embedded || false
