@@ -11,6 +11,7 @@
 #include <cuda_runtime.h>
 #include <stdint.h>
 #include <string.h>
+#include <type_traits>
 
 #ifdef TW_EMULATED
 #include "emulate.h"
@@ -77,6 +78,22 @@ template <typename T, int V> struct alignas(V * sizeof(T)) tw_pack {
 template <typename T, int V> static __device__ inline tw_pack<T, V> tw_fetch(const T *p)
 {
     return *reinterpret_cast<const tw_pack<T, V> *>(p);
+}
+
+/* The same for what is not read again soon: it leaves the L2 cache first, so that what is written meanwhile stays for the next kernel. */
+template <typename T, int V> static __device__ inline tw_pack<T, V> tw_fetch_last(const T *p)
+{
+#ifdef TW_EMULATED
+    return tw_fetch<T, V>(p);
+#else
+    enum { BYTES = sizeof(tw_pack<T, V>) };
+    using word = std::conditional_t<BYTES == 16, uint4, std::conditional_t<BYTES == 8, uint2, std::conditional_t<BYTES == 4, uint32_t, uint16_t>>>;
+    static_assert(sizeof(word) == BYTES, "as wide as a load");
+    const word w = __ldcs(reinterpret_cast<const word *>(p));
+    tw_pack<T, V> q;
+    memcpy(&q, &w, sizeof q);
+    return q;
+#endif
 }
 
 template <typename T, int V> static __device__ inline void tw_unpack(float v[V], const tw_pack<T, V> &q)

@@ -1,5 +1,6 @@
 /* LayerNorm, a row a warp, whose threads keep their channels in registers; rows of other lengths a block each. ReLU by itself. Gradients of
- * gamma and beta come from the same pass as that of x, summed in an order that depends on the shape only. */
+ * gamma and beta come from the same pass as that of x, summed in an order that depends on the shape only. The last row comes first: the product
+ * before has just written it, and the next product begins with the first. */
 #include "cuda/kernel.h"
 
 enum { WARPS = TW_BLOCK / 32, MOST_BLOCKS = 264 /* two for each of 132 multiprocessors */, MOST_CHANNELS = 1024 };
@@ -96,8 +97,8 @@ template <typename T, int G> static __device__ inline void load_row(float v[G][4
 
 template <typename T, int G> static __global__ void norm_row_of_warp(tw_layer_norm n, T *y, const T *x)
 {
-    const int64_t row = (int64_t)blockIdx.x * WARPS + threadIdx.x / 32;
-    if (row >= n.rows)
+    const int64_t row = n.rows - 1 - ((int64_t)blockIdx.x * WARPS + threadIdx.x / 32);
+    if (row < 0)
         return;
     float v[G][4], sum = 0, square = 0;
     load_row<T, G>(v, x + row * n.C, n.C);
@@ -138,7 +139,7 @@ static __global__ void __launch_bounds__(TW_BLOCK, G <= 4 ? 2 : 1) backward_row_
 {
     __shared__ float room[2][MOST_CHANNELS];
     float by_gamma[G][4] = {{0}}, by_beta[G][4] = {{0}};
-    for (int64_t row = (int64_t)blockIdx.x * WARPS + threadIdx.x / 32; row < n.rows; row += (int64_t)gridDim.x * WARPS) {
+    for (int64_t row = n.rows - 1 - ((int64_t)blockIdx.x * WARPS + threadIdx.x / 32); row >= 0; row -= (int64_t)gridDim.x * WARPS) {
         const float mean = n.mean[row], rstd = n.rstd[row];
         float hat[G][4], d[G][4], sum = 0, product = 0;
         load_row<T, G>(hat, x + row * n.C, n.C);

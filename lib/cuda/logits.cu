@@ -8,13 +8,14 @@
 /* Kernels. */
 
 /* A row a block: with STATS its maximum, where that is first, and the sums of exponentials less it; the deviation. A thread's numbers are summed in
- * f32, the threads' in f64. */
+ * f32, the threads' in f64. The last row comes first: it was made last, and the columns, which are read next, begin with the first row. */
 template <typename T, int W, bool STATS> static __global__ void rows_of(tw_row_stats *row, double *spread, const T *f, int K, float warm)
 {
     enum { AT_ONCE = 4, ALL = TW_BLOCK * W };
     __shared__ float top[TW_BLOCK];
     __shared__ int place[TW_BLOCK];
-    const T *x = f + (int64_t)blockIdx.x * K;
+    const unsigned r = gridDim.x - 1 - blockIdx.x;
+    const T *x = f + (int64_t)r * K;
     const int t = (int)threadIdx.x;
     const float bits = TW_LOG2_E, warm_bits = TW_LOG2_E * warm;
     float most = -INFINITY, sum = 0, sum_warm = 0, s = 0, q = 0;
@@ -61,7 +62,7 @@ template <typename T, int W, bool STATS> static __global__ void rows_of(tw_row_s
     if (spread != NULL) {
         const double all_s = tw_block_sum((double)s), all_q = tw_block_sum((double)q);
         if (t == 0)
-            spread[blockIdx.x] = tw_deviation(all_s, all_q, K);
+            spread[r] = tw_deviation(all_s, all_q, K);
     }
     if (!STATS)
         return;
@@ -85,7 +86,7 @@ template <typename T, int W, bool STATS> static __global__ void rows_of(tw_row_s
             first += j;
             break;
         }
-    row[blockIdx.x] = {top[0], (float)(1 / all), (float)(1 / all_warm), first};
+    row[r] = {top[0], (float)(1 / all), (float)(1 / all_warm), first};
 }
 
 /* 32 W columns of one view a block, whose 8 threads down take every eighth row, AT_ONCE of them at a time: the sums over the batch of the

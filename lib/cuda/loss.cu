@@ -285,14 +285,15 @@ static __global__ void __launch_bounds__(TW_BLOCK, together(MOST, TERMS))
     }
 }
 
-/* The gradient through both softmaxes; a sample's first block adds up its terms. */
+/* The gradient through both softmaxes, from the last classes on, which twist_sums has read last; a sample's first block adds up its terms. */
 template <typename T, int MOST, int W, int TERMS>
 static __global__ void __launch_bounds__(TW_BLOCK, together(MOST, TERMS))
     twist_gradient(tw_loss_memory m, const float *__restrict__ dmean, T *__restrict__ d, const T *__restrict__ f, const T *__restrict__ taught,
                    float bits)
 {
     __shared__ sample of;
-    const int b = (int)blockIdx.y, t = (int)threadIdx.x, each = 2 + 2 * m.V, last = class_of(m.K, W, blockIdx.x + 1);
+    const int b = (int)blockIdx.y, t = (int)threadIdx.x, each = 2 + 2 * m.V;
+    const int first = class_of(m.K, W, blockIdx.x) + t * W, last = class_of(m.K, W, blockIdx.x + 1);
     const float scale = m.board->scale * (TERMS == TAUGHT ? bits / TW_LOG2_E : 1);
     if (t < each) {
         double total = 0;
@@ -304,7 +305,8 @@ static __global__ void __launch_bounds__(TW_BLOCK, together(MOST, TERMS))
             m.part[2 * b + t] = total;
     }
     read_sample(&of, m, b, TERMS == TAUGHT, bits);
-    for (int k = class_of(m.K, W, blockIdx.x) + t * W; k < last; k += TW_BLOCK * W) {
+    for (int i = (last - first + TW_BLOCK * W - 1) / (TW_BLOCK * W) - 1; i >= 0; i--) {
+        const int k = first + i * TW_BLOCK * W;
         classes<T, MOST, W, TERMS, false> c = {of, m, NULL, d, dmean, (int64_t)b * m.K + k, k, bits, scale, {}};
         c.all(f, taught);
     }

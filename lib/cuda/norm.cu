@@ -10,7 +10,7 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_WITH_SUMS) sum_rows(double
     const int64_t stride = (int64_t)blockDim.y * C;
     tw_sums_of<T, V> sum;
     sum.clear();
-    tw_down_rows<TW_AT_ONCE>(c < C ? rows : 0, [&](int64_t r, auto some) {
+    tw_down_rows<TW_AT_ONCE, FROM_FIRST>(c < C ? rows : 0, [&](int64_t r, auto some) {
         enum { N = decltype(some)::ROWS };
         tw_pack<T, V> in[N];
         const T *px = x + r * C + c;
@@ -43,7 +43,7 @@ backward_rows(tw_norm n, double *partial, T *dy, const T *dy2, const T *y, const
     const tw_affine_of<V> to(n, c < C ? c : 0);
     tw_sums_of<T, V> sum;
     sum.clear();
-    tw_down_rows<ROWS>(c < C ? n.rows : 0, [&](int64_t r, auto some) {
+    tw_down_rows<ROWS, FROM_FIRST>(c < C ? n.rows : 0, [&](int64_t r, auto some) {
         enum { N = decltype(some)::ROWS };
         tw_pack<T, V> in[N], in2[N], out[N], from[N];
         uint8_t bits[N];
@@ -199,15 +199,15 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) apply_rows(tw_norm 
 #pragma unroll
     for (int k = 0; k < V && ADD == NORMED; k++)
         to.beta[k] += of_shortcut.beta[k];
-    tw_down_rows<ROWS>(n.rows, [&](int64_t r, auto some) {
+    tw_down_rows<ROWS, FROM_LAST>(n.rows, [&](int64_t r, auto some) {
         enum { N = decltype(some)::ROWS };
         tw_pack<T, V> in[N], in2[N];
         const int64_t first = r * n.C + c;
 #pragma unroll
         for (int i = 0; i < N; i++) {
-            in[i] = tw_fetch<T, V>(x + first + i * stride);
+            in[i] = tw_fetch_last<T, V>(x + first + i * stride);
             if (ADD != NOTHING)
-                in2[i] = tw_fetch<T, V>(shortcut + first + i * stride);
+                in2[i] = tw_fetch_last<T, V>(shortcut + first + i * stride);
         }
 #pragma unroll
         for (int i = 0; i < N; i++) {
@@ -247,14 +247,14 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) backward_apply_rows
         return;
     const int64_t stride = (int64_t)blockDim.y * n.C;
     const tw_slope_of<V> slope(n, c);
-    tw_down_rows<ROWS>(n.rows, [&](int64_t r, auto some) {
+    tw_down_rows<ROWS, FROM_LAST>(n.rows, [&](int64_t r, auto some) {
         enum { N = decltype(some)::ROWS };
         tw_pack<T, V> in[N], from[N];
         const int64_t first = r * n.C + c;
 #pragma unroll
         for (int i = 0; i < N; i++) {
-            in[i] = tw_fetch<T, V>(dy + first + i * stride);
-            from[i] = tw_fetch<T, V>(x + first + i * stride);
+            in[i] = tw_fetch_last<T, V>(dy + first + i * stride);
+            from[i] = tw_fetch_last<T, V>(x + first + i * stride);
         }
 #pragma unroll
         for (int i = 0; i < N; i++) {

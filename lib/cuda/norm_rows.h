@@ -1,5 +1,5 @@
 /* What the kernels of norms share, for .cu files only. A block is X threads across the channels (V each) and Y down the rows, and stays with its
- * channels for a run of rows, so that what belongs to a channel is read once. Sums: each thread its rows in order, the threads of a block in
+ * channels for all its rows, so that what belongs to a channel is read once. Sums: each thread its rows in order, the threads of a block in
  * order, the blocks in order: the same bits whenever the shape is the same. */
 #ifndef TW_CUDA_NORM_ROWS_H
 #define TW_CUDA_NORM_ROWS_H
@@ -82,16 +82,23 @@ template <int N> struct tw_number {
     enum { ROWS = N };
 };
 
-/* body(r, how many rows of a thread, from r on every blockDim.y-th): first ROWS at a time, which body fetches before it looks at the first, so
- * that enough bytes are under way to keep the memory busy; then the rest. */
-template <int ROWS, typename F> static __device__ inline void tw_down_rows(int64_t rows, const F &body)
+/* The order in which a pass goes over its rows: what one pass has read last, and is in the L2 cache still, the next one shall read first. Convolutions
+ * and products begin at the first row, so a norm's last pass before them begins at the last. */
+typedef enum { FROM_FIRST, FROM_LAST } tw_order;
+
+/* body(r, how many rows of a thread, from r on every blockDim.y-th): ROWS at a time, which body fetches before it looks at the first, so that
+ * enough bytes are under way to keep the memory busy. All blocks go over the rows side by side; what is left of the last round is dealt out in
+ * halves of ROWS. */
+template <int ROWS, tw_order ORDER, typename F> static __device__ inline void tw_down_rows(int64_t rows, const F &body, int64_t first = 0)
 {
-    const tw_rows_of mine = tw_my_rows(rows);
-    int64_t r = mine.first + threadIdx.y;
-    for (; r + (ROWS - 1) * (int64_t)blockDim.y < mine.last; r += ROWS * (int64_t)blockDim.y)
-        body(r, tw_number<ROWS>());
-    for (; r < mine.last; r += blockDim.y)
-        body(r, tw_number<1>());
+    const int64_t size = ROWS * (int64_t)blockDim.y, round = size * gridDim.y, rounds = (rows - first) / round;
+    const int64_t mine = first + blockIdx.y * size + threadIdx.y;
+    for (int64_t i = 0; i < rounds; i++)
+        body(mine + (ORDER == FROM_LAST ? rounds - 1 - i : i) * round, tw_number<ROWS>());
+    if constexpr (ROWS > 1)
+        tw_down_rows<ROWS / 2, ORDER>(rows, body, first + rounds * round);
+    else if (mine + rounds * round < rows)
+        body(mine + rounds * round, tw_number<1>());
 }
 
 /* Fetches of a thread that are under way at once, of all its operands together. */
