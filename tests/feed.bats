@@ -213,9 +213,9 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     { printf 'P6 5000 5000 255\n'; head -c 75000000 /dev/zero; } > p/large.ppm
     cp "$BATS_TEST_DIRNAME/golden/decode/rgb.jpg" p
     reference
-    twist-feed head -q --no-history --local=1 p -o got.tws -- "$COMMAND"
+    twist-feed head -q --no-history --sample-timeout=60 --local=1 p -o got.tws -- "$COMMAND"
     cmp want.tws got.tws
-    timeout 60 twist-feed head -q --no-history --ship --max-bytes=100MiB --local=1 p -o got.tws -- "$COMMAND"
+    timeout 60 twist-feed head -q --no-history --ship --max-bytes=100MiB --sample-timeout=60 --local=1 p -o got.tws -- "$COMMAND"
     cmp want.tws got.tws
 }
 
