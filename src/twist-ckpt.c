@@ -19,7 +19,7 @@ static const char usage[] =
     "      --position      print only --start-epoch=E --skip=S, for twist-decode, of a training checkpoint\n"
     "      --recipe        print only the options of the training that wrote it, as pipelines/pretrain --recipe takes them\n"
     "      --diff OTHER    print only where the tensors of FILE (A) and OTHER (B) differ; exit 1 if they do\n"
-    "      --to FILE       write the tensors to FILE: .safetensors, .pth, .npz, or .pkl for detectron2\n"
+    "      --to FILE       write the tensors to FILE: .safetensors, .pth, .pt, .npz, or .pkl for detectron2\n"
     "      --part PART     only the model (backbone and head), the backbone, the teacher, or the student\n"
     "      --prefix TEXT   the model is what has this before its names (default: what is known of other trainers)\n"
     "      --keys NAMING   name the tensors as official, torchvision or detectron2 does (default: as they are; with\n"

@@ -32,7 +32,7 @@ static const char usage[] =
     "      --part WHAT         model, teacher or student of a training checkpoint (default model)\n"
     "      --batch-size N      views computed together (default 32)\n"
     "      --device NAME       auto, cpu or cuda (default auto)\n"
-    "      --precision NAME    auto, fp32 or bf16 (default auto: fp32 on the CPU)\n"
+    "      --precision NAME    auto, fp32 or bf16 (default auto: fp32)\n"
     "      --n-last-blocks N   of vision transformers: CLS tokens of the last N blocks (default 1)\n"
     "      --avgpool-patchtokens  of vision transformers: and the mean patch token\n"
     "  -j, --threads N         threads that compute (default: the processors)\n"
