@@ -21,7 +21,7 @@ static const char usage[] =
     "usage: twist-cluster [options] [FILE]\n"
     "Puts each record of a features stream into the cluster of its largest probability (or logit) and compares clusters and\n"
     "labels: metrics as JSON on standard output (null where there are no labels).\n"
-    "  -i, --input ENDPOINT    instead of FILE: -, a file, pipe:COMMAND (default -)\n"
+    "  -i, --input ENDPOINT    instead of FILE: -, a file, pipe:COMMAND, tcp://, ipc:// (default -)\n"
     "      --kmeans K          clusters by k-means on the features instead\n"
     "      --restarts N        the best of N runs of k-means (default 3)\n"
     "      --iterations N      most iterations of each (default 300)\n"

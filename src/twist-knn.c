@@ -18,7 +18,7 @@ static const char usage[] =
     "usage: twist-knn --train ENDPOINT --val ENDPOINT [options]\n"
     "Classifies the records of one features stream by their nearest neighbours (cosine) in another, each neighbour voting\n"
     "with exp(cosine / temperature): accuracies as JSON on standard output.\n"
-    "      --train ENDPOINT   the records with known labels: -, a file, pipe:COMMAND; read once, not kept\n"
+    "      --train ENDPOINT   with known labels: -, a file, pipe:COMMAND, tcp://, ipc://; read once, not kept\n"
     "      --val ENDPOINT     the records to classify\n"
     "  -k LIST                numbers of neighbours (default 10,20,100,200)\n"
     "      --temperature T    of the votes (default 0.07)\n"

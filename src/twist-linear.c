@@ -19,7 +19,7 @@ static const char usage[] =
     "usage: twist-linear --train ENDPOINT --val ENDPOINT [options]\n"
     "Trains a linear classifier on the features of one stream and measures it on another after every epoch: accuracies as\n"
     "JSON on standard output. A training stream of one epoch is kept and shuffled; one of several is taken as it comes.\n"
-    "      --train ENDPOINT   features and labels to learn from: -, a file, pipe:COMMAND\n"
+    "      --train ENDPOINT   features and labels to learn from: -, a file, pipe:COMMAND, tcp://, ipc://\n"
     "      --val ENDPOINT     features and labels to measure on\n"
     "      --lr R,...         learning rate, cosine to 0 by epoch (default 0.2; --lr-classifier is the same); of several, a\n"
     "                         classifier each learns in the one pass, and the best is reported\n"

@@ -54,6 +54,25 @@ long_stream() { # N copies of three records
     done
 }
 
+@test "features go to and come from an address, at every program that reads them" {
+    twist-synth -q -o p --count=8 --val-count=0 --classes=2 --size=32
+    twist-decode -q p/train | twist-augment -q --aug=eval --size=16 > one.tws
+    twist-embed --no-history --pixels -i one.tws -o want.emb
+    twist-embed --no-history --pixels -i one.tws -o "@ipc://$PWD/e" 3>&- &
+    timeout 20 twist-cat --no-history -i "ipc://$PWD/e" -o got.emb
+    wait $!
+    cmp want.emb got.emb
+    local command
+    for command in "twist-cluster --kmeans=2 -i %" "twist-cluster --kmeans=2 %" "twist-knn -k3 --train % --val want.emb" "twist-knn -k3 --train want.emb --val %" \
+        "twist-linear --epochs=2 --train % --val want.emb" "twist-linear --epochs=2 --train want.emb --val %"; do
+        ${command/\%/want.emb} > want
+        twist-cat -o "@ipc://$PWD/f" want.emb 3>&- &
+        timeout 20 ${command/\%/ipc://$PWD/f} > got
+        wait $!
+        diff want got
+    done
+}
+
 @test "a writer that has connected hears that the end has come, however soon the reader goes then" {
     twist-synth -q -o photos --count=12 --val-count=0 --classes=2 --size=40
     local i
