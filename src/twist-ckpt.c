@@ -15,15 +15,15 @@
 static const char usage[] =
     "usage: twist-ckpt [options] FILE\n"
     "Lists what a checkpoint holds: its network, its metadata, its tensors (name, type, shape).\n"
-    "      --stats         with minimum, maximum, mean and deviation of each tensor\n"
-    "      --position      print only --start-epoch=E --skip=S, for twist-decode, of a training checkpoint\n"
+    "      --stats         add minimum, maximum, mean and deviation of each tensor\n"
+    "      --position      print only where training continues: --start-epoch=E --skip=S, for twist-decode\n"
     "      --recipe        print only the options of the training that wrote it, as pipelines/pretrain --recipe takes them\n"
     "      --diff OTHER    print only where the tensors of FILE (A) and OTHER (B) differ; exit 1 if they do\n"
     "      --to FILE       write the tensors to FILE: .safetensors, .pth, .pt, .npz, or .pkl for detectron2\n"
     "      --part PART     only the model (backbone and head), the backbone, the teacher, or the student\n"
-    "      --prefix TEXT   the model is what has this before its names (default: what is known of other trainers)\n"
-    "      --keys NAMING   name the tensors as official, torchvision or detectron2 does (default: as they are; with\n"
-    "                      --part official, of the backbone torchvision)\n"
+    "      --prefix TEXT   the model is the tensors whose names begin with TEXT (default: prefixes of known trainers)\n"
+    "      --keys NAMING   name the tensors as official, torchvision or detectron2 does (default: as in FILE; with\n"
+    "                      --part official, with --part backbone torchvision)\n"
     "  -q, --quiet         errors only        -v, --verbose  say more\n"
     "  -h, --help          this text          -V, --version  version\n";
 

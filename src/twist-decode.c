@@ -39,7 +39,7 @@ static const char usage[] =
     "      --max-errors N|R%  fail with more bad images than this (default: any number)\n"
     "      --rejects FILE     write path, TAB, cause of each bad image\n"
     "  -j, --jobs N           threads (default: the processors); the output does not depend on it\n"
-    "      --log FILE         append what went through and how long it waited, as a line of JSON\n"
+    "      --log FILE         append a line of JSON: samples, seconds, seconds spent reading and waiting\n"
     "      --no-history       leave this command out of the header's history\n"
     "  -q, --quiet  errors only   -v, --verbose  say more   --progress  even where stderr is no terminal\n"
     "  -h, --help   this text     -V, --version  version\n";

@@ -24,7 +24,7 @@ static const char usage[] =
     "      --type TYPE         of the numbers written: f32 or f16 (default f32)\n"
     "  -i, --input ENDPOINT    where the views come from: -, a file, pipe:COMMAND, tcp://, ipc:// (default -)\n"
     "  -o, --out ENDPOINT      where the features go: -, a file, tcp://, ipc:// (default -)\n"
-    "      --append            go on with the file of --out where an interrupted run left it\n"
+    "      --append            continue the file of --out of an interrupted run\n"
     "      --random-init NET   without CHECKPOINT: an untrained network (as of twist-train --backbone)\n"
     "      --small-stem        of --random-init: for views of 64 px and less\n"
     "      --seed N            of --random-init (default 0)\n"

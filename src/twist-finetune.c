@@ -25,19 +25,19 @@ static const char usage[] =
     "usage: twist-finetune -o DIR --weights FILE [OPTION...] < VIEWS\n"
     "Trains a whole network and a linear classifier on its features with labelled views, one of each picture, and measures it on\n"
     "others after every epoch. Into DIR: checkpoint.safetensors, best.safetensors, log.jsonl, args.json; accuracies on stdout.\n"
-    "  -o, --output DIR, -i, --input ENDPOINT (-)      --resume: go on from DIR/checkpoint.safetensors\n"
-    "  --weights FILE: what to begin with; its backbone is taken      --val ENDPOINT: views to measure on, a file or pipe:COMMAND\n"
-    "  --backbone NET, --small-stem: an untrained network, by twist-train's names, in the place of --weights\n"
+    "  -o, --output DIR, -i, --input ENDPOINT (-)      --resume: continue from DIR/checkpoint.safetensors\n"
+    "  --weights FILE: start from its backbone                          --val ENDPOINT: views to measure on, a file or pipe:COMMAND\n"
+    "  --backbone NET, --small-stem: an untrained network, named as for twist-train, instead of --weights\n"
     "  --lr-backbone X (0.01)  --lr-classifier X (0.2): cosine to 0 by epoch  --weight-decay X (0)  --clip-norm X (0: off)\n"
     "  --epochs N (30)  --batch-size N (256)  --val-batch-size N (64)  --val-epoch N: measure every N epochs (1)\n"
-    "  --classes N: where the stream does not name them      --seed N: of the classifier's first weights (0)\n"
-    "  --max-steps N (of the whole run; 0: no limit)         --epoch-samples N: where the stream does not say\n"
+    "  --classes N: if the stream does not name them         --seed N: of the classifier's initial weights (0)\n"
+    "  --max-steps N (of the whole run; 0: no limit)         --epoch-samples N: if the stream does not tell\n"
     "  --save-every N: steps between checkpoints (0: an epoch)\n"
     "Started by mpirun or srun, N ranks train as one, each from its own -i pipe:... with %r and %n (rank, ranks), --batch-size of each:\n"
     "  --sync-bn: norms over all ranks' samples, not each rank's   --patience S: with other ranks' GPUs (60)\n"
     "  --device auto|cpu|cuda (auto)  --precision auto|fp32|bf16|fp16 (auto)  -j, --threads N (all)\n"
     "  -h, --help  -V, --version  -q, --quiet  -v, --verbose  --progress  --no-history\n"
-    "SIGINT, SIGTERM, SIGUSR1: a checkpoint after the step in hand, exit 75; with --resume the same command goes on.\n";
+    "SIGINT, SIGTERM, SIGUSR1: a checkpoint after the current step, exit 75; with --resume the same command continues.\n";
 
 struct opts {
     tw_common common;

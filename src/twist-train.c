@@ -20,10 +20,10 @@
 static const char usage[] =
     "usage: twist-train -o DIR [OPTION...] < VIEWS\n"
     "TWIST pre-training: checkpoint.safetensors, backbone.safetensors, log.jsonl, events, args.json in DIR.\n"
-    "  -o, --output DIR, -i, --input ENDPOINT (-)      --resume: go on from DIR/checkpoint.safetensors\n"
+    "  -o, --output DIR, -i, --input ENDPOINT (-)      --resume: continue from DIR/checkpoint.safetensors\n"
     "  --init FILE (weights)    --seed N (0)           --max-steps N (of the whole run; 0: no limit)\n"
-    "  --stop-on-nan 0|1 (1; 0: a batch whose numbers are not finite is passed over)\n"
-    "  --save-every N: steps between checkpoints (0: an epoch)    --epoch-samples N: where the stream does not say\n"
+    "  --stop-on-nan 0|1 (1; 0: a batch whose numbers are not finite is skipped)\n"
+    "  --save-every N: steps between checkpoints (0: an epoch)    --epoch-samples N: if the stream does not tell\n"
     " network: --backbone resnet18|34|50|200|50w2|50w4|50w5|200w2, vit_t|s|b (resnet50)   --small-stem (for 64 px and less)\n"
     "  --dim N (4096)  --hid-dim N (4096)  --act relu|gelu (relu)  --drop P (0)  --patch-size N (16)  --drop-path P (0)\n"
     "  --lbn-type bn|syncbn|identity (bn)  --bunch-size N (256)  --proj-norm bn|ln|none (bn)  --proj-trunc-init 0|1 (0)\n"
@@ -37,7 +37,7 @@ static const char usage[] =
     " machine: --device auto|cpu|cuda (auto)  --precision auto|fp32|bf16|fp16 (auto)  -j, --threads N (all)\n"
     "  --patience SECONDS (60; for the GPUs of other ranks)  --starve SECONDS without views: a checkpoint, exit 75 (600; 0: never)\n"
     "  -h, --help  -V, --version  -q, --quiet  -v, --verbose  --progress\n"
-    "SIGINT, SIGTERM, SIGUSR1: a checkpoint after the step in hand, exit 75.\n";
+    "SIGINT, SIGTERM, SIGUSR1: a checkpoint after the current step, exit 75; with --resume the same command continues.\n";
 
 enum { MOST_UNUSABLE = 10 }; /* batches passed over in a row before the run is given up */
 
