@@ -13,6 +13,8 @@
 #include "train/step.h"
 #include "train/watch.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <stdnoreturn.h>
 #include <string.h>
@@ -278,8 +280,13 @@ static void log_epoch(struct run *r)
     const char *warning = tw_watch_epoch(text, sizeof text, &r->watch, &e, e.steps * samples_of_step(r), r->o.dim, epoch >= labels_from(r));
     if (tw_log_epoch(r->log, epoch, r->state->step, &e, warning) != 0)
         tw_die_error();
-    tw_note(1, "epoch %lld: loss %.4f, kl %.4f, eh %.4f, he %.4f, agreement %.1f %%, nmi %.3f", (long long)epoch, e.mean.loss,
-            e.mean.kl, e.mean.eh, e.mean.he, 100 * e.agreement, e.nmi);
+    char kl[32] = "", nmi[32] = ""; /* self-labeling has no kl, samples without labels no nmi */
+    if (isfinite(e.mean.kl))
+        snprintf(kl, sizeof kl, "kl %.4f, ", e.mean.kl);
+    if (isfinite(e.nmi))
+        snprintf(nmi, sizeof nmi, ", nmi %.3f", e.nmi);
+    tw_note(1, "epoch %lld: loss %.4f, %seh %.4f, he %.4f, agreement %.1f %%%s", (long long)epoch, e.mean.loss, kl, e.mean.eh, e.mean.he,
+            100 * e.agreement, nmi);
     if (warning != NULL)
         tw_warn("epoch %lld: %s", (long long)epoch, warning);
 }

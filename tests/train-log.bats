@@ -115,3 +115,17 @@ EOT
     sed -nE 's/.*"images_per_second":([0-9.e+-]+).*"wait":([0-9.e-]+).*/\1 \2/p' run/log.jsonl | tail -n +2 |
         awk '{t = 1 / $1; all += t; waited += t * $2} END {print waited / all; exit !(NR == 14 && waited / all < 0.02)}'
 }
+
+@test "-v: an epoch's line has kl and nmi only where there are any" {
+    twist-train -v -i "$VIEWS" -o run $SMALL --mme-epochs=2 2> err
+    cat err
+    [[ "$(grep 'epoch 0:' err)" == *"loss "*", kl "*", eh "*", he "*", agreement "*" %, nmi "* ]]
+    [[ "$(grep 'epoch 2:' err)" == *"loss "*", eh "*", he "*", agreement "*" %, nmi "* ]] # self-labeling
+    [[ "$(tail -n 1 run/log.jsonl)" == *'"kl":null'* ]]
+    printf 'P6 40 40 255\n%04800d' 0 > grey.ppm
+    printf '%s\n' grey.ppm grey.ppm grey.ppm grey.ppm | twist-decode -q --epochs=3 --list - | twist-augment -q --aug=barlow --size=32 |
+        twist-train -v -o bare $SMALL 2> err
+    cat err
+    [ "$(grep -c '^twist-train: epoch .: loss .* %$' err)" -eq 3 ]
+    ! grep -i nan err
+}
