@@ -35,6 +35,8 @@ TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 MpiDefault=pmix
+# Files of PMIx are named by the job: another Slurm on this machine shall have others.
+FirstJobId=$port
 JobAcctGatherType=jobacct_gather/none
 SlurmdParameters=config_overrides
 # A machine that stands still for twenty seconds has lost the job at the default of 10.
