@@ -39,6 +39,18 @@
     ! grep -q 'into the queue again' job.out || false
 }
 
+@test "a job whose tasks could not be started has failed, whatever srun returns" {
+    mkdir stand-in
+    printf '#!/bin/sh\necho "task 0 launch failed" >&2\n' > stand-in/srun
+    chmod +x stand-in/srun
+    id=$(PATH=$PWD/stand-in:$PATH sbatch --parsable -o job.out --time=10 "$JOB" $OPTIONS run)
+    until_is gone "$id"
+    cat job.out
+    grep -q 'launch failed' job.out
+    grep -q 'pretrain.sbatch: srun has run nothing' job.out
+    [ "$(scontrol show job "$id" | grep -c 'JobState=FAILED')" -eq 1 ]
+}
+
 # A farm of so many epochs as the job $id, one node for each part.
 FARM=(--backbone=resnet18 --hid-dim=16 --dim=8 --optim=sgd --lr=0.005 --precision=fp32 --bunch-size=4 --batch-size=4 --threads=1)
 submit_farm() {
