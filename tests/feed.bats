@@ -521,6 +521,46 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     [ ! -s left ] # what is added begins a line
 }
 
+@test "descriptors that are short end a head that ships pictures, or a worker: they leave no picture out" {
+    starve() { # PID: no file more can be opened by it
+        local n=0
+        while [ -e /proc/"$1"/fd/$n ]; do n=$((n + 1)); done
+        prlimit --pid "$1" --nofile=$n:$n
+    }
+    pictures 40
+    reference --epochs=200 # more than pipes, windows and a reader that has not begun can hold
+    mkfifo stream
+    for who in head worker; do
+        ship=
+        [ $who = worker ] || ship=--ship
+        (exec twist-feed head -q --no-history $ship $HB --epochs=200 --work="$ADDRESS" -o - p > stream 2> err) 3>&- & head=$! pids="$pids $!"
+        exec 4< stream
+        (exec twist-feed work -q --once "$ADDRESS" -- "$COMMAND" 2> said) 3>&- 4<&- & worker=$! pids="$pids $!"
+        head -c 1000 <&4 > got.tws
+        starve "${!who}"
+        if [ $who = head ]; then
+            cat <&4 >> got.tws
+            status=0
+            wait $head || status=$?
+            [ "$status" -eq 1 ]
+            grep -q '^twist-feed: p/.*jpg: Too many open files$' err
+            [ "$(wc -l < err)" -eq 1 ]
+            cmp -n "$(stat -c %s got.tws)" want.tws got.tws
+        else
+            cat <&4 >> got.tws & reader=$! pids="$pids $!"
+            status=0
+            wait $worker || status=$?
+            [ "$status" -eq 1 ]
+            grep -q '^twist-feed: p/.*jpg: Too many open files$' said
+            worker
+            wait $reader
+            cmp want.tws got.tws
+        fi
+        exec 4<&-
+        end_all
+    done
+}
+
 @test "a head whose reader has gone stops quietly; wrong command lines exit 2" {
     pictures 20
     run bash -o pipefail -c "timeout 20 twist-feed head -q --epochs=1000 --local 1 p -- '$COMMAND' | head -c 5000 > part"

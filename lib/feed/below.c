@@ -45,11 +45,13 @@ int tw_below_open(int folder, const char *path)
     int fd;
     for (int tries = 0; (fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof how)) < 0 && tries < 100; tries++)
         if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
-            nanosleep(&(struct timespec){0, 50000000}, NULL); /* which is not the picture's fault */
+            nanosleep(&(struct timespec){0, 50000000}, NULL);
         else if (errno != EAGAIN) /* something was renamed while a ".." was followed */
             break;
     if (fd < 0 && (errno == ENOSYS || errno == EPERM))
         fd = walk(folder, path);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) /* which is not the picture's fault */
+        tw_short();
     if (fd < 0)
         return errno == EXDEV ? tw_fail("leads out of the root") : tw_fail("%s", strerror(errno));
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))

@@ -19,11 +19,13 @@
 enum { AT_ONCE = 64 /* messages between two looks at the output */, CAUSE = 600 };
 static const double FAREWELL = 1; /* seconds */
 
-/* A file that could not be read for a lease: a failure of the image, told to the rules after the message that they are about. */
+/* A file that could not be read for a lease: a failure of the image, told to the rules after the message that they are about; or, where it is for
+ * want of descriptors or memory, of the head. */
 typedef struct {
     tw_feed_id to;
     int64_t pos, sub;
     uint64_t lease;
+    bool no_fault;
     char cause[CAUSE];
 } unread;
 
@@ -72,6 +74,7 @@ static int send_lease(serve *s, const tw_feed_id *to, const tw_feed_msg *m)
         return -1;
     if (!s->o->ship)
         return tw_link_send(&s->link, to, &lease, NULL, 0);
+    const unsigned before = tw_shortages();
     int rc = tw_places_read(s->o->places, &lease.what, &s->file, &s->file_cap, &size);
     if (rc == 0 && size > (size_t)s->o->link.max_bytes) /* the worker's end would drop it, and the connection */
         rc = tw_fail("%zu bytes, and messages have at most %lld (--max-bytes)", size, (long long)s->o->link.max_bytes);
@@ -80,7 +83,7 @@ static int send_lease(serve *s, const tw_feed_id *to, const tw_feed_msg *m)
     if (tw_grow(&s->unread, &s->unread_cap, s->n_unread + 1, sizeof *s->unread) != 0)
         return -1;
     unread *u = &s->unread[s->n_unread++];
-    *u = (unread){.to = *to, .pos = m->pos, .sub = m->sub, .lease = m->lease};
+    *u = (unread){.to = *to, .pos = m->pos, .sub = m->sub, .lease = m->lease, .no_fault = tw_shortages() != before};
     snprintf(u->cause, sizeof u->cause, "%s", tw_error());
     return 0;
 }
@@ -222,6 +225,8 @@ static int hear(serve *s, tw_link_msg *in)
         return -1;
     for (size_t i = 0; i < s->n_unread; i++) { /* grows while it is gone through */
         const unread u = s->unread[i];
+        if (u.no_fault)
+            return tw_fail("%s: %s", tw_places_what(s->o->places, u.pos, u.sub).key, u.cause);
         const tw_feed_msg m = {.type = TW_FAIL, .session = s->session, .pos = u.pos, .lease = u.lease, .sub = u.sub, .code = TW_FAIL_IO,
                                .text = u.cause};
         if (tw_head_message(s->head, tw_now(), &u.to, &m, NULL, NULL, 0, NULL, NULL) != 0)

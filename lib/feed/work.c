@@ -32,7 +32,7 @@ typedef struct {
     double since;       /* when it was given to the command */
     void *file;         /* what was read of it */
     size_t size;
-    bool failed, dropped; /* reading: with error; dropped: the lease is not wanted any more */
+    bool failed, no_fault, dropped; /* reading: with error, for want of descriptors; dropped: the lease is not wanted any more */
     char error[600];
 } held;
 
@@ -176,10 +176,12 @@ static void fetch(void *job, int worker, void *context)
 {
     held *h = job;
     const work *w = context;
+    const unsigned before = tw_shortages();
     (void)worker;
     if (!h->failed && h->file == NULL &&
         tw_below_read(w->root, h->what.path, h->what.offset, h->what.length, w->o->link.max_bytes, &h->file, &h->size) != 0) {
         h->failed = true;
+        h->no_fault = tw_shortages() != before;
         snprintf(h->error, sizeof h->error, "%s", tw_error());
     }
 }
@@ -210,6 +212,8 @@ static int hand_on(work *w)
         w->next = h;
         if (h == NULL || (!h->dropped && !h->failed && has_alike(w, h)))
             return 0;
+        if (!h->dropped && h->no_fault)
+            return tw_fail("%s: %s", h->what.path, h->error);
         w->next = NULL;
         if (h->dropped)
             free_held(h);
