@@ -561,6 +561,15 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     done
 }
 
+@test "a record that is damaged between the programs of a command is made again" {
+    pictures 12
+    reference
+    damage='if mkdir once 2> /dev/null; then dd bs=1 count=5000 2> /dev/null; head -c 1 | tr "\\0-\\377" "\\1-\\377\\0"; fi; cat'
+    timeout 60 twist-feed head -q --no-history --local=1 p -o got.tws -- "$COMMAND | { $damage; }"
+    [ -d once ]
+    cmp want.tws got.tws
+}
+
 @test "a head whose reader has gone stops quietly; wrong command lines exit 2" {
     pictures 20
     run bash -o pipefail -c "timeout 20 twist-feed head -q --epochs=1000 --local 1 p -- '$COMMAND' | head -c 5000 > part"

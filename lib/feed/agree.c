@@ -64,7 +64,7 @@ static int decode(tw_header *h, void **block, const void *data, size_t size)
     const int rc = tw_scan_run(&scan, data, size);
     if (rc != 1 || scan.at != size)
         return rc < 0 ? -1 : tw_fail("no whole record");
-    return tw_check_crc(data, size, scan.last_key) != 0 ? -1 : tw_decode_header(h, block, data, size);
+    return tw_check_crc(data, size, scan.last_key, NULL) != 0 ? -1 : tw_decode_header(h, block, data, size);
 }
 
 static const char *difference(char *room, size_t size, const tw_header *a, const tw_header *b, bool history)

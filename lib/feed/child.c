@@ -178,7 +178,7 @@ static int fill(tw_child *c)
     return 1;
 }
 
-int tw_child_record(tw_child *c, void **record, size_t *size)
+int tw_child_record(tw_child *c, void **record, size_t *size, size_t *last_key)
 {
     for (;;) {
         const int more = c->closed ? tw_fail("its output has ended") : fill(c);
@@ -206,6 +206,7 @@ int tw_child_record(tw_child *c, void **record, size_t *size)
             continue;
         *record = c->from.data;
         *size = c->usual = c->scan.at;
+        *last_key = c->scan.last_key;
         c->from = (tw_bytes){0};
         tw_scan_init(&c->scan, &c->limits);
         return 1;

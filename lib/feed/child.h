@@ -25,9 +25,9 @@ int tw_child_give_sample(tw_child *c, const tw_sample *s); /* as a record */
 /* Writes as much of that as it takes. A command that reads no more is seen by its end. */
 void tw_child_pump(tw_child *c);
 
-/* The next whole record of its output (scanned): the caller frees *record. 1; 0: not yet; -1: there will be none, tw_error() says why; -2: nor
- * will there be, since what has come is no record, or a larger one than `most`. */
-int tw_child_record(tw_child *c, void **record, size_t *size);
+/* The next whole record of its output (scanned; its last key is at that offset): the caller frees *record. 1; 0: not yet; -1: there will be none,
+ * tw_error() says why; -2: nor will there be, since what has come is no record, or a larger one than `most`. */
+int tw_child_record(tw_child *c, void **record, size_t *size, size_t *last_key);
 /* The next line it has complained with, without its end (a long one in pieces); borrowed until the next call. NULL: none now. */
 const char *tw_child_line(tw_child *c);
 

@@ -7,7 +7,6 @@
 #include "feed/below.h"
 #include "feed/child.h"
 #include "source/rejects.h"
-#include "stream/crc32c.h"
 #include "stream/decode.h"
 
 #include <errno.h>
@@ -286,18 +285,21 @@ static int match(const work *w)
     return -1;
 }
 
-/* Decodes it into w->sample. 0, or -1 and tw_error(): not what was asked for. */
-static int decode(work *w, const void *record, size_t size)
+/* Decodes it into w->sample; its checksum. 0, or -1 and tw_error(): not what was asked for. */
+static int decode(work *w, uint32_t *crc, const void *record, size_t size, size_t last_key)
 {
     tw_end end;
+    if (tw_check_crc(record, size, last_key, crc) != 0)
+        return tw_fail("a damaged record: %s", tw_error());
     if (tw_decode_end(&end, record, size) != 0)
         return tw_fail("an end record before its input's");
     return tw_decode_borrowed(&w->sample, TW_VIEWS, record, size) != 0 ? -1 : match(w) < 0 ? tw_fail("a record that nobody asked for") : 0;
 }
 
 /* A record of the command. The samples that were given before it and have not come are bad. */
-static void take_record(work *w, void *record, size_t size)
+static void take_record(work *w, void *record, size_t size, size_t last_key)
 {
+    uint32_t crc;
     if (w->header_next) {
         w->header_next = false;
         if (!w->header_sent)
@@ -310,7 +312,7 @@ static void take_record(work *w, void *record, size_t size)
         w->header_sent = true;
         return;
     }
-    if (decode(w, record, size) != 0) {
+    if (decode(w, &crc, record, size, last_key) != 0) {
         char why[600];
         snprintf(why, sizeof why, "the command gave %.500s", tw_error());
         free(record);
@@ -326,7 +328,7 @@ static void take_record(work *w, void *record, size_t size)
     }
     const held *h = w->item[0];
     const tw_feed_msg m = {.type = TW_DONE, .session = w->session, .pos = h->pos, .lease = h->lease, .sub = h->try,
-                           .crc = tw_crc32c(0, record, size), .bytes = (int64_t)size};
+                           .crc = crc, .bytes = (int64_t)size};
     w->done++;
     w->back_off = 0;
     w->progress = tw_now();
@@ -338,9 +340,9 @@ static void read_child(work *w)
 {
     int rc = 0;
     void *record;
-    size_t size;
-    while (w->child != NULL && (rc = tw_child_record(w->child, &record, &size)) == 1)
-        take_record(w, record, size);
+    size_t size, last_key;
+    while (w->child != NULL && (rc = tw_child_record(w->child, &record, &size, &last_key)) == 1)
+        take_record(w, record, size, last_key);
     char wrong[400];
     snprintf(wrong, sizeof wrong, "%s", rc < 0 ? tw_error() : "");
     read_errors(w); /* a picture it complains of is not the one at fault */

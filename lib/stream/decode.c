@@ -19,20 +19,21 @@ enum { S_KEY, S_INDEX, S_EPOCH, S_POS, S_LABEL, S_SUB, S_BYTES, S_IMAGE, S_VIEWS
 static const char *const end_keys[] = {"end", "samples", "skipped", "crc", NULL};
 enum { E_END, E_SAMPLES, E_SKIPPED };
 
-int tw_check_crc(const unsigned char *record, size_t size, size_t last_key)
+int tw_check_crc(const unsigned char *record, size_t size, size_t last_key, uint32_t *whole)
 {
     tw_cursor c = {record + last_key, record + size};
     const char *key;
     size_t key_size;
-    uint64_t said;
+    uint64_t said = 0;
     if (size == 0 || tw_field_key(&key, &key_size, &c) != 0)
         return tw_fail("an empty record");
-    if (key_size != 3 || memcmp(key, "crc", 3) != 0)
-        return 0;
-    if (tw_field_u64(&said, &c, "crc") != 0)
+    const bool has = key_size == 3 && memcmp(key, "crc", 3) == 0;
+    if (has && tw_field_u64(&said, &c, "crc") != 0)
         return -1;
-    const uint32_t is = tw_crc32c(0, record, last_key);
-    return said == is ? 0 : tw_fail("its crc says %08llx, its bytes give %08x: they changed on the way", (unsigned long long)said, is);
+    const uint32_t is = has || whole != NULL ? tw_crc32c(0, record, last_key) : 0;
+    if (whole != NULL)
+        *whole = tw_crc32c(is, record + last_key, size - last_key);
+    return !has || said == is ? 0 : tw_fail("its crc says %08llx, its bytes give %08x: they changed on the way", (unsigned long long)said, is);
 }
 
 /* The fields of a record one by one: which of the names it is (-1: another), and the whole field's bytes. */

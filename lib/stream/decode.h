@@ -4,8 +4,9 @@
 
 #include "stream/record.h"
 
-/* Checks the record's crc where its last key (at offset last_key, as the scanner found it) is "crc". 0, or -1. */
-int tw_check_crc(const unsigned char *record, size_t size, size_t last_key);
+/* Checks the record's crc where its last key (at offset last_key, as the scanner found it) is "crc". 0, or -1. whole: the checksum of all
+ * the record, which costs a record with a crc nothing; NULL: not wanted. */
+int tw_check_crc(const unsigned char *record, size_t size, size_t last_key, uint32_t *whole);
 
 /* The header. Its strings and arrays are in *block, which the caller frees after use. 0, or -1 and tw_error(). */
 int tw_decode_header(tw_header *h, void **block, const unsigned char *record, size_t size);

@@ -165,7 +165,7 @@ static int read_record(tw_reader *r, const tw_limits *limits, void **buffer, siz
         rc = have < scan.need ? 0 : tw_scan_run(&scan, *buffer, have);
     }
     *size = have;
-    return rc < 0 || tw_check_crc(*buffer, have, scan.last_key) != 0 ? fail_record(r) : 1;
+    return rc < 0 || tw_check_crc(*buffer, have, scan.last_key, NULL) != 0 ? fail_record(r) : 1;
 }
 
 static int read_header(tw_reader *r)

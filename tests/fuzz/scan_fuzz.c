@@ -56,7 +56,7 @@ static void decode(const uint8_t *data, size_t size, size_t last_key)
     s.buffer_cap = s.record_size = size;
     if (null == NULL)
         null = fopen("/dev/null", "w");
-    tw_check_crc(s.buffer, size, last_key);
+    tw_check_crc(s.buffer, size, last_key, NULL);
     MUST(null != NULL && tw_json_record(null, s.buffer, size) == 0);
     if (tw_decode_header(&h, &block, s.buffer, size) == 0)
         free(block);
