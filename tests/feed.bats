@@ -515,6 +515,15 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     run twist-feed head -q --local 1 --log=nowhere/log -o got.tws p -- "$COMMAND"
     [ "$status" -eq 1 ]
     [[ "$output" == *"nowhere/log: No such file or directory"* ]]
+    (set -o pipefail; ulimit -f 3; twist-feed head -q --log=long --work="$ADDRESS" p 2> err | cat > /dev/null) 3>&- & head=$! pids="$pids $!"
+    spawn twist-feed work -q -j30 --name="$(printf '%0100d' 0)" "$ADDRESS" -- 'exec sleep 100'
+    until [ "$(field workers)" = 30 ]; do sleep 0.1; done
+    worker
+    status=0
+    wait $head || status=$?
+    [ "$status" -eq 1 ]
+    [ "$(cat err)" = "twist-feed: long: File too large" ]
+    end_all
     printf '3\tp/ce' > left
     twist-feed head -q --no-history --local 1 --quarantine=left -o got.tws p -- "$COMMAND"
     cmp want.tws got.tws

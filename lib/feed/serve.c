@@ -319,8 +319,8 @@ static int write_log(const char *path, const char *json)
     FILE *f = fopen(path, "ae");
     if (f == NULL)
         return tw_fail_errno("%s", path);
-    fprintf(f, "%s\n", json);
-    return fclose(f) == 0 ? 0 : tw_fail_errno("%s", path);
+    const bool written = fprintf(f, "%s\n", json) > 0;
+    return fclose(f) == 0 && written ? 0 : tw_fail_errno("%s", path);
 }
 
 static int report(serve *s)
