@@ -179,6 +179,9 @@ nothing_left() { [ -z "$(find . -name '.*.tmp')" ]; }
     run sh -c 'ulimit -f 8; exec twist-decode -q s/train -o limited.tws'
     [ "$status" -eq 1 ]
     [[ "$output" == *"limited.tws: File too large"* ]]
+    run sh -c 'ulimit -f 8; exec twist-cat -q want.tws --sheet=limited.png'
+    [ "$status" -eq 1 ]
+    [ "$output" = "twist-cat: limited.png: File too large" ]
     nothing_left
     run twist-cat "$(printf '%01300d' 0)"
     [ "$status" -eq 1 ]

@@ -8,7 +8,12 @@
 
 static void on_error(png_structp png, png_const_charp why)
 {
-    tw_fail("%s: %s", (const char *)png_get_error_ptr(png), why);
+    const char *path = png_get_error_ptr(png);
+    FILE *f = png_get_io_ptr(png);
+    if (f != NULL && ferror(f)) /* of which libpng says "Write Error" */
+        tw_fail_errno("%s", path);
+    else
+        tw_fail("%s: %s", path, why);
     longjmp(png_jmpbuf(png), 1);
 }
 
