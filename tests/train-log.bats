@@ -65,6 +65,12 @@ EOT
     grep -q '^1800000000000000a37f4b2209.\{16\}1a0d627261696e2e4576656e743a32' bytes
 }
 
+@test "an event file that cannot be begun is an error, of a new run too" {
+    run prlimit --fsize=20 twist-train -q -i "$VIEWS" -o run $SMALL --max-steps=1
+    [ "$status" -eq 1 ]
+    [[ "$output" == "twist-train: run/events.out.tfevents."*": File too large" ]]
+}
+
 @test "a batch whose numbers are not finite: kept as a stream, named, the run ends; --stop-on-nan=0 passes over ten of them" {
     run twist-train -i "$VIEWS" -o run $SMALL --lr=1e40 --warmup-epochs=0 --save-every=1000
     echo "$output"

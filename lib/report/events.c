@@ -81,8 +81,10 @@ static int write_start(tw_events *e, int64_t keep)
     Tw__Event version = TW__EVENT__INIT, start = TW__EVENT__INIT;
     Tw__SessionLog session = TW__SESSION_LOG__INIT;
     version.file_version = (char *)"brain.Event:2";
-    if (write_event(e, &version) != 0 || keep < 0)
-        return keep < 0 ? 0 : -1;
+    if (write_event(e, &version) != 0)
+        return -1;
+    if (keep < 0)
+        return 0;
     session.has_status = true;
     session.status = TW__SESSION_LOG__STATUS__START;
     start.has_step = true;
