@@ -79,6 +79,8 @@ submit_farm() {
 }
 
 @test "a farm that is cancelled stops with a checkpoint and does not come back" {
+    mkdir -p -m 700 run/keys
+    twist-feed keygen run/keys/head # as a job leaves them that is ended while it makes them
     submit_farm 100000
     until_is steps 2 run
     scancel "$id"
