@@ -570,6 +570,26 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     done
 }
 
+@test "a head whose pipe is another user's does not wait for the reader: it goes on speaking with its workers" {
+    drop=
+    [ "$(id -u)" != 0 ] || drop='setpriv --bounding-set=-dac_override,-dac_read_search' # so that root is no exception
+    pictures 12
+    reference --epochs=200
+    spawn bash -c '{ chmod 0 /proc/self/fd/1; exec "$@" 2> err; } | { until [ -e over ]; do sleep 0.1; done; cat > got.tws; }' head \
+        $drop twist-feed head -q --no-history $HB --epochs=200 --work="$ADDRESS" p
+    reader=$last
+    worker
+    for ((i = 0; i < 100; i++)); do
+        twist-feed status --json "$ADDRESS" > state || break # where it waits, nobody answers
+        ! grep -q '"waits_for":"reader"' state || break
+        sleep 0.1
+    done
+    grep -q '"waits_for":"reader"' state
+    touch over
+    wait $reader
+    cmp want.tws got.tws
+}
+
 @test "a record that is damaged between the programs of a command is made again" {
     pictures 12
     reference

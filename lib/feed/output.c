@@ -19,16 +19,15 @@ struct tw_output {
     const char *name;
 };
 
-/* A description of its own of the same pipe: O_NONBLOCK on ours would be on that of everybody who shares it. */
+/* A description of its own of the same pipe: O_NONBLOCK on ours would be on that of everybody who shares it. It must be where there can be no other:
+ * of a socket, and of a pipe that another user has made. */
 static int open_standard(void)
 {
     struct stat st;
     int fd = -1;
     if (fstat(STDOUT_FILENO, &st) == 0 && S_ISFIFO(st.st_mode))
         fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0)
-        fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-    if (fd >= 0 && S_ISSOCK(st.st_mode))
+    if (fd < 0 && (fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)) >= 0 && (S_ISSOCK(st.st_mode) || S_ISFIFO(st.st_mode)))
         fcntl(fd, F_SETFL, O_NONBLOCK);
     if (fd >= 0)
         fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE);
