@@ -441,6 +441,13 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     twist-decode --no-history -q link/../imgs | twist-augment --no-history -q --aug=barlow --size=48 > want.tws
     timeout 20 twist-feed head -q --no-history --root=/ --local 1 link/../imgs -o got.tws -- "$COMMAND"
     cmp want.tws got.tws
+    ls p/*/* > list # a picture that is gone when its turn comes is a bad one there too
+    rm "$(sed -n 5p list)"
+    twist-decode --no-history -q --list=list -o decoded 2> want.err
+    twist-augment --no-history -q --aug=barlow --size=48 -i decoded > want.tws
+    timeout 20 twist-feed head -q --no-history --root=real/imgs --local 1 --list=list -o got.tws -- "$COMMAND" 2> got.err
+    cmp want.tws got.tws
+    [ "$(cut -d: -f2- got.err)" = "$(cut -d: -f2- want.err)" ]
     tar -C real/imgs --format=pax --transform "s,^\\.,$(printf 'a/%.0s' {1..2200})," -cf long.tar .
     run timeout 20 twist-feed head -q --ship --local 1 long.tar -o got.tws -- "$COMMAND"
     echo "$output"

@@ -65,19 +65,23 @@ static const char *below(const char *folder, const char *path)
 }
 
 /* p->path: the path below the root, where it is when links are followed, since workers do not follow all of them, or, where that leads elsewhere,
- * as it is written. */
+ * as it is written. 0, or -1 and tw_error() without it. */
 static int relative(tw_places *p, const char *path)
 {
-    char *real = realpath(path, NULL), *all = absolute(path);
+    char *real = realpath(path, NULL);
+    const int missing = real == NULL ? errno : 0;
+    char *all = absolute(path);
     const char *found = real != NULL && p->real_root != NULL ? below(p->real_root, real) : NULL;
     if (all != NULL && (found == NULL || strlen(found) > TW_FEED_TEXT))
         found = below(p->root, all);
     int rc = -1;
-    if (all != NULL && found == NULL)
-        tw_fail("%s: not below the root %s, where workers look for files (--root, or --ship to send them the files)", path,
+    if (all != NULL && found == NULL && missing != 0)
+        tw_fail("%s", strerror(missing));
+    else if (all != NULL && found == NULL)
+        tw_fail("not below the root %s, where workers look for files (--root, or --ship to send them the files)",
                 p->root[0] != '\0' ? p->root : "/");
     else if (all != NULL && strlen(found) > TW_FEED_TEXT)
-        tw_fail("%.100s...: its path is longer than %d bytes", path, TW_FEED_TEXT);
+        tw_fail("its path is longer than %d bytes", TW_FEED_TEXT);
     else if (all != NULL && (rc = tw_grow(&p->path, &p->path_cap, strlen(found) + 1, 1)) == 0)
         strcpy(p->path, found);
     free(real);
@@ -110,7 +114,7 @@ static int check(tw_places *p)
         const char *slash = strrchr(path, '/');
         const size_t folder = slash != NULL ? (size_t)(slash - path) : 0;
         if ((i == 0 || folder != had || strncmp(path, last, folder) != 0) && relative(p, path) != 0)
-            return -1;
+            return tw_fail("%.600s: %s", path, tw_error());
         had = folder;
         last = path;
     }

@@ -26,7 +26,8 @@ int64_t tw_places_count(const tw_places *p); /* of an epoch: position = epoch * 
 /* What the position is about, choice number sub (0: its own image), but not where its file is: path "". Of two epochs in a row at a time; the key is
  * borrowed until tw_places_free. */
 tw_feed_what tw_places_what(tw_places *p, int64_t position, int64_t sub);
-/* The same with its file, for which the file system is asked; path is borrowed until the next call. 0, or -1 and tw_error(). */
+/* The same with its file, for which the file system is asked; path is borrowed until the next call. 0, or -1 and tw_error() without
+ * its name. */
 int tw_places_describe(tw_places *p, int64_t position, int64_t sub, tw_feed_what *what);
 /* The undecoded file of a described sample, into *block. 0, or -1 and tw_error() without its name. */
 int tw_places_read(const tw_places *p, const tw_feed_what *what, void **block, size_t *cap, size_t *size);

@@ -19,8 +19,8 @@
 enum { AT_ONCE = 64 /* messages between two looks at the output */, CAUSE = 600 };
 static const double FAREWELL = 1; /* seconds */
 
-/* A file that could not be read for a lease: a failure of the image, told to the rules after the message that they are about; or, where it is for
- * want of descriptors or memory, of the head. */
+/* A file that could not be found or read for a lease: a failure of the image, told to the rules after the message that they are about; or, where
+ * it is for want of descriptors or memory, of the head. */
 typedef struct {
     tw_feed_id to;
     int64_t pos, sub;
@@ -64,22 +64,27 @@ static int put(tw_bytes *b, const void *data, size_t size)
 
 /* ---- what the rules want done ---- */
 
+/* Says what a lease is about; what is shipped with it goes to s->file. 0, or -1 and tw_error(). */
+static int fill_lease(serve *s, tw_feed_msg *m, size_t *size)
+{
+    if (m->pos == s->reference_pos && m->sub == s->reference_sub)
+        m->what = s->reference;
+    else if (tw_places_describe(s->o->places, m->pos, m->sub, &m->what) != 0)
+        return -1;
+    if (s->o->ship && tw_places_read(s->o->places, &m->what, &s->file, &s->file_cap, size) != 0)
+        return -1;
+    if (*size > (size_t)s->o->link.max_bytes) /* the worker's end would drop it, and the connection */
+        return tw_fail("%zu bytes, and messages have at most %lld (--max-bytes)", *size, (long long)s->o->link.max_bytes);
+    return 0;
+}
+
 static int send_lease(serve *s, const tw_feed_id *to, const tw_feed_msg *m)
 {
     tw_feed_msg lease = *m;
     size_t size = 0;
-    if (m->pos == s->reference_pos && m->sub == s->reference_sub)
-        lease.what = s->reference;
-    else if (tw_places_describe(s->o->places, m->pos, m->sub, &lease.what) != 0)
-        return -1;
-    if (!s->o->ship)
-        return tw_link_send(&s->link, to, &lease, NULL, 0);
     const unsigned before = tw_shortages();
-    int rc = tw_places_read(s->o->places, &lease.what, &s->file, &s->file_cap, &size);
-    if (rc == 0 && size > (size_t)s->o->link.max_bytes) /* the worker's end would drop it, and the connection */
-        rc = tw_fail("%zu bytes, and messages have at most %lld (--max-bytes)", size, (long long)s->o->link.max_bytes);
-    if (rc == 0)
-        return tw_link_send(&s->link, to, &lease, s->file, size);
+    if (fill_lease(s, &lease, &size) == 0)
+        return tw_link_send(&s->link, to, &lease, s->o->ship ? s->file : NULL, size);
     if (tw_grow(&s->unread, &s->unread_cap, s->n_unread + 1, sizeof *s->unread) != 0)
         return -1;
     unread *u = &s->unread[s->n_unread++];
