@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { MOST_SLICES = 64, LEAST_SLICES = 16, SLICES_BYTES = 32 << 20 };
+enum { MOST_SLICES = 64, LEAST_SLICES = 16, SLICES_BYTES = 32 << 20, COLOURS = 3 };
 
 struct tw_direct_gradient {
     tw_dev *dev;
@@ -55,12 +55,12 @@ static int make(tw_prim *p, int kind, void *context)
     return rc;
 }
 
-/* How many slices: so that their gradients, in the plain layout, fit the bytes. */
+/* How many slices: so that their gradients, in the plain layout, fit the bytes, but one at least. */
 static void divide(tw_direct_gradient *g, const tw_conv_shape *s)
 {
     const size_t all = (size_t)s->K * (size_t)s->C * (size_t)(s->size * s->size) * sizeof(float), pixel = tw_dtype_size(g->dev->precision);
-    const int64_t fit = tw_min(MOST_SLICES, (int64_t)(SLICES_BYTES / all));
-    g->alone = fit >= LEAST_SLICES;
+    const int64_t fit = all > SLICES_BYTES ? 1 : tw_min(MOST_SLICES, (int64_t)(SLICES_BYTES / all));
+    g->alone = fit >= LEAST_SLICES || s->C == COLOURS;
     g->each = (int)tw_pieces(s->N, g->alone ? fit : 1);
     g->slices = (int)tw_pieces(s->N, g->each);
     g->last = s->N - (g->slices - 1) * g->each;

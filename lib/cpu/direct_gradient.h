@@ -1,6 +1,6 @@
 /* Inside lib/cpu: weight gradients by oneDNN's direct method. Pictures are taken in slices, as many as the shape says, a slice by a
  * thread alone: what oneDNN adds up by several threads depends on how many they are. Where a gradient is so large (above 2 MB) that slices
- * would be too few for many threads, it is left to oneDNN. */
+ * would be too few for many threads, it is left to oneDNN, but for a network's first layer (large patches), which is a small part of a step. */
 #ifndef TW_CPU_DIRECT_GRADIENT_H
 #define TW_CPU_DIRECT_GRADIENT_H
 

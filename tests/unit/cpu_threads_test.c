@@ -49,7 +49,7 @@ static void same(const char *what, const made *all, int first)
 
 static void conv(int N, int side, int C, int K, int size, int stride)
 {
-    const int pad = size == 16 ? 0 : size / 2, out = (side + 2 * pad - size) / stride + 1;
+    const int pad = size == stride ? 0 : size / 2, out = (side + 2 * pad - size) / stride + 1;
     const tw_conv_shape s = {.N = N, .H = side, .W = side, .C = C, .OH = out, .OW = out, .K = K, .size = size, .stride = stride, .pad = pad,
                              .train = true, .data_gradient = true};
     const size_t nx = (size_t)(N * side * side * C), ny = (size_t)(N * out * out * K), nw = (size_t)(K * C * size * size);
@@ -121,6 +121,9 @@ int main(void)
         conv(7, 32, 3, 64, 7, 2); /* stems: of residual networks, of small pictures, of vision transformers */
         conv(9, 16, 3, 64, 3, 1);
         conv(2, 48, 3, 96, 16, 16);
+        conv(5, 32, 3, 768, 16, 16); /* gradients of more than 2 MB: of vit_b, of large patches, one beyond the memory of slices */
+        conv(3, 64, 3, 192, 32, 32);
+        conv(2, 128, 3, 192, 128, 128);
         conv(70, 6, 24, 40, 3, 1); /* more pictures than slices, channels of no vector */
         if (!wide)
             continue;
