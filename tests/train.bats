@@ -235,6 +235,12 @@ END
     [ "$(grep -c '"step":' run/log.jsonl)" -eq 3 ]
 }
 
+@test "--max-steps beyond the run: the progress line tells of the steps that there are" {
+    twist-train --progress -i "$VIEWS" -o run $SMALL --max-steps=100 2> said
+    grep -q 'step [0-9]*/15,' said
+    ! grep -q '/100,' said
+}
+
 @test "one process trains in a folder: another is refused; what a killed one had half written is gone" {
     mkdir run && touch -d '1 hour ago' run/.checkpoint.safetensors.1234.tmp run/.notes.1.tmp && touch run/.checkpoint.safetensors.7.tmp
     (sleep 30 | twist-train -q -o run $SMALL > /dev/null 2>&1 & echo $! > pid) 3>&-

@@ -2,9 +2,12 @@
 
 #include "core/program.h"
 
-void tw_pace_begin(tw_pace *p, int64_t first, int64_t all)
+void tw_pace_begin(tw_pace *p, int64_t first, int64_t epochs, int64_t steps_per_epoch, int64_t max_steps)
 {
-    *p = (tw_pace){.start = tw_now(), .first = first, .all = all};
+    int64_t all;
+    if (__builtin_mul_overflow(epochs, steps_per_epoch, &all)) /* a header with absurd numbers */
+        all = INT64_MAX;
+    *p = (tw_pace){.start = tw_now(), .first = first, .all = max_steps > 0 && max_steps < all ? max_steps : all};
     p->last = p->start;
 }
 

@@ -16,7 +16,8 @@ typedef struct {
     double wait;         /* share of them spent waiting for input */
 } tw_pace_step;
 
-void tw_pace_begin(tw_pace *p, int64_t first, int64_t all);
+/* Of a run of so many epochs, or of max_steps steps where those are fewer (0: no limit), of which `first` steps are done. */
+void tw_pace_begin(tw_pace *p, int64_t first, int64_t epochs, int64_t steps_per_epoch, int64_t max_steps);
 /* After a step; waited: seconds spent waiting for input since the beginning. */
 tw_pace_step tw_pace_next(tw_pace *p, double waited);
 /* "step 7/15, 31 NAME/s, ETA 0:01:02" with `step` steps done, of `each` NAME each; cut to size. Returns text. */
