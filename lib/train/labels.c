@@ -3,8 +3,7 @@
 #include <math.h>
 #include <stddef.h>
 
-/* One row: its loss; d (NULL: not wanted) = (softmax(f) - one at label) * scale. */
-static double row(float *d, const float *f, int label, int K, double scale)
+double tw_cross_entropy(float *d, const float *f, int label, int K, double scale)
 {
     float most = f[0];
     double total = 0;
@@ -32,7 +31,7 @@ double tw_loss_labels(float *dlogits, int64_t hits[2], const float *logits, cons
     for (int64_t i = 0; i < rows; i++) {
         const float *f = logits + i * K;
         const int y = label[i % B];
-        const double one = row(dlogits != NULL ? dlogits + i * K : NULL, f, y, K, 1 / (double)rows);
+        const double one = tw_cross_entropy(dlogits != NULL ? dlogits + i * K : NULL, f, y, K, 1 / (double)rows);
         const int rank = isfinite(one) ? rank_of(f, y, K) : K;
         loss += one;
         hits[0] += rank < 1;

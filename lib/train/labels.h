@@ -4,6 +4,10 @@
 
 #include <stdint.h>
 
+/* Cross-entropy in nats of one row of logits f [K] with its label; d [K] is set to the derivatives times scale; NULL: they are not wanted. NaN where
+ * a logit is not finite. */
+double tw_cross_entropy(float *d, const float *f, int label, int K, double scale);
+
 /* Cross-entropy in nats of V views of B samples on K classes, the mean over all V*B rows (torch.nn.CrossEntropyLoss). logits: f32
  * [V*B, K], view-major; label: [B], each 0..K-1; dlogits, of the logits' shape, is set to the derivatives; NULL: they are not
  * wanted. Adds to hits[0] and hits[1] the rows whose label is the first, is among the first five, by logit (of equal ones the

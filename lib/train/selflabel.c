@@ -1,6 +1,7 @@
 #include "train/selflabel.h"
 
 #include "core/mem.h"
+#include "train/labels.h"
 #include "train/softmax.h"
 
 #include <math.h>
@@ -40,20 +41,6 @@ static anchor find_anchor(float *p, const float *logits, int b, int B, int K)
     return m1 > m0 || isnan(m1) ? (anchor){m1, 1, k[1]} : (anchor){m0, 0, k[0]};
 }
 
-/* The cross-entropy of the logits f [K] and the label; d [K]: its derivatives times scale. */
-static double cross_entropy(float *d, const float *f, int label, int K, double scale)
-{
-    const double most = (double)f[tw_argmax(f, K)];
-    double total = 0;
-    for (int k = 0; k < K; k++)
-        total += exp((double)f[k] - most);
-    tw_softmax(d, f, K, 1);
-    d[label] -= 1;
-    for (int k = 0; k < K; k++)
-        d[k] *= (float)scale;
-    return log(total) + most - (double)f[label];
-}
-
 int tw_loss_selflabel(tw_selflabel_terms *terms, float *dlogits, const float *logits, const float *teacher, int V, int B, int K,
                       const tw_confidence *c)
 {
@@ -80,7 +67,7 @@ int tw_loss_selflabel(tw_selflabel_terms *terms, float *dlogits, const float *lo
             if (v == of[b].weak || !(confidence[b] > threshold))
                 memset(dlogits + at, 0, (size_t)K * sizeof *dlogits);
             else
-                terms->loss += scale * cross_entropy(dlogits + at, logits + at, of[b].label, K, scale);
+                terms->loss += scale * tw_cross_entropy(dlogits + at, logits + at, of[b].label, K, scale);
         }
     rc = 0;
 done:
