@@ -80,61 +80,71 @@ void tw_state_data(tw_learner *l, const tw_header *h, const char *name)
     strcpy(l->state.data_seed, seed);
 }
 
-int tw_state_save(const char *path, const tw_learner *l)
+/* A checkpoint's metadata, and the texts of its numbers. */
+typedef struct {
+    tw_network_description network;
+    char *places, count[COUNTS][24], scale[2][32];
+    const char *pair[MOST_PAIRS][2];
+    int n;
+} metadata;
+
+/* value NULL: there is none. */
+static void say(metadata *m, const char *key, const char *value)
+{
+    if (value == NULL)
+        return;
+    m->pair[m->n][0] = key;
+    m->pair[m->n++][1] = value;
+}
+
+/* 0, or -1 and tw_error(); m->places is to be freed. */
+static int describe(metadata *m, const tw_learner *l)
 {
     const tw_train_state *s = &l->state;
+    const int64_t count[COUNTS] = {s->at.epoch, s->at.sample, s->iteration, s->step, s->B, s->ranks, tw_optim_steps(l->optim)};
+    *m = (metadata){.places = s->ranks > 1 ? places_text(l) : NULL};
+    if (m->places == NULL && s->ranks > 1)
+        return -1;
+    tw_network_describe(&m->network, &l->config);
+    for (int i = 0; i < m->network.n; i++)
+        say(m, m->network.pair[i][0], m->network.pair[i][1]);
+    for (int i = 0; i < COUNTS; i++) {
+        snprintf(m->count[i], sizeof m->count[i], "%lld", (long long)count[i]);
+        say(m, count_key[i], m->count[i]);
+    }
+    say(m, "optim", tw_optim_names[s->optim]);
+    snprintf(m->scale[0], sizeof m->scale[0], "%.17g", s->scale.scale);
+    snprintf(m->scale[1], sizeof m->scale[1], "%lld", (long long)s->scale.steps);
+    for (int i = 0; i < 2; i++)
+        say(m, scale_key[i], s->scale.scale > 0 ? m->scale[i] : NULL);
+    say(m, "places", m->places);
+    say(m, "data_seed", s->data_seed[0] != '\0' ? s->data_seed : NULL);
+    say(m, "args", l->args);
+    say(m, "notes", l->notes);
+    return 0;
+}
+
+static int download(const tw_learner *l)
+{
+    if (tw_net_download(l->net) != 0 || tw_optim_download(l->optim) != 0)
+        return -1;
+    return l->teacher != NULL ? tw_net_download(l->teacher) : 0;
+}
+
+int tw_state_save(const char *path, const tw_learner *l)
+{
     const int more = tw_optim_states(l->optim) + (l->teacher != NULL ? tw_net_params(l->teacher) : 0);
     tw_named_tensor *t = tw_calloc((size_t)(tw_net_params(l->net) + more), sizeof *t);
-    char(*name)[NAME] = tw_calloc((size_t)more, sizeof *name), *places = s->ranks > 1 ? places_text(l) : NULL;
-    int rc = -1;
-    if (t == NULL || name == NULL || (places == NULL && s->ranks > 1) || tw_net_download(l->net) != 0 || tw_optim_download(l->optim) != 0 ||
-        (l->teacher != NULL && tw_net_download(l->teacher) != 0))
-        goto done;
-    int n = tw_network_tensors(t, l->net, tw_network_parts(l->net));
-    n += more_tensors(t + n, name, l);
-    const int64_t count[COUNTS] = {s->at.epoch, s->at.sample, s->iteration, s->step, s->B, s->ranks, tw_optim_steps(l->optim)};
-    char text[COUNTS][24];
-    const char *pair[MOST_PAIRS][2];
-    tw_network_description d;
-    int pairs = 0;
-    tw_network_describe(&d, &l->config);
-    for (; pairs < d.n; pairs++)
-        memcpy(pair[pairs], d.pair[pairs], sizeof pair[pairs]);
-    for (int i = 0; i < COUNTS; i++, pairs++) {
-        snprintf(text[i], sizeof text[i], "%lld", (long long)count[i]);
-        pair[pairs][0] = count_key[i];
-        pair[pairs][1] = text[i];
+    char(*name)[NAME] = tw_calloc((size_t)more, sizeof *name);
+    metadata m = {.n = 0};
+    int rc = t != NULL && name != NULL && download(l) == 0 ? describe(&m, l) : -1;
+    if (rc == 0) {
+        const int n = tw_network_tensors(t, l->net, tw_network_parts(l->net));
+        rc = tw_safetensors_write(path, t, n + more_tensors(t + n, name, l), (const char *const(*)[2])m.pair, m.n);
     }
-    pair[pairs][0] = "optim";
-    pair[pairs++][1] = tw_optim_names[s->optim];
-    char scale[2][32];
-    if (s->scale.scale > 0) {
-        snprintf(scale[0], sizeof scale[0], "%.17g", s->scale.scale);
-        snprintf(scale[1], sizeof scale[1], "%lld", (long long)s->scale.steps);
-        for (int i = 0; i < 2; i++, pairs++) {
-            pair[pairs][0] = scale_key[i];
-            pair[pairs][1] = scale[i];
-        }
-    }
-    if (places != NULL) {
-        pair[pairs][0] = "places";
-        pair[pairs++][1] = places;
-    }
-    if (s->data_seed[0] != '\0') {
-        pair[pairs][0] = "data_seed";
-        pair[pairs++][1] = s->data_seed;
-    }
-    pair[pairs][0] = "args";
-    pair[pairs++][1] = l->args;
-    if (l->notes != NULL) {
-        pair[pairs][0] = "notes";
-        pair[pairs++][1] = l->notes;
-    }
-    rc = tw_safetensors_write(path, t, n, (const char *const(*)[2])pair, pairs);
-done:
     free(t);
     free(name);
-    free(places);
+    free(m.places);
     return rc;
 }
 
