@@ -248,7 +248,7 @@ static void show_progress(const struct run *r, const tw_step_result *s)
                     tw_pace_text(text, sizeof text, &r->pace, r->state->step, samples_of_step(r) * tw_step_views(r->step), "views"));
 }
 
-static void log_step(struct run *r, const tw_step_plan *p, const tw_step_result *s, bool taken)
+static void log_step(struct run *r, const tw_step_inputs *p, const tw_step_result *s, bool taken)
 {
     const tw_pace_step pace = tw_pace_next(&r->pace, tw_loader_waited(r->turns.loader) + r->turns.waited);
     if (leads(r) && tw_log_step(r->log, r->state->step, r->state->at.epoch, p, s, taken, samples_of_step(r), tw_step_views(r->step), &pace) != 0)
@@ -323,10 +323,23 @@ static void refuse_numbers(struct run *r, const tw_batch *b, const tw_step_resul
     leave(r, TW_EXIT_FAILED);
 }
 
+/* What the epoch's figures are made of: nothing where fp16 has passed the step over. */
+static void monitor(struct run *r, const tw_step_result *s, const int32_t *label)
+{
+    const tw_plan *plan = tw_step_plan_of(r->step);
+    int rc = 0;
+    if (s->spread == NULL)
+        rc = tw_monitor_step(r->monitor, &s->terms, tw_plan_logits(plan), tw_plan_raw_logits(plan), label);
+    else if (!s->skipped)
+        rc = tw_monitor_learned(r->monitor, &s->terms, s->spread, s->largest, label);
+    if (rc != 0)
+        tw_die_error();
+}
+
 static void train_on(struct run *r, const tw_batch *b)
 {
     const tw_batch *ahead = tw_loader_ahead(r->turns.loader);
-    const tw_step_plan p = {
+    const tw_step_inputs p = {
         .ahead = ahead != NULL ? ahead->pictures : NULL,
         .lr = tw_schedule_lr(&r->schedule, b->epoch, r->state->iteration),
         .weight_decay = tw_schedule_weight_decay(&r->schedule, b->epoch, r->state->iteration),
@@ -340,15 +353,12 @@ static void train_on(struct run *r, const tw_batch *b)
     const int rc = tw_step_run(r->step, &s, b->pictures, &p);
     if (rc < 0)
         tw_die_error();
-    const tw_plan *plan = tw_step_plan_of(r->step);
-    if (rc == 0)
+    if (rc == 0) {
         refuse_numbers(r, b, &s);
-    else if (s.spread != NULL && !s.skipped && tw_monitor_learned(r->monitor, &s.terms, s.spread, s.largest, b->label) != 0)
-        tw_die_error();
-    else if (s.spread == NULL && tw_monitor_step(r->monitor, &s.terms, tw_plan_logits(plan), tw_plan_raw_logits(plan), b->label) != 0)
-        tw_die_error();
-    else
+    } else {
+        monitor(r, &s, b->label);
         r->unusable = 0;
+    }
     r->state->step++;
     r->state->scale = s.next;
     log_step(r, &p, &s, rc == 1 && !s.skipped);

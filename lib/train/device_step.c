@@ -245,7 +245,7 @@ static void tell(tw_device_step *d, tw_step_result *r, const tw_learn_results *g
     r->largest = d->largest;
 }
 
-int tw_device_step_run(tw_device_step *d, tw_step_result *r, uint8_t *const *pictures, const tw_step_plan *p)
+int tw_device_step_run(tw_device_step *d, tw_step_result *r, uint8_t *const *pictures, const tw_step_inputs *p)
 {
     const tw_learn_numbers numbers = {.number = p->number, .adam = tw_optim_steps(d->optim) + 1, .lr = p->lr,
                                       .weight_decay = p->weight_decay, .quantile = p->confidence.quantile,

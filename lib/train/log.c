@@ -8,7 +8,7 @@ static void log_terms(tw_runlog *log, const tw_loss_terms *t)
     tw_runlog_number(log, "he", t->he);
 }
 
-int tw_log_step(tw_runlog *log, int64_t step, int64_t epoch, const tw_step_plan *p, const tw_step_result *s, bool taken, int B, int views,
+int tw_log_step(tw_runlog *log, int64_t step, int64_t epoch, const tw_step_inputs *p, const tw_step_result *s, bool taken, int B, int views,
                 const tw_pace_step *pace)
 {
     const double images = B / pace->seconds;

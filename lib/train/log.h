@@ -9,7 +9,7 @@
 
 /* A step done, the step-th of the run, on a batch of B samples of `views` views; not taken: passed over, as its numbers
  * were not finite. 0, or -1 and tw_error(). */
-int tw_log_step(tw_runlog *log, int64_t step, int64_t epoch, const tw_step_plan *p, const tw_step_result *s, bool taken, int B, int views,
+int tw_log_step(tw_runlog *log, int64_t step, int64_t epoch, const tw_step_inputs *p, const tw_step_result *s, bool taken, int B, int views,
                 const tw_pace_step *pace);
 
 /* The epoch that ended with that step; warning: what is wrong with it, or NULL. 0, or -1 and tw_error(). */

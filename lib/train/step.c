@@ -81,7 +81,7 @@ static int keep(tw_step *s)
 }
 
 /* Both networks see the views. */
-static int forward(tw_step *s, uint8_t *const *pictures, const tw_step_plan *p)
+static int forward(tw_step *s, uint8_t *const *pictures, const tw_step_inputs *p)
 {
     if (keep(s) != 0 || (s->teacher != NULL && tw_teacher_forward(s->teacher, pictures, p->number) != 0))
         return -1;
@@ -132,7 +132,7 @@ static int selflabel(tw_step *s, tw_step_result *r, const float *logits, const f
     return tw_loss_entropies(s->loss, &r->terms.eh, &r->terms.he, logits);
 }
 
-static int loss(tw_step *s, tw_step_result *r, const tw_step_plan *p)
+static int loss(tw_step *s, tw_step_result *r, const tw_step_inputs *p)
 {
     const float *logits = tw_plan_logits(s->plan), *teacher = s->teacher != NULL ? tw_teacher_logits(s->teacher) : NULL;
     if (s->o.supervised)
@@ -143,7 +143,7 @@ static int loss(tw_step *s, tw_step_result *r, const tw_step_plan *p)
 }
 
 /* Forward, loss; where that is finite, gradients and their norm. */
-static int compute(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_plan *p)
+static int compute(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_inputs *p)
 {
     if (forward(s, pictures, p) != 0 || loss(s, r, p) != 0)
         return -1;
@@ -154,7 +154,7 @@ static int compute(tw_step *s, tw_step_result *r, uint8_t *const *pictures, cons
     return tw_optim_gradient_norm(&r->gradient_norm, s->optim);
 }
 
-static int run_on_device(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_plan *p)
+static int run_on_device(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_inputs *p)
 {
     if (keep(s) != 0)
         return -1;
@@ -162,7 +162,7 @@ static int run_on_device(tw_step *s, tw_step_result *r, uint8_t *const *pictures
     return rc >= 0 && (rc == 0 || r->skipped) && undo(s) != 0 ? -1 : rc;
 }
 
-int tw_step_run(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_plan *p)
+int tw_step_run(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_inputs *p)
 {
     *r = (tw_step_result){.gradient_norm = NAN};
     if (s->device != NULL)

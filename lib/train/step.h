@@ -26,7 +26,7 @@ typedef struct {
     const int32_t *label; /* [B], where the step is supervised */
     uint8_t *const *ahead; /* the next step's pictures where they are at hand, which a GPU fetches during this one; or NULL. They stay as
                             * they are until then */
-} tw_step_plan;
+} tw_step_inputs;
 
 typedef struct {
     tw_loss_terms terms;  /* supervised: loss only, the others NaN; self-labeling: kl NaN, eh and he of views 0 and 1 */
@@ -49,7 +49,7 @@ size_t tw_step_bytes(const tw_step *s); /* of the plans: what it holds beside we
 
 /* pictures: as tw_plan_forward takes them. 1: done; 0: the loss or the gradient is not finite (r says what they are), and weights,
  * running statistics and optimizer are as they were before; -1 and tw_error(). */
-int tw_step_run(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_plan *p);
+int tw_step_run(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_inputs *p);
 
 /* To be called on all ranks where a device may have done what the others have not, between two steps: what is recorded is recorded anew, by all
  * of them at once. */

@@ -159,7 +159,7 @@ int main(int argc, char **argv)
     double start = 0, first = 0, loss[3] = {0};
     int taken = 0;
     for (int i = 0; i < WARM + STEPS; i++) {
-        const tw_step_plan p = {.ahead = set[(i + 1) % 2], .lr = vit ? 1e-4 : 0.1, .weight_decay = vit ? 0.05 : 1.5e-6, .number = i};
+        const tw_step_inputs p = {.ahead = set[(i + 1) % 2], .lr = vit ? 1e-4 : 0.1, .weight_decay = vit ? 0.05 : 1.5e-6, .number = i};
         tw_step_result r;
         if (i == WARM)
             start = now();

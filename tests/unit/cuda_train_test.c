@@ -88,7 +88,7 @@ static outcome train(const char *device, tw_dtype precision, const way *w)
     o.first = weights(net, &o.n);
     for (int i = 0; i < STEPS; i++) {
         const bool ahead = w->taught && i + 1 < STEPS; /* some send the next step's pictures during this one */
-        const tw_step_plan p = {.ahead = ahead ? pictures[i + 1] : NULL, .lr = w->lr * (i + 1), .weight_decay = 1e-4, .self_label = w->quantile > 0,
+        const tw_step_inputs p = {.ahead = ahead ? pictures[i + 1] : NULL, .lr = w->lr * (i + 1), .weight_decay = 1e-4, .self_label = w->quantile > 0,
                                 .confidence = {.quantile = w->quantile}, .number = i, .momentum = 0.9};
         tw_step_result r;
         const unsigned long before = launches != NULL ? launches() : 0;
@@ -179,7 +179,7 @@ static void labelled(const char *backbone, bool small_stem, const char *tensor, 
     const int side = small_stem ? MOST / 2 : MOST;
     const tw_view_group group = {1, side, side};
     const tw_step_options so = {.supervised = true, .clip_norm = 1, .first = {.scale = blow == 1 ? 1024 : 0}}; /* 0: the usual one, 65536 */
-    const tw_step_plan p = {.lr = 0.5, .label = label};
+    const tw_step_inputs p = {.lr = 0.5, .label = label};
     float *first[2], *last[2], *grad[2];
     double norm[2];
     size_t n = 0, own = 0;
@@ -244,7 +244,7 @@ static void labelled_steps(double tol)
         tw_step *step = tw_step_new(net, NULL, optim, &group, 1, N, &so);
         first[i] = weights(net, &n);
         for (int s = 0; s < TURNS; s++) {
-            const tw_step_plan p = {.lr = 0.001, .label = label[s], .number = s, .ahead = s + 1 < TURNS ? views + s + 1 : NULL};
+            const tw_step_inputs p = {.lr = 0.001, .label = label[s], .number = s, .ahead = s + 1 < TURNS ? views + s + 1 : NULL};
             CHECK(tw_step_run(step, &r[i][s], views + s, &p) == 1 && !r[i][s].skipped);
         }
         last[i] = weights(net, &n);

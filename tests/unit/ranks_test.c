@@ -123,7 +123,7 @@ static float *take_steps(size_t *n, const char *device, const three *c, tw_comm 
         pictures[i % 2][i / 2] = tw_calloc((size_t)(c->group[i / 2].n_views * B * c->group[i / 2].H * c->group[i / 2].W * 3), 1);
     draw(pictures[0], c, 0, comm->rank, B);
     for (int t = 0; t < STEPS; t++) {
-        const tw_step_plan p = {.ahead = comm->rank % 2 == 1 ? pictures[(t + 1) % 2] : NULL, /* some ranks have them early */
+        const tw_step_inputs p = {.ahead = comm->rank % 2 == 1 ? pictures[(t + 1) % 2] : NULL, /* some ranks have them early */
                                 .lr = t == 0 ? 0 : c->lr, .weight_decay = c->weight_decay, .self_label = c->self_label, .number = t, .momentum = 0.9};
         tw_step_result r;
         draw(pictures[(t + 1) % 2], c, t + 1, comm->rank, B);

@@ -175,7 +175,7 @@ static void three_steps(const three *c)
         int32_t label[8];
         for (int i = 0; i < 8; i++)
             label[i] = (7 * i + t) % 12;
-        const tw_step_plan p = {.label = label, .lr = c->lr[t], .weight_decay = c->weight_decay[t], .self_label = c->quantile > 0,
+        const tw_step_inputs p = {.label = label, .lr = c->lr[t], .weight_decay = c->weight_decay[t], .self_label = c->quantile > 0,
                                 .confidence = {c->quantile, 0}, .number = t, .momentum = c->momentum[t]};
         tw_step_result r;
         draw(pictures, c, t);
@@ -289,7 +289,7 @@ static void not_finite(void)
     const tw_net_config like = config("resnet18", false, "relu");
     tw_net *teacher = tw_teacher_net(&like, net);
     tw_step *step = tw_step_new(net, teacher, optim, c->group, 1, 8, &so);
-    const tw_step_plan p = {.lr = 1e-3, .momentum = 0.5};
+    const tw_step_inputs p = {.lr = 1e-3, .momentum = 0.5};
     tw_step_result r;
     draw(&pictures, c, 0);
     float *poisoned = tw_net_param(net, 0)->value;
@@ -302,7 +302,7 @@ static void not_finite(void)
     CHECK(tw_optim_steps(optim) == 0);
     tw_net_changed(net);
     /* the teacher's too, which labels */
-    const tw_step_plan labels = {.lr = 1e-3, .momentum = 0.5, .self_label = true, .confidence = {0.5, 0}};
+    const tw_step_inputs labels = {.lr = 1e-3, .momentum = 0.5, .self_label = true, .confidence = {0.5, 0}};
     poisoned = tw_net_param(teacher, 0)->value;
     const float kept = poisoned[5];
     poisoned[5] = NAN;

@@ -94,7 +94,7 @@ static void run(tw_step *step, const three *c, double *losses, double *norms)
     for (int i = 0; i < c->n_groups; i++)
         pictures[i] = tw_calloc((size_t)(c->group[i].n_views * BATCH * c->group[i].H * c->group[i].W * 3), 1);
     for (int t = 0; t < 3; t++) {
-        const tw_step_plan p = {.lr = c->lr[t], .weight_decay = c->weight_decay[t], .number = t};
+        const tw_step_inputs p = {.lr = c->lr[t], .weight_decay = c->weight_decay[t], .number = t};
         tw_step_result r;
         draw(pictures, c, t);
         CHECK(tw_step_run(step, &r, pictures, &p) == 1);
