@@ -426,7 +426,11 @@ pixels() { twist-cat --npy image="$1"; }
     sed -n 1p out | grep -F '"key": "./a, \"b\".jpg", "index": 0, "epoch": 0, "pos": 0, "label": 0'
     sed -n 3p out | grep -F '"key": "./palette.gif", "index": 2, "epoch": 0, "pos": 2, "label": 2'
     sed -n 4p out | grep -F '"key": "./s444.jpg", "index": 3, "epoch": 0, "pos": 3, "label": 0'
-    rm 'a, "b".jpg' palette.gif
+    mv 'a, "b".jpg' '12" disc.jpg' # a quote within a field is a quote
+    printf '12" disc,x "y"\ncmyk.jpg,y"\ns444,x\npalette.gif,"x" y""\n' > l.csv
+    [ "$(twist-decode --labels l.csv . | twist-cat --json | sed -n 's/.*"label": \([0-9]*\).*/\1/p' | xargs)" = "1 3 2 0" ]
+    twist-decode --labels l.csv . | twist-cat --header | grep -F '"classes": ["x", "x \"y\"", "x y\"\"", "y\""]'
+    rm '12" disc.jpg' palette.gif
     printf 'id,size,label\ncmyk,9,3\ns444,8,1\n' > l.csv
     printf 'file_name\tx\tclass\ncmyk.jpg\t9\t3\ns444.jpg\t8\t1\n' > l.tsv
     printf 'cmyk.jpg\t3\ns444.jpg\t1\n' > plain.tsv

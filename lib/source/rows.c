@@ -64,24 +64,31 @@ static ssize_t get_line(tw_rows *r, char **to, size_t *cap)
     return memchr(*to, '\0', (size_t)n) != NULL ? (fail(r, "a NUL byte: not a text file"), -2) : n;
 }
 
-/* Whether the text is inside quotes at its end. */
-static bool is_open(const char *text)
+/* Whether a row is inside quotes at the end of the text, which goes on inside or outside of them. Only at a field's beginning is a quote
+ * more than itself, as in Python's csv module and in spreadsheets. */
+static bool is_open(const char *text, bool open)
 {
-    bool open = false;
-    for (; *text != '\0'; text++)
-        open ^= *text == '"';
+    for (const char *p = text; *p != '\0'; p++) {
+        if (*p != '"' || !(open || p == text || p[-1] == ','))
+            continue;
+        if (open && p[1] == '"')
+            p++;
+        else
+            open = !open;
+    }
     return open;
 }
 
 /* A line of CSV goes on where a quoted field has a line's end in it. */
 static int get_quoted_lines(tw_rows *r, size_t n)
 {
-    while (is_open(r->line)) {
+    for (size_t from = 0; is_open(r->line + from, from > 0);) {
         const ssize_t m = get_line(r, &r->more, &r->more_cap);
         if (m < 0)
             return m == -1 ? fail(r, "a quote without its end") : -1;
         if (tw_grow(&r->line, &r->cap, n + (size_t)m + 2, 1) != 0)
             return -1;
+        from = n;
         r->line[n++] = '\n';
         memcpy(r->line + n, r->more, (size_t)m + 1);
         n += (size_t)m;
@@ -93,14 +100,12 @@ static int get_quoted_lines(tw_rows *r, size_t n)
 static char *end_field(char *p, char between)
 {
     char *to = p;
-    bool quoted = false;
-    for (; *p != '\0' && (quoted || *p != between); p++) {
-        if (between == ',' && *p == '"') {
-            if (quoted && p[1] == '"')
-                *to++ = *p++;
-            else
-                quoted = !quoted;
+    bool quoted = between == ',' && *p == '"';
+    for (p += quoted; *p != '\0' && (quoted || *p != between); p++) {
+        if (quoted && p[0] == '"' && p[1] != '"') {
+            quoted = false;
         } else {
+            p += quoted && p[0] == '"';
             *to++ = *p;
         }
     }
