@@ -181,10 +181,13 @@ static void set_bad(struct job *j, const char *path, size_t size)
 
 static void encode(struct job *j, tw_sample *s)
 {
+    const unsigned before = tw_shortages();
     s->image = (tw_tensor){TW_U8, 3, {j->image.h, j->image.w, 3}, j->image.data};
     j->bad = tw_parts_sample(&j->record, s) != 0;
-    if (j->bad)
-        set_bad(j, s->key, s->key_size);
+    if (!j->bad)
+        return;
+    set_bad(j, s->key, s->key_size);
+    j->no_fault = tw_shortages() != before;
 }
 
 static int read_and_decode(struct job *j, uint64_t index, int worker)

@@ -6,7 +6,8 @@ bats_require_minimum_version 1.5.0
 setup() {
     BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
     PATH=$BIN:$PATH
-    GOLDEN=$(cd "$BATS_TEST_DIRNAME/golden/decode" && pwd)
+    TREE=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+    GOLDEN=$TREE/tests/golden/decode
     FORMATS=$(cd "$BATS_TEST_DIRNAME/../formats" && pwd)
     cd "$BATS_TEST_TMPDIR"
     export XDG_CACHE_HOME=$BATS_TEST_TMPDIR/cache
@@ -459,6 +460,35 @@ kept() {
     run twist-decode --listing /dev/full many/train -o some.tws
     [ "$status" -eq 1 ]
     [ "$output" = "twist-decode: /dev/full: no regular file" ]
+}
+
+@test "whichever piece of memory is not there, the run fails and says so, or its output is the same" {
+    local from what long rc
+    "${CC:-cc}" -O1 -shared -fPIC -o short.so "$TREE/tests/tools/short.c" || skip "no C compiler"
+    SHORT=0 LD_PRELOAD=$PWD/short.so twist-decode -V || skip "a sanitizer has memory of its own"
+    long=$(printf 'x%.0s' {1..120})
+    mkdir -p few/a
+    # no lossless WebP: without memory libwebp 1.2 may crash
+    cp "$GOLDEN"/{s444.jpg,progressive.jpg,grey16.png,lossy.webp,transparent.gif} few/a
+    cp "$GOLDEN/s420.jpg" "few/a/$long.jpg"
+    ln -s s444.jpg few/a/link.jpg
+    ln -s "$long.jpg" few/a/other.jpg
+    head -c 300000 /dev/urandom > few/a/large # more than is unpacked at once
+    tar --format=pax -cf few.tar -C few a
+    gzip -k few.tar
+    for what in few "--truncated=keep few" "--shuffle --on-error=substitute few" few.tar "--truncated=keep few.tar" "--truncated=keep few.tar.gz"; do
+        rm -rf few.tar.index cache
+        twist-decode -q -j1 --no-history $what > whole.tws
+        for ((i = 1; ; i++)); do
+            rm -rf few.tar.index cache
+            rc=0
+            SHORT=$i LD_PRELOAD=$PWD/short.so twist-decode -q -j1 --no-history $what > some.tws 2> said || rc=$?
+            [ $rc -ne 0 ] || cmp some.tws whole.tws || { echo "$what: $i"; cat said; false; }
+            grep -q '^short$' said || break
+            [ $rc -eq 0 ] || grep -q memory said || { echo "$what: $i"; cat said; false; }
+        done
+        [ "$i" -gt 50 ]
+    done
 }
 
 @test "wrong command lines exit 2 and name the mistake" {

@@ -16,7 +16,7 @@ int tw_fail(const char *fmt, ...) TW_PRINTF(1, 2);
 int tw_fail_errno(const char *fmt, ...) TW_PRINTF(1, 2);
 
 /* How often the calling thread has failed for want of memory (of less than 1 GiB) or descriptors, which is the fault of nothing that it was given.
- * tw_fail_errno and core/mem.h count it; who learns of it otherwise says so. */
+ * tw_fail_errno and core/mem.h count it. */
 unsigned tw_shortages(void);
 void tw_short(void);
 

@@ -4,6 +4,7 @@
 #include "core/mem.h"
 #include "image/codec.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,8 +105,9 @@ int tw_image_decode(tw_image *out, const void *bytes, size_t n, const tw_decode_
         return tw_fail("no picture: none of JPEG, PNG, WebP, GIF, BMP, PNM");
     if (f->decode == NULL)
         return tw_fail("%s, which is not read; JPEG, PNG, WebP, GIF, BMP and PNM are", f->name);
+    errno = 0;
     if (f->decode(out, bytes, n, o) != 0)
-        return -1;
+        return errno == ENOMEM ? tw_fail_errno("cannot be decoded") : -1; /* which the libraries call this and that, damage too */
     const int orientation = o->exif_rotate ? tw_exif_orientation(bytes, n) : 1;
     return orientation > 1 ? orient(out, orientation) : 0;
 }

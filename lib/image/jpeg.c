@@ -4,7 +4,6 @@
 #include "core/error.h"
 #include "image/huffman.h"
 
-#include <jerror.h>
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -42,8 +41,6 @@ static noreturn void give_up(j_common_ptr c)
 static noreturn void on_error(j_common_ptr c)
 {
     say(c);
-    if (c->err->msg_code == JERR_OUT_OF_MEMORY)
-        tw_short();
     give_up(c);
 }
 

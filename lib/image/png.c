@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 
+#include <errno.h>
 #include <stdnoreturn.h>
 #include <string.h>
 
@@ -105,7 +106,7 @@ int tw_png_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode
         return tw_fail("libpng cannot be started");
     d.info = png_create_info_struct(d.png);
     int rc = d.info == NULL ? tw_fail("out of memory") : decode(&d, out, o);
-    if (rc != 0 && d.started && o->keep_truncated)
+    if (rc != 0 && d.started && o->keep_truncated && errno != ENOMEM)
         rc = 0;
     if (rc == 0 && d.wide_grey)
         widen_grey(out);

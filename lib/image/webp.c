@@ -25,7 +25,6 @@ static int decode_still(tw_image *out, const uint8_t *bytes, size_t n)
     case VP8_STATUS_NOT_ENOUGH_DATA:
         return tw_fail("bad WebP: the file is truncated");
     case VP8_STATUS_OUT_OF_MEMORY:
-        tw_short();
         return tw_fail("bad WebP: out of memory");
     default:
         return tw_fail("bad WebP: its data are damaged");

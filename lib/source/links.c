@@ -79,20 +79,23 @@ static int by_name(const void *a, const void *b, void *links)
     return c != 0 ? c : (x->at > y->at) - (x->at < y->at);
 }
 
-/* An archive that is damaged has what is before that: whoever walks through it otherwise will say so. */
+/* An archive that is damaged has what is before that: whoever walks through it otherwise will say so. 0, or -1 and tw_error(). */
 static int walk(tw_links *l)
 {
     tw_tar tar;
     tw_tar_member m;
     int rc = 0;
+    const unsigned before = tw_shortages();
     tw_tar_init(&tar, tw_archive_read, &l->archive);
     while (rc == 0 && tw_tar_next(&tar, &m) == 1)
         rc = add(l, &m);
     tw_tar_fini(&tar);
+    if (rc != 0 || tw_shortages() != before)
+        return -1;
     l->walked = true;
-    if (rc == 0 && l->n > 1)
+    if (l->n > 1)
         qsort_r(l->member, l->n, sizeof *l->member, by_name, l);
-    return rc;
+    return 0;
 }
 
 /* The last member of that name that is not behind `most`; NULL: none. */

@@ -135,7 +135,7 @@ static int add_picture(tw_members *m, const tw_tar_member *member)
     tw_picture *p = &m->picture[m->n++];
     *p = (tw_picture){strdup(member->name), member->at, member->size, NULL};
     if (p->name == NULL)
-        return tw_fail("out of memory");
+        return tw_fail_errno("its name");
     return m->keep ? read_content(m, p) : 0;
 }
 
@@ -144,7 +144,7 @@ static int add(tw_members *m, const tw_tar_member *member)
 {
     const char *ending = endings(member->name);
     if (m->key == NULL && (m->key = strndup(member->name, (size_t)(ending - member->name))) == NULL)
-        return tw_fail("out of memory");
+        return tw_fail_errno("%s", member->name);
     int rc = 0;
     if (is_picture(member))
         rc = add_picture(m, member);
@@ -178,7 +178,7 @@ static int next_member(tw_members *m)
         if (found != 0)
             return found;
         if (m->lost++ == 0 && (m->first_lost = strdup(m->next.name)) == NULL)
-            return tw_fail("out of memory");
+            return tw_fail_errno("%s", m->next.name);
     }
     return rc;
 }
@@ -221,7 +221,7 @@ int tw_members_next(tw_members *m, tw_picture **p, const char **label)
         }
         const bool next = m->done && !m->ended;
         if (m->n == 0 && m->label[0] != '\0' && m->astray++ == 0 && (m->first_astray = strdup(m->key)) == NULL)
-            return tw_fail("out of memory");
+            return tw_fail_errno("%s", m->key);
         if (m->ended)
             return 0;
         forget(m);

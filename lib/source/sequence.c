@@ -115,6 +115,7 @@ static const char *name_of(const tw_sequence *q)
 static int next_member(tw_sequence *q, tw_picture **p, const char **label)
 {
     for (; q->operand < q->o->n_operands; q->operand++) {
+        const unsigned before = tw_shortages();
         if (q->unpack == NULL) {
             if ((q->unpack = tw_unpack_open(q->o->operand[q->operand])) == NULL)
                 return -1;
@@ -128,7 +129,7 @@ static int next_member(tw_sequence *q, tw_picture **p, const char **label)
         if (rc == 0)
             rc = finish(q);
         tw_members_tell_lost(&q->members, name_of(q), "in an archive that is read from first to last");
-        if (rc != 0 && !q->o->keep_cut)
+        if (rc != 0 && (!q->o->keep_cut || tw_shortages() != before))
             return tw_fail("%s: %s", name_of(q), tw_error());
         if (q->inside == 0)
             return tw_fail("%s: no pictures in this archive", name_of(q));

@@ -47,6 +47,7 @@ static int walk(const target *t, const char *path, int fd, const struct stat *st
     tw_picture *p;
     const char *label;
     int rc;
+    const unsigned before = tw_shortages();
     tw_links_init(&links, fd, st->st_size);
     tw_members_init(&m, tw_archive_read, &a, false, &links);
     while ((rc = tw_members_next(&m, &p, &label)) == 1) {
@@ -62,7 +63,7 @@ static int walk(const target *t, const char *path, int fd, const struct stat *st
     *lost = tw_members_tell_lost(&m, path, "that lead to no file in the archive");
     tw_members_fini(&m);
     tw_links_fini(&links);
-    return rc < 0 && keep_cut ? 1 : rc == 0 ? 0 : -1;
+    return rc < 0 && keep_cut && tw_shortages() == before ? 1 : rc == 0 ? 0 : -1;
 }
 
 /* One row of the text at *p, which is then behind it. 1, or 0 where it is damaged; -1 and tw_error(). t NULL: only looks. */

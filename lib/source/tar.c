@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,7 +102,7 @@ static char *short_name(const unsigned char *h)
     return name;
 }
 
-/* One "LENGTH KEY=VALUE\n" of a pax header, at most n bytes. Its length, or 0 if it is none. */
+/* One "LENGTH KEY=VALUE\n" of a pax header, at most n bytes. Its length, or 0 if it is none or errno says why not. */
 static size_t pax_record(tw_tar *t, const char *p, size_t n)
 {
     size_t length = 0, i = 0;
@@ -115,10 +116,12 @@ static size_t pax_record(tw_tar *t, const char *p, size_t n)
     const size_t size = (size_t)(end - eq - 1);
     if (eq - key == 4 && memcmp(key, "path", 4) == 0) {
         free(t->long_name);
-        t->long_name = strndup(eq + 1, size); /* a NUL in it ends it */
+        if ((t->long_name = strndup(eq + 1, size)) == NULL) /* a NUL in it ends it */
+            return 0;
     } else if (eq - key == 8 && memcmp(key, "linkpath", 8) == 0) {
         free(t->long_link);
-        t->long_link = strndup(eq + 1, size);
+        if ((t->long_link = strndup(eq + 1, size)) == NULL)
+            return 0;
     } else if (eq - key == 4 && memcmp(key, "size", 4) == 0) {
         int64_t v = 0;
         for (const char *d = eq + 1; d < end; d++) {
@@ -135,8 +138,11 @@ static size_t pax_record(tw_tar *t, const char *p, size_t n)
 
 static int read_pax(tw_tar *t, const char *text, size_t n)
 {
+    errno = 0;
     for (size_t at = 0; at < n;) {
         const size_t length = pax_record(t, text + at, n - at);
+        if (length == 0 && errno == ENOMEM)
+            return tw_fail_errno("byte %lld", (long long)t->at);
         if (length == 0)
             return tw_fail("byte %lld: a damaged or sparse pax header", (long long)t->at);
         at += length;
@@ -151,7 +157,7 @@ static int read_extension(tw_tar *t, char type, int64_t size)
         return tw_fail("byte %lld: an extension header of %lld bytes", (long long)t->at, (long long)size);
     char *text = malloc((size_t)size + 1);
     if (text == NULL)
-        return tw_fail("out of memory");
+        return tw_fail_errno("byte %lld", (long long)t->at);
     int rc = take(t, text, size);
     text[size] = '\0';
     if (rc == 0)
@@ -192,7 +198,7 @@ static int describe(tw_tar *t, const unsigned char *h, tw_tar_member *m)
     t->long_name = t->long_link = NULL;
     t->pax_size = -1;
     if (t->name == NULL || (link && t->link == NULL))
-        return tw_fail("out of memory");
+        return tw_fail_errno("byte %lld", (long long)t->at - BLOCK);
     m->link = link ? t->link : NULL;
     m->name = t->name;
     while (m->name[0] == '.' && m->name[1] == '/')

@@ -136,8 +136,9 @@ static int fill(tw_unpack *u)
     while (u->out_end == 0) {
         const bool had = u->in_at < u->in_end || u->inside; /* what it holds back may come without more input */
         const size_t before = u->in_at;
+        errno = 0;
         if (had && (u->how == GZIP ? gunzip(u) : unzstd(u)) != 0)
-            return -1;
+            return errno == ENOMEM ? tw_fail_errno("cannot be unpacked") : -1;
         if (u->out_end > 0 || (had && u->in_at != before))
             continue;
         if (u->ended)

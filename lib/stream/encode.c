@@ -49,15 +49,15 @@ static int put_large(encoder *e, const void *data, size_t n)
     return 0;
 }
 
-static void begin(encoder *e, tw_bytes *out, tw_parts *parts, size_t keys)
+/* From here on "rc = rc || a || b": in that order, and nothing more after the first that fails. */
+static int begin(encoder *e, tw_bytes *out, tw_parts *parts, size_t keys)
 {
     *e = (encoder){.out = out, .parts = parts, .start = out->size, .keys = keys + 1, .summed = out->size};
     msgpack_packer_init(&e->pk, e, put);
-    msgpack_pack_map(&e->pk, e->keys);
+    return msgpack_pack_map(&e->pk, e->keys);
 }
 
-/* From here on "rc = rc || a || b": in that order, and nothing more after the first that fails. The checksum comes last and
- * always takes five bytes. most: bytes of the record. */
+/* The checksum comes last and always takes five bytes. most: bytes of the record. */
 static int finish(encoder *e, int rc, size_t most)
 {
     sum(e);
@@ -139,8 +139,8 @@ int tw_encode_header(tw_bytes *out, const tw_header *h)
 {
     encoder e;
     char share[64];
-    begin(&e, out, NULL, 8 + (h->share.ranks > 1) + (h->network != 0) + (size_t)h->n_extra);
-    int rc = put_int(&e, "twist", 1, false);
+    int rc = begin(&e, out, NULL, 8 + (h->share.ranks > 1) + (h->network != 0) + (size_t)h->n_extra);
+    rc = rc || put_int(&e, "twist", 1, false);
     rc = rc || put_key(&e, "kind") || put_key(&e, tw_kind_names[h->kind]);
     rc = rc || put_int(&e, "samples", h->samples, true) || put_int(&e, "epochs", h->epochs, true);
     rc = rc || put_int(&e, "first_epoch", h->first_epoch, false);
@@ -167,8 +167,8 @@ static size_t count_keys(const tw_sample *s)
 static int encode_sample(tw_bytes *out, tw_parts *parts, const tw_sample *s)
 {
     encoder e;
-    begin(&e, out, parts, count_keys(s));
-    int rc = put_key(&e, "key") || put_str(&e, s->key, s->key_size);
+    int rc = begin(&e, out, parts, count_keys(s));
+    rc = rc || put_key(&e, "key") || put_str(&e, s->key, s->key_size);
     rc = rc || put_int(&e, "index", s->index, false) || put_int(&e, "epoch", s->epoch, false) || put_int(&e, "pos", s->pos, false);
     rc = rc || put_int(&e, "label", s->label, true);
     if (s->sub >= 0)
@@ -210,8 +210,8 @@ void tw_parts_fini(tw_parts *p)
 int tw_encode_end(tw_bytes *out, const tw_end *end)
 {
     encoder e;
-    begin(&e, out, NULL, 3);
-    const int rc = put_key(&e, "end") || msgpack_pack_true(&e.pk) || put_int(&e, "samples", end->samples, false) ||
-                   put_int(&e, "skipped", end->skipped, false);
+    int rc = begin(&e, out, NULL, 3);
+    rc = rc || put_key(&e, "end") || msgpack_pack_true(&e.pk) || put_int(&e, "samples", end->samples, false);
+    rc = rc || put_int(&e, "skipped", end->skipped, false);
     return finish(&e, rc, TW_MOST_RECORD);
 }
