@@ -14,6 +14,7 @@ int64_t tw_archive_read(void *archive, void *to, int64_t n)
     while (to != NULL && done < n) {
         if (a->place + done < a->from || a->place + done >= a->from + a->have) {
             const ssize_t got = pread(a->fd, a->ahead, sizeof a->ahead, a->place + done);
+            a->failed = got < 0;
             if (got <= 0)
                 return got == 0 ? done : tw_fail_errno("cannot be read");
             a->from = a->place + done;

@@ -10,6 +10,7 @@ typedef struct {
     int fd;
     int64_t place, size; /* where the next read begins; bytes of the file */
     int64_t from, have;  /* what ahead holds */
+    bool failed;         /* a read has: of what is there nothing is known */
     unsigned char ahead[4096];
 } tw_archive;
 

@@ -90,7 +90,7 @@ static int walk(tw_links *l)
     while (rc == 0 && tw_tar_next(&tar, &m) == 1)
         rc = add(l, &m);
     tw_tar_fini(&tar);
-    if (rc != 0 || tw_shortages() != before)
+    if (rc != 0 || l->archive.failed || tw_shortages() != before)
         return -1;
     l->walked = true;
     if (l->n > 1)
