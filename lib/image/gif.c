@@ -1,5 +1,5 @@
-/* The first frame of a GIF through giflib, on the canvas as Pillow puts it there: around the frame and where its palette has no
- * such entry, the transparent colour, or else the palette's first. */
+/* The first frame of a GIF through giflib, on the canvas as Pillow puts it there: around the frame is the transparent colour, or else the
+ * palette's first; what a palette has no entry for is black. */
 #include "image/codec.h"
 
 #include "core/error.h"

@@ -73,10 +73,10 @@ static int decode(decoder *d, tw_image *out, const tw_decode_options *o)
     png_set_read_fn(d->png, d, on_read);
     png_set_user_limits(d->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_set_keep_unknown_chunks(d->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1); /* texts and profiles: nothing is unpacked for them */
-    if (o->keep_truncated)
+    if (o->keep_truncated) {
         png_set_compression_buffer_size(d->png, 64); /* it asks for so much at a time: the last bytes of a cut file count too */
-    if (o->keep_truncated)
         png_set_crc_action(d->png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
+    }
     png_read_info(d->png, d->info);
     const png_uint_32 w = png_get_image_width(d->png, d->info), h = png_get_image_height(d->png, d->info);
     if (tw_image_check(w, h, o) != 0)

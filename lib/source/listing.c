@@ -1,4 +1,4 @@
-/* Text, its words escaped as in the index of a shard (words.h): "twist-listing 1 FOLDERS BELOW CLASSES PICTURES"; the folders asked for; those
+/* Text, its words escaped as in the index of a shard (words.h): "twist-listing 2 FOLDERS BELOW CLASSES PICTURES"; the folders asked for; those
  * read with the time of their last change; the names of the classes; the pictures with the number of their class. */
 #include "source/listing.h"
 
