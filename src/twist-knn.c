@@ -229,7 +229,9 @@ static bool in_list(const struct opts *o, int64_t k)
 static void parse_ks(struct opts *o)
 {
     char *text = strdup(o->ks), *rest = text, *item;
-    while (text != NULL && (item = strsep(&rest, ",")) != NULL) {
+    if (text == NULL)
+        tw_die("out of memory");
+    while ((item = strsep(&rest, ",")) != NULL) {
         int64_t k;
         if (tw_parse_i64(&k, item, 1, MOST_K, "-k") != 0)
             tw_die_usage("%s", tw_error());
