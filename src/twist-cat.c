@@ -99,6 +99,7 @@ static int joined_header(tw_header *joined, const struct run *r)
             return tw_fail("%s: its classes are not those of %s, so that labels would change their meaning", b, a);
         if (next->epochs != h.epochs || next->first_epoch != h.first_epoch)
             h.epochs = h.samples = -1;
+        h.data_checksum = h.data_checksum == next->data_checksum ? h.data_checksum : 0;
         h.network = h.network == next->network ? h.network : 0;
         if (h.samples < 0 || next->samples < 0 || __builtin_add_overflow(h.samples, next->samples, &h.samples))
             h.samples = -1;

@@ -453,7 +453,8 @@ static void open_source(struct run *r, tw_header *h)
     r->place = o->data.skip;
     tw_order_epoch(&r->order, r->epoch);
     *h = (tw_header){.kind = TW_IMAGES, .samples = count, .epochs = epochs, .first_epoch = o->data.start_epoch, .seed = (uint64_t)o->data.seed,
-                     .n_classes = tw_source_n_classes(r->source), .classes = tw_source_classes(r->source), .share = o->data.share};
+                     .n_classes = tw_source_n_classes(r->source), .classes = tw_source_classes(r->source), .share = o->data.share,
+                     .data_checksum = tw_source_checksum(r->source)};
     r->in_all = epochs > 0 ? epochs * count - o->data.skip : 0;
     tw_note(1, "%llu pictures, %d classes, found in %.2f s", (unsigned long long)n, h->n_classes < 0 ? 0 : h->n_classes, tw_now() - r->start);
 }

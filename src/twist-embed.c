@@ -1,5 +1,6 @@
 /* twist-embed: features, class logits or probabilities of a network for a stream of views. */
 #include "checkpoint/network.h"
+#include "core/crc32c.h"
 #include "core/file.h"
 #include "core/half.h"
 #include "core/mem.h"
@@ -9,7 +10,6 @@
 #include "eval/views.h"
 #include "nn/backbones.h"
 #include "nn/backend.h"
-#include "stream/crc32c.h"
 #include "stream/writer.h"
 
 #include <math.h>

@@ -263,7 +263,7 @@ static void run_head(struct opts *o, const tw_strings *sources)
     const char *history = tw_program_command();
     const tw_header header = {.kind = TW_FILES, .samples = count, .epochs = epochs, .first_epoch = d->start_epoch, .seed = (uint64_t)d->seed,
                               .share = d->share, .n_classes = tw_source_n_classes(source), .classes = tw_source_classes(source),
-                              .n_history = o->common.no_history ? 0 : 1, .history = &history};
+                              .data_checksum = tw_source_checksum(source), .n_history = o->common.no_history ? 0 : 1, .history = &history};
     o->rules.window = o->window;
     o->rules.epoch = count > 0 ? count : 1;
     o->rules.first = d->start_epoch * count + (epochs > 0 ? d->skip : 0);

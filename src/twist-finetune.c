@@ -1,12 +1,12 @@
 /* twist-finetune: training of a whole network and a linear classifier on labelled views. */
 #include "checkpoint/network.h"
+#include "core/crc32c.h"
 #include "core/error.h"
 #include "core/mem.h"
 #include "core/pool.h"
 #include "core/program.h"
 #include "nn/backbones.h"
 #include "report/jsonl.h"
-#include "stream/crc32c.h"
 #include "train/args.h"
 #include "train/best.h"
 #include "train/folder.h"

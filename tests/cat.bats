@@ -72,6 +72,15 @@ long_stream() {
     [ ! -e x.tws ]
 }
 
+@test "joined streams keep the checksum of their data set where it is the same" {
+    head=$'\x83\xa5twist\x01\xa4kind\xa5files\xaddata_checksum'
+    for n in 07 08; do printf "%s\\x$n\x82\xa3end\xc3\xa7samples\0" "$head" > $n.tws; done
+    twist-cat 07.tws 07.tws | twist-cat --json | head -n 1 | grep -F '"data_checksum": 7,'
+    twist-cat 07.tws 08.tws | twist-cat --json | head -n 1 > joined
+    grep -F '"kind": "files"' joined
+    ! grep data_checksum joined || false
+}
+
 @test "a stream cut at any byte is refused with a message, and what was written of it is no whole stream" {
     size=$(stat -c %s "$FORMATS/images.tws")
     for ((n = 0; n < size; n += n < 260 ? 13 : 29)); do

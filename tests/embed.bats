@@ -420,6 +420,16 @@ END
     done
     twist-embed -q -i "$ONE" --random-init=resnet18 -o cut.emb --append
     cmp cut.emb whole.emb
+    # as many pictures of the same classes, one of them by another name
+    mkdir names && for class in a b; do mkdir names/$class && for i in 1 2 3; do printf 'P6 8 8 255\n%192s' $i$class > names/$class/$i.ppm; done; done
+    twist-decode -q names | twist-augment -q --aug=eval --size=32 --resize=32 | twist-embed -q --random-init=resnet18 -o named.emb
+    mv names/b/2.ppm names/b/2b.ppm
+    head -c $(($(stat -c %s named.emb) - 20)) named.emb > cut.emb
+    for file in named.emb cut.emb; do
+        run twist-embed -q -i "pipe:twist-decode -q names | twist-augment -q --aug=eval --size=32 --resize=32" --random-init=resnet18 -o $file --append
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"$file: of other data: the names or labels of its data set are others"* ]]
+    done
     run twist-embed -q -i "$ONE" "$WEIGHTS" -o "$ONE" --append
     [ "$status" -eq 1 ]
     [[ "$output" == *"a stream of views"* ]]

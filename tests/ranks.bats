@@ -182,6 +182,18 @@ after() {
     [[ "$output" == *"twist-train: rank 1: its views are of other sizes"* ]]
 }
 
+@test "copies of the data set that differ are refused: their shares would have samples twice" {
+    cp -r "$PHOTOS" copy0 && cp -r "$PHOTOS" copy1
+    VIEWS='pipe:twist-decode -q -j1 --shuffle --epochs=3 --shard=%r/%n/4 copy%r | twist-augment -q -j1 --aug=barlow --size=32'
+    ranks 2 run # of one another: wherever they lie
+    rm "$(ls copy1/*/* | head -n 1)"
+    run ranks 2 other
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"twist-train: rank 1: pipe:twist-decode "*": its data set is not that of rank 0: their names or labels differ"* ]]
+    [ ! -e other/log.jsonl ] || [ ! -s other/log.jsonl ]
+}
+
 @test "options that differ between ranks are refused by name, those that are a rank's own not" {
     for other in "--lr 0.5" --dim=16 --batch-size=2; do
         run $MPIRUN -n 1 twist-train -o run -i "$(views 4)" $SMALL --batch-size=4 : -n 1 twist-train -o run -i "$(views 4)" $SMALL --batch-size=4 $other

@@ -103,6 +103,12 @@ straight() {
         --max-steps=9
     [ "$status" -eq 0 ]
     [[ "$output" == *": the seed of its order is 5, that of what the run has seen was 0: "* ]]
+    [[ "$output" != *"the checksum of its data set"* ]]
+    cp -r "$BATS_FILE_TMPDIR/photos" photos
+    mv photos/a/0.ppm photos/b/zero.ppm
+    run twist-train -i "pipe:twist-decode -q --shuffle --epochs=3 photos | twist-augment -q --aug=barlow --size=32" -o run $SMALL --resume --max-steps=10
+    [ "$status" -eq 0 ]
+    [[ "$output" == *": the checksum of its data set is "*", that of what the run has seen was "*": samples may come twice"* ]]
 }
 
 @test "bad pictures, the first one among them, leave each epoch a batch short: the run is complete; one that ends early is not" {

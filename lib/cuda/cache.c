@@ -1,8 +1,8 @@
 #include "cuda/cache.h"
 
+#include "core/crc32c.h"
 #include "core/file.h"
 #include "core/mem.h"
-#include "stream/crc32c.h"
 
 #include <ctype.h>
 #include <fcntl.h>

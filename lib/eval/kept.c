@@ -1,8 +1,8 @@
 #include "eval/kept.h"
 
+#include "core/crc32c.h"
 #include "core/error.h"
 #include "core/file.h"
-#include "stream/crc32c.h"
 #include "stream/scan.h"
 
 #include <errno.h>
@@ -51,6 +51,8 @@ int tw_kept_fits(const tw_kept *k, const char *path, const tw_header *h, bool re
     if (a->rank != b->rank || a->ranks != b->ranks || a->block != b->block)
         return tw_fail("%s: of other data: its share is %d/%d/%lld, where it is %d/%d/%lld now", path, a->rank, a->ranks, (long long)a->block,
                        b->rank, b->ranks, (long long)b->block);
+    if (k->data_checksum != 0 && h->data_checksum != 0 && k->data_checksum != h->data_checksum)
+        return tw_fail("%s: of other data: the names or labels of its data set are others", path);
     return k->classes == names(h) ? 0 : tw_fail("%s: of other data: its classes are others", path);
 }
 
@@ -108,7 +110,7 @@ int tw_kept_read(tw_kept *k, const char *path)
         return -1;
     }
     *k = (tw_kept){.bytes = tw_reader_offset(r), .of = h->samples, .epochs = h->epochs, .first_epoch = h->first_epoch, .seed = h->seed,
-                   .share = h->share, .network = h->network, .n_classes = h->n_classes, .classes = names(h)};
+                   .share = h->share, .data_checksum = h->data_checksum, .network = h->network, .n_classes = h->n_classes, .classes = names(h)};
     tw_sample_init(&s);
     while ((rc = tw_reader_next(r, &s)) == 1)
         take(k, r, &s);

@@ -16,7 +16,7 @@ typedef struct {
     int64_t of, epochs, first_epoch; /* its header's: samples in an epoch, ... */
     uint64_t seed;
     tw_share share;
-    int64_t network;
+    int64_t data_checksum, network;
     int n_classes;
     uint32_t classes;   /* checksum of their names */
 } tw_kept;

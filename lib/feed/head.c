@@ -1,9 +1,9 @@
 #include "feed/head_parts.h"
 
+#include "core/crc32c.h"
 #include "core/error.h"
 #include "core/mem.h"
 #include "core/program.h"
-#include "stream/crc32c.h"
 
 #include <math.h>
 #include <stdarg.h>

@@ -1,9 +1,9 @@
 #include "report/events.h"
 
+#include "core/crc32c.h"
 #include "core/error.h"
 #include "core/mem.h"
 #include "report/event.pb-c.h"
-#include "stream/crc32c.h"
 
 #include <stdio.h>
 #include <stdlib.h>

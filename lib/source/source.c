@@ -1,5 +1,6 @@
 #include "source/source.h"
 
+#include "core/crc32c.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/mem.h"
@@ -290,6 +291,30 @@ const char *tw_source_path(const tw_source *s, uint64_t i)
 int64_t tw_source_label(const tw_source *s, uint64_t i)
 {
     return s->labelled ? s->all.entry[i].label : -1;
+}
+
+/* The last two parts of a path. */
+static const char *short_path(const char *path)
+{
+    const char *from = path + strlen(path);
+    for (int slashes = 0; from > path; from--)
+        if (from[-1] == '/' && ++slashes == 2)
+            break;
+    return from;
+}
+
+int64_t tw_source_checksum(const tw_source *s)
+{
+    uint32_t crc = 0;
+    for (uint64_t i = 0; i < s->all.n; i++) {
+        const char *name = short_path(tw_source_path(s, i));
+        const uint64_t label = (uint64_t)tw_source_label(s, i);
+        unsigned char bytes[8];
+        for (int b = 0; b < 8; b++)
+            bytes[b] = (unsigned char)(label >> 8 * b);
+        crc = tw_crc32c(tw_crc32c(crc, name, strlen(name) + 1), bytes, sizeof bytes);
+    }
+    return crc != 0 ? crc : 1;
 }
 
 int tw_source_n_classes(const tw_source *s)

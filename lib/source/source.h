@@ -43,6 +43,10 @@ int tw_source_n_classes(const tw_source *s);                /* -1: no labels */
 uint64_t tw_source_lacking(const tw_source *s, const char **one);
 const char **tw_source_classes(const tw_source *s);
 
+/* A checksum above 0 of what is numbered how: CRC-32C over the last two parts of each path, with a NUL, and its label (i64, little-endian). The same
+ * data set has the same one wherever it lies. */
+int64_t tw_source_checksum(const tw_source *s);
+
 /* Where its bytes are: a file of their own (*length -1), or those from *offset on of a shard. */
 void tw_source_where(const tw_source *s, uint64_t i, const char **path, int64_t *offset, int64_t *length);
 

@@ -1,8 +1,8 @@
 #include "stream/decode.h"
 
+#include "core/crc32c.h"
 #include "core/error.h"
 #include "core/mem.h"
-#include "stream/crc32c.h"
 #include "stream/fields.h"
 
 #include <limits.h>
@@ -11,8 +11,8 @@
 #include <string.h>
 
 static const char *const header_keys[] = {"twist", "kind", "samples", "epochs", "first_epoch", "seed",
-                                         "classes", "history", "shard", "network", "crc", NULL};
-enum { H_TWIST, H_KIND, H_SAMPLES, H_EPOCHS, H_FIRST_EPOCH, H_SEED, H_CLASSES, H_HISTORY, H_SHARD, H_NETWORK, H_CRC };
+                                         "classes", "history", "shard", "data_checksum", "network", "crc", NULL};
+enum { H_TWIST, H_KIND, H_SAMPLES, H_EPOCHS, H_FIRST_EPOCH, H_SEED, H_CLASSES, H_HISTORY, H_SHARD, H_DATA_CHECKSUM, H_NETWORK, H_CRC };
 static const char *const sample_keys[] = {"key", "index", "epoch", "pos", "label", "sub", "bytes", "image", "views", "features",
                                           "logits", "probs", "trace", "crc", NULL};
 enum { S_KEY, S_INDEX, S_EPOCH, S_POS, S_LABEL, S_SUB, S_BYTES, S_IMAGE, S_VIEWS, S_FEATURES, S_LOGITS, S_PROBS, S_TRACE, S_CRC };
@@ -242,6 +242,8 @@ static int header_field(tw_header *h, strings *room, walk *w)
         return 0;
     case H_SHARD:
         return read_share(&h->share, &w->value);
+    case H_DATA_CHECKSUM:
+        return tw_field_int(&h->data_checksum, &w->value, "data_checksum", false);
     case H_NETWORK:
         return tw_field_int(&h->network, &w->value, "network", false);
     default:

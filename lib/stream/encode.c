@@ -1,8 +1,8 @@
 #include "stream/encode.h"
 
+#include "core/crc32c.h"
 #include "core/error.h"
 #include "core/mem.h"
-#include "stream/crc32c.h"
 
 #include <msgpack/pack.h>
 #include <stdlib.h>
@@ -139,7 +139,7 @@ int tw_encode_header(tw_bytes *out, const tw_header *h)
 {
     encoder e;
     char share[64];
-    int rc = begin(&e, out, NULL, 8 + (h->share.ranks > 1) + (h->network != 0) + (size_t)h->n_extra);
+    int rc = begin(&e, out, NULL, 8 + (h->share.ranks > 1) + (h->data_checksum != 0) + (h->network != 0) + (size_t)h->n_extra);
     rc = rc || put_int(&e, "twist", 1, false);
     rc = rc || put_key(&e, "kind") || put_key(&e, tw_kind_names[h->kind]);
     rc = rc || put_int(&e, "samples", h->samples, true) || put_int(&e, "epochs", h->epochs, true);
@@ -151,6 +151,8 @@ int tw_encode_header(tw_bytes *out, const tw_header *h)
         snprintf(share, sizeof share, "%d/%d/%lld", h->share.rank, h->share.ranks, (long long)h->share.block);
         rc = rc || put_key(&e, "shard") || put_key(&e, share);
     }
+    if (h->data_checksum != 0)
+        rc = rc || put_int(&e, "data_checksum", h->data_checksum, false);
     if (h->network != 0)
         rc = rc || put_int(&e, "network", h->network, false);
     rc = rc || put_key(&e, "history") || put_strings(&e, h->history, h->n_history);

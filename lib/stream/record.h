@@ -21,6 +21,7 @@ typedef struct {
     int n_classes;              /* -1: nil, the data has no labels */
     const char **classes;
     tw_share share;             /* of the data set's places; ranks 0 or 1: it has all */
+    int64_t data_checksum;      /* of the data set's names and labels; 0: absent */
     int64_t network;            /* of features: a checksum of what made them of the views; 0: absent */
     int n_history;
     const char **history;

@@ -1,10 +1,10 @@
 #include "train/args.h"
 
+#include "core/crc32c.h"
 #include "core/error.h"
 #include "core/mem.h"
 #include "core/program.h"
 #include "core/utf8.h"
-#include "stream/crc32c.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>

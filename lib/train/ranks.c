@@ -1,8 +1,8 @@
 #include "train/ranks.h"
 
+#include "core/crc32c.h"
 #include "core/error.h"
 #include "core/mem.h"
-#include "stream/crc32c.h"
 
 #include <stdio.h>
 #include <stdlib.h>

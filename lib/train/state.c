@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COUNTS = 7, MOST_PAIRS = TW_NETWORK_PAIRS + COUNTS + 7, NAME = 192 };
+enum { COUNTS = 7, MOST_PAIRS = TW_NETWORK_PAIRS + COUNTS + 8, NAME = 192 };
 
 /* The numbers of a checkpoint, by the keys they have in its metadata. */
 static const char *const count_key[COUNTS] = {"epoch", "sample", "iteration", "step", "batch_size", "ranks", "optim_steps"};
@@ -70,14 +70,22 @@ static char *places_text(const tw_learner *l)
     return text;
 }
 
+/* Warns where the run knows of another number. */
+static void note(char known[24], uint64_t number, const char *name, const char *what)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)number);
+    if (known[0] != '\0' && strcmp(known, text) != 0)
+        tw_warn("%s: the %s is %s, that of what the run has seen was %s: samples may come twice in an epoch and others not at all", name, what, text,
+                known);
+    strcpy(known, text);
+}
+
 void tw_state_data(tw_learner *l, const tw_header *h, const char *name)
 {
-    char seed[sizeof l->state.data_seed];
-    snprintf(seed, sizeof seed, "%llu", (unsigned long long)h->seed);
-    if (l->state.data_seed[0] != '\0' && strcmp(l->state.data_seed, seed) != 0)
-        tw_warn("%s: the seed of its order is %s, that of what the run has seen was %s: samples may come twice in an epoch and others not at all",
-                name, seed, l->state.data_seed);
-    strcpy(l->state.data_seed, seed);
+    note(l->state.data_seed, h->seed, name, "seed of its order");
+    if (h->data_checksum != 0)
+        note(l->state.data_checksum, (uint64_t)h->data_checksum, name, "checksum of its data set");
 }
 
 /* A checkpoint's metadata, and the texts of its numbers. */
@@ -119,6 +127,7 @@ static int describe(metadata *m, const tw_learner *l)
         say(m, scale_key[i], s->scale.scale > 0 ? m->scale[i] : NULL);
     say(m, "places", m->places);
     say(m, "data_seed", s->data_seed[0] != '\0' ? s->data_seed : NULL);
+    say(m, "data_checksum", s->data_checksum[0] != '\0' ? s->data_checksum : NULL);
     say(m, "args", l->args);
     say(m, "notes", l->notes);
     return 0;
@@ -194,8 +203,9 @@ int tw_state_read(tw_train_state *s, const tw_checkpoint *f)
     *s = (tw_train_state){.at = {count[0], count[1]}, .iteration = count[2], .step = count[3], .B = (int)count[4], .ranks = (int)count[5]};
     if (read_scale(&s->scale, f) != 0)
         return -1;
-    const char *optim = tw_checkpoint_meta(f, "optim"), *seed = tw_checkpoint_meta(f, "data_seed");
+    const char *optim = tw_checkpoint_meta(f, "optim"), *seed = tw_checkpoint_meta(f, "data_seed"), *sum = tw_checkpoint_meta(f, "data_checksum");
     snprintf(s->data_seed, sizeof s->data_seed, "%s", seed != NULL ? seed : "");
+    snprintf(s->data_checksum, sizeof s->data_checksum, "%s", sum != NULL ? sum : "");
     for (int i = 0; optim != NULL && tw_optim_names[i] != NULL; i++)
         if (strcmp(optim, tw_optim_names[i]) == 0) {
             s->optim = (tw_optim_kind)i;

@@ -13,7 +13,8 @@ typedef struct {
     int B, ranks;        /* what the place was counted with */
     tw_optim_kind optim;
     tw_loss_scale scale; /* 0: none, it is not fp16 on a GPU */
-    char data_seed[24];  /* of the order of the data, as its stream tells it; "": not known yet */
+    char data_seed[24];     /* of the order of the data, as its stream tells it; "": not known yet */
+    char data_checksum[24]; /* of the data set, likewise */
 } tw_train_state;
 
 /* Who learns: all that a checkpoint holds. */
@@ -30,13 +31,14 @@ typedef struct {
 /* Where training goes on, and how much of its share each rank has used (NULL: at.sample). */
 void tw_state_at(tw_learner *l, tw_position at, const int64_t *places);
 
-/* Takes note of the data's header, of the stream of that name; warns where the run has been trained on data in another order. */
+/* Takes note of the data's header, of the stream of that name; warns where the run has been trained on another data set or in another
+ * order. */
 void tw_state_data(tw_learner *l, const tw_header *h, const char *name);
 
 /* Writes the whole checkpoint: tensors under their official names, the teacher's behind "teacher.", the optimizer's as "optimizer.STATE.NAME"
  * (STATE as tw_optim_state), metadata: the network's description (checkpoint/network.h), epoch, sample, iteration, step, batch_size, ranks, optim,
  * optim_steps, all in decimal, of several ranks `places`, one behind the other, of fp16 on a GPU `loss_scale` and `loss_scale_steps`, `data_seed`
- * where it is known, `args`, and `notes` where there are some. 0, or -1 and tw_error() with the old file as it was. */
+ * and `data_checksum` where they are known, `args`, and `notes` where there are some. 0, or -1 and tw_error() with the old file as it was. */
 int tw_state_save(const char *path, const tw_learner *l);
 
 /* The backbone alone, by torchvision's names. 0, or -1 and tw_error(). */

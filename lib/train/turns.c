@@ -49,6 +49,19 @@ static int64_t fewest(tw_comm *c, int64_t n)
     return n;
 }
 
+/* Shares of different data sets have samples in common and lack others. 0, or -1 and tw_error(). */
+static int same_data(tw_comm *c, const tw_loader *l)
+{
+    const int64_t mine = tw_loader_header(l)->data_checksum;
+    int64_t *all = tw_calloc((size_t)c->ranks, sizeof *all);
+    int rc = all == NULL ? -1 : c->gather(c, all, &mine, sizeof mine);
+    for (int i = 0; rc == 0 && i < c->ranks; i++)
+        if (mine != 0 && all[i] != 0 && all[i] != mine)
+            rc = tw_fail("%s: its data set is not that of rank %d: their names or labels differ", tw_loader_name(l), i);
+    free(all);
+    return rc;
+}
+
 int tw_turns_open(tw_turns *t, const char *input, int64_t epoch_samples, const tw_loader_options *o)
 {
     tw_loader_options mine = *o;
@@ -56,6 +69,8 @@ int tw_turns_open(tw_turns *t, const char *input, int64_t epoch_samples, const t
     mine.ranks = t->comm->ranks;
     t->all.places = tw_calloc((size_t)mine.ranks, sizeof *t->all.places);
     if (t->all.places == NULL || (t->loader = tw_loader_open(input, &mine)) == NULL)
+        return -1;
+    if (same_data(t->comm, t->loader) != 0)
         return -1;
     const int64_t n = samples(t, epoch_samples, o->B);
     t->steps_per_epoch = n < 0 ? -1 : fewest(t->comm, n / o->B);

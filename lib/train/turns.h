@@ -23,7 +23,8 @@ typedef struct {
 tw_comm *tw_turns_join(int *threads);
 
 /* Opens this rank's stream (o->rank and o->ranks are filled in) and counts an epoch's steps, of epoch_samples samples where that is above 0.
- * All ranks call it. 0, or -1 and tw_error(): as tw_loader_open (t->loader is NULL then); another number of samples than the stream says,
+ * All ranks call it. 0, or -1 and tw_error(): as tw_loader_open (t->loader is NULL then); shares of different data sets; another number of samples
+ * than the stream says,
  * none, or less than a batch. */
 int tw_turns_open(tw_turns *t, const char *input, int64_t epoch_samples, const tw_loader_options *o);
 void tw_turns_close(tw_turns *t); /* zeros are allowed */

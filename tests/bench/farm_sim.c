@@ -1,10 +1,10 @@
 /* farm_sim WORKERS CORES SAMPLES SERVICE_MS [SLOW_FACTOR [WINDOW [DEAD_PART]]]: the head's own rules on a simulated clock: so many workers of CORES
  * cores each, a sample taking SERVICE_MS of a core (with a spread of a third), 0.2 ms of network each way. The first worker is SLOW_FACTOR times
  * slower. DEAD_PART of the workers die halfway. Prints what part of the workers' capacity arrives, in order, and the processor time of the rules. */
+#include "core/crc32c.h"
 #include "core/philox.h"
 #include "core/program.h"
 #include "feed/head.h"
-#include "stream/crc32c.h"
 
 #include <stdio.h>
 #include <stdlib.h>

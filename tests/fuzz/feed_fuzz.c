@@ -3,9 +3,9 @@
  * faults end, the order is completed. A byte string is such a schedule. */
 #include "feed/head.h"
 
+#include "core/crc32c.h"
 #include "core/error.h"
 #include "core/program.h"
-#include "stream/crc32c.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,10 +2,10 @@
  * also long after its lease has expired: every poisonous image is left out, after three times of which it was alone the last, no other one ever
  * is, and the order is completed. How long the order stands still when a worker dies without a word: three heartbeats and a sample at most. What a worker 75
  * times slower than the others costs: less than 15 % of the throughput without it. */
+#include "core/crc32c.h"
 #include "core/philox.h"
 #include "core/program.h"
 #include "feed/head.h"
-#include "stream/crc32c.h"
 #include "test.h"
 
 #include <stdlib.h>

@@ -3,8 +3,8 @@
  * ends with the same bits. So do ranks with a GPU each, whose sums go through NCCL: on the emulation beside this program. */
 #include "cuda_test.h"
 
+#include "core/crc32c.h"
 #include "formula.h"
-#include "stream/crc32c.h"
 #include "train/step.h"
 #include "train/teacher.h"
 

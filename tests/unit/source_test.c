@@ -115,6 +115,36 @@ static void plain_folders(void)
     tw_source_close(s);
 }
 
+static int64_t checksum(const char *operand, const char *list)
+{
+    tw_source *s = open_one(operand, list, NULL, NULL);
+    CHECK(s != NULL);
+    const int64_t sum = s != NULL ? tw_source_checksum(s) : 0;
+    tw_source_close(s);
+    return sum;
+}
+
+/* It follows names, order and labels, wherever the data set lies. */
+static void checksums(void)
+{
+    put("first/set/a/1.jpg", "x");
+    put("first/set/b/2.jpg", "y");
+    put("copy/of/set/a/1.jpg", "x");
+    put("copy/of/set/b/2.jpg", "y");
+    const int64_t sum = checksum(in("first/set"), NULL);
+    CHECK(sum > 0 && checksum(in("copy/of/set"), NULL) == sum);
+    put("same.txt", "elsewhere/a/1.jpg\ta\nb/2.jpg\tb\n");
+    put("labels.txt", "elsewhere/a/1.jpg\tb\nb/2.jpg\ta\n");
+    put("order.txt", "b/2.jpg\tb\nelsewhere/a/1.jpg\ta\n");
+    put("none.txt", "elsewhere/a/1.jpg\nb/2.jpg\n");
+    put("name.txt", "elsewhere/a/1.jpg\ta\nc/2.jpg\tb\n");
+    put("one.txt", "elsewhere/a/1.jpg\ta\n");
+    CHECK(checksum(NULL, in("same.txt")) == sum);
+    static const char *const other[] = {"labels.txt", "order.txt", "none.txt", "name.txt", "one.txt"};
+    for (int i = 0; i < 5; i++)
+        CHECK(checksum(NULL, in(other[i])) > 0 && checksum(NULL, in(other[i])) != sum);
+}
+
 static void lists(void)
 {
     put("names.txt", "p/2.jpg\tdog\r\n\np/1.jpg\tcat\np/3.jpg\tdog");
@@ -330,6 +360,7 @@ int main(void)
     CHECK(mkdtemp(folder) != NULL);
     class_folders();
     plain_folders();
+    checksums();
     lists();
     subsets_and_labels();
     marks();

@@ -1,8 +1,8 @@
 /* Goal: a stream says exactly what was written, or is refused with a message: encoding, crc, limits, cuts, corruption, commands. */
 #include "test.h"
 
+#include "core/crc32c.h"
 #include "core/file.h"
-#include "stream/crc32c.h"
 #include "stream/msg.h"
 #include "stream/reader.h"
 #include "stream/writer.h"
@@ -138,7 +138,7 @@ static tw_header full_header(void)
 {
     static const char *classes[] = {"cat", "dog"}, *history[] = {"one"};
     return (tw_header){.kind = TW_VIEWS, .samples = 7, .epochs = 2, .first_epoch = 3, .seed = UINT64_MAX, .n_classes = 2, .classes = classes,
-                       .n_history = 1, .history = history, .extra = "\xa1x\x2a", .extra_size = 3, .n_extra = 1};
+                       .data_checksum = 0xfedcba98, .n_history = 1, .history = history, .extra = "\xa1x\x2a", .extra_size = 3, .n_extra = 1};
 }
 
 static bool same_tensor(const tw_tensor *a, const tw_tensor *b)
@@ -187,7 +187,7 @@ static void round_trip(void)
     tw_reader *r = tw_reader_open(path, NULL, NULL);
     CHECK(r != NULL);
     const tw_header *g = tw_reader_header(r);
-    CHECK(g->kind == TW_VIEWS && g->samples == 7 && g->epochs == 2 && g->first_epoch == 3 && g->seed == UINT64_MAX);
+    CHECK(g->kind == TW_VIEWS && g->samples == 7 && g->epochs == 2 && g->first_epoch == 3 && g->seed == UINT64_MAX && g->data_checksum == 0xfedcba98);
     CHECK(g->n_classes == 2 && strcmp(g->classes[1], "dog") == 0 && g->n_history == 2 && strcmp(g->history[1], "two") == 0);
     CHECK(g->n_extra == 1 && g->extra_size == 3 && memcmp(g->extra, "\xa1x\x2a", 3) == 0);
     tw_sample s;

@@ -1,4 +1,4 @@
-#include "stream/crc32c.h"
+#include "core/crc32c.h"
 
 #include <pthread.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* CRC-32C (Castagnoli polynomial 0x1edc6f41, reflected; RFC 3720), the checksum of records. */
-#ifndef TW_STREAM_CRC32C_H
-#define TW_STREAM_CRC32C_H
+#ifndef TW_CORE_CRC32C_H
+#define TW_CORE_CRC32C_H
 
 #include <stddef.h>
 #include <stdint.h>
