@@ -51,7 +51,8 @@ photos/cow/rgb16.png 2
 photos/cow/rgb8.png 2
 END
     twist-cat --header out.tws > header
-    grep -F '"kind": "images", "samples": 12, "epochs": 1, "first_epoch": 0, "seed": 0, "classes": ["ant", "bee", "cow"], "history": ["twist-decode photos"]' header
+    grep -F '"kind": "images", "samples": 12, "epochs": 1, "first_epoch": 0, "seed": 0, "classes": ["ant", "bee", "cow"], "data_checksum": ' header
+    grep -E '"data_checksum": [1-9][0-9]*, "history": \["twist-decode photos"\]' header
     twist-cat --npy image=a.npy out.tws
     for name in ant/cmyk.jpg ant/palette4.png; do
         tail -c $((23 * 17 * 3)) "$GOLDEN/${name#*/}.want"
