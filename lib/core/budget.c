@@ -9,9 +9,9 @@
 struct tw_budget {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    size_t size, used; /* by all but the oldest */
+    size_t size, used; /* budget and bytes reserved, of all jobs except the oldest */
     uint64_t oldest;   /* the first job that is not done */
-    size_t *taken;     /* of job i at i % depth */
+    size_t *taken;     /* bytes reserved by job i, at i % depth */
     uint64_t depth;
     bool lifted;
 };

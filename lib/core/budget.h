@@ -1,5 +1,5 @@
-/* Memory shared out among jobs whose results are wanted in order: the oldest job takes what it needs, the others wait until what they ask
- * for fits in what is set aside for them, so that work goes on whatever the sizes are. */
+/* A memory budget for parallel jobs whose results are consumed in order. The oldest unfinished job is never refused; all later jobs
+ * together stay within the budget and wait until their request fits. The oldest job can thus always finish: no deadlock, whatever the sizes. */
 #ifndef TW_CORE_BUDGET_H
 #define TW_CORE_BUDGET_H
 
@@ -8,17 +8,17 @@
 
 typedef struct tw_budget tw_budget;
 
-/* bytes: for all jobs but the oldest; depth: the most jobs under way at once. NULL and tw_error(). */
+/* bytes: budget of all jobs except the oldest; depth: maximum number of jobs in progress at once. NULL and tw_error() on failure. */
 tw_budget *tw_budget_new(size_t bytes, int depth);
 void tw_budget_free(tw_budget *b); /* NULL is allowed */
 
-/* From a worker: takes so many bytes for the job of that number (0, 1, 2, ...), waiting as said above. Several calls of a job add up. */
+/* Called by a worker: reserves `bytes` for job number `job` (0, 1, 2, ... in order), blocking as described above. A job's calls add up. */
 void tw_budget_take(tw_budget *b, uint64_t job, size_t bytes);
 
-/* The oldest job is done with: what it took is free. */
+/* The oldest job has been consumed: its memory is free, and the next job becomes the oldest. */
 void tw_budget_done(tw_budget *b);
 
-/* Nobody waits any more: for the end after a failure, when the oldest job will not be done with. */
+/* Releases all waiting workers and lets later requests pass: for shutdown after a failure, when tw_budget_done will not be called. */
 void tw_budget_lift(tw_budget *b);
 
 #endif

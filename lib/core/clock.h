@@ -1,10 +1,10 @@
-/* Time that only goes forward. */
+/* Monotonic time. */
 #ifndef TW_CORE_CLOCK_H
 #define TW_CORE_CLOCK_H
 
 #include <time.h>
 
-/* Seconds of a monotonic clock. */
+/* Seconds since an arbitrary start (CLOCK_MONOTONIC): for differences only. */
 static inline double tw_now(void)
 {
     struct timespec t;

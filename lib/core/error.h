@@ -15,12 +15,12 @@ int tw_fail(const char *fmt, ...) TW_PRINTF(1, 2);
 /* The same with ": " and strerror(errno) appended. Returns -1; errno is kept. */
 int tw_fail_errno(const char *fmt, ...) TW_PRINTF(1, 2);
 
-/* How often the calling thread has failed for want of memory (of less than 1 GiB) or descriptors, which is the fault of nothing that it was given.
- * tw_fail_errno and core/mem.h count it. */
+/* tw_shortages: how many failures of the calling thread were due to lack of memory (requests below 1 GiB) or file descriptors, hence not caused by
+ * the input. tw_fail_errno (ENOMEM, EMFILE, ENFILE) and core/mem.h count them; code that detects such a failure by other means calls tw_short. */
 unsigned tw_shortages(void);
 void tw_short(void);
 
-/* The calling thread's last message; "" if there is none. Borrowed until the thread's next tw_fail. */
+/* The calling thread's last message; "" if there is none. Borrowed until the thread's next failure. */
 const char *tw_error(void);
 
 #endif

@@ -62,7 +62,7 @@ int tw_file_load(const char *path, void **block, size_t *cap, size_t *size, size
         rc = tw_fail("%s: larger than %zu bytes", path, limit);
     *size = 0;
     if (rc == 0)
-        rc = tw_grow(block, cap, (size_t)st.st_size + 1, 1); /* one more, so that the read at the end asks for something */
+        rc = tw_grow(block, cap, (size_t)st.st_size + 1, 1); /* one byte more, so that the read that finds the end has room */
     while (rc == 0) {
         if ((got = read(fd, (char *)*block + *size, *cap - *size)) < 0 && errno == EINTR)
             continue;
@@ -71,7 +71,7 @@ int tw_file_load(const char *path, void **block, size_t *cap, size_t *size, size
         if (got <= 0)
             break;
         *size += (size_t)got;
-        if (*size > limit) /* it grew meanwhile */
+        if (*size > limit) /* the file has grown since fstat */
             rc = tw_fail("%s: larger than %zu bytes", path, limit);
         else
             rc = tw_grow(block, cap, *size + 1, 1);
@@ -118,7 +118,7 @@ int tw_make_folder(const char *path)
 size_t tw_allow_files(size_t n)
 {
     struct rlimit l, all;
-    if (getrlimit(RLIMIT_NOFILE, &l) != 0 || n < l.rlim_cur / 4) /* the rest is for pipes, libraries and outputs */
+    if (getrlimit(RLIMIT_NOFILE, &l) != 0 || n < l.rlim_cur / 4)
         return n;
     all = (struct rlimit){l.rlim_max, l.rlim_max};
     if (setrlimit(RLIMIT_NOFILE, &all) == 0)

@@ -1,4 +1,4 @@
-/* Whole files: written so that a reader never sees half of one, read with a limit. */
+/* Whole files: written atomically (temporary file, fsync, rename), read with a size limit. */
 #ifndef TW_CORE_FILE_H
 #define TW_CORE_FILE_H
 
@@ -7,28 +7,28 @@
 #include <stdint.h>
 #include <stdio.h>
 
-typedef struct tw_file tw_file; /* being written beside its final name */
+typedef struct tw_file tw_file; /* a file being written under a temporary name */
 
-/* Creates PATH's temporary sibling (".NAME.pid.tmp", same folder); where PATH is a symbolic link, that of the file it leads to. NULL and tw_error():
- * also where this process is writing that file already. A path that is no regular file (/dev/full, a FIFO) or stands for an open one (/dev/stdout) is
- * written in place. What is not committed is removed when the process ends, by exit() or a signal that it does not catch. */
+/* Creates a temporary file (".NAME.PID.tmp") in the folder of PATH; if PATH is a symbolic link, in the folder of the link's target. A PATH that
+ * exists and is not a regular file (/dev/full, a FIFO), or names an open descriptor (/dev/stdout), is written in place instead. Temporary files
+ * not committed are removed when the process exits, or dies of a signal that it does not handle (at most 64 files at once). NULL and tw_error() on
+ * failure, also if this process is already writing that file. */
 tw_file *tw_file_create(const char *path);
-/* Whether a folder's entry is named as such a sibling of NAME. */
+/* Whether a folder's entry has the name of such a temporary file of NAME. */
 bool tw_file_is_temporary(const char *entry, const char *name);
 FILE *tw_file_stream(tw_file *f); /* buffered, for writing; borrowed */
-/* Flushes, syncs, renames, syncs the folder, frees f. 0, or -1 and tw_error() with the old file as it was. */
+/* Flushes, syncs, renames, syncs the folder. Frees f in any case. 0, or -1 and tw_error(): then the old file is unchanged. */
 int tw_file_commit(tw_file *f);
 /* Removes the temporary file, frees f. NULL is allowed. */
 void tw_file_abandon(tw_file *f);
-/* Whether the path can be written afterwards, asked before the work: of what is written in place, which a reader of a FIFO would take for all there
- * is, only that it is there. 0, or -1 and tw_error(). */
+/* Checks, before the work, that the path can be written: by creating and removing the temporary file. What is written in place is not opened (the
+ * reader of a FIFO would see an end of file); only its write permission is checked. 0, or -1 and tw_error(). */
 int tw_file_probe(const char *path);
-/* Whether the path is a terminal's, by whatever name, where nothing but text is to be written, asked before the work: 0 (NULL: no), or -1 and
- * tw_error(). */
+/* For binary output: -1 and tw_error() if the path is a terminal, under whatever name; else 0 (also for NULL). */
 int tw_file_no_terminal(const char *path);
 
-/* The whole file in one block (plus a NUL byte after it, not counted). At most limit bytes (0: 1 GiB). NULL and tw_error()
- * naming the path. Free with free(). */
+/* Reads the whole file into one block, followed by a NUL byte that *size does not count. limit: largest size accepted, bytes (0: 1 GiB).
+ * The caller frees it. NULL and tw_error() naming the path. */
 void *tw_file_read(const char *path, size_t *size, size_t limit);
 
 /* Reads a regular file into *block, which grows as needed (capacity *cap, bytes read *size); anything else (a folder, a FIFO that
@@ -38,10 +38,11 @@ int tw_file_load(const char *path, void **block, size_t *cap, size_t *size, size
 /* "FOLDER/NAME"; the caller frees. NULL and tw_error(). */
 char *tw_path_in(const char *folder, const char *name);
 
-/* mkdir -p. 0, or -1 and tw_error(). */
+/* As mkdir -p. 0, or -1 and tw_error(). */
 int tw_make_folder(const char *path);
 
-/* Where n files, which are to be open at once, are many: lets the process have as many as the system grants it. How many of them may be. */
+/* Prepares for n files open at once: if n is at least a quarter of the soft RLIMIT_NOFILE, raises it to the hard limit. Returns how many of
+ * the n files may be kept open: at most three quarters of the limit, the rest being left for pipes, libraries and outputs. */
 size_t tw_allow_files(size_t n);
 
 /* Writes all n bytes to the descriptor, through partial writes and EINTR. 0, or -1 and errno. */

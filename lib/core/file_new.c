@@ -1,4 +1,4 @@
-/* Files that are being written: beside their final names, which they get when they are whole. */
+/* Files written under a temporary name and renamed when complete. */
 #include "core/file.h"
 
 #include "core/error.h"
@@ -17,17 +17,17 @@
 enum { MOST_LINKS = 40, MOST_OPEN = 64 };
 
 struct tw_file {
-    char *name;        /* as it was given, for messages */
-    char *path, *temp; /* where it is, through symbolic links. temp NULL: written in place */
+    char *name;        /* as given by the caller, for messages */
+    char *path, *temp; /* final path, symbolic links resolved; temporary path, NULL: written in place */
     FILE *stream;
 };
 
-/* The temporary files of this process, for those who end it before they are whole. A handler of signals reads it. */
+/* The temporary files of this process, to be removed if it ends early. Read by a signal handler. */
 static char *volatile open_temp[MOST_OPEN];
 static volatile pid_t owner;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* A process that was forked has no part in them. */
+/* Does nothing in a forked child: the files are its parent's. */
 static void remove_all(void)
 {
     for (int i = 0; i < MOST_OPEN && owner == getpid(); i++)
@@ -39,10 +39,10 @@ static void on_death(int sig)
 {
     remove_all();
     signal(sig, SIG_DFL);
-    raise(sig); /* it is blocked until this returns */
+    raise(sig); /* blocked, hence delivered when this handler returns */
 }
 
-/* A signal that would end the process: where a program has plans of its own for one, it sees to its files itself. */
+/* Handles the signals that would end the process, except those for which the program has its own handler or that are ignored. */
 static void begin(void)
 {
     static const int deadly[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ};
@@ -55,7 +55,7 @@ static void begin(void)
     }
 }
 
-/* Takes it into the list. More than that has room for are left to themselves. */
+/* Adds a temporary file to the list; beyond MOST_OPEN files it is not removed at an early end. */
 static void enter(char *temp)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -69,7 +69,7 @@ static void enter(char *temp)
     pthread_mutex_unlock(&lock);
 }
 
-/* Whether the file of that name, by whatever path, is in the list. */
+/* Whether this file (compared by device and inode) is in the list. */
 static bool is_ours(const char *temp)
 {
     struct stat this, other;
@@ -90,20 +90,20 @@ static void leave(const char *temp)
     pthread_mutex_unlock(&lock);
 }
 
-/* PATH's folder part with its slash ("" if there is none) as a length. */
+/* Length of PATH's folder part with its slash; 0 if there is none. */
 static size_t folder_length(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash != NULL ? (size_t)(slash - path) + 1 : 0;
 }
 
-/* A name that stands for an open descriptor or a device, whatever it leads to. */
+/* Whether the name is that of an open descriptor or a device (in /proc or /dev), wherever it links to. */
 static bool stands_for_open(const char *path)
 {
     return strncmp(path, "/proc/", 6) == 0 || (strncmp(path, "/dev/", 5) == 0 && strncmp(path, "/dev/shm/", 9) != 0);
 }
 
-/* Where PATH leads through symbolic links, whether there is a file or not. NULL and tw_error(). */
+/* PATH with the symbolic links of its last component followed; the target need not exist. The caller frees. NULL and tw_error(). */
 static char *target_of(const char *path)
 {
     char *at = strdup(path);
@@ -148,7 +148,7 @@ static int open_it(tw_file *f)
     }
     const int n = (int)folder_length(f->path);
     char *temp = NULL;
-    for (int i = 0; i < 1000 && f->stream == NULL; i++) { /* a name may be that of a killed process, or of one of this number in another container */
+    for (int i = 0; i < 1000 && f->stream == NULL; i++) { /* the name may be left by a killed process, or used by one of another container */
         free(temp);
         if ((i == 0 ? asprintf(&temp, "%.*s.%s.%ld.tmp", n, f->path, f->path + n, (long)getpid())
                     : asprintf(&temp, "%.*s.%s.%ld%03d.tmp", n, f->path, f->path + n, (long)getpid(), i)) < 0)
@@ -206,7 +206,7 @@ static void sync_folder(const char *path)
     char *folder = n != 0 ? strndup(path, n) : strdup(".");
     const int fd = folder != NULL ? open(folder, O_RDONLY | O_DIRECTORY) : -1;
     if (fd >= 0) {
-        fsync(fd); /* some file systems cannot: the rename itself has been done */
+        fsync(fd); /* failure is ignored: some file systems do not support it, and the rename itself has been done */
         close(fd);
     }
     free(folder);
@@ -227,7 +227,7 @@ int tw_file_probe(const char *path)
 int tw_file_no_terminal(const char *path)
 {
     struct stat st;
-    if (path == NULL || stat(path, &st) != 0 || !S_ISCHR(st.st_mode)) /* a FIFO's reader would take the opening for its writer's */
+    if (path == NULL || stat(path, &st) != 0 || !S_ISCHR(st.st_mode)) /* opening a FIFO would look to its reader like a writer that ends at once */
         return 0;
     const int fd = open(path, O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     const bool terminal = fd >= 0 && isatty(fd) == 1;

@@ -1,4 +1,4 @@
-/* Numbers of 16 bits: IEEE 754 binary16. */
+/* IEEE 754 binary16 (fp16) conversions. */
 #ifndef TW_CORE_HALF_H
 #define TW_CORE_HALF_H
 
@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 float tw_half_to_float(uint16_t h); /* exact */
-uint16_t tw_half_from_float(float v); /* to nearest, ties to even; beyond 65504 (by half a step) infinite */
+uint16_t tw_half_from_float(float v); /* round to nearest, ties to even; magnitudes from 65520 on become infinite */
 
-/* n elements; in may be unaligned. */
+/* The same for n elements. */
 void tw_halves_to_floats(float *out, const void *in, size_t n);
 void tw_halves_from_floats(uint16_t *out, const float *in, size_t n);
 

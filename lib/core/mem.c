@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A gibibyte and more is rather what a file asks for that has no right to it. */
+/* A request of 1 GiB or more is taken for a bad size in a file, not for a shortage of memory. */
 static int fail(size_t bytes)
 {
     if (bytes < (size_t)1 << 30)

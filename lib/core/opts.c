@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char given[256][32]; /* the long names seen on the command line; written once, before any thread */
+static char given[256][32]; /* the long names on the command line; written by tw_opts_parse, before any thread starts */
 static int n_given;
 
 bool tw_opts_given(const char *name)
@@ -146,7 +146,7 @@ static bool takes_value(const tw_opt *o)
     return o->type != TW_OPT_FLAG && o->type != TW_OPT_COUNT;
 }
 
-/* Compares the typed name (length n) with the table's, '_' as '-'. */
+/* Compares the typed name (length n) with the table's; a typed '_' equals '-'. */
 static bool same_name(const char *typed, size_t n, const char *name)
 {
     if (strlen(name) != n)

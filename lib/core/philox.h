@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-/* What a stream of numbers is for: one number a purpose, never reused, so that no two draws are ever the same number. */
+/* What a stream of random numbers is used for: one value per purpose, never reassigned, so that no two purposes share a stream. */
 enum {
     TW_USE_SHUFFLE = 1, /* the order of an epoch */
     TW_USE_VIEW = 2,    /* the parameters of a view */
@@ -24,11 +24,11 @@ typedef struct {
     int left; /* words of block not yet handed out */
 } tw_rng;
 
-/* The stream of (seed, use, a, b, c): use < 2^16, c < 2^16 (view number), a < 2^40 (sample index), b < 2^24 (epoch). 2^32
- * blocks of four words long. Two different tuples give independent streams. */
+/* Starts the stream of (seed, use, a, b, c): use < 2^16, a < 2^40 (sample index), b < 2^24 (epoch), c < 2^16 (view number). Larger
+ * values are not checked. A stream has 2^32 blocks of four 32-bit words; different tuples give independent streams. */
 void tw_rng_init(tw_rng *r, uint64_t seed, uint32_t use, uint64_t a, uint32_t b, uint32_t c);
 
-/* On to the stream's block number n, of those of four words. */
+/* Moves to block n of the stream (words 4n to 4n+3). */
 void tw_rng_seek(tw_rng *r, uint32_t n);
 
 uint32_t tw_rng_u32(tw_rng *r);

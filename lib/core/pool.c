@@ -157,7 +157,7 @@ void tw_pool_free(tw_pool *p)
     free(p);
 }
 
-/* Whole processors in the cgroup's quota (version 2), or a large number. */
+/* The quota of cgroup v2 in processors, rounded up; a large number if there is none. */
 static int quota(void)
 {
     int n = 1 << 20;

@@ -1,5 +1,5 @@
-/* An ordered parallel map in bounded memory: jobs go in one by one, worker threads run them, results come out in the order
- * of the jobs, whatever -j is. Nothing else starts threads but the backends and MPI's queue. */
+/* A thread pool with ordered results and a bounded number of jobs: jobs are submitted one by one, worker threads run them, and they
+ * are taken back in the order of submission, for any number of threads. */
 #ifndef TW_CORE_POOL_H
 #define TW_CORE_POOL_H
 
@@ -7,33 +7,33 @@
 
 typedef struct tw_pool tw_pool;
 
-/* Runs one job on a worker; worker is 0..threads-1, for scratch memory of its own. Failures travel inside the job. */
+/* Runs one job; worker (0..threads-1) selects per-thread scratch memory. A failure is recorded in the job. */
 typedef void tw_pool_run(void *job, int worker, void *context);
 
-/* threads workers, at most `depth` jobs between submit and take (depth >= threads; 0: 2 * threads + 2). Without workers (threads 0)
- * tw_pool_submit runs the job itself, as worker 0, which on a single processor saves the way through the caches and the scheduler.
- * NULL and tw_error() where threads cannot be started. */
+/* Starts `threads` workers; at most `depth` jobs are submitted and not yet taken (depth >= threads; 0: 2 * threads + 2). With
+ * threads 0, tw_pool_submit runs the job itself, as worker 0: on a single processor that avoids context switches and cache misses.
+ * NULL and tw_error() if memory is short or a thread cannot be started. */
 tw_pool *tw_pool_new(int threads, int depth, tw_pool_run *run, void *context);
 
-/* Whether depth jobs are under way, so that one must be taken before the next is submitted. */
+/* Whether `depth` jobs are pending, so that one must be taken before the next is submitted. */
 bool tw_pool_full(const tw_pool *p);
 /* Jobs submitted and not yet taken. */
 int tw_pool_pending(const tw_pool *p);
 
-/* Hands in a job; the pool must not be full. One thread submits and takes. */
+/* Submits a job; the pool must not be full. All calls on a pool come from one thread. */
 void tw_pool_submit(tw_pool *p, void *job);
 
 /* Waits for the oldest job and returns it; NULL if none is pending. */
 void *tw_pool_take(tw_pool *p);
-/* The oldest job if it is done already, else NULL: lets a caller hand on early results instead of waiting. */
+/* Takes the oldest job if it is done, else returns NULL, without waiting. */
 void *tw_pool_take_ready(tw_pool *p);
-/* The same without taking it. */
+/* The same, but leaves the job in the pool. */
 void *tw_pool_ready(tw_pool *p);
 
-/* Waits for the workers and frees the pool; pending jobs are run and dropped (they stay the caller's). NULL is allowed. */
+/* Runs all pending jobs to their end, stops the workers and frees the pool; the jobs themselves stay the caller's. NULL is allowed. */
 void tw_pool_free(tw_pool *p);
 
-/* Processors this process may use (its affinity mask, and the cgroup's quota rounded up), at least 1. */
+/* Number of processors this process may use (affinity mask; quota of cgroup v2, rounded up), at least 1. */
 int tw_processors(void);
 
 #endif

@@ -15,9 +15,9 @@ static struct {
     char *command;
     int argc;
     char **argv;
-    char part[24];   /* ended by ": "; empty: there are no others */
+    char part[24];   /* "rank 1: "; empty: a single process */
     bool quiet, silent, progress;
-    _Atomic bool line_open; /* messages come from reading threads too */
+    _Atomic bool line_open; /* an unfinished progress line is on stderr; reader threads print messages too */
     int verbose;
     double last_progress;
 } program = {.name = "twist"};
@@ -50,7 +50,7 @@ static void append_word(char **to, const char *word)
     *to = p;
 }
 
-/* Standard streams that are closed stay unusable: no file that is opened later takes their numbers. */
+/* Opens each closed standard descriptor in the wrong direction: using it still fails, and no later file gets its number. */
 static void keep_standard_streams(void)
 {
     for (int fd = 0; fd < 3; fd++)
@@ -61,8 +61,8 @@ static void keep_standard_streams(void)
 void tw_program_start(const char *name, int argc, char **argv)
 {
     keep_standard_streams();
-    signal(SIGCHLD, SIG_DFL); /* ignored by who started this, commands would have no status */
-    signal(SIGXFSZ, SIG_IGN); /* a file that is too large is an error as others are */
+    signal(SIGCHLD, SIG_DFL); /* if inherited as ignored, waitpid could not get the status of commands */
+    signal(SIGXFSZ, SIG_IGN); /* a write beyond the file size limit fails with EFBIG instead */
     size_t room = strlen(name) + 1;
     for (int i = 1; i < argc; i++)
         room += 4 * strlen(argv[i]) + 3;
@@ -108,7 +108,7 @@ static void say(const char *part, const char *fmt, va_list ap)
         *to++ = *p == '\n' ? 'n' : *p;
     }
     *to = '\0';
-    fprintf(stderr, "%s: %s%s\n", program.name, part, line); /* one write: other processes may be speaking too */
+    fprintf(stderr, "%s: %s%s\n", program.name, part, line); /* one write, so that lines of other processes do not mix in */
 }
 
 void tw_die(const char *fmt, ...)
@@ -204,7 +204,7 @@ void tw_progress_end(void)
 
 int tw_program_printed(void)
 {
-    errno = 0; /* of a write that failed before, the reason is gone */
+    errno = 0; /* the reason of an earlier failed write is not known any more */
     if (fflush(stdout) == 0 && !ferror(stdout))
         return 0;
     return errno != 0 ? tw_fail_errno("standard output: cannot be written") : tw_fail("standard output: cannot be written");
@@ -247,7 +247,7 @@ static bool is_file(const char *path, const struct stat *of)
     return stat(path, &st) == 0 && st.st_dev == of->st_dev && st.st_ino == of->st_ino;
 }
 
-/* How many words of the command line are that file's name, or have it behind an =. */
+/* How many words of the command line name this file, alone or after an '='. */
 static int words_of(const struct stat *of)
 {
     int n = 0;
@@ -292,11 +292,11 @@ static void on_stop(int sig)
 
 void tw_catch_stops(void)
 {
-    /* A stack of its own: oneDNN before 3.12 computes products (dnnl_sgemm) with the stack pointer amid its panels, which a handler that
-     * runs on there overwrites (its issue 4845). */
+    /* The handler needs its own stack: dnnl_sgemm of oneDNN before 3.12 computes with the stack pointer inside its panels, which a handler
+     * running on that stack would overwrite (oneDNN issue 4845). */
     static char stack[1 << 16];
     sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, NULL);
-    /* no SA_RESTART: a read that waits for input returns at once */
+    /* no SA_RESTART: a blocking read returns at once */
     struct sigaction a = {.sa_handler = on_stop, .sa_flags = SA_ONSTACK};
     sigemptyset(&a.sa_mask);
     sigaction(SIGINT, &a, NULL);

@@ -12,10 +12,10 @@
 #include <time.h>
 
 enum {
-    GLANCE = 100, /* ms between two looks whether something has failed, while input is waited for */
-    NAP = 50      /* ms that a thread sleeps uncalled at most */
+    GLANCE = 100, /* ms between two checks for a failure, while waiting for input */
+    NAP = 50      /* longest sleep of a thread that is not signalled, in ms */
 };
-#define TURN 150e-6 /* s that a thread works before it gives way: short jobs, several of them */
+#define TURN 150e-6 /* s of work between two calls of sched_yield: several short jobs */
 
 typedef struct {
     void *job;
@@ -23,7 +23,7 @@ typedef struct {
     bool done;
 } slot;
 
-/* Jobs [out, in) are under way, job i in slot i % n. The flags say what some thread is at: one thread has `taking`, one has `putting`. */
+/* Jobs [out, in) are in progress, job i in slot i % n. `taking` and `putting` are roles that at most one thread has at a time. */
 typedef struct {
     const tw_relay_steps *step;
     void *context;
@@ -31,14 +31,14 @@ typedef struct {
     void **idle;
     slot *ring;
     pthread_mutex_t lock;
-    pthread_cond_t room, empty; /* a job may be there to be taken, and room for it; nothing is under way */
+    pthread_cond_t room, empty; /* signalled when a job may be taken; when no job is in progress */
     unsigned long in, out;
     size_t held;
     bool taking, putting, waiting, flushed, ended;
-    bool more;   /* there was more input when last looked; true where nobody can tell */
-    bool failed; /* to put out: nothing more is */
+    bool more;   /* there was more input at the last check; true without a `ready` step */
+    bool failed; /* put or flush failed: no more jobs are put */
     int rc;
-    char error[1024]; /* the first cause */
+    char error[1024]; /* the first error */
 } relay;
 
 static void end(relay *r)
@@ -61,7 +61,7 @@ static bool no_room(const relay *r)
     return r->n_idle == 0 || (r->held > r->step->most && r->out < r->in);
 }
 
-/* Puts out the jobs that are done, the oldest first, unless another thread is at it, which then sees them. */
+/* Puts the finished jobs, the oldest first. If another thread is putting, that one puts them. */
 static void put_out(relay *r)
 {
     if (r->putting)
@@ -92,7 +92,7 @@ static void put_out(relay *r)
     r->putting = false;
 }
 
-/* Waits for input, everything else being put out meanwhile. False: something has failed. */
+/* Waits for input; finished jobs are put meanwhile. False: a put or flush has failed. */
 static bool await(relay *r)
 {
     if (r->step->ready == NULL)
@@ -112,7 +112,7 @@ static bool await(relay *r)
     return !r->failed;
 }
 
-/* Fills in a job, by the thread that is `taking`. NULL: there is none. */
+/* Fills in a job; called by the thread with the role `taking`. NULL: no more jobs. */
 static slot *take_in(relay *r)
 {
     slot *s = &r->ring[r->in % (unsigned long)r->n];
@@ -148,8 +148,8 @@ static void nap(relay *r)
     pthread_cond_timedwait(&r->room, &r->lock, &until);
 }
 
-/* Calls another thread where there is more input. Where there is none it would only wait for it: this one comes back sooner, with its memory
- * in the caches; and should it be held up, the other wakes by itself. */
+/* Wakes another thread if there is more input. If there is none, that thread would only wait for it: the calling one, whose caches are warm, is
+ * likely to be back first; if it is delayed, the other wakes by itself after NAP. */
 static void call(relay *r)
 {
     if (r->step->ready != NULL) {
@@ -177,9 +177,9 @@ static slot *next(relay *r)
     return s;
 }
 
-/* Between two jobs, with neither a job nor a role that another waits for, lets whoever waits for this processor go first: the programs before and
- * behind in the pipeline, mostly. The scheduler would leave them behind this thread for a time slice of several jobs, and a processor that runs
- * out of work meanwhile does not take them over at once. Where input was short, this thread sleeps soon enough. *last: when it did so before. */
+/* Between two jobs, while this thread holds no job and no role, yields the processor to others that wait for it: mostly the neighbouring programs
+ * of the pipeline. The scheduler would keep them waiting for a time slice of several jobs, and a processor that falls idle meanwhile does not take
+ * them over at once. Without more input this thread will soon sleep anyway. *last: time of the last yield. */
 static void give_way(relay *r, double *last)
 {
     if (!r->more || tw_now() - *last < TURN)
@@ -229,7 +229,7 @@ int tw_relay(const tw_relay_steps *steps, int threads, void *const *job, int n, 
         goto err;
     for (int i = 1; i < threads; i++)
         tw_pool_submit(pool, &r);
-    work(NULL, threads - 1, &r); /* the workers of the pool are the others */
+    work(NULL, threads - 1, &r); /* the pool has the workers 0..threads-2 */
     while (pool != NULL && tw_pool_take(pool) != NULL)
         ;
     rc = r.rc != 0 ? tw_fail("%s", r.error) : 0;

@@ -1,5 +1,5 @@
-/* The share that one of several ranks has of an epoch's places: every ranks-th block of `block` places, from the rank-th on. With
- * block the batch size, the batches of all ranks, one after the other, are the batch of one rank that has all places. */
+/* How the places (sample positions) of an epoch are divided among ranks: in blocks of `block` places, dealt round-robin. Place p is of rank
+ * p / block % ranks. With block = batch size per rank, the concatenated batches of all ranks equal one batch of a single rank. */
 #ifndef TW_CORE_SHARE_H
 #define TW_CORE_SHARE_H
 
@@ -14,7 +14,7 @@ typedef struct {
     int64_t block;
 } tw_share;
 
-/* "R/W" (blocks of one place) or "R/W/B", 0 <= R < W, B > 0. false: it is neither. */
+/* Parses "R/W" (block 1) or "R/W/B": rank R of W ranks, block B; 0 <= R < W, B > 0. false: malformed or out of range. */
 static inline bool tw_share_parse(tw_share *s, const char *text)
 {
     long long v[3] = {0, 0, 1};
@@ -35,7 +35,7 @@ static inline bool tw_share_parse(tw_share *s, const char *text)
     return true;
 }
 
-/* Whether place pos of the epoch is in it, and how many of its places come before pos. */
+/* tw_share_has: whether place pos of the epoch is in the share. tw_share_before: how many places of the share are below pos. */
 static inline bool tw_share_has(const tw_share *s, int64_t pos)
 {
     return pos / s->block % s->ranks == s->rank;
@@ -47,14 +47,14 @@ static inline int64_t tw_share_before(const tw_share *s, int64_t pos)
     return pos / round * s->block + (rest < 0 ? 0 : rest > s->block ? s->block : rest);
 }
 
-/* How many of its places are done with place pos; without shares (ranks 0 or 1) of all. */
+/* How many places of the share are at or below pos; ranks 0 or 1: no sharding, every place counts. */
 static inline int64_t tw_share_done(const tw_share *s, int64_t pos)
 {
     const int64_t before = s->ranks > 1 ? tw_share_before(s, pos) : pos;
     return before < INT64_MAX ? before + 1 : before;
 }
 
-/* The i-th of its places. */
+/* The share's i-th place (i from 0). */
 static inline int64_t tw_share_pos(const tw_share *s, int64_t i)
 {
     return i / s->block * s->block * s->ranks + s->rank * s->block + i % s->block;

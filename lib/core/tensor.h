@@ -1,4 +1,4 @@
-/* A tensor as it travels: type, shape, borrowed contiguous data (C order). */
+/* A tensor in a stream or a checkpoint: element type, shape, borrowed contiguous data in C order. */
 #ifndef TW_CORE_TENSOR_H
 #define TW_CORE_TENSOR_H
 
@@ -7,7 +7,7 @@
 
 enum { TW_MAX_RANK = 8 };
 
-/* Those from TW_BOOL on are met in other trainers' files: they can be looked at and passed on, nothing here computes with them. */
+/* Types from TW_BOOL on occur in checkpoints of other software: they can be listed and copied, but no code computes with them. */
 typedef enum {
     TW_U8, TW_I32, TW_I64, TW_F16, TW_BF16, TW_F32, TW_F64,
     TW_BOOL, TW_I8, TW_I16, TW_U16, TW_U32, TW_U64, TW_F8_E4M3, TW_F8_E5M2, TW_C64, TW_C128, /* complex numbers of two f32, two f64 */
@@ -23,7 +23,7 @@ typedef struct {
 
 size_t tw_dtype_size(tw_dtype t);          /* bytes of one element */
 const char *tw_dtype_name(tw_dtype t);     /* "u8", "f32", ... */
-/* Elements and bytes of the tensor; -1 and tw_error() where that overflows or a dimension is negative. */
+/* Number of elements, and of bytes; -1 and tw_error() if that overflows or a dimension is negative. */
 int64_t tw_tensor_elements(const tw_tensor *t);
 int64_t tw_tensor_bytes(const tw_tensor *t);
 

@@ -55,7 +55,7 @@ char *tw_utf8_escape(char *text, const char *backslash)
     return escaped;
 }
 
-/* The four digits behind \u at p; -1: there is no such escape. */
+/* Value of the \uXXXX escape at p; -1: there is none. */
 static long code(const char *p)
 {
     char digits[5] = "";
@@ -68,7 +68,7 @@ static long code(const char *p)
 void tw_utf8_unescape(char *json)
 {
     char *to = json;
-    bool first = false; /* the escape before was the first half of a pair */
+    bool first = false; /* the preceding escape was the first half of a surrogate pair */
     for (const char *p = json; *p != '\0';) {
         const long c = code(p);
         if (c >= 0xdc80 && c <= 0xdcff && !first) {

@@ -1,21 +1,24 @@
-/* File names are bytes; text of JSON is UTF-8. What is none of it is written \udc80..\udcff there, as Python's surrogateescape has it. */
+/* File names are arbitrary bytes, JSON text is UTF-8. Bytes that are not valid UTF-8 are escaped in JSON as \udc80..\udcff, as with
+ * Python's surrogateescape. */
 #ifndef TW_CORE_UTF8_H
 #define TW_CORE_UTF8_H
 
 #include <stddef.h>
 
-/* Length of the UTF-8 character at p (n bytes left, n >= 1), 0 if there is none: no overlong forms, surrogates or values beyond
- * 0x10ffff. */
+/* Length in bytes of the UTF-8 character at p (n >= 1 bytes left); 0 if it is not valid (truncated, overlong, a surrogate, or beyond
+ * U+10FFFF). */
 size_t tw_utf8(const unsigned char *p, size_t n);
 
-/* JSON text, of malloc, with each byte that is not UTF-8 as \udcXX, the backslash spelt as given ("\\" or, for others who refuse
- * half a pair, "\\\\": then it is six characters of the string). Takes the text: free() what comes back. NULL: text was, or no memory. */
+/* Escapes each byte of the malloc'ed JSON text that is not valid UTF-8 as \udcXX. backslash: "\\", or, for parsers that reject a lone
+ * surrogate, "\\\\", so that the string contains the six characters. Takes ownership of text; the caller frees the result. NULL if text is
+ * NULL or memory is short (text is freed then too). */
 char *tw_utf8_escape(char *text, const char *backslash);
 
-/* The other way, in place: each \udcXX of the JSON text, unless it is the second half of a pair, becomes its byte again. */
+/* The inverse, in place: each escape \udc80..\udcff in the JSON text becomes its byte, unless it is the second half of a surrogate pair. */
 void tw_utf8_unescape(char *json);
 
-/* The n bytes of JSON text parsed, those bytes back in its strings; for cJSON_Delete. NULL: it is no JSON, or no memory. */
+/* Parses n bytes of JSON text, unescaped as by tw_utf8_unescape. The caller frees with cJSON_Delete. NULL: not valid JSON (nothing may follow
+ * it), a NUL byte in it, or out of memory. */
 struct cJSON *tw_utf8_parse(const char *json, size_t n);
 
 #endif
