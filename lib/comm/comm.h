@@ -1,6 +1,6 @@
-/* Collectives between the ranks of a run. One rank: every operation is the identity. All ranks call the same operations in the same
- * order, with the same sizes. Sums are taken in the order of the ranks with f64 in between, so that all ranks get the same bits, run
- * after run, whatever the MPI library and wherever the ranks are. A rank that fails ends the run: see tw_comm_open. */
+/* Collective operations between the ranks of a run; with one rank each is the identity. All ranks must call the same operations in the
+ * same order with the same sizes. Sums are accumulated in f64 in rank order, so that all ranks get the same bits in every run, for any
+ * MPI library and any placement of the ranks. A rank that fails ends the run: see tw_comm_open. */
 #ifndef TW_COMM_COMM_H
 #define TW_COMM_COMM_H
 
@@ -9,22 +9,24 @@
 typedef struct tw_comm tw_comm;
 struct tw_comm {
     int rank, ranks;
-    /* Each 0, or -1 and tw_error(). Sums are in place. */
+    /* Each returns 0, or -1 and tw_error(), unless noted. x [n] is replaced by its sum over all ranks. */
     int (*sum_f32)(tw_comm *c, float *x, size_t n);
     int (*sum_f64)(tw_comm *c, double *x, size_t n);
-    /* Begins to sum x, which is left alone until sum_wait: it returns when every sum begun is done. Sums begun are taken one after the
-     * other by a thread of their own, beside whatever the caller does meanwhile, other collectives of the same communicator included. */
+    /* Asynchronous sum_f32: sum_begin queues it, sum_wait returns when all queued sums are done; x must not be touched in between. A separate
+     * thread does them one by one; the caller may meanwhile use other collectives of the same communicator. If MPI does not support threads,
+     * sum_begin does the sum itself. */
     int (*sum_begin)(tw_comm *c, float *x, size_t n);
     int (*sum_wait)(tw_comm *c);
-    /* all: bytes from every rank, in the order of ranks. */
+    /* Gathers `bytes` bytes of every rank on all ranks: all [ranks * bytes], in rank order. */
     int (*gather)(tw_comm *c, void *all, const void *mine, size_t bytes);
+    /* Copies `bytes` bytes at x from rank `from` to all ranks. */
     int (*broadcast)(tw_comm *c, void *x, size_t bytes, int from);
-    /* The group of neighbouring ranks that this one is in, groups being of `ranks` ranks from rank 0 on; a communicator of its own,
-     * which lives as long as c. NULL and tw_error(). */
+    /* A communicator of this rank's group, groups being `ranks` consecutive ranks each, from rank 0 on. It lives as long as c. NULL and
+     * tw_error(). */
     tw_comm *(*neighbours)(tw_comm *c, int ranks);
-    /* Waits for all ranks and ends the communication: c and its groups are gone then. */
+    /* Waits for all ranks and ends the communication; c and its groups are invalid afterwards. */
     int (*close)(tw_comm *c);
-    /* Seconds since the beginning that sums begun have taken, and that sum_wait has waited for them. */
+    /* Total seconds that asynchronous sums have taken, and that sum_wait has waited for them. */
     double (*sum_seconds)(const tw_comm *c);
     double (*wait_seconds)(const tw_comm *c);
     void *state;
@@ -33,16 +35,16 @@ struct tw_comm {
 /* The communicator of a single process. Borrowed, static. */
 tw_comm *tw_comm_single(void);
 
-/* The communicator of this process: that of a single one, unless it was started as one of several ranks by mpirun or srun; then
- * libtwist-mpi.so is opened. From then on a process that exits before close() takes all ranks down with its exit status. Borrowed,
- * static. NULL and tw_error(): no MPI library, or one that sees other ranks than the environment promises. */
+/* The communicator of this process: tw_comm_single(), unless the environment says that mpirun or srun started it as one of several ranks;
+ * then that of libtwist-mpi.so, and a process that exits before close() aborts all ranks with its exit status. Borrowed, static. NULL and
+ * tw_error(): no MPI library, or MPI reports another number of ranks than the environment. */
 tw_comm *tw_comm_open(void);
 
-/* Threads for this rank: its share of the processors it may use, which ranks on the same host may have in common. At least 1.
- * -1 and tw_error(). */
+/* Number of threads for this rank: its share of the processors it may use, each divided among the ranks of the host that may use it too. At
+ * least 1. A collective operation. -1 and tw_error(). */
 int tw_comm_processors(tw_comm *c);
 
-/* What libtwist-mpi.so exports as tw_comm_mpi: opens MPI. fail: tw_fail of the program, whose messages these become. */
+/* Type of tw_comm_mpi, exported by libtwist-mpi.so: initialises MPI. fail: the program's tw_fail, which records the errors. */
 typedef tw_comm *tw_comm_opener(int (*fail)(const char *fmt, ...));
 
 #endif

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How many ranks the launcher promises; 0: there is none. srun tells a step's tasks; in the batch script itself they are not set. */
+/* Number of ranks according to the launcher's environment; 0: no launcher. SLURM_STEP_NUM_TASKS counts only within a step of srun. */
 static int promised(void)
 {
     static const char *const size[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"};
@@ -45,10 +45,10 @@ tw_comm *tw_comm_open(void)
     return NULL;
 }
 
-/* What ranks tell each other to share a host's processors. */
+/* What the ranks exchange in order to share a host's processors. */
 typedef struct {
     char host[64];
-    int usable; /* within the cgroup's quota */
+    int usable; /* tw_processors() */
     cpu_set_t mask;
 } place;
 

@@ -6,17 +6,16 @@
 #include <immintrin.h>
 #endif
 
-/* The instruction takes three cycles and one can start each cycle, so three stretches of BLOCK bytes run side by side and
- * are then joined: the first one's checksum is carried over BLOCK bytes of zeros and added to the second's, and so on.
+/* SSE4.2: the CRC instruction has a latency of three cycles and a throughput of one per cycle, so three blocks of BLOCK bytes are processed in
+ * parallel and then combined: the first block's checksum is advanced over BLOCK zero bytes and XORed into the second's, and so on.
  *
- * Where there are carry-less products of 256 bits, the message is folded first: 256 bytes are multiplied by x^2048 mod P and added to the
- * next 256, which leaves the checksum as it was, until there are only 256 (Gopal, Ozturk and others, "Fast CRC computation for generic
- * polynomials using PCLMULQDQ", 2009). */
+ * VPCLMULQDQ: the message is folded first: 256 bytes are multiplied by x^2048 mod P and XORed into the next 256, which leaves the checksum
+ * unchanged, until only 256 are left (Gopal, Ozturk and others, "Fast CRC computation for generic polynomials using PCLMULQDQ", 2009). */
 enum { BLOCK = 512, FOLD = 256 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static uint32_t slice[8][256]; /* slice[k][b]: byte b followed by k bytes of zeros */
-static uint32_t carry[4][256]; /* byte k of a checksum, carried over BLOCK bytes of zeros */
+static uint32_t carry[4][256]; /* byte k of a checksum, advanced over BLOCK zero bytes */
 static uint64_t fold[2];       /* x^(8 FOLD + 32) and x^(8 FOLD - 32) mod P, bits reversed and shifted up by one */
 
 /* x^n mod P, bits reversed: bit 31 is x^0. */
@@ -41,7 +40,7 @@ static void make_tables(void)
             slice[k][b] = slice[k - 1][b] >> 8 ^ slice[0][slice[k - 1][b] & 255];
     for (int k = 0; k < 4; k++)
         for (unsigned b = 1; b < 256; b++) {
-            const unsigned low = b & -b; /* carrying is linear: a bit of its own is worked out, the others are sums */
+            const unsigned low = b & -b; /* advancing is linear: computed for single bits, XORed for all other values */
             if (low != b) {
                 carry[k][b] = carry[k][low] ^ carry[k][b ^ low];
                 continue;

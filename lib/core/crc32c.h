@@ -5,11 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The checksum of what gave `crc` (0: nothing yet) followed by these n bytes. By carry-less products (VPCLMULQDQ),
- * the processor's own instruction (SSE4.2) or tables, whichever it has; the value is the same. Thread-safe. */
+/* Continues a checksum: crc is that of all preceding bytes (0: none). Uses carry-less multiplication (VPCLMULQDQ), the CRC instruction
+ * (SSE4.2) or tables, the first that the processor has; the value is the same. Thread-safe. */
 uint32_t tw_crc32c(uint32_t crc, const void *data, size_t n);
 
-/* By tables on any machine: what the other is tested against. */
+/* The same by tables only: the reference for tests. */
 uint32_t tw_crc32c_portable(uint32_t crc, const void *data, size_t n);
 
 #endif

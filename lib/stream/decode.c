@@ -36,7 +36,7 @@ int tw_check_crc(const unsigned char *record, size_t size, size_t last_key, uint
     return !has || said == is ? 0 : tw_fail("its crc says %08llx, its bytes give %08x: they changed on the way", (unsigned long long)said, is);
 }
 
-/* The fields of a record one by one: which of the names it is (-1: another), and the whole field's bytes. */
+/* Iterates over a record's fields: index of the field's name in names (-1: unknown), and the bytes of key and value. */
 typedef struct {
     tw_cursor c;
     size_t left;
@@ -57,7 +57,7 @@ static int walk_begin(walk *w, const char *const *names, const unsigned char *re
     return 0;
 }
 
-/* 1: the next field; 0: none left; -1 and tw_error() for one that comes twice, or anything behind the crc. */
+/* 1: the next field; 0: none left; -1 and tw_error() for a repeated field, or one after the crc. */
 static int walk_next(walk *w)
 {
     const char *key;
@@ -91,7 +91,7 @@ static int require(const walk *w, unsigned wanted)
     return 0;
 }
 
-/* The fields that are not among the names: their bytes, their number, and how many stretches of the record they make up. */
+/* The unknown fields: total bytes, number, and number of contiguous runs in the record. */
 typedef struct {
     size_t size;
     int n, runs;
@@ -115,7 +115,7 @@ static int find_extras(extras *x, const char *const *names, const unsigned char 
     return rc;
 }
 
-/* Called for each unknown field in turn. copy NULL: they lie side by side and stay where they are; else it has room for all. */
+/* Called for each unknown field in turn. copy NULL: they are contiguous and stay in the record; else they are copied there. */
 static void add_extra(const void **all, size_t *used, unsigned char *copy, const walk *w)
 {
     const size_t n = (size_t)(w->c.p - w->start);
@@ -141,7 +141,7 @@ static int read_kind(tw_kind *kind, tw_cursor *c)
     return 0;
 }
 
-/* Room for the strings of a header: they are copied out of the record, each with a NUL. */
+/* Free space for the strings of a header, which are copied out of the record and NUL-terminated. */
 typedef struct {
     const char **item; /* items not used yet */
     char *text;        /* bytes not used yet */
@@ -183,7 +183,7 @@ static int read_strings(const char ***list, int *n, strings *room, tw_cursor *c,
     return 0;
 }
 
-/* One block for the pointers of classes and history, their text (no longer than the record, and a NUL each) and the
+/* Allocates one block for the string pointers of classes and history, their text (at most the record's size, and a NUL each) and the
  * unknown fields. NULL and tw_error(). */
 static void *header_room(strings *room, unsigned char **extra, const unsigned char *record, size_t size)
 {
@@ -326,7 +326,7 @@ static int read_views(tw_sample *s, tw_cursor *c)
         snprintf(name, sizeof name, "views[%zu]", i);
         if (tw_field_image(&t, c, name) != 0)
             return -1;
-        size_t cap = (size_t)s->views_cap; /* grows by what has been read, not by the count in the list's head */
+        size_t cap = (size_t)s->views_cap; /* grows with the views decoded, not with the count that the record claims */
         if (tw_grow(&s->views, &cap, i + 1, sizeof *s->views) != 0)
             return -1;
         s->views_cap = (int)cap;
@@ -377,7 +377,7 @@ static int sample_field(tw_sample *s, walk *w)
     }
 }
 
-/* What makes it a sample of its kind of stream. */
+/* Checks that the sample has the fields that its kind of stream requires. */
 static int check_kind(const tw_sample *s, tw_kind kind)
 {
     const bool has[] = {s->bytes != NULL, s->image.data != NULL, s->n_views > 0,
@@ -386,7 +386,7 @@ static int check_kind(const tw_sample *s, tw_kind kind)
     return has[kind] ? 0 : tw_fail("a stream of %s, but a record without %s", tw_kind_names[kind], what[kind]);
 }
 
-/* Everything absent; what is owned stays. */
+/* Marks all fields as absent; keeps the owned memory. */
 static void reset(tw_sample *s)
 {
     tw_sample empty;
@@ -399,7 +399,7 @@ static void reset(tw_sample *s)
     *s = empty;
 }
 
-/* All fields of the record; the unknown ones to copy, see add_extra; x NULL: they are passed over. */
+/* Decodes all fields of the record. x NULL: unknown fields are ignored; copy: see add_extra. */
 static int read_fields(tw_sample *s, tw_kind kind, const unsigned char *record, size_t size, const extras *x, unsigned char *copy)
 {
     walk w;

@@ -11,15 +11,15 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors travel as they lie in memory: '<f4'");
 
-enum { BY_REFERENCE = 16384 }; /* a payload from here on is cheaper to refer to than to copy */
+enum { BY_REFERENCE = 16384 }; /* payloads of at least so many bytes are cheaper to reference than to copy */
 
-/* One record in the making. parts NULL: everything is copied. */
+/* A record being encoded. parts NULL: everything is copied. */
 typedef struct {
     tw_bytes *out;
     tw_parts *parts;
-    size_t start;   /* of the record in out */
-    size_t keys;    /* of its map */
-    uint32_t crc;   /* of the record's bytes up to `summed` in out, parts in between included */
+    size_t start;   /* offset of the record in out */
+    size_t keys;    /* of the record's map, crc included */
+    uint32_t crc;   /* of the record up to offset `summed` in out, including the parts before it */
     size_t summed;
     msgpack_packer pk;
 } encoder;
@@ -57,7 +57,8 @@ static int begin(encoder *e, tw_bytes *out, tw_parts *parts, size_t keys)
     return msgpack_pack_map(&e->pk, e->keys);
 }
 
-/* The checksum comes last and always takes five bytes. most: bytes of the record. */
+/* Appends the crc, always as a 5-byte uint32, and checks the limits. rc: result so far; as in the functions below, "rc = rc || a || b" does
+ * nothing more after the first failure. most: largest size of the record, bytes. On failure the record is removed from out. */
 static int finish(encoder *e, int rc, size_t most)
 {
     sum(e);
@@ -94,7 +95,7 @@ static int put_key(encoder *e, const char *name)
     return put_str(e, name, strlen(name));
 }
 
-/* negative: what stands for a number below 0 is nil. */
+/* nil_below_0: a negative v is written as nil; else it is an error. */
 static int put_int(encoder *e, const char *name, int64_t v, bool nil_below_0)
 {
     if (v < 0 && !nil_below_0)
@@ -102,7 +103,7 @@ static int put_int(encoder *e, const char *name, int64_t v, bool nil_below_0)
     return put_key(e, name) || (v < 0 ? msgpack_pack_nil(&e->pk) : msgpack_pack_int64(&e->pk, v));
 }
 
-/* As msgpack-numpy's encode: the same keys, all of them bin, in the same order. */
+/* Writes what msgpack-numpy's encode() writes: the same keys, all of type bin, in the same order. */
 static int put_tensor(encoder *e, const tw_tensor *t)
 {
     const char *type = t->dtype == TW_U8 ? "|u1" : t->dtype == TW_F32 ? "<f4" : t->dtype == TW_F16 ? "<f2" : NULL;

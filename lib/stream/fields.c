@@ -75,7 +75,7 @@ static int check_tensor(const tw_tensor *t, size_t size, const char *name, int r
     return 0;
 }
 
-/* The tensor, of that type or of the other one that is allowed (half: f16). */
+/* A tensor of this dtype, or, if half is set, of f16. */
 static int read_tensor(tw_tensor *t, tw_cursor *c, const char *name, tw_dtype dtype, bool half, int rank)
 {
     enum { ND = 1, TYPE = 2, SHAPE = 4, DATA = 8 };

@@ -42,13 +42,13 @@ static char *expand(const char *command, const tw_place *place)
     return text;
 }
 
-/* In the child: never returns. */
+/* Runs the command in the child process; never returns. */
 static void run_shell(const char *command, int out)
 {
     setpgid(0, 0);
     signal(SIGPIPE, SIG_DFL);
     signal(SIGXFSZ, SIG_DFL);
-    signal(SIGUSR1, SIG_IGN); /* the warning of a batch system, to every process of a job, is for the program alone */
+    signal(SIGUSR1, SIG_IGN); /* batch systems send it to every process of a job before the time limit; only the program acts on it */
     const int null = open("/dev/null", O_RDONLY); /* a command must not eat the program's own standard input */
     if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0)
         _exit(126);
@@ -82,7 +82,7 @@ static int start_command(tw_input *in, const char *command, const tw_place *plac
         tw_fail_errno("%s", in->name);
         goto err0;
     }
-    setpgid(in->pid, in->pid); /* here too, so that it is done whoever runs first */
+    setpgid(in->pid, in->pid); /* in the parent too: either process may run first */
     free(text);
     in->fd = fd[0];
     return 0;
@@ -133,7 +133,7 @@ int tw_input_open(tw_input *in, const char *endpoint, const tw_place *place, int
     }
     if (in->net != NULL)
         return 0;
-    fcntl(in->fd, F_SETPIPE_SZ, PIPE_SIZE); /* fails on what is no pipe, which is fine */
+    fcntl(in->fd, F_SETPIPE_SZ, PIPE_SIZE); /* an error is ignored: not a pipe */
     posix_fadvise(in->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     return 0;
 }
@@ -145,11 +145,11 @@ ssize_t tw_input_read(tw_input *in, void *to, size_t size)
         got = tw_net_read(in->net, to, size);
         return got < 0 ? tw_fail("%s: %s", in->name, tw_error()) : got;
     }
-    while ((got = read(in->fd, to, size)) < 0 && errno == EAGAIN) { /* someone made the pipe non-blocking */
+    while ((got = read(in->fd, to, size)) < 0 && errno == EAGAIN) { /* another process has made the pipe non-blocking */
         struct pollfd p = {.fd = in->fd, .events = POLLIN};
         poll(&p, 1, -1);
     }
-    return got < 0 ? tw_fail_errno("%s", in->name) : got; /* EINTR too: a program that catches signals wants to hear of them */
+    return got < 0 ? tw_fail_errno("%s", in->name) : got; /* EINTR too: the program may have to stop */
 }
 
 bool tw_input_ready(tw_input *in, int ms)
@@ -198,7 +198,7 @@ int tw_input_end(tw_input *in)
     in->pid = 0;
     if (pid < 0)
         return tw_fail_errno("%s", in->name);
-    in->killed = WIFSIGNALED(status) || WEXITSTATUS(status) > 128; /* 128 + signal: how a shell tells of it */
+    in->killed = WIFSIGNALED(status) || WEXITSTATUS(status) > 128; /* 128 + signal: status of a shell whose command a signal ended */
     if (WIFSIGNALED(status))
         return tw_fail("%s: the command was ended by signal %d (%s)", in->name, WTERMSIG(status), strsignal(WTERMSIG(status)));
     if (WEXITSTATUS(status) != 0)
@@ -206,14 +206,14 @@ int tw_input_end(tw_input *in)
     return 0;
 }
 
-/* Whether the shell, which is waited for, and all its group end within two seconds. */
+/* Waits up to two seconds for the shell and its whole process group to end. Whether they did. */
 static bool gone(pid_t pid)
 {
     const struct timespec tick = {0, 10000000};
     bool waited_for = false;
     for (int i = 0; i < 200; i++) {
         waited_for = waited_for || waitpid(pid, NULL, WNOHANG) != 0;
-        if (waited_for && kill(-pid, 0) != 0) /* while there are any of the group, nobody else gets its number */
+        if (waited_for && kill(-pid, 0) != 0) /* the group's number is not reused while it has members */
             return true;
         nanosleep(&tick, NULL);
     }

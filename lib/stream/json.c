@@ -28,7 +28,7 @@ static void put_text(FILE *f, const unsigned char *p, size_t n)
     putc('"', f);
 }
 
-/* The zero below 0 as -0.0: most readers take -0 for the whole number. */
+/* Negative zero is printed as -0.0: most parsers read -0 as the integer 0. */
 static void put_number(FILE *f, double v, int digits)
 {
     if (v == 0 && signbit(v))
@@ -56,7 +56,7 @@ static void put_floats(FILE *f, const tw_tensor *t)
     putc(']', f);
 }
 
-/* Prints the map at *c if it is one of the two tensors of records, and steps over it. */
+/* If the map at *c is a float vector or an image, prints it and steps over it. Whether it was. */
 static bool put_tensor(FILE *f, tw_cursor *c)
 {
     tw_tensor t;
@@ -100,7 +100,7 @@ static int put_key(FILE *f, tw_cursor *c)
     return 0;
 }
 
-/* crc: whether a key of that name is shown. */
+/* crc: whether a key "crc" is printed. */
 static int put_map(FILE *f, tw_cursor *c, size_t n, bool crc)
 {
     const char *comma = "";
@@ -127,7 +127,7 @@ static int put_map(FILE *f, tw_cursor *c, size_t n, bool crc)
     return 0;
 }
 
-/* Calls itself no deeper than the scanner allowed. */
+/* Recursive; the scanner has bounded the depth. */
 static int put_value(FILE *f, tw_cursor *c)
 {
     tw_msg m;

@@ -88,7 +88,7 @@ int tw_cursor_next(tw_cursor *c, tw_msg *m, const unsigned char **payload)
 int tw_cursor_skip(tw_cursor *c)
 {
     tw_msg m;
-    for (uint64_t left = 1; left > 0; left--) { /* each value is at least a byte: ends with the bytes at the latest */
+    for (uint64_t left = 1; left > 0; left--) { /* terminates: each value takes at least one byte */
         if (tw_cursor_next(c, &m, NULL) != 0)
             return -1;
         if (m.type == TW_MSG_ARRAY || m.type == TW_MSG_MAP)

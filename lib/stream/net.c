@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* On the way at each end, in messages; milliseconds that the last message may take to leave. */
+/* ON_THE_WAY: queue length at each end, in messages. LINGER: ms that closing waits for queued messages to be sent. */
 enum { ON_THE_WAY = 8, LINGER = 5000 };
 
 static const char ready[] = "ready", done[] = "done";
@@ -17,11 +17,12 @@ static const char ready[] = "ready", done[] = "done";
 struct tw_net {
     const tw_zmq_table *z;
     void *context, *socket, *monitor;
-    bool writes, greeted, met, gone; /* "ready" has been sent; the other end has been heard; its connection is lost */
+    /* writing end; "ready" has been sent; a message of the other end has come; its connection is lost */
+    bool writes, greeted, met, gone;
     bool ended;      /* "done" has been sent */
     int peer;        /* descriptor of the connection to the other end */
-    zmq_msg_t msg;   /* being read */
-    size_t at, size; /* of it */
+    zmq_msg_t msg;   /* message being read */
+    size_t at, size; /* bytes of it already copied; its size */
 };
 
 static int set_up(tw_net *n, const char *endpoint, int64_t most)
@@ -39,8 +40,8 @@ static int set_up(tw_net *n, const char *endpoint, int64_t most)
             return -1;
     if (n->z->setsockopt(n->socket, ZMQ_MAXMSGSIZE, &most, sizeof most) != 0)
         return tw_zmq_fail(endpoint);
-    /* with a domain and no handler for it, peers without any mechanism are let in, but the protocol's first two versions, which take any
-     * bytes for a message, are not */
+    /* With a ZAP domain but no handler, libzmq accepts peers with the NULL mechanism but refuses ZMTP 1 and 2, which would take any bytes
+     * for a message. */
     if (n->z->setsockopt(n->socket, ZMQ_ZAP_DOMAIN, "twist", 5) != 0)
         return tw_zmq_fail(endpoint);
     snprintf(watch, sizeof watch, "inproc://watch-%p", (void *)n);
@@ -70,24 +71,24 @@ tw_net *tw_net_open(const char *endpoint, bool writes, int64_t most)
     return NULL;
 }
 
-/* Whether the other end has gone, as far as is known. */
+/* Processes the monitor's events: sets gone if the connection to the other end is lost. */
 static void look(tw_net *n)
 {
     int event, fd;
     while (tw_zmq_event(n->monitor, &event, &fd) == 1) {
-        n->gone = n->gone || (n->met && fd == n->peer); /* others: connections that came to nothing, a second peer turned away */
-        n->greeted = false;                              /* what was said there was lost; a writer ignores it the second time */
+        n->gone = n->gone || (n->met && fd == n->peer); /* others: failed connections, a second peer that was refused */
+        n->greeted = false;                              /* "ready" may be lost; a writer ignores a second one */
     }
 }
 
-/* Waits until the socket has one of the events or the other end has gone, at most ms (-1: for ever). 1: it has; 0: time is over or the
- * other end has gone; -1 and tw_error(). */
+/* Waits up to ms milliseconds (-1: no limit) for one of the events of the socket. 1: there is one; 0: timeout, or the other end has gone;
+ * -1 and tw_error(). */
 static int await(tw_net *n, short events, int ms)
 {
     zmq_pollitem_t item[2] = {{n->socket, 0, events, 0}, {n->monitor, 0, ZMQ_POLLIN, 0}};
     for (;;) {
         if (n->z->poll(item, 2, ms) < 0)
-            return tw_fail_errno("ZeroMQ"); /* EINTR: a program that catches signals wants to hear of them */
+            return tw_fail_errno("ZeroMQ"); /* EINTR too: the program may have to stop */
         if (item[0].revents != 0)
             return 1;
         look(n);
@@ -96,7 +97,7 @@ static int await(tw_net *n, short events, int ms)
     }
 }
 
-/* Takes one message without waiting. 1; 0: none there; -1. */
+/* Receives one message without waiting. 1; 0: none; -1 and tw_error(). */
 static int take(tw_net *n)
 {
     if (n->z->msg_recv(&n->msg, n->socket, ZMQ_DONTWAIT) < 0)
@@ -110,7 +111,7 @@ static int take(tw_net *n)
     return 1;
 }
 
-/* What the reading end says. 1; 0: not now; -1. */
+/* Reading end: sends a word without waiting. 1; 0: not possible now; -1 and tw_error(). */
 static int say(tw_net *n, const char *word)
 {
     if (n->z->send(n->socket, word, strlen(word), ZMQ_DONTWAIT) >= 0)
@@ -123,7 +124,7 @@ static bool is(tw_net *n, const char *word)
     return n->size == strlen(word) && memcmp(n->z->msg_data(&n->msg), word, n->size) == 0;
 }
 
-/* The reading end's first word, when there is a writer; not waited for longer than so many ms (-1: for ever). */
+/* Reading end: sends "ready" once a writer is connected, waiting up to ms milliseconds for it (-1: no limit). 0, or -1 and tw_error(). */
 static int greet(tw_net *n, int ms)
 {
     while (!n->met && !n->greeted) {
@@ -143,7 +144,7 @@ ssize_t tw_net_read(tw_net *n, void *to, size_t size)
         int rc = greet(n, -1) != 0 ? -1 : take(n);
         if (rc == 0 && !n->gone && await(n, ZMQ_POLLIN, -1) < 0)
             return -1;
-        if (rc == 0 && n->gone) { /* what came before that may have been made visible only now */
+        if (rc == 0 && n->gone) { /* a message received before the disconnection may appear only now */
             rc = take(n);
             if (rc == 0)
                 return 0;
@@ -164,7 +165,7 @@ bool tw_net_ready(tw_net *n, int ms)
     if (n->at < n->size || n->gone)
         return true;
     const int rc = greet(n, ms) != 0 ? -1 : await(n, ZMQ_POLLIN, ms);
-    return rc < 0 ? errno != EINTR : rc > 0 || n->gone; /* reading says what is wrong */
+    return rc < 0 ? errno != EINTR : rc > 0 || n->gone; /* after an error too: the next read reports it */
 }
 
 int tw_net_done(tw_net *n)
@@ -174,7 +175,7 @@ int tw_net_done(tw_net *n)
     return rc < 0 ? -1 : 0;
 }
 
-/* A writer that has connected to this end loses what it has not yet read when the connection is closed: it is to go first. */
+/* After "done": waits up to LINGER for the writer to close first; closing here could lose "done" before a connected writer has read it. */
 static void let_go(tw_net *n)
 {
     for (int i = 0; i < 100 && n->ended && n->met && !n->gone; i++)
@@ -182,7 +183,7 @@ static void let_go(tw_net *n)
             break;
 }
 
-/* The writing end: waits for that word of the reader. 0, or -1 and tw_error(). */
+/* Writing end: waits for this word from the reader. 0, or -1 and tw_error(). */
 static int hear(tw_net *n, const char *word)
 {
     for (;;) {

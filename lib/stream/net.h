@@ -1,8 +1,8 @@
 /* A stream between two machines: a ZeroMQ socket of type PAIR used as a pipe, one record a message.
  *
- * The reading end sends "ready" when it is connected and "done" when it has the end record; the writing end waits for the first before it
- * sends anything, and for the second before it calls the stream delivered. A connection that is lost in between is the
- * end of the pipe for both: ZeroMQ would connect anew and go on, with the records lost that were on the way. */
+ * The reading end sends "ready" once it is connected and "done" once it has the end record. The writing end sends nothing before "ready",
+ * and takes the stream for delivered only after "done". If the connection breaks in between, the pipe is broken for both ends: ZeroMQ
+ * itself would reconnect and continue without the records in transit. */
 #ifndef TW_STREAM_NET_H
 #define TW_STREAM_NET_H
 
@@ -15,20 +15,22 @@
 
 typedef struct tw_net tw_net;
 
-/* Opens one end (endpoint: tw_zmq_is). most: bytes of a message that is accepted. NULL and tw_error(). */
+/* Opens one end; does not wait for the other. endpoint: see tw_zmq_is; writes: this is the writing end; most: largest message accepted,
+ * bytes. NULL and tw_error(). */
 tw_net *tw_net_open(const char *endpoint, bool writes, int64_t most);
 
-/* The reading end. Waits for the writer and for a message, and copies up to n bytes of it (the rest comes with the next call). Bytes
- * copied; 0 where the other end has gone; -1 and tw_error(), with errno EINTR where a signal came. */
+/* Reading end: waits for the writer and for a message, and copies up to `size` bytes of it (the rest is left for the next call). Bytes
+ * copied; 0 if the writer has gone; -1 and tw_error(), errno EINTR after a signal. */
 ssize_t tw_net_read(tw_net *n, void *to, size_t size);
-/* Whether tw_net_read would return at once; waits so many milliseconds for that. */
+/* Reading end: whether tw_net_read would return at once; waits up to ms milliseconds for that. */
 bool tw_net_ready(tw_net *n, int ms);
-/* Tells the writer that the end record has come. 0, or -1 and tw_error(). */
+/* Reading end: sends "done". 0, or -1 and tw_error(). */
 int tw_net_done(tw_net *n);
 
-/* The writing end. Sends the pieces as one message; waits for the reader, and while eight messages are on the way. 0, or -1 and tw_error(). */
+/* Writing end: sends the pieces as one message. Waits for the reader's "ready", and while the send queue (eight messages) is full. 0, or -1
+ * and tw_error(). */
 int tw_net_write(tw_net *n, const struct iovec *v, int count);
-/* Waits until the reader says that it has the end record. 0, or -1 and tw_error(). */
+/* Writing end: waits for "done". 0, or -1 and tw_error() if the reader has gone before. */
 int tw_net_finish(tw_net *n);
 
 void tw_net_close(tw_net *n); /* NULL is allowed */

@@ -13,7 +13,7 @@
 #include <time.h>
 
 /* Bytes are read into one block that stays in the processor's cache, and copied from there: for large records this takes two thirds of
- * the time that reading straight into their cold memory takes. */
+ * the time of reading into their own, uncached memory. */
 enum { AHEAD = 1 << 17, FIRST_STEP = 1 << 20, GLANCE = 100 /* ms between two calls of wait() */ };
 
 struct tw_reader {
@@ -25,20 +25,20 @@ struct tw_reader {
     bool ended, failed, gave_up;
     bool (*wait)(void *context, double seconds);
     void *context;
-    int64_t record, offset; /* of the record in hand: number (the header is 0), place in the stream */
+    int64_t record, offset; /* of the current record: number (the header is 0), byte offset in the stream */
     double waited;
     char error[1024];
-    char *endpoint;             /* NULL: a command that is not started again */
-    tw_place place;             /* where it would be */
-    double restart[TW_RESTARTS]; /* when it was, the last ones */
+    char *endpoint;             /* of a command that may be restarted; else NULL */
+    tw_place place;             /* position at which it would be restarted */
+    double restart[TW_RESTARTS]; /* times of the last restarts (a ring) */
     int restarts;
-    int64_t before, lost;       /* samples that came before the last start, and those that did not, though their places went by */
-    tw_place begun;             /* where the command that runs was started */
-    size_t ahead_at, ahead_end; /* what has been read and not been copied yet */
+    int64_t before, lost;       /* before the last restart: samples read; places passed without a sample */
+    tw_place begun;             /* position at which the running command was started */
+    size_t ahead_at, ahead_end; /* ahead[ahead_at, ahead_end) has been read and not yet copied */
     unsigned char ahead[AHEAD];
 };
 
-/* Keeps the message for the calls to come. */
+/* Keeps the message for all later calls. */
 static int fail(tw_reader *r)
 {
     r->failed = true;
@@ -53,7 +53,7 @@ static int fail_record(tw_reader *r)
     return fail(r);
 }
 
-/* The bytes ended where they must not. If a command failed, that is the cause. */
+/* Reports a premature end of the input. If a command has failed, reports that instead. */
 static int fail_cut(tw_reader *r, size_t have)
 {
     if (tw_input_end(&r->in) != 0)
@@ -68,7 +68,7 @@ static int fail_cut(tw_reader *r, size_t have)
     return fail(r);
 }
 
-/* Until ready() says so. False: wait() has had enough. */
+/* Waits until ready() is true. False: wait() returned false. */
 static bool wait_for(tw_reader *r, bool (*ready)(tw_input *in, int ms))
 {
     const double start = tw_now();
@@ -78,7 +78,7 @@ static bool wait_for(tw_reader *r, bool (*ready)(tw_input *in, int ms))
     return true;
 }
 
-/* Waits until something can be read. 0, or -1: wait() has had enough. */
+/* Waits until something can be read. 0, or -1 and tw_error(): wait() returned false. */
 static int await(tw_reader *r)
 {
     const double start = tw_now();
@@ -88,7 +88,7 @@ static int await(tw_reader *r)
     return tw_fail("%s: nothing has come for %.0f s", r->in.name, tw_now() - start);
 }
 
-/* Reads up to n bytes, waiting for the first. How many; 0 at the end of the bytes; -1, failed. */
+/* Reads up to n bytes, waiting for the first. Bytes read; 0 at the end of the input; -1, failed. */
 static ssize_t read_some(tw_reader *r, void *to, size_t n)
 {
     const double start = tw_now();
@@ -97,7 +97,7 @@ static ssize_t read_some(tw_reader *r, void *to, size_t n)
     return got < 0 ? fail(r) : got;
 }
 
-/* Reads ahead where nothing is. 1; 0 at the end of the bytes; -1, failed. */
+/* Fills `ahead` if it is empty. 1; 0 at the end of the input; -1, failed. */
 static int fill(tw_reader *r)
 {
     if (r->ahead_at < r->ahead_end)
@@ -110,8 +110,7 @@ static int fill(tw_reader *r)
     return got > 0;
 }
 
-/* The next bytes of a record, up to n: those ahead, or where there are none and many are wanted, straight to where they belong. As
- * read_some. */
+/* The next bytes of a record, up to n: from `ahead`, or, if that is empty and n is large, read directly into place. Returns as read_some. */
 static ssize_t get(tw_reader *r, void *to, size_t n)
 {
     if (r->ahead_at == r->ahead_end && n >= AHEAD)
@@ -125,7 +124,8 @@ static ssize_t get(tw_reader *r, void *to, size_t n)
     return (ssize_t)some;
 }
 
-/* Makes room for what the record still needs, as far as the bytes that have come justify it. Returns the room. */
+/* Makes room for the rest of the record, but at most doubles what has arrived (from FIRST_STEP on): a claimed length alone allocates nothing.
+ * Returns the room in bytes; 0 and tw_error(). */
 static size_t make_room(void **buffer, size_t *cap, size_t have, size_t need)
 {
     size_t step = have > FIRST_STEP ? have : FIRST_STEP;
@@ -136,7 +136,7 @@ static size_t make_room(void **buffer, size_t *cap, size_t have, size_t need)
     return tw_reserve(buffer, cap, have + step, 1) == 0 ? step : 0;
 }
 
-/* Reads one record into *buffer. 1; 0 at the end of the bytes, before a first one; -1, failed. */
+/* Reads one record into *buffer. 1; 0 if the input ends before its first byte; -1, failed. */
 static int read_record(tw_reader *r, const tw_limits *limits, void **buffer, size_t *cap, size_t *size)
 {
     tw_scan scan;
@@ -145,7 +145,7 @@ static int read_record(tw_reader *r, const tw_limits *limits, void **buffer, siz
     const int more = fill(r);
     if (more <= 0)
         return more;
-    /* as far as it is ahead, it is scanned there, and copied exactly */
+    /* what is in `ahead` is scanned there, so that no byte of the next record is copied */
     have = r->ahead_end - r->ahead_at;
     int rc = tw_scan_run(&scan, r->ahead + r->ahead_at, have);
     if (rc == 1)
@@ -195,7 +195,7 @@ bool tw_reader_epochs(const char *endpoint)
     return strncmp(endpoint, "pipe:", 5) == 0 && strstr(endpoint, "%e") != NULL;
 }
 
-/* Whether the command is one that is started again. */
+/* Whether the command is one that is restarted: `twist-feed head` with %e and %s. */
 static bool restarts(const char *endpoint)
 {
     if (!tw_reader_places(endpoint) || !tw_reader_epochs(endpoint))
@@ -206,7 +206,7 @@ static bool restarts(const char *endpoint)
     return n >= m && strncmp(word + n - m, "twist-feed", m) == 0 && (n == m || word[n - m - 1] == '/') && strncmp(next, "head ", 5) == 0;
 }
 
-/* The new stream must be the rest of the old one. */
+/* Reads the header of the restarted command's stream, which must agree with the old one. 0, or -1, failed. */
 static int same_stream(tw_reader *r)
 {
     tw_header old = r->header;
@@ -224,7 +224,7 @@ static int same_stream(tw_reader *r)
     return rc;
 }
 
-/* What came of the command that is to be started again counts for the whole stream: its samples, and the places among them that had none. */
+/* Before a restart: adds the samples read from the ended command, and the places it passed without a sample, to the totals of the stream. */
 static void count(tw_reader *r)
 {
     const int64_t came = r->record - 1;
@@ -238,7 +238,8 @@ static void count(tw_reader *r)
     r->begun = r->place;
 }
 
-/* After a failure: starts the command again if that is what to do. 0, or -1 with the failure as it was, or a new one. */
+/* After a failure: restarts the command if a signal ended it and it may be restarted. begun: the header had been read. 0, or -1 and the old or a
+ * new error. */
 static int restart(tw_reader *r, bool begun)
 {
     static const struct timespec pause = {0, 200000000};
@@ -313,8 +314,8 @@ const tw_header *tw_reader_header(const tw_reader *r)
     return &r->header;
 }
 
-/* The end record has come: nothing may follow it, its count must be right and a command must have done well. A writer that does not end is waited
- * for as long as wait() likes: the stream has ended. */
+/* After the end record: checks that nothing follows it, that its count is right and that a command succeeded. If wait() returns false before the
+ * writer has ended, that is no error: the stream is complete. */
 static int finish(tw_reader *r)
 {
     if (r->ahead_at < r->ahead_end)
@@ -384,7 +385,7 @@ int64_t tw_reader_offset(const tw_reader *r)
 
 const char *tw_reader_name(const tw_reader *r)
 {
-    return r->in.name != NULL ? r->in.name : r->endpoint; /* which could not be opened again */
+    return r->in.name != NULL ? r->in.name : r->endpoint; /* after a restart that could not open it */
 }
 
 double tw_reader_waited(const tw_reader *r)

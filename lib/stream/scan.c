@@ -11,7 +11,7 @@ void tw_scan_init(tw_scan *s, const tw_limits *limits)
     s->depth = 0;
 }
 
-/* A key of the record's map is a str; keys further in may be bin (msgpack-numpy's are) and whole numbers too. */
+/* A key of the outermost map must be a str; keys of nested maps may also be bin (as in msgpack-numpy) or integers. */
 static int check_key(tw_scan *s, const tw_msg *m)
 {
     if (s->depth == 1) {
@@ -22,7 +22,7 @@ static int check_key(tw_scan *s, const tw_msg *m)
     return good ? 0 : tw_fail("byte %zu: a key that is neither string, bytes nor integer", s->at);
 }
 
-/* Whether a head of `head` bytes at s->at may stand there. */
+/* Checks a head of `head` bytes at s->at: its type is allowed there and its size is within the limits. */
 static int check(tw_scan *s, const tw_msg *m, int head)
 {
     const size_t limit = (size_t)s->limits.record;
@@ -66,7 +66,7 @@ int tw_scan_run(tw_scan *s, const unsigned char *data, size_t have)
     }
     if (s->at <= have)
         return 1;
-wait: /* every value still owed is at least a byte; a head that has begun is at least one more than there is */
+wait: /* each outstanding value takes at least one byte; an incomplete head, at least one more than there is */
     s->need = s->at > have ? s->at : have + 1;
     uint64_t owed = 0;
     for (int i = 0; i < s->depth; i++)

@@ -1,5 +1,5 @@
-/* Finds where a record ends and whether it keeps to the rules (structure, lengths, limits) before anything is decoded or
- * allocated for it. Works on what has arrived so far and goes on when there is more, in the fixed memory of tw_scan. */
+/* An incremental scanner: finds a record's end and checks its structure, lengths and limits, before anything is decoded or allocated for
+ * it. It works on the bytes received so far, continues when there are more, and needs only the fixed memory of tw_scan. */
 #ifndef TW_STREAM_SCAN_H
 #define TW_STREAM_SCAN_H
 
@@ -11,20 +11,20 @@ enum { TW_SCAN_DEPTH = 64 }; /* the deepest nesting that limits.depth may allow 
 
 typedef struct {
     tw_limits limits;
-    size_t at;       /* bytes understood; the record's size when it is complete */
-    size_t need;     /* the record has at least so many bytes */
+    size_t at;       /* bytes scanned, including a payload not yet received; the record's size when it is complete */
+    size_t need;     /* lower bound of the record's size */
     size_t last_key; /* offset of the last key of the record's own map */
     int depth;       /* open maps and arrays */
     struct {
-        uint64_t left; /* values still to come, a map's keys counted as values */
+        uint64_t left; /* values still to come; keys and values of a map both count */
         bool map;
     } level[TW_SCAN_DEPTH];
 } tw_scan;
 
 void tw_scan_init(tw_scan *s, const tw_limits *limits);
 
-/* data: the record from its first byte on, `have` bytes of it, the same bytes and more at each call. 1: complete, s->at
- * bytes long; 0: s->need bytes are wanted; -1 and tw_error() with the offset in the record: it breaks a rule. */
+/* Continues the scan. data: the first `have` bytes of the record, at each call the same ones and more. 1: complete, s->at bytes long; 0:
+ * incomplete, call again with at least s->need bytes; -1 and tw_error() with the offset in the record: malformed, or beyond a limit. */
 int tw_scan_run(tw_scan *s, const unsigned char *data, size_t have);
 
 #endif

@@ -17,21 +17,21 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Small records are gathered and written together: when HOLD bytes are there, or with the first record that comes HOLD_FOR
- * seconds after the last write, so that a slow stream flows too. Large ones are written at once, from where they lie. */
-enum { HOLD = 65536, PIPE_SIZE = 1 << 20, AT_ONCE = 64, MESSAGE = 256 /* bytes of what a reader says */ };
+/* Small records are buffered until there are HOLD bytes, or until a record comes HOLD_FOR seconds or more after the last write, so that a slow
+ * stream is not held up. Large ones are written at once, without a copy. */
+enum { HOLD = 65536, PIPE_SIZE = 1 << 20, AT_ONCE = 64, MESSAGE = 256 /* largest message accepted from the reader, bytes */ };
 #define HOLD_FOR 0.02
 
 struct tw_writer {
     int fd;
     tw_file *file; /* NULL: standard output */
-    bool in_place; /* a file too, under its own name from the beginning */
-    tw_net *net; /* instead of the descriptor; NULL: none */
+    bool in_place; /* a file written under its final name (tw_writer_append) */
+    tw_net *net; /* used instead of fd if not NULL */
     char *name;
     tw_bytes held;
     tw_parts parts;
     int64_t samples;
-    double waited, last; /* last: when something was written */
+    double waited, last; /* last: time of the last write */
     bool failed;
     char error[1024];
 };
@@ -43,7 +43,7 @@ static int fail(tw_writer *w)
     return -1;
 }
 
-/* Writes the pieces in order, changing v. */
+/* Writes the pieces in order; modifies v. */
 static int write_pieces(tw_writer *w, struct iovec *v, int n)
 {
     const double start = tw_now();
@@ -53,7 +53,7 @@ static int write_pieces(tw_writer *w, struct iovec *v, int n)
     }
     while (n > 0 && w->net == NULL) {
         ssize_t done = writev(w->fd, v, n < AT_ONCE ? n : AT_ONCE);
-        if (done < 0 && errno == EAGAIN) { /* someone made the pipe non-blocking */
+        if (done < 0 && errno == EAGAIN) { /* another process has made the pipe non-blocking */
             struct pollfd p = {.fd = w->fd, .events = POLLOUT};
             poll(&p, 1, -1);
         }
@@ -75,7 +75,7 @@ static int write_pieces(tw_writer *w, struct iovec *v, int n)
     return 0;
 }
 
-/* Writes what is held, then these bytes. */
+/* Writes the buffered records, then these bytes. */
 static int write_with_held(tw_writer *w, const void *data, size_t size)
 {
     struct iovec v[2] = {{w->held.data, w->held.size}, {(void *)data, size}};
@@ -83,7 +83,7 @@ static int write_with_held(tw_writer *w, const void *data, size_t size)
     return write_pieces(w, v, 2);
 }
 
-/* Writes what is held, then the record, its large pieces from where they lie. */
+/* Writes the buffered records, then this one, its large pieces without a copy. */
 static int write_parts(tw_writer *w, const tw_parts *p)
 {
     size_t at = 0, n = 0;
@@ -137,7 +137,7 @@ static int open_output(tw_writer *w, const char *endpoint)
     }
     if (isatty(w->fd) == 1)
         return tw_fail("%s: a terminal: a stream is not written there", w->name);
-    fcntl(w->fd, F_SETPIPE_SZ, PIPE_SIZE); /* fails on what is no pipe, which is fine */
+    fcntl(w->fd, F_SETPIPE_SZ, PIPE_SIZE); /* an error is ignored: not a pipe */
     return 0;
 }
 
@@ -158,7 +158,7 @@ static int write_header(tw_writer *w, const tw_header *h, const char *history)
         tw_fail("%s: header: %s", w->name, tw_error());
     if (history != NULL)
         free(copy.history);
-    return rc != 0 ? -1 : write_with_held(w, NULL, 0); /* at once: the reader may prepare */
+    return rc != 0 ? -1 : write_with_held(w, NULL, 0); /* not buffered: the reader can start its preparations */
 }
 
 tw_writer *tw_writer_open(const char *endpoint, const tw_header *h, const char *history)
@@ -173,7 +173,7 @@ tw_writer *tw_writer_open(const char *endpoint, const tw_header *h, const char *
     return NULL;
 }
 
-/* Opens the file and cuts it to the bytes that are kept. */
+/* Opens the file and truncates it to `keep` bytes. */
 static int open_kept(tw_writer *w, const char *path, int64_t keep)
 {
     w->name = strdup(path);
@@ -238,7 +238,7 @@ double tw_writer_waited(const tw_writer *w)
     return w->waited;
 }
 
-/* Closes what is open and frees; ok: a file gets its name, else it is removed. */
+/* Closes and frees. ok: a temporary file is renamed, else removed. */
 static int close_output(tw_writer *w, bool ok)
 {
     int rc = ok ? 0 : -1;
@@ -273,7 +273,7 @@ void tw_writer_abandon(tw_writer *w)
 {
     if (w == NULL)
         return;
-    char said[1024]; /* why, which a failure here must not hide */
+    char said[1024]; /* the original error, which one here must not replace */
     snprintf(said, sizeof said, "%s", tw_error());
     if (w->file == NULL && w->fd >= 0 && w->samples > 0 && !w->failed && tw_writer_flush(w) != 0)
         tw_fail("%s", said);

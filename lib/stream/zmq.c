@@ -88,7 +88,7 @@ int tw_zmq_check(const char *endpoint)
     return port == host && !tw_zmq_binds(endpoint) ? tw_fail("%s: on which host?", endpoint) : 0;
 }
 
-/* A host that nobody knows may yet come to be known: ZeroMQ would wait for that in silence. */
+/* Warns if the host name cannot be resolved now: ZeroMQ would silently retry. */
 static void look_up(const char *endpoint)
 {
     const char *host = tw_zmq_address(endpoint) + 6, *port = strrchr(host, ':');
@@ -108,7 +108,7 @@ static void look_up(const char *endpoint)
         freeaddrinfo(found);
 }
 
-/* Whether somebody listens there. */
+/* Whether a process listens on this Unix socket. */
 static bool is_taken(const char *path)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -171,7 +171,7 @@ int tw_zmq_event(void *monitor, int *event, int *value)
     memcpy(&v, head + 2, sizeof v);
     *event = e;
     *value = v;
-    if (table.recv(monitor, address, sizeof address, 0) < 0) /* the second frame: where; always there with the first */
+    if (table.recv(monitor, address, sizeof address, 0) < 0) /* the second frame, the address, always comes with the first */
         return tw_zmq_fail("ZeroMQ: monitor");
     return 1;
 }

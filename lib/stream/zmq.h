@@ -1,5 +1,5 @@
-/* libzmq, opened at run time: a program that is given no tcp:// or ipc:// endpoint neither loads it nor needs it installed (it brings
- * a dozen libraries with it, which would cost every start of every filter). */
+/* libzmq, opened at run time: a program that is given no tcp:// or ipc:// endpoint neither loads it nor needs it installed (with its dozen
+ * dependencies it would slow the start of every filter). */
 #ifndef TW_STREAM_ZMQ_H
 #define TW_STREAM_ZMQ_H
 
@@ -19,32 +19,32 @@ typedef struct {
 #undef TW_ZMQ_FIELD
 } tw_zmq_table;
 
-/* The library's functions; NULL and tw_error() where it is not installed or older than 4.3.4. Thread-safe. */
+/* The library's functions, static. NULL and tw_error() if it is not installed or older than 4.3.4. Thread-safe. */
 const tw_zmq_table *tw_zmq(void);
 
-/* tw_fail with ": " and the text of errno as libzmq sets it. Returns -1. */
+/* tw_fail with what, ": " and zmq_strerror(errno). Returns -1. */
 int tw_zmq_fail(const char *what);
 
 /* Whether an endpoint is one of ZeroMQ (tcp:// or ipc://, with or without a leading @). */
 bool tw_zmq_is(const char *endpoint);
-/* Whether it is one that can be: with a path, or a host where it is to be connected to, and a port of at most 65535, which libzmq would take modulo
- * 65536. 0, or -1 and tw_error(). */
+/* Checks the endpoint's form: tcp:// needs a port (at most 65535: libzmq would take it modulo 65536) and, unless it is bound, a host. 0, or -1
+ * and tw_error(). */
 int tw_zmq_check(const char *endpoint);
-/* Whether it is to be bound: a leading @, or * as the host. */
+/* Whether the endpoint is to be bound, not connected to: a leading @, or * as the host. */
 bool tw_zmq_binds(const char *endpoint);
-/* Without the leading @: the address for bind or connect. */
+/* The endpoint without a leading @: the address for bind or connect. Borrowed. */
 const char *tw_zmq_address(const char *endpoint);
 
-/* zmq_bind, which puts no socket in the place of a file that is none (EEXIST), nor of one where somebody listens (EADDRINUSE). 0, or -1 and
- * errno. */
+/* As zmq_bind, but for ipc:// does not replace an existing file that is no socket (EEXIST) or a socket that a process listens on (EADDRINUSE).
+ * 0, or -1 and errno. */
 int tw_zmq_bind(void *socket, const char *address);
-/* Binds or connects, as the endpoint says; the message says what was tried. 0, or -1 and tw_error(). */
+/* Binds or connects the socket, as tw_zmq_binds says. 0, or -1 and tw_error(). */
 int tw_zmq_attach(void *socket, const char *endpoint);
 
-/* A socket's whole-number option. 0, or -1 and tw_error(). */
+/* Sets a socket option of type int. 0, or -1 and tw_error(). */
 int tw_zmq_set(void *socket, int option, int value);
 
-/* One event of a monitor socket (zmq_socket_monitor), without waiting. 1: *event and *value have it; 0: none there; -1. */
+/* Receives one event from a monitor socket (zmq_socket_monitor) without waiting. 1: in *event and *value; 0: none; -1 and tw_error(). */
 int tw_zmq_event(void *monitor, int *event, int *value);
 
 #endif

@@ -1,5 +1,5 @@
-/* libtwist-mpi.so: the communicator on MPI. Only bytes are moved by MPI, all to all and all gather; the adding is done here. Sums begun
- * have a thread and an MPI communicator of their own: MPI moves on only where it is called. */
+/* libtwist-mpi.so: the communicator on MPI. MPI only moves bytes (MPI_Ialltoallv, MPI_Iallgather and the like); the additions are done here.
+ * Asynchronous sums (sum_begin) have their own thread and MPI communicator: MPI makes progress only inside its calls. */
 #include "comm/comm.h"
 
 #include <mpi.h>
@@ -13,23 +13,23 @@
 
 enum {
     QUEUE = 64,
-    CHUNK = 1 << 20, /* floats that a begun sum is cut into: bounds the memory */
-    SMALL = 1 << 14  /* numbers that everybody gets all of */
+    CHUNK = 1 << 20, /* an asynchronous sum is done in pieces of so many floats, which bounds the memory */
+    SMALL = 1 << 14  /* up to so many numbers, those of all ranks together, are sent whole to every rank */
 };
 
 typedef struct {
     MPI_Comm mpi;
-    void *room; /* what came from the others */
+    void *room; /* receive buffer */
     size_t room_bytes;
-    bool patient; /* sleeps while MPI is under way, and hardly spins */
+    bool patient; /* sleeps while a request is in progress, with little spinning */
 } channel;
 
 typedef struct mpi_comm mpi_comm;
 struct mpi_comm {
     tw_comm comm;
-    mpi_comm *next;      /* made before it */
-    channel front, back; /* of the callers; of the sums begun */
-    bool threads;        /* the back channel has its thread */
+    mpi_comm *next;      /* the communicator created before this one */
+    channel front, back; /* for the caller's operations; for asynchronous sums */
+    bool threads;        /* the thread of the back channel has been started */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t more, less;
@@ -44,7 +44,7 @@ struct mpi_comm {
 
 static int (*fail)(const char *fmt, ...);
 static mpi_comm *newest;
-static int world_open; /* MPI is to be closed before the process may end */
+static int world_open; /* MPI has been initialised and not yet finalised */
 
 static double now(void)
 {
@@ -71,8 +71,8 @@ static int room(channel *c, size_t bytes)
     return c->room != NULL ? 0 : fail("MPI: out of memory");
 }
 
-/* Until the request is done. Spinning is quickest, but not for long: the processors may be wanted by others, and by the back channel's
- * own callers at once. */
+/* Waits until the request is done. Spinning has the lowest latency but is limited: other processes need the processors, and on the back
+ * channel the caller itself does. */
 static int finish(const channel *c, MPI_Request *request, const char *what)
 {
     static const struct timespec nap = {0, 30000};
@@ -93,7 +93,7 @@ static int collect(channel *c, void *all, const void *mine, size_t bytes)
     return rc == MPI_SUCCESS ? finish(c, &request, "all gather") : failed(rc, "all gather");
 }
 
-/* x[i] = sum over r of from[r * stride + i], by rank, with f64 in between. */
+/* x[i] = sum over r of from[r * stride + i], in rank order, accumulated in f64. */
 static void add_f32(float *x, const float *from, size_t n, size_t stride, int ranks)
 {
     for (size_t i = 0; i < n; i++) {
@@ -122,7 +122,7 @@ static void add(void *x, const void *from, size_t n, size_t stride, int ranks, s
         add_f64(x, from, n, stride, ranks);
 }
 
-/* Few numbers: everybody gets all and adds. */
+/* Short vectors: every rank gathers all and adds. */
 static int sum_small(channel *c, void *x, size_t n, size_t size, int ranks)
 {
     if (room(c, n * size * (size_t)ranks) != 0 || collect(c, c->room, x, n * size) != 0)
@@ -131,11 +131,11 @@ static int sum_small(channel *c, void *x, size_t n, size_t size, int ranks)
     return 0;
 }
 
-/* Many: each rank adds up its part of x, then everybody gets the parts. */
+/* Long vectors: each rank sums one part of x (reduce-scatter), then the parts are gathered on all ranks. */
 static int sum_large(channel *c, void *x, size_t n, size_t size, int rank, int ranks)
 {
     const size_t part = (n + (size_t)ranks - 1) / (size_t)ranks;
-    int count[4][ranks]; /* sent and received of the parts, in bytes, and where */
+    int count[4][ranks]; /* bytes and displacements per rank, as MPI wants them: sent, received */
     MPI_Request request;
     size_t mine = 0;
     for (int r = 0; r < ranks; r++) {
@@ -198,7 +198,7 @@ static int broadcast(tw_comm *c, void *x, size_t bytes, int from)
     return 0;
 }
 
-/* The thread of the sums begun. */
+/* The thread for asynchronous sums. */
 static void *work(void *comm_)
 {
     mpi_comm *c = comm_;
@@ -304,7 +304,7 @@ static int close_world(tw_comm *comm)
     return rc == MPI_SUCCESS ? 0 : failed(rc, "end");
 }
 
-/* A process that exits in the middle would leave the others waiting. */
+/* At exit before close(): aborts all ranks, which would otherwise wait for this one. */
 static void leave(int status, void *unused)
 {
     (void)unused;
@@ -343,7 +343,7 @@ tw_comm *tw_comm_mpi(int (*fail_)(const char *fmt, ...))
     world_open = 1;
     on_exit(leave, NULL);
     mpi_comm *c = (mpi_comm *)make(MPI_COMM_WORLD);
-    if (c == NULL || level < MPI_THREAD_MULTIPLE) /* then sums begun are done at once */
+    if (c == NULL || level < MPI_THREAD_MULTIPLE) /* then sum_begin does the sum itself */
         return c != NULL ? &c->comm : NULL;
     c->back.patient = true;
     pthread_mutex_init(&c->lock, NULL);
