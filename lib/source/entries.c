@@ -70,7 +70,7 @@ int tw_entries_append(tw_entries *e, const tw_entries *from, int32_t label)
     return 0;
 }
 
-/* The slot of a class name, or the free one where it belongs. There are always free ones. */
+/* The slot of a class name, or the free slot for it; the table is never full. */
 static int32_t *find_slot(const tw_entries *e, const char *name)
 {
     uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
@@ -81,7 +81,7 @@ static int32_t *find_slot(const tw_entries *e, const char *name)
             return &e->slot[i];
 }
 
-/* Numbers the slots anew for the names there are, with room for one more. */
+/* Makes the hash table hold all names, with room for one more. 0, or -1 and tw_error(). */
 static int make_slots(tw_entries *e)
 {
     const size_t wanted = 2 * ((size_t)e->names + 1);
@@ -126,14 +126,14 @@ const char *tw_entries_path(const tw_entries *e, size_t i)
     return e->block + e->entry[i].at;
 }
 
-/* Compares the first n and m bytes as Python compares strings: byte by byte, the shorter one first. */
+/* Compares n bytes at p with m bytes at q in byte order, a prefix first. */
 static int compare(const char *p, size_t n, const char *q, size_t m)
 {
     const int c = memcmp(p, q, n < m ? n : m);
     return c != 0 ? c : (n > m) - (n < m);
 }
 
-/* Without its slash at the end: "a" < "a-b" < "a/b", which "a/" would change. */
+/* Length of the folder part without its last slash, so that "a" < "a-b" < "a/b"; with it, "a-b/" would come before "a/". */
 static size_t folder_size(const tw_entry *e)
 {
     return e->file > 0 ? e->file - 1 : 0;
@@ -188,7 +188,7 @@ int tw_entries_sort_classes(tw_entries *e)
     return 0;
 }
 
-/* The number that a name is, -1 where it is none or too large. */
+/* The name as a number from 0 to TW_MAX_NUMBER; -1 if it is none. */
 static int32_t number(const char *name)
 {
     const size_t digits = strspn(name, "0123456789");

@@ -1,4 +1,4 @@
-/* A growing list of paths with the name of a class each, compact enough for tens of millions: 16 bytes and the path, 24 more for a
+/* A growing list of paths, each with an optional class name, compact enough for tens of millions: 16 bytes and the path per entry, 24 more for a
  * member of a tar. */
 #ifndef TW_SOURCE_ENTRIES_H
 #define TW_SOURCE_ENTRIES_H
@@ -8,13 +8,13 @@
 #include <stdint.h>
 
 typedef struct {
-    size_t at;           /* of the path in the block */
-    uint32_t file : 31;  /* where the file's name begins in it */
-    uint32_t in_tar : 1; /* its tw_span stands before the path */
+    size_t at;           /* offset of the path in tw_entries.block */
+    uint32_t file : 31;  /* offset of the file name in the path */
+    uint32_t in_tar : 1; /* a tw_span is stored before the path */
     int32_t label;       /* number of the class name, -1: none */
 } tw_entry;
 
-/* Where a member of a tar is. */
+/* Where a member of a tar is: offset and size of its content, number of the shard. */
 typedef struct {
     int64_t at, size;
     int32_t shard;
@@ -30,37 +30,39 @@ typedef struct {
     size_t names_cap;
     int32_t *slot; /* a hash table of the names: numbers, -1 where free */
     size_t slots;  /* a power of two */
-    int hashed;    /* names that the table knows; -1: it must be made anew */
+    int hashed;    /* number of names in the table; -1: it must be rebuilt */
 } tw_entries;
 
 /* Whether a file of that name counts as a picture: it ends in .jpg, .jpeg, .png, .webp, .gif, .bmp, .ppm, .pgm, .pbm, .pnm, .tif or .tiff,
  * in upper or lower case. */
 bool tw_picture_name(const char *name);
 
-/* Each 0, or -1 and tw_error(). */
+/* Append an entry; path and span are copied. 0, or -1 and tw_error(). */
 int tw_entries_add(tw_entries *e, const char *path, int32_t label);
 int tw_entries_add_member(tw_entries *e, const char *name, int32_t label, const tw_span *span);
-/* The number of a class name, which is added if it is new: -1 where memory runs out. */
+/* The number of a class name, which is added if it is new. -1 and tw_error() if memory is short. */
 int32_t tw_entries_class(tw_entries *e, const char *name);
 
-/* Appends copies of all entries of another list, with that label. */
+/* Appends copies of all entries of another list, with this label. 0, or -1 and tw_error(). */
 int tw_entries_append(tw_entries *e, const tw_entries *from, int32_t label);
 
+/* Borrowed until the next entry is added. */
 const char *tw_entries_path(const tw_entries *e, size_t i);
-/* Whether the i-th is a member of a tar, and then where. */
+/* Whether the i-th entry is a member of a tar; if so, *span is set. */
 bool tw_entries_span(const tw_entries *e, size_t i, tw_span *span);
-/* Sorts the entries from the i-th on by the class's name, then the folder, then the file's name, byte by byte. */
+/* Sorts the entries from number `from` on by class name, then folder, then file name, in byte order. */
 void tw_entries_sort(tw_entries *e, size_t from);
 
 enum { TW_MAX_NUMBER = 1 << 20 };
-/* Numbers the classes anew in the order of their names, byte by byte. */
+/* Renumbers the classes in the byte order of their names. 0, or -1 and tw_error(). */
 int tw_entries_sort_classes(tw_entries *e);
-/* Where all names are whole numbers up to TW_MAX_NUMBER: these are the labels, and the classes are 0, 1, ... up to the largest. 1: done;
- * 0: they are not all; -1 and tw_error(). */
+/* If all class names are integers from 0 to TW_MAX_NUMBER, makes these numbers the labels and "0", "1", ... up to the largest the classes. 1: done;
+ * 0: not all are such numbers, nothing changed; -1 and tw_error(). */
 int tw_entries_number_classes(tw_entries *e);
-/* Where they are all numbers, but not all of those, and so stay names: warns of it. file: what they are from; NULL: members of shards. */
+/* Warns if all class names are integers but some are out of that range, so that they are used as names. file: their origin, for the message; NULL:
+ * members of shards. */
 void tw_entries_tell_names(const tw_entries *e, const char *file);
-/* Drops the class names; the entries' labels mean nothing until they are set anew. */
+/* Drops the class names; the entries' labels are invalid until set again. */
 void tw_entries_forget_classes(tw_entries *e);
 void tw_entries_fini(tw_entries *e);
 

@@ -12,9 +12,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MAX_DEPTH = 64 }; /* a link back to a parent would be followed for ever */
+enum { MAX_DEPTH = 64 }; /* stops at symbolic links that form a cycle */
 
-/* A path that grows and shrinks on the way through the folders. */
+/* The path of the folder being walked; grows and shrinks with the depth. */
 typedef struct {
     char *text;
     size_t n, cap;
@@ -47,7 +47,7 @@ static bool is_folder(const trail *t, const struct dirent *d)
     return stat(t->text, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* What the walk through one class folder, or one level, finds. */
+/* The result of walking one class folder, or the top level. */
 typedef struct {
     tw_entries files, folders;
     trail at;
@@ -70,14 +70,14 @@ static DIR *open_folder(found *f)
             closedir(dir);
         return NULL;
     }
-    const tw_span changed = {st.st_mtim.tv_sec, st.st_mtim.tv_nsec, 0}; /* before it is read: a change meanwhile will be seen */
+    const tw_span changed = {st.st_mtim.tv_sec, st.st_mtim.tv_nsec, 0}; /* taken before reading, so that a change during it is noticed */
     if (tw_entries_add_member(&f->folders, f->at.text, -1, &changed) == 0)
         return dir;
     closedir(dir);
     return NULL;
 }
 
-/* The pictures in the folder at f->at; of its folders those too, or the folders themselves as files of `below`, where that is not NULL. */
+/* Collects the pictures in the folder f->at. below NULL: also those in its subfolders; else the subfolders themselves are added to `below`. */
 static int walk(found *f, tw_entries *below, int depth)
 {
     if (depth > MAX_DEPTH)
@@ -122,7 +122,7 @@ static void run(void *arg, int worker, void *context)
         tw_entries_sort(&j->found.files, 0);
 }
 
-/* Takes over what the oldest job has found, as pictures of its class. */
+/* Appends the pictures that the oldest job has found, with its class. */
 static int collect(tw_entries *e, tw_entries *folders, tw_pool *pool)
 {
     job *j = tw_pool_take(pool);

@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_STEPS = 40 }; /* from link to link, as Linux has it */
+enum { MAX_STEPS = 40 }; /* links followed in a row, as in Linux */
 
 void tw_links_init(tw_links *l, int fd, int64_t size)
 {
-    *l = (tw_links){.archive = {.fd = fd, .size = size}, .used = 1}; /* place 0 is no name */
+    *l = (tw_links){.archive = {.fd = fd, .size = size}, .used = 1}; /* offset 0 stands for no name */
 }
 
 void tw_links_fini(tw_links *l)
@@ -19,7 +19,7 @@ void tw_links_fini(tw_links *l)
     free(l->names);
 }
 
-/* Takes empty parts, "." and ".." (with the part before it, where there is one) out of a path, in place. */
+/* Normalises a path in place: removes empty components, ".", and ".." with the component before it, if there is one. */
 static void straighten(char *path)
 {
     char *to = path + (*path == '/'), *root = to;
@@ -44,7 +44,7 @@ static void straighten(char *path)
     *to = '\0';
 }
 
-/* Keeps a path, its first n bytes from `folder` and the rest from `name`, straightened. Its place, or 0 and tw_error(). */
+/* Stores the path made of the first n bytes of `folder` and of `name`, normalised. Returns its offset, or 0 and tw_error(). */
 static size_t keep(tw_links *l, const char *folder, size_t n, const char *name)
 {
     const size_t size = strlen(name) + 1, at = l->used;
@@ -79,7 +79,7 @@ static int by_name(const void *a, const void *b, void *links)
     return c != 0 ? c : (x->at > y->at) - (x->at < y->at);
 }
 
-/* An archive that is damaged has what is before that: whoever walks through it otherwise will say so. 0, or -1 and tw_error(). */
+/* Collects all members. In a damaged archive, those before the damage: it is reported by the code that reads the pictures. */
 static int walk(tw_links *l)
 {
     tw_tar tar;
@@ -98,10 +98,10 @@ static int walk(tw_links *l)
     return 0;
 }
 
-/* The last member of that name that is not behind `most`; NULL: none. */
+/* The last member of that name at offset `most` or before; NULL: none. */
 static const tw_linked *last(const tw_links *l, const char *name, int64_t most)
 {
-    size_t from = 0, to = l->n; /* those before `from` are not behind it, those from `to` on are */
+    size_t from = 0, to = l->n; /* members before `from` are at or before (name, most), those from `to` on are after it */
     while (from < to) {
         const size_t i = from + (to - from) / 2;
         const int c = strcmp(l->names + l->member[i].name, name);
@@ -120,7 +120,7 @@ int tw_links_find(tw_links *l, tw_tar_member *link)
     const size_t name = keep(l, NULL, 0, link->name);
     if (name == 0)
         return -1;
-    l->used = name; /* for this search only */
+    l->used = name; /* removes the name again: it was stored for this search only */
     const tw_linked *m = last(l, l->names + name, link->at);
     for (int i = 0; m != NULL && m->target != 0; i++)
         m = i < MAX_STEPS ? last(l, l->names + m->target, m->symbolic ? INT64_MAX : m->at - 1) : NULL;

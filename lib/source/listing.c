@@ -1,5 +1,5 @@
-/* Text, its words escaped as in the index of a shard (words.h): "twist-listing 2 FOLDERS BELOW CLASSES PICTURES"; the folders asked for; those
- * read with the time of their last change; the names of the classes; the pictures with the number of their class. */
+/* The file is text, its words escaped as words.h says. First line: "twist-listing 1 FOLDERS BELOW CLASSES PICTURES", the numbers of the lines that
+ * follow: the folders asked for; all folders read, with their modification times; the class names; the pictures, with their class numbers. */
 #include "source/listing.h"
 
 #include "core/error.h"
@@ -16,13 +16,13 @@
 
 static const char version[] = "twist-listing 2";
 static const size_t MAX_LISTING = (size_t)1 << 36;
-enum { FRESH = 2 }; /* seconds: a folder changed so lately may change again without its time doing so */
+enum { FRESH = 2 }; /* seconds: a folder modified this recently may change again within the resolution of its modification time */
 
 typedef struct {
     char *p, *end;
 } text;
 
-/* The next line's number (or two, "A.B", if b is given) and word, unescaped in place. False where it has none. */
+/* Reads the next line: a number (two, "A.B", if b is not NULL) and a word, unescaped in place. False if it is malformed. */
 static bool next_line(text *t, int64_t *a, int64_t *b, char **word)
 {
     char *line = t->p, *stop = memchr(line, '\n', (size_t)(t->end - line));
@@ -45,7 +45,7 @@ static bool is_unchanged(const char *folder, int64_t seconds, int64_t nanosecond
     return stat(folder, &st) == 0 && st.st_mtim.tv_sec == seconds && st.st_mtim.tv_nsec == nanoseconds;
 }
 
-/* Whether the listing is that of these folders as they are; its pictures are in e then. e may hold a part of them if not. */
+/* Loads the listing into e. False if it is not one of these folders in their present state; e may then hold part of it. */
 static bool load(tw_entries *e, text t, const char *const *folder, int n)
 {
     long long folders, below, classes, pictures;
@@ -114,7 +114,7 @@ int tw_listing_walk(tw_entries *e, const char *file, const char *const *folder, 
     free(all);
     if (good)
         return 0;
-    if (foreign) /* a mistyped name must not cost a file */
+    if (foreign) /* protects a file named by mistake */
         return tw_fail("%s: there is a file that is no listing", file);
     tw_entries_fini(e);
     int rc = 0;

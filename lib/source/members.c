@@ -9,7 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* A group is handed out early when it is as large as this: names that differ after their first dot only are no group. */
+/* A group of MANY pictures or LARGE bytes is returned before it is complete, to bound the memory: in some archives all names are equal up to their
+ * first dot. */
 enum { MANY = 64, LARGE = 64 << 20, MAX_MEMBER = 1 << 30, STEP = 1 << 22 };
 
 void tw_members_init(tw_members *m, tw_tar_source *source, void *context, bool keep, tw_links *links)
@@ -69,7 +70,7 @@ static const char *base(const char *name)
     return slash != NULL ? slash + 1 : name;
 }
 
-/* Where the endings begin: the first dot of the file's name that is not its first letter; its end if there is none. */
+/* Where the endings begin: the first dot of the file name after its first character; the end of the name if there is none. */
 static const char *endings(const char *name)
 {
     const char *b = base(name);
@@ -83,7 +84,7 @@ static bool has_two_endings(const char *name)
     return *first != '\0' && strchr(first + 1, '.') != NULL;
 }
 
-/* Whether the member, seen by its name, is a picture or a label. */
+/* Whether the member is a picture, by its name. */
 static bool is_picture(const tw_tar_member *member)
 {
     const char *b = base(member->name);
@@ -103,7 +104,7 @@ static int read_label(tw_members *m, const tw_tar_member *member)
     if ((member->link != NULL ? tw_links_read(m->links, text, member) : tw_tar_read(&m->tar, text, member->size)) != 0)
         return -1;
     text[member->size] = '\0';
-    const char *start = text + strspn(text, " \t\r\n"); /* a NUL byte ends it */
+    const char *start = text + strspn(text, " \t\r\n"); /* the label ends at a NUL byte */
     size_t n = strlen(start);
     while (n > 0 && strchr(" \t\r\n", start[n - 1]) != NULL)
         n--;
@@ -112,7 +113,7 @@ static int read_label(tw_members *m, const tw_tar_member *member)
     return 0;
 }
 
-/* Reads the content, with memory that grows by what has come and not by the word of the header. */
+/* Reads the content; memory grows with the bytes read, not with the size that the header claims. */
 static int read_content(tw_members *m, tw_picture *p)
 {
     size_t cap = 0;
@@ -139,7 +140,7 @@ static int add_picture(tw_members *m, const tw_tar_member *member)
     return m->keep ? read_content(m, p) : 0;
 }
 
-/* Takes a member into the group in hand. */
+/* Adds a member to the current group. */
 static int add(tw_members *m, const tw_tar_member *member)
 {
     const char *ending = endings(member->name);
@@ -169,7 +170,7 @@ static bool is_large(const tw_members *m)
     return m->n >= MANY || bytes >= LARGE;
 }
 
-/* The next member, as tw_tar_next; links of pictures and labels stand for what they lead to, or are left out. */
+/* As tw_tar_next, but links of pictures and labels are resolved or left out. */
 static int next_member(tw_members *m)
 {
     int rc;
@@ -183,7 +184,7 @@ static int next_member(tw_members *m)
     return rc;
 }
 
-/* Reads members until the group in hand is whole. */
+/* Reads members until the current group is complete, or large (is_large). */
 static int fill(tw_members *m)
 {
     while (!m->done) {

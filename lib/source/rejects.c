@@ -24,7 +24,7 @@ int tw_rejects_init(tw_rejects *r, const char *most)
     return tw_parse_double(&r->percent, number, 0, 100, "--max-errors");
 }
 
-/* Cuts off a last line without an end, of a process that was killed. */
+/* Removes an incomplete last line, left by a killed process. */
 static int mend(FILE *f)
 {
     char tail[1 << 14];
@@ -45,7 +45,7 @@ int tw_rejects_open(tw_rejects *r, const char *path, bool goes_on)
     return path == NULL || (r->file != NULL && (!goes_on || mend(r->file) == 0)) ? 0 : tw_fail_errno("%s", path);
 }
 
-/* all -1: only what needs no total. */
+/* Checks the limits; all -1: not that in percent. */
 static int check(const tw_rejects *r, int64_t all)
 {
     if (r->most >= 0 && r->count > r->most)

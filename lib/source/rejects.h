@@ -1,4 +1,4 @@
-/* Bad pictures: how many there have been, how many there may be, and the file that names them. */
+/* Bad pictures: their count, its limit (--max-errors) and the file that lists them (--rejects). */
 #ifndef TW_SOURCE_REJECTS_H
 #define TW_SOURCE_REJECTS_H
 
@@ -8,27 +8,28 @@
 
 typedef struct {
     int64_t count;
-    int64_t most;    /* -1: any number */
-    double percent;  /* of all samples, -1: any */
+    int64_t most;    /* limit of count; -1: none */
+    double percent;  /* limit of count in percent of all samples; -1: none */
     FILE *file;      /* NULL: none */
     const char *path;
 } tw_rejects;
 
 /* most: "N", "R%" or NULL (any number). 0, or -1 and tw_error(). */
 int tw_rejects_init(tw_rejects *r, const char *most);
-/* path: a file, made anew unless goes_on (then what is in it stays, but for a last line that was cut), or NULL. 0, or -1 and tw_error(). */
+/* Opens the file path (NULL: none; borrowed). goes_on: appends to it, after removing an incomplete last line; else overwrites it. 0, or -1 and
+ * tw_error(). */
 int tw_rejects_open(tw_rejects *r, const char *path, bool goes_on);
 
-/* The path in a message of one line: a newline in it as \n, all else as it is; cut after TW_REJECT_PATH bytes. twist-feed work knows a picture
- * by it. */
+/* Writes the path for a one-line message: newlines as \n, other bytes unchanged, cut after TW_REJECT_PATH bytes. twist-feed work recognises a
+ * picture in its command's messages by this form. */
 enum { TW_REJECT_PATH = 1024 };
 void tw_rejects_spell(char text[2 * TW_REJECT_PATH + 1], const char *path, size_t size);
 
-/* One more: its line "PATH<TAB>CAUSE" (the path as core/tsv.h writes it) goes to the file at once. all: samples of the
- * whole run, -1 where that is not known yet. 0, or -1 and tw_error(): too many, or the file cannot be written. */
+/* Counts a bad picture and appends the line "PATH<TAB>CAUSE" (path escaped as in core/tsv.h) to the file, unbuffered. all: samples of the
+ * whole run, -1 if not known yet. 0, or -1 and tw_error(): limit exceeded, or the file cannot be written. */
 int tw_rejects_add(tw_rejects *r, const char *path, size_t size, const char *cause, int64_t all);
 
-/* At the end, with the samples there were: checks a limit in percent that could not be checked before, closes. 0, or -1 and tw_error(). */
+/* Closes the file and checks the limits. all: samples of the whole run, needed for the limit in percent. 0, or -1 and tw_error(). */
 int tw_rejects_close(tw_rejects *r, int64_t all);
 
 #endif

@@ -38,7 +38,7 @@ static int fail(const tw_rows *r, const char *what)
     return tw_fail("%s: line %lld: %s", r->file, (long long)r->number, what);
 }
 
-/* Some editors begin a text with EF BB BF, the byte order mark, which is no part of it. What is left of the n bytes. */
+/* Removes a byte order mark (EF BB BF), which some editors write at the start. Returns the bytes left of n. */
 static ssize_t drop_mark(char *line, ssize_t n)
 {
     if (n < 3 || memcmp(line, "\xef\xbb\xbf", 3) != 0)
@@ -47,13 +47,13 @@ static ssize_t drop_mark(char *line, ssize_t n)
     return n - 3;
 }
 
-/* One line without its end into *to. Its length; -1 at the end; -2 and tw_error(). */
+/* Reads one line, without its line end, into *to. Its length; -1 at the end; -2 and tw_error(). */
 static ssize_t get_line(tw_rows *r, char **to, size_t *cap)
 {
     const bool nuls = r->format == TW_ROWS_NULS;
     ssize_t n = getdelim(to, cap, nuls ? '\0' : '\n', r->f);
     if (n < 0)
-        return !feof(r->f) ? (tw_fail_errno("%s", r->file), -2) : -1; /* without memory it is neither at its end nor in error */
+        return !feof(r->f) ? (tw_fail_errno("%s", r->file), -2) : -1; /* not ferror(): if memory is short, neither flag is set */
     r->number++;
     if (nuls)
         return (*to)[n - 1] == '\0' ? n - 1 : n;
@@ -64,9 +64,8 @@ static ssize_t get_line(tw_rows *r, char **to, size_t *cap)
     return memchr(*to, '\0', (size_t)n) != NULL ? (fail(r, "a NUL byte: not a text file"), -2) : n;
 }
 
-/* Whether a row is inside quotes at the end of the text, which goes on inside or outside of them. Only at a field's beginning is a quote
- * more than itself, as in Python's csv module and in spreadsheets. */
-static bool is_open(const char *text, bool open)
+/* Whether the text ends inside a quoted field. */
+static bool is_open(const char *text)
 {
     for (const char *p = text; *p != '\0'; p++) {
         if (*p != '"' || !(open || p == text || p[-1] == ','))
@@ -79,7 +78,7 @@ static bool is_open(const char *text, bool open)
     return open;
 }
 
-/* A line of CSV goes on where a quoted field has a line's end in it. */
+/* Appends further lines to a CSV row while a quoted field contains a line end. */
 static int get_quoted_lines(tw_rows *r, size_t n)
 {
     for (size_t from = 0; is_open(r->line + from, from > 0);) {
@@ -96,7 +95,7 @@ static int get_quoted_lines(tw_rows *r, size_t n)
     return 0;
 }
 
-/* Ends the field that begins at `p`, unquoted in place; where the next one begins, NULL if it was the last. */
+/* Terminates and unquotes the field at p in place. Returns the start of the next one, NULL if it was the last. */
 static char *end_field(char *p, char between)
 {
     char *to = p;
@@ -122,10 +121,10 @@ static int find(const char *const *list, const char *word)
     return -1;
 }
 
-/* The column under the first of some words. */
+/* The column whose heading is the earliest word of a list. */
 typedef struct {
     const char *const *words;
-    int rank, column; /* of the word; -1: there is none */
+    int rank, column; /* index of the word in the list, column number; -1: none */
 } heading;
 
 static void look(heading *h, const char *word, int column)
@@ -137,7 +136,7 @@ static void look(heading *h, const char *word, int column)
     }
 }
 
-/* Splits the row into columns, in place. true: it is a first row that names the columns. */
+/* Splits the row into columns, in place. true: it is a heading that names the columns. */
 static bool split(tw_rows *r, const char **name, const char **label)
 {
     const char between = r->format == TW_ROWS_CSV ? ',' : '\t';
@@ -162,10 +161,10 @@ static bool split(tw_rows *r, const char **name, const char **label)
     return true;
 }
 
-/* From here on a double may stand for another whole number than the one that is written. */
+/* From here on a double may not represent the integer that is written in the file. */
 static const double INEXACT = 9007199254740992; /* 2^53 */
 
-/* The object's first field of those names as text: a string or a whole number. */
+/* The object's value of the first of these keys that it has, as text: a string or an integer. */
 static int field_text(char **text, const cJSON *object, const char *const *list)
 {
     const cJSON *v = NULL;

@@ -12,13 +12,13 @@
 struct tw_sequence {
     const tw_source_options *o;
     tw_table labels, subset;
-    tw_entries classes; /* its names only */
-    int operand;        /* the one in hand */
-    tw_unpack *unpack;  /* NULL: none is open */
+    tw_entries classes; /* for the class names */
+    int operand;        /* number of the current archive */
+    tw_unpack *unpack;  /* the current archive; NULL: none is open */
     tw_members members;
-    int64_t inside;     /* pictures of the archive in hand so far */
-    int64_t seen;       /* pictures that --subset lets pass */
-    int64_t labelled;   /* of these: in the file of labels */
+    int64_t inside;     /* pictures of the current archive so far */
+    int64_t seen;       /* pictures selected by --subset */
+    int64_t labelled;   /* of these, pictures in the label file */
     double waited;
 };
 
@@ -34,7 +34,7 @@ bool tw_is_sequence(const char *operand)
     return strcmp(operand, "-") == 0;
 }
 
-/* Classes as tw_source makes them: by giving each row of the table an entry, since it is entries that are numbered anew. */
+/* Makes the classes as tw_source does: gives each row of the table an entry, since tw_entries renumbers the labels of entries. */
 static int read_labels(tw_sequence *q, const char *file)
 {
     tw_entries *e = &q->classes;
@@ -96,7 +96,7 @@ const char **tw_sequence_classes(const tw_sequence *q)
     return (const char **)q->classes.name;
 }
 
-/* After the last picture: the rest is read too, which checks the sums of packed data and lets the writer of a pipe end well. */
+/* After the last picture: reads the rest of the archive, which checks the checksums of compressed data and lets the writer of a pipe finish. */
 static int finish(tw_sequence *q)
 {
     int64_t got;
@@ -153,7 +153,7 @@ static int64_t label_of(const tw_sequence *q, const char *name, const char *text
     return v <= TW_MAX_NUMBER ? v : -1;
 }
 
-/* After the last archive, what tw_source finds before the first sample: files of names that are those of other data. */
+/* After the last archive: fails if the subset or label file names none of the pictures. tw_source checks that at open. */
 static int check_names(const tw_sequence *q)
 {
     if (q->o->subset != NULL && q->seen == 0)

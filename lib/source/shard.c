@@ -1,5 +1,5 @@
-/* The index is text: a first line "twist-index 2 SIZE SECONDS.NANOSECONDS ROWS" of the shard, then a row "AT SIZE LABEL NAME" for each
- * picture, label ("-": none) and name as words.h writes words. */
+/* The index is text: a first line "twist-index 2 SIZE SECONDS.NANOSECONDS ROWS" (size and modification time of the shard), then a row
+ * "AT SIZE LABEL NAME" for each picture, with label ("-": none) and name escaped as in words.h. */
 #include "source/shard.h"
 
 #include "core/error.h"
@@ -21,7 +21,7 @@
 static const char version[] = "twist-index 2";
 static const size_t MAX_INDEX = (size_t)1 << 34;
 
-/* What is being filled. */
+/* Where pictures go: see tw_shard_add. */
 typedef struct {
     tw_entries *e;
     int32_t shard;
@@ -37,8 +37,8 @@ static int add_entry(const target *t, const char *name, const char *label, int64
     return tw_entries_add_member(t->e, name, class, &span);
 }
 
-/* Walks through the shard. index: where rows go. *lost: whether something in it leads nowhere, which is said. 0; 1: it ends early, which keep_cut
- * allows, tw_error() has why; or -1 and tw_error(). */
+/* Walks through the shard. index: receives the rows. *lost: whether links or labels were left out, with a warning. 0; 1: the shard is truncated or
+ * damaged, tw_error() says where, and keep_cut is set; -1 and tw_error(). */
 static int walk(const target *t, const char *path, int fd, const struct stat *st, bool keep_cut, FILE *index, bool *lost)
 {
     tw_archive a = {.fd = fd, .size = st->st_size};
@@ -66,7 +66,7 @@ static int walk(const target *t, const char *path, int fd, const struct stat *st
     return rc < 0 && keep_cut && tw_shortages() == before ? 1 : rc == 0 ? 0 : -1;
 }
 
-/* One row of the text at *p, which is then behind it. 1, or 0 where it is damaged; -1 and tw_error(). t NULL: only looks. */
+/* Reads one row of the text at *p and advances *p. t NULL: only checks it. 1; 0: malformed; -1 and tw_error(). */
 static int read_row(char **p, char *end, int64_t size, const target *t)
 {
     char *line = *p, *stop = memchr(line, '\n', (size_t)(end - line)), *field;
@@ -86,7 +86,7 @@ static int read_row(char **p, char *end, int64_t size, const target *t)
     return add_entry(t, gap + 1, labelled ? label : NULL, at, n) == 0 ? 1 : -1;
 }
 
-/* 1: all read from the index; 0: it is not there, not this shard's, or damaged; -1 and tw_error(). */
+/* Loads the index. 1; 0: it is missing, not of this shard, or malformed; -1 and tw_error(). */
 static int load(const char *path, const struct stat *st, const target *t)
 {
     char first[128];
@@ -104,7 +104,7 @@ static int load(const char *path, const struct stat *st, const target *t)
         rc = *rest == '\n' && rows > 0; /* a shard without pictures is refused, and has no index */
         p = rest + 1;
     }
-    for (int pass = 0; pass < 2 && rc == 1; pass++) { /* all of it is looked at before any of it is taken */
+    for (int pass = 0; pass < 2 && rc == 1; pass++) { /* all rows are checked before any is used */
         char *row = p;
         for (int64_t i = 0; i < rows && rc == 1; i++)
             rc = read_row(&row, end, st->st_size, pass == 0 ? NULL : t);
@@ -115,7 +115,7 @@ static int load(const char *path, const struct stat *st, const target *t)
     return rc;
 }
 
-/* NAME-HASH.index in the user's cache. NULL: there is no place for it. Free with free(). */
+/* The path of NAME-HASH.index in the user's cache. NULL: there is no cache folder. The caller frees. */
 static char *cache_path(const char *path)
 {
     const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
@@ -134,7 +134,7 @@ static char *cache_path(const char *path)
     return index;
 }
 
-/* Whether the folder of the shard says that it may be written to: root, who may write anywhere, keeps out of the others too. */
+/* Whether the shard's folder is writable: this process may write there and its mode has a write bit, which root respects too. */
 static bool is_open_folder(const char *path)
 {
     struct stat st;
@@ -145,10 +145,10 @@ static bool is_open_folder(const char *path)
     return open;
 }
 
-/* Whether there is a file of that name, not empty, that is no index: somebody else's, to be left alone. */
+/* Whether there is a non-empty file of that name that is not an index: it must not be overwritten. */
 static bool is_foreign(const char *path)
 {
-    char word[sizeof version - 2]; /* without the number */
+    char word[sizeof version - 2]; /* without the version number */
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return errno != ENOENT;
@@ -157,7 +157,7 @@ static bool is_foreign(const char *path)
     return n != 0 && (n < (ssize_t)sizeof word || memcmp(word, version, sizeof word) != 0);
 }
 
-/* Puts first line and rows together under the index's name. Not being able to is no error: the shard is walked again next time. */
+/* Writes the index. Whether it could; failure is no error: the shard is then walked again next time. */
 static bool save(const char *path, const struct stat *st, int64_t rows, const char *text, size_t size)
 {
     tw_file *f = is_foreign(path) ? NULL : tw_file_create(path);
@@ -169,7 +169,7 @@ static bool save(const char *path, const struct stat *st, int64_t rows, const ch
     return tw_file_commit(f) == 0;
 }
 
-/* Walks through the shard and saves what is found, but not where something leads nowhere: that is told every time. As walk. */
+/* Walks through the shard and saves the index, unless links or labels were left out: that warning is to appear in every run. Returns as walk. */
 static int build(const target *t, const char *path, int fd, const struct stat *st, bool keep_cut, const char *beside, const char *cached)
 {
     char *text = NULL;

@@ -25,8 +25,8 @@ static const size_t MAX_PICTURE = (size_t)1 << 30; /* bytes of a file or member 
 
 typedef struct {
     char *path;
-    int fd;          /* -1: there are too many, it is opened for each read */
-    struct stat was; /* when it was indexed */
+    int fd;          /* -1: too many shards, this one is opened for each read */
+    struct stat was; /* its state when it was indexed */
 } shard;
 
 struct tw_source {
@@ -34,7 +34,7 @@ struct tw_source {
     shard *shard;
     size_t shards, shards_cap, most_open;
     bool labelled; /* every sample has a label */
-    uint64_t lacking, lacks; /* how many have none, the first of them */
+    uint64_t lacking, lacks; /* number of samples without a label; index of the first of them */
 };
 
 static int add_shard(tw_source *s, const char *path, bool keep_cut)
@@ -102,7 +102,7 @@ static int add_list(tw_entries *e, const char *file, bool nuls)
     return rc == 0 && e->n == from ? tw_fail("%s: an empty list", file) : rc;
 }
 
-/* Names that no picture has: a list of another data set, or of another spelling. Sorted, a name may be there more than once. */
+/* Warns of names in the table that match no picture: from another data set, or spelt differently. The table is sorted and may repeat names. */
 static void tell_missing(const tw_table *t, const bool *found, const char *file)
 {
     size_t names = 0, missing = 0, which = 0;
@@ -138,7 +138,7 @@ static int keep_subset(tw_entries *e, const char *file)
     return rc;
 }
 
-/* A short name may be that of pictures in several folders, which then have one label. Says so for the first such picture that is met. */
+/* A name without its folders may match pictures in several folders, which then get the same label. Warns at the first such picture. */
 static void tell_ambiguous(const tw_row *r, const char *path, const char **first, bool *told, const char *file)
 {
     if (*first == NULL)
@@ -154,7 +154,7 @@ static int set_labels(tw_entries *e, const char *file)
     tw_table t;
     tw_entries_forget_classes(e);
     int rc = tw_table_read(&t, file, e);
-    const char **first = rc == 0 ? tw_calloc(t.n, sizeof *first) : NULL; /* picture that a row names */
+    const char **first = rc == 0 ? tw_calloc(t.n, sizeof *first) : NULL; /* first picture that each row matches */
     size_t found = 0;
     bool told = false;
     rc = first != NULL ? 0 : -1;
@@ -178,7 +178,7 @@ static void keep_every(tw_entries *e, int64_t every)
     e->n = kept;
 }
 
-/* Whether the members that may be of their folder's class are in more than one. */
+/* Whether the members labelled TW_SHARD_FOLDER are in folders of more than one name. */
 static bool has_several_folders(const tw_entries *e)
 {
     const char *first = NULL;
@@ -195,7 +195,7 @@ static bool has_several_folders(const tw_entries *e)
     return false;
 }
 
-/* Gives members of shards the classes of their folders, if they are to count. *given: there are such. */
+/* Replaces the label TW_SHARD_FOLDER: by the class of the member's folder if `count` is set, else by none. *given: whether any class was set. */
 static int name_folders(tw_entries *e, bool count, bool *given)
 {
     char text[256];
@@ -218,15 +218,15 @@ static int name_folders(tw_entries *e, bool count, bool *given)
 static int fill(tw_source *s, const tw_source_options *o)
 {
     tw_entries *e = &s->all;
-    bool folders = false, in_shards = false; /* what has given classes */
-    s->most_open = tw_allow_files((size_t)o->n_operands); /* shards stay open */
+    bool folders = false, in_shards = false; /* class names come from folders; from folders in shards */
+    s->most_open = tw_allow_files((size_t)o->n_operands); /* shards are kept open */
     if (o->listing != NULL && tw_listing_walk(e, o->listing, o->operand, o->n_operands, o->jobs) != 0)
         return -1;
     folders = e->names > 0;
     for (int i = 0; i < o->n_operands && o->listing == NULL; i++)
         if (add_operand(s, o->operand[i], o, &folders) != 0)
             return -1;
-    if (name_folders(e, folders || has_several_folders(e), &in_shards) != 0) /* one folder in all shards is no class */
+    if (name_folders(e, folders || has_several_folders(e), &in_shards) != 0) /* a single folder name in all shards is not a class */
         return -1;
     for (int i = 0; i < o->list.n; i++)
         if (add_list(e, o->list.item[i], o->nuls) != 0)
@@ -237,7 +237,7 @@ static int fill(tw_source *s, const tw_source_options *o)
         return -1;
     if (o->every > 1)
         keep_every(e, o->every);
-    /* numbers are labels as they stand, but names of folders are names, as torchvision has it */
+    /* numbers are labels themselves, except names of folders, as in torchvision */
     const bool named = (folders || in_shards) && o->labels == NULL;
     const int numbered = named ? 0 : tw_entries_number_classes(e);
     if (numbered < 0 || (numbered == 0 && tw_entries_sort_classes(e) != 0))
@@ -351,7 +351,7 @@ void tw_source_where(const tw_source *s, uint64_t i, const char **path, int64_t 
     *length = member ? span.size : -1;
 }
 
-/* Opened anew, a shard must be what was indexed. A descriptor, or -1 and tw_error(). */
+/* Reopens a shard and checks that it has not changed since it was indexed. A descriptor, or -1 and tw_error(). */
 static int open_again(const shard *of)
 {
     struct stat is;

@@ -35,12 +35,12 @@ static int add(tw_table *t, const char *name, const char *label, tw_entries *cla
     return 0;
 }
 
-/* The first row of columns, held back until the others show whether it is a heading, of words that rows.h does not know. */
+/* The first row of columns, held back until the other rows show whether it is a heading (tw_table_read). */
 typedef struct {
-    char *name, *label;     /* owned; NULL: there is none */
-    bool numbered, shared;  /* its label is a number, or that of another row */
-    bool pictures, numbers; /* the others' names all end as those of pictures do; their labels are all numbers */
-    bool alone;             /* there are no others */
+    char *name, *label;     /* owned; NULL: no row is held back */
+    bool numbered, shared;  /* its label is a number; another row has the same label */
+    bool pictures, numbers; /* all other names have a picture's ending; all other labels are numbers */
+    bool alone;             /* there are no other rows */
 } first_row;
 
 static bool is_number(const char *label)
@@ -72,8 +72,8 @@ static bool names_one(const char *name, const tw_entries *e)
     return false;
 }
 
-/* A heading is left out, so that its word is no class. What names a picture is none; else only the file decides, so that the classes are the
- * same for any part of the pictures. */
+/* Adds the held row unless it is a heading, whose label must not become a class. Except for the check that it names no picture, this depends on the
+ * file alone, so that the classes are the same for any subset of the pictures. */
 static int add_held(tw_table *t, const char *file, const first_row *first, tw_entries *e)
 {
     if (first->name == NULL)
@@ -127,7 +127,7 @@ int tw_table_read(tw_table *t, const char *file, tw_entries *classes)
     return rc;
 }
 
-/* The first of the names that the path has, in `there` (NULL: not wanted) all of them. */
+/* The row of the longest part of the path that is in the table; in `there` (may be NULL), marks the rows of all parts. */
 static const tw_row *find_name(const tw_table *t, char *path, bool *there)
 {
     const tw_row *first = NULL;
@@ -144,7 +144,7 @@ static const tw_row *find_name(const tw_table *t, char *path, bool *there)
 
 static const tw_row *find(const tw_table *t, const char *path, bool *there)
 {
-    char text[4096 + 1]; /* longer paths are not opened anyway */
+    char text[4096 + 1]; /* longer paths cannot be opened */
     const size_t n = strlen(path);
     if (t->n == 0 || n >= sizeof text)
         return NULL;

@@ -1,4 +1,4 @@
-/* A file of names, or of names with labels, to look pictures up in. */
+/* A lookup table read from a file of picture names, with or without labels. */
 #ifndef TW_SOURCE_TABLE_H
 #define TW_SOURCE_TABLE_H
 
@@ -6,7 +6,7 @@
 
 typedef struct {
     char *name;
-    int32_t label; /* number of a class, -1 */
+    int32_t label; /* number of a class; -1: none */
 } tw_row;
 
 typedef struct {
@@ -14,17 +14,19 @@ typedef struct {
     size_t n, cap;
 } tw_table;
 
-/* Reads a file of names (classes NULL), or of names and labels, whose classes are added to `classes`; its format by its ending. 0, or
- * -1 and tw_error(): also for a name without a label, or with two different ones. In columns without known names the first row is a heading too,
- * which is said, if its name ends in no picture's ending and names none of the pictures that `classes` has (none where it has none), its label is no
- * number and that of no other row, and all other names end as those of pictures do, or all other labels are numbers. */
+/* Reads a file of names (classes NULL), or of names and labels, whose class names are added to `classes`; format by tw_rows_format_of. 0, or -1 and
+ * tw_error(), also for a name without a label or with two different ones. Call tw_table_fini in any case.
+ *
+ * A first row of columns whose words rows.h does not know is still taken for a heading, with a warning, if: its name has no picture's ending and
+ * matches no entry of `classes`; its label is no number and occurs in no other row; and all other names have a picture's ending, or all other labels
+ * are numbers (and there are other rows). */
 int tw_table_read(tw_table *t, const char *file, tw_entries *classes);
 void tw_table_fini(tw_table *t);
 
-/* The row that names this picture: by its path or what follows one of its slashes, the longest such name, or else the same without the
- * ending (".jpg"). NULL: none. */
+/* The row that names this picture: by its path or the part after one of its slashes, the longest first; else the same without the
+ * ending (".jpg"). Borrowed; NULL: none. */
 const tw_row *tw_table_find(const tw_table *t, const char *path);
-/* Whether a row names this picture; sets there [n] for all that do, in whatever spelling; of equal rows for one. */
+/* Whether a row names this picture. there [t->n]: set for all rows that do, in any of these forms (of equal rows, for one). */
 bool tw_table_mark(const tw_table *t, const char *path, bool *there);
 
 #endif

@@ -8,7 +8,7 @@
 
 enum { BLOCK = 512, MAX_EXTENSION = 1 << 20 };
 
-/* Places in a header block (POSIX.1-2017, pax, "ustar Interchange Format"). */
+/* Offsets in a header block (POSIX.1-2017, pax, "ustar Interchange Format"). */
 enum { NAME = 0, SIZE = 124, CHECKSUM = 148, TYPE = 156, LINK = 157, MAGIC = 257, PREFIX = 345 };
 
 void tw_tar_init(tw_tar *t, tw_tar_source *source, void *context)
@@ -30,7 +30,7 @@ static int cut(const tw_tar *t)
     return tw_fail("cut at byte %lld", (long long)t->at);
 }
 
-/* Exactly n bytes, read or (to NULL) stepped over. */
+/* Reads or (to NULL) skips exactly n bytes. 0, or -1 and tw_error(). */
 static int take(tw_tar *t, void *to, int64_t n)
 {
     if (n == 0)
@@ -42,7 +42,8 @@ static int take(tw_tar *t, void *to, int64_t n)
     return got == n ? 0 : cut(t);
 }
 
-/* Digits of base 8 between spaces and a NUL or space; or, where the first bit is set, GNU's binary number. -1: neither, or too large. */
+/* A header number of n bytes: octal digits after optional spaces, ended by a NUL or space; or, if the first bit is set, GNU's big-endian binary. -1:
+ * malformed or too large. */
 static int64_t number(const unsigned char *p, int n)
 {
     int64_t v = 0;
@@ -64,7 +65,7 @@ static int64_t number(const unsigned char *p, int n)
     return i == n || p[i] == '\0' || p[i] == ' ' ? v : -1;
 }
 
-/* The sum of the header's bytes, its own field taken as spaces; some old writers added them as signed. */
+/* Whether the checksum is right: the sum of the header's bytes, with spaces in the checksum field; some old writers summed signed bytes. */
 static bool sum_is_right(const unsigned char *h)
 {
     int64_t plain = 0, with_sign = 0;
@@ -89,7 +90,7 @@ static bool is_zero(const unsigned char *h)
 static char *short_name(const unsigned char *h)
 {
     const size_t n = strnlen((const char *)h + NAME, 100);
-    const bool posix = memcmp(h + MAGIC, "ustar\0", 6) == 0; /* "ustar  " is GNU's, which keeps other things there */
+    const bool posix = memcmp(h + MAGIC, "ustar\0", 6) == 0; /* in GNU's format, "ustar  ", other data are in the place of the prefix */
     const size_t p = posix ? strnlen((const char *)h + PREFIX, 155) : 0;
     char *name = malloc(p + n + 2);
     if (name == NULL)
@@ -102,7 +103,7 @@ static char *short_name(const unsigned char *h)
     return name;
 }
 
-/* One "LENGTH KEY=VALUE\n" of a pax header, at most n bytes. Its length, or 0 if it is none or errno says why not. */
+/* Reads one record "LENGTH KEY=VALUE\n" of a pax header, of which n bytes are left. Its length; 0: malformed, or of a sparse file. */
 static size_t pax_record(tw_tar *t, const char *p, size_t n)
 {
     size_t length = 0, i = 0;
@@ -116,8 +117,7 @@ static size_t pax_record(tw_tar *t, const char *p, size_t n)
     const size_t size = (size_t)(end - eq - 1);
     if (eq - key == 4 && memcmp(key, "path", 4) == 0) {
         free(t->long_name);
-        if ((t->long_name = strndup(eq + 1, size)) == NULL) /* a NUL in it ends it */
-            return 0;
+        t->long_name = strndup(eq + 1, size); /* ends at a NUL byte */
     } else if (eq - key == 8 && memcmp(key, "linkpath", 8) == 0) {
         free(t->long_link);
         if ((t->long_link = strndup(eq + 1, size)) == NULL)
@@ -150,7 +150,7 @@ static int read_pax(tw_tar *t, const char *text, size_t n)
     return 0;
 }
 
-/* An extension header: the next member's name, its target or more about it. */
+/* Reads an extension header: name (L), link target (K) or pax records (x) of the next member. */
 static int read_extension(tw_tar *t, char type, int64_t size)
 {
     if (size > MAX_EXTENSION)
@@ -174,13 +174,13 @@ static int read_extension(tw_tar *t, char type, int64_t size)
     return rc;
 }
 
-/* Links, devices and folders have no content, whatever the size says. */
+/* Links, devices and folders have no content, whatever size the header has. */
 static bool is_empty(char type)
 {
     return type >= '1' && type <= '6';
 }
 
-/* The member's name, size and target, whatever they were said by. */
+/* Sets the member's name, size and link target, from extension headers or the header h. */
 static int describe(tw_tar *t, const unsigned char *h, tw_tar_member *m)
 {
     const char type = (char)h[TYPE];
@@ -225,7 +225,7 @@ int tw_tar_next(tw_tar *t, tw_tar_member *m)
             const int64_t size = number(h + SIZE, 12);
             if (size < 0)
                 return tw_fail("byte %lld: a member of an absurd size", (long long)t->at - BLOCK);
-            if (type == 'g') /* what holds for all members, which is never a name or size */
+            if (type == 'g') /* global pax headers are skipped: they do not carry names or sizes */
                 t->left = size + (-size & (BLOCK - 1));
             else if (read_extension(t, type, size) != 0)
                 return -1;
@@ -237,7 +237,7 @@ int tw_tar_next(tw_tar *t, tw_tar_member *m)
             return tw_fail("%s: a sparse member, which is not read", m->name);
         t->left = m->size + (-m->size & (BLOCK - 1));
         const size_t length = strlen(m->name);
-        const bool folder = length == 0 || m->name[length - 1] == '/'; /* of the old format */
+        const bool folder = length == 0 || m->name[length - 1] == '/'; /* how the old format marks folders */
         if ((type == '\0' || type == '0' || type == '7' || m->link != NULL) && !folder)
             return 1;
     }

@@ -20,8 +20,8 @@ typedef enum { PLAIN, GZIP, ZSTD, FAILED } packing;
 struct tw_unpack {
     int fd;
     packing how;
-    bool ended;           /* no more bytes from the file */
-    bool inside;          /* in the middle of a packed stream, which must not end here */
+    bool ended;           /* end of file reached */
+    bool inside;          /* inside a compressed frame, where the file must not end */
     z_stream z;
     ZSTD_DStream *zstd;
     double waited;
@@ -29,7 +29,7 @@ struct tw_unpack {
     unsigned char in[IN], out[OUT];
 };
 
-/* Appends what one read brings to the input. 0, or -1 and tw_error(). */
+/* Appends the bytes of one read(2) to `in`. 0, or -1 and tw_error(). */
 static int more(tw_unpack *u)
 {
     const double start = tw_now();
@@ -46,7 +46,7 @@ static int more(tw_unpack *u)
     return 0;
 }
 
-/* Whether the bytes begin a frame of zstd: one of data, or one to be skipped (50 .. 5f 2a 4d 18), as some packers write first. */
+/* Whether the four bytes begin a zstd frame: a data frame, or a skippable one (50 .. 5f 2a 4d 18), which some compressors write first. */
 static bool is_zstd(const unsigned char *p)
 {
     return memcmp(p, "\x28\xb5\x2f\xfd", 4) == 0 || ((p[0] & 0xf0) == 0x50 && memcmp(p + 1, "\x2a\x4d\x18", 3) == 0);
@@ -66,7 +66,7 @@ tw_unpack *tw_unpack_open(const char *path)
         tw_fail("%s: a terminal, where an archive is wanted", path);
         goto err;
     }
-    fcntl(u->fd, F_SETPIPE_SZ, PIPE_SIZE); /* fails on what is no pipe, which is fine */
+    fcntl(u->fd, F_SETPIPE_SZ, PIPE_SIZE); /* an error is ignored: not a pipe */
     while (u->in_end < 4 && !u->ended)
         if (more(u) != 0) {
             tw_fail("%s: %s", path, tw_error());
@@ -96,10 +96,10 @@ void tw_unpack_close(tw_unpack *u)
     free(u);
 }
 
-/* Unpacks from [in_at, in_end) to [0, out_end) of out. 0, or -1 and tw_error(). */
+/* Decompresses from in[in_at, in_end) to out[0, out_end). 0, or -1 and tw_error(). */
 static int gunzip(tw_unpack *u)
 {
-    if (!u->inside && u->in[u->in_at] != 0x1f) { /* what is no further gzip stream is filling, as on tapes */
+    if (!u->inside && u->in[u->in_at] != 0x1f) { /* bytes after the last gzip member are padding, as on tapes */
         u->in_at = u->in_end;
         return 0;
     }
@@ -111,7 +111,7 @@ static int gunzip(tw_unpack *u)
     u->in_at = u->in_end - u->z.avail_in;
     u->out_end = OUT - u->z.avail_out;
     u->inside = rc != Z_STREAM_END;
-    if (rc == Z_STREAM_END) /* another one may follow */
+    if (rc == Z_STREAM_END) /* another gzip member may follow */
         return inflateReset(&u->z) == Z_OK ? 0 : tw_fail("gzip: cannot go on");
     return rc == Z_OK || rc == Z_BUF_ERROR ? 0 : tw_fail("gzip: %s", u->z.msg != NULL ? u->z.msg : "damaged data");
 }
@@ -129,12 +129,12 @@ static int unzstd(tw_unpack *u)
     return 0;
 }
 
-/* Makes bytes in out. 1; 0 at the end; -1 and tw_error(). */
+/* Refills `out`. 1; 0 at the end; -1 and tw_error(). */
 static int fill(tw_unpack *u)
 {
     u->out_at = u->out_end = 0;
     while (u->out_end == 0) {
-        const bool had = u->in_at < u->in_end || u->inside; /* what it holds back may come without more input */
+        const bool had = u->in_at < u->in_end || u->inside; /* a decoder may still hold output that needs no more input */
         const size_t before = u->in_at;
         errno = 0;
         if (had && (u->how == GZIP ? gunzip(u) : unzstd(u)) != 0)
@@ -149,7 +149,7 @@ static int fill(tw_unpack *u)
     return 1;
 }
 
-/* As many of the n bytes as are at hand. 0 at the end; -1 and tw_error(). */
+/* Copies or skips up to n bytes, as many as are available. 0 at the end; -1 and tw_error(). */
 static int64_t take(tw_unpack *u, void *to, int64_t n)
 {
     const bool plain = u->how == PLAIN;

@@ -1,4 +1,4 @@
-/* The bytes of a file or of standard input from first to last, unpacked if they are gzip or zstd by their content. */
+/* Sequential reading of a file or standard input, decompressed if its first bytes are those of gzip or zstd. */
 #ifndef TW_SOURCE_UNPACK_H
 #define TW_SOURCE_UNPACK_H
 
@@ -6,11 +6,11 @@
 
 typedef struct tw_unpack tw_unpack;
 
-/* "-": standard input. NULL and tw_error(). */
+/* path "-": standard input. NULL and tw_error(), also for a terminal. */
 tw_unpack *tw_unpack_open(const char *path);
 void tw_unpack_close(tw_unpack *u); /* NULL is allowed */
 
-/* A tw_tar_source: copies n bytes to `to`, or steps over them (NULL). How many there were; -1 and tw_error(). */
+/* A tw_tar_source (context: the tw_unpack). */
 int64_t tw_unpack_read(void *unpack, void *to, int64_t n);
 
 /* Seconds spent waiting for input so far. */

@@ -1,16 +1,16 @@
-/* Words in the text files that this program keeps for itself: any bytes but NUL, with those up to space, '%', '-' alone and DEL written
- * %XX, so that spaces and line ends part them and "-" can stand for none. */
+/* Words in the index and listing files: any bytes except NUL; control characters, space, DEL, '%', and the word "-" are written %XX, so that words
+ * can be separated by spaces and line ends, and "-" can mean "none". */
 #ifndef TW_SOURCE_WORDS_H
 #define TW_SOURCE_WORDS_H
 
 #include <stdbool.h>
 #include <stdio.h>
 
-/* Writes the word and the byte after it. */
+/* Writes the word, escaped, and the byte `after`. Errors stay in ferror(f). */
 void tw_word_write(FILE *f, const char *word, char after);
 
-/* Undoes that for the bytes from `from` up to `end`: in place, with a NUL at the end, if store is set. False where they are damaged or
- * none. */
+/* Checks the escaped word [from, end) and, if store is set, unescapes it in place, ended by a NUL (at `end` at the latest). False if it is malformed
+ * or empty. */
 bool tw_word_read(char *from, const char *end, bool store);
 
 #endif
