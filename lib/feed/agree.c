@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The command line without what does not change the stream. to: room for it. */
+/* Copies the command line without the words that do not change the stream. to: at least as large as line, and 2 bytes. */
 static void essence(char *to, const char *line)
 {
     static const char *const flags[] = {"-q", "-v", "-vv", "--quiet", "--verbose", "--progress", "-", NULL};

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Where the kernel has no openat2 (before 5.6): component by component, no links at all. */
+/* For kernels without openat2 (before 5.6): opens the path component by component and follows no links at all. */
 static int walk(int folder, const char *path)
 {
     int at = dup(folder);
@@ -46,11 +46,11 @@ int tw_below_open(int folder, const char *path)
     for (int tries = 0; (fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof how)) < 0 && tries < 100; tries++)
         if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
             nanosleep(&(struct timespec){0, 50000000}, NULL);
-        else if (errno != EAGAIN) /* something was renamed while a ".." was followed */
+        else if (errno != EAGAIN) /* EAGAIN: a rename raced with a ".." */
             break;
     if (fd < 0 && (errno == ENOSYS || errno == EPERM))
         fd = walk(folder, path);
-    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) /* which is not the picture's fault */
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) /* not the picture's fault */
         tw_short();
     if (fd < 0)
         return errno == EXDEV ? tw_fail("leads out of the root") : tw_fail("%s", strerror(errno));

@@ -1,15 +1,16 @@
-/* Files named by somebody else: opened only below a folder, whatever their names say. */
+/* Opens files whose names come from another machine, confined to a folder. */
 #ifndef TW_FEED_BELOW_H
 #define TW_FEED_BELOW_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Opens a regular file below the folder (a descriptor) for reading; names and links that lead out of it are refused. A descriptor, or -1 and
+/* Opens a regular file below the folder (a descriptor) for reading; paths and symbolic links that lead out of it are refused. A descriptor, or -1 and
  * tw_error() without the path. */
 int tw_below_open(int folder, const char *path);
 
-/* Reads length bytes from offset on (length -1: all of the file) into *block, at most `most`. 0, or -1 and tw_error() without the path. */
+/* Reads `length` bytes from `offset` on (length -1: the whole file), at most `most`, into a new *block of *size bytes, which the caller frees. 0, or
+ * -1 and tw_error() without the path. */
 int tw_below_read(int folder, const char *path, int64_t offset, int64_t length, int64_t most, void **block, size_t *size);
 
 #endif

@@ -20,18 +20,18 @@ enum {
     PIPE_SIZE = 1 << 20,
     CHUNK = 1 << 18,
     LINE = 4096,
-    PATIENCE = 50 /* hundredths of a second that a command that has closed its output has to end */
+    PATIENCE = 50 /* time for a command that has closed its output to exit, in 1/100 s */
 };
 
 struct tw_child {
     pid_t pid;
     int in, out, err;
-    tw_bytes to;      /* its standard input */
+    tw_bytes to;      /* queue for its standard input; the first to_at bytes have been written */
     size_t to_at;
     tw_limits limits;
     tw_scan scan;
-    tw_bytes from;    /* the record in hand */
-    tw_bytes ahead;   /* what has been read beyond it */
+    tw_bytes from;    /* the record being received */
+    tw_bytes ahead;   /* bytes read from the pipe, not used from ahead_at on */
     size_t ahead_at, usual; /* usual: size of the last record */
     bool closed;      /* its output has ended */
     char line[LINE];
@@ -55,8 +55,8 @@ static void run(const char *command, const int fd[3], int64_t memory, pid_t pare
     for (int i = 0; i < 3; i++)
         if (dup2(fd[i], i) < 0)
             _exit(126);
-    close_range(3, ~0U, 0); /* the sockets close by themselves; what the worker has inherited does not */
-    if (getppid() != parent) /* it has died meanwhile */
+    close_range(3, ~0U, 0); /* also those that the worker has inherited without O_CLOEXEC */
+    if (getppid() != parent) /* the parent died before prctl() */
         _exit(126);
     execl("/bin/sh", "sh", "-c", command, (char *)NULL);
     _exit(127);
@@ -119,7 +119,7 @@ int tw_child_errors(const tw_child *c)
     return c->err;
 }
 
-/* What has been written makes room, so that a command that never comes to rest costs no more memory. */
+/* Removes written bytes from the queue, so that it stays small even if it never becomes empty. */
 static void make_room(tw_child *c)
 {
     if (c->to_at <= c->to.size / 2)
@@ -147,7 +147,7 @@ void tw_child_pump(tw_child *c)
         const ssize_t n = write(c->in, c->to.data + c->to_at, c->to.size - c->to_at);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && errno != EAGAIN) { /* EPIPE: its end will tell */
+        if (n < 0 && errno != EAGAIN) { /* EPIPE: the command has ended or will; the end of its output tells */
             close(c->in);
             c->in = -1;
         }
@@ -159,7 +159,7 @@ void tw_child_pump(tw_child *c)
         c->to_at = c->to.size = 0;
 }
 
-/* Reads ahead. 1: there is more; 0: not now; -1: the end. */
+/* Refills `ahead` if it is empty. 1; 0: nothing to read now; -1 and tw_error(): the output has ended, or an error. */
 static int fill(tw_child *c)
 {
     if (c->ahead_at < c->ahead.size)
@@ -184,7 +184,7 @@ int tw_child_record(tw_child *c, void **record, size_t *size, size_t *last_key)
         const int more = c->closed ? tw_fail("its output has ended") : fill(c);
         if (more <= 0)
             return more;
-        /* a byte past what the scanner asks for would be the next record's: only what it needs is moved over */
+        /* only the bytes that the scanner is sure to need are moved: further ones may belong to the next record */
         if (c->from.size == 0 && tw_grow(&c->from.data, &c->from.cap, c->usual, 1) != 0)
             return -1;
         const size_t have = c->from.size, left = c->ahead.size - c->ahead_at;
@@ -225,7 +225,7 @@ const char *tw_child_line(tw_child *c)
             c->line_used = (size_t)(end - c->line) + 1;
             return c->line;
         }
-        if (c->line_size == sizeof c->line - 1 || (c->err < 0 && c->line_size > 0)) { /* cut; or the last one, which does not end */
+        if (c->line_size == sizeof c->line - 1 || (c->err < 0 && c->line_size > 0)) { /* too long; or the last line, without a line end */
             c->line[c->line_size] = '\0';
             c->line_used = c->line_size;
             return c->line;
@@ -251,7 +251,7 @@ int tw_child_end(tw_child *c, char *cause, size_t size)
     if (c->in >= 0)
         close(c->in);
     bool gone = c->pid <= 0;
-    for (int i = 0; !gone && c->closed && i < PATIENCE; i++) { /* it ends by itself: how, is worth knowing */
+    for (int i = 0; !gone && c->closed && i < PATIENCE; i++) { /* it is ending: wait for its true exit status */
         gone = waitpid(c->pid, &status, WNOHANG) != 0;
         if (!gone)
             nanosleep(&tick, NULL);

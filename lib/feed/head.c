@@ -58,7 +58,7 @@ slot *tw_head_slot(const tw_head *h, int64_t position)
     return &h->slot[position % h->o.window];
 }
 
-/* One past the last position that may be leased: the window, made smaller where results are large; not past the epoch after this one. */
+/* One past the last position that may be leased: limited by the window, by memory, and to the current and the next epoch. */
 int64_t tw_head_limit(const tw_head *h)
 {
     const int64_t fit = h->largest > 0 ? h->o.memory / h->largest : h->o.memory / h->o.max_bytes;
@@ -138,7 +138,7 @@ void tw_head_gone(tw_head *h, worker *w, const char *why)
     }
 }
 
-/* A place in the table: that of one that is gone, or a new one. */
+/* A free entry of the table of workers: that of one that is gone, or a new one. NULL: out of memory. */
 static worker *new_worker(tw_head *h)
 {
     for (int i = 0; i < h->workers; i++)
@@ -161,7 +161,7 @@ static void hello(tw_head *h, const tw_feed_id *from, const tw_feed_msg *m, cons
     }
     worker *w = find(h, from);
     if (w != NULL)
-        tw_head_gone(h, w, NULL); /* it starts afresh */
+        tw_head_gone(h, w, NULL); /* it has restarted */
     w = new_worker(h);
     if (w == NULL) {
         refuse(h, from, TW_REFUSE_FULL, "the head has as many workers as it takes");
@@ -206,7 +206,7 @@ int tw_head_bye(tw_head *h, const char *why)
 
 /* ---- messages ---- */
 
-/* What a worker took for one sample: the time from lease to result is shared by what it had in hand. */
+/* Updates the worker's speed: its time per sample is the time from lease to result divided by the leases that it held. */
 static void learn(tw_head *h, worker *w, const lease *l)
 {
     const double latency = h->now - l->since, service = latency / (l->held > 1 ? l->held : 1);
@@ -214,7 +214,7 @@ static void learn(tw_head *h, worker *w, const lease *l)
     w->latency = w->latency == 0 ? latency : w->latency + 0.2 * (latency - w->latency);
 }
 
-/* The lease of that number that this worker has outstanding for the position; -1: none. */
+/* Index of this worker's outstanding lease of that number for the position; -1: none. */
 static int find_lease(const slot *s, const worker *w, uint64_t number)
 {
     for (int k = 0; k < s->leases; k++)
@@ -223,7 +223,7 @@ static int find_lease(const slot *s, const worker *w, uint64_t number)
     return -1;
 }
 
-/* The sample that new workers make first: it must be what others made of it. */
+/* The answer to a test lease: the worker's result must equal the reference. */
 static void tried(tw_head *h, worker *w, const tw_feed_msg *m)
 {
     w->trial = 0;
@@ -240,7 +240,7 @@ static void tried(tw_head *h, worker *w, const tw_feed_msg *m)
     tw_head_ban(h, w, TW_REFUSE_COMMAND, text);
 }
 
-/* An answer to a lease that is outstanding no more. */
+/* An answer to a lease that was withdrawn or overtaken. */
 static void caught_up(const tw_head *h, worker *w, int64_t position)
 {
     if (position < h->next && w->overtaken > 0) { /* the position has been written */
@@ -299,7 +299,7 @@ static int done(tw_head *h, worker *w, const tw_feed_msg *m, void *payload, cons
         const int64_t low = h->low;
         learn(h, w, &s->lease[k]);
         tw_head_unlease(h, p, k);
-        h->low = low; /* it is about to be filled; what accepting frees, by banning somebody, counts from here */
+        h->low = low; /* the position is about to be filled; if accepting it bans a worker, low can become smaller again */
     }
     w->done++;
     const int rc = tw_head_accept(h, w, p, payload, size, (uint32_t)m->crc);
@@ -316,11 +316,11 @@ static int failed(tw_head *h, worker *w, const tw_feed_msg *m)
         return 0;
     }
     const int k = in_hand(h, p) ? find_lease(tw_head_slot(h, p), w, m->lease) : -1;
-    if (k < 0) { /* a repeated FAIL, or of a lease that expired, is nothing */
+    if (k < 0) { /* a repeated FAIL, or one for an expired lease, is ignored */
         caught_up(h, w, p);
         return 0;
     }
-    const bool alone = w->solo == p + 1; /* else the lease is an older one, given with others */
+    const bool alone = w->solo == p + 1; /* else the lease was granted earlier, together with others */
     tw_head_unlease(h, p, k);
     if (m->code == TW_FAIL_RETURNED || tw_head_slot(h, p)->filled || tw_head_slot(h, p)->sub != m->sub)
         return 0;
@@ -359,7 +359,7 @@ int tw_head_message(tw_head *h, double now, const tw_feed_id *from, const tw_fee
             tw_head_say(h, 1, "worker %s has ended", w->name);
             tw_head_gone(h, w, NULL);
         }
-    } /* other types are no worker's: dropped */
+    } /* other types do not come from workers: ignored */
     if (owned)
         h->ops.release(h->ops.context, payload);
     return rc != 0 ? rc : tw_head_assign(h);
@@ -379,7 +379,7 @@ int tw_head_first(tw_head *h, void **payload)
 void tw_head_advance(tw_head *h)
 {
     slot *s = tw_head_slot(h, h->next);
-    for (int k = 0; k < s->leases; k++) { /* another was faster. Its worker gets nothing in its place until it answers: it may be dead */
+    for (int k = 0; k < s->leases; k++) { /* another worker was faster. This one gets no new lease instead until it answers: it may be dead */
         worker *w = tw_head_by_serial(h, s->lease[k].serial);
         if (w == NULL)
             continue;

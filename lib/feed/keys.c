@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST = 1 << 20 }; /* bytes of a file of keys */
+enum { MOST = 1 << 20 }; /* largest file of keys, bytes */
 
 static int write_new(const char *path, const char *text, mode_t mode)
 {
@@ -60,7 +60,7 @@ int tw_keys_make(const char *name)
     return rc;
 }
 
-/* A key at p, between white space or quotation marks; its binary form goes to bytes (NULL: not wanted). */
+/* Whether the word of n bytes at p is a key in Z85; its text goes to text, its binary form to bytes (may be NULL). */
 static bool key_at(const char *p, size_t n, char text[TW_KEY], unsigned char bytes[32])
 {
     unsigned char scratch[32];
@@ -104,7 +104,7 @@ int tw_keys_read(char secret[TW_KEY], char public[TW_KEY], const char *path)
         rc = tw_fail("%s: it belongs to somebody else", path);
     else if (read(fd, text, sizeof text - 1) < 0)
         rc = tw_fail_errno("%s", path);
-    const char *mark = strcasestr(text, "secret"); /* files with both keys say so before it */
+    const char *mark = strcasestr(text, "secret"); /* in files with both keys this word is before the secret one */
     if (rc == 0 && !find_key(mark != NULL ? mark : text, secret))
         rc = tw_fail("%s: no secret key in it (40 characters; `twist-feed keygen` makes one)", path);
     if (rc == 0 && z->curve_public(public, secret) != 0)
@@ -122,7 +122,7 @@ int tw_keys_public(char public[TW_KEY], const char *path)
     char *text = tw_file_read(path, &size, MOST);
     if (text == NULL)
         return -1;
-    const char *secret = strcasestr(text, "secret"); /* before the key; behind it, it is part of the owner's name */
+    const char *secret = strcasestr(text, "secret"); /* the word before the key; after it, it is part of the owner's name */
     const bool found = find_key(text, public) && (secret == NULL || strstr(text, public) < secret);
     free(text);
     return found ? 0 : tw_fail("%s: no public key in it (40 characters; NAME.pub of `twist-feed keygen` is wanted)", path);

@@ -1,4 +1,4 @@
-/* Keys of CURVE: made, read from files that nobody else can read, and the list of those that are let in. */
+/* CURVE keys: generation, key files, and the list of public keys that are allowed. */
 #ifndef TW_FEED_KEYS_H
 #define TW_FEED_KEYS_H
 
@@ -7,14 +7,15 @@
 
 enum { TW_KEY = 41 }; /* a key as text (Z85) with its NUL */
 
-/* Makes NAME.key (secret, mode 0600, must not be there yet) and NAME.pub ("KEY NAME", as lists of allowed keys have it). 0, or -1. */
+/* Generates a key pair into NAME.key (the secret key, mode 0600) and NAME.pub ("KEY NAME", a line for a list of allowed keys). Neither may exist. 0,
+ * or -1 and tw_error(). */
 int tw_keys_make(const char *name);
 
-/* The secret key in a file and its public key. The file must be a regular file of this user that nobody else may read or write, no
- * link. Also as curve_keygen and czmq write them. 0, or -1 and tw_error(). Wipe the secret with explicit_bzero after use. */
+/* Reads a secret key and derives its public key. The file must be a regular file (no link) of this user, without permissions for others; the formats
+ * of curve_keygen and czmq are read too. Wipe the secret with explicit_bzero after use. 0, or -1 and tw_error(). */
 int tw_keys_read(char secret[TW_KEY], char public[TW_KEY], const char *path);
 
-/* The public key in a file (NAME.pub). 0, or -1 and tw_error(). */
+/* Reads the public key in a file (NAME.pub). 0, or -1 and tw_error(). */
 int tw_keys_public(char public[TW_KEY], const char *path);
 
 typedef struct {
@@ -27,11 +28,11 @@ typedef struct {
     size_t n, cap;
 } tw_allow_list;
 
-/* Lines "KEY NAME"; empty ones and those that begin with "# " are passed over. Replaces what the list holds. 0, or -1 and tw_error() (the
- * list is then empty: nobody is let in). */
+/* Reads a file of lines "KEY NAME" (empty lines and those beginning with "# " are ignored) and replaces the list. 0, or -1 and tw_error(): the list
+ * is then empty, and no key is allowed. */
 int tw_allow_read(tw_allow_list *l, const char *path);
 void tw_allow_fini(tw_allow_list *l);
-/* The name of a key's owner, borrowed; NULL: not allowed. */
+/* The name of a public key's owner, borrowed; NULL: the key is not allowed. */
 const char *tw_allow_find(const tw_allow_list *l, const unsigned char key[32]);
 bool tw_allow_has(const tw_allow_list *l, const char *name);
 

@@ -38,7 +38,7 @@ int tw_head_others(const tw_head *h, uint32_t but, uint32_t or_but)
     return n;
 }
 
-/* The least of what workers take for a sample, or from lease to result; 0: not known yet. */
+/* The fastest worker's time per sample, or (latency) from lease to result, in seconds; 0: not known yet. */
 static double best(const tw_head *h, bool latency)
 {
     double least = 0;
@@ -50,7 +50,7 @@ static double best(const tw_head *h, bool latency)
     return least;
 }
 
-/* fastest: seconds a sample of the fastest worker */
+/* Leases that the worker may hold. fastest: the fastest worker's seconds per sample. */
 static int effective(const worker *w, double fastest)
 {
     if (w->slots < 1)
@@ -88,7 +88,7 @@ void tw_head_revoke(tw_head *h, int64_t position, int k)
         w->astray++;
 }
 
-/* A lease for the position; 0, or -1: the worker could not be reached, and is gone. */
+/* Leases the position to the worker. 0, or -1: the worker could not be reached and has been removed. */
 static int grant(tw_head *h, worker *w, int64_t position)
 {
     slot *s = tw_head_slot(h, position);
@@ -113,11 +113,11 @@ static bool has_part(const slot *s, uint32_t serial)
     return false;
 }
 
-/* The worker that will have it first, of those that may take it; NULL: none now. */
+/* Of the workers that may take the position, the one likely to finish it first; NULL: none now. */
 static worker *pick(tw_head *h, const slot *s)
 {
     const double usual = best(h, false);
-    const bool others = tw_head_able(h, s->failed_by[0], s->failed_by[1]) > 0; /* than those that have failed it */
+    const bool others = tw_head_able(h, s->failed_by[0], s->failed_by[1]) > 0; /* there are workers that have not failed it */
     const bool other = tw_head_able(h, s->failed_by[0], 0) > 0;
     worker *first = NULL;
     double when = 0;
@@ -137,7 +137,8 @@ static worker *pick(tw_head *h, const slot *s)
     return first;
 }
 
-/* A position that a worker is to have alone: one is chosen, and gets it when it has nothing else in hand. One that owes an answer may have. */
+/* For a position to be leased alone: reserves a worker for it, and returns it once it holds no other lease; else NULL. A worker with withdrawn leases
+ * that it has not answered is not used: it may still be working on them. */
 static worker *pick_alone(tw_head *h, int64_t position)
 {
     for (int i = 0; i < h->workers; i++) {
@@ -153,8 +154,8 @@ static worker *pick_alone(tw_head *h, int64_t position)
     return w != NULL && w->held == 0 ? w : NULL;
 }
 
-/* Workers that were chosen for a position to have alone get it as soon as they have nothing else, before any other is given out; where it is
- * not wanted any more they are free. */
+/* Leases reserved positions to their workers (pick_alone) once these hold nothing else, before any other position is leased. If the position needs
+ * no lease any more, the worker is released. */
 static void serve_chosen(tw_head *h)
 {
     for (int i = 0; i < h->workers; i++) {
@@ -172,20 +173,21 @@ static void serve_chosen(tw_head *h)
     }
 }
 
-/* While there is no reference: the next worker, by serial, after the one that was first before, so that none that fails keeps others away. */
+/* While there is no reference: chooses the next worker by serial, cyclically after the last one chosen, so that a failing worker does not block the
+ * others. */
 static void choose_first(tw_head *h)
 {
     const worker *first = NULL;
     for (int i = 0; i < h->workers; i++) {
         const worker *w = &h->worker[i];
-        if (here(w) && !w->tried && (first == NULL || w->serial - h->was_first - 1 < first->serial - h->was_first - 1)) /* around */
+        if (here(w) && !w->tried && (first == NULL || w->serial - h->was_first - 1 < first->serial - h->was_first - 1)) /* modulo 2^32 */
             first = w;
     }
     if (first != NULL)
         h->first_only = h->was_first = first->serial;
 }
 
-/* New workers make a sample that others have made before they make any that counts. */
+/* Sends the reference sample to new workers as a test, before they get any other lease. */
 static void try_workers(tw_head *h)
 {
     if (h->reference < 0 && h->first_only == 0)
@@ -215,18 +217,18 @@ int tw_head_assign(tw_head *h)
             worker *w = s->solo ? pick_alone(h, p) : pick(h, s);
             if (w == NULL)
                 break;
-            grant(h, w, p); /* where that fails, the next one is asked */
+            grant(h, w, p); /* if that fails, the loop picks another worker */
         }
         const bool done = s->filled || s->leases + s->results >= tw_head_wanted(h, p);
-        if (done && h->low == p) /* else one before it is free, perhaps since a worker could not be reached just now */
+        if (done && h->low == p) /* else an earlier position needs a lease, perhaps because a worker was removed just now */
             h->low = p + 1;
         if (!done && !s->solo && s->results == 0 && s->failed_by[0] == 0)
-            break; /* nobody takes it, and nobody would take the next */
+            break; /* no worker can take it, nor the following ones */
     }
     return 0;
 }
 
-/* R7: what the order waits for and is late is leased to a second worker. */
+/* Rule R7 (formats/farm.md): late positions in the first quarter of the window are leased to a second worker. */
 static void hedge(tw_head *h)
 {
     const double late = 4 * best(h, true) + h->o.hedge;

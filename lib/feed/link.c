@@ -15,9 +15,9 @@
 enum {
     HANDSHAKE = 5000, /* milliseconds */
     BIND_TRIES = 100,
-    BACKLOG = 1024,   /* all workers of a head that is started again come at once, perhaps among strangers */
+    BACKLOG = 1024,   /* all workers of a restarted head connect at once, perhaps among strangers */
     FILES = 4096,
-    ENFORCE_DOMAIN = 93, /* ZMQ_ZAP_ENFORCE_DOMAIN, which zmq.h keeps to itself */
+    ENFORCE_DOMAIN = 93, /* ZMQ_ZAP_ENFORCE_DOMAIN, a draft option that zmq.h does not define */
 };
 
 /* ---- addresses ---- */
@@ -41,7 +41,7 @@ static int check_folder(const char *path, bool head)
     return 0;
 }
 
-/* host: "HOST:PORT". What libzmq takes beside that, a source address before a `;', is no name of this machine. */
+/* Whether "HOST:PORT" is this machine's loopback. A source address before a ';', which libzmq accepts too, does not count. */
 static bool is_loopback(const char *host)
 {
     char address[INET_ADDRSTRLEN];
@@ -107,7 +107,7 @@ static int set_text(tw_link *l, int option, const char *text)
     return l->z->setsockopt(l->socket, option, text, strlen(text)) == 0 ? 0 : tw_zmq_fail("ZeroMQ");
 }
 
-/* The handler is there before the socket listens: without one, libzmq would let every key in. */
+/* Opens the ZAP handler, before the socket listens: without one, libzmq would accept every key. */
 static int guard(tw_link *l, const char *key)
 {
     char secret[TW_KEY], public[TW_KEY];
@@ -133,12 +133,12 @@ int tw_link_listen(tw_link *l, const char *endpoint, const tw_link_options *o)
     const struct timespec nap = {0, 100000000};
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES && files.rlim_max > files.rlim_cur) {
-        files.rlim_cur = files.rlim_max < FILES ? files.rlim_max : FILES; /* connections that never say who they are take some */
+        files.rlim_cur = files.rlim_max < FILES ? files.rlim_max : FILES; /* unauthenticated connections take descriptors too */
         setrlimit(RLIMIT_NOFILE, &files);
     }
     if (open_socket(l, ZMQ_ROUTER, o) != 0 || tw_zmq_set(l->socket, ZMQ_ROUTER_MANDATORY, 1) != 0)
         goto err;
-    /* Without keys a domain all the same: no ZMTP 1, which takes anything for a message. */
+    /* Without keys a ZAP domain is set all the same: it refuses ZMTP 1, which takes any bytes for a message. */
     if (l->curve ? guard(l, o->key) != 0 : set_text(l, ZMQ_ZAP_DOMAIN, "twist") != 0)
         goto err;
     for (int i = 0; tw_zmq_bind(l->socket, tw_zmq_address(endpoint)) != 0; i++) {
@@ -206,7 +206,7 @@ static int send_frames(tw_link *l, const tw_feed_id *to, const tw_feed_msg *m, z
     int rc = tw_feed_encode(&head, m);
     if (rc == 0 && to != NULL)
         rc = l->z->send(l->socket, to->byte, to->n, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ? -1 : 0;
-    if (rc == 0) /* what follows the first frame does not block */
+    if (rc == 0) /* after the first frame, sending the rest does not block */
         rc = l->z->send(l->socket, head.data, head.size, (payload != NULL ? ZMQ_SNDMORE : 0) | ZMQ_DONTWAIT) < 0 ? -1 : 0;
     if (rc == 0 && payload != NULL)
         rc = l->z->msg_send(payload, l->socket, ZMQ_DONTWAIT) < 0 ? -1 : 0;
@@ -233,7 +233,7 @@ int tw_link_send_msg(tw_link *l, const tw_feed_msg *m, zmq_msg_t *payload)
     return send_frames(l, NULL, m, payload);
 }
 
-/* The next frame of the message in hand; 1 there is one. */
+/* Receives the next frame without waiting. Whether there was one. */
 static int next_frame(tw_link *l, zmq_msg_t *frame)
 {
     l->z->msg_init(frame);
@@ -243,7 +243,8 @@ static int next_frame(tw_link *l, zmq_msg_t *frame)
     return 0;
 }
 
-/* Of a connection with keys: the key it was let in with, as answer() told it, must be one of those that are allowed now. */
+/* Sets user to the owner of the key that the connection was authenticated with (answer() has set it as its User-Id). False: that key is not allowed
+ * any more. */
 static bool read_user(const tw_link *l, char *user, size_t room, zmq_msg_t *frame)
 {
     unsigned char key[32];
@@ -271,7 +272,7 @@ int tw_link_receive(tw_link *l, tw_link_msg *out, int64_t *dropped)
     out->has_payload = false;
     for (;;) {
         zmq_msg_t frame;
-        int part = l->router ? 0 : 1, more = 1; /* 0: who; 1: what; 2: the payload */
+        int part = l->router ? 0 : 1, more = 1; /* 0: the sender; 1: the control frame; 2: the payload */
         bool good = true;
         for (; more; part++) {
             if (!next_frame(l, &frame)) {

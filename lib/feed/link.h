@@ -7,53 +7,55 @@
 #include "stream/zmq.h"
 
 typedef struct {
-    const char *key;    /* file of the own secret key; NULL: in the clear */
-    const char *allow;  /* head: file of the keys that are let in */
+    const char *key;    /* file of the own secret key; NULL: no encryption */
+    const char *allow;  /* head: file of the allowed public keys */
     const char *server; /* worker: file of the head's public key */
-    bool insecure;      /* also where others can reach it, without keys */
-    int64_t max_bytes;  /* of a payload */
+    bool insecure;      /* permits addresses that others can reach without keys */
+    int64_t max_bytes;  /* most bytes of a payload */
 } tw_link_options;
 
 typedef struct {
     const tw_zmq_table *z;
     void *context, *socket;
-    void *zap, *monitor; /* head, with keys; NULL */
+    void *zap, *monitor; /* head with keys only; else NULL */
     tw_allow_list allowed;
     const char *allow;
     bool router, curve;
-    int64_t refused;     /* connections with a wrong key */
+    int64_t refused;     /* connections refused because of their key */
 } tw_link;
 
-/* Whether the address (tw_zmq_check) may be used so: abstract sockets never; sockets of a file in a folder of this user that nobody else may enter
- * (it is made where there is none); loopback; others with keys or --insecure. *note: what the user should know, or NULL. 0, or -1 and tw_error(). */
+/* Checks that the address (which has passed tw_zmq_check) may be used: never an abstract socket; any other one with keys or --insecure; without,
+ * loopback, or an ipc:// socket in a folder that only this user may enter (a head creates it). *note: a hint for the user, or NULL. 0, or -1 and
+ * tw_error(). */
 int tw_link_check(const char *endpoint, bool head, const tw_link_options *o, const char **note);
 
-/* A head's socket (binds, for up to ten seconds where the address is in use), or a worker's (connects). 0, or -1 and tw_error(). */
+/* Open a head's socket (binds; tries for ten seconds if the address is in use), or a worker's (connects). 0, or -1 and tw_error(). */
 int tw_link_listen(tw_link *l, const char *endpoint, const tw_link_options *o);
 int tw_link_dial(tw_link *l, const char *endpoint, const tw_link_options *o);
 void tw_link_close(tw_link *l, int linger_ms);
 
-/* Sends without waiting; to NULL on a dealer. payload: bytes that are copied, or NULL. 0, or -1: the peer cannot be reached (or has as much
- * as it takes). */
+/* Sends without waiting. to: NULL for a worker. payload: `size` bytes, copied, or NULL. 0, or -1: the peer cannot be reached, or its queue is
+ * full. */
 int tw_link_send(tw_link *l, const tw_feed_id *to, const tw_feed_msg *m, const void *payload, size_t size);
-/* The same with a message as payload, which is taken over. */
+/* The same for a worker with a zmq message as payload, which is taken over. */
 int tw_link_send_msg(tw_link *l, const tw_feed_msg *m, zmq_msg_t *payload);
 
 typedef struct {
-    tw_feed_id from;      /* of a router */
+    tw_feed_id from;      /* set on a head's socket only */
     tw_feed_msg m;
     char text[TW_FEED_CONTROL + 8];
-    char user[128];       /* owner of the peer's key, "": none */
+    char user[128];       /* owner of the peer's key; "": no keys */
     bool has_payload;
-    zmq_msg_t payload;    /* open until the next call where it is not taken (has_payload set to false) */
+    zmq_msg_t payload;    /* closed by the next call, unless the caller takes it over by setting has_payload to false */
 } tw_link_msg;
 
-/* One message, without waiting. 1; 0: there is none; -1 and tw_error(). What is no message is dropped and counted in *dropped, and what comes from
- * one whose key is not allowed any more. */
+/* Receives one message without waiting. 1; 0: none; -1 and tw_error(). Malformed messages, and those from keys that are no longer allowed, are
+ * dropped and counted in *dropped. Zero-initialise *out before the first call. */
 int tw_link_receive(tw_link *l, tw_link_msg *out, int64_t *dropped);
 
-/* Head, with keys: answers who asks to be let in, counts who was not; the list of keys is read again. */
+/* Head with keys (else no effect): answers pending authentication requests (ZAP) and counts refused connections. */
 void tw_link_admit(tw_link *l);
+/* Reads the list of allowed keys again. 0, or -1 and tw_error(): no key is allowed then. */
 int tw_link_reload(tw_link *l);
 
 #endif

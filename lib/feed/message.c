@@ -15,13 +15,13 @@ typedef enum { INT, NIL_INT, U64, TEXT } kind; /* INT: 0 .. 2^63-1; NIL_INT: nil
 typedef struct {
     kind kind;
     size_t at;
-    int64_t most; /* INT: the largest; TEXT: bytes */
+    int64_t most; /* INT: largest value; TEXT: most bytes */
 } field;
 
 #define F(kind, name, most) {kind, offsetof(tw_feed_msg, name), most}
 enum { ANY = 0, FIELDS = 14 };
 
-/* The fields of each type, in their order. */
+/* The fields of each message type, in wire order. */
 static const struct {
     int n;
     field f[FIELDS];
@@ -75,7 +75,7 @@ int tw_feed_encode(tw_bytes *out, const tw_feed_msg *m)
     return rc == 0 ? 0 : tw_fail("out of memory");
 }
 
-/* A text without control bytes, copied with a NUL to *to, which moves on. */
+/* Copies a text, NUL-terminated, to *to and advances *to. Fails if it is too long or contains control characters. */
 static int read_text(const char **text, char **to, const unsigned char *p, size_t n, int64_t most, bool file)
 {
     if (n > (size_t)most)

@@ -19,8 +19,8 @@ struct tw_output {
     const char *name;
 };
 
-/* A description of its own of the same pipe: O_NONBLOCK on ours would be on that of everybody who shares it. It must be where there can be no other:
- * of a socket, and of a pipe that another user has made. */
+/* Opens standard output non-blocking. A pipe is reopened through /proc: O_NONBLOCK on the inherited open file description would affect all processes
+ * that share it. For a socket, or a pipe that another user has made, that is impossible, and the flag is set on the shared one. */
 static int open_standard(void)
 {
     struct stat st;

@@ -19,18 +19,18 @@ typedef struct {
 
 struct tw_places {
     tw_places_options o;
-    char *root, *real_root; /* absolute, "" is /; real: with links followed, NULL: it is not there */
-    char *path;             /* what was described last, relative to the root */
+    char *root, *real_root; /* absolute, "" stands for /; real: with links resolved, NULL: it does not exist */
+    char *path;             /* of the sample described last, relative to the root */
     size_t path_cap;
     tw_order order[2]; /* of even and odd epochs */
-    int64_t epoch[2];  /* whose order it is, -1: none yet */
+    int64_t epoch[2];  /* the epoch of each order; -1: none yet */
     int64_t count;
     bad_image *bad;    /* a hash table, at most half full */
     size_t slots, bads;
     const char *quarantine; /* NULL: none */
 };
 
-/* The path without . and .. and doubled slashes, made absolute. Free with free(). */
+/* The path made absolute, without ".", ".." and double slashes; links are not resolved. The caller frees. */
 static char *absolute(const char *path)
 {
     char *from = NULL, *to = NULL, *here = path[0] == '/' ? strdup("") : getcwd(NULL, 0), *part, *rest = NULL;
@@ -57,15 +57,15 @@ static char *absolute(const char *path)
     return to;
 }
 
-/* What of the path is below the folder ("" is /); NULL: it is not. */
+/* The part of the path below the folder ("" stands for /); NULL: it is not below it. */
 static const char *below(const char *folder, const char *path)
 {
     const size_t n = strlen(folder);
     return strncmp(path, folder, n) == 0 && path[n] == '/' ? path + n + 1 : NULL;
 }
 
-/* p->path: the path below the root, where it is when links are followed, since workers do not follow all of them, or, where that leads elsewhere,
- * as it is written. 0, or -1 and tw_error() without it. */
+/* Sets p->path to the path relative to the root: with links resolved, since workers do not follow all links; as written if the resolved path is not
+ * below the root. 0, or -1 and tw_error() without the path. */
 static int relative(tw_places *p, const char *path)
 {
     char *real = realpath(path, NULL);
@@ -98,10 +98,10 @@ static int open_root(tw_places *p, const char *root)
     return p->root != NULL ? 0 : -1;
 }
 
-/* Whether workers can be told of each picture; that it is below the root is looked at once for each folder. */
+/* Checks that each picture's name fits a lease and that its file is below the root (once for pictures in a row of the same folder). */
 static int check(tw_places *p)
 {
-    size_t had = 0; /* of the folder checked last: most pictures are in that of the one before */
+    size_t had = 0; /* length of the last folder checked: most pictures are in the same one as the picture before */
     const char *last = "";
     for (uint64_t i = 0; i < tw_source_count(p->o.source); i++) {
         const char *path, *key = tw_source_path(p->o.source, i);
@@ -205,7 +205,7 @@ int tw_places_read(const tw_places *p, const tw_feed_what *what, void **block, s
     return tw_source_read(p->o.source, (uint64_t)what->index, block, cap, size);
 }
 
-/* Where the image is in the table, or would be. */
+/* The image's entry in the hash table, or the free one for it. */
 static bad_image *find(const tw_places *p, int64_t index)
 {
     size_t i = (size_t)((uint64_t)index * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (p->slots - 1);
@@ -273,7 +273,7 @@ int tw_places_bad(tw_places *p, int64_t position, int64_t sub, int code, const c
     return tw_fail("%s: %s; and there is no good image to take its place", tw_source_path(p->o.source, (uint64_t)wanted), find(p, wanted)->cause);
 }
 
-/* Whether the name, as it is written in a line, is the path's. */
+/* Whether the name, escaped as in the file, is that of the path. */
 static bool is_named(const char *name, size_t size, const char *path)
 {
     char *text = NULL;
@@ -296,12 +296,12 @@ int tw_places_quarantine(tw_places *p, const char *path)
     p->quarantine = path;
     if (f == NULL)
         return errno == ENOENT ? 0 : tw_fail_errno("%s", path);
-    off_t whole = 0; /* bytes of lines that are */
+    off_t whole = 0; /* bytes of complete lines */
     bool cut = false;
     ssize_t n;
     for (int64_t number = 1; rc == 0 && (n = getline(&line, &cap, f)) > 0; number++) {
         char *end, *cause;
-        if (line[n - 1] != '\n') { /* cut while it was written: the next is to begin there */
+        if (line[n - 1] != '\n') { /* incomplete: the next line is written over it */
             cut = true;
             rc = truncate(path, whole) != 0 ? tw_fail_errno("%s", path) : 0;
             break;

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_REFUTED = 16 }; /* faults of images that others could do, beyond a tenth of what a worker has done: it is turned away */
+enum { MOST_REFUTED = 16 }; /* a worker that fails so many images that others can make, and over a tenth of what it has made, is banned */
 
-/* Whether two workers are to make it: a fixed part of the positions, whichever head asks. */
+/* Whether the position is audited (made by two workers): a pseudo-random choice that is a function of the position. */
 static bool audited(const tw_head *h, int64_t position)
 {
     uint64_t x = (uint64_t)position * UINT64_C(0x9e3779b97f4a7c15);
@@ -22,7 +22,7 @@ int tw_head_wanted(const tw_head *h, int64_t position)
     return !audited(h, position) ? 1 : s->results < 2 ? 2 : VOTES;
 }
 
-/* Whether a worker that has not made it yet could: the audit goes on. */
+/* Whether a further result can be expected: another worker could make it, or a lease is outstanding. */
 static bool another(const tw_head *h, const slot *s)
 {
     for (int i = 0; i < h->workers; i++) {
@@ -41,7 +41,7 @@ static bool same(const result *a, const result *b)
     return a->size == b->size && a->crc == b->crc;
 }
 
-/* Keeps result k, drops the others; whoever made another one is turned away. */
+/* Fills the position with result k and drops the others; workers that made a different one are banned. */
 static void fill(tw_head *h, int64_t position, int k)
 {
     slot *s = tw_head_slot(h, position);
@@ -95,7 +95,7 @@ int tw_head_settle(tw_head *h, int64_t position)
             }
     if (s->results < VOTES && another(h, s))
         return 0;
-    if (s->results == 1) { /* nobody is there to make a second */
+    if (s->results == 1) { /* no other worker can make a second one */
         fill(h, position, 0);
         return 0;
     }
@@ -108,7 +108,7 @@ int tw_head_accept(tw_head *h, worker *w, int64_t position, void *payload, size_
 {
     slot *s = tw_head_slot(h, position);
     for (int k = 0; k < s->results; k++)
-        if (s->result[k].serial == w->serial) { /* it came twice */
+        if (s->result[k].serial == w->serial) { /* a duplicate */
             h->count.duplicates++;
             w->duplicates++;
             h->ops.release(h->ops.context, payload);
@@ -123,7 +123,7 @@ int tw_head_accept(tw_head *h, worker *w, int64_t position, void *payload, size_
     return 0;
 }
 
-/* The image is no good: another takes its place, or the position stays empty. */
+/* The image is bad: moves on to its substitute, or leaves the position empty. */
 static int bad(tw_head *h, int64_t position, int code, const char *cause)
 {
     slot *s = tw_head_slot(h, position);
@@ -161,17 +161,17 @@ int tw_head_fault(tw_head *h, worker *w, int64_t position, int code, bool alone,
 {
     slot *s = tw_head_slot(h, position);
     const uint32_t by = w != NULL ? w->serial : 0;
-    const bool own = code != TW_FAIL_CRASH && code != TW_FAIL_TIMEOUT; /* the image's own fault, if it is true */
+    const bool own = code != TW_FAIL_CRASH && code != TW_FAIL_TIMEOUT; /* blames the image itself */
     const bool again = by != 0 && (by == s->failed_by[0] || by == s->failed_by[1]);
     if (by != 0 && by != s->failed_by[0]) {
         s->failed_by[1] = s->failed_by[0];
         s->failed_by[0] = by;
     }
     if (h->first_only == by)
-        h->first_only = 0; /* another may be first, if there is one */
+        h->first_only = 0; /* lets another worker be chosen */
     if (own)
         s->confirmed += !again;
-    else if (alone || s->tries < TRIES - 1) /* the last one decides only where no other sample can be to blame */
+    else if (alone || s->tries < TRIES - 1) /* the last try counts only if no other sample can have caused it */
         s->tries++;
     s->solo = s->solo || s->tries >= TRIES - 1;
     tw_head_say(h, 1, "position %lld: worker %s: %s: %s", (long long)position, w != NULL ? w->name : "(none)", tw_fail_names[code], cause);

@@ -16,11 +16,11 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { AT_ONCE = 64 /* messages between two looks at the output */, CAUSE = 600 };
-static const double FAREWELL = 1; /* seconds */
+enum { AT_ONCE = 64 /* messages processed before the output is written again */, CAUSE = 600 };
+static const double FAREWELL = 1; /* seconds to wait for the workers' BYE */
 
-/* A file that could not be found or read for a lease: a failure of the image, told to the rules after the message that they are about; or, where
- * it is for want of descriptors or memory, of the head. */
+/* A file that could not be found or read for a lease. It is reported to the rules, after the current message, as a failure of the image; or, for lack
+ * of descriptors or memory (no_fault), it is a failure of the head. */
 typedef struct {
     tw_feed_id to;
     int64_t pos, sub;
@@ -36,22 +36,22 @@ typedef struct {
     tw_head *head;
     tw_output *out;
     uint64_t session;
-    tw_bytes files, views;   /* headers; views empty: none yet */
-    tw_feed_what reference;  /* what new workers are tried with */
+    tw_bytes files, views;   /* encoded headers of both streams; views empty: none yet */
+    tw_feed_what reference;  /* the sample that new workers are tested with */
     int64_t reference_pos, reference_sub;
     char *reference_text;
-    void *file;              /* read for shipping */
+    void *file;              /* contents of the file to be sent with a lease */
     size_t file_cap;
     unread *unread;
     size_t n_unread, unread_cap;
-    tw_sample sample;        /* for checking results */
+    tw_sample sample;        /* scratch for checking results */
     tw_bytes text;           /* header or end record being written */
-    size_t at;               /* bytes written of what is in hand */
+    size_t at;               /* bytes already written of text, or of the current result */
     bool header_written, blocked, ending;
     int64_t written, skipped, dropped, in_all;
     double start, waited, blocked_since;
-    double no_worker, told_of; /* when there was a worker last; for how long there had been none when that was last said, twice as long each time */
-    double told, second;     /* last: metrics and log; the last whole second */
+    double no_worker, told_of; /* time of the last worker; seconds without one at the last warning, which is repeated after twice that time */
+    double told, second;     /* times of the last metrics and log; of the last action done once a second */
     double rate_since;
     int64_t rate_written;
 } serve;
@@ -64,7 +64,7 @@ static int put(tw_bytes *b, const void *data, size_t size)
 
 /* ---- what the rules want done ---- */
 
-/* Says what a lease is about; what is shipped with it goes to s->file. 0, or -1 and tw_error(). */
+/* Completes a lease: sets m->what and, with --ship, reads the file into s->file (*size bytes). 0, or -1 and tw_error(). */
 static int fill_lease(serve *s, tw_feed_msg *m, size_t *size)
 {
     if (m->pos == s->reference_pos && m->sub == s->reference_sub)
@@ -73,7 +73,7 @@ static int fill_lease(serve *s, tw_feed_msg *m, size_t *size)
         return -1;
     if (s->o->ship && tw_places_read(s->o->places, &m->what, &s->file, &s->file_cap, size) != 0)
         return -1;
-    if (*size > (size_t)s->o->link.max_bytes) /* the worker's end would drop it, and the connection */
+    if (*size > (size_t)s->o->link.max_bytes) /* libzmq at the worker would drop the message and the connection */
         return tw_fail("%zu bytes, and messages have at most %lld (--max-bytes)", *size, (long long)s->o->link.max_bytes);
     return 0;
 }
@@ -141,7 +141,7 @@ static void op_remember(void *context, int64_t position, int64_t sub)
     if (tw_places_describe(s->o->places, position, sub, &what) != 0)
         return;
     char *text = NULL;
-    if (asprintf(&text, "%s", what.path) < 0) /* the key lives as long as the data set */
+    if (asprintf(&text, "%s", what.path) < 0) /* the key needs no copy: it lives as long as the data set */
         return;
     free(s->reference_text);
     s->reference_text = text;
@@ -182,7 +182,7 @@ static int answer(serve *s, const tw_feed_id *to)
     return 0;
 }
 
-/* The first worker's header is the stream's. */
+/* Checks a worker's header; the first one becomes that of the output. NULL, or why it is refused. */
 static const char *header_of(serve *s, tw_link_msg *in, char *room, size_t size)
 {
     if (!in->has_payload)
@@ -228,7 +228,7 @@ static int hear(serve *s, tw_link_msg *in)
             return -1;
     if (rc < 0)
         return -1;
-    for (size_t i = 0; i < s->n_unread; i++) { /* grows while it is gone through */
+    for (size_t i = 0; i < s->n_unread; i++) { /* the list may grow in the loop */
         const unread u = s->unread[i];
         if (u.no_fault)
             return tw_fail("%s: %s", tw_places_what(s->o->places, u.pos, u.sub).key, u.cause);
@@ -243,7 +243,7 @@ static int hear(serve *s, tw_link_msg *in)
 
 /* ---- the output ---- */
 
-/* A position whose own image is bad, in the order: named as twist-decode names it. */
+/* If the position's own image is bad, reports it as twist-decode does, when the position is output. 0, or -1 and tw_error(). */
 static int report_bad(serve *s, int64_t position, bool empty)
 {
     char text[2048];
@@ -260,11 +260,11 @@ static int report_bad(serve *s, int64_t position, bool empty)
     return tw_rejects_add(s->o->rejects, what.key, strlen(what.key), cause, s->in_all);
 }
 
-/* Writes as much as is there and as the output takes. 1: all is written and ended; 0; -1. */
+/* Writes what is available, as far as the output accepts it. 1: the end record has been written; 0: not yet; -1 and tw_error(). */
 static int pump(serve *s)
 {
     int rc = 1;
-    bool dry = false; /* nothing is there to be written */
+    bool dry = false; /* the next result is not available */
     while (rc == 1) {
         void *payload = NULL;
         if (s->text.size > 0) { /* the header first, the end record last */
@@ -283,7 +283,7 @@ static int pump(serve *s)
         if (next == s->o->rules.end) {
             const tw_end end = {s->written, s->skipped};
             const tw_head_options *o = &s->o->rules;
-            const bool rest = o->first % o->epoch != 0 && o->end - o->first < o->epoch; /* the last few of a run that goes on may all be bad */
+            const bool rest = o->first % o->epoch != 0 && o->end - o->first < o->epoch; /* in a continued run the few positions left may all be bad */
             if (s->written == 0 && s->skipped > 0 && !rest)
                 return tw_fail("no good image among %lld", (long long)s->skipped);
             if (tw_rejects_close(s->o->rejects, s->written + s->skipped) != 0 || tw_encode_end(&s->text, &end) != 0)
@@ -400,8 +400,8 @@ static bool is_allowed(void *context, const char *user)
     return tw_allow_has(&((serve *)context)->link.allowed, user);
 }
 
-/* What workers are still sending is read until they have answered: when a connection is closed with something unread in it, what was sent last
- * over it is lost, and a worker that does not hear of the end waits for another head. One that hangs is not waited for. */
+/* Sends BYE and reads messages until all workers have answered, at most FAREWELL seconds: closing a connection with unread data would lose the BYE
+ * sent last, and a worker without it would wait for another head. */
 static void part(serve *s, tw_link_msg *in, const char *why)
 {
     const double until = tw_now() + FAREWELL;
@@ -436,7 +436,7 @@ static int loop(serve *s, tw_link_msg *in, int (*stop)(void), bool (*reload)(voi
             return -1;
         if (reload()) {
             if (tw_link_reload(&s->link) != 0)
-                s->say(-1, tw_error()); /* and nobody is let in */
+                s->say(-1, tw_error()); /* no key is allowed then */
             tw_head_drop_user(s->head, is_allowed, s);
         }
         if (wait_for(s) != 0)
@@ -466,7 +466,7 @@ int tw_serve_run(const tw_serve_options *o, int (*stop)(void), bool (*reload)(vo
     char why[1024];
     s.no_worker = s.told = s.rate_since = s.start;
     tw_sample_init(&s.sample);
-    signal(SIGPIPE, SIG_IGN); /* the workers are to be told */
+    signal(SIGPIPE, SIG_IGN); /* so that the workers can still be told */
     int rc = in != NULL ? open_all(&s) : -1;
     if (rc == 0)
         rc = loop(&s, in, stop, reload);

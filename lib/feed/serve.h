@@ -1,4 +1,4 @@
-/* The head of a farm as it runs: the rules of head.h between its sockets, its data set and its output. */
+/* Runs the head of a farm: connects the rules of head.h with sockets, data set and output. */
 #ifndef TW_FEED_SERVE_H
 #define TW_FEED_SERVE_H
 
@@ -12,14 +12,14 @@ typedef struct {
     const char *endpoint, *output, *metrics, *log;
     tw_places *places;
     tw_rejects *rejects;
-    const tw_header *header;       /* of the files stream that workers are given */
-    int on_error;
-    bool ship;
-    const char *(*local)(void);    /* called every second: keeps the own workers alive; NULL, or what is wrong with them. NULL: none */
+    const tw_header *header;       /* of the files stream, sent to the workers */
+    int on_error;                  /* TW_BAD_... */
+    bool ship;                     /* files are sent to the workers */
+    const char *(*local)(void);    /* called every second, restarts local workers; returns NULL, or what is wrong with them. NULL: no local workers */
 } tw_serve_options;
 
-/* Runs until the last sample is written. stop, reload: whether a signal came. say: as in tw_head_ops. 0; 1: the reader of the
- * output has gone, the workers have been told; or -1 and tw_error(). */
+/* Runs until the last sample is written. stop: nonzero after a signal to stop; reload: true if the list of keys is to be read again; say: as in
+ * tw_head_ops. 0; 1: the reader of the output has gone (the workers have been told); -1 and tw_error(). */
 int tw_serve_run(const tw_serve_options *o, int (*stop)(void), bool (*reload)(void), void (*say)(int level, const char *text));
 
 #endif

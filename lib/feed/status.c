@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-/* The numbers of a head: name in JSON, kind and help for Prometheus (NULL: not a metric). */
+/* The head's numbers: name in JSON; type and help text for Prometheus (NULL: not a metric). */
 static const struct {
     const char *name, *kind, *help;
 } numbers[] = {
@@ -131,7 +131,7 @@ int tw_status_print(FILE *f, const char *json)
     return 0;
 }
 
-/* A label's value, escaped as the format wants it. */
+/* Prints a label's value, escaped as in Prometheus' text format. */
 static void print_label(FILE *f, const char *text)
 {
     for (; *text != '\0'; text++) {
@@ -166,7 +166,7 @@ int tw_status_metrics(const char *path, const char *json)
         {
             fprintf(f, "twist_feed_worker_%s%s{worker=\"", name, total);
             print_label(f, string(w, "name"));
-            fprintf(f, "\",place=\"%d\"} %.17g\n", k++, number(w, name)); /* two workers may have one name */
+            fprintf(f, "\",place=\"%d\"} %.17g\n", k++, number(w, name)); /* several workers may have the same name */
         }
     }
     cJSON_Delete(o);

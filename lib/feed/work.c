@@ -17,21 +17,21 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { READERS = 4, MISSED = 6 /* heartbeats of the head */, START = 10 /* seconds until a command writes its header */,
-       STARTS = 6 /* of a command that has never written one */ };
+enum { READERS = 4, MISSED = 6 /* missed heartbeats after which the head is gone */, START = 10 /* seconds for a command to write its header */,
+       STARTS = 6 /* most starts of a command that never writes one */ };
 
-/* A lease in hand, in the order in which they came. */
+/* A lease that the worker holds. */
 typedef struct {
     uint64_t lease;
     int64_t pos, try;
     tw_feed_what what;
-    char *text;         /* of key, path and name */
-    const char *name;   /* the key as the command's complaints spell it */
+    char *text;         /* memory of key, path and name */
+    const char *name;   /* the key as written in the command's messages (tw_rejects_spell) */
     enum { FETCHING, GIVEN } state;
     double since;       /* when it was given to the command */
-    void *file;         /* what was read of it */
+    void *file;         /* its contents */
     size_t size;
-    bool failed, no_fault, dropped; /* reading: with error, for want of descriptors; dropped: the lease is not wanted any more */
+    bool failed, no_fault, dropped; /* reading failed (see error); for lack of descriptors or memory; the lease is no longer needed */
     char error[600];
 } held;
 
@@ -43,15 +43,15 @@ typedef struct {
     uint64_t session;
     int64_t max_bytes;
     double heartbeat, heard, sent, hello, last_head; /* times of the last ... */
-    double started, start_took; /* the command: when; how long until its header, the first time */
-    double retry, back_off, progress; /* when the command is started again, after how long; when it gave its last record */
-    int barren;         /* times that it ended before it had ever written a header */
-    char hopeless[600]; /* why it is not started again */
+    double started, start_took; /* the command: time of its start; seconds until its first header, 0: none yet */
+    double retry, back_off, progress; /* the command: time of the next start; delay before it; time of its last record */
+    int barren;         /* times that it ended before it ever wrote a header */
+    char hopeless[600]; /* why the command is not restarted */
     int root;
     tw_child *child;
     tw_bytes header;    /* of the files stream */
     tw_pool *readers;
-    held *next;         /* has been read and waits to be given; NULL: none does */
+    held *next;         /* read and waiting to be given to the command; NULL: none */
     held *item[TW_FEED_SLOTS]; /* GIVEN ones first */
     int n, given;
     int64_t done, failed;
@@ -76,7 +76,7 @@ static void free_held(held *h)
     free(h);
 }
 
-/* Takes item i out of the list. One that is being read is freed when that is done. */
+/* Removes item i from the list. If its file is being read, it is freed after that. */
 static void remove_item(work *w, int i)
 {
     held *h = w->item[i];
@@ -118,15 +118,15 @@ static int start_child(work *w)
     return tw_child_give(w->child, w->header.data, w->header.size);
 }
 
-/* What the command had in hand is failed: all of it, or the oldest alone (the rest is given back). */
+/* The command has ended or is ended: the samples given to it are failed with this code; oldest: only the first one, the others are returned. */
 static void child_lost(work *w, int code, bool oldest, const char *why)
 {
     char how[160], text[600];
     const int status = tw_child_end(w->child, how, sizeof how);
     w->child = NULL;
     snprintf(text, sizeof text, "%.400s%s%s", why, why[0] != '\0' && !oldest ? ": " : "", oldest ? "" : how);
-    const bool absent = status == 126 || status == 127; /* what a shell says of what it cannot start */
-    w->barren += code == TW_FAIL_TIMEOUT ? 2 : 1; /* that takes its time */
+    const bool absent = status == 126 || status == 127; /* the shell could not start the command */
+    w->barren += code == TW_FAIL_TIMEOUT ? 2 : 1; /* fewer starts if each takes long */
     if (w->start_took == 0 && (w->barren >= STARTS || absent))
         snprintf(w->hopeless, sizeof w->hopeless, "%s", text);
     else
@@ -170,7 +170,7 @@ static int give(work *w, held *h)
     return rc;
 }
 
-/* A pool's thread reads the file. */
+/* Reads the file of a lease, in a thread of the pool. */
 static void fetch(void *job, int worker, void *context)
 {
     held *h = job;
@@ -185,7 +185,7 @@ static void fetch(void *job, int worker, void *context)
     }
 }
 
-/* Whether a complaint about one of these names could be meant for the other. */
+/* Whether a message of the command about one of these names could be taken for one about the other. */
 static bool alike(const char *a, const char *b)
 {
     while (*a != '\0' && *a == *b)
@@ -194,7 +194,7 @@ static bool alike(const char *a, const char *b)
     return (*a == '\0' || *b == '\0') && (*rest == '\0' || strncmp(rest, ": ", 2) == 0);
 }
 
-/* While the command has a picture in hand it gets no other that its complaints could be meant for. */
+/* Whether the command is working on a picture with an alike name: h must wait until that is done. */
 static bool has_alike(const work *w, const held *h)
 {
     for (int i = 0; i < w->given; i++)
@@ -203,7 +203,7 @@ static bool has_alike(const work *w, const held *h)
     return false;
 }
 
-/* Hands on what has been read, in order. */
+/* Gives the command the files that have been read, in the order of their leases. */
 static int hand_on(work *w)
 {
     while (w->child != NULL) {
@@ -226,7 +226,7 @@ static int hand_on(work *w)
     return 0;
 }
 
-/* A complaint of twist-decode about one of the samples in hand: "twist-decode: KEY: CAUSE; skipped". */
+/* Whether the line is twist-decode's message about one of the samples given, "twist-decode: KEY: CAUSE; skipped"; that sample is then failed. */
 static bool heard_bad(work *w, const char *line)
 {
     static const char program[] = "twist-decode: ", end[] = "; skipped";
@@ -271,10 +271,10 @@ static void send_record(work *w, const tw_feed_msg *m, void *record, size_t size
     if (tw_link_send_msg(&w->link, m, &msg) == 0)
         w->sent = tw_now();
     else
-        w->joined = false; /* the connection is lost, and with it the lease */
+        w->joined = false; /* the connection is lost, and with it the leases */
 }
 
-/* The sample in hand that the record just decoded is of; -1: none. */
+/* Index of the lease that w->sample, the record just decoded, belongs to; -1: none. */
 static int match(const work *w)
 {
     for (int i = 0; i < w->given; i++) {
@@ -285,7 +285,7 @@ static int match(const work *w)
     return -1;
 }
 
-/* Decodes it into w->sample; its checksum. 0, or -1 and tw_error(): not what was asked for. */
+/* Decodes a record into w->sample; *crc: its checksum. 0, or -1 and tw_error(): not a valid record of a sample given to the command. */
 static int decode(work *w, uint32_t *crc, const void *record, size_t size, size_t last_key)
 {
     tw_end end;
@@ -296,7 +296,7 @@ static int decode(work *w, uint32_t *crc, const void *record, size_t size, size_
     return tw_decode_borrowed(&w->sample, TW_VIEWS, record, size) != 0 ? -1 : match(w) < 0 ? tw_fail("a record that nobody asked for") : 0;
 }
 
-/* A record of the command. The samples that were given before it and have not come are bad. */
+/* Handles a record of the command. Samples given before it without a record are bad: the command works in order. */
 static void take_record(work *w, void *record, size_t size, size_t last_key)
 {
     uint32_t crc;
@@ -304,8 +304,8 @@ static void take_record(work *w, void *record, size_t size, size_t last_key)
         w->header_next = false;
         if (!w->header_sent)
             w->start_took = tw_now() - w->started;
-        w->progress = tw_now(); /* its start is no sample's fault */
-        if (w->header_sent) /* it was started again */
+        w->progress = tw_now(); /* the time of the start is not counted for the first sample */
+        if (w->header_sent) /* the command has been restarted */
             free(record);
         else
             send_record(w, &(tw_feed_msg){.type = TW_READY, .session = w->session}, record, size);
@@ -319,7 +319,7 @@ static void take_record(work *w, void *record, size_t size, size_t last_key)
         child_lost(w, TW_FAIL_CRASH, false, why);
         return;
     }
-    read_errors(w); /* says why some have not come, if it has not yet */
+    read_errors(w); /* may tell why some have no record */
     while (match(w) > 0)
         fail_item(w, 0, TW_FAIL_DECODE, "no record came of it");
     if (match(w) < 0) {
@@ -345,7 +345,7 @@ static void read_child(work *w)
         take_record(w, record, size, last_key);
     char wrong[400];
     snprintf(wrong, sizeof wrong, "%s", rc < 0 ? tw_error() : "");
-    read_errors(w); /* a picture it complains of is not the one at fault */
+    read_errors(w); /* a picture that it reports as bad has not caused its end */
     if (w->child != NULL && rc == -2) {
         char why[600];
         snprintf(why, sizeof why, "the command: %s", wrong);
@@ -425,7 +425,7 @@ static int leased(work *w, tw_link_msg *in)
         snprintf(h->error, sizeof h->error, "the worker has no --root to look for files in");
     }
     w->item[w->n++] = h;
-    while (tw_pool_full(w->readers)) /* only where many were dropped while they were read */
+    while (tw_pool_full(w->readers)) /* only if many were dropped while they were read */
         free_held(tw_pool_take(w->readers));
     tw_pool_submit(w->readers, h);
     return 0;
@@ -442,18 +442,18 @@ static int refused(work *w, const tw_feed_msg *m)
     }
     if (m->code == TW_REFUSE_FULL) {
         w->joined = false;
-        w->hello = tw_now() + 5; /* later */
+        w->hello = tw_now() + 5; /* try again later */
         return 0;
     }
     return tw_fail("%s: the head turns this worker away: %s", w->o->endpoint, m->text);
 }
 
-/* 1: the head has ended and the worker was to end with it. */
+/* Handles a message. 1: the head has ended, and with `once` the worker ends too; 0; -1 and tw_error(). */
 static int message(work *w, tw_link_msg *in)
 {
     const tw_feed_msg *m = &in->m;
     if (m->type != TW_WELCOME && m->type != TW_REFUSE && m->type != TW_LEASE && m->type != TW_PONG && m->type != TW_BYE)
-        return 0; /* what a head never says (its own words, come back from a port that it is connected to itself) is not heard */
+        return 0; /* a head does not send these: perhaps the worker's own messages, from a socket connected to itself */
     w->heard = w->last_head = tw_now();
     if (m->type == TW_WELCOME)
         return welcome(w, in);
@@ -486,7 +486,7 @@ static void speak(work *w)
     const double now = tw_now();
     if (!w->joined && now - w->hello >= w->heartbeat) {
         const tw_feed_msg hello = {.type = TW_HELLO, .protocol = TW_FEED_PROTOCOL, .text = TW_VERSION, .name = w->o->name, .slots = w->o->slots};
-        w->hello = send(w, &hello) ? now : now - w->heartbeat + 0.02; /* not connected yet */
+        w->hello = send(w, &hello) ? now : now - w->heartbeat + 0.02; /* cannot be sent: not connected yet */
     } else if (w->joined && now - w->sent >= w->heartbeat) {
         send(w, &(tw_feed_msg){.type = TW_PING, .session = w->session, .slots = w->draining ? 0 : w->o->slots, .held = w->n, .done = w->done,
                                .failed = w->failed});
@@ -556,13 +556,13 @@ int tw_work_run(const tw_work_options *o, int (*stop)(void), void (*say_)(int le
             break;
         if (how == 1 && !w.draining) {
             w.draining = true;
-            w.sent = 0; /* says so at once */
+            w.sent = 0; /* sends a ping at once */
         }
         rc = step(&w, in);
     }
     if (rc >= 0 && w.joined)
         send(&w, &(tw_feed_msg){.type = TW_BYE, .session = w.session, .text = "the worker ends"});
-    const int linger = rc == 1 ? 1000 : 5000; /* milliseconds for what was sent last; a head that has ended needs only the answer */
+    const int linger = rc == 1 ? 1000 : 5000; /* ms for queued messages to be sent; a head that has ended needs only the BYE */
     char why[1024];
     snprintf(why, sizeof why, "%s", tw_error());
     stop_child(&w);

@@ -1,4 +1,4 @@
-/* A worker of a farm: takes leases from a head, hands the files to its command, brings the results back. */
+/* A worker of a farm: gets leases from a head, feeds the files to its command, sends the results back. */
 #ifndef TW_FEED_WORK_H
 #define TW_FEED_WORK_H
 
@@ -7,15 +7,15 @@
 typedef struct {
     tw_link_options link;
     const char *endpoint, *command, *name, *root;
-    int slots;
+    int slots;             /* most leases held at once */
     double sample_timeout; /* seconds that the command may take for a sample */
-    double linger;         /* seconds without a head until it gives up */
-    int64_t child_memory;  /* bytes of address space for each process of the command; 0: no bound */
-    bool once;             /* ends when the head says BYE */
+    double linger;         /* seconds without a head after which it gives up */
+    int64_t child_memory;  /* bytes of address space for each process of the command; 0: no limit */
+    bool once;             /* ends after the head's BYE, instead of waiting for another head */
 } tw_work_options;
 
-/* Works until it is told to stop: stop(): 0: go on; 1: finish what is in hand; 2: at once. say: as in tw_head_ops. 0, or -1 and
- * tw_error(): refused, or no head for so long. */
+/* Runs until stop() is not 0 (1: finish the leases held; 2: stop at once), or after BYE with once. say: as in tw_head_ops. 0, or -1 and
+ * tw_error(): refused by the head, no head for `linger` seconds, or the command cannot be started. */
 int tw_work_run(const tw_work_options *o, int (*stop)(void), void (*say)(int level, const char *text));
 
 #endif
