@@ -4,7 +4,7 @@
 
 enum { PASSES = 3 };
 
-/* The box whose PASSES-fold application is the Gaussian. Pillow's steps and its float roundings. */
+/* The extended box filter that, applied PASSES times, approximates the Gaussian. Same steps and float roundings as Pillow. */
 static tw_box make_box(float sigma)
 {
     const float variance = sigma * sigma / PASSES;

@@ -7,8 +7,8 @@
 
 #define TW_MAX_SIGMA 60.0
 
-/* Blurs the first `channels` planes of ws->view; sigma (Pillow calls it radius) in pixels, 0 .. TW_MAX_SIGMA, 0 changes
- * nothing. 0, or -1 and tw_error() where there is no memory. */
+/* Blurs the first `channels` planes of ws->view in place. sigma: in pixels, 0 .. TW_MAX_SIGMA (Pillow's argument `radius`); 0 changes
+ * nothing. 0, or -1 and tw_error() if memory is short. */
 int tw_blur(tw_workspace *ws, double sigma, int channels);
 
 #endif

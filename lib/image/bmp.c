@@ -1,5 +1,5 @@
-/* Windows bitmaps, as Pillow's BmpImagePlugin reads them: 1, 4 and 8 bits with a palette, plain or run-length coded; 16, 24 and 32
- * bits, with the masks that are in use. Alpha is dropped. */
+/* Windows bitmaps, as Pillow's BmpImagePlugin reads them: 1, 4 and 8 bits with a palette (4 and 8 also run-length coded); 16, 24 and 32
+ * bits, with the usual masks. Alpha is dropped. */
 #include "image/codec.h"
 
 #include "core/error.h"
@@ -14,8 +14,8 @@ typedef struct {
     int bits, compression;
     int64_t w, h;
     bool down;               /* rows from the top */
-    uint8_t palette[256][3]; /* RGB; what the file does not give is black */
-    int shift[3];            /* 24 and 32 bits: where red, green and blue are */
+    uint8_t palette[256][3]; /* RGB; entries missing in the file are black */
+    int shift[3];            /* 24 and 32 bits: bit offsets of red, green and blue */
     bool green6;             /* 16 bits: 5-6-5 */
 } bitmap;
 
@@ -50,7 +50,7 @@ static int read_masks(bitmap *m, const uint8_t *mask)
     return tw_fail("bad BMP: %d bits with masks that are not in use", m->bits);
 }
 
-/* Copies `colours` entries of the palette, as far as they are there. */
+/* Reads up to `colours` palette entries, as many as the file has. */
 static void read_palette(bitmap *m, const uint8_t *p, size_t left, size_t entry, size_t colours)
 {
     for (size_t i = 0; i < colours && i < 256 && (i + 1) * entry <= left; i++)
@@ -96,7 +96,7 @@ static int read_head(bitmap *m, const uint8_t *b, size_t n)
         if (colours > 65536)
             return tw_fail("bad BMP: a palette of %zu colours", colours);
         read_palette(m, b + after, n - after, entry, colours);
-        at = at == after ? after + entry * colours : at; /* some writers forget their palette */
+        at = at == after ? after + entry * colours : at; /* some writers do not count their palette in the offset */
         after += entry * colours;
     }
     at = at != 0 ? at : after;
@@ -132,7 +132,7 @@ static void read_row(uint8_t *to, const uint8_t *row, const bitmap *m)
     }
 }
 
-/* How many rows were there. */
+/* Returns the number of rows read. */
 static int64_t read_rows(tw_image *out, const bitmap *m)
 {
     const size_t stride = ((size_t)m->w * (size_t)m->bits + 31) / 32 * 4;
@@ -146,7 +146,7 @@ static int64_t read_rows(tw_image *out, const bitmap *m)
     return y;
 }
 
-/* Run-length coded pixels one after the other, in the file's order of rows. */
+/* State of the run-length decoder: pixels are written in sequence, in the file's row order. */
 typedef struct {
     tw_image *out;
     const bitmap *m;
@@ -171,7 +171,7 @@ static void put_run(runs *r, int n, int value, bool four)
     r->x += n;
 }
 
-/* Absolute mode: n pixels as they are, to a whole 16-bit word. False where the file ends before them. */
+/* Absolute mode: n uncompressed pixels, padded to a 16-bit boundary. False if the file ends before. */
 static bool put_plain(runs *r, const uint8_t **p, int n, bool four)
 {
     const int64_t left = r->all - r->done;
@@ -193,13 +193,13 @@ static int64_t read_runs(tw_image *out, const bitmap *m, const uint8_t *file)
         const int n = *p++, value = *p++;
         if (n > 0) {
             put_run(&r, n, value, four);
-        } else if (value == 0) { /* the end of a row */
+        } else if (value == 0) { /* end of line */
             while (r.done % m->w != 0)
                 put(&r, 0);
             r.x = 0;
-        } else if (value == 1) { /* the end */
+        } else if (value == 1) { /* end of bitmap */
             break;
-        } else if (value == 2) { /* a step right and on */
+        } else if (value == 2) { /* delta: move right and forward */
             if (m->end - p < 2)
                 break;
             for (int64_t i = p[0] + p[1] * m->w; i > 0 && r.done < r.all; i--)

@@ -1,4 +1,4 @@
-/* Between decode.c and the formats. */
+/* Interface between decode.c and the decoders of the formats. Internal to lib/image. */
 #ifndef TW_IMAGE_CODEC_H
 #define TW_IMAGE_CODEC_H
 
@@ -12,13 +12,13 @@ int tw_gif_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode
 int tw_bmp_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode_options *o);
 int tw_pnm_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode_options *o);
 
-/* Refuses w x h over max_pixels. 0, or -1 and tw_error(). */
+/* Checks w x h against o->max_pixels, before the image is scaled. 0, or -1 and tw_error(). */
 int tw_image_check(int64_t w, int64_t h, const tw_decode_options *o);
-/* Claims and makes room for w x h pixels and sets the size; more: bytes a pixel that the decoder needs besides. 0, or -1 and
- * tw_error(). */
+/* Checks the final size w x h, calls o->claim, allocates the pixels and sets m->w and m->h. more: bytes per pixel that the decoder allocates in
+ * addition. 0, or -1 and tw_error(). */
 int tw_image_resize(tw_image *m, int64_t w, int64_t h, int more, const tw_decode_options *o);
 
-/* The Exif orientation 1..8 of a JPEG, PNG or WebP file; 1 where there is none or it is damaged. */
+/* The Exif orientation, 1..8, of a JPEG, PNG or WebP file; 1 if there is none or it is damaged. */
 int tw_exif_orientation(const uint8_t *bytes, size_t n);
 
 #endif

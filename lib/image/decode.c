@@ -21,7 +21,7 @@ static int reserve(uint8_t **data, size_t *cap, int w, int h)
     size_t size;
     if (!tw_mul(&size, (size_t)w * 3, (size_t)h))
         return tw_fail("%d x %d pixels do not fit the memory", w, h);
-    if (size > *cap) { /* anew: what was in it is not wanted any more, and need not be moved */
+    if (size > *cap) { /* not realloc: the old contents need not be copied */
         free(*data);
         *data = NULL;
         *cap = 0;
@@ -29,7 +29,7 @@ static int reserve(uint8_t **data, size_t *cap, int w, int h)
     return tw_reserve(data, cap, size, 1);
 }
 
-enum { MOST_PIXELS = ((1 << 30) - (1 << 20)) / 3 }; /* of a record */
+enum { MOST_PIXELS = ((1 << 30) - (1 << 20)) / 3 }; /* that fit a stream record, with 1 MiB for its other fields */
 
 int tw_image_resize(tw_image *m, int64_t w, int64_t h, int more, const tw_decode_options *o)
 {
@@ -57,7 +57,7 @@ static int orient(tw_image *m, int orientation)
     uint8_t *to = m->spare;
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++, to += 3) {
-            const int u = turned ? y : x, v = turned ? x : y; /* the place in the source before mirroring */
+            const int u = turned ? y : x, v = turned ? x : y; /* position in the source before mirroring */
             const int sx = mirror_x ? m->w - 1 - u : u, sy = mirror_y ? m->h - 1 - v : v;
             memcpy(to, m->data + ((size_t)sy * (size_t)m->w + (size_t)sx) * 3, 3);
         }
@@ -65,7 +65,7 @@ static int orient(tw_image *m, int orientation)
     return 0;
 }
 
-/* Formats by their first bytes. decode NULL: known, so that it can be said, but not read here. */
+/* Formats by their first bytes. decode NULL: not supported, listed for a better error message. */
 static const struct format {
     const char *magic;
     size_t size, offset;

@@ -1,5 +1,5 @@
-/* Undecoded files to pixels, by content and not by name: JPEG, PNG, WebP, GIF (the first frame), BMP, PBM, PGM and PPM, always 8-bit RGB
- * as Pillow's convert("RGB") gives. */
+/* Decodes image files, recognised by content and not by name: JPEG, PNG, WebP, GIF (the first frame), BMP, PBM, PGM and PPM. The result is 8-bit
+ * RGB, as Pillow's convert("RGB") gives. */
 #ifndef TW_IMAGE_DECODE_H
 #define TW_IMAGE_DECODE_H
 
@@ -7,30 +7,30 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* u8 [h,w,3], rows without gaps. The memory grows and is used again by the next decode; start from {0}. */
+/* u8 [h,w,3], contiguous. The memory is owned, grows as needed and is reused by the next decode; initialise to {0}. */
 typedef struct {
     uint8_t *data;
     size_t cap;
     int w, h;
-    uint8_t *spare; /* the other side of a rotation */
+    uint8_t *spare; /* second buffer, for rotations */
     size_t spare_cap;
 } tw_image;
 
 typedef struct {
-    int64_t max_pixels;  /* a larger image is refused before it is decoded */
-    int shrink_to;       /* JPEG only: scale by 1/2, 1/4 or 1/8 while the short side stays at least this; 0: never */
-    bool exif_rotate;    /* turn upright as the Exif orientation says */
-    bool keep_truncated; /* what could be decoded of a damaged file counts, instead of being an error */
-    void (*claim)(void *context, size_t bytes); /* told how much memory a picture will take before any is; may wait. NULL: nobody is */
+    int64_t max_pixels;  /* images with more pixels are refused before they are decoded */
+    int shrink_to;       /* JPEG only: scale by 1/2, 1/4 or 1/8 while the short side stays at least this, in pixels; 0: never */
+    bool exif_rotate;    /* rotate and mirror according to the Exif orientation */
+    bool keep_truncated; /* accept a damaged file with the part that could be decoded (the rest is black), instead of failing */
+    void (*claim)(void *context, size_t bytes); /* called with the memory that the image will need, before it is allocated; may block. Or NULL */
     void *context;
 } tw_decode_options;
 #define TW_DECODE_DEFAULT {178956970, 0, false, false, NULL, NULL}
 
-enum { TW_MOST_SIDE = 1 << 20 }; /* of a picture, as what makes views of it takes it */
+enum { TW_MOST_SIDE = 1 << 20 }; /* largest width or height in pixels, of decoded images and of those that views are made of */
 
-/* Decodes one file of n bytes into out. 0, or -1 and tw_error() (without the file's name; out's pixels undefined).
- * Limits besides max_pixels: sides of TW_MOST_SIDE and as many pixels as a record of a stream has room for, both after shrinking; 512 MiB of
- * decoder memory beside a progressive JPEG's coefficients, and 100 of its scans. Thread-safe for different out. */
+/* Decodes one file of n bytes into out. 0, or -1 and tw_error() (without the file's name; out's pixels are then undefined).
+ * Further limits, after shrinking: TW_MOST_SIDE, and as many pixels as fit a stream record (1 GiB). For a JPEG: 512 MiB of decoder memory, not
+ * counting the coefficients of several scans, and 100 scans. Thread-safe for different out. */
 int tw_image_decode(tw_image *out, const void *bytes, size_t n, const tw_decode_options *o);
 
 /* Frees the image's memory. */

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-/* Python's round(): halves to the even number, as rint does in the default rounding mode. */
+/* Python's round(): ties to even, as rint in the default rounding mode. */
 static int round_even(double x)
 {
     return (int)rint(x);
@@ -15,7 +15,7 @@ static int at_least_1(int n)
     return n > 1 ? n : 1;
 }
 
-/* RandomResizedCrop.get_params. The fallback: as much of the middle as the ratio allows. */
+/* RandomResizedCrop.get_params. Fallback after ten tries: the largest central crop within the bounds of the ratio. */
 static tw_area draw_crop(const double scale[2], const double ratio[2], int w, int h, tw_rng *r)
 {
     const double low = log(ratio[0]), high = log(ratio[1]);
@@ -37,8 +37,8 @@ static tw_area draw_crop(const double scale[2], const double ratio[2], int w, in
     return (tw_area){(h - ch) / 2, (w - cw) / 2, ch, cw};
 }
 
-/* ColorJitter: a random order, each factor uniform around 1 (hue: 0); what may not change is left out. Single precision, as
- * torch draws them. */
+/* ColorJitter: in random order, each factor uniform around 1 (hue: 0), rounded to single precision as in torch; steps with amount 0 are left
+ * out. */
 static void draw_jitter(tw_view *v, const double amount[4], tw_rng *r)
 {
     uint64_t order[4];
@@ -53,13 +53,13 @@ static void draw_jitter(tw_view *v, const double amount[4], tw_rng *r)
             v->step[v->n_steps++] = (tw_step){(tw_step_kind)order[i], value[order[i]]};
 }
 
-/* Turned to the other side half of the time. */
+/* value with a random sign. */
 static double either_way(tw_rng *r, double value)
 {
     return tw_rng_uniform(r) > 0.5 ? -value : value;
 }
 
-/* What an operation of RandAugment does at a level of 0 to 10: timm's "increasing" functions. */
+/* The value of a RandAugment operation at a level of 0 to 10: timm's "increasing" functions. */
 static double strength(tw_step_kind kind, double level, tw_rng *r)
 {
     const double part = level / 10;
@@ -88,7 +88,7 @@ static double strength(tw_step_kind kind, double level, tw_rng *r)
     }
 }
 
-/* RandAugment: operations with replacement, each applied or not. */
+/* RandAugment: k->layers operations drawn with replacement, each applied with probability layer_p. */
 static void draw_layers(tw_view *v, const tw_view_kind *k, tw_rng *r)
 {
     static const tw_step_kind choice[] = {TW_AUTOCONTRAST, TW_EQUALIZE,   TW_INVERT,     TW_ROTATE,      TW_POSTERIZE,
@@ -103,7 +103,7 @@ static void draw_layers(tw_view *v, const tw_view_kind *k, tw_rng *r)
     }
 }
 
-/* RandomErasing: ten tries of a rectangle smaller than the view. */
+/* RandomErasing: up to ten tries to draw a rectangle smaller than the view. */
 static void draw_erased(tw_view *v, int size, tw_rng *r)
 {
     for (int i = 0; i < 10; i++) {
@@ -118,7 +118,7 @@ static void draw_erased(tw_view *v, int size, tw_rng *r)
     }
 }
 
-/* The long side of a picture that is resized. */
+/* Length of the long side after Resize(k->resize). */
 static double longer_side(const tw_view_kind *k, int w, int h)
 {
     const int shorter = w <= h ? w : h, longer = w <= h ? h : w;
@@ -134,13 +134,13 @@ int tw_view_check(const tw_policy *p, int w, int h)
     return 0;
 }
 
-/* Resize(resize) and CenterCrop(size): the long side is truncated, the place of the crop rounded to even. */
+/* Resize(resize) and CenterCrop(size), as torchvision: the long side is truncated to an integer, the crop's position rounded, ties to even. */
 static void place_centre(tw_view *v, const tw_view_kind *k, int w, int h)
 {
     const int to = (int)longer_side(k, w, h);
     v->resize_w = w <= h ? k->resize : to;
     v->resize_h = w <= h ? to : k->resize;
-    /* a smaller picture gets a black border first, half of it, rounded down, at the top and left */
+    /* a picture smaller than the crop is padded with black first: half of it, rounded down, at the top and left */
     const int pad_x = k->size > v->resize_w ? (k->size - v->resize_w) / 2 : 0;
     const int pad_y = k->size > v->resize_h ? (k->size - v->resize_h) / 2 : 0;
     const int left = k->size > v->resize_w ? -pad_x : round_even((v->resize_w - k->size) / 2.0);

@@ -4,10 +4,10 @@
 #include <pthread.h>
 
 enum { STEPS = 1 << 16 };
-static uint8_t table[3][STEPS]; /* from 16 random bits to the value */
+static uint8_t table[3][STEPS]; /* value of each channel for 16 random bits */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* So many steps give a value up to v as the normal distribution has below the edge between v and v + 1. */
+/* The inverse distribution function: the share of entries with values up to v is the probability of a result below v + 0.5. */
 static void make_table(void)
 {
     static const double mean[3] = {0.485, 0.456, 0.406}, deviation[3] = {0.229, 0.224, 0.225};

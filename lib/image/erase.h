@@ -1,4 +1,4 @@
-/* Random erasing in "pixel" mode: timm's RandomErasing after normalisation, in 8 bits. */
+/* Random erasing in "pixel" mode: what timm's RandomErasing does after normalisation, in 8 bits. */
 #ifndef TW_IMAGE_ERASE_H
 #define TW_IMAGE_ERASE_H
 
@@ -6,8 +6,9 @@
 
 #include "core/philox.h"
 
-/* Fills the rectangle of a u8 [size, size, 3] with noise drawn from r: standard normal numbers as they look before ImageNet's
- * normalisation, 255 * (mean + deviation * z) rounded and clipped (65,536 steps of probability). Thread-safe. */
+/* Fills the rectangle `area` (height 0: none) of pixels, u8 [size, size, 3], with noise from r: for z standard normal,
+ * 255 * (mean + deviation * z) with ImageNet's mean and deviation, rounded and clipped. z comes from 16 random bits by a table.
+ * Thread-safe. */
 void tw_erase(uint8_t *pixels, int size, const tw_area *area, tw_rng r);
 
 #endif

@@ -1,4 +1,4 @@
-/* The one Exif entry that matters here: tag 0x0112 of the first directory (Exif 2.3, 4.6.4). Every offset is checked. */
+/* Reads the Exif orientation: tag 0x0112 of the first directory (Exif 2.3, 4.6.4). Every offset is checked. */
 #include "image/codec.h"
 
 #include <string.h>
@@ -13,7 +13,7 @@ static uint32_t u32(const uint8_t *p, bool big)
     return big ? u16(p, big) << 16 | u16(p + 2, big) : u16(p + 2, big) << 16 | u16(p, big);
 }
 
-/* The TIFF block inside: byte order, offset of the first directory, entries of 12 bytes. */
+/* Parses the TIFF structure: byte order, offset of the first directory, entries of 12 bytes. */
 static int from_tiff(const uint8_t *t, size_t n)
 {
     if (n < 8 || (memcmp(t, "II*\0", 4) != 0 && memcmp(t, "MM\0*", 4) != 0))
@@ -34,7 +34,7 @@ static int from_tiff(const uint8_t *t, size_t n)
     return 1;
 }
 
-/* The same, which may have the prefix that JPEG puts before it. */
+/* The same, after the optional prefix "Exif\0\0". */
 static int from_block(const uint8_t *t, size_t n)
 {
     const bool prefixed = n >= 6 && memcmp(t, "Exif\0", 6) == 0;

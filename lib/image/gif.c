@@ -1,5 +1,5 @@
-/* The first frame of a GIF through giflib, on the canvas as Pillow puts it there: around the frame is the transparent colour, or else the
- * palette's first; what a palette has no entry for is black. */
+/* The first frame of a GIF, through giflib. It is placed on the canvas as Pillow does: pixels outside the frame, or with an index beyond the
+ * palette, get the transparent colour, or without one the palette's first. */
 #include "image/codec.h"
 
 #include "core/error.h"
@@ -30,7 +30,7 @@ static int fail(int code)
     return tw_fail("bad GIF: %s", text != NULL ? text : "it cannot be read");
 }
 
-/* Steps to the first picture's data, noting a transparent colour on the way (-1: none). 0 or -1. */
+/* Advances to the data of the first frame; *transparent: its transparent index, -1: none. 0 or -1. */
 static int find_frame(GifFileType *g, int *transparent)
 {
     GifRecordType type;
@@ -57,7 +57,7 @@ static int find_frame(GifFileType *g, int *transparent)
     }
 }
 
-/* A palette that says nothing (entry i is grey i), or none, is grey throughout. */
+/* Makes 256 RGB entries. Without a palette, or with one whose entries i are grey i, all are grey. */
 static void make_palette(uint8_t rgb[256][3], const ColorMapObject *map)
 {
     bool grey = true;
@@ -70,7 +70,7 @@ static void make_palette(uint8_t rgb[256][3], const ColorMapObject *map)
     }
 }
 
-/* The rows of the frame, each read into `row` and put on the canvas. How many came. */
+/* Reads the rows of the frame, each through the buffer `row`, into the canvas. Returns the number of rows read. */
 static int read_rows(GifFileType *g, tw_image *out, const uint8_t palette[256][3], GifPixelType *row)
 {
     static const int first[] = {0, 4, 2, 1}, step[] = {8, 8, 4, 2};

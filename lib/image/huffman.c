@@ -2,9 +2,10 @@
 
 #include <string.h>
 
-/* An entry of a table tells one coefficient or two: from the low end 6 bits for how many bits their codes and they take, 6 and 6 for how
- * far on they are, 7 and 7 for themselves; END for the end of the block. Of one alone the second is the same once more, 0 further on.
- * What does not fit takes no bits and says END, then the length of its code (0: more than is looked at) and its symbol. */
+/* A table entry describes one or two coefficients. From the low end: 6 bits: total bits used, codes and values; 6 and 6 bits: steps in zigzag
+ * order to the first and from it to the second coefficient (END: end of block); 7 and 7 bits: their values. With one coefficient, the second
+ * has step 0 and the same value. An entry for a code that does not fit has 0 bits used, step END, then 8 bits symbol and the code's length (0:
+ * longer than LOOK). */
 enum { LOOK = TW_HUFFMAN_LOOK, END = 63, LAST = 63 };
 
 static const uint8_t natural[64] = {0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48,
@@ -51,13 +52,13 @@ static uint32_t two_entries(uint32_t a, uint32_t b)
     return (a & 0x01fc0fc0) | (bits_of(a) + bits_of(b)) | (uint32_t)step_of(b) << 12 | (b & 0xfe000000);
 }
 
-/* T.81's EXTEND: the value of the lower `size` bits of raw, the others 0. */
+/* EXTEND of T.81: the signed value of a coefficient whose `size` bits are raw. */
 static inline int extend(unsigned raw, int size)
 {
     return raw >> (size - 1) != 0 ? (int)raw : (int)raw - (1 << size) + 1;
 }
 
-/* The entries of all bits that begin with a code. A symbol is the zeros before a coefficient and the coefficient's size in bits. */
+/* Fills the entries whose bits begin with the code. A symbol is, in 4 bits each, the zeros before a coefficient and its size in bits. */
 static void fill(tw_huffman_table *t, unsigned code, int length, int symbol, bool dc)
 {
     const int size = symbol & 15, left = LOOK - length - size;
@@ -75,7 +76,7 @@ static void fill(tw_huffman_table *t, unsigned code, int length, int symbol, boo
     }
 }
 
-/* Two coefficients to an entry where the bits tell both. */
+/* Combines entries: where LOOK bits contain two whole coefficients, the entry gets both. */
 static void pair(tw_huffman_table *t)
 {
     uint32_t one[1 << LOOK];
@@ -116,7 +117,7 @@ static bool build(tw_huffman_table *t, const JHUFF_TBL *from, bool dc)
     return true;
 }
 
-/* Byte by byte, where an 0xff is near: as a value it is followed by 0, else the data ends before it. */
+/* Refills byte by byte near an 0xff: followed by 0 it is a data byte; else it begins a marker, and zeros are appended. */
 static __attribute__((noinline)) void creep(tw_huffman *h)
 {
     tw_huffman_bits *r = &h->in;
@@ -166,8 +167,8 @@ bool tw_huffman_start(tw_huffman *h, j_decompress_ptr c)
     return true;
 }
 
-/* At least 56 bits. Eight bytes without an 0xff are taken at once: as many as there is room for, of the last perhaps a part, which comes
- * again with the next ones. */
+/* Refills to at least 56 bits. Eight bytes without an 0xff are loaded at once; those that do not fit as a whole are loaded again by the next
+ * refill. */
 static inline void refill(tw_huffman *h, tw_huffman_bits *r)
 {
     const uint64_t ones = 0x0101010101010101;
@@ -196,7 +197,7 @@ static inline uint32_t look(const tw_huffman_table *t, const tw_huffman_bits *r)
     return t->look[r->bits >> (64 - LOOK)];
 }
 
-/* Takes what an entry does not tell in full: the coefficient, 27 bits with its code at most. false: there is no such code. */
+/* Decodes a coefficient whose entry does not contain it; code and value have at most 27 bits. false: undefined code. */
 static inline bool take_long(const tw_huffman_table *t, uint32_t e, tw_huffman_bits *r, int *symbol, int *value)
 {
     int length = e >> 20;
@@ -215,8 +216,8 @@ static inline bool take_long(const tw_huffman_table *t, uint32_t e, tw_huffman_b
     return true;
 }
 
-/* One block. Between two refills are at most three looks, or two and a long one, 49 bits; the look after them comes before the refill, so
- * that neither waits for the other. */
+/* Decodes one block. Between two refills there are at most three lookups, or two and a long code: 49 bits. The next lookup is done before the
+ * refill, so that the processor can overlap them. */
 static inline bool decode_block(tw_huffman *h, const tw_huffman_table *dc, const tw_huffman_table *ac, int *last, int16_t *to)
 {
     tw_huffman_bits r = h->in;
@@ -264,7 +265,7 @@ static inline bool decode_block(tw_huffman *h, const tw_huffman_table *dc, const
         if (bits_of(e) != 0) {
             if (step_of(e) == END)
                 break;
-            k += END - step_of(e); /* the last one or too many: again, without the one behind it */
+            k += END - step_of(e); /* at the last coefficient, or beyond: redo this lookup with the first of the two only */
             r.bits = before;
             r.count += bits_of(e);
             e = long_entry(0, 0);
@@ -286,7 +287,7 @@ static inline bool decode_block(tw_huffman *h, const tw_huffman_table *dc, const
     return true;
 }
 
-/* Behind an interval: the data ends before a marker, with nothing left but the rest of a byte. */
+/* At the end of a restart interval: whether a marker follows, with at most the padding of a byte before it. */
 static bool at_marker(const tw_huffman *h)
 {
     const uint8_t *at = h->in.at;

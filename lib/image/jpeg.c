@@ -1,4 +1,4 @@
-/* JPEG through libjpeg-turbo with the settings that Pillow leaves as they are (JDCT_ISLOW, fancy upsampling). */
+/* JPEG through libjpeg-turbo with its default settings, as Pillow uses it (JDCT_ISLOW, fancy upsampling). */
 #include "image/codec.h"
 
 #include "core/error.h"
@@ -12,17 +12,17 @@
 
 #include <jpegint.h>
 
-/* SHORTEST: bytes of a scan; of a shorter one the library has decoded the codes before own tables would be made. */
+/* SHORTEST: in bytes; for a shorter scan, building the tables of huffman.h takes longer than the library's decoder. */
 enum { MAX_SCANS = 100, ROWS = 16, SHORTEST = 4096 };
 enum { GIVEN_UP = 1, IRREGULAR };
-static const long max_memory = 512L << 20; /* beside the coefficients of several scans, which --max-pixels bounds */
+static const long max_memory = 512L << 20; /* bytes, without the coefficients of several scans, which --max-pixels bounds */
 
 typedef struct {
     struct jpeg_decompress_struct c;
     struct jpeg_error_mgr errors;
     struct jpeg_progress_mgr progress;
     jmp_buf jump;
-    bool keep, started; /* started: rows may have been put out, which count under keep */
+    bool keep, started; /* started: rows may have been output, which are used under keep */
     tw_huffman huffman;
 } decoder;
 
@@ -44,14 +44,14 @@ static noreturn void on_error(j_common_ptr c)
     give_up(c);
 }
 
-/* A warning (level < 0) means damaged data: 80 % of what is wrong with a file shows as nothing else. */
+/* A warning (level < 0) is treated as an error, damaged data: 80 % of all damage only shows as a warning. */
 static void on_message(j_common_ptr c, int level)
 {
     if (level < 0 && !((decoder *)c->client_data)->keep)
         on_error(c);
 }
 
-/* Called between rows and scans: a file of thousands of scans would keep the decoder busy for minutes. */
+/* Called between rows and scans; limits the scans: a file with thousands of them would take minutes. */
 static void on_progress(j_common_ptr c)
 {
     if (((j_decompress_ptr)c)->input_scan_number > MAX_SCANS) {
@@ -68,7 +68,7 @@ static boolean decode_mcu(j_decompress_ptr c, JBLOCKROW *blocks)
     return TRUE;
 }
 
-/* One row of inverted ("Adobe") CMYK to RGB: Pillow's CMYK;I followed by its cmyk2rgb. */
+/* Converts one row of inverted ("Adobe") CMYK to RGB, as Pillow's CMYK;I and cmyk2rgb. */
 static void from_cmyk(uint8_t *rgb, const uint8_t *cmyk, int w)
 {
     for (int x = 0; x < w; x++, cmyk += 4, rgb += 3) {
@@ -89,7 +89,7 @@ static unsigned denominator(const decoder *d, int shrink_to)
     return denom;
 }
 
-/* Bytes of coefficients for a pixel put out: a file of several scans is held whole, two bytes for each, before it is transformed. */
+/* Memory for coefficients in bytes per output pixel: with several scans, all coefficients of the file are kept, 2 bytes each. */
 static int coefficients(const struct jpeg_decompress_struct *c)
 {
     if (!jpeg_has_multiple_scans((j_decompress_ptr)c))
@@ -123,7 +123,7 @@ static void read_cmyk_rows(decoder *d, tw_image *out)
     }
 }
 
-/* Those that were there, and black below; -1: there were none. */
+/* Keeps the rows decoded so far and makes the others black; -1: there are none. */
 static int keep_rows(const decoder *d, tw_image *out)
 {
     const size_t rows = d->c.output_scanline, stride = (size_t)out->w * 3;
@@ -131,8 +131,8 @@ static int keep_rows(const decoder *d, tw_image *out)
     return rows > 0 ? 0 : -1;
 }
 
-/* Nothing here lives in a variable that longjmp could spoil: the state is the caller's. own: the codes by huffman.h where it can. 0, -1, or
- * IRREGULAR, and the file is to be decoded without. */
+/* All state is in the caller's *d, since longjmp makes changed local variables indeterminate. own: use huffman.h if possible. 0, -1, or
+ * IRREGULAR: the file must be decoded again without own. */
 static int decode(decoder *d, bool own, tw_image *out, const uint8_t *bytes, size_t n, const tw_decode_options *o)
 {
     const int jumped = setjmp(d->jump);
@@ -173,7 +173,7 @@ static int decode(decoder *d, bool own, tw_image *out, const uint8_t *bytes, siz
 static int try(bool own, tw_image *out, const uint8_t *bytes, size_t n, const tw_decode_options *o)
 {
     decoder d;
-    memset(&d, 0, offsetof(decoder, huffman)); /* which is large, and made ready where it is used */
+    memset(&d, 0, offsetof(decoder, huffman)); /* huffman is large, and initialised where it is used */
     d.keep = o->keep_truncated;
     d.c.err = jpeg_std_error(&d.errors);
     d.c.client_data = &d; /* jpeg_create_decompress keeps both */

@@ -1,5 +1,5 @@
-/* The inner loops of the picture operations, once per kind of processor. All give the same bytes: the arithmetic stands once,
- * in kernels_body.h, on vectors of 16 (plain), 32 (AVX2) or 64 bytes (AVX-512). Internal to lib/image. */
+/* The inner loops of the image operations, in one version per processor type. All give the same bytes: their arithmetic is written once,
+ * in kernels_body.h, for vectors of 16 (plain), 32 (AVX2) or 64 bytes (AVX-512). Internal to lib/image. */
 #ifndef TW_IMAGE_KERNELS_H
 #define TW_IMAGE_KERNELS_H
 
@@ -7,14 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A picture is worked on in strips as high as a vector is wide: `lane` rows, turned so that a column of the strip is one
- * vector. */
+/* Images are processed in strips of `lane` rows (lane: bytes of a vector), transposed so that a column of the strip is one vector: a
+ * "tile". */
 enum { TW_MAX_LANE = 64, TW_TURN = 16, TW_MAX_RADIUS = 63 };
 
-/* Where the outputs of one pass of a resize come from. Output i is the sum over its pairs p of
- * in[first + 2p] * k[2p] + in[first + 2p + 1] * k[2p + 1], k in 2^-22. weight[i * room + p] holds the two k, each as
- * 65536 * coarse + fine with both signed: coarse is in bytes 0 and 1 and again in 2 and 3, fine in two halves. An odd last tap is
- * paired with a weight of 0. |coarse| sums to at most 128 over an output, since its k sum to 2^22 and few are negative. */
+/* The filter taps of one pass of a resize. Output i is the sum over its pairs p = 0 .. pairs[i] - 1 of
+ * in[first[i] + 2p] * k[2p] + in[first[i] + 2p + 1] * k[2p + 1], k in units of 2^-22. weight[i * room + p] holds the two k, each split as
+ * 65536 * coarse + fine, both signed: the two coarse are in bytes 0 and 1, and again in 2 and 3, the two fine in 16 bits each. An odd last tap
+ * is paired with a weight of 0. |coarse| sums to at most 128 over an output, since its k sum to 2^22 and few are negative. */
 typedef struct {
     uint32_t coarse, fine;
 } tw_weight;
@@ -25,15 +25,15 @@ typedef struct {
     tw_weight *weight;
 } tw_taps;
 
-/* One direction of a resize of `size` pixels: output i of the taps is number from + i of all. scale: inputs to an output; narrow:
- * 1 / scale where that is at most 1, else 1; support: of the filter, in inputs. */
+/* Parameters of one direction of a resize. size: input pixels; from: number of the first output in the taps; scale: inputs per output; narrow:
+ * min(1, 1 / scale); support: of the filter, in inputs. */
 typedef struct {
     int size, from;
     double scale, narrow, support;
     bool cubic;
 } tw_scale;
 
-/* One box of a blur: its whole radius, the weight of what is inside and of the pixel beyond each end, in 2^-24. */
+/* One extended box filter: integer radius, weight of the pixels inside, and of the pixel beyond each end, in units of 2^-24. */
 typedef struct {
     int radius;
     uint32_t inside, beyond;
@@ -44,7 +44,7 @@ typedef enum {
     TW_SCALE,      /* base 0: brightness */
     TW_STRETCH,    /* base: a number, contrast */
     TW_SATURATE,   /* base: the pixel's grey */
-    TW_SHIFT_HUE,  /* RGB -> HSV of 8 bits, H + shift (0..255, whole), back */
+    TW_SHIFT_HUE,  /* RGB -> 8-bit HSV, H + shift modulo 256 (an integer, 0..255), and back */
     TW_GREY,       /* all three become the pixel's grey */
     TW_TABLE,      /* each value v becomes table[v]; first or last of the operations only */
 } tw_colour_kind;
@@ -59,32 +59,32 @@ typedef struct {
 typedef struct {
     const char *name;
     int lane;
-    bool by_table; /* whether looking values up is faster than TW_SCALE and TW_STRETCH */
-    /* Fills the t->n outputs of t by Pillow's precompute_coeffs: first, pairs and as many weights. work, fixed: (taps of an output
-     * + 1) * lane / 8 numbers. */
+    bool by_table; /* whether TW_TABLE is faster than TW_SCALE and TW_STRETCH */
+    /* Computes first, pairs and weights of the t->n outputs as Pillow's precompute_coeffs. work, fixed: scratch, (taps of an output + 1) *
+     * lane / 8 numbers each. */
     void (*taps)(tw_taps *t, const tw_scale *s, double *work, int32_t *fixed);
-    /* tile[j * lane + i] = row[i][j] for i < lane, j < n; rows are read, and the tile written, up to the next multiple of lane. */
+    /* Transposes: tile[j * lane + i] = row[i][j] for i < lane, j < n; rows are read, and the tile written, up to the next multiple of lane. */
     void (*turn_in)(uint8_t *tile, const uint8_t *const *row, size_t n);
-    /* The way back: to[i * pitch + j] = tile[j * lane + i] for i < lane, j < n and up to the next multiple of TW_TURN. */
+    /* The inverse: to[i * pitch + j] = tile[j * lane + i] for i < lane, j < n rounded up to a multiple of TW_TURN. */
     void (*turn_out)(uint8_t *to, size_t pitch, const uint8_t *tile, size_t n);
-    /* Resizes a turned strip of RGB columns along x: output `from` + x of t goes to out[(c * room + x) * lane], x < n, out of
-     * the columns tile[(3 * column + c) * lane]; flip: to x = n - 1 first. */
+    /* Resizes a tile of RGB columns, tile[(3 * column + c) * lane], along x: outputs from + x of t, x < n, go to out[(c * room + x) * lane];
+     * flip: to out[(c * room + n - 1 - x) * lane]. */
     void (*across)(uint8_t *out, size_t room, const uint8_t *tile, const tw_taps *t, int from, int n, bool flip);
-    /* Resizes along y: one output row of n bytes out of rows that lie `pitch` apart. Written up to the next multiple of lane. */
+    /* Resizes along y: one output row of n bytes from rows `pitch` bytes apart. Written up to the next multiple of lane. */
     void (*down)(uint8_t *out, const uint8_t *from, size_t pitch, const tw_weight *weight, int pairs, size_t n);
-    /* `passes` box blurs along n steps of `pitch` bytes, of lane bytes side by side, in place. work: 2 * (n + 2 * radius + 2)
-     * * lane numbers. radius at most TW_MAX_RADIUS. */
+    /* Applies `passes` box blurs in place along n steps of `pitch` bytes, to lane adjacent bytes at once. work: scratch, 2 * (n + 2 * radius
+     * + 2) * lane numbers. radius at most TW_MAX_RADIUS. */
     void (*blur)(uint8_t *at, size_t pitch, int n, const tw_box *box, int passes, uint16_t *work);
-    /* Applies the operations in turn to w x h pixels in three planes whose rows lie `pitch` apart, in place; changes the rows up to the
-     * next multiple of lane. sum: returns the sum of the greys of the results, else 0. */
+    /* Applies the operations in order to w x h pixels in three planes with rows `pitch` bytes apart, in place; rows are changed up to the
+     * next multiple of lane. sum: returns the sum of the grey values of the result, else 0. */
     uint64_t (*colour)(uint8_t *const plane[3], size_t pitch, int w, int h, const tw_colour_op *op, int n_ops, bool sum);
-    /* to[3 * i + c] = plane[c][i], n pixels; solarize: 255 - v for v >= 128. Writes no byte beyond. */
+    /* Planes to RGB: to[3 * i + c] = plane[c][i] for i < n; solarize: 255 - v for v >= 128. Writes no byte beyond. */
     void (*interleave)(uint8_t *to, const uint8_t *const plane[3], size_t n, bool solarize);
 } tw_kernels;
 
-/* The fastest that this processor runs. */
+/* The fastest version that this processor supports. */
 const tw_kernels *tw_kernels_best(void);
-/* The i-th that this processor runs, slowest ("plain") first; NULL beyond the last: for tests, which compare them all. */
+/* For tests: the i-th version that this processor supports, from the slowest ("plain") on; NULL after the last. */
 const tw_kernels *tw_kernels_at(int i);
 
 extern const tw_kernels tw_kernels_plain;

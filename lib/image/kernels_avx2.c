@@ -12,7 +12,7 @@
 
 enum { LANE = 32 };
 
-typedef __m256i vi; /* whole numbers of any width */
+typedef __m256i vi; /* integers of any width */
 typedef __m256 vf, vm;
 
 static inline vi vload(const void *p)
@@ -111,7 +111,7 @@ static inline vi vunless(vm m, vi a)
     return _mm256_andnot_si256(_mm256_castps_si256(m), a);
 }
 
-/* a + b: by the multipliers, where the adders have more to do */
+/* a + b, as a fused multiply-add: the adders are the busier unit */
 static inline vf vfsum(vf a, vf b)
 {
     return _mm256_fmadd_ps(a, _mm256_set1_ps(1), b);

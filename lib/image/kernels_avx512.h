@@ -1,10 +1,9 @@
-/* The vector operations of the kernels on 64 bytes, as far as AVX-512's first instructions go; for kernels_avx512.c and kernels_vnni.c,
- * which say with which more they are compiled. */
+/* The vector operations of the kernels on 64 bytes that need only AVX-512 F and BW; shared by kernels_avx512.c and kernels_vnni.c. */
 #include <immintrin.h>
 
 enum { LANE = 64 };
 
-typedef __m512i vi; /* whole numbers of any width */
+typedef __m512i vi; /* integers of any width */
 typedef __m512 vf;
 typedef __mmask16 vm;
 

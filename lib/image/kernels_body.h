@@ -1,18 +1,18 @@
-/* The arithmetic of the kernels, written on the vector operations of the file that includes this one (kernels_plain.c,
- * kernels_avx2.c, kernels_avx512.c, kernels_vnni.c), which also names the table. Included once by each. */
+/* The arithmetic of the kernels, in terms of vector operations that the including file defines (kernels_plain.c, kernels_avx2.c,
+ * kernels_avx512.c, kernels_vnni.c), together with the name of the table. Included once by each. */
 
 #include "image/kernels_resize.h"
 
 #include "image/kernels_colour.h"
 
-/* A weight in 2^-24 in two parts, 65536 * coarse + fine, both signed; beside it the one for the pixels beyond. */
+/* Vector of the coarse, or fine, parts of both weights of a box, inside and beyond, alternating. A weight is 65536 * coarse + fine, both signed. */
 static inline vi both(uint32_t inside, uint32_t beyond, bool coarse)
 {
     return coarse ? vset32((inside + 32768) >> 16 | ((beyond + 32768) >> 16) << 16) : vset32((inside & 65535) | beyond << 16);
 }
 
-/* One box: what is inside times its weight, plus the two pixels beyond the ends times theirs, rounded. in has radius + 1 steps
- * before its first and after its last, of n. A step is two vectors of 16-bit numbers. */
+/* One box blur: sum of the pixels inside times their weight, plus the two pixels beyond the ends times theirs, rounded. in: n steps, with radius
+ * + 1 further ones before and after them. A step is two vectors of 16-bit numbers. */
 static inline void box(uint16_t *out, const uint16_t *in, int n, const tw_box *b)
 {
     const ptrdiff_t r = b->radius;

@@ -1,16 +1,16 @@
-/* Part of kernels_body.h: colour in float, with the roundings of Pillow's whole numbers, floats and doubles. */
+/* Part of kernels_body.h: colour operations in float, with the same results as Pillow's mixture of integers, floats and doubles. */
 
-/* Pixels in the making, in float: as many whole rows as fit, or a stretch of one, each in a multiple of STEP. Short loops over them, one an
- * operation, keep the processor busy. LANE more: rows become bytes LANE at a time. */
+/* A block of pixels in float: as many whole rows as fit, or part of one, each padded to a multiple of STEP. Each operation is a short loop over the
+ * block. The arrays have LANE more elements, since rows are converted to bytes LANE at a time. */
 enum { STEP = LANE / 4, BLOCK = 32 * STEP };
 typedef struct {
     _Alignas(64) float p[3][BLOCK + LANE];
-    int n;               /* in all */
-    int rows, row, used; /* numbers to a row, and pixels that are there */
+    int n;               /* numbers in total */
+    int rows, row, used; /* row: numbers per row; used: pixels per row */
 } block;
 
-/* The greater and the smaller of two numbers of which at most one is negative: such floats are ordered as their bits are, and
- * whole numbers are compared faster. */
+/* Maximum and minimum of two floats of which at most one is negative: they are ordered like their bit patterns, and integer comparison is
+ * faster. */
 static inline vf vfmax(vf a, vf b)
 {
     return vfof(vmax32(vfbits(a), vfbits(b)));
@@ -26,15 +26,14 @@ static inline vf vfabs(vf a)
     return vfof(vand(vfbits(a), vset32(0x7fffffff)));
 }
 
-/* Pillow's grey, (19595 r + 38470 g + 7471 b + 2^15) >> 16: every step is below 2^24 and so exact in float. */
+/* Pillow's grey, (19595 r + 38470 g + 7471 b + 2^15) >> 16, in steps below 2^24, which are exact in float. */
 static inline vf grey(vf r, vf g, vf b)
 {
     const float unit = 1.0f / 65536;
     return vftrunc(vfmadd(r, vfset(19595 * unit), vfmadd(g, vfset(38470 * unit), vfmadd(b, vfset(7471 * unit), vfset(0.5f)))));
 }
 
-/* How a result becomes a whole number of 0..255: by clipping and truncating, or not yet, since the block is stored next, which
- * does both. */
+/* Whether a result is clipped and truncated to 0..255 now, or left to the conversion to bytes that follows. */
 typedef enum { CLIP, LEAVE } finish;
 
 static inline vf finished(vf v, finish how)
@@ -67,9 +66,9 @@ static inline void around_grey(block *b, const tw_colour_op *op, finish how)
     }
 }
 
-/* Pillow's RGB -> HSV in 8 bits, the hue turned. The hue is (a +- x) / 6 with x = (range - |difference|) / range; float gives
- * what Pillow's mixture of float and double gives (checked for all r, g, b). Leaves the hue (85 to the sixth of a turn), the
- * value, and value * saturation / 21675 (checked too, with what follows). */
+/* Pillow's RGB -> HSV in 8 bits, with the hue shifted. The hue is (a +- x) / 6 with x = (range - |difference|) / range; float gives the same as
+ * Pillow's mixture of float and double (checked for all r, g, b). The results are the hue (85 per sixth of a turn), the value, and
+ * value * saturation / 21675 (checked too, together with channel()). */
 static inline void to_hsv(block *p, const tw_colour_op *op)
 {
     const vi sign_bit = vset32(1u << 31), one = vset32(0x3f800000), turn_by = vset32((uint32_t)op->factor);
@@ -78,12 +77,12 @@ static inline void to_hsv(block *p, const tw_colour_op *op)
         const vf max = vfmax(vfmax(r, g), b), range = max - vfmin(vfmin(r, g), b);
         const vm red = vequal32(vfbits(r), vfbits(max)), green = vequal32(vfbits(g), vfbits(max));
         const vf d = vfsel(red, g - b, vfsel(green, b - r, r - g));
-        const vi sign = vand(vfbits(d), sign_bit); /* the direction */
+        const vi sign = vand(vfbits(d), sign_bit); /* the sign of the difference */
         /* 0, 2 or 4 sixths, where red, green or blue is the greatest: the floats 2 and 4 differ in one bit */
         const vf at = vfof(vunless(red, vor(vset32(0x40000000), vunless(green, vset32(0x00800000)))));
         const vf x = (range - vfabs(d)) / vfmax(range, vfset(1));
         vf h = vfsixth(at + vfof(vor(one, sign)) - vfof(vxor(vfbits(x), sign)));
-        h = h + vfof(vand(vsra32(vfbits(h), 31), one)); /* 1 to what is below 0 */
+        h = h + vfof(vand(vsra32(vfbits(h), 31), one)); /* adds 1 to a negative hue */
         const vi whole = vand(vadd32(vfint(h * vfset(255)), turn_by), vset32(255));
         const vf s = vftrunc(range / vfmax(max, vfset(1)) * vfset(255));
         vfput(p->p[0] + i, vfwhole(vadd32(whole, whole)));
@@ -92,8 +91,8 @@ static inline void to_hsv(block *p, const tw_colour_op *op)
     }
 }
 
-/* Pillow's HSV -> RGB: each channel is v (1 - s m), rounded, where m (of 85) says how much of the saturation acts on it. It never
- * falls on a half, so float is enough, fused or not. */
+/* Pillow's HSV -> RGB: each channel is v (1 - s m), rounded; m, 0..85 for 0..1, is the part of the saturation that applies to it. The result is
+ * never halfway between two integers, so float is precise enough, fused or not. */
 static inline vf channel(vf v, vf vs, vf m, finish how)
 {
     const vf c = vfnmadd(vs, vfmin(vfmax(m, vfset(0)), vfset(85)), v); /* within 0..255.5 */
@@ -164,7 +163,7 @@ static inline void apply(block *b, const tw_colour_op *op, finish how)
     case TW_GREY:
         to_grey(b);
         return;
-    case TW_TABLE: /* works on bytes, before and after these */
+    case TW_TABLE: /* applied to the bytes, before or after the other operations */
         return;
     }
 }
@@ -222,7 +221,7 @@ static uint64_t colour(uint8_t *const plane[3], size_t pitch, int w, int h, cons
     block b;
     uint64_t total = 0;
     const int most = w < BLOCK ? BLOCK / ((w + STEP - 1) / STEP * STEP) : 1; /* rows at once */
-    for (int c = 0; c < 3; c++) /* what is beyond the last row becomes bytes too */
+    for (int c = 0; c < 3; c++) /* the rest after the last row is converted to bytes too */
         for (int i = 0; i < BLOCK + LANE; i += STEP)
             vfput(b.p[c] + i, vfset(0));
     for (int y = 0; y < h; y += most)

@@ -1,11 +1,11 @@
-/* The kernels on any processor: vectors of 16 bytes in the compilers' own vector types (SSE2, NEON, or plain registers). */
+/* The kernels for any processor: 16-byte vectors by the compilers' vector extensions (SSE2, NEON, or scalar code). */
 #include "image/kernels.h"
 
 #include <string.h>
 
 enum { LANE = 16 };
 
-typedef uint8_t vi __attribute__((vector_size(16))); /* whole numbers of any width */
+typedef uint8_t vi __attribute__((vector_size(16))); /* integers of any width */
 typedef int16_t v16 __attribute__((vector_size(16)));
 typedef int32_t v32 __attribute__((vector_size(16)));
 typedef uint32_t vu32 __attribute__((vector_size(16)));
@@ -60,7 +60,7 @@ static inline vi vunhi16(vi a, vi b)
     return (vi)__builtin_shufflevector((v16)a, (v16)b, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
-/* Sums of the products of neighbouring bytes, those of a unsigned, those of b signed; here they always fit 16 bits. */
+/* Sums of the products of adjacent bytes, a unsigned, b signed; here they always fit 16 bits. */
 static inline vi vmadd8(vi a, vi b)
 {
     typedef uint16_t vu16 __attribute__((vector_size(16)));
@@ -68,7 +68,7 @@ static inline vi vmadd8(vi a, vi b)
     return (vi)(even * ((v16)((vu16)b << 8) >> 8) + odd * ((v16)b >> 8));
 }
 
-/* Sums of the products of neighbouring 16-bit numbers. */
+/* Sums of the products of adjacent 16-bit numbers. */
 static inline vi vmadd16(vi a, vi b)
 {
     const v32 x = (v32)a, y = (v32)b;
@@ -143,7 +143,7 @@ static inline vi vunless(vm m, vi a)
     return ~(vi)m & a;
 }
 
-/* 32-bit to 16-bit numbers; those used here fit. */
+/* Narrows 32-bit to 16-bit numbers; all values used here fit. */
 static inline vi vpack32(vi a, vi b)
 {
     return (vi)__builtin_shufflevector((v16)a, (v16)b, 0, 2, 4, 6, 8, 10, 12, 14);
@@ -216,7 +216,7 @@ static inline vf vfsum(vf a, vf b)
     return a + b;
 }
 
-/* a * b + c and c - a * b, rounded once or twice: for where that makes no difference */
+/* a * b + c and c - a * b; may be fused or not, used where that makes no difference */
 static inline vf vfmadd(vf a, vf b, vf c)
 {
     return a * b + c;

@@ -1,6 +1,6 @@
-/* Part of kernels_body.h: pictures turned, weights of a resize, and resizing. */
+/* Part of kernels_body.h: transposition, resize weights, resizing. */
 
-/* Sixteen rows of LANE bytes become LANE rows of sixteen: four rounds of the perfect shuffle. */
+/* Transposes sixteen rows of LANE bytes into LANE rows of sixteen, by four rounds of the perfect shuffle. */
 static inline void turn(uint8_t *to, size_t stride, vi v[TW_TURN])
 {
     for (int round = 0; round < 4; round++) {
@@ -40,7 +40,7 @@ static void turn_out(uint8_t *to, size_t pitch, const uint8_t *tile, size_t n)
     }
 }
 
-/* One pair of taps for LANE outputs: the products with the coarse weights in 16 bits, with the fine ones in 32. */
+/* Sums for LANE outputs: of the products with the coarse weights in 16 bits, with the fine ones in 32 bits. */
 typedef struct {
     vi c0, c1, f0, f1, f2, f3;
 } products;
@@ -53,7 +53,7 @@ static inline products weigh_pair(const uint8_t *from, size_t stride, const tw_w
                       vmadd16(vunlo8(y, zero), fine), vmadd16(vunhi8(y, zero), fine)};
 }
 
-/* LANE outputs of at least one pair. 32 in the coarse sum is one half in the result. */
+/* Computes LANE outputs; pairs >= 1. 32 in the coarse sum is 0.5 in the result. */
 static inline vi weigh(const uint8_t *from, size_t stride, const tw_weight *weight, int pairs)
 {
     const vi half = vset32(32 | 32 << 16), zero = vzero();
@@ -77,7 +77,7 @@ static inline vi weigh(const uint8_t *from, size_t stride, const tw_weight *weig
     return vpack16(vpack32(s.f0, s.f1), vpack32(s.f2, s.f3));
 }
 
-/* Outputs side by side in double, as many as a vector holds. */
+/* A vector of doubles, one per output. */
 typedef double vd __attribute__((vector_size(LANE)));
 typedef int64_t vdm __attribute__((vector_size(LANE)));
 typedef uint64_t vdw __attribute__((vector_size(LANE)));
@@ -90,7 +90,7 @@ static inline vd vdsel(vdm m, vd a, vd b)
     return (vd)(((vdm)a & m) | ((vdm)b & ~m));
 }
 
-/* Pillow's filters, whose steps and roundings these are. */
+/* Pillow's filters, with the same steps and roundings. */
 static inline vd filter_at(vd x, bool cubic)
 {
     x = (vd)((vdm)x & INT64_MAX);
@@ -100,7 +100,7 @@ static inline vd filter_at(vd x, bool cubic)
     return vdsel(x < 1.0, near, vdsel(x < 2.0, far, (vd){0}));
 }
 
-/* The first tap and the number of taps of WIDE outputs from `at` on; those beyond the last are the last one again. */
+/* The first tap and the number of taps of WIDE outputs from `at` on; beyond the last output, the last one is repeated. */
 static inline int place_taps(tw_taps *t, const tw_scale *s, int at, vd *centre, vd *first, vd *count)
 {
     int most = 0;
@@ -120,7 +120,7 @@ static inline int place_taps(tw_taps *t, const tw_scale *s, int at, vd *centre, 
     return most;
 }
 
-/* The weights of a pair of taps, for WIDE outputs. coarse is what is above 16 bits, rounded. */
+/* Packs the weights of a pair of taps for WIDE outputs. coarse = weight / 65536, rounded. */
 static inline void pair_up(tw_weight *to, const int32_t *a, const int32_t *b)
 {
     vdu p, q;
@@ -147,7 +147,7 @@ static void taps(tw_taps *t, const tw_scale *s, double *work, int32_t *fixed)
         for (int k = 0; k < most; k++) {
             vd w;
             memcpy(&w, work + k * WIDE, sizeof w);
-            w = w / sum * (1 << 22); /* to whole numbers, halves away from zero */
+            w = w / sum * (1 << 22); /* to integers, ties away from zero */
             const vdi whole = __builtin_convertvector(w + vdsel(w < 0.0, (vd){0} - 0.5, (vd){0} + 0.5), vdi);
             memcpy(fixed + k * WIDE, &whole, sizeof whole);
         }

@@ -1,5 +1,4 @@
-/* The kernels on vectors of 64 bytes where there are also products that are summed at once (VNNI) and bytes in any order (VBMI): Intel's
- * processors from Ice Lake on, AMD's from Zen 4 on. */
+/* The kernels on vectors of 64 bytes with dot products (VNNI) and byte permutations (VBMI): Intel from Ice Lake on, AMD from Zen 4 on. */
 #if defined(__x86_64__)
 #include "image/kernels.h"
 
@@ -16,7 +15,7 @@ static inline vi vdot16(vi sum, vi a, vi b)
     return _mm512_dpwssd_epi32(sum, a, b);
 }
 
-/* 64 pixels of three planes to 192 bytes: for each its place in red, or 64 more in green; that of blue is the same below 64. */
+/* 64 pixels of three planes to 192 bytes. The index of each byte is below 64 for red, 64 more for green; for blue it is below 64 too. */
 static inline void vinterleave(uint8_t *to, vi r, vi g, vi b)
 {
 #define P1(i) i, 64 + i, i

@@ -17,7 +17,7 @@ static uint8_t clip(long long v)
     return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
 }
 
-/* From the smallest to the greatest value that there is to 0 .. 255, truncated. */
+/* Maps the smallest and greatest values present to 0 and 255, linearly and truncated. */
 static void autocontrast(uint8_t table[256], const uint32_t count[256])
 {
     int low = 0, high = 255;
@@ -32,7 +32,7 @@ static void autocontrast(uint8_t table[256], const uint32_t count[256])
         table[i] = clip((long long)(i * scale + offset));
 }
 
-/* Each value to the number of pixels below it, in 255ths of all but those of the greatest. */
+/* Maps each value to the number of pixels below it, in units of 1/255 of all pixels except those of the greatest value. */
 static void equalize(uint8_t table[256], const uint32_t count[256])
 {
     uint64_t sum = 0, last = 0;

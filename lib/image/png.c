@@ -13,8 +13,8 @@ typedef struct {
     png_structp png;
     png_infop info;
     const uint8_t *at, *end;
-    bool wide_grey; /* 16 bits, to be widened */
-    bool started; /* pixels have been read: what follows may be missing under keep_truncated */
+    bool wide_grey; /* 16-bit grey, to be converted by widen_grey */
+    bool started; /* pixels have been read: under keep_truncated the rest may be missing */
 } decoder;
 
 static noreturn void on_error(png_structp png, png_const_charp text)
@@ -38,7 +38,7 @@ static void on_read(png_structp png, png_bytep to, size_t n)
     d->at += n;
 }
 
-/* Asks libpng for 8-bit RGB rows, or 16-bit grey ones, which Pillow treats in its own way. True: 16-bit grey. */
+/* Makes libpng convert to 8-bit RGB; except 16-bit grey (true), which Pillow converts differently. */
 static bool set_transforms(decoder *d)
 {
     const int depth = png_get_bit_depth(d->png, d->info), colour = png_get_color_type(d->png, d->info);
@@ -55,8 +55,8 @@ static bool set_transforms(decoder *d)
     return false;
 }
 
-/* 16-bit grey (big-endian, two bytes a pixel, at the front of each row of the image) to RGB, in place from the end: what is
- * above 255 is white, as in Pillow's conversion of I;16. */
+/* Converts 16-bit grey (big-endian, two bytes per pixel, at the start of each row of the image) to RGB, in place from the end. Values above 255
+ * become 255, as in Pillow's conversion of I;16. */
 static void widen_grey(tw_image *m)
 {
     for (int y = 0; y < m->h; y++) {
@@ -72,16 +72,17 @@ static int decode(decoder *d, tw_image *out, const tw_decode_options *o)
         return -1;
     png_set_read_fn(d->png, d, on_read);
     png_set_user_limits(d->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
-    png_set_keep_unknown_chunks(d->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1); /* texts and profiles: nothing is unpacked for them */
-    if (o->keep_truncated) {
-        png_set_compression_buffer_size(d->png, 64); /* it asks for so much at a time: the last bytes of a cut file count too */
+    png_set_keep_unknown_chunks(d->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1); /* texts and profiles are not decompressed */
+    if (o->keep_truncated)
+        png_set_compression_buffer_size(d->png, 64); /* read in small blocks, so that the last bytes of a truncated file are used too */
+    if (o->keep_truncated)
         png_set_crc_action(d->png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
     }
     png_read_info(d->png, d->info);
     const png_uint_32 w = png_get_image_width(d->png, d->info), h = png_get_image_height(d->png, d->info);
     if (tw_image_check(w, h, o) != 0)
         return -1;
-    /* deflate makes at most 1032 bytes of one: a bomb's little brother is refused before memory is filled for it */
+    /* deflate expands at most 1032 times: a file too short for its pixels is refused before memory is allocated */
     if (!o->keep_truncated && h * (uint64_t)png_get_rowbytes(d->png, d->info) / 1032 > (uint64_t)(d->end - d->at))
         return tw_fail("bad PNG: the file is truncated");
     if (tw_image_resize(out, w, h, 0, o) != 0)

@@ -1,5 +1,5 @@
 /* PBM, PGM and PPM, plain and binary (P1 to P6, netpbm.sourceforge.net/doc), scaled as Pillow's PpmImagePlugin does: to 255, but grey of
- * more than 8 bits to 65535, of which all above 255 is white. */
+ * more than 8 bits to 65535, whose values above 255 then become 255. */
 #include "image/codec.h"
 
 #include "core/error.h"
@@ -16,7 +16,7 @@ static bool is_space(int c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* Steps over white space and comments. False at the end. */
+/* Skips white space and comments. False at the end. */
 static bool skip_space(text *t)
 {
     for (; t->at < t->end; t->at++) {
@@ -29,7 +29,7 @@ static bool skip_space(text *t)
     return false;
 }
 
-/* The next whole number, of at most 9 digits; -1 where there is none. */
+/* Reads the next integer, of at most 9 digits; -1: none. */
 static int64_t number(text *t)
 {
     int64_t v = 0;
@@ -41,14 +41,14 @@ static int64_t number(text *t)
     return digits > 0 && (t->at == t->end || is_space(*t->at) || *t->at == '#') ? v : -1;
 }
 
-/* What one value becomes. round() of Python goes to the even neighbour, as nearbyint does. */
+/* Scales a value; Python's round() breaks ties to even, as nearbyint. */
 static uint8_t scaled(int64_t v, int64_t top, bool grey)
 {
     const double full = grey && top > 255 ? 65535 : 255, x = nearbyint((double)v / (double)top * full);
     return (uint8_t)(x > 255 ? 255 : x);
 }
 
-/* The next value of a plain file: 0 and 1 of a bitmap need nothing between them. -1: none, or too large. */
+/* Reads the next value of a plain file; the digits of a bitmap need no separators. -1: none, or too large. */
 static int64_t plain_value(text *t, bool bitmap, int64_t top)
 {
     if (bitmap) {
@@ -60,7 +60,7 @@ static int64_t plain_value(text *t, bool bitmap, int64_t top)
     return v <= top ? v : -1;
 }
 
-/* Pixels of a plain file; how many were there. */
+/* Reads the pixels of a plain file; returns their number. */
 static size_t read_plain(uint8_t *to, text *t, size_t pixels, int channels, int64_t top, bool bitmap)
 {
     for (size_t i = 0; i < pixels; i++)
@@ -100,7 +100,7 @@ static size_t read_binary(uint8_t *to, const text *t, size_t pixels, int channel
     return n;
 }
 
-/* Whole rows of a binary bitmap, eight pixels a byte, 1 is black; the pixels of the rows that were there. */
+/* Reads the rows of a binary bitmap, eight pixels per byte, 1 is black; returns the number of pixels in complete rows. */
 static size_t read_bits(uint8_t *to, const text *t, int w, int h)
 {
     const size_t stride = ((size_t)w + 7) / 8, rows = (size_t)(t->end - t->at) / stride;
@@ -122,7 +122,7 @@ int tw_pnm_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode
     if (tw_image_check(w, h, o) != 0)
         return -1;
     const size_t pixels = (size_t)w * (size_t)h;
-    if (!o->keep_truncated && pixels / 8 > n) /* nothing has more than eight pixels a byte */
+    if (!o->keep_truncated && pixels / 8 > n) /* no format has more than eight pixels per byte */
         return tw_fail("bad PNM: the file is truncated");
     if (tw_image_resize(out, w, h, 0, o) != 0)
         return -1;
@@ -130,7 +130,7 @@ int tw_pnm_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode
     size_t got;
     if (kind > 3 && t.at < t.end && !is_space(*t.at))
         return tw_fail("bad PNM: white space is wanted between its header and its pixels");
-    t.at += kind > 3 && t.at < t.end; /* the one white space before binary data */
+    t.at += kind > 3 && t.at < t.end; /* the single white space character before binary data */
     if (kind <= 3)
         got = read_plain(out->data, &t, pixels, channels, top, bitmap);
     else if (bitmap)

@@ -14,7 +14,7 @@ const tw_view_kind tw_plain_view = {
     .size = 224, .filter = TW_BICUBIC, .scale = {0.08, 1}, .late_scale = {0.08, 1}, .ratio = {3.0 / 4, 4.0 / 3}, .sigma = {0.1, 2},
 };
 
-/* A crop, perhaps mirrored. */
+/* A random crop and flip. */
 static tw_view_kind plain(void)
 {
     tw_view_kind k = tw_plain_view;
@@ -22,7 +22,7 @@ static tw_view_kind plain(void)
     return k;
 }
 
-/* Jitter, grey and sigma of barlow, multicrop. */
+/* A view with the jitter, grey and blur of barlow and multicrop; low, high: scale. */
 static tw_view_kind coloured(double low, double high, double blur_p, double solarize_p)
 {
     tw_view_kind k = plain();
@@ -113,7 +113,7 @@ int tw_view_kind_check(const tw_view_kind *k)
     return check_range(k->sigma, 0, TW_MAX_SIGMA, "sigmas");
 }
 
-/* Bounds that are given, by --min1 and --max1 or 2, hold until a view hardens; where it does not, in every epoch. 0, or -1. */
+/* Overrides the scale by --min1 and --max1 (which 1), or 2: before late_epoch if the scale changes there, else in every epoch. 0, or -1. */
 static int set_scale(tw_view_kind *k, double low, double high, int which)
 {
     char min[32] = "", max[32] = "";
@@ -151,7 +151,7 @@ static int override(tw_view_kind *k, const tw_policy_options *o, bool local)
     k->jitter_p = o->jitter_p >= 0 ? o->jitter_p : k->jitter_p;
     k->grey_p = o->grey_p >= 0 ? o->grey_p : k->grey_p;
     if (o->name == TW_RAND && k->jitter_p > 0 && k->jitter[0] == 0)
-        memcpy(k->jitter, (const double[]){0.4, 0.4, 0.4, 0}, sizeof k->jitter); /* timm's 0.4 where both are wanted */
+        memcpy(k->jitter, (const double[]){0.4, 0.4, 0.4, 0}, sizeof k->jitter); /* timm's 0.4, if jitter is added to RandAugment */
     return tw_view_kind_check(k);
 }
 

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The words of a policy file: the values that follow (i whole number, d number, f filter; those after ? may be left out) and
- * where each goes. The drawn ones mean nothing beside resize. */
+/* The words of a policy file: the values that follow (i integer, d number, f filter; those after ? are optional) and where each is stored. drawn: of
+ * random views only, not allowed together with resize. */
 static const struct {
     const char *word, *values;
     size_t at[5]; /* in tw_view_kind */
@@ -40,9 +40,9 @@ typedef struct {
     tw_policy *policy;
     size_t cap;
     tw_view_kind kind; /* being read */
-    int copies;        /* of it; 0: none has begun */
-    int on[N_WORDS];   /* the line that each word of it is on; 0: none */
-    int line;          /* being read, or that of a mistake */
+    int copies;        /* number of such views; 0: no kind has begun */
+    int on[N_WORDS];   /* line number of each word of the kind; 0: not given */
+    int line;          /* current line, or that of an error */
 } reading;
 
 /* Adds the kind that has been read. */
@@ -100,7 +100,7 @@ static int set_value(void *to, char type, const char *text, const char *word)
     return 0;
 }
 
-/* What is only drawn has no place beside resize, whichever comes first. */
+/* Refuses words of random views together with resize, in either order. */
 static int check_resize(reading *r)
 {
     for (int i = 0; i < N_WORDS && r->kind.resize > 0; i++)
@@ -158,7 +158,7 @@ static int read_line(reading *r, char *line)
 
 int tw_policy_read(tw_policy *p, const char *path, int64_t late_epoch)
 {
-    static const char mark[] = "\xEF\xBB\xBF"; /* of UTF-8, as some editors write it */
+    static const char mark[] = "\xEF\xBB\xBF"; /* the byte order mark, which some editors write */
     reading r = {.policy = p};
     size_t size;
     int rc = 0;

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-/* The taps of outputs from .. from + n - 1 of `size` pixels that become `to`; first counts from the first pixel of all. */
+/* The taps of outputs from .. from + n - 1 of a resize of `size` pixels to `to`; t->first counts from the first input. */
 static int make_taps(tw_workspace *ws, tw_taps *t, tw_room *room, int size, int to, int from, int n, tw_filter filter)
 {
     const double scale = (double)(float)size / to, widen = scale < 1 ? 1 : scale;
@@ -25,7 +25,7 @@ static int make_taps(tw_workspace *ws, tw_taps *t, tw_room *room, int size, int 
     return 0;
 }
 
-/* The inputs [*from, *to) of `size` that all taps together touch; makes first count from *from. */
+/* The range [*from, *to) of the `size` inputs that the taps use; afterwards t->first counts from *from. */
 static void extent(tw_taps *t, int *from, int *to, int size)
 {
     *from = t->first[0];
@@ -39,15 +39,14 @@ static void extent(tw_taps *t, int *from, int *to, int size)
         *to = size; /* the partner of an odd last tap, with weight 0 */
 }
 
-/* Rows of RGB pixels, `columns` of them used in each; nothing may be read at or beyond `end`. */
+/* Rows of RGB pixels, `columns` used in each; bytes from `end` on must not be read. */
 typedef struct {
     const uint8_t *data, *end;
     size_t pitch;
     int rows, columns;
 } lines;
 
-/* The rows from y on as the kernels may read them, as many as a strip has: rows beyond the last are the last one again, and
- * those that would be read beyond the end are copied. */
+/* Pointers to the `lane` rows from y on: after the last row it is repeated, and rows that the kernels would read beyond `end` are copied. */
 static int strip_rows(tw_workspace *ws, const uint8_t **row, const lines *from, int y)
 {
     const size_t bytes = 3 * (size_t)from->columns, read = tw_round_up(bytes, (size_t)ws->k->lane);
@@ -63,7 +62,7 @@ static int strip_rows(tw_workspace *ws, const uint8_t **row, const lines *from, 
     return 0;
 }
 
-/* Along x by ws->x, rows of pixels to planes, which have rows up to a multiple of lane. */
+/* Resizes along x by ws->x: rows of pixels to planes, whose rows are allocated up to a multiple of lane. */
 static int across(tw_workspace *ws, const tw_planes *to, const lines *from, bool flip)
 {
     const tw_kernels *k = ws->k;
@@ -84,7 +83,7 @@ static int across(tw_workspace *ws, const tw_planes *to, const lines *from, bool
     return 0;
 }
 
-/* Along y by ws->y, rows of `bytes` bytes that may be read up to a multiple of lane, and a partner row after the last. */
+/* Resizes along y by ws->y: rows of `bytes` bytes, readable up to a multiple of lane, with one more readable row after the last. */
 static void down(const tw_workspace *ws, uint8_t *to, size_t to_pitch, const uint8_t *from, size_t pitch, size_t bytes)
 {
     const tw_taps *t = &ws->y;
@@ -93,7 +92,7 @@ static void down(const tw_workspace *ws, uint8_t *to, size_t to_pitch, const uin
                     t->pairs[y], bytes);
 }
 
-/* The same out of lines of pixels that end where they end: the last outputs' rows are copied first. */
+/* The same for rows that must not be read beyond from->end: the rows for the last outputs are copied first. */
 static int down_lines(tw_workspace *ws, uint8_t *to, size_t to_pitch, const lines *from)
 {
     const tw_taps *t = &ws->y;

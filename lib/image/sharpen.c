@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* Pillow's ImageFilter.SMOOTH on one pixel, in its order of additions: below, beside, above. */
+/* Pillow's ImageFilter.SMOOTH on one pixel, with the same order of additions: row below, own row, row above. */
 static uint8_t smooth(const uint8_t *below, const uint8_t *row, const uint8_t *above, int x)
 {
     const float side = 1.0f / 13, middle = 5.0f / 13;
@@ -19,12 +19,12 @@ static uint8_t blend(uint8_t smoothed, uint8_t value, float factor)
     return v <= 0 ? 0 : v >= 255 ? 255 : (uint8_t)v;
 }
 
-/* ImageEnhance.Sharpness: away from, or towards, the smoothed picture. The border stays as it is. */
+/* ImageEnhance.Sharpness: blends with the smoothed picture, or extrapolates from it. The border pixels are unchanged. */
 int tw_step_sharpen(tw_workspace *ws, double factor)
 {
     const tw_planes *v = &ws->view;
     const size_t pitch = v->pitch;
-    uint8_t *before = tw_room_reserve(&ws->middle, 2 * pitch); /* the row above and this one as they were */
+    uint8_t *before = tw_room_reserve(&ws->middle, 2 * pitch); /* the original row above and the original current row */
     if (before == NULL)
         return -1;
     for (int c = 0; c < 3; c++) {

@@ -6,13 +6,13 @@ const char *const tw_step_names[] = {"brightness", "contrast", "saturation",   "
                                      "invert",     "posterize", "solarize",    "solarize_add", "sharpness", "rotate",
                                      "shear_x",    "shear_y",  "translate_x",  "translate_y", NULL};
 
-/* Colour operations that wait to be applied in one pass. */
+/* Colour operations collected to be applied in one pass. */
 typedef struct {
     tw_colour_op op[TW_MAX_STEPS + 1];
     int n;
 } waiting;
 
-/* The i-th and following operations, as many as change each value by itself, become one, a table, if that is faster. */
+/* Replaces the operations from the i-th on that act on single values (TW_SCALE, TW_STRETCH) by one TW_TABLE, if that is faster. */
 static void fold(const tw_kernels *k, waiting *w, int i, uint8_t table[3][256])
 {
     uint8_t *const plane[3] = {table[0], table[1], table[2]};
@@ -29,7 +29,7 @@ static void fold(const tw_kernels *k, waiting *w, int i, uint8_t table[3][256])
     w->n -= end - i - 1;
 }
 
-/* The same at both ends, where tables may stand. */
+/* The same at the beginning and the end of the list, where tables are allowed. */
 static void fold_ends(const tw_kernels *k, waiting *w, uint8_t table[2][3][256])
 {
     int last = w->n;
@@ -40,7 +40,7 @@ static void fold_ends(const tw_kernels *k, waiting *w, uint8_t table[2][3][256])
     fold(k, w, 0, table[0]);
 }
 
-/* One pass over the picture. sum: returns the sum of greys. */
+/* Applies the collected operations. sum: returns the sum of the grey values of the result. */
 static uint64_t pass(tw_workspace *ws, waiting *w, bool sum)
 {
     const tw_planes *v = &ws->view;
@@ -67,7 +67,7 @@ static int apply(tw_workspace *ws, waiting *w, const tw_step *s)
     case TW_HUE:
         w->op[w->n++] = (tw_colour_op){TW_SHIFT_HUE, (float)((int)(s->value * 255) & 255), 0, NULL};
         return 0;
-    case TW_CONTRAST: /* around the mean of what the steps so far have made */
+    case TW_CONTRAST: /* around the mean grey after the steps before it */
         mean = (float)(int)((double)pass(ws, w, true) / ((double)ws->view.w * ws->view.h) + 0.5);
         w->op[w->n++] = (tw_colour_op){TW_STRETCH, factor, mean, NULL};
         return 0;

@@ -33,7 +33,7 @@ static int put_ints(msgpack_packer *pk, const char *key, const int *value, size_
     return rc;
 }
 
-/* Numbers as doubles: they are what was used, to the last bit. */
+/* Writes one view's parameters; floating-point numbers as doubles, exactly as they were used. */
 static int put_view(msgpack_packer *pk, const tw_view *v)
 {
     const int resize[2] = {v->resize_h, v->resize_w};

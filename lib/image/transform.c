@@ -7,7 +7,7 @@
 
 const unsigned char tw_fill[3] = {124, 116, 104};
 
-/* Where the pixel (x, y) of the result comes from: (a x + b y + c, d x + e y + f), in pixels, centres at halves. */
+/* The source position of the result's pixel (x, y): (a x + b y + c, d x + e y + f), in pixels; pixel centres are at half-integers. */
 typedef struct {
     double a, b, c, d, e, f;
 } affine;
@@ -20,7 +20,7 @@ static double round15(double x)
     return strtod(text, NULL);
 }
 
-/* Image.rotate around the middle. */
+/* As Image.rotate, around the centre. */
 static affine rotation(double degrees, int w, int h)
 {
     double angle = fmod(degrees, 360);
@@ -55,7 +55,7 @@ static affine matrix(const tw_step *s, int w, int h)
     return m;
 }
 
-/* The cubic through four neighbours at d of the way from the second to the third, in Pillow's steps. */
+/* Cubic interpolation of four neighbours, at d (0..1) between the second and the third, in the same steps as Pillow. */
 static inline double cubic(double v1, double v2, double v3, double v4, double d)
 {
     const double p2 = -v1 + v3, p3 = 2 * (v1 - v2) + v3 - v4, p4 = -v1 + v2 - v3 + v4;
@@ -67,7 +67,7 @@ static int within(int v, int size)
     return v < 0 ? 0 : v < size ? v : size - 1;
 }
 
-/* The columns (or rows) around a place: four of them, the first and last repeated beyond the border. */
+/* The four columns (or rows) around a position; beyond the border, the first or last is repeated. */
 typedef struct {
     int at[4];
     double d;
@@ -84,7 +84,7 @@ static inline around neighbours(double place, int size)
     return n;
 }
 
-/* The cubic along x in one row. On a pixel's centre it is that pixel, exactly; so is the one along y. */
+/* Interpolates one row along x. At a pixel's centre the result is exactly that pixel; likewise along y. */
 static inline double across(const uint8_t *row, const around *x)
 {
     return x->d == 0 ? row[x->at[1]] : cubic(row[x->at[0]], row[x->at[1]], row[x->at[2]], row[x->at[3]], x->d);

@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-/* The part of the resized picture that lies in the crop; where it is smaller than the crop, it is moved to its place and the
- * rest is black. */
+/* Evaluation: resizes the picture and crops the centre. Where the crop extends beyond the resized picture, the view is black. */
 static int cut_centre(tw_workspace *ws, const tw_rgb *image, const tw_view_kind *k, const tw_view *v)
 {
     const tw_area all = {0, 0, image->h, image->w}, *c = &v->crop;
@@ -19,7 +18,7 @@ static int cut_centre(tw_workspace *ws, const tw_rgb *image, const tw_view_kind 
     if (part.height == c->height && part.width == c->width)
         return 0;
     const tw_planes small = ws->view;
-    tw_room kept = ws->pixels; /* the small picture stays where it is while the view is made in new memory */
+    tw_room kept = ws->pixels; /* keeps the small picture while the view is allocated */
     ws->pixels = (tw_room){0};
     const int rc = tw_workspace_view(ws, k->size, k->size);
     for (size_t i = 0; i < 3 && rc == 0; i++) {

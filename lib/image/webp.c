@@ -31,7 +31,7 @@ static int decode_still(tw_image *out, const uint8_t *bytes, size_t n)
     }
 }
 
-/* The first frame on its canvas, which is black where the frame is not. */
+/* Decodes the first frame; the canvas outside it is black. */
 static int decode_animation(tw_image *out, const uint8_t *bytes, size_t n)
 {
     WebPAnimDecoderOptions o;
@@ -56,7 +56,7 @@ int tw_webp_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decod
     const VP8StatusCode code = WebPGetFeatures(bytes, n, &f);
     if (code != VP8_STATUS_OK)
         return tw_fail("bad WebP: %s", code == VP8_STATUS_NOT_ENOUGH_DATA ? "the file is truncated" : "its header is damaged");
-    const int more = f.has_animation ? 8 : f.format == 2 ? 4 : 0; /* two RGBA canvases; a lossless picture is unpacked whole */
+    const int more = f.has_animation ? 8 : f.format == 2 ? 4 : 0; /* bytes per pixel: two RGBA canvases; or a lossless picture, decoded as a whole */
     if (tw_image_check(f.width, f.height, o) != 0 || tw_image_resize(out, f.width, f.height, more, o) != 0)
         return -1;
     return f.has_animation ? decode_animation(out, bytes, n) : decode_still(out, bytes, n);
