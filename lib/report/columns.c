@@ -21,7 +21,7 @@ struct tw_columns {
     int n;
 };
 
-/* The field that the text begins with, -1: none. */
+/* The field named before the '='; -1: none. */
 static int field_of(const char *text)
 {
     const char *eq = strchr(text, '=');

@@ -23,7 +23,7 @@ struct tw_events {
     int64_t step;
     number *number;
     size_t n, cap;
-    Tw__Summary__Value **value; /* to the numbers' */
+    Tw__Summary__Value **value; /* pointers to the values in number, as protobuf-c wants them */
     size_t value_cap;
     unsigned char *message;
     size_t message_cap;
@@ -75,7 +75,7 @@ static int open_file(tw_events *e, const char *folder)
     return e->f != NULL ? 0 : tw_fail_errno("%s", e->path);
 }
 
-/* What a file begins with. */
+/* Writes the records at the beginning of a file. */
 static int write_start(tw_events *e, int64_t keep)
 {
     Tw__Event version = TW__EVENT__INIT, start = TW__EVENT__INIT;

@@ -1,5 +1,5 @@
-/* TensorBoard event files: curves of numbers, each a tag with a value at a step. A record is its length (u64), the length's CRC-32C
- * masked ((crc >> 15 | crc << 17) + 0xa282ead8), the message (event.proto), the message's masked CRC-32C; all little-endian. */
+/* TensorBoard event files with scalar curves: each point is a tag, a step and a value. A record consists of its length (u64), the length's
+ * masked CRC-32C, (crc >> 15 | crc << 17) + 0xa282ead8, the message (event.proto), and the message's masked CRC-32C; all little-endian. */
 #ifndef TW_REPORT_EVENTS_H
 #define TW_REPORT_EVENTS_H
 
@@ -7,11 +7,11 @@
 
 typedef struct tw_events tw_events;
 
-/* A new file FOLDER/events.out.tfevents.SECONDS.MICROSECONDS.twist. keep >= 0: it goes on where files before it were at step `keep`;
- * what they say of later steps TensorBoard drops. NULL and tw_error(). */
+/* Creates the file FOLDER/events.out.tfevents.SECONDS.MICROSECONDS.twist. keep >= 0: it continues earlier files after step `keep`: TensorBoard then
+ * drops their points of later steps. NULL and tw_error(). */
 tw_events *tw_events_open(const char *folder, int64_t keep);
 
-/* One record: begin, numbers (tags are copied), end, which flushes. No record where there were no numbers. */
+/* A record: begin, numbers (tags are copied), end, which writes and flushes it. Without numbers nothing is written. */
 void tw_events_begin(tw_events *e, int64_t step);
 int tw_events_number(tw_events *e, const char *tag, double v); /* 0, or -1 and tw_error() */
 int tw_events_end(tw_events *e);                               /* 0, or -1 and tw_error() */

@@ -2,7 +2,7 @@
 
 #include "core/error.h"
 
-#include <stdio.h> /* jpeglib.h needs it and does not say so */
+#include <stdio.h> /* needed by jpeglib.h, which does not include it */
 #include <jpeglib.h>
 #include <setjmp.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@ static void on_error(j_common_ptr j)
     longjmp(((errors *)j->err)->out, 1);
 }
 
-/* Apart from the caller, so that nothing which longjmp could spoil is used after it. */
+/* A separate function, so that no local variable that longjmp makes indeterminate is used afterwards. */
 static int compress_to(unsigned char **block, unsigned long *size, const unsigned char *rgb, int H, int W, int quality)
 {
     struct jpeg_compress_struct j;

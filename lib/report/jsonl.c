@@ -31,7 +31,7 @@ static bool wanted(const char *line, size_t size, int64_t keep, int64_t epoch)
     return yes;
 }
 
-/* Writes the log anew with the lines that stay. */
+/* Rewrites the log without the lines to be removed (tw_jsonl_open). */
 static int trim(const char *path, int64_t keep, int64_t epoch)
 {
     FILE *in = keep < 0 ? NULL : fopen(path, "re");
@@ -43,7 +43,7 @@ static int trim(const char *path, int64_t keep, int64_t epoch)
     for (ssize_t n; out != NULL && in != NULL && (n = getline(&line, &cap, in)) > 0;)
         if (line[n - 1] == '\n' && wanted(line, (size_t)n - 1, keep, epoch))
             fwrite(line, 1, (size_t)n, tw_file_stream(out));
-    const bool failed = in != NULL && out != NULL && feof(in) == 0; /* or there was no memory */
+    const bool failed = in != NULL && out != NULL && feof(in) == 0; /* a read error, or out of memory */
     free(line);
     if (in != NULL)
         fclose(in);

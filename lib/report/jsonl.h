@@ -1,4 +1,4 @@
-/* A log of JSON lines: one object a line, flushed whole, so that a reader (or a crash) sees complete lines only. */
+/* A JSON Lines log: one object per line, each flushed as a whole, so that readers see complete lines only, even after a crash. */
 #ifndef TW_REPORT_JSONL_H
 #define TW_REPORT_JSONL_H
 
@@ -6,11 +6,11 @@
 
 typedef struct tw_jsonl tw_jsonl;
 
-/* Opens the file for appending. Lines whose number "step" (or "after_step") is above keep are removed first, those whose "end_of_epoch" is `epoch` or
- * more, and a line that was cut; keep -1: the log starts anew. NULL and tw_error(). */
+/* Opens the file for appending, after removing the lines whose "step" (or "after_step") is above `keep`, those whose "end_of_epoch" is `epoch` or
+ * more, and those that are no complete JSON object. keep -1: starts an empty log. NULL and tw_error(). */
 tw_jsonl *tw_jsonl_open(const char *path, int64_t keep, int64_t epoch);
 
-/* One line: begin, members, end. Numbers that are not finite are written as null. */
+/* A line: begin, members, end. Numbers that are not finite become null. */
 void tw_jsonl_begin(tw_jsonl *l);
 void tw_jsonl_int(tw_jsonl *l, const char *name, int64_t v);
 void tw_jsonl_number(tw_jsonl *l, const char *name, double v);

@@ -9,14 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of a fixed size, so that it can be written last: 10 bytes before the text, which ends with a line feed. */
+/* The header has a fixed size, so that it can be written last: 10 bytes, then text that ends with a line feed. */
 enum { HEADER = 256, BEFORE = 10 };
 
 struct tw_npy {
     char *path;
     tw_file *file;
-    int64_t rows, before; /* before: rows of NaN that wait for the first row's shape */
-    tw_tensor row; /* type and shape of each; data unused */
+    int64_t rows, before; /* before: rows of NaN not written yet, since the first row's shape is unknown */
+    tw_tensor row; /* type and shape of a row; data unused */
 };
 
 static const char *type_of(tw_dtype t)
@@ -63,7 +63,7 @@ err:
     return NULL;
 }
 
-/* n rows of NaN of the settled shape. */
+/* Writes n rows of NaN with the shape of f->row. */
 static int write_missing(tw_npy *f, int64_t n)
 {
     const float nan32 = NAN;

@@ -10,7 +10,7 @@ static void on_error(png_structp png, png_const_charp why)
 {
     const char *path = png_get_error_ptr(png);
     FILE *f = png_get_io_ptr(png);
-    if (f != NULL && ferror(f)) /* of which libpng says "Write Error" */
+    if (f != NULL && ferror(f)) /* libpng's message would be "Write Error" only */
         tw_fail_errno("%s", path);
     else
         tw_fail("%s: %s", path, why);
@@ -19,10 +19,10 @@ static void on_error(png_structp png, png_const_charp why)
 
 static void on_warning(png_structp png, png_const_charp why)
 {
-    (void)png, (void)why; /* libpng warns of what it mends itself */
+    (void)png, (void)why; /* warnings are about things that libpng corrects itself */
 }
 
-/* Apart from the caller, so that nothing which longjmp could spoil is used after it. */
+/* A separate function, so that no local variable that longjmp makes indeterminate is used afterwards. */
 static int write_to(FILE *f, const char *path, const unsigned char *rgb, int H, int W)
 {
     png_infop info = NULL;

@@ -13,8 +13,8 @@
 struct tw_runlog {
     tw_jsonl *lines;
     tw_events *events;
-    const char *group; /* of the record under way */
-    int rc;            /* sticky within it */
+    const char *group; /* of the current record */
+    int rc;            /* first error of the current record */
 };
 
 tw_runlog *tw_runlog_open(const char *folder, int64_t keep)

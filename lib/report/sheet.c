@@ -52,7 +52,7 @@ int tw_sheet_columns(const tw_sheet *s)
     return s->n > 0 ? s->row[s->n - 1].n : 0;
 }
 
-/* dst [h,w,3] from src [H,W,3]: each pixel is the mean of the source pixels that it touches (one of them, if it is smaller). */
+/* dst [h,w,3] from src [H,W,3]: each pixel is the mean of the source pixels that it overlaps; when enlarging, one source pixel. */
 static void resize(unsigned char *dst, int h, int w, const unsigned char *src, int64_t H, int64_t W)
 {
     for (int y = 0; y < h; y++)

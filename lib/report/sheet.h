@@ -1,4 +1,4 @@
-/* Contact sheets: rows of small pictures on white. */
+/* Contact sheets: rows of thumbnails on white, written as PNG. */
 #ifndef TW_REPORT_SHEET_H
 #define TW_REPORT_SHEET_H
 
@@ -13,15 +13,15 @@ typedef struct tw_sheet tw_sheet;
 tw_sheet *tw_sheet_new(void); /* NULL and tw_error() */
 void tw_sheet_free(tw_sheet *s);
 
-/* Begins a row; false when there are TW_SHEET_ROWS already. */
+/* Begins a row; false if there are TW_SHEET_ROWS already. */
 bool tw_sheet_row(tw_sheet *s);
-/* Pictures in the row that was begun last. */
+/* Number of pictures in the current row, 0 before the first row. */
 int tw_sheet_columns(const tw_sheet *s);
-/* Adds a copy of the picture (u8 [H,W,3], any size) to that row: shrunk by area to TW_SHEET_CELL pixels on its longer side,
- * or enlarged by a whole factor up to that. Beyond TW_SHEET_COLUMNS nothing is added. 0, or -1 and tw_error(). */
+/* Adds a copy of the picture (u8 [H,W,3], any size) to the current row (there must be one): shrunk by area averaging to TW_SHEET_CELL pixels on its
+ * longer side, or enlarged by an integer factor up to that. A full row (TW_SHEET_COLUMNS) is left unchanged. 0, or -1 and tw_error(). */
 int tw_sheet_add(tw_sheet *s, const tw_tensor *picture);
 
-/* Writes the sheet (with no row: one white cell). 0, or -1 and tw_error(). */
+/* Writes the sheet as a PNG file (without a row: one white cell). 0, or -1 and tw_error(). */
 int tw_sheet_write(const tw_sheet *s, const char *path);
 
 #endif

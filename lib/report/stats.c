@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Sixteen pixels at a time, each of their 48 numbers with sums of its own, which compilers make vectors of; 65,536 squares of at most
- * 255 fit 32 bits. */
+/* Sixteen pixels at a time, with separate sums for each of their 48 numbers, so that compilers vectorise the loop; 65,536 squares of at most
+ * 255^2 fit 32 bits. */
 enum { LANES = 48, BLOCKS = 65536 };
 _Static_assert((uint64_t)BLOCKS * 255 * 255 <= UINT32_MAX, "the sums of squares overflow");
 
@@ -46,7 +46,7 @@ static void add_pixels(tw_stats *s, const tw_tensor *t)
 
 int tw_stats_add(tw_stats *s, const tw_sample *sample)
 {
-    enum { MOST = 1 << 24 }; /* labels beyond are counted, but not told apart */
+    enum { MOST = 1 << 24 }; /* larger labels count as unlabelled */
     s->samples++;
     if (sample->image.data != NULL)
         add_pixels(s, &sample->image);

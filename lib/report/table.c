@@ -11,9 +11,9 @@
 struct tw_table {
     tw_file *file;
     const tw_header *h;
-    char *rejects;     /* the whole file; NULL: none */
-    const char *name;  /* its own */
-    const char *at;    /* the next line of it */
+    char *rejects;     /* contents of the rejects file; NULL: none */
+    const char *name;  /* of the rejects file */
+    const char *at;    /* its next line */
     int64_t named;
 };
 
@@ -50,7 +50,7 @@ int tw_table_add(tw_table *t, const tw_sample *s)
     return ferror(f) ? tw_fail_errno("the table cannot be written") : 0;
 }
 
-/* The next line: its length, without the end; 0: there is none. */
+/* The next line of rejects: its length without the line end; 0: none. */
 static size_t next_reject(tw_table *t, const char **line)
 {
     if (t->at == NULL || *t->at == '\0')
@@ -73,7 +73,7 @@ int tw_table_missing(tw_table *t)
     if (tab == NULL)
         return tw_fail("%s: line %lld has no TAB between path and cause", t->name, (long long)t->named + 1);
     t->named++;
-    fwrite(line, 1, (size_t)(tab - line), f); /* the path is written in the same way */
+    fwrite(line, 1, (size_t)(tab - line), f); /* the path is already escaped in the same way */
     fputs("\t\t", f);
     tw_tsv_write(f, tab + 1, n - (size_t)(tab + 1 - line));
     putc('\n', f);

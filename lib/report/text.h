@@ -1,14 +1,14 @@
-/* Keys and names in the pages that the programs write. */
+/* Escaping of keys and names for the HTML pages that the programs write. Errors stay in ferror(f). */
 #ifndef TW_REPORT_TEXT_H
 #define TW_REPORT_TEXT_H
 
 #include <stddef.h>
 #include <stdio.h>
 
-/* For HTML text and quoted attributes, in UTF-8: U+FFFD stands for each byte that is none. */
+/* Writes text for HTML text or a quoted attribute, in UTF-8; each invalid byte becomes U+FFFD. */
 void tw_text_html(FILE *f, const char *text, size_t size);
 
-/* As the path of a URL: all but unreserved characters and / as %XX. */
+/* Writes text as the path of a URL: percent-encodes all bytes except unreserved characters and '/'. */
 void tw_text_url(FILE *f, const char *text, size_t size);
 
 #endif

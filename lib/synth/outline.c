@@ -5,7 +5,7 @@
 
 #define PI 3.14159265358979323846
 
-/* A regular polygon with n corners and the inner radius 1. */
+/* A regular polygon with n corners and inradius 1. */
 static bool polygon(double x, double y, int n)
 {
     const double sector = 2 * PI / n, a = atan2(y, x), mid = sector * floor(a / sector + 0.5);
@@ -43,7 +43,7 @@ static bool disc(double x, double y)
     return x * x + y * y < 1;
 }
 
-/* Five points between the radii 0.5 and 1. */
+/* A five-pointed star with radii 0.5 and 1. */
 static bool star(double x, double y)
 {
     const double sector = PI / 5, a = fabs(remainder(atan2(y, x), 2 * sector)), r = hypot(x, y);
@@ -69,7 +69,7 @@ static bool crescent(double x, double y)
 
 bool tw_synth_inside(int k, double x, double y)
 {
-    /* Each as it is written above, its area, and its middle, which is moved to (0, 0). */
+    /* Each outline as defined above, its area, and its centre, which is moved to (0, 0). */
     static const struct {
         bool (*inside)(double, double);
         double area, x, y;

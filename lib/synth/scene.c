@@ -8,11 +8,11 @@
 
 #define PI 3.14159265358979323846
 
-#define PATCHES 2.6 /* of light along a side */
+#define PATCHES 2.6 /* number of patches of light along a side */
 
 enum { MOST_OBJECTS = 5, MOST_COVERS = 1, FINE = 3 /* samples per pixel along each axis */ };
 
-/* Lengths are in picture sides, tones in [0, 1] before the light. */
+/* Lengths are relative to the picture's side; tones are in [0, 1], before lighting. */
 typedef struct {
     double x, y, radius, cos, sin; /* of the outline: place, size, orientation */
     double period, u, v;           /* of the texture, in the object's own frame */
@@ -29,7 +29,7 @@ typedef struct {
     cover cover[MOST_COVERS];
     int objects, covers;
     uint32_t salt;                 /* of the clouds and lights */
-    double light, warm;            /* how much brightness and colour of the light differ from place to place */
+    double light, warm;            /* strength of the spatial variation of brightness and colour of the light */
     double noise;                  /* standard deviation in levels */
 } scene;
 
@@ -40,7 +40,7 @@ static void turn(double *c, double *s, tw_rng *r)
     *s = sin(a);
 }
 
-/* Each draw is a statement of its own: C leaves the order of a call's arguments open. */
+/* Draws that must be in order are in separate statements or declarators: C does not fix the evaluation order of arguments. */
 static object draw_object(tw_rng *r, double around)
 {
     object o;
@@ -79,7 +79,7 @@ static scene draw_scene(uint64_t seed, uint32_t part, uint64_t index)
     tw_rng_init(&r, seed, TW_USE_SYNTH, index, part, 0);
     s.objects = 3 + (int)tw_rng_below(&r, MOST_OBJECTS - 2);
     const double start = tw_rng_between(&r, 0, 2 * PI);
-    for (int i = 0; i < s.objects; i++) /* around the middle, so that every crop meets some of them */
+    for (int i = 0; i < s.objects; i++) /* around the centre, so that every crop contains parts of some objects */
         s.object[i] = draw_object(&r, start + 2 * PI * i / s.objects);
     s.covers = (int)tw_rng_below(&r, MOST_COVERS + 1);
     for (int i = 0; i < s.covers; i++)
@@ -91,7 +91,7 @@ static scene draw_scene(uint64_t seed, uint32_t part, uint64_t index)
     return s;
 }
 
-/* Smooth noise in [0, 1), values of the grid of cells of 1 / f interpolated. */
+/* Value noise in [0, 1): random values on a grid of cell size 1 / f, interpolated. */
 static double smooth(double x, double y, double f, uint32_t salt)
 {
     const double fx = floor(x * f), fy = floor(y * f), a = x * f - fx, b = y * f - fy;
@@ -114,7 +114,7 @@ static bool covered(const cover *c, double x, double y)
     return over * over + across * across < c->half_width * c->half_width;
 }
 
-/* The tone at a point: the last thing drawn there. */
+/* The tone at a point: that of the topmost thing drawn there. */
 static double tone_at(const scene *s, int k, double x, double y)
 {
     for (int i = s->covers - 1; i >= 0; i--)
@@ -140,7 +140,7 @@ void tw_synth_draw(uint8_t *rgb, int S, int k, uint64_t seed, uint32_t part, uin
             for (int i = 0; i < FINE * FINE; i++)
                 tone += tone_at(&s, k, (px + (i % FINE + 0.5) / FINE) / S, (py + (i / FINE + 0.5) / FINE) / S);
             tone /= FINE * FINE;
-            /* light in patches: one from a side would tell two crops of a picture from those of others */
+            /* light in patches: with light from one side, crops of the same picture could be recognised by it */
             const double x = (px + 0.5) / S, y = (py + 0.5) / S;
             const double light = 0.9 * exp(s.light * (2 * smooth(x, y, PATCHES, s.salt + 2) - 1));
             const double warm = s.warm * (2 * smooth(x, y, PATCHES, s.salt + 3) - 1);

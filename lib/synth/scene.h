@@ -1,12 +1,12 @@
-/* Pictures with a label: several objects of one class, each at a position, size, orientation and polarity of its own, on a clouded
- * ground, partly hidden, lit from a side, noisy. All of that is drawn without knowing the class. */
+/* Synthetic labelled pictures: several objects of one class, each with its own position, size, orientation and polarity, on a clouded
+ * background, partly covered, unevenly lit, with noise. None of these properties depends on the class. */
 #ifndef TW_SYNTH_SCENE_H
 #define TW_SYNTH_SCENE_H
 
 #include <stdint.h>
 
-/* Draws picture `index` of a part (0: to train on, 1: to measure on) as an instance of class k into rgb, u8 [S,S,3]. A function of
- * its arguments; everything but the objects' outline and texture is the same for every k. */
+/* Draws picture `index` of a part (0: training, 1: validation) with objects of class k (0 .. TW_SYNTH_CLASSES - 1) into rgb, u8 [S,S,3]. A pure
+ * function of its arguments; only the objects' outline and texture depend on k. */
 void tw_synth_draw(uint8_t *rgb, int S, int k, uint64_t seed, uint32_t part, uint64_t index);
 
 #endif

@@ -20,7 +20,7 @@ static double fraction(double x)
     return x - floor(x);
 }
 
-/* Polygons with rounded walls: near the border between the two nearest of scattered points. */
+/* The walls of rounded polygonal cells: points nearly as far from the second nearest of scattered points as from the nearest. */
 static bool cells(double u, double v, uint32_t salt)
 {
     const int64_t cu = (int64_t)floor(u), cv = (int64_t)floor(v);
@@ -33,7 +33,7 @@ static bool cells(double u, double v, uint32_t salt)
             second = d < first ? first : d < second ? d : second;
             first = d < first ? d : first;
         }
-    return second - first < 0.2494; /* half of the plane, measured */
+    return second - first < 0.2494; /* covers half of the plane, by measurement */
 }
 
 static bool checks(double u, double v, uint32_t salt)
@@ -64,10 +64,10 @@ static bool dots(double u, double v, uint32_t salt)
     return false;
 }
 
-/* Truchet's tiles: two quarter circles in each, turned at random, which join to winding paths. */
+/* Truchet tiles: each has two quarter circles, in one of two random orientations, which join to winding paths. */
 static bool maze(double u, double v, uint32_t salt)
 {
-    const double x = fraction(u), y = fraction(v), half = 0.5 / PI; /* half of a path's width: pi times it is the covered share */
+    const double x = fraction(u), y = fraction(v), half = 0.5 / PI; /* half of a path's width; pi * half is the covered fraction */
     const bool turned = tw_synth_hash((int64_t)floor(u), (int64_t)floor(v), salt) < 0.5;
     const double a = turned ? 1 - x : x;
     return fabs(hypot(a, y) - 0.5) < half || fabs(hypot(1 - a, 1 - y) - 0.5) < half;

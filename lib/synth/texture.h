@@ -1,5 +1,5 @@
-/* The surfaces and outlines that make a class: what a picture's other properties must not tell. Every texture is two-tone and
- * covers half of the plane; every outline has the same area: neither brightness nor size gives a class away. */
+/* The textures and outlines that define the classes. Every texture has two tones, each on half of the plane, and every outline has the same
+ * area, so that neither brightness nor size reveals the class. */
 #ifndef TW_SYNTH_TEXTURE_H
 #define TW_SYNTH_TEXTURE_H
 
@@ -8,20 +8,20 @@
 
 enum { TW_SYNTH_CLASSES = 10 };
 
-/* The classes' names, in alphabetical order, so that class k is the k-th folder. */
+/* The class names in alphabetical order, so that class k is the k-th folder. */
 extern const char *const tw_synth_names[TW_SYNTH_CLASSES];
 
-/* Whether the point (u, v) of class k's texture has the first tone. One period is about 1; salt chooses among the infinitely many
- * instances of the irregular ones; (0, 0) is the middle of the radial ones. */
+/* Whether the point (u, v) of class k's texture has the first tone. The period is about 1; salt selects an instance of an irregular texture;
+ * radial ones are centred on (0, 0). */
 bool tw_synth_tone(int k, double u, double v, uint32_t salt);
 
-/* Whether the point (x, y) lies inside class k's outline, which is around (0, 0) and has the area pi. */
+/* Whether the point (x, y) is inside class k's outline, which is centred on (0, 0) and has area pi. */
 bool tw_synth_inside(int k, double x, double y);
 
-/* No point of any outline is farther from (0, 0). */
+/* Upper bound of the distance from (0, 0) of points inside any outline. */
 #define TW_SYNTH_REACH 2.2
 
-/* A number in [0, 1) for a point of the integer grid: what irregular textures and backgrounds are made of. */
+/* A pseudo-random number in [0, 1) for a point of the integer grid; the basis of irregular textures and backgrounds. */
 double tw_synth_hash(int64_t x, int64_t y, uint32_t salt);
 
 #endif
