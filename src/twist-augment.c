@@ -37,7 +37,8 @@ static const char usage[] =
 
 static const char *const filter_names[] = {"bilinear", "bicubic", NULL};
 
-/* Records that are being worked on may hold so much together beside one that is read: a bound for large pictures. */
+/* IN_FLIGHT: no further record is read while those in progress hold more bytes than this, a limit for large pictures. KEEP: larger record buffers are
+ * freed after use. */
 enum { IN_FLIGHT = 48 << 20, KEEP = 8 << 20 };
 
 struct opts {
@@ -49,15 +50,15 @@ struct opts {
     tw_common common;
 };
 
-/* One sample on its way: as read, then its views. */
+/* One sample in progress: as read, then with its views. */
 struct job {
     tw_sample sample;
-    uint8_t *pixels; /* of all views */
+    uint8_t *pixels; /* of all views, one after the other */
     tw_tensor *views;
     tw_view *drawn;
     tw_trace trace;
     tw_parts record; /* refers to the views */
-    double waited;   /* for input so far, when it was read */
+    double waited;   /* seconds waited for input so far, when this sample was read */
     bool failed;
     char message[256];
 };
@@ -68,7 +69,7 @@ struct run {
     uint64_t seed;
     tw_reader *reader;
     tw_writer *writer;
-    tw_workspace *workspace; /* one a worker */
+    tw_workspace *workspace; /* one per worker */
     struct job *job;
     void **jobs;
     int n_jobs;
@@ -76,7 +77,7 @@ struct run {
     double start;
 };
 
-/* Options beside a policy's file. */
+/* Refuses options that contradict a policy file. */
 static void check_file(const struct opts *o)
 {
     static const char *const by_file[] = {"aug",  "size", "local-size", "local-crops-number", "min1", "max1", "min2", "max2",
@@ -88,7 +89,7 @@ static void check_file(const struct opts *o)
         tw_die_usage("--policy: '-': a file is wanted, not standard input, where the pictures come from");
 }
 
-/* Options that the policy has no use for. Recipes give the number of local crops, and an --aug behind them may say two views: a warning. */
+/* Refuses options that the policy does not use. For --local-crops-number it only warns: recipes set it, and a later --aug may replace multicrop. */
 static void check_policy(const struct opts *o)
 {
     static const char *const local[] = {"local-size", "min2", "max2", "local-crops-number"}, *const crop[] = {"min1", "max1"},
@@ -146,7 +147,7 @@ static void parse(struct opts *o, int argc, char **argv)
         check_policy(o);
 }
 
-/* The record of the views, whose bytes are summed for it here, where they are warm. */
+/* Encodes the record of the views here in the worker, since their bytes, which the crc needs, are in its cache. */
 static int encode(struct job *j, int n_views, bool trace)
 {
     tw_sample s = j->sample;
@@ -158,7 +159,7 @@ static int encode(struct job *j, int n_views, bool trace)
     return tw_parts_sample(&j->record, &s);
 }
 
-/* Makes the views of one sample; the record's pixels are not needed after it. */
+/* Makes the views of one sample and encodes their record. */
 static void work(void *job, int worker, void *context)
 {
     struct run *r = context;

@@ -62,10 +62,10 @@ struct run {
     tw_sheet *sheet;
     tw_table *table;
     tw_stats stats;
-    int at;     /* the reader in hand */
-    bool held;  /* a sample has been read, and not yet put anywhere */
+    int at;     /* number of the current reader */
+    bool held;  /* a sample has been read and not yet output */
     int64_t seen, taken, skipped, bytes;
-    int64_t place; /* in the data's order, of the next line of the table */
+    int64_t place; /* place in the data's order of the next line of the table */
 };
 
 /* Ends the program with tw_error(), leaving no half-written file and no command running. */
@@ -104,7 +104,7 @@ static int joined_header(tw_header *joined, const struct run *r)
         if (h.samples < 0 || next->samples < 0 || __builtin_add_overflow(h.samples, next->samples, &h.samples))
             h.samples = -1;
     }
-    if (r->o.head >= 0 || r->o.skip > 0) { /* what is left of several epochs has no number of them, nor one of samples in each */
+    if (r->o.head >= 0 || r->o.skip > 0) { /* a part of several epochs has no definite number of epochs or of samples per epoch */
         int64_t left = h.samples > r->o.skip ? h.samples - r->o.skip : 0;
         left = r->o.head >= 0 && left > r->o.head ? r->o.head : left;
         h.samples = h.samples >= 0 && h.epochs == 1 ? left : -1;
@@ -114,7 +114,7 @@ static int joined_header(tw_header *joined, const struct run *r)
     return 0;
 }
 
-/* Where the stream itself is asked for: with -o, or with nothing else to do (a terminal with --stats only wants the numbers). */
+/* Whether the stream itself is to be written: with -o, or if no other output is asked for (but not with --stats to a terminal). */
 static bool copies(const struct opts *o)
 {
     if (o->output == NULL && o->stats && tw_is_terminal(STDOUT_FILENO))
@@ -138,7 +138,7 @@ static int print_end(const tw_end *e)
     return good ? 0 : -1;
 }
 
-/* A row of its views, or the next place in a row of images. */
+/* Adds the sample's views as a row of the sheet, or its image to a row of images. */
 static int put_on_sheet(tw_sheet *sheet, const tw_sample *s)
 {
     if (s->n_views > 0) {
@@ -155,7 +155,7 @@ static int put_on_sheet(tw_sheet *sheet, const tw_sample *s)
     return tw_sheet_add(sheet, &s->image);
 }
 
-/* The bad pictures whose places come before pos: a line, and a row of every array. */
+/* Writes the missing pictures at places before pos: for each a line of the table and a row of every array. */
 static int put_rejects(struct run *r, int64_t pos)
 {
     for (; r->place < pos; r->place++)
@@ -212,7 +212,7 @@ static int next(struct run *r, tw_sample *s)
     return 0;
 }
 
-/* Leaves out the first samples; the header tells the epoch of the one behind them, which is held. */
+/* Skips the first samples (--skip). The first sample after them is read and held; the header gets its epoch. */
 static int leave_out(struct run *r, tw_sample *s, tw_header *h)
 {
     if (r->o.skip == 0 || enough(r))
@@ -243,7 +243,7 @@ static int put_samples(struct run *r, tw_sample *s)
     return 0;
 }
 
-/* The stream last: its end record says that all is well. */
+/* Completes the outputs, the stream last: its end record tells its reader that everything has succeeded. */
 static int close_outputs(struct run *r)
 {
     const tw_end end = {r->taken, r->skipped};
@@ -371,7 +371,7 @@ static void copy(struct run *r, const tw_strings *inputs)
     tw_sample_fini(&s);
 }
 
-/* How many places of the stream's data come before the sample. */
+/* Number of places of the stream before that of the sample. */
 static int64_t places_before(const tw_header *h, const tw_sample *s)
 {
     const int64_t in_epoch = h->share.ranks > 1 ? tw_share_before(&h->share, s->pos) : s->pos;
@@ -381,7 +381,7 @@ static int64_t places_before(const tw_header *h, const tw_sample *s)
     return __builtin_mul_overflow(s->epoch - h->first_epoch, h->samples, &n) || __builtin_add_overflow(n, in_epoch, &n) ? INT64_MAX : n;
 }
 
-/* Warns where the header promises other numbers than those of the end record. before: the places before the first sample, which may have been left
+/* Warns if the header's and the end record's numbers of samples differ. before: number of places before the first sample, which may have been left
  * out on purpose. */
 static void compare_numbers(const tw_reader *r, int64_t before)
 {
@@ -396,7 +396,7 @@ static void compare_numbers(const tw_reader *r, int64_t before)
                 (long long)h->samples, (long long)h->epochs, (long long)e->samples, (long long)e->skipped);
 }
 
-/* Reads one stream to its end and says what it holds; false, and the reason on stderr, if it is not as it should be. */
+/* --check: reads one stream to its end and prints a summary; false, with the reason on stderr, if it is not valid. */
 static bool check(const char *endpoint, const struct opts *o)
 {
     tw_sample s;
@@ -434,7 +434,7 @@ static int check_all(const struct opts *o, const tw_strings *inputs)
     return good ? TW_EXIT_OK : TW_EXIT_FAILED;
 }
 
-/* What goes beside the stream goes into files. */
+/* Checks the files to be written besides the stream. */
 static void check_files(const struct opts *o)
 {
     tw_program_file("table", o->table);
@@ -444,7 +444,7 @@ static void check_files(const struct opts *o)
         struct stat st;
         const char *equals = strchr(o->npy.item[i], '='), *to = equals != NULL ? equals + 1 : "";
         if (strcmp(to, "-") == 0 || (stat(to, &st) == 0 && !S_ISREG(st.st_mode)))
-            tw_die_usage("--npy: '%s': no regular file", o->npy.item[i]); /* its size is written last, to its beginning */
+            tw_die_usage("--npy: '%s': no regular file", o->npy.item[i]); /* the header is rewritten at the end, so it must be seekable */
     }
 }
 

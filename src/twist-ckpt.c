@@ -54,7 +54,7 @@ static void print_position(const tw_checkpoint *f)
 {
     const int64_t epoch = read_count(f, "epoch");
     int64_t sample = read_count(f, "sample");
-    if (tw_checkpoint_meta(f, "places") != NULL) { /* of ranks: those that are further read up to theirs */
+    if (tw_checkpoint_meta(f, "places") != NULL) { /* of several ranks: the least advanced; the others read on to theirs */
         const tw_train_state s = {.at.sample = sample, .ranks = (int)read_count(f, "ranks")};
         int64_t *places = tw_calloc((size_t)s.ranks, sizeof *places);
         if (places == NULL || tw_state_read_places(places, &s, f) != 0)
@@ -66,7 +66,7 @@ static void print_position(const tw_checkpoint *f)
     printf("--start-epoch=%lld --skip=%lld\n", (long long)epoch, (long long)sample);
 }
 
-/* A line's worth of text: control characters as ?, so that a file cannot play with the terminal. */
+/* Prints text from a file with control characters as '?', so that it cannot contain terminal escapes. */
 static void print_text(const char *text)
 {
     for (; *text != '\0'; text++)
@@ -147,7 +147,7 @@ static const struct format *format_of(const char *path)
     return NULL;
 }
 
-/* What a head needs to be run beside its tensors has no place in other formats, and who reads them takes a ReLU. */
+/* Warns if the head's activation is lost: only safetensors files can record it, and readers of other formats assume ReLU. */
 static void warn_of_act(const tw_checkpoint *f, const tw_selection *s, const char *to)
 {
     const char *act = tw_network_act(f);
@@ -178,7 +178,7 @@ static int convert(const tw_checkpoint *f, const tw_selection *s, const char *to
     return rc;
 }
 
-/* Whether the two files' tensors are the same. */
+/* Compares the tensors of two files and prints the differences. Whether there are none. */
 static bool compare(const tw_selection *a, const struct opts *o)
 {
     tw_selection b;

@@ -42,7 +42,7 @@ static const char usage[] =
 
 struct opts {
     const char *input, *assignments, *match, *report;
-    tw_kmeans_options kmeans; /* K 0: the class head */
+    tw_kmeans_options kmeans; /* K 0: no k-means, the clusters are those of the class head */
     int64_t seed;
     int jobs, top, device;
     tw_common common;
@@ -58,7 +58,7 @@ struct run {
     tw_cluster_scores scores;
 };
 
-/* Rows around their mean, times 2^exponent, or of unit length. */
+/* Prepares the rows for k-means: centred and scaled by 2^exponent, or (spherical) normalised to unit length. */
 static int prepare(tw_features *f, bool spherical, int *exponent)
 {
     if (!spherical)
@@ -82,7 +82,7 @@ static void cluster_features(struct run *r)
 {
     const tw_kmeans_options *o = &r->o.kmeans;
     tw_clusters *c = &r->clusters;
-    static tw_features f; /* static: what a message ends is still reachable */
+    static tw_features f; /* static: still reachable, hence no leak, if an error ends the program */
     static tw_blocks *threads;
     tw_kmeans k;
     static tw_eval_device device;
@@ -102,7 +102,7 @@ static void cluster_features(struct run *r)
         tw_warn("k-means still moved after %d iterations (--iterations)", k.iterations);
     c->top = k.near;
     k.near = NULL;
-    for (int64_t i = 0; i < f.who.n; i++) /* an empty cluster's row that lies on two centres */
+    for (int64_t i = 0; i < f.who.n; i++) /* they differ where a centre was moved to a row to fill an empty cluster, and that row is at two centres */
         c->top[i * TW_TOP] = k.cluster[i];
     r->inertia = ldexp(k.inertia, -2 * exponent);
     r->iterations = k.iterations;
@@ -114,7 +114,7 @@ static void cluster_features(struct run *r)
     tw_eval_device_close(&device);
 }
 
-/* Reads the match, or finds it where there are labels. */
+/* Reads the match of clusters to classes (--match), or computes it from the labels. */
 static void match_classes(struct run *r)
 {
     const char *path = r->o.match;
@@ -166,7 +166,7 @@ static void put_assignment(FILE *f, const struct run *r, int64_t i)
     putc('\n', f);
 }
 
-/* What the record is taken for, by the classes that its clusters stand for ("cluster K" where one stands for none). */
+/* Prints each record's most likely clusters, as the classes matched to them ("cluster K" without one). */
 static void print_top(const struct run *r)
 {
     const tw_clusters *c = &r->clusters;
@@ -235,7 +235,7 @@ static void print_metrics(const struct run *r)
     printf("\"samples\": %lld, \"labelled\": %lld}\n", (long long)r->clusters.who.n, (long long)r->clusters.who.labelled);
 }
 
-/* Fails before the work is done where a file cannot be written afterwards. */
+/* Fails now, before the work, if an output file cannot be written. */
 static void probe_outputs(const struct opts *o)
 {
     const char *const path[] = {o->assignments, o->match != NULL && access(o->match, F_OK) != 0 ? o->match : NULL};

@@ -46,8 +46,8 @@ static const char usage[] =
 
 static const char *const truncated_names[] = {"bad", "keep", NULL};
 
-enum { KEEP_IMAGE = 6 << 20, KEEP_FILE = 1 << 20 }; /* larger blocks are given back after each picture */
-static const size_t BUDGET = 40u << 20;             /* a thread beyond the first, for pictures that are not the next to be written */
+enum { KEEP_IMAGE = 6 << 20, KEEP_FILE = 1 << 20 }; /* bytes; larger blocks are freed after each picture */
+static const size_t BUDGET = 40u << 20;             /* bytes per thread beyond the first (core/budget.h) */
 
 struct opts {
     tw_data_options data;
@@ -60,32 +60,32 @@ struct opts {
 
 struct run;
 
-/* One sample on its way: what it is, then its record or what is wrong with it. */
+/* One sample in progress: which one it is, then its record or its error. */
 struct job {
     struct run *run;
-    uint64_t number;    /* in the order of submission */
+    uint64_t number;    /* number of the job, in the order of submission */
     uint64_t i;         /* place within the shard's epoch */
     int64_t epoch;
-    tw_sample sample;   /* of a files stream: as read; of an archive in sequence: all but the image */
-    tw_picture member;  /* of an archive in sequence */
+    tw_sample sample;   /* files stream: as read; sequential archive: all fields except the image */
+    tw_picture member;  /* sequential archive only */
     tw_image image;
-    void *file;         /* what was read of a file */
+    void *file;         /* the undecoded file */
     size_t file_cap;
     tw_parts record;    /* refers to the image */
-    bool bad, last;     /* last: of its epoch */
-    bool no_fault;      /* of the picture: memory or descriptors were short */
-    char path[TW_REJECT_PATH], cause[600]; /* what was wrong with which (also where another took its place); cause "": nothing */
+    bool bad, last;     /* bad: no record; last: the last place of its epoch */
+    bool no_fault;      /* the failure is not the picture's fault: memory or descriptors were short */
+    char path[TW_REJECT_PATH], cause[600]; /* the bad picture and its error, also if a substitute was found; cause "": no error */
     size_t path_size;
 };
 
 struct run {
     struct opts o;
     tw_decode_options how;
-    tw_source *source;     /* one of these three */
+    tw_source *source;     /* exactly one of these three is set */
     tw_sequence *sequence;
     tw_reader *reader;
     tw_order order;
-    _Atomic uint8_t *bad;  /* with --on-error=substitute a bit for each picture: it is known to be bad, and not tried for others' places again */
+    _Atomic uint8_t *bad;  /* with --on-error=substitute: one bit per picture, set if it is known to be bad and no candidate for a substitute */
     tw_rejects rejects;
     tw_writer *writer;
     tw_budget *budget;
@@ -93,10 +93,10 @@ struct run {
     void **jobs;
     int n_jobs;
     uint64_t taken;
-    int64_t epoch, place;  /* of the next sample: its place within the shard's epoch, or in the archive that is read in sequence */
-    int64_t mine;          /* pictures of such an archive that were this shard's */
-    bool alone;            /* nothing is under way that looks into the order of an epoch that has ended */
-    double *reading;       /* seconds, by worker */
+    int64_t epoch, place;  /* of the next sample; place in the shard's epoch, or in the sequential archives */
+    int64_t mine;          /* sequential archives: pictures so far that belong to this shard */
+    bool alone;            /* at the end of an epoch: waiting until no job uses its order any more */
+    double *reading;       /* seconds spent reading files, per worker */
     int64_t written, skipped, in_all;
     double start;
 };
@@ -127,7 +127,7 @@ static void parse(struct opts *o, tw_strings *operands, int argc, char **argv)
     o->data.from.jobs = o->jobs;
 }
 
-/* Options that want a data set read at random: none may be given for a stream or an archive in sequence. */
+/* Refuses options that need random access, for a files stream or a sequential archive. */
 static void refuse(const char *const *names, size_t n, const struct opts *o, const char *why)
 {
     for (size_t i = 0; i < n; i++)
@@ -157,7 +157,7 @@ static bool check_sources(const struct opts *o)
     return sequences > 0;
 }
 
-/* What the decoder is about to take. */
+/* The decoder's claim callback: reserves the memory it will need. */
 static void claim(void *context, size_t bytes)
 {
     struct job *j = context;
@@ -220,7 +220,7 @@ static void note_bad(struct run *r, uint64_t index)
         atomic_fetch_or_explicit(&r->bad[index / 8], (uint8_t)(1u << index % 8), memory_order_relaxed);
 }
 
-/* A sample of the data set: itself or, with --on-error=substitute, the next good one of the epoch's order. */
+/* Makes the sample of a place: its own picture or, with --on-error=substitute, the next good one in the epoch's order. */
 static void run_place(struct run *r, struct job *j, int worker)
 {
     const uint64_t tries = r->bad != NULL ? r->order.limit : 1, wanted = tw_order_index(&r->order, j->i);
@@ -228,7 +228,7 @@ static void run_place(struct run *r, struct job *j, int worker)
         const uint64_t index = tw_order_behind(&r->order, j->i, t);
         const char *path = tw_source_path(r->source, index);
         const unsigned before = tw_shortages();
-        if (t > 0 && is_known_bad(r, index)) /* its own place tells why */
+        if (t > 0 && is_known_bad(r, index)) /* its error is reported at its own place */
             continue;
         if (read_and_decode(j, index, worker) != 0) {
             j->no_fault = tw_shortages() != before;
@@ -254,7 +254,7 @@ static void run_place(struct run *r, struct job *j, int worker)
     j->bad = true;
 }
 
-/* A sample that came with its bytes. */
+/* Makes the sample of a job that already has the undecoded file: from a files stream or a sequential archive. */
 static void run_bytes(struct job *j)
 {
     tw_sample *s = &j->sample;
@@ -304,7 +304,7 @@ static int handle_bad(struct run *r, const struct job *j)
     return tw_rejects_add(&r->rejects, j->path, j->path_size, j->cause, r->in_all);
 }
 
-/* Ready for the next sample: large blocks are not kept. */
+/* Prepares the job for its next sample; frees large blocks. */
 static void release(struct run *r, struct job *j)
 {
     if (j->image.cap > KEEP_IMAGE || j->image.spare_cap > KEEP_IMAGE)
@@ -323,7 +323,7 @@ static int write_out(void *job, void *context)
     if (rc == 0 && !j->bad)
         rc = tw_writer_parts(r->writer, &j->record);
     if (rc != 0) {
-        tw_budget_lift(r->budget); /* others may wait for this one */
+        tw_budget_lift(r->budget); /* workers may be waiting for this job's end */
         return -1;
     }
     r->skipped += j->bad;
@@ -341,7 +341,7 @@ static int write_out(void *job, void *context)
     return 0;
 }
 
-/* The next place of the data set's order. */
+/* Relay step `take` for a data set: the next place of the order. The permutation is replaced only when no job uses it (TW_RELAY_LATER). */
 static int take_place(void *job, size_t *held, void *context)
 {
     struct run *r = context;
@@ -365,7 +365,7 @@ static int take_place(void *job, size_t *held, void *context)
     return TW_RELAY_JOB;
 }
 
-/* The next sample of a files stream. */
+/* Relay step `take` for a files stream: the next sample. */
 static int take_record(void *job, size_t *held, void *context)
 {
     struct run *r = context;
@@ -378,7 +378,7 @@ static int take_record(void *job, size_t *held, void *context)
     return TW_RELAY_JOB;
 }
 
-/* Of archives that are read from first to last: the place of this shard that comes next. */
+/* Relay step `take` for sequential archives: the next picture that belongs to this shard. */
 static int take_member(void *job, size_t *held, void *context)
 {
     struct run *r = context;
@@ -389,7 +389,7 @@ static int take_member(void *job, size_t *held, void *context)
     (void)held;
     for (;;) {
         const int rc = o->limit == 0 || r->place < o->limit ? tw_sequence_next(r->sequence, &p, &label) : 0;
-        if (rc != 1) /* only now is it known whether --skip goes beyond */
+        if (rc != 1) /* only now is it known whether --skip exceeds the epoch */
             return rc < 0 || tw_data_epochs(o, r->mine) < 0 ? -1 : TW_RELAY_END;
         pos = r->place++;
         if (tw_share_has(&o->share, pos) && r->mine++ >= o->skip)
@@ -499,19 +499,19 @@ static void plan(struct run *r)
     }
 }
 
-/* The ends that can still fail. */
+/* Completes the outputs; this can still fail. */
 static void finish(struct run *r)
 {
     tw_waits w = {.samples = r->written, .output = tw_writer_waited(r->writer)};
     const int64_t all = r->skipped < INT64_MAX - r->written ? r->written + r->skipped : INT64_MAX;
-    const bool rest = r->o.data.skip > 0 && r->o.data.epochs == r->o.data.start_epoch + 1; /* the last few of a run that goes on may all be bad */
+    const bool rest = r->o.data.skip > 0 && r->o.data.epochs == r->o.data.start_epoch + 1; /* then the few samples left may all be bad */
     if (r->written == 0 && r->skipped > 0 && !rest) {
         tw_fail("no good image among %lld", (long long)r->skipped);
         give_up(r);
     }
     if (tw_rejects_close(&r->rejects, all) != 0)
         give_up(r);
-    const int64_t own = r->skipped - (r->reader != NULL ? tw_reader_end(r->reader)->skipped : 0); /* the others have been told of */
+    const int64_t own = r->skipped - (r->reader != NULL ? tw_reader_end(r->reader)->skipped : 0); /* the others were reported upstream */
     if (own > 0)
         tw_warn("%lld bad image%s left out", (long long)own, own == 1 ? "" : "s");
     if (tw_writer_finish(r->writer, r->skipped) != 0)
@@ -551,8 +551,8 @@ int main(int argc, char **argv)
     static struct run r = {.o = {.output = "-", .data = TW_DATA_DEFAULT, .max_pixels = 178956970}};
     tw_strings operands = {0};
     tw_header h;
-    mallopt(M_MMAP_THRESHOLD, KEEP_IMAGE); /* what is given back goes back to the system */
-    if (sched_getscheduler(0) == SCHED_OTHER) /* whoever reads the stream is not to be put aside for pictures that come after */
+    mallopt(M_MMAP_THRESHOLD, KEEP_IMAGE); /* freed large blocks are returned to the system */
+    if (sched_getscheduler(0) == SCHED_OTHER) /* lets the reader of the stream run before this program decodes ahead */
         sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
     r.start = tw_now();
     r.o.jobs = tw_processors();

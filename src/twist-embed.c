@@ -43,7 +43,7 @@ static const char usage[] =
 
 enum { PRECISION_AUTO, FP32, BF16 };
 enum { F32, F16 };
-static const float BEYOND_F16 = 65520; /* the largest number and half a step: rounds to infinity */
+static const float BEYOND_F16 = 65520; /* the smallest magnitude that rounds to infinity in f16 */
 enum { PLANS = 4 };
 
 struct opts {
@@ -62,7 +62,7 @@ struct slot {
     tw_plan *plan;
 };
 
-/* A batch that is being computed. */
+/* A batch whose computation has been started. */
 struct started {
     tw_plan *plan;
     const tw_view_batch *batch;
@@ -72,24 +72,24 @@ struct run {
     struct opts o;
     const char *device;   /* "cpu" or "cuda" */
     tw_net *net;
-    int K, D; /* pixels: D of the first view */
+    int K, D; /* classes, features; with --output pixels, D is that of the first view */
     struct slot slot[PLANS];
-    struct started started[2]; /* in order */
+    struct started started[2]; /* in the order of the stream */
     int n_started;
     tw_writer *writer;
     tw_classifier head;   /* C 0: none */
     float *head_logits;   /* [batch_size,C] */
     float *row;           /* [D] pixels or [K] probabilities */
     uint16_t *half[3];    /* features, logits, probs as f16 */
-    int64_t network;      /* checksum of all that makes what is written of the views, never 0 */
+    int64_t network;      /* checksum of the network and the settings that determine the output, never 0 */
     tw_kept kept;
     int64_t batches, done;
 };
 
 static int write_oldest(struct run *r);
 
-/* The plan for that many views of that size: of the batch size, or of its halves so that a short batch costs at most twice its
- * share. The least recently used one makes room. */
+/* The plan for n views of H x W pixels. Its batch is the batch size halved as long as n fits, so that a short batch costs at most twice its
+ * share. At most PLANS plans are kept; the least recently used one is replaced. */
 static tw_plan *plan_for(struct run *r, int H, int W, int n)
 {
     int B = r->o.batch_size;
@@ -131,7 +131,7 @@ static void softmax(float *p, const float *x, int K)
         p[k] = (float)((double)p[k] / sum);
 }
 
-/* The vector as it is written; number: of the block that it has as f16. NULL in data, and tw_error(): no memory. */
+/* The vector data [n] as a tensor of the output type; number: index in r->half of its f16 copy. data is NULL, with tw_error(), if memory is short. */
 static tw_tensor vector(struct run *r, const float *data, int n, int number)
 {
     tw_tensor t = {.dtype = r->o.type == F16 ? TW_F16 : TW_F32, .rank = 1, .dim = {n}, .data = data};
@@ -149,7 +149,7 @@ static bool all_below(const float *x, int n, float limit)
 {
     bool all = true;
     for (int i = 0; i < n; i++)
-        all &= fabsf(x[i]) < limit; /* a NaN is not */
+        all &= fabsf(x[i]) < limit; /* false for NaN */
     return all;
 }
 
@@ -159,7 +159,7 @@ static int refuse(const struct run *r, const tw_sample *s, const char *text)
                    text);
 }
 
-/* The sample read, with these results (logits NULL: none) in the place of its views. */
+/* Writes the sample read, with these results (logits NULL: none) instead of its views. */
 static int put(struct run *r, const tw_sample *read, const float *features, const float *logits)
 {
     tw_sample s = *read;
@@ -203,7 +203,7 @@ static int put_pixels(struct run *r, const tw_view_batch *b)
     return 0;
 }
 
-/* Waits for the results of the batch that was started first and writes them. */
+/* Waits for the results of the oldest batch started and writes them. */
 static int write_oldest(struct run *r)
 {
     tw_plan *plan = r->started[0].plan;
@@ -226,7 +226,7 @@ static int write_oldest(struct run *r)
     return 0;
 }
 
-/* Where the device computes beside the host, a batch's results are written once the next one is under way. */
+/* Starts a batch. On a device that computes asynchronously, its results are written after the next batch has been started. */
 static int compute(struct run *r, const tw_view_batch *b)
 {
     r->batches++;
@@ -242,7 +242,7 @@ static int compute(struct run *r, const tw_view_batch *b)
     return 0;
 }
 
-/* Which tokens of a vision transformer are its features. */
+/* Sets which tokens and blocks of a vision transformer form the features. */
 static void choose_blocks(const struct run *r, tw_net_config *c)
 {
     c->last_blocks = r->o.last_blocks;
@@ -343,7 +343,7 @@ static noreturn void give_up(struct run *r)
     tw_die_error();
 }
 
-/* All batches, in order. What came before a failure of the stream is computed and written. */
+/* Computes all batches in order. If the stream fails, the samples before the failure are still written. */
 static int pump(struct run *r, tw_views *views)
 {
     const double start = tw_now();
@@ -387,7 +387,7 @@ static int64_t network(const struct run *r)
     return (int64_t)crc + 1;
 }
 
-/* The file has all: of this input, by what its header says, and by its having nothing more where it begins at a place of its own. */
+/* For a complete output file: checks that its header fits the input, and, if the input can start at the file's end, that it has no more samples. */
 static int check_complete(const struct run *r)
 {
     const tw_kept *k = &r->kept;
@@ -404,7 +404,7 @@ static int check_complete(const struct run *r)
     return rc < 0 ? -1 : 0;
 }
 
-/* Whether a command that is told where to begin can be told where this file ends. */
+/* For an input command with %s: checks that it can be told to continue where the file ends. */
 static int check_place(const struct run *r)
 {
     const tw_kept *k = &r->kept;
@@ -419,7 +419,7 @@ static int check_place(const struct run *r)
     return 0;
 }
 
-/* What an interrupted run has left, which has to be what this one would have written. true: there is nothing left to do. */
+/* Reads the output of an interrupted run and checks that this run would have written the same. true: it is complete. */
 static bool read_kept(struct run *r)
 {
     tw_kept *k = &r->kept;
@@ -463,7 +463,7 @@ static void embed(struct run *r)
     h.kind = TW_FEATURES;
     h.network = r->network;
     if (open_writer(r, &h) != 0 || pump(r, views) != 0)
-        give_up(r); /* the reading thread may be waiting for input: the exit ends it */
+        give_up(r); /* exits: the reading thread may be blocked on input */
     int64_t skipped = tw_reader_end(tw_views_reader(views))->skipped, all;
     const int64_t lost = tw_reader_places(r->o.input) ? tw_kept_lost(&r->kept) : 0; /* in the earlier runs */
     if (lost > 0 && !__builtin_add_overflow(skipped, lost, &all))

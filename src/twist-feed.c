@@ -84,7 +84,7 @@ static void say(int level, const char *text)
 {
     char safe[1400];
     size_t n = 0;
-    for (; *text != '\0' && n < sizeof safe - 1; text++) /* names of files and what workers say may hold anything */
+    for (; *text != '\0' && n < sizeof safe - 1; text++) /* file names and workers' messages may contain control characters */
         safe[n++] = (unsigned char)*text < 32 || *text == 127 ? '?' : *text;
     safe[n] = '\0';
     if (level < 0)
@@ -115,12 +115,13 @@ static void start_local(int i)
     if (getppid() != parent)
         _exit(1);
     signal(SIGPIPE, SIG_DFL);
-    dup2(STDERR_FILENO, STDOUT_FILENO); /* the stream's pipe is the head's alone: its reader must see it end */
+    dup2(STDERR_FILENO, STDOUT_FILENO); /* only the head may hold the stream's pipe, or its reader would not see the end */
     execv("/proc/self/exe", locals.argv);
     _exit(127);
 }
 
-/* Starts again those that have died; too many deaths, soon or with a reason that the worker has told, are the head's end. */
+/* Restarts local workers that have ended. NULL, or, after too many early ends (within 5 s) or failures reported by workers, the reason to stop the
+ * head. */
 static const char *keep_local(void)
 {
     for (int i = 0; i < locals.n; i++) {
@@ -147,7 +148,7 @@ static void end_local(void)
             waitpid(locals.pid[i], NULL, 0);
 }
 
-/* The words of a worker's command line. */
+/* Composes the command line of the local workers. */
 static void set_up_local(const struct opts *o)
 {
     static char *argv[24];
@@ -168,7 +169,7 @@ static void set_up_local(const struct opts *o)
     argv[n++] = (char *)o->root;
     if (o->link.insecure)
         argv[n++] = "--insecure";
-    const bool any = strncmp(tw_zmq_address(o->work), "tcp://*:", 8) == 0; /* where a head listens, but nobody can go to */
+    const bool any = strncmp(tw_zmq_address(o->work), "tcp://*:", 8) == 0; /* an address to listen on, but not to connect to */
     snprintf(at, sizeof at, "tcp://127.0.0.1:%s", any ? strrchr(o->work, ':') + 1 : "");
     argv[n++] = any ? at : (char *)tw_zmq_address(o->work);
     argv[n++] = "--";
@@ -194,7 +195,7 @@ static void check_endpoint(const char *endpoint, bool head, const struct opts *o
         tw_warn("%s: ports from 32768 on are given to other connections too; take a lower one", endpoint);
 }
 
-/* Where own workers come to when nothing is said: a new folder that nobody else may enter. */
+/* Folder of the socket for local workers if no address is given: new, accessible to this user only. */
 static char folder[64];
 
 static void remove_folder(void)
@@ -281,7 +282,7 @@ static void run_head(struct opts *o, const tw_strings *sources)
     end_local();
     remove_folder();
     tw_progress_end();
-    if (rc > 0) { /* as a filter whose reader has gone */
+    if (rc > 0) { /* ends as a filter does whose reader has gone: by SIGPIPE */
         remove_folder();
         raise(SIGPIPE);
     }
@@ -307,16 +308,16 @@ static void run_worker(const struct opts *o, const char *endpoint, int number)
     w.command = o->command;
     w.link = o->link;
     if (!tw_opts_given("max-bytes"))
-        w.link.max_bytes = TW_MOST_RECORD; /* the head tells its limit of results */
+        w.link.max_bytes = TW_MOST_RECORD; /* the head sends its own limit for results */
     w.root = o->root;
     w.slots = o->slots;
-    signal(SIGPIPE, SIG_IGN); /* a command that dies with work still to be written to it is told by its end */
+    signal(SIGPIPE, SIG_IGN); /* a command that ends while input is written to it is noticed otherwise */
     if (tw_work_run(&w, stop, say) != 0)
         tw_die_error();
     tw_note(1, "done");
 }
 
-/* One process for each head (and each of -j): a head that hangs or a worker that dies is of no concern to the others. */
+/* Runs one process per head (and per -j), so that a hanging head or a worker that dies does not affect the others. */
 static void run_workers(const struct opts *o, const tw_strings *endpoints)
 {
     pid_t pid[1024];
@@ -348,12 +349,12 @@ static void run_workers(const struct opts *o, const tw_strings *endpoints)
         }
     for (int told = 0, left = n; left > 0;) {
         int status;
-        const pid_t ended = waitpid(-1, &status, WNOHANG); /* a signal that comes between two looks must not wait for a worker's end */
+        const pid_t ended = waitpid(-1, &status, WNOHANG); /* WNOHANG: a blocking wait would not notice a signal that came just before it */
         if (ended == 0)
             nanosleep(&(struct timespec){0, 50000000}, NULL);
         left = ended < 0 && errno == ECHILD ? 0 : left - (ended > 0);
         for (int i = 0; i < n && ended > 0; i++)
-            pid[i] = pid[i] == ended ? 0 : pid[i]; /* somebody else may get it */
+            pid[i] = pid[i] == ended ? 0 : pid[i]; /* the number may be reused */
         if (ended > 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
             rc = TW_EXIT_FAILED;
         for (; told < stops; told++)
@@ -435,7 +436,7 @@ static void run_status(struct opts *o, const tw_strings *endpoints)
 
 /* ---- the command line ---- */
 
-/* The words behind -- are the command, joined by blanks as ssh does. Returns the number of words before it. */
+/* Takes the words after "--" as the command, joined by spaces as ssh does. Returns the number of words before it. */
 static int cut_command(struct opts *o, int argc, char **argv)
 {
     size_t room = 1;
@@ -457,11 +458,11 @@ static int cut_command(struct opts *o, int argc, char **argv)
     return end;
 }
 
-/* An option of another subcommand is a mistake. */
+/* Refuses options of other subcommands. */
 static void refuse_others(const struct opts *o, const char *what)
 {
     static const struct {
-        const char *what, *options; /* each between blanks */
+        const char *what, *options; /* words, each with a space on both sides */
     } all[] = {
         {"head", " work output local root ship quarantine window mem max-bytes audit heartbeat lease hedge workers metrics log slots sample-timeout "
                  "child-memory key allow insecure "},

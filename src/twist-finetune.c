@@ -55,34 +55,34 @@ struct run {
     tw_folder folder;
     char *best_path;
     tw_learner learner;
-    tw_train_state *state; /* the learner's */
+    tw_train_state *state; /* points into the learner */
     tw_turns turns;
     tw_step *step;
     tw_jsonl *log;
     const tw_header *header; /* of the training stream */
-    int64_t first_step; /* where this process began */
-    int64_t saved_step; /* of the last checkpoint; -1: none */
+    int64_t first_step; /* number of steps done before this process */
+    int64_t saved_step; /* step of the last checkpoint; -1: none */
     tw_pace pace;
-    tw_score best;         /* on --val */
+    tw_score best;         /* best result on --val */
     tw_tally tally;
-    char notes[TW_TALLY_NOTES]; /* it, in the checkpoint */
+    char notes[TW_TALLY_NOTES]; /* the tally as text, for the checkpoint */
 };
 
-/* The first rank measures, writes and speaks for all. */
+/* Rank 0 alone validates, writes files and prints. */
 static bool leads(const struct run *r)
 {
     return r->comm->rank == 0;
 }
 
-/* The end that all ranks have agreed upon: none is gone before the first one is done. */
+/* Ends this rank; all ranks must have agreed to end. None exits before rank 0 has finished. */
 noreturn static void leave(struct run *r, int status)
 {
     if (r->comm->close(r->comm) != 0)
         tw_die_error();
-    exit(status); /* the reading thread may hang in the stream */
+    exit(status); /* without cleanup: the reading thread may be blocked on the stream */
 }
 
-/* Of all ranks. */
+/* Samples of one step over all ranks. */
 static int samples_of_step(const struct run *r)
 {
     return r->o.batch_size * r->comm->ranks;
@@ -151,7 +151,7 @@ static int check_labels(void *context, const tw_batch *b)
     return 0;
 }
 
-/* All ranks' data have the same classes; names that a stream does not tell are as good as any. */
+/* Checks that all ranks' streams have the same classes; a stream without class names agrees with any names. */
 static void compare_classes(const struct run *r)
 {
     struct {
@@ -172,7 +172,7 @@ static void open_stream(struct run *r)
     const tw_loader_options lo = {.B = o->batch_size, .start = {r->state->at.epoch, r->learner.places[r->comm->rank]}, .stop = tw_stop_signal};
     r->turns = (tw_turns){.comm = r->comm, .epochs = o->epochs, .check = check_labels, .context = r};
     const int rc = tw_turns_open(&r->turns, o->input, o->epoch_samples, &lo);
-    if (r->turns.loader == NULL && tw_stop_signal() != 0) { /* the others may wait for this rank: they end with it */
+    if (r->turns.loader == NULL && tw_stop_signal() != 0) { /* the other ranks may be waiting for this one; its exit ends them */
         (leads(r) ? tw_warn : tw_complain)("stopped by signal %d before the views came; %s", tw_stop_signal(),
                                            r->state->step > 0 ? tw_goes_on(o->resume) : "nothing was learned; the same command begins anew");
         exit(TW_EXIT_AGAIN);
@@ -191,7 +191,7 @@ static void open_stream(struct run *r)
     compare_classes(r);
 }
 
-/* Which network --weights holds. */
+/* Opens --weights and sets the configuration of the network that it contains. */
 static tw_checkpoint *open_weights(struct run *r)
 {
     r->learner.config.backbone = r->o.backbone;
@@ -210,26 +210,26 @@ static void open_network(struct run *r)
     const struct opts *o = &r->o;
     tw_learner *l = &r->learner;
     l->config.seed = (uint64_t)o->seed;
-    l->config.blank = !leads(r); /* the first rank's are shared */
+    l->config.blank = !leads(r); /* the others get the weights of rank 0 */
     l->config.threads = o->threads;
     l->config.own_norms = !o->sync_bn;
-    l->config.patience = 10 * o->patience; /* of copies, as the first steps */
+    l->config.patience = 10 * o->patience; /* for copies of the weights, as in the first steps */
     tw_checkpoint *f = open_weights(r);
     if (tw_learner_network(l, o->device, o->precision) != 0 || (f != NULL && leads(r) && tw_network_load(l->net, f, TW_NETWORK_BACKBONE) != 0) ||
         (l->optim = tw_optim_new(l->net, TW_SGD, 1)) == NULL)
         tw_die_error();
     tw_checkpoint_close(f);
-    for (int i = 0; i < tw_net_params(l->net); i++) /* as torch.optim.SGD: all tensors are decayed */
+    for (int i = 0; i < tw_net_params(l->net); i++) /* as torch.optim.SGD: weight decay for all tensors */
         tw_optim_rule(l->optim, i, strncmp(tw_net_param(l->net, i)->name, "fc.", 3) == 0 ? o->lr_classifier : o->lr_backbone, true);
 }
 
-/* The place where training goes on, before the stream is opened there. */
+/* Reads the position at which training continues; the stream is then opened there. */
 static void read_state(struct run *r)
 {
     tw_checkpoint *f = tw_checkpoint_open(r->folder.checkpoint);
     if (f == NULL || tw_learner_place(&r->learner, f, r->o.batch_size) != 0)
         tw_die_error();
-    const char *notes = tw_checkpoint_meta(f, "notes"); /* of old versions: NULL */
+    const char *notes = tw_checkpoint_meta(f, "notes"); /* NULL in checkpoints of old versions */
     if (notes != NULL && tw_tally_read(&r->tally, notes) != 0)
         tw_die("%s: 'notes' in its metadata are not twist-finetune's", r->folder.checkpoint);
     tw_checkpoint_close(f);
@@ -266,7 +266,7 @@ static void save_if_new(struct run *r)
         save(r);
 }
 
-/* The same after a failure: a first run that has taken no step leaves its folder to the command that is put right. */
+/* The same after a failure, but without any step nothing is written, so that the corrected command can start in the same folder. */
 static void save_if_learned(struct run *r)
 {
     if (r->state->step > 0)
@@ -278,7 +278,7 @@ static bool finished(const struct run *r)
     return r->state->at.epoch >= r->o.epochs || (r->o.max_steps > 0 && r->state->step >= r->o.max_steps);
 }
 
-/* The folder, and where the run stands. */
+/* Opens the run's folder and reads its state. */
 static void open_run(struct run *r)
 {
     tw_learner *l = &r->learner;
@@ -324,10 +324,13 @@ static void open_step(struct run *r, const tw_batch *b)
     if (tw_loader_passed(r->turns.loader) > 0)
         tw_warn("%s: %lld samples read to get to where training goes on", tw_loader_name(r->turns.loader),
                 (long long)tw_loader_passed(r->turns.loader));
-    tw_pace_begin(&r->pace, r->first_step, r->o.epochs, r->turns.steps_per_epoch, r->o.max_steps);
+    int64_t whole;
+    if (__builtin_mul_overflow(r->o.epochs, r->turns.steps_per_epoch, &whole)) /* overflow: a header with absurd numbers */
+        whole = INT64_MAX;
+    tw_pace_begin(&r->pace, r->first_step, r->o.max_steps > 0 && r->o.max_steps < whole ? r->o.max_steps : whole);
 }
 
-/* The share of both rates: the same within an epoch. */
+/* The factor of both learning rates, constant within an epoch. */
 static double share(const struct run *r, int64_t epoch)
 {
     return tw_cosine((double)epoch / (double)r->o.epochs);
@@ -369,7 +372,7 @@ static tw_validation_options validation_of(const struct run *r)
     return (tw_validation_options){r->o.val, r->o.val_batch_size, r->header->n_classes, r->header->classes, tw_stop_signal};
 }
 
-/* Whether no rank wants to stop. */
+/* Whether all ranks want to continue. Collective. */
 static bool all_go_on(struct run *r, bool go_on)
 {
     double stopped = go_on ? 0 : 1;
@@ -378,7 +381,7 @@ static bool all_go_on(struct run *r, bool go_on)
     return stopped == 0;
 }
 
-/* What is to be measured on is looked at before an epoch is spent. false: a signal came. */
+/* Checks the validation data before an epoch is spent on training. false: a signal came. */
 static bool look_ahead(struct run *r)
 {
     const tw_validation_options vo = validation_of(r);
@@ -388,7 +391,7 @@ static bool look_ahead(struct run *r)
     return all_go_on(r, rc != 2);
 }
 
-/* By the first rank, with its running statistics; the others wait. false: a signal came. */
+/* Validates, on rank 0 with its BatchNorm running statistics; the others wait. false: a signal came. */
 static bool measure(struct run *r, tw_validation *v)
 {
     const tw_validation_options vo = validation_of(r);
@@ -411,8 +414,8 @@ static bool measure(struct run *r, tw_validation *v)
     return true;
 }
 
-/* The end of an epoch: measured, logged, saved; the next one begins. What is measured has been saved before, so that a signal or
- * a failure there loses nothing: that checkpoint's place is still in the epoch. false: a signal came. */
+/* Ends an epoch: validates, logs, saves, and begins epoch `epoch`. A checkpoint whose position is still in the old epoch is saved before the
+ * validation, so that a signal or failure during it loses nothing. false: a signal came. */
 static bool turn_to(struct run *r, int64_t epoch)
 {
     const int64_t done = r->state->at.epoch + 1;
@@ -431,7 +434,7 @@ static bool turn_to(struct run *r, int64_t epoch)
     r->state->iteration = 0;
     if (r->o.save_every == 0 || wanted || epoch >= r->o.epochs)
         save(r);
-    r->pace.last = tw_now(); /* the next step is not to blame */
+    r->pace.last = tw_now(); /* this time is not counted for the next step */
     return true;
 }
 
@@ -468,7 +471,7 @@ static void train_on(struct run *r, const tw_batch *b)
         save(r);
 }
 
-/* Until training is complete: TW_RANK_READY; else why it goes no further. */
+/* Trains until complete (TW_RANK_READY), or returns why it cannot continue (another TW_RANK_...). */
 static int train(struct run *r)
 {
     const tw_batch *b;
@@ -480,13 +483,13 @@ static int train(struct run *r)
         const int rc = tw_turns_next(&r->turns, &b, r->state->at.epoch);
         if (rc < 0)
             tw_die_error();
-        if (rc == TW_RANK_DONE) /* bad images have left the last epoch short */
+        if (rc == TW_RANK_DONE) /* the last epoch is shorter, because of bad images */
             return turn_to(r, r->o.epochs) ? TW_RANK_READY : TW_RANK_STOPPED;
         if (rc != TW_RANK_READY)
             return rc;
         if (r->step == NULL)
             open_step(r, b);
-        if (b->epoch > r->state->at.epoch) { /* bad images may leave an epoch short */
+        if (b->epoch > r->state->at.epoch) { /* an epoch may be shorter, because of bad images */
             if (!turn_to(r, b->epoch))
                 return TW_RANK_STOPPED;
             if (finished(r))
@@ -536,7 +539,7 @@ int main(int argc, char **argv)
     tw_progress_end();
     (rc == TW_RANK_READY || rc == TW_RANK_STOPPED ? save_if_new : save_if_learned)(&r);
     if (rc == TW_RANK_STOPPED) {
-        const int signal = r.turns.all.signal != 0 ? r.turns.all.signal : tw_stop_signal(); /* it may have come while measuring */
+        const int signal = r.turns.all.signal != 0 ? r.turns.all.signal : tw_stop_signal(); /* it may have come during the validation */
         if (signal != 0)
             tw_warn("stopped by signal %d after step %lld; %s", signal, (long long)r.state->step, tw_goes_on(r.o.resume));
         leave(&r, TW_EXIT_AGAIN);
@@ -547,12 +550,12 @@ int main(int argc, char **argv)
         leave(&r, TW_EXIT_FAILED);
     }
     const bool limited = r.o.max_steps > 0 && r.state->step >= r.o.max_steps;
-    if (!all_go_on(&r, limited || tw_turns_end(&r.turns) == 0)) /* no result where one rank's stream was not whole */
+    if (!all_go_on(&r, limited || tw_turns_end(&r.turns) == 0)) /* fails if the stream of any rank was not complete */
         leave(&r, TW_EXIT_FAILED);
     if (leads(&r) && tw_jsonl_close(r.log) != 0)
         tw_die_error();
     print_result(&r);
-    tw_step_free(r.step); /* before the loader, whose memory a device may have pinned */
+    tw_step_free(r.step); /* before the loader: the step may have pinned its memory for a device */
     tw_turns_close(&r.turns);
     tw_learner_close(&r.learner);
     tw_folder_close(&r.folder);

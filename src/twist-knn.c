@@ -62,7 +62,7 @@ static void read_val(struct run *r)
     tw_note(1, "%s: %lld records of %d features", r->val.who.name, (long long)r->val.who.n, r->val.D);
 }
 
-/* Passes the chunk's n rows on. 0, or -1. */
+/* Adds the n rows of the chunk to the search. 0, or -1 and tw_error(). */
 static int add_chunk(struct run *r, float *chunk, int n)
 {
     tw_unit_rows(chunk, (size_t)n, r->val.D);
@@ -71,7 +71,7 @@ static int add_chunk(struct run *r, float *chunk, int n)
     return tw_knn_add(r->search, chunk, n);
 }
 
-/* Whether the first record has as many features as those of --val, which are of another file. */
+/* Checks that the first training record has as many features as the records of --val. 0, or -1 and tw_error(). */
 static int same_width(const struct run *r, const tw_sample *s)
 {
     const tw_tensor *t = &s->features;
@@ -80,7 +80,7 @@ static int same_width(const struct run *r, const tw_sample *s)
     return tw_fail("%s: %lld features, where %s has %d", r->train.name, (long long)t->dim[0], r->val.who.name, r->val.D);
 }
 
-/* Lets the training stream go by. 0, or -1. */
+/* Streams the training set through the search, chunk by chunk. 0, or -1 and tw_error(). */
 static int stream_train(struct run *r, tw_reader *reader, float *chunk)
 {
     tw_sample s;
@@ -123,7 +123,7 @@ static void search_train(struct run *r)
     r->near = tw_knn_finish(r->search);
 }
 
-/* Numbers of neighbours beyond the training set: the default ones are left out, those asked for are a mistake. */
+/* Values of k beyond the size of the training set: default ones are dropped, those given with -k are an error. */
 static void check_ks(struct run *r)
 {
     struct opts *o = &r->o;
@@ -139,7 +139,7 @@ static void check_ks(struct run *r)
     o->n_k = kept;
 }
 
-/* Prints the shares of records whose label is the best, and is among the best five, of the votes of k neighbours. */
+/* Prints top-1 and top-5 accuracy for k neighbours. */
 static void print_k(const struct run *r, int k, double *vote, int C)
 {
     int64_t first = 0, five = 0;
@@ -175,7 +175,7 @@ static void print_key(const tw_roster *who, int64_t i)
     tw_tsv_write(stdout, key, size);
 }
 
-/* Adds the record's picture to the row; where its key is no picture, nothing. 0, or -1. */
+/* Adds the record's picture to the row, if its key names a picture. 0, or -1 and tw_error(). */
 static int add_picture(tw_sheet *s, tw_picture_files *files, const tw_roster *who, int64_t i)
 {
     size_t size;
@@ -225,7 +225,7 @@ static bool in_list(const struct opts *o, int64_t k)
     return i < o->n_k;
 }
 
-/* The numbers in a list like 10,20, each once. */
+/* Parses a list such as 10,20; repeated numbers are dropped. */
 static void parse_ks(struct opts *o)
 {
     char *text = strdup(o->ks), *rest = text, *item;

@@ -50,9 +50,9 @@ struct opts {
     tw_common common;
 };
 
-/* What an epoch reached. */
+/* The result of an epoch. */
 struct score {
-    int epoch; /* 1, 2, ... */
+    int epoch; /* from 1 */
     double loss, acc1, acc5;
 };
 
@@ -60,8 +60,8 @@ struct score {
 struct pupil {
     double lr;
     tw_linear *model;
-    bool lost;                 /* its loss is not finite any more */
-    double loss;               /* of the epoch: the sum over its samples, then their mean */
+    bool lost;                 /* diverged: its loss is not finite */
+    double loss;               /* of the epoch: the sum over its samples, at its end their mean */
     float *best_w, *best_b;    /* [C,D], [C]: the weights of the best epoch, with -o */
     struct score best, last;
 };
@@ -72,7 +72,7 @@ struct run {
     tw_eval_device device;
     tw_batches train;
     tw_features val;
-    float *val_x;              /* what is measured on: in device memory where there is a device */
+    float *val_x;              /* the validation features, in device memory if a device is used */
     struct pupil pupil[MOST_RATES];
     int n_pupils;
     int C, D, epochs;
@@ -81,7 +81,7 @@ struct run {
     double start;
 };
 
-/* How many classes there are: what --classes, names or labels say. */
+/* Number of classes: by --classes, the class names or the labels. */
 static int count_classes(const struct run *r)
 {
     const tw_roster *const of[] = {r->train.who, &r->val.who};
@@ -121,7 +121,7 @@ static void read_streams(struct run *r)
     r->epochs = given ? o->epochs : (int)r->train.epochs;
 }
 
-/* Opens what is written at the end, or fails before the work is done. */
+/* Opens the output files, so that errors show before the work. */
 static void open_outputs(struct run *r)
 {
     if ((r->o.output != NULL && tw_file_probe(r->o.output) != 0) || tw_file_no_terminal(r->o.output) != 0 ||
@@ -159,7 +159,7 @@ static void make_models(struct run *r)
     }
 }
 
-/* The features to where the products are. */
+/* Copies the features to the memory of the device that computes the products. */
 static void place_features(struct run *r)
 {
     const size_t size = (size_t)r->train.size, n = (size_t)r->val.who.n, D = (size_t)r->D, room = (n + size - 1) / size * size;
@@ -169,14 +169,14 @@ static void place_features(struct run *r)
         tw_die_error();
 }
 
-/* Cosine from lr to 0 over the epochs, the same within one. */
+/* The learning rate: cosine schedule from lr to 0 over the epochs, constant within one. */
 static double rate_of(const struct run *r, const struct pupil *p, int epoch)
 {
     const double scale = r->o.scale_lr ? r->o.batch_size / 256.0 : 1;
     return p->lr * scale * tw_cosine((double)epoch / r->epochs);
 }
 
-/* The pupil with the best accuracy so far; of equal ones the first of those that are not lost. */
+/* The classifier with the best accuracy so far; among equal ones, the first that has not diverged. */
 static const struct pupil *best_of(const struct run *r)
 {
     const struct pupil *best = &r->pupil[0];
@@ -186,7 +186,7 @@ static const struct pupil *best_of(const struct run *r)
     return best;
 }
 
-/* n samples of the epoch have been seen. */
+/* n: samples of the epoch processed so far. */
 static void show_progress(const struct run *r, int epoch, int64_t n)
 {
     char left[40] = "";
@@ -198,7 +198,7 @@ static void show_progress(const struct run *r, int epoch, int64_t n)
     tw_progress("epoch %d/%d, loss %.4f, best acc1 %.4f%s", epoch + 1, r->epochs, best->loss / (double)n, best->best.acc1, left);
 }
 
-/* A step of every pupil that has not lost its way; one of them has to be left. */
+/* One step of every classifier that has not diverged; fails if none is left. */
 static void step(struct run *r, int epoch, int m)
 {
     int left = 0;
@@ -303,7 +303,7 @@ static void write_classifier(struct run *r)
         tw_die_error();
 }
 
-/* What each rate reached, where there are several. */
+/* Prints the result of each learning rate, if there are several. */
 static void print_rates(const struct run *r)
 {
     fputs("\"rates\": [", stdout);

@@ -41,13 +41,13 @@ struct opts {
 
 struct part {
     int count;
-    char *path, *made; /* the folder, and its name while it is being made; NULL: none */
+    char *path, *made; /* the folder; its temporary name, NULL: none */
 };
 
 struct job {
     int part, index;
     uint8_t *rgb;
-    unsigned char *jpeg; /* NULL: failed, as message says */
+    unsigned char *jpeg; /* NULL: failed, see message */
     size_t size;
     char message[200];
 };
@@ -66,7 +66,7 @@ static int remove_one(const char *path, const struct stat *s, int type, struct F
     return remove(path);
 }
 
-/* Ends the program with tw_error(), leaving nothing half-made. */
+/* Ends the program with tw_error(), removing unfinished folders. */
 static noreturn void give_up(struct run *r)
 {
     for (int i = 0; i < 2; i++)
@@ -139,7 +139,7 @@ static void make_part(struct run *r, int part)
         write_out(r, j);
 }
 
-/* The folders of one part, under a name that no reader takes for pictures. */
+/* Creates the folders of one part, under a hidden temporary name. */
 static void make_folders(struct run *r, int part)
 {
     static const char *const name[] = {"train", "val"};
@@ -160,7 +160,7 @@ static void make_folders(struct run *r, int part)
     }
 }
 
-/* Both parts appear under their names when all pictures are on the disk. */
+/* Renames both parts to their final names, after all pictures have been synced to the disk. */
 static void settle(struct run *r)
 {
     const int fd = open(r->o.output, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -41,7 +41,7 @@ static const char usage[] =
     "  -h, --help  -V, --version  -q, --quiet  -v, --verbose  --progress\n"
     "SIGINT, SIGTERM, SIGUSR1: a checkpoint after the current step, exit 75; with --resume the same command continues.\n";
 
-enum { MOST_UNUSABLE = 10 }; /* batches passed over in a row before the run is given up */
+enum { MOST_UNUSABLE = 10 }; /* batches skipped in a row before the run is given up */
 
 struct run {
     tw_train_options o;
@@ -50,32 +50,32 @@ struct run {
     char *args; /* the options as JSON */
     tw_folder folder;
     tw_learner learner;
-    tw_train_state *state; /* the learner's */
+    tw_train_state *state; /* points into the learner */
     tw_turns turns;
     tw_step *step;
     tw_monitor *monitor;
     tw_runlog *log;
     tw_watch watch;
-    bool warned, gave_up; /* that no views come; waiting for them */
-    int unusable;       /* batches in a row whose numbers were not finite */
+    bool warned, gave_up; /* has warned that no views arrive; has given up waiting for them */
+    int unusable;       /* batches in a row whose loss or gradient was not finite */
     tw_schedule schedule;
     tw_pace pace;
-    int64_t saved_step; /* of the last checkpoint; -1: none */
-    int64_t first_step; /* where this process began */
+    int64_t saved_step; /* step of the last checkpoint; -1: none */
+    int64_t first_step; /* number of steps done before this process */
 };
 
-/* The first rank writes and speaks for all. */
+/* Rank 0 alone writes files and prints. */
 static bool leads(const struct run *r)
 {
     return r->comm->rank == 0;
 }
 
-/* The end that all ranks have agreed upon: none is gone before the first one is done. */
+/* Ends this rank; all ranks must have agreed to end. None exits before rank 0 has finished. */
 noreturn static void leave(struct run *r, int status)
 {
     if (r->comm->close(r->comm) != 0)
         tw_die_error();
-    exit(status); /* the reading thread may hang in the stream */
+    exit(status); /* without cleanup: the reading thread may be blocked on the stream */
 }
 
 static void parse(struct run *r)
@@ -114,14 +114,14 @@ static void save(struct run *r)
     r->saved_step = r->state->step;
 }
 
-/* What is left to do ends here: with a checkpoint, if steps have been done since the last one. */
+/* Saves a checkpoint if steps have been done since the last one. */
 static void save_if_new(struct run *r)
 {
     if (r->saved_step != r->state->step)
         save(r);
 }
 
-/* The same after a failure: a first run that has taken no step leaves its folder to the command that is put right. */
+/* The same after a failure, but without any step nothing is written, so that the corrected command can start in the same folder. */
 static void save_if_learned(struct run *r)
 {
     if (r->state->step > 0)
@@ -177,7 +177,7 @@ static bool finished(const struct run *r)
     return r->state->at.epoch >= r->o.epochs || (r->o.max_steps > 0 && r->state->step >= r->o.max_steps);
 }
 
-/* While no views come. False: no longer. */
+/* Called while no views arrive (tw_reader_open_wait). False: stop waiting. */
 static bool wait_for_views(void *context, double seconds)
 {
     struct run *r = context;
@@ -196,7 +196,7 @@ static void open_stream(struct run *r)
                                   .stop = tw_stop_signal, .wait = wait_for_views, .context = r};
     r->turns = (tw_turns){.comm = r->comm, .epochs = o->epochs};
     const int rc = tw_turns_open(&r->turns, o->input, o->epoch_samples, &lo);
-    if (r->turns.loader == NULL && (r->gave_up || tw_stop_signal() != 0)) { /* the others may wait for this rank: they end with it */
+    if (r->turns.loader == NULL && (r->gave_up || tw_stop_signal() != 0)) { /* the other ranks may be waiting for this one; its exit ends them */
         save_if_new(r);
         if (tw_stop_signal() != 0)
             tw_complain("stopped by signal %d before the views came; %s", tw_stop_signal(), tw_goes_on(r->o.resume));
@@ -231,10 +231,15 @@ static void open_step(struct run *r, const tw_batch *b)
     if (tw_loader_passed(r->turns.loader) > 0)
         tw_warn("%s: %lld samples read to get to where training goes on", tw_loader_name(r->turns.loader),
                 (long long)tw_loader_passed(r->turns.loader));
-    tw_pace_begin(&r->pace, r->first_step, r->o.epochs, r->schedule.steps_per_epoch, r->o.max_steps);
+    int64_t all;
+    if (r->o.max_steps > 0)
+        all = r->o.max_steps;
+    else if (__builtin_mul_overflow(r->o.epochs, r->schedule.steps_per_epoch, &all)) /* overflow: a header with absurd numbers */
+        all = INT64_MAX;
+    tw_pace_begin(&r->pace, r->first_step, all);
 }
 
-/* Of all ranks. */
+/* Samples of one step over all ranks. */
 static int samples_of_step(const struct run *r)
 {
     return r->o.batch_size * r->comm->ranks;
@@ -255,7 +260,7 @@ static void log_step(struct run *r, const tw_step_inputs *p, const tw_step_resul
         tw_die_error();
 }
 
-/* The first epoch of self-labeling. */
+/* The epoch in which self-labeling begins. */
 static int64_t labels_from(const struct run *r)
 {
     return r->o.self_label ? 0 : tw_train_mme_epochs(&r->o);
@@ -286,19 +291,19 @@ static void log_epoch(struct run *r)
         tw_warn("epoch %lld: %s", (long long)epoch, warning);
 }
 
-/* Goes on to the beginning of an epoch. */
+/* Ends the current epoch and begins epoch `epoch`. */
 static void turn_to(struct run *r, int64_t epoch)
 {
     log_epoch(r);
     tw_state_at(&r->learner, (tw_position){epoch, 0}, NULL);
     r->state->iteration = 0;
-    if (epoch == tw_train_mme_epochs(&r->o) && epoch < r->o.epochs) /* self-labeling begins: what it began with is kept */
+    if (epoch == tw_train_mme_epochs(&r->o) && epoch < r->o.epochs) /* self-labeling begins: keeps the checkpoint it starts from */
         save_as(r, "mme_ckpt.safetensors", tw_state_save);
     if (r->o.save_every == 0)
         save(r);
 }
 
-/* The loss or the gradient is not finite: the batch is kept for whoever wants to look at it, and the run ends or passes it over. */
+/* The loss or the gradient is not finite: saves the batch for inspection, then skips it or ends the run. */
 static void refuse_numbers(struct run *r, const tw_batch *b, const tw_step_result *s)
 {
     char name[48] = "bad-batch.tws";
@@ -371,7 +376,7 @@ static void train_on(struct run *r, const tw_batch *b)
         save(r);
 }
 
-/* Until training is complete: TW_RANK_READY; else why it goes no further. */
+/* Trains until complete (TW_RANK_READY), or returns why it cannot continue (another TW_RANK_...). */
 static int train(struct run *r)
 {
     const tw_batch *b;
@@ -379,7 +384,7 @@ static int train(struct run *r)
         const int rc = tw_turns_next(&r->turns, &b, r->state->at.epoch);
         if (rc < 0)
             tw_die_error();
-        if (rc == TW_RANK_DONE) { /* bad images have left the last epoch short */
+        if (rc == TW_RANK_DONE) { /* the last epoch is shorter, because of bad images */
             turn_to(r, r->o.epochs);
             save(r);
             break;
@@ -388,7 +393,7 @@ static int train(struct run *r)
             return rc;
         if (r->step == NULL)
             open_step(r, b);
-        if (b->epoch > r->state->at.epoch) /* bad images may leave an epoch short */
+        if (b->epoch > r->state->at.epoch) /* an epoch may be shorter, because of bad images */
             turn_to(r, b->epoch);
         if (!finished(r))
             train_on(r, b);
@@ -406,7 +411,7 @@ int main(int argc, char **argv)
     if (finished(&r)) {
         tw_warn("%s: the run is complete: %lld epochs, %lld steps", r.folder.checkpoint, (long long)r.state->at.epoch,
                 (long long)r.state->step);
-        save_as(&r, "backbone.safetensors", tw_state_save_backbone); /* the process that wrote the checkpoint may not have come to it */
+        save_as(&r, "backbone.safetensors", tw_state_save_backbone); /* the process that wrote the checkpoint may have ended before this */
         leave(&r, TW_EXIT_OK);
     }
     open_stream(&r);
@@ -428,14 +433,14 @@ int main(int argc, char **argv)
     const bool limited = r.o.max_steps > 0 && r.state->step >= r.o.max_steps, whole = limited || tw_turns_end(&r.turns) == 0;
     if (leads(&r) && tw_runlog_close(r.log) != 0)
         tw_die_error();
-    if (r.comm->ranks > 1 && r.comm->sum_seconds(r.comm) > 0) /* where devices do not sum by themselves */
+    if (r.comm->ranks > 1 && r.comm->sum_seconds(r.comm) > 0) /* 0 if the devices do the sums themselves (NCCL) */
         tw_note(1, "sums of gradients: %.1f s, %.1f s of them waited for", r.comm->sum_seconds(r.comm), r.comm->wait_seconds(r.comm));
     if (r.comm->ranks > 1)
         tw_note(1, "waited %.1f s for other ranks' views", r.turns.waited);
     tw_note(1, "%lld steps, %.0f s, waited %.1f s for views", (long long)(r.state->step - r.first_step), tw_now() - r.pace.start,
             tw_loader_waited(r.turns.loader));
     tw_monitor_free(r.monitor);
-    tw_step_free(r.step); /* before the loader, whose memory a device may have pinned */
+    tw_step_free(r.step); /* before the loader: the step may have pinned its memory for a device */
     tw_turns_close(&r.turns);
     tw_learner_close(&r.learner);
     tw_folder_close(&r.folder);
