@@ -1,4 +1,4 @@
-/* twist-cluster: unsupervised classification by a class head, or k-means where there is none. */
+/* twist-cluster: unsupervised classification by a class head, or by k-means if there is none. */
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/pool.h"
@@ -102,7 +102,7 @@ static void cluster_features(struct run *r)
         tw_warn("k-means still moved after %d iterations (--iterations)", k.iterations);
     c->top = k.near;
     k.near = NULL;
-    for (int64_t i = 0; i < f.who.n; i++) /* they differ where a centre was moved to a row to fill an empty cluster, and that row is at two centres */
+    for (int64_t i = 0; i < f.who.n; i++) /* differs where an empty cluster was given a row at which two centres coincide */
         c->top[i * TW_TOP] = k.cluster[i];
     r->inertia = ldexp(k.inertia, -2 * exponent);
     r->iterations = k.iterations;

@@ -22,7 +22,7 @@ int tw_file_commit(tw_file *f);
 /* Removes the temporary file, frees f. NULL is allowed. */
 void tw_file_abandon(tw_file *f);
 /* Checks, before the work, that the path can be written: by creating and removing the temporary file. What is written in place is not opened (the
- * reader of a FIFO would see an end of file); only its write permission is checked. 0, or -1 and tw_error(). */
+ * reader of a FIFO would see an end of file): only its write permission is checked, for names in /dev and /proc nothing. 0, or -1 and tw_error(). */
 int tw_file_probe(const char *path);
 /* For binary output: -1 and tw_error() if the path is a terminal, under whatever name; else 0 (also for NULL). */
 int tw_file_no_terminal(const char *path);

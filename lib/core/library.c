@@ -18,7 +18,7 @@ static void own_folder(char *out, size_t size)
         *slash = '\0';
 }
 
-/* A library that is there but does not load is an error worth telling. */
+/* A library that exists but does not load is an error: no other place is tried. */
 void *tw_library_open(const char *name)
 {
     char folder[PATH_MAX], path[PATH_MAX + 300];

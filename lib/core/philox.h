@@ -31,7 +31,7 @@ void tw_rng_init(tw_rng *r, uint64_t seed, uint32_t use, uint64_t a, uint32_t b,
 /* Moves to block n of the stream (words 4n to 4n+3). */
 void tw_rng_seek(tw_rng *r, uint32_t n);
 
-uint32_t tw_rng_u32(tw_rng *r);
+uint32_t tw_rng_u32(tw_rng *r);                            /* the next word of the stream */
 double tw_rng_uniform(tw_rng *r);                          /* [0, 1), 53 bits */
 double tw_rng_between(tw_rng *r, double low, double high); /* [low, high) */
 uint64_t tw_rng_below(tw_rng *r, uint64_t n);              /* 0 .. n-1, without bias; n >= 1 */

@@ -53,7 +53,9 @@ typedef struct {
 
 typedef struct {
     int64_t next, accepted, bytes, duplicates, stale, wrong, expired, hedged, gone, refused, audited, bad;
-    int up, ready, leased, filled, window; /* up: workers connected; ready: of these, with a command that has written its header */
+    /* up: workers connected; ready: of these, with a command that has written its header; leased: leases held; filled: positions decided, but
+     * not yet output; window: positions that may be in progress now */
+    int up, ready, leased, filled, window;
 } tw_head_state;
 
 tw_head *tw_head_new(const tw_head_options *o, const tw_head_ops *ops, uint64_t session, double now); /* NULL and tw_error() */
@@ -77,7 +79,7 @@ int tw_head_bye(tw_head *h, const char *why);
 /* After the list of keys has changed: drops the workers for whose user allowed() is false. */
 void tw_head_drop_user(tw_head *h, bool (*allowed)(void *context, const char *user), void *context);
 
-void tw_head_get(const tw_head *h, tw_head_state *s);
+void tw_head_get(const tw_head *h, tw_head_state *s);                          /* the present state and the counters */
 int tw_head_workers(const tw_head *h);                                         /* size of the table of workers */
 bool tw_head_worker_get(const tw_head *h, int i, double now, tw_head_worker *w); /* i from 0; false: that worker is gone */
 

@@ -20,7 +20,7 @@ typedef struct {
     int64_t max_pixels;  /* images with more pixels are refused before they are decoded */
     int shrink_to;       /* JPEG only: scale by 1/2, 1/4 or 1/8 while the short side stays at least this, in pixels; 0: never */
     bool exif_rotate;    /* rotate and mirror according to the Exif orientation */
-    bool keep_truncated; /* accept a damaged file with the part that could be decoded (the rest is black), instead of failing */
+    bool keep_truncated; /* accept a damaged file (not WebP) with the part that could be decoded; the rest is black, of a GIF background */
     void (*claim)(void *context, size_t bytes); /* called with the memory that the image will need, before it is allocated; may block. Or NULL */
     void *context;
 } tw_decode_options;

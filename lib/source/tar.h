@@ -29,6 +29,7 @@ typedef struct {
     bool symbolic;
 } tw_tar_member;
 
+/* Prepares t to read from source; allocates nothing. */
 void tw_tar_init(tw_tar *t, tw_tar_source *source, void *context);
 void tw_tar_fini(tw_tar *t);
 

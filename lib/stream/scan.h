@@ -21,6 +21,7 @@ typedef struct {
     } level[TW_SCAN_DEPTH];
 } tw_scan;
 
+/* Prepares s for a new record. limits are copied; depth must be at most TW_SCAN_DEPTH. */
 void tw_scan_init(tw_scan *s, const tw_limits *limits);
 
 /* Continues the scan. data: the first `have` bytes of the record, at each call the same ones and more. 1: complete, s->at bytes long; 0:
