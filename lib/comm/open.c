@@ -1,4 +1,4 @@
-/* Whether this process is one of several ranks, by what mpirun and srun put into the environment. */
+/* Opening the communicator: whether this process is one of several ranks is taken from the environment set by mpirun and srun. */
 #include "comm/comm.h"
 
 #include "core/error.h"

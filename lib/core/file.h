@@ -31,8 +31,8 @@ int tw_file_no_terminal(const char *path);
  * The caller frees it. NULL and tw_error() naming the path. */
 void *tw_file_read(const char *path, size_t *size, size_t limit);
 
-/* Reads a regular file into *block, which grows as needed (capacity *cap, bytes read *size); anything else (a folder, a FIFO that
- * would block) and files of more than limit bytes are refused before they are read. 0, or -1 and tw_error() naming the path. */
+/* Reads a regular file into *block, which the caller owns and which grows as needed (*cap: its capacity; *size: bytes read). Anything else (a
+ * folder, a FIFO, which would block) and files of more than limit bytes are refused before they are read. 0, or -1 and tw_error() naming the path. */
 int tw_file_load(const char *path, void **block, size_t *cap, size_t *size, size_t limit);
 
 /* "FOLDER/NAME"; the caller frees. NULL and tw_error(). */

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The folder of the running executable, without the slash; "" if the system does not tell. */
+/* The folder of the running executable, without a slash at the end; "" if it is unknown. */
 static void own_folder(char *out, size_t size)
 {
     const ssize_t n = readlink("/proc/self/exe", out, size - 1);

@@ -29,7 +29,7 @@ bool tw_is_terminal(int fd)
     return isatty(fd) == 1;
 }
 
-/* Appends a shell word to the text at *to, quoted where the shell would change it. */
+/* Appends a word to the text at *to, quoted if the shell would change it, and advances *to. */
 static void append_word(char **to, const char *word)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%";

@@ -162,7 +162,7 @@ static void call(relay *r)
         pthread_cond_signal(&r->room);
 }
 
-/* The next job, filled in. NULL: there are no more. */
+/* Waits for the turn to take, and takes the next job. NULL: no more jobs. */
 static slot *next(relay *r)
 {
     while (!r->ended && (r->taking || no_room(r)))

@@ -217,7 +217,7 @@ static int hand_on(work *w)
         if (h->dropped)
             free_held(h);
         else if (h->failed) {
-            h->state = GIVEN; /* so that it is freed; files come in the order of the items */
+            h->state = GIVEN; /* so that fail_item frees it; files come in the order of the items */
             fail_item(w, w->given++, TW_FAIL_IO, h->error);
         } else if (give(w, h) != 0) {
             return -1;

@@ -45,7 +45,7 @@ int tw_image_resize(tw_image *m, int64_t w, int64_t h, int more, const tw_decode
     return 0;
 }
 
-/* Turns the image upright: orientation 2..8 as Pillow's ImageOps.exif_transpose. */
+/* Rotates and mirrors the image for orientation 2..8, as Pillow's ImageOps.exif_transpose. */
 static int orient(tw_image *m, int orientation)
 {
     const bool turned = orientation >= 5;

@@ -20,7 +20,7 @@ int tw_field_image(tw_tensor *t, tw_cursor *c, const char *name);
 
 /* The key at the cursor, a str (the scanner has checked that); steps over it. */
 int tw_field_key(const char **key, size_t *size, tw_cursor *c);
-/* Index of the key in a NULL-terminated list of names, -1 if it is not there. */
+/* Index of the key in a NULL-terminated list of names; -1: not in the list. */
 int tw_field_find(const char *const *names, const char *key, size_t size);
 
 #endif

@@ -21,7 +21,7 @@ enum { PIPE_SIZE = 1 << 20, SHOWN = 160 };
 static char *expand(const char *command, const tw_place *place)
 {
     const long long value[] = {place->rank, place->ranks, place->epoch, place->skip};
-    char *text = malloc(strlen(command) * 21 / 2 + 32); /* at most 20 digits and a sign stand for two characters */
+    char *text = malloc(strlen(command) * 21 / 2 + 32); /* two characters are replaced by at most 20 digits and a sign */
     if (text == NULL) {
         tw_fail("out of memory");
         return NULL;
@@ -49,7 +49,7 @@ static void run_shell(const char *command, int out)
     signal(SIGPIPE, SIG_DFL);
     signal(SIGXFSZ, SIG_DFL);
     signal(SIGUSR1, SIG_IGN); /* batch systems send it to every process of a job before the time limit; only the program acts on it */
-    const int null = open("/dev/null", O_RDONLY); /* a command must not eat the program's own standard input */
+    const int null = open("/dev/null", O_RDONLY); /* the command must not read the program's standard input */
     if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0)
         _exit(126);
     execl("/bin/sh", "sh", "-c", command, (char *)NULL);

@@ -28,7 +28,7 @@ static void set_float(tw_msg *m, uint64_t bits, int size)
         m->f = (double)f;
 }
 
-/* The heads 0xc0 to 0xdf: type, bytes after the first, and what is added to the number in them. */
+/* The heads 0xc0 to 0xdf: type, number of bytes after the first, and the amount to add to the number in these bytes. */
 static const struct {
     unsigned char type, bytes, add;
 } heads[32] = {

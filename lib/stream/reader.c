@@ -46,7 +46,7 @@ static int fail(tw_reader *r)
     return -1;
 }
 
-/* tw_error() with the endpoint, the record and where it begins. */
+/* Adds the endpoint, the record's number and its byte offset to tw_error(). */
 static int fail_record(tw_reader *r)
 {
     tw_fail("%s: record %lld at byte %lld: %s", r->in.name, (long long)r->record, (long long)r->offset, tw_error());

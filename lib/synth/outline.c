@@ -48,7 +48,7 @@ static bool star(double x, double y)
 {
     const double sector = PI / 5, a = fabs(remainder(atan2(y, x), 2 * sector)), r = hypot(x, y);
     const double px = r * cos(a), py = r * sin(a), ix = 0.5 * cos(sector), iy = 0.5 * sin(sector);
-    return (px - 1) * iy - py * (ix - 1) < 0; /* on the inner side of the edge from the tip to the notch */
+    return (px - 1) * iy - py * (ix - 1) < 0; /* on the inner side of the edge from tip to notch */
 }
 
 static bool pill(double x, double y)
