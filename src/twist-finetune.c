@@ -324,10 +324,7 @@ static void open_step(struct run *r, const tw_batch *b)
     if (tw_loader_passed(r->turns.loader) > 0)
         tw_warn("%s: %lld samples read to get to where training goes on", tw_loader_name(r->turns.loader),
                 (long long)tw_loader_passed(r->turns.loader));
-    int64_t whole;
-    if (__builtin_mul_overflow(r->o.epochs, r->turns.steps_per_epoch, &whole)) /* overflow: a header with absurd numbers */
-        whole = INT64_MAX;
-    tw_pace_begin(&r->pace, r->first_step, r->o.max_steps > 0 && r->o.max_steps < whole ? r->o.max_steps : whole);
+    tw_pace_begin(&r->pace, r->first_step, r->o.epochs, r->turns.steps_per_epoch, r->o.max_steps);
 }
 
 /* The factor of both learning rates, constant within an epoch. */

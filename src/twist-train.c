@@ -231,12 +231,7 @@ static void open_step(struct run *r, const tw_batch *b)
     if (tw_loader_passed(r->turns.loader) > 0)
         tw_warn("%s: %lld samples read to get to where training goes on", tw_loader_name(r->turns.loader),
                 (long long)tw_loader_passed(r->turns.loader));
-    int64_t all;
-    if (r->o.max_steps > 0)
-        all = r->o.max_steps;
-    else if (__builtin_mul_overflow(r->o.epochs, r->schedule.steps_per_epoch, &all)) /* overflow: a header with absurd numbers */
-        all = INT64_MAX;
-    tw_pace_begin(&r->pace, r->first_step, all);
+    tw_pace_begin(&r->pace, r->first_step, r->o.epochs, r->schedule.steps_per_epoch, r->o.max_steps);
 }
 
 /* Samples of one step over all ranks. */

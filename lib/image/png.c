@@ -73,9 +73,8 @@ static int decode(decoder *d, tw_image *out, const tw_decode_options *o)
     png_set_read_fn(d->png, d, on_read);
     png_set_user_limits(d->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_set_keep_unknown_chunks(d->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1); /* texts and profiles are not decompressed */
-    if (o->keep_truncated)
+    if (o->keep_truncated) {
         png_set_compression_buffer_size(d->png, 64); /* read in small blocks, so that the last bytes of a truncated file are used too */
-    if (o->keep_truncated)
         png_set_crc_action(d->png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
     }
     png_read_info(d->png, d->info);

@@ -10,6 +10,7 @@ typedef struct {
     int fd;
     int64_t place, size; /* offset of the next read; bytes of the file */
     int64_t from, have;  /* offset and number of the bytes in `ahead` */
+    bool failed;         /* the last read failed */
     unsigned char ahead[4096];
 } tw_archive;
 

@@ -64,8 +64,9 @@ static ssize_t get_line(tw_rows *r, char **to, size_t *cap)
     return memchr(*to, '\0', (size_t)n) != NULL ? (fail(r, "a NUL byte: not a text file"), -2) : n;
 }
 
-/* Whether the text ends inside a quoted field. */
-static bool is_open(const char *text)
+/* Whether the text ends inside a quoted field; open: it begins inside one. Only at the start of a field does a quote open it, as in Python's csv
+ * module and in spreadsheets. */
+static bool is_open(const char *text, bool open)
 {
     for (const char *p = text; *p != '\0'; p++) {
         if (*p != '"' || !(open || p == text || p[-1] == ','))

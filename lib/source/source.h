@@ -45,6 +45,10 @@ int tw_source_n_classes(const tw_source *s);                /* -1: no labels */
 uint64_t tw_source_lacking(const tw_source *s, const char **one);
 const char **tw_source_classes(const tw_source *s);
 
+/* A checksum, above 0, of names, labels and order: CRC-32C over the last two components of each path with their NUL and its label (i64,
+ * little-endian). Copies of a data set at different places have the same one. */
+int64_t tw_source_checksum(const tw_source *s);
+
 /* Where the bytes of picture i are: a whole file (*length -1), or *length bytes from *offset on in a shard. *path is borrowed until close. */
 void tw_source_where(const tw_source *s, uint64_t i, const char **path, int64_t *offset, int64_t *length);
 

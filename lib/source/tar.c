@@ -117,7 +117,8 @@ static size_t pax_record(tw_tar *t, const char *p, size_t n)
     const size_t size = (size_t)(end - eq - 1);
     if (eq - key == 4 && memcmp(key, "path", 4) == 0) {
         free(t->long_name);
-        t->long_name = strndup(eq + 1, size); /* ends at a NUL byte */
+        if ((t->long_name = strndup(eq + 1, size)) == NULL) /* ends at a NUL byte */
+            return 0;
     } else if (eq - key == 8 && memcmp(key, "linkpath", 8) == 0) {
         free(t->long_link);
         if ((t->long_link = strndup(eq + 1, size)) == NULL)

@@ -21,6 +21,7 @@ typedef struct {
     int n_classes;              /* -1: nil, the data has no labels */
     const char **classes;
     tw_share share;             /* which places of an epoch this stream has; ranks 0 or 1: all */
+    int64_t data_checksum;      /* of the data set's names, labels and order; 0: absent */
     int64_t network;            /* features only: checksum of the network and settings that computed them from the views; 0: absent */
     int n_history;
     const char **history;       /* command lines of the programs so far */
