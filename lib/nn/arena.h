@@ -1,5 +1,5 @@
-/* Places blocks that live for an interval of time into one piece of memory, so that blocks that never live at once share
- * bytes. */
+/* Static memory planning: gives blocks with known lifetimes their offsets in one piece of memory. Blocks whose lifetimes do not overlap may
+ * share bytes. */
 #ifndef TW_NN_ARENA_H
 #define TW_NN_ARENA_H
 
@@ -7,11 +7,11 @@
 
 typedef struct {
     size_t bytes;
-    int first, last; /* both ends are times of life */
+    int first, last; /* lifetime, both ends included */
     size_t offset;   /* the result, a multiple of 64 */
 } tw_block;
 
-/* Sets every offset, in the order given each as low as it goes, and returns the bytes needed. */
+/* Sets every offset, first fit: in the order given, each block as low as it fits. Returns the total bytes needed. */
 size_t tw_arena_place(tw_block *b, int n);
 
 #endif

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* OpenMP's threads spin for some microseconds between kernels and then sleep. To sleep at once costs a tenth of a step, for waking them
- * again and again; to spin on takes the processors from the other programs of a pipeline, and where a thread's partner is not running, a
- * time slice at every barrier. libgomp reads this when it is loaded. */
+/* Makes OpenMP's threads spin for some microseconds between kernels and then sleep. Sleeping at once costs a tenth of a step in wake-ups;
+ * spinning for longer takes the cores from the pipeline's other programs and, where one of the team's threads is not scheduled, costs a
+ * time slice at every barrier. libgomp reads these variables when it is loaded. */
 static void be_patient(void)
 {
     if (getenv("OMP_WAIT_POLICY") == NULL)

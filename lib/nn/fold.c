@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-/* The norm that alone uses the value of layer i, a convolution; or -1. */
+/* Layer i is a convolution: the norm that is the only user of its value; or -1. */
 static int norm_of(const tw_graph *g, int i)
 {
     int user = -1;
@@ -19,7 +19,7 @@ static int norm_of(const tw_graph *g, int i)
     return user;
 }
 
-/* What is left of a norm with max pooling behind it. */
+/* The pooling that is left once the norm of a fused norm and max pooling has been folded. */
 static int pool(tw_graph *f, const tw_layer *l, int in)
 {
     return tw_graph_add(f, (tw_layer){.op = &tw_op_maxpool, .in = in, .shortcut = -1, .param = -1, .C = l->C, .K = l->K, .size = l->size,
@@ -29,8 +29,8 @@ static int pool(tw_graph *f, const tw_layer *l, int in)
 int tw_graph_fold(tw_graph *f, const tw_graph *g)
 {
     *f = (tw_graph){0};
-    int *value = tw_calloc((size_t)g->n + 1, sizeof *value); /* of g, in f */
-    int *conv = tw_calloc((size_t)g->n, sizeof *conv);       /* of a norm: the convolution it goes into, + 1 */
+    int *value = tw_calloc((size_t)g->n + 1, sizeof *value); /* number in f of each value of g */
+    int *conv = tw_calloc((size_t)g->n, sizeof *conv);       /* per norm: the convolution it is folded into, + 1; 0: none */
     for (int i = 0; value != NULL && conv != NULL && i < g->n; i++) {
         tw_layer l = g->layer[i];
         const int norm = l.op == &tw_op_conv ? norm_of(g, i) : -1;

@@ -1,5 +1,5 @@
-/* The arithmetic of single numbers that the CPU's loops and CUDA's kernels have in common: what the tests prove of one holds
- * for the other. C11 and CUDA C++. */
+/* Scalar formulas shared by the CPU's loops and the CUDA kernels, so that what tests prove on the CPU holds for the GPU's arithmetic too.
+ * Compiles as C11 and as CUDA C++. */
 #ifndef TW_NN_FORMULA_H
 #define TW_NN_FORMULA_H
 
@@ -15,20 +15,20 @@
 #define TW_FORMULA static inline
 #endif
 
-/* Level v of colour c (red, green, blue) less ImageNet's mean, over its deviation. */
+/* Level v of 0 .. 255 of colour c (0 red, 1 green, 2 blue), normalised: (v / 255 - mean) / std, ImageNet's as in torchvision. */
 TW_FORMULA float tw_picture_level(int v, int c)
 {
     const double mean = c == 0 ? 0.485 : c == 1 ? 0.456 : 0.406, std = c == 0 ? 0.229 : c == 1 ? 0.224 : 0.225;
     return (float)((v / 255.0 - mean) / std);
 }
 
-/* The normal distribution at x, and in *density its derivative, from e = exp(-x^2 / 2): to 1e-7, by Abramowitz and Stegun's 7.1.26, which
- * needs no other exponential. */
+/* Phi(x), the standard normal's distribution function, and its density in *density, from e = exp(-x^2 / 2), the only exponential needed.
+ * Abramowitz and Stegun 7.1.26; absolute error 1e-7. */
 TW_FORMULA float tw_cdf_and_density(float x, float e, float *density)
 {
     const float t = x < 0 ? -x : x;
 #ifdef __CUDA_ARCH__
-    const float k = __fdividef(1, 1 + 0.23164190f * t); /* of 1 and more: two roundings off at most */
+    const float k = __fdividef(1, 1 + 0.23164190f * t); /* the divisor is at least 1: error of 2 ulp at most */
 #else
     const float k = 1 / (1 + 0.23164190f * t);
 #endif
@@ -42,11 +42,11 @@ TW_FORMULA float tw_cdf_and_density(float x, float e, float *density)
     return x < 0 ? beyond : 1 - beyond;
 }
 
-/* BatchNorm's eps, and how far running statistics move: PyTorch's. */
+/* eps and momentum of BatchNorm: PyTorch's defaults. */
 #define TW_NORM_EPS 1e-5
 #define TW_NORM_MOMENTUM 0.1
 
-/* Variance from the mean and the mean square: not below 0; NaN stays. */
+/* Variance from the mean and the mean of the squares, clamped to 0 from below; NaN stays NaN. */
 TW_FORMULA double tw_norm_variance(double mean, double square)
 {
     const double var = square - mean * mean;
@@ -58,7 +58,7 @@ TW_FORMULA float tw_norm_rstd(double var)
     return (float)(1 / sqrt(var + TW_NORM_EPS));
 }
 
-/* A norm by its running statistics is x scale + shift. gamma, beta: 1 and 0 where there is no affine part. */
+/* BatchNorm by running statistics as y = x scale + shift. gamma, beta: 1 and 0 where there is no affine part. */
 TW_FORMULA float tw_norm_scale(float gamma, float var)
 {
     return gamma * tw_norm_rstd((double)var);
@@ -69,12 +69,13 @@ TW_FORMULA float tw_norm_shift(float beta, float mean, float scale)
     return beta - mean * scale;
 }
 
+/* The new running statistic, from the old one and the batch's. */
 TW_FORMULA float tw_norm_move(float running, double now)
 {
     return (float)((1 - TW_NORM_MOMENTUM) * (double)running + TW_NORM_MOMENTUM * now);
 }
 
-/* sum dy xhat, from {sum dy, sum dy x}. */
+/* sum of dy xhat (xhat: the normalised x), from sum = sum of dy and product = sum of dy x. */
 TW_FORMULA double tw_norm_normalised(double sum, double product, float mean, float rstd)
 {
     return (product - (double)mean * sum) * (double)rstd;
@@ -83,32 +84,32 @@ TW_FORMULA double tw_norm_normalised(double sum, double product, float mean, flo
 /* The TWIST loss: see train/loss.c. */
 #define TW_LOSS_EPS 1e-5f
 
-/* The derivative of the mean's entropy, negated; log_m = log(m + eps). */
+/* -d/dm of the diversity term -m log(m + eps), m: a class's mean probability; log_m = log(m + eps). */
 TW_FORMULA double tw_mean_entropy_slope(double m, double log_m)
 {
     return log_m + m / (m + (double)TW_LOSS_EPS);
 }
 
-/* Share of view v in the means over pairs: pairs it is in, over 2 P. With a teacher: over all views. */
+/* Weight of view v's entropies in the means over all P = 2V - 3 pairs of views: the pairs it is in / 2P. With a teacher: 1 / V. */
 TW_FORMULA double tw_view_weight(int v, int V, bool taught)
 {
     return taught ? 1.0 / V : (v < 2 ? V - 1 : 2) / (2.0 * (2 * V - 3));
 }
 
-/* How many divergences kl is the mean of. */
+/* How many divergences KL(.,.) kl is the mean of. */
 TW_FORMULA double tw_divergences(int V, bool taught)
 {
     return 2.0 * (taught ? V - 1 : 2 * V - 3);
 }
 
-/* Deviation from sums over n numbers; not below 0, NaN stays. */
+/* Standard deviation (population) of n numbers from their sum and sum of squares; never below 0, NaN stays NaN. */
 TW_FORMULA double tw_deviation(double sum, double squares, double n)
 {
     const double mean = sum / n, var = squares / n - mean * mean;
     return var > 0 ? sqrt(var) : var == var ? 0 : var;
 }
 
-/* LARS's local rate: eta ||w|| / (||g|| + decay ||w||), 1 where one of them is 0: then there is no decay either. */
+/* LARS's local rate eta ||w|| / (||g|| + decay ||w||) with eta 0.001, from the norms w and g. Where either is 0: 1, and *decay becomes 0. */
 TW_FORMULA double tw_lars_rate(double w, double g, double *decay)
 {
     if (w > 0 && g > 0)
@@ -117,7 +118,7 @@ TW_FORMULA double tw_lars_rate(double w, double g, double *decay)
     return 1;
 }
 
-/* Of a row that dropout or stochastic depth decides about: see tw_drop. */
+/* The number, among the rows of all ranks, of this pass's row `row`: see tw_drop. */
 TW_FORMULA uint32_t tw_drop_number(const tw_drop *d, int64_t row)
 {
     return (uint32_t)(d->row + row / d->batch * d->stride + row % d->batch);

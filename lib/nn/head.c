@@ -7,7 +7,7 @@
 
 typedef enum { BN, LN, NONE } proj_norm;
 
-/* What all layers of a head are built by. */
+/* What the functions that add a head's layers have in common. */
 typedef struct {
     tw_net *net;
     proj_norm norm;
@@ -28,7 +28,7 @@ static int add_linear(const builder *b, const char *part, int in, int C, int K)
     return tw_graph_linear(&b->net->head, in, param, C, K);
 }
 
-/* Norm and activation; ReLU is part of a BatchNorm, a layer of its own elsewhere. */
+/* Norm and activation; a ReLU is fused with a BatchNorm, otherwise a layer of its own. */
 static int add_norm(const builder *b, const char *part, int in, int C)
 {
     char text[64];
@@ -85,7 +85,7 @@ int tw_build_head(tw_net *net, const tw_net_config *c)
     return g->failed || net->failed ? -1 : 0;
 }
 
-/* What fine-tuning puts on the features (twist-method.md 6): one linear layer. */
+/* Fine-tuning's classifier on the features (twist-method.md 6): one linear layer. */
 int tw_build_classifier(tw_net *net, int classes)
 {
     if (classes < 1 || classes > 1 << 20)

@@ -16,7 +16,7 @@ static int build_backbone(tw_net *net, const tw_net_config *c)
     return resnet != NULL ? tw_build_resnet(net, resnet, c->small_stem) : tw_build_vit(net, tw_vit_find(c->backbone), c);
 }
 
-enum { PATIENCE = 600 }; /* seconds: plans may be made meanwhile */
+enum { PATIENCE = 600 }; /* seconds; long, as another rank may still be making its plans */
 
 static tw_peers *meet(const tw_net *net, tw_comm *comm)
 {
@@ -26,7 +26,7 @@ static tw_peers *meet(const tw_net *net, tw_comm *comm)
     return p;
 }
 
-/* Where device memory is not host memory the devices of several ranks sum by themselves. */
+/* Opens the all-reduce between devices, needed with several ranks where device memory is not host memory. */
 static int open_peers(tw_net *net)
 {
     const tw_net *beside = net->config.beside;

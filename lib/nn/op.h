@@ -1,5 +1,5 @@
-/* A kind of layer: how it changes a shape, what it keeps, how it runs forward and backward. One file per kind, one row
- * here; a node is a layer bound to sizes and memory inside a pass. */
+/* Kinds of layers (tw_op): shape inference, memory kept for the backward pass, forward and backward. One file per kind. A node is a layer
+ * bound to sizes and memory inside a pass. Functions return 0, or -1 and tw_error(). */
 #ifndef TW_NN_OP_H
 #define TW_NN_OP_H
 
@@ -17,9 +17,9 @@ typedef struct {
     const tw_backend *be;
     tw_dev *dev;
     bool train; /* a backward pass will follow */
-    bool batch; /* statistics of the batch, dropout: in training, and of a teacher */
-    int B;      /* samples of a view */
-    int64_t step; /* of the forward pass under way */
+    bool batch; /* batch statistics and dropout: in training and for a teacher */
+    int B;      /* samples of a view on this rank */
+    int64_t step; /* number of the training step, for dropout */
 } tw_context;
 
 typedef struct tw_node tw_node;
@@ -29,48 +29,49 @@ struct tw_node {
     int index; /* of the layer in its graph */
     tw_context *ctx;
     tw_shape in, out;
-    int64_t first_row; /* of the plan's view-major rows: where this pass begins */
-    /* Activations, in device memory. NULL: there is none, or it is in no memory (not_made). */
+    int64_t first_row; /* number of this pass's first row among the plan's view-major rows */
+    /* Activations, in device memory. NULL: there is none, or it is never stored (not_made). */
     const void *x, *shortcut;
     void *y;
-    /* Gradients. dy, dy2: of y, one from each layer that uses it (dy2 NULL: one does; an op with sums_gradients false finds
-     * their sum in dy). dx NULL: not wanted. The shortcut's gradient is what the op leaves in dy. */
+    /* Gradients. dy, dy2: of y, from the layers that use it (dy2 NULL: only one does, or op->sums_gradients is false and dy holds their sum).
+     * dx NULL: not wanted. What the op leaves in dy is the shortcut's gradient. */
     void *dy, *dx;
     const void *dy2;
-    bool adds; /* to what is in dx already, from another layer that uses x */
+    bool adds; /* backward adds to dx, which holds the gradient from another layer that uses x */
     void *keep;      /* the op's own device memory, keep_bytes long (set by open) */
     size_t keep_bytes;
     void *state;     /* the op's own: a backend's conv or linear */
-    /* Of an op that does work of the layers beside it: what it does, a sum of TW_CONV_... or TW_LINEAR_...; the layer that made x, and the one that
-     * alone reads y, or NULL. Of those: what is done for them. */
+    /* Fusion, in bits of TW_CONV_... and TW_LINEAR_...: does: work of adjacent layers that this node does; done: work of this node that an adjacent
+     * one does. maker: the layer that made x; reader: the only layer that reads y; NULL: no fusion with it. */
     int does, done;
     tw_node *maker, *reader;
-    tw_node *aside; /* of a norm: the one whose result is its shortcut, which it makes on the way; or NULL */
-    bool not_made;  /* y is in no memory: its only reader makes it as it reads (TW_CONV_THROUGH, aside), or it goes on at once (TW_LINEAR_ADDS) */
+    tw_node *aside; /* of a norm: the norm that makes its shortcut, applied on the fly (norm_apply_two); or NULL */
+    bool not_made;  /* y is never stored: its only reader recomputes it as it reads (TW_CONV_THROUGH, aside), or the sum with the shortcut is
+                     * stored instead (TW_LINEAR_ADDS) */
 };
 
-/* What a linear layer does for those beside it; no bits of TW_CONV_.... */
+/* Work of adjacent layers that a linear layer fuses with its own; distinct from the bits of TW_CONV_.... */
 enum {
-    TW_LINEAR_ADDS = 1 << 8,          /* forward: with the shortcut of the residual sum behind it */
-    TW_LINEAR_GELU = 1 << 9,          /* forward: with the GELU behind it */
-    TW_LINEAR_GELU_BACKWARD = 1 << 10, /* backward: with the one before it, whose dx is in the place of its dy */
+    TW_LINEAR_ADDS = 1 << 8,          /* forward: the residual sum that follows */
+    TW_LINEAR_GELU = 1 << 9,          /* forward: the GELU that follows */
+    TW_LINEAR_GELU_BACKWARD = 1 << 10, /* backward: the gradient of the GELU before it, whose dx and dy share their memory */
 };
 
 struct tw_op {
     const char *name;
-    size_t needs;                  /* offset of the entry of tw_backend that not every backend has; 0: none */
+    size_t needs;                  /* offset of the entry of tw_backend that it needs and a backend may lack; 0: none */
     bool sums_gradients;           /* backward adds dy2 itself */
-    bool adds_gradient;            /* backward can add to dx; so it does with TW_CONV_BACKWARD_SUMS */
-    int (*norms)(const tw_node *n); /* what it can do for the norms beside it, of what it may (does); < 0: it failed. NULL: nothing */
-    bool (*keeps_gradient)(const tw_node *n); /* dx is in dy's place where memory allows it; NULL: never */
-    bool reads_x;                  /* backward reads x: else its memory may be used again after the forward pass */
-    bool (*reads_y)(const tw_node *n); /* so with y; NULL: it does not */
-    int (*shape)(tw_node *n);      /* in -> out. NULL: the same with K channels */
-    int (*open)(tw_node *n);       /* NULL: nothing to do. Called once shapes are known */
+    bool adds_gradient;            /* backward can add to dx (a convolution can with TW_CONV_BACKWARD_SUMS, too) */
+    int (*norms)(const tw_node *n); /* which bits of n->does (fusion with adjacent norms) the backend can do; < 0: it failed. NULL: none */
+    bool (*keeps_gradient)(const tw_node *n); /* dx may share dy's memory; NULL: never */
+    bool reads_x;                  /* backward reads x; false: x's memory may be reused after the forward pass */
+    bool (*reads_y)(const tw_node *n); /* backward reads y; NULL: it does not */
+    int (*shape)(tw_node *n);      /* sets n->out from n->in. NULL: the same with K channels */
+    int (*open)(tw_node *n);       /* creates state, sets keep_bytes, once shapes are known. NULL: nothing to do */
     void (*close)(tw_node *n);     /* NULL: nothing to do */
-    size_t (*bytes)(const tw_node *n); /* of state; NULL: 0 */
-    int (*weights)(tw_node *n);    /* the parameters have changed; NULL: nothing to do */
-    void (*count)(tw_node *n);     /* what the host keeps of a forward pass in training, before it; NULL: nothing */
+    size_t (*bytes)(const tw_node *n); /* memory of state; NULL: 0 */
+    int (*weights)(tw_node *n);    /* called when the parameters have changed; NULL: nothing to do */
+    void (*count)(tw_node *n);     /* host bookkeeping before a forward pass with batch statistics (num_batches_tracked); NULL: none */
     int (*forward)(tw_node *n);
     int (*backward)(tw_node *n);
 };
@@ -78,16 +79,16 @@ struct tw_op {
 extern const tw_op tw_op_conv, tw_op_conv_folded, tw_op_norm, tw_op_norm_max, tw_op_bunches, tw_op_maxpool, tw_op_mean, tw_op_linear,
     tw_op_relu, tw_op_gelu, tw_op_dropout, tw_op_layer_norm, tw_op_tokens, tw_op_attention, tw_op_residual, tw_op_token_mean, tw_op_join;
 
-/* What decides about the node's rows (or samples) with chance p. */
+/* The mask of dropout with probability p for the node's rows (or samples); p is taken as 0 in evaluation. */
 tw_drop tw_node_drop(const tw_node *n, double p, int layer);
 
-/* A norm as the backend takes it, and what a norm and one with pooling behind it have in common. */
+/* Shared by the norm and the norm fused with max pooling. The norm as the backend takes it: */
 tw_norm tw_norm_of(const tw_node *n);
 size_t tw_norm_keeps(const tw_node *n); /* bytes at the beginning of keep */
 void tw_norm_count(tw_node *n);
-/* mean and rstd: of the batch, with all ranks that take it together, or the running ones. */
+/* Sets norm->mean and rstd: of the batch, over all ranks that share the statistics; in evaluation, the running ones. */
 int tw_norm_find_statistics(const tw_node *n, const tw_norm *norm);
-/* The sums of all those ranks from each one's. */
+/* All-reduces norm->sums over those ranks. */
 int tw_norm_total(const tw_node *n, const tw_norm *norm);
 
 static inline bool tw_is_norm(const tw_layer *l)
@@ -98,7 +99,7 @@ static inline bool tw_is_norm(const tw_layer *l)
 /* A pooling as the backend takes it. */
 tw_pool_shape tw_pool_of(const tw_node *n);
 
-/* What a convolution and a folded one have in common, and its shape those with max pooling too. */
+/* Shared by the convolution and the folded one; tw_conv_out also by the layers with max pooling. */
 int tw_conv_out(tw_node *n);
 int tw_conv_open(tw_node *n);
 void tw_conv_close(tw_node *n);

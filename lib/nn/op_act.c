@@ -30,7 +30,7 @@ static int gelu_backward(tw_node *n)
     return TW_BACKEND(n->ctx->be, n->ctx->be->gelu_backward(n->ctx->dev, n->dx, n->dy, n->x, tw_shape_elements(&n->in)));
 }
 
-/* An eval pass keeps everything as it is. A plan's rows are view-major, and a view's rows those of all ranks in their order. */
+/* Rows are numbered as if all ranks were one: view-major, and within a view rank after rank. */
 tw_drop tw_node_drop(const tw_node *n, double p, int layer)
 {
     const tw_net *net = n->ctx->net;

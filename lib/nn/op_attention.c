@@ -1,4 +1,4 @@
-/* Attention of a sample's tokens among themselves, on packed queries, keys and values [N,T,3,heads,width]. */
+/* Self-attention over each sample's tokens, from packed queries, keys and values [N,T,3,heads,width]. */
 #include "nn/op.h"
 
 static int shape(tw_node *n)

@@ -1,5 +1,5 @@
-/* The last norm where this rank has several bunches: each takes its own samples together. Rows are view-major, so that a bunch is a
- * slice of every view. Only where device memory is host memory. */
+/* The last norm where this rank's batch holds several bunches (twist-method.md 1), each with statistics of its own. Rows are view-major, so a
+ * bunch is one slice of every view. Only with unified memory. */
 #include "nn/op.h"
 
 #include "core/error.h"
@@ -10,8 +10,8 @@ typedef struct {
     int bunches, views;
     tw_norm norm;      /* of one slice; sums and statistics are set by at() */
     double *slice;     /* sums of a slice, [2C] */
-    float *spare;      /* [2C]: running statistics are those of the first bunch, as on the first of many ranks */
-    size_t row;        /* bytes of one */
+    float *spare;      /* [2C]: takes the running statistics of all bunches but the first; the first one's are kept, as of rank 0 among ranks */
+    size_t row;        /* bytes of a row */
 } work;
 
 /* keep: per bunch sums f64 [2C], mean f32 [C], rstd f32 [C]; slice; spare */
@@ -44,7 +44,7 @@ static work begin(const tw_node *n)
     return w;
 }
 
-/* Turns to bunch b. */
+/* Makes w->norm that of bunch b; returns the bunch's sums, zeroed. */
 static double *at(work *w, const tw_node *n, int b)
 {
     const int C = w->norm.C;

@@ -50,7 +50,7 @@ static int norms(const tw_node *n)
     return can < 0 ? tw_backend_failed(be) : can;
 }
 
-/* What is done for the maker and for the reader of those bits. */
+/* The backend's description of the adjacent norms: of the maker, reader only if n->does has a bit of the mask given for it. */
 typedef struct {
     tw_norm maker, reader;
     tw_conv_norms n;
@@ -103,7 +103,7 @@ static int backward_weights(tw_node *n)
     return TW_BACKEND(be, be->conv_backward_weights(n->state, grad, n->x, n->dy));
 }
 
-/* The data first: dy may only be made then. */
+/* The gradient of the data comes first: it may be what writes dy (TW_CONV_BACKWARD_APPLIES). */
 static int backward(tw_node *n)
 {
     return backward_data(n) != 0 ? -1 : backward_weights(n);

@@ -1,27 +1,27 @@
-/* BatchNorm in three parts: sums of this rank, their total over all ranks, application together with the shortcut and the
- * ReLU that follow it. The backward pass has the same three parts. The convolutions beside a norm may do the first and the last. */
+/* BatchNorm in three parts: this rank's sums, their all-reduce, and the application fused with the shortcut and the ReLU that follow. The
+ * backward pass has the same three parts. Adjacent convolutions may do the first and the last (TW_CONV_...). */
 #include "nn/op.h"
 
-/* sums f64 [2C], mean f32 [C], rstd f32 [C] */
+/* In keep: sums f64 [2C], mean f32 [C], rstd f32 [C] */
 size_t tw_norm_keeps(const tw_node *n)
 {
     return (size_t)n->layer->C * (2 * sizeof(double) + 2 * sizeof(float));
 }
 
-/* Where a ReLU is open is seen in x too, unless a shortcut was added between. */
+/* Whether the ReLU's mask has to be read from y: without a shortcut it can be recomputed from x. */
 static bool needs_y(const tw_layer *l)
 {
     return l->relu && l->shortcut >= 0;
 }
 
-/* Whether a mask takes the place of y: that is for who does both passes himself. */
+/* Whether a stored mask replaces y: only if this node itself, and no convolution, does both passes that use it. */
 static bool has_mask(const tw_node *n)
 {
     return n->ctx->train && needs_y(n->layer) && n->ctx->be->norm_mask_bytes != NULL &&
            (n->done & (TW_CONV_APPLIES | TW_CONV_BACKWARD_SUMS)) == 0;
 }
 
-/* keep: those, then the mask */
+/* keep: what tw_norm_keeps counts, then the mask */
 static int open(tw_node *n)
 {
     n->keep_bytes = tw_norm_keeps(n);
@@ -30,7 +30,7 @@ static int open(tw_node *n)
     return 0;
 }
 
-/* Whose samples are taken together: everybody's or this rank's, by the last norm (which has no affine part) those of a bunch. */
+/* The ranks that share the statistics: all or this one (own_norms); for the last norm, known by having no affine part, the bunch. */
 static tw_comm *among(const tw_node *n)
 {
     return n->layer->affine ? n->ctx->net->norms : n->ctx->net->bunch;

@@ -1,7 +1,7 @@
-/* BatchNorm, ReLU and max pooling in one, at the beginning of a ResNet: what is between them is the largest activation of all. */
+/* BatchNorm, ReLU and max pooling of a ResNet's stem, fused: the activation between them would be the network's largest. */
 #include "nn/op.h"
 
-/* keep: the norm's, then which pixel of a window is the largest, u8 [N,OH,OW,C] */
+/* keep: what tw_norm_keeps counts, then the backend's pick, u8 [N,OH,OW,C] */
 static int open(tw_node *n)
 {
     n->keep_bytes = tw_norm_keeps(n) + tw_shape_elements(&n->out);

@@ -1,4 +1,4 @@
-/* Max pooling and the mean over all pixels. */
+/* Max pooling and global average pooling. */
 #include "nn/op.h"
 
 static int max_open(tw_node *n)
@@ -35,6 +35,6 @@ static int mean_backward(tw_node *n)
     return TW_BACKEND(n->ctx->be, n->ctx->be->mean_backward(n->ctx->dev, n->dx, n->dy, n->in.N, n->in.H * n->in.W, n->in.C));
 }
 
-/* Of evaluation: see tw_op_norm_max. */
+/* For evaluation, where the norm is folded into the convolution; training has tw_op_norm_max. */
 const tw_op tw_op_maxpool = {.name = "max pool", .shape = tw_conv_out, .open = max_open, .forward = max_forward};
 const tw_op tw_op_mean = {.name = "mean", .shape = mean_shape, .forward = mean_forward, .backward = mean_backward};

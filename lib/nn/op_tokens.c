@@ -1,5 +1,5 @@
-/* A vision transformer's tokens: from patches, with their positions; a residual branch with stochastic depth; what is read off
- * them in the end. */
+/* Layers on a vision transformer's tokens: patches to tokens with position embeddings; the residual sum with stochastic depth; the features
+ * read from the last tokens (mean, concatenation). */
 #include "core/error.h"
 #include "core/mem.h"
 #include "nn/op.h"
@@ -29,7 +29,7 @@ static size_t tokens_bytes(const tw_node *n)
     return resized(n) ? (size_t)(n->in.H * n->in.W) * grid * grid * sizeof(float) : 0;
 }
 
-/* Keys' cubic with -0.75, at distance x. */
+/* Keys' cubic convolution kernel with a = -0.75 (PyTorch's bicubic), at distance x. */
 static double cubic(double x)
 {
     const double a = -0.75;
@@ -37,8 +37,8 @@ static double cubic(double x)
     return x <= 1 ? ((a + 2) * x - (a + 3)) * x * x + 1 : x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0;
 }
 
-/* weight [to, from]: torch.nn.functional.interpolate(mode="bicubic") by the factor (to + 0.1) / from: corners not aligned, the
- * border repeated, sources found by the factor and not by the sizes. */
+/* weight [to, from]: torch.nn.functional.interpolate(mode="bicubic", align_corners=False, scale_factor=(to + 0.1) / from), border repeated. As
+ * in PyTorch, source positions follow from the factor given, not from the ratio of the sizes. */
 static void resize_weights(float *weight, int to, int from)
 {
     const double scale = from / (to + 0.1);
@@ -51,7 +51,7 @@ static void resize_weights(float *weight, int to, int from)
     }
 }
 
-/* state: the resizing, f32 [patches, grid^2], in device memory; NULL: the patches are the grid's. */
+/* state: tw_tokens' resize, f32 [patches, grid^2], in device memory; NULL: the position embedding has these very patches. */
 static int tokens_open(tw_node *n)
 {
     const int H = n->in.H, W = n->in.W, g = side_of(n);
@@ -82,7 +82,7 @@ static void tokens_close(tw_node *n)
     n->ctx->be->release(n->ctx->dev, n->state);
 }
 
-/* Its tensors: cls_token, pos_embed, patch_embed.proj.weight (a convolution's), patch_embed.proj.bias. */
+/* The layer's tensors, in order: cls_token, pos_embed, patch_embed.proj.weight (used by the convolution before it), patch_embed.proj.bias. */
 static tw_tokens describe(const tw_node *n)
 {
     const tw_param *p = &n->ctx->net->param[n->layer->param];
@@ -103,7 +103,7 @@ static int tokens_backward(tw_node *n)
     return TW_BACKEND(n->ctx->be, n->ctx->be->tokens_backward(n->ctx->dev, &t, n->dx, p[3].grad, p[0].grad, p[1].grad, n->dy));
 }
 
-/* Numbers that the head's dropout does not meet. */
+/* The layer numbers of stochastic depth's random streams: distinct from those of the head's dropout. */
 static tw_drop path(const tw_node *n)
 {
     enum { BACKBONE = 1 << 12 };
@@ -119,7 +119,7 @@ static int residual_forward(tw_node *n)
     return TW_BACKEND(n->ctx->be, n->ctx->be->residual_forward(n->ctx->dev, &drop, n->y, n->x, n->shortcut, n->in.N, each));
 }
 
-/* Nothing is left out: a branch has the gradient of the sum. */
+/* Without stochastic depth the branch's gradient is that of the sum. */
 static bool keeps_all(const tw_node *n)
 {
     return !(n->layer->drop > 0);
@@ -159,7 +159,7 @@ static int mean_backward(tw_node *n)
     return TW_BACKEND(c->be, c->be->token_mean_backward(c->dev, n->dx, n->dy, n->in.N, T, n->in.C, n->layer->first, count(n)));
 }
 
-/* The shortcut's channels before its own. No backward pass: for evaluation. */
+/* Concatenates the shortcut's channels and then x's. No backward pass: for evaluation only. */
 static int join_forward(tw_node *n)
 {
     const tw_backend *be = n->ctx->be;

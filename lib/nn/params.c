@@ -1,5 +1,5 @@
-/* The tensors of the state dict: declared one by one while the network is built, then given memory (one block for the
- * values, one for the gradients) and their first values. */
+/* The tensors of the state dict: declared one by one while the network is built, then allocated (one block for the values, one for the
+ * gradients) and initialised. */
 #include "nn/model.h"
 
 #include "core/error.h"
@@ -21,7 +21,7 @@ static char *join(const char *name, const char *suffix)
     return text;
 }
 
-/* Appends one tensor (suffix NULL: called name alone); errors are sticky. */
+/* Appends the tensor NAME.SUFFIX (suffix NULL: NAME); errors are sticky. */
 static void declare(tw_net *net, const char *name, const char *suffix, tw_dtype dtype, bool trained, tw_init_rule rule, int rank,
                     const int64_t *dim)
 {
@@ -46,7 +46,7 @@ static void declare(tw_net *net, const char *name, const char *suffix, tw_dtype 
 int tw_declare_conv(tw_net *net, const char *name, int C, int K, int size)
 {
     const int first = net->n_params;
-    /* Kaiming, fan-out, gain of ReLU */
+    /* Kaiming normal: fan-out, ReLU's gain */
     declare(net, name, "weight", TW_F32, true, (tw_init_rule){TW_INIT_NORMAL, sqrt(2.0 / ((double)K * size * size))}, 4,
             (int64_t[]){K, C, size, size});
     return first;
@@ -88,7 +88,7 @@ int tw_declare_token(tw_net *net, const char *name, int tokens, int C)
 int tw_declare_patches(tw_net *net, const char *name, int K, int patch)
 {
     const int first = net->n_params;
-    /* PyTorch's own for a convolution, which timm and DINO leave as it is */
+    /* PyTorch's default for a convolution, which timm and DINO keep */
     const tw_init_rule uniform = {TW_INIT_UNIFORM, 1 / sqrt(3.0 * patch * patch)};
     declare(net, name, "weight", TW_F32, true, uniform, 4, (int64_t[]){K, 3, patch, patch});
     declare(net, name, "bias", TW_F32, true, uniform, 1, (int64_t[]){K});
@@ -121,7 +121,7 @@ int tw_declare_classifier(tw_net *net, const char *name, int C, int K)
     return first;
 }
 
-/* Numbers `from` to from + n - 1 of a tensor. */
+/* Elements from .. from + n - 1 of a tensor: a job of the thread pool. */
 typedef struct {
     const tw_net *net;
     int param;
@@ -130,13 +130,14 @@ typedef struct {
 
 enum { PIECE = 1 << 18 };
 
-/* Numbers of a tensor that a block of random words makes; 0: it is not known before. No normal number that is drawn is beyond 9 deviations. */
+/* Elements made from one block of Philox; 0: not known in advance, as truncated normals are redrawn. tw_rng_normal never exceeds 9 deviations,
+ * so with a small scale nothing is redrawn. */
 static size_t numbers_a_block(tw_init_rule rule)
 {
     return rule.kind == TW_INIT_UNIFORM ? 2 : rule.kind != TW_INIT_TRUNCATED || 9 * rule.scale < 2 ? 1 : 0;
 }
 
-/* A tensor's numbers depend on the seed and on its place in the state dict, not on what was drawn before it, nor on threads. */
+/* A tensor's values depend on the seed and on its number in the state dict only, not on other tensors or the number of threads. */
 static void fill(void *job, int worker, void *context)
 {
     const piece *f = job;
@@ -158,7 +159,7 @@ static void fill(void *job, int worker, void *context)
         }
 }
 
-/* The tensors in pieces; *last: how many. NULL and tw_error(). */
+/* Cuts the tensors into pieces; *last: their number. NULL and tw_error(). */
 static piece *cut(const tw_net *net, size_t *last)
 {
     size_t most = 0;
@@ -191,13 +192,13 @@ static int fill_all(const tw_net *net)
     return pool != NULL ? 0 : -1;
 }
 
-/* Every tensor starts on a cache line: kernels read them with whole vectors. */
+/* Every tensor starts on a cache line, for aligned vector loads. */
 static size_t padded(size_t bytes)
 {
     return (bytes + 63) / 64 * 64;
 }
 
-/* Gives the tensors that are trained, or those that are not, their places from `at` on. Returns where they end. */
+/* Places the trained tensors, or the buffers, in the block from byte `at` on. Returns their end. */
 static size_t place(tw_net *net, size_t at, bool trained)
 {
     for (int i = 0; i < net->n_params; i++) {

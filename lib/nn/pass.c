@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GIVEN_DY = -1, GIVEN_DX = -2, NONE = -3 }; /* gradient blocks that are not in the arena */
+enum { GIVEN_DY = -1, GIVEN_DX = -2, NONE = -3 }; /* gradients outside the arena: the caller's dy and dx; none */
 
-enum { LEAST_FRONT = 1 << 20 }; /* bytes of a picture that are worth keeping in the cache */
+enum { LEAST_FRONT = 1 << 20 }; /* see front_layers: bytes of input and output of a picture from which on it pays */
 
-/* The gradient blocks of a value, one from each layer that uses it. */
+/* Numbers of the gradient blocks of a value, one from each layer that uses it. */
 typedef struct {
     int block[2], n;
 } users;
@@ -19,19 +19,19 @@ typedef struct {
 struct tw_pass {
     tw_context *ctx;
     tw_shape in;
-    int front;          /* layers that pictures go through one by one */
-    const void *x;      /* bound: the first value and the last one */
+    int front;          /* how many layers, from the first, run one picture at a time (front_layers) */
+    const void *x;      /* the caller's memory of the first value and of the last one (y) */
     void *y;
     const tw_graph *graph;
-    tw_graph folded;    /* what is run instead, in evaluation; or empty */
+    tw_graph folded;    /* evaluation: the graph with folded norms, run instead of the network's; or empty */
     tw_node *node;
     int n;
-    tw_block *value;    /* [2n] value i + 1 at i: outputs of the layers; the last one is outside */
-    tw_block *grad;     /* behind them, at most one per layer: the gradient of its input */
+    tw_block *value;    /* [2n]; value[i]: the output of layer i (value i + 1); the last one is the caller's */
+    tw_block *grad;     /* value + n: at most one block per layer, the gradient of its input */
     int n_grads;
     int *dx;            /* per layer: its dx block or NONE */
-    int *reader;        /* per block: the layer that reads what it shares with it; n: nobody shares it */
-    int *complete;      /* per layer: tensors from this number on have their gradients once its backward pass has run */
+    int *reader;        /* per gradient block shared by a layer's dy and dx: the layer that reads that dx; n: not shared */
+    int *complete;      /* per layer: gradients of tensors from this number on are final once its backward pass has run */
     users *users;       /* per value */
     size_t memory_bytes, keep_bytes; /* of values and gradients; of what layers keep */
     char *memory, *keep;
@@ -64,14 +64,14 @@ static int infer_shapes(tw_pass *p, int64_t first_row)
     return 0;
 }
 
-/* Of one picture. */
+/* Bytes of one picture's activations. */
 static size_t picture_bytes(const tw_pass *p, const tw_shape *s)
 {
     return tw_shape_elements(s) / (size_t)s->N * element_size(p->ctx);
 }
 
-/* Where memory is the host's, evaluation takes pictures one by one through the layers that read and write more activations than weights: they
- * are still in the cache when the next layer reads them. That is up to the last such convolution. */
+/* With unified memory, evaluation runs the first layers one picture at a time, so that activations are still in the cache when the next layer
+ * reads them: up to the last convolution whose activations of a picture outweigh its weights. */
 static int front_layers(const tw_pass *p)
 {
     int front = 0;
@@ -85,7 +85,7 @@ static int front_layers(const tw_pass *p)
     return front;
 }
 
-/* Whether value v holds all pictures: not that of a front layer which only the front reads. */
+/* Whether value v has memory for all pictures; one picture is enough for a value that only front layers use. */
 static bool holds_all(const tw_pass *p, int v)
 {
     bool all = v == 0 || v > p->front || v == p->n;
@@ -94,34 +94,34 @@ static bool holds_all(const tw_pass *p, int v)
     return all;
 }
 
-/* Whether value v is in no memory. */
+/* Whether value v is never stored. */
 static bool never_made(const tw_pass *p, int v)
 {
     return v > 0 && p->node[v - 1].not_made;
 }
 
-/* Times: layer i runs at i, its backward pass at this one. */
+/* Time for lifetimes: layer i runs forward at time i, backward at this time. */
 static int backward_at(const tw_pass *p, int i)
 {
     return 2 * p->n - 1 - i;
 }
 
-/* Value v (0: the input, outside) is needed until then. */
+/* Extends value v's lifetime to that time (v 0: the caller's input, nothing to do). */
 static void needed(tw_pass *p, int v, int until)
 {
     if (v > 0 && p->value[v - 1].last < until)
         p->value[v - 1].last = until;
 }
 
-/* A value lives until its last user has run; in training one that a backward pass reads lives on until then. */
+/* A value lives until its last user has run; in training, if a backward pass reads it, until that has run. */
 static void find_lives(tw_pass *p)
 {
     for (int i = 0; i < p->n; i++) {
         const bool all = holds_all(p, i + 1);
         const size_t bytes = i < p->n - 1 && !never_made(p, i + 1) ? picture_bytes(p, &p->node[i].out) * (size_t)(all ? p->in.N : 1) : 0;
         const tw_layer *l = p->node[i].layer;
-        const bool ahead = (p->node[i].done & (TW_LINEAR_ADDS | TW_LINEAR_GELU)) != 0; /* the layer before writes it */
-        const int first = i < p->front && all ? 0 : ahead ? i - 1 : i; /* the front runs again and again */
+        const bool ahead = (p->node[i].done & (TW_LINEAR_ADDS | TW_LINEAR_GELU)) != 0; /* the layer before writes it (fused) */
+        const int first = i < p->front && all ? 0 : ahead ? i - 1 : i; /* the front runs once per picture */
         const bool again = p->ctx->train && l->op->reads_y != NULL && l->op->reads_y(&p->node[i]);
         p->value[i] = (tw_block){.bytes = bytes, .first = first, .last = again ? backward_at(p, i) : i};
         needed(p, l->in, p->ctx->train && l->op->reads_x ? backward_at(p, i) : i);
@@ -132,7 +132,7 @@ static void find_lives(tw_pass *p)
         }
         if (p->node[i].aside != NULL)
             needed(p, p->node[i].aside->layer->in, i);
-        if (i > 0 && (p->node[i - 1].does & TW_CONV_BACKWARD_APPLIES) != 0) /* the layer before reads this norm's x in its turn */
+        if (i > 0 && (p->node[i - 1].does & TW_CONV_BACKWARD_APPLIES) != 0) /* the layer before reads this norm's x in its own backward pass */
             needed(p, i, backward_at(p, i - 1));
     }
 }
@@ -150,7 +150,7 @@ static int uses(const tw_pass *p, int v)
     return n;
 }
 
-/* Whether no layer before i uses value v: in the backward pass i is the last one that does. */
+/* Whether no layer before i uses value v, so that in the backward pass layer i is the last to add to v's gradient. */
 static bool first_user(const tw_pass *p, int i, int v)
 {
     for (int j = 0; j < i; j++)
@@ -159,8 +159,8 @@ static bool first_user(const tw_pass *p, int i, int v)
     return true;
 }
 
-/* What layer i may do for the norms beside it. A norm is applied by the layer that runs next; its gradient is complete with the layer that runs
- * last. */
+/* Which passes of the adjacent norms layer i may do: applying the maker if it is the layer right after it, the maker's backward sums if it is
+ * the last layer to contribute to their gradient. */
 static int norms_of(const tw_pass *p, int i)
 {
     const tw_node *n = &p->node[i];
@@ -204,7 +204,7 @@ static int find_norms(tw_pass *p)
     return 0;
 }
 
-/* A shortcut that a norm makes and another one alone reads is made as it is read. */
+/* Fuses norms that only make another norm's shortcut with that norm (norm_apply_two). */
 static void find_asides(tw_pass *p)
 {
     for (int i = 0; i < p->n && p->ctx->batch && p->ctx->be->norm_apply_two != NULL; i++) {
@@ -219,8 +219,8 @@ static void find_asides(tw_pass *p)
     }
 }
 
-/* A linear layer adds the shortcut of a residual sum that alone reads its result, as long as no branch is left out; it does the GELU that alone reads
- * it, and where another linear layer alone reads that, it does the gradient. */
+/* Fuses linear layers with what is the only reader of their result: a residual sum, unless stochastic depth may drop branches; a GELU. A linear
+ * layer that is the only reader of a GELU computes the GELU's gradient. */
 static void find_linears(tw_pass *p)
 {
     const tw_backend *be = p->ctx->be;
@@ -247,9 +247,9 @@ static void find_linears(tw_pass *p)
     }
 }
 
-/* The block that layer i's dx can share instead of having one of its own; NONE: there is none. The gradient of the other layer that uses
- * its input, to which it adds; or its own dy, which nobody may change before the maker of its input has read it: not that maker, nor
- * another layer that uses the input; and a layer adds to a block only when those that share it have run. */
+/* The gradient block that layer i's dx can share instead of having its own; NONE: there is none. Either the block with the gradient from the
+ * other layer that uses its input, to which it then adds (only if the readers of all that shares the block have run); or the block of its own
+ * dy, if neither the maker of its input nor another user of that input changes it before that maker has read it. */
 static int shared_block(const tw_pass *p, int i)
 {
     const tw_layer *l = p->node[i].layer;
@@ -270,8 +270,8 @@ static void read_until(tw_pass *p, const users *u, int now)
             p->grad[u->block[k]].last = now;
 }
 
-/* Walks the layers backwards. A layer's dx is written when it runs and read when the maker of that value runs; a shortcut
- * hands on the block that its own dy is in. */
+/* Walks the layers backwards and gives each dx its block and lifetime: written when the layer runs, read when the maker of its input runs. A
+ * shortcut's gradient is the block of the layer's own dy. */
 static void place_gradients(tw_pass *p, bool input_gradient)
 {
     for (int i = 0; i < p->n; i++)
@@ -287,7 +287,7 @@ static void place_gradients(tw_pass *p, bool input_gradient)
         const int shared = l->in > 0 ? shared_block(p, i) : NONE;
         p->dx[i] = shared != NONE ? shared : l->in > 0 ? p->n_grads : input_gradient ? GIVEN_DX : NONE;
         p->node[i].adds = shared != NONE && shared != own->block[0];
-        if ((p->node[i].does & TW_CONV_BACKWARD_SUMS) != 0 && p->users[l->in].n != (p->node[i].adds ? 1 : 0)) { /* it would have to add */
+        if ((p->node[i].does & TW_CONV_BACKWARD_SUMS) != 0 && p->users[l->in].n != (p->node[i].adds ? 1 : 0)) { /* it would have to add to dx */
             p->node[i].does -= TW_CONV_BACKWARD_SUMS;
             p->node[i].maker->done -= TW_CONV_BACKWARD_SUMS;
         }
@@ -305,10 +305,10 @@ static void place_gradients(tw_pass *p, bool input_gradient)
     }
 }
 
-/* A layer's tensors are those from its first one to the first one of another layer. */
+/* Fills p->complete. A layer's tensors are those from its first one up to the next layer's first one, by number. */
 static void find_complete(tw_pass *p)
 {
-    int last = -1, lowest = TW_EXCHANGE_NONE; /* the last tensor number that layers before i begin with; the first of all */
+    int last = -1, lowest = TW_EXCHANGE_NONE; /* the highest first tensor among the layers before i; the lowest of all layers */
     for (int i = 0; i < p->n; i++) {
         const int own = p->node[i].layer->param;
         lowest = own >= 0 && own < lowest ? own : lowest;
@@ -332,7 +332,7 @@ static int check_backend(const tw_backend *be, const tw_op *op)
 
 static int open_nodes(tw_pass *p)
 {
-    static char wanted; /* until bind(), dx only tells the op whether it will be asked for */
+    static char wanted; /* until bind(), dx only tells the op whether the gradient is wanted */
     for (int i = 0; i < p->n; i++) {
         tw_node *n = &p->node[i];
         n->dx = p->dx[i] == NONE ? NULL : &wanted;
@@ -444,7 +444,7 @@ size_t tw_pass_bytes(const tw_pass *p)
     return total;
 }
 
-/* Value v > 0, or of those that hold all pictures the part from that one on. NULL: it is in no memory. */
+/* Memory of value v > 0, from that picture on if it holds all pictures. NULL: it is never stored. */
 static void *value_at(const tw_pass *p, int v, int picture)
 {
     if (never_made(p, v))
@@ -496,7 +496,7 @@ void tw_pass_count(tw_pass *p)
             p->node[i].layer->op->count(&p->node[i]);
 }
 
-/* The address sanitizer does not see inside of a block of memory: for it, what nobody may read after that time is overwritten. */
+/* For builds with the address sanitizer, which cannot see lifetimes inside one allocation: overwrites what is dead after that time. */
 static void forget(const tw_pass *p, int time)
 {
 #ifdef __SANITIZE_ADDRESS__

@@ -12,9 +12,9 @@ typedef struct {
     tw_shape shape;    /* of the pictures */
     tw_pass *pass;
     void *pictures;    /* normalised, in device memory */
-    uint8_t *raw[2];   /* as they come, in device memory; NULL where that is host memory, the second one until it is used */
-    const uint8_t *given; /* what the next pass reads: raw, or the caller's */
-    size_t first_row;  /* among all V*B */
+    uint8_t *raw[2];   /* u8 pictures in device memory; NULL with unified memory, the second one also until it is used */
+    const uint8_t *given; /* u8 pictures that the next pass reads: raw, or the caller's */
+    size_t first_row;  /* number of the group's first row among all V*B */
 } group;
 
 struct tw_plan {
@@ -22,17 +22,17 @@ struct tw_plan {
     tw_net *net;
     group *group;
     int n_groups, B, V;
-    int turn;          /* which raw is read */
-    const uint8_t *early; /* the first group's pictures that the other raw has; NULL: none */
+    int turn;          /* which of the two raw is read */
+    const uint8_t *early; /* host address of the first group's pictures uploaded ahead to the other raw; NULL: none */
     tw_pass *head;
     void *features, *dfeatures, *logits, *dlogits; /* device memory, [V*B, D] and [V*B, K] */
     const void *raw;                               /* the head's value before its last norm, device memory */
     float *host_features, *host_logits, *host_raw;
-    tw_ahead *ahead; /* of tw_plan_start, once it has been called on a device that computes beside the host */
+    tw_ahead *ahead; /* made by the first tw_plan_start on a device that runs asynchronously */
     size_t rows;    /* V*B */
     int K;
     size_t bytes;   /* allocated by the plan itself */
-    uint64_t version; /* of the parameters that the passes have */
+    uint64_t version; /* net->version of the parameters that the passes have */
     bool forwarded;
 };
 
@@ -59,7 +59,7 @@ static size_t element_size(const tw_plan *p)
     return tw_dtype_size(p->net->config.precision);
 }
 
-/* Sizes from the caller; the products of what passes here fit the backend's ints. */
+/* Checks the caller's sizes: products of sizes that pass fit the backend's ints. */
 static int check(const tw_view_group *v, int n_groups, int B, bool batch)
 {
     if (n_groups < 1 || B < 1)
@@ -217,13 +217,13 @@ static int download(const tw_plan *p, float *to, const void *from, int columns)
     return TW_BACKEND(p->ctx.be, p->ctx.be->to_f32(p->ctx.dev, to, from, p->rows * (size_t)columns));
 }
 
-/* Of the group, in `rows` of the B samples. */
+/* Pixels of the group's views of the first `rows` of the B samples. */
 static size_t pixels(const tw_plan *p, const group *g, int rows)
 {
     return (size_t)g->shape.N / (size_t)p->B * (size_t)rows * (size_t)g->shape.H * (size_t)g->shape.W;
 }
 
-/* The place of that turn for a group's pictures. NULL and tw_error(). */
+/* The group's buffer raw[turn], allocated if need be. NULL and tw_error(). */
 static uint8_t *place(tw_plan *p, group *g, int turn)
 {
     if (g->raw[turn] == NULL)
@@ -231,8 +231,8 @@ static uint8_t *place(tw_plan *p, group *g, int turn)
     return g->raw[turn];
 }
 
-/* Whether the next pictures come to the other place. Of several ranks some may have had them early: all change places with every step, as
- * steps that were recorded with sums in them are only to be played with those recorded at the same time. */
+/* Whether the next pictures go to the other buffer. With several ranks some may have loaded ahead and others not; all switch at every step,
+ * because a recorded step that contains all-reduces must be replayed together with those the other ranks recorded at the same time. */
 static bool changes_places(const tw_plan *p, bool there)
 {
     return there || (p->net->peers != NULL && p->ctx.batch && p->ctx.be->upload_ahead != NULL);
@@ -267,7 +267,7 @@ int tw_plan_load_ahead(tw_plan *p, const uint8_t *const *pictures)
         if (place(p, &p->group[i], !p->turn) == NULL)
             return -1;
     }
-    if (made) /* just now: it is zeroed after the work under way, and the pictures with it */
+    if (made) /* the zeroing of a new buffer is still queued and would erase pictures uploaded ahead of it */
         return 0;
     for (int i = 0; i < p->n_groups; i++) {
         group *g = &p->group[i];
@@ -401,7 +401,7 @@ int tw_plan_backward(tw_plan *p, const float *dlogits)
         return tw_fail("backward: %s", !p->ctx.train ? "the plan is not for training" : p->head == NULL ? "the network has no head"
                                                                                                         : "no forward pass before it");
     tw_exchange sums;
-    p->forwarded = false; /* once: gradients take the place of what it computed */
+    p->forwarded = false; /* gradients overwrite the activations */
     be->enter(p->ctx.dev);
     tw_exchange_start(&sums, p->net);
     if ((dlogits != NULL && TW_BACKEND(be, be->from_f32(p->ctx.dev, p->dlogits, dlogits, p->rows * (size_t)p->K)) != 0) ||

@@ -13,7 +13,7 @@ static const char *in_block(char text[64], const char *block, const char *part)
 }
 
 typedef struct {
-    int conv, norm; /* first tensors */
+    int conv, norm; /* numbers of their first tensors */
 } pair;
 
 static pair declare_pair(tw_net *net, const char *block, const char *conv, const char *norm, int C, int K, int size)

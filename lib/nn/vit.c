@@ -1,5 +1,5 @@
-/* Vision transformers (Dosovitskiy et al. 2020, DeiT's sizes) as timm and DINO build them: pre-norm, bias everywhere, exact GELU,
- * CLS token, stochastic depth growing linearly with depth. */
+/* Vision transformers (Dosovitskiy et al. 2020, DeiT's sizes) as timm and DINO build them: pre-norm, bias in every linear layer, exact GELU,
+ * CLS token, stochastic depth that grows linearly with depth. */
 #include "core/error.h"
 #include "nn/model.h"
 #include "nn/op.h"
@@ -8,14 +8,14 @@
 
 static const double EPS = 1e-6; /* of the layer norms */
 
-/* x + branch, the branch left out for a share of the samples */
+/* x + branch; drop: probability that a sample's branch is dropped */
 static int add_residual(tw_graph *g, int branch, int x, int C, double drop, int number)
 {
     return tw_graph_add(g, (tw_layer){.op = &tw_op_residual, .in = branch, .shortcut = x, .param = -1, .C = C, .K = C,
                                       .drop = drop, .number = number});
 }
 
-/* Tokens from..: one, or all that follow (count 0), averaged. */
+/* The mean of count tokens from token `first` on; count 0: all of them. */
 static int add_mean(tw_graph *g, int in, int C, int first, int count)
 {
     return tw_graph_add(g, (tw_layer){.op = &tw_op_token_mean, .in = in, .shortcut = -1, .param = -1, .C = C, .K = C,
@@ -28,7 +28,7 @@ static int add_attention(tw_graph *g, int qkv, int C, int heads)
                                       .heads = heads});
 }
 
-/* Pictures to tokens. */
+/* Patch embedding: pictures to tokens. */
 static int add_stem(tw_net *net, int C, int patch, int grid)
 {
     tw_graph *g = &net->backbone;
@@ -54,7 +54,7 @@ static int declare_norm(tw_net *net, int block, const char *part, int C)
     return tw_declare_layer_norm(net, text, C);
 }
 
-/* A block. cls: all that is wanted is its CLS token, for which the others matter in the attention alone. */
+/* A transformer block. cls: only its CLS token is wanted; then everything after the attention is computed for that token alone. */
 static int add_block(tw_net *net, int i, int x, int C, int heads, double drop, bool cls)
 {
     tw_graph *g = &net->backbone;
@@ -74,8 +74,8 @@ static int add_block(tw_net *net, int i, int x, int C, int heads, double drop, b
     return add_residual(g, y, x, C, drop, 2 * i + 1);
 }
 
-/* Each block's CLS token (and the last one's mean patch) after the final norm, beside what is there already (value `before` of D
- * channels; -1: nothing). The norm works on each token alone: the CLS token is taken first. */
+/* Appends a block's CLS token (or its mean patch token) after the final norm to the features collected so far (value `before` of D channels; -1:
+ * none). As the norm treats tokens separately, the CLS token is picked before it. */
 static int add_result(tw_graph *g, int before, int D, int x, int norm, int C, bool patch_mean)
 {
     const int y = patch_mean ? add_mean(g, tw_graph_layer_norm(g, x, norm, C, EPS), C, 1, 0)
