@@ -1,5 +1,5 @@
-/* Attention, a head of a sample at a time, in f32 whatever the type of the activations (but see attention_bf16.h). Rows of the T x T matrix
- * exist a block at a time, in cache; the backward pass makes them again from log_sum (Dao et al. 2022). */
+/* Attention, one head of one sample at a time, in f32 whatever the type of the activations (but see attention_bf16.h). The T x T scores exist only
+ * for a block of rows at a time, in cache; the backward pass recomputes them from log_sum (FlashAttention, Dao et al. 2022). */
 #include "cpu/ops.h"
 
 #include "cpu/attention_bf16.h"
@@ -17,7 +17,7 @@ enum { ROWS = TW_MATRIX_ROWS, TOKENS = 8, PANELS = 3 };
 typedef struct {
     float *q, *k, *v, *y, *dy, *dq, *dk, *dv; /* [T,width]; q times 1 / sqrt(width) */
     float *p, *dp;                             /* [ROWS,T] */
-    float *panel[PANELS], *row_panel;          /* right operands: of T tokens, of a block's rows */
+    float *panel[PANELS], *row_panel;          /* packed right operands: of T tokens each; of the rows of a block */
     int T, width;
 } room;
 
@@ -26,7 +26,7 @@ static size_t up_to(size_t n, size_t multiple)
     return (n + multiple - 1) / multiple * multiple;
 }
 
-/* Floats of a panel's operand [n,k], in whatever layout. */
+/* Floats for a packed operand [n,k], enough for any kernel's layout. */
 static size_t panel_floats(size_t n, size_t k)
 {
     const size_t nr = (size_t)tw_matrix_kernel_at(0)->nr;
@@ -56,7 +56,7 @@ static room room_at(float *at, const tw_attention *a)
     return r;
 }
 
-/* The right operand of n rows of k elements, b[j*row + d*col], laid out in memory. */
+/* Packs the right operand of n rows of k elements, b[j*row + d*col], into memory. */
 static tw_panels lay(float *memory, const float *b, size_t row, size_t col, int n, int k)
 {
     tw_panels p = {.kernel = tw_matrix_kernel_at(0), .data = memory};
@@ -93,7 +93,7 @@ TW_CLONES static void scatter(void *x, const float *from, size_t at, size_t stri
 
 enum { LANES = 16 };
 
-/* p [T] = exp(p - max); returns the sum, and the maximum. */
+/* p [T] = exp(p - max p); returns their sum, and the maximum in *max. */
 TW_CLONES static float exponentials(float *restrict p, int T, float *max)
 {
     float top[LANES], lane[LANES] = {0}, m = p[0], sum = 0;
@@ -128,7 +128,7 @@ TW_CLONES static void scale_row(float *restrict y, int n, float factor)
         y[c] *= factor;
 }
 
-/* Rows first .. first+n-1 of p = q k^T. */
+/* p = q k^T, rows first .. first+n-1. */
 static void scores(const room *r, const tw_panels *keys, int first, int n)
 {
     tw_product(r->p, (size_t)r->T, r->q + (size_t)first * (size_t)r->width, (size_t)r->width, 1, n, keys, false);
@@ -182,7 +182,7 @@ int tw_cpu_attention_forward(tw_dev *d, const tw_attention *a, void *y, const vo
     return 0;
 }
 
-/* p = exp(p - log_sum), dp = p (dp - sum over the row of dy y): one row. */
+/* One row: p = exp(p - log_sum), dp = p (dp - dot), dot: the row's sum of dy y. */
 TW_CLONES static void backward_row(float *restrict p, float *restrict dp, int T, float log_sum, float dot)
 {
     for (int k = 0; k < T; k++) {

@@ -1,5 +1,5 @@
-/* A head of a sample at a time, as in attention.c. The instructions multiply words, of two bf16 numbers that stand one after the other in the inner
- * dimension: each operand is laid out with the pairs that its product needs. */
+/* One head of one sample at a time, as in attention.c. The instructions multiply words of two bf16 numbers that are neighbours in the inner
+ * dimension, so each operand is packed with the pairs that its product needs. */
 #include "cpu/attention_bf16.h"
 
 #include "cpu/avx512.h"
@@ -22,10 +22,11 @@ bool tw_attention_bf16_suits(const tw_dev *d, const tw_attention *a)
 #if defined(__x86_64__)
 #include <omp.h>
 
-/* Rows of a tile; rows whose scores are worked on at a time; rows whose probabilities are kept for the products over them. */
+/* MR: rows of a register tile; ROWS: rows whose scores are computed at a time; BLOCK: rows whose probabilities are kept for the products that
+ * sum over rows. */
 enum { MR = 8, ROWS = 2 * MR, BLOCK = 256, LANES = 16 };
 
-/* A thread's scratch memory: words of two numbers, T and width such that all rows are of whole vectors. */
+/* A thread's scratch memory. Operands are in words; dimensions are padded so that all rows are whole vectors. */
 typedef struct {
     int T, width, padded; /* padded: T up to a multiple of 16 */
     uint32_t *q, *dy;                      /* rows, [padded,width/2] */
@@ -40,7 +41,7 @@ typedef struct {
 
 enum { ARRAYS = 14 };
 
-/* Bytes that a thread needs; memory NULL: no more than that. */
+/* Places a thread's buffers in memory (NULL: only counts) and returns the bytes they need. */
 static size_t carve(room *r, char *memory, const tw_attention *a, bool backward)
 {
     const size_t width = (size_t)a->width, padded = ((size_t)a->T + LANES - 1) / LANES * LANES, tokens = padded * width / 2;
@@ -49,7 +50,7 @@ static size_t carve(room *r, char *memory, const tw_attention *a, bool backward)
     const struct {
         void *at;
         size_t words;
-        bool both; /* passes */
+        bool both; /* needed in both passes */
     } part[ARRAYS] = {{&r->q, tokens, true}, {&r->k_pairs, tokens, true}, {&r->k_across, tokens, true}, {&r->p_rows, ROWS * padded / 2, true},
                       {&r->s, ROWS * padded, true}, {&r->out, ROWS * width, true}, {&r->dy, tokens, false}, {&r->q_pairs, tokens, false},
                       {&r->dy_pairs, tokens, false}, {&r->v_across, tokens, false}, {&r->p_pairs, block, false}, {&r->dp_pairs, block, false},
@@ -64,8 +65,8 @@ static size_t carve(room *r, char *memory, const tw_attention *a, bool backward)
     return used;
 }
 
-/* c [MR, 16 vectors], rows `stride` apart, = (add ? itself : 0) + a times b: over `steps` words, a's of row i and step p at a[i*row + p*step], b's
- * 16 vectors ones at b[p*across]. */
+/* c [MR, 16 vectors], row stride `stride`, = (add ? c : 0) + a times b, over `steps` words: a's word of row i and step p is a[i*row + p*step], b's
+ * 16 vectors words of step p begin at b[p*across]. */
 TW_AVX512_KERNEL void tile_any(float *c, size_t stride, const uint32_t *a, size_t row, size_t step, const uint32_t *b, size_t across, int steps,
                                bool add, int vectors)
 {
@@ -102,7 +103,8 @@ typedef struct {
     int m;
 } left;
 
-/* c [m,n] (+)= a b, n a multiple of 16; b's words [steps,n], `across` apart. Three vectors at a time, or two where one would be left over. */
+/* c [m,n] (+)= a b, n a multiple of 16; b: words [steps,n], row stride `across`. Three vectors of columns at a time, or two where one would be
+ * left over. */
 TW_AVX512 static void product(float *c, size_t stride, left a, const uint32_t *b, size_t across, int n, int steps, bool add)
 {
     for (int j = 0, k; j < n; j += k * LANES) {
@@ -121,7 +123,7 @@ TW_AVX512 static void product(float *c, size_t stride, left a, const uint32_t *b
     }
 }
 
-/* Row i of a head's columns, whose rows are `stride` apart: words [width/2]; behind the last token zeros, which are the caller's. */
+/* Token i of a head as words [width/2]; row stride `stride`. For i >= T the caller's zeros. */
 static inline const uint32_t *token(const uint16_t *x, size_t stride, int i, int T, const uint32_t *zeros)
 {
     return i < T ? (const uint32_t *)(const void *)(x + (size_t)i * stride) : zeros;
@@ -135,7 +137,7 @@ TW_AVX512 static void lay_rows(uint32_t *to, const uint16_t *x, size_t stride, c
         memcpy(to + (size_t)i * (size_t)r->width / 2, token(x, stride, i, r->T, nothing), (size_t)r->width * 2);
 }
 
-/* Words of the rows 2i and 2i + 1: [padded/2,width]. */
+/* Packs words of rows 2i and 2i + 1: [padded/2,width]. */
 TW_AVX512 static void lay_pairs(uint32_t *to, const uint16_t *x, size_t stride, const room *r)
 {
     for (int i = 0; i < r->padded; i += 2) {
@@ -149,7 +151,7 @@ TW_AVX512 static void lay_pairs(uint32_t *to, const uint16_t *x, size_t stride, 
     }
 }
 
-/* Words c of all rows: [width/2,padded]. */
+/* Packs transposed: word c of all rows, [width/2,padded]. */
 TW_AVX512 static void lay_across(uint32_t *to, const uint16_t *x, size_t stride, const room *r)
 {
     for (int i = 0; i < r->padded; i += LANES)
@@ -165,7 +167,7 @@ TW_AVX512 static void lay_across(uint32_t *to, const uint16_t *x, size_t stride,
         }
 }
 
-/* x [n,width] times its row's factor, rounded, to a head's columns. */
+/* Writes x [n,width], each row times its factor, rounded to bf16, to a head's columns. */
 TW_AVX512 static void put_rows(uint16_t *to, size_t stride, const float *x, const float *factor, int each, int n, int width)
 {
     for (int i = 0; i < n; i++)
@@ -175,7 +177,7 @@ TW_AVX512 static void put_rows(uint16_t *to, size_t stride, const float *x, cons
         }
 }
 
-/* p [padded] in bf16 = 2^(scale (s - max)), 0 behind the last token; returns the sum, and the maximum. */
+/* p [padded] in bf16 = 2^(scale (s - max s)), 0 from T on; returns their sum, and the maximum in *max. */
 TW_AVX512 static float probabilities(uint32_t *p, const float *s, int T, float scale, float *max)
 {
     const __m512 by = _mm512_set1_ps(scale);
@@ -192,8 +194,7 @@ TW_AVX512 static float probabilities(uint32_t *p, const float *s, int T, float s
     return _mm512_reduce_add_ps(sum);
 }
 
-/* Rows [first, first + n) of the head that comes next, fetched into the second cache meanwhile: they are too far apart for the processor to
- * foresee. */
+/* Prefetches rows first .. first + n - 1 of the next head into the L2 cache: their stride defeats the hardware prefetcher. */
 static void fetch_rows(const uint16_t *x, size_t stride, int first, int n, int width)
 {
     for (int i = first; i < first + n; i++)
@@ -252,7 +253,8 @@ TW_AVX512 static float dot_product(const uint16_t *a, const uint16_t *b, int n)
     return _mm512_reduce_add_ps(sum);
 }
 
-/* Two rows: p = 2^(scale s - less), dp = p (dp - dot); p and dp to words of the two, dp to each row's own too. The second row may be missing. */
+/* Two rows (the second may be missing): p = 2^(scale s - less), dp = p (dp - dot). Stores p and dp as words that pair the two rows, and dp also in
+ * each row's own words. */
 TW_AVX512 static void backward_rows(uint32_t *p_pairs, uint32_t *dp_pairs, uint32_t *dp_rows, const float *s, const float *dp, size_t stride, int T,
                                     float scale, const float less[2], const float dot[2], bool two)
 {
@@ -276,7 +278,7 @@ TW_AVX512 static void backward_rows(uint32_t *p_pairs, uint32_t *dp_pairs, uint3
     }
 }
 
-/* What the scores of rows [first, first + n) give: dq, and their words among the block's. */
+/* Rows first .. first + n - 1 of the scores in the backward pass: computes dq, and adds their words to the block's. */
 static void backward_scores(const room *r, const tw_head_place *at, uint16_t *dqkv, const uint16_t *dy, const uint16_t *y, const float *log_sum,
                             int first, int n, float scale)
 {

@@ -1,16 +1,16 @@
-/* Inside lib/cpu: attention by products of bf16, where the heads' width is a multiple of 32: queries, keys, values and gradients as they are;
- * probabilities and the gradients of scores are rounded to bf16 before they are multiplied. Sums are f32. */
+/* Inside lib/cpu: attention by bf16 matrix products, for heads whose width is a multiple of 32. Probabilities and the gradients of the scores are
+ * rounded to bf16 before they are multiplied, the other operands are bf16 anyway. Sums are f32. */
 #ifndef TW_CPU_ATTENTION_BF16_H
 #define TW_CPU_ATTENTION_BF16_H
 
 #include "cpu/device.h"
 
-/* Where a head's columns begin and how long rows are, in qkv and in y; part: from queries to keys, from keys to values. */
+/* Offset of a head's first element and row stride, in qkv and in y; part: offset from queries to keys and from keys to values. In elements. */
 typedef struct {
     size_t qkv, qkv_stride, part, y, y_stride;
 } tw_head_place;
 
-/* Of head i of the N * heads. */
+/* The place of head i of N * heads, sample by sample. */
 static inline tw_head_place tw_head_place_of(const tw_attention *a, int i)
 {
     const size_t C = (size_t)a->heads * (size_t)a->width, T = (size_t)a->T;

@@ -1,5 +1,6 @@
-/* Inside lib/cpu: kernels written for AVX-512 and its bf16 products, chosen at run time. Functions of numbers are good to the bits that bf16 keeps,
- * no more. */
+/* Inside lib/cpu: helpers for the kernels written with AVX-512 and AVX512-BF16 intrinsics, which are chosen at run time. Approximations are
+ * accurate enough for results that are rounded to bf16, not more.
+ * "Word" in these kernels: 32 bits with two bf16 numbers that are neighbours in the inner dimension, the unit that dpbf16 multiplies. */
 #ifndef TW_CPU_AVX512_H
 #define TW_CPU_AVX512_H
 
@@ -8,11 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The instructions of bf16 are reached in that precision only. */
+/* Code with bf16 instructions runs only if the device's precision is bf16, which needs a processor that has them. */
 #define TW_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16,prfchw")))
 #define TW_AVX512_KERNEL TW_AVX512 static inline __attribute__((always_inline))
 
-/* The words (first, second) of two rows of 32 numbers in bf16, as products of bf16 take them: *low has those of the first 16. */
+/* Interleaves two rows of 32 bf16 numbers into words (first[i], second[i]): *low those of i < 16, *high the others. */
 TW_AVX512_KERNEL void tw_words(__m512i *low, __m512i *high, __m512i first, __m512i second)
 {
     static const uint16_t order[32] = {0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
@@ -22,11 +23,11 @@ TW_AVX512_KERNEL void tw_words(__m512i *low, __m512i *high, __m512i first, __m51
     *high = _mm512_permutex2var_epi16(first, to_high, second);
 }
 
-/* 2^x, 3e-6 of it off at most; 0 in the lanes outside the mask. */
+/* 2^x to a relative error of 3e-6; 0 in the lanes outside the mask. */
 TW_AVX512_KERNEL __m512 tw_exp2_lanes(__mmask16 lanes, __m512 x)
 {
     const __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), r = _mm512_sub_ps(x, n);
-    __m512 p = _mm512_set1_ps(0.009570102f); /* of least relative error in [-1/2, 1/2] */
+    __m512 p = _mm512_set1_ps(0.009570102f); /* minimax of the relative error on [-1/2, 1/2] */
     p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.05591786f));
     p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.24024744f));
     p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.6931218f));
@@ -34,7 +35,7 @@ TW_AVX512_KERNEL __m512 tw_exp2_lanes(__mmask16 lanes, __m512 x)
     return _mm512_maskz_scalef_ps(lanes, p, n);
 }
 
-/* A matrix of 16 x 16 words, transposed: by ones and twos within quarters, then the quarters. */
+/* Transposes a 16 x 16 matrix of 32-bit words in place. */
 TW_AVX512_KERNEL void tw_transpose16(__m512i m[16])
 {
     __m512i a[16];
@@ -66,7 +67,7 @@ TW_AVX512_KERNEL void tw_transpose16(__m512i m[16])
     }
 }
 
-/* Tap i of 16 kernels of 3 x 3, `apart` one from another, in taps[i], i < 9. */
+/* taps[i], i < 9: tap i of 16 kernels of 3 x 3, which begin `apart` floats after one another. */
 TW_AVX512_KERNEL void tw_taps16(__m512i taps[16], const float *w, size_t apart)
 {
 #pragma GCC unroll 16
@@ -75,7 +76,7 @@ TW_AVX512_KERNEL void tw_taps16(__m512i taps[16], const float *w, size_t apart)
     tw_transpose16(taps);
 }
 
-/* Words of two numbers in bf16. */
+/* The words (first, second) of 16 lanes, rounded to bf16. */
 TW_AVX512_KERNEL __m512i tw_word16(__m512 first, __m512 second)
 {
     const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(first));
@@ -83,14 +84,14 @@ TW_AVX512_KERNEL __m512i tw_word16(__m512 first, __m512 second)
     return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
 }
 
-/* The first n of 16 lanes, all where n is more. n >= 1 */
+/* Mask of the first n of 16 lanes; all if n > 16. n >= 1 */
 TW_AVX512_KERNEL __mmask16 tw_first_lanes(int64_t n)
 {
     return n < 16 ? (__mmask16)((1u << n) - 1) : 0xffff;
 }
 
-/* Numbers of 16 lanes, in bf16 and f32. TW_ALL_LANES is a constant, to which the compiler makes plain instructions: what masked ones have stored
- * cannot be forwarded to a load. */
+/* Loads and stores of 16 lanes of bf16 and f32. With the constant TW_ALL_LANES the compiler emits unmasked instructions: masked stores are not
+ * forwarded to later loads. */
 #define TW_ALL_LANES ((__mmask16)0xffff)
 
 TW_AVX512_KERNEL __m256i tw_load16(__mmask16 lanes, const uint16_t *x)
@@ -141,7 +142,7 @@ TW_AVX512_KERNEL void tw_add_f64(double *s, __mmask16 lanes, __m512 v)
     _mm512_mask_storeu_pd(s + 8, high, _mm512_add_pd(_mm512_maskz_loadu_pd(high, s + 8), b));
 }
 
-/* The lanes of x scale + shift above 0. */
+/* Mask of the lanes where x scale + shift > 0. */
 TW_AVX512_KERNEL __mmask16 tw_positive(__mmask16 lanes, __m512 x, const float *scale, const float *shift)
 {
     const __m512 v = _mm512_fmadd_ps(x, tw_load_f32(lanes, scale), tw_load_f32(lanes, shift));

@@ -10,16 +10,16 @@
 struct tw_columns {
     tw_dev *dev;
     tw_conv_shape shape;
-    bool outer;   /* by the own kernel, which gathers the pixels itself: what follows is not used */
+    bool outer;   /* the own kernel (outer.h) does it, which gathers the pixels itself; the members below are not used then */
     tw_prim product;
-    int pictures; /* of a piece: a divisor of N, so that the pixels of a piece stay in the cache */
+    int pictures; /* of a piece: a divisor of N, such that a piece's columns stay in the cache */
     size_t gradient_bytes, pixels_bytes;
 };
 
 enum { PIECE_BYTES = 8 << 20 };
 
-/* Where the own kernel works. Else where the direct method is slow: small pictures in many channels, for whose every few pixels it adds
- * to the whole gradient, and every second pixel. */
+/* Where the own kernel can do it; otherwise where oneDNN's direct method is slow: small pictures with many channels, as it goes through the whole
+ * gradient for every few pixels, and stride 2. */
 bool tw_columns_suit(const tw_dev *d, const tw_conv_shape *s)
 {
     if (tw_outer_suits(d, s))
@@ -63,7 +63,7 @@ void tw_columns_free(tw_columns *c)
     free(c);
 }
 
-/* The pixels under the taps of one output place: [taps,C], zeros for padding. */
+/* One row of columns: the pixels under the taps of one output place, [taps,C], zeros for padding. */
 static void gather(char *to, const char *x, const tw_conv_shape *s, int row, size_t pixel)
 {
     const int n = row / (s->OH * s->OW), o = row % (s->OH * s->OW);
@@ -77,7 +77,7 @@ static void gather(char *to, const char *x, const tw_conv_shape *s, int row, siz
         }
 }
 
-/* [taps,C] to [C,taps], added. */
+/* dw [C,taps] += gradient [taps,C] transposed */
 static void add_transposed(float *restrict dw, const float *restrict gradient, int taps, int C)
 {
     for (int tap = 0; tap < taps; tap++)

@@ -1,5 +1,5 @@
-/* Inside lib/cpu: the weight gradient of a convolution as a matrix product, where oneDNN's direct method is slow: dy [rows,K] transposed, times the
- * pixels under the taps [rows, taps*C], rows being N*OH*OW. Contracts as in nn/backend.h. */
+/* Inside lib/cpu: the weight gradient of a convolution by im2col, where oneDNN's direct method is slow: dy [rows,K] transposed, times the columns
+ * [rows, taps*C] (the pixels under the taps), rows = N*OH*OW. Contracts as in nn/backend.h. */
 #ifndef TW_CPU_COLUMNS_H
 #define TW_CPU_COLUMNS_H
 

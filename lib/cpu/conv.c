@@ -10,7 +10,7 @@ struct tw_conv {
     const tw_conv_way *how;
     void *way;
     int K;
-    float *scale, *shift; /* of the norm that is folded in, [K] each; or NULL */
+    float *scale, *shift; /* of the folded norm, [K] each; or NULL */
 };
 
 static const tw_conv_way *way_of(const tw_dev *d, const tw_conv_shape *s)

@@ -64,7 +64,7 @@ static int tap_between(const tw_conv_shape *s, int o, int i)
     return y < 0 || y >= s->size || x < 0 || x >= s->size ? -1 : y * s->size + x;
 }
 
-/* The row of the matrix for output place o, channel k: per input place C weights. w: [C,taps] of that channel. */
+/* The matrix's row for output place o, channel k: C weights per input place. w: [C,taps] of channel k. */
 TW_KERNEL void row_any(void *restrict row, const float *restrict w, const tw_conv_shape *s, int o, tw_dtype t)
 {
     const int taps = s->size * s->size;
@@ -84,7 +84,7 @@ static void fill_row(void *row, const float *w, const tw_conv_shape *s, int o, t
 static int take_weights(void *way, const float *w, const float *scale)
 {
     dense *c = way;
-    (void)scale; /* it trains */
+    (void)scale; /* training only: never folded */
     const tw_conv_shape *s = &c->shape;
     const size_t in = (size_t)s->H * (size_t)s->W * (size_t)s->C, per_channel = (size_t)s->C * (size_t)(s->size * s->size);
     const size_t bytes = in * tw_dtype_size(c->dev->precision);
@@ -109,7 +109,7 @@ static int backward_data(void *way, void *dx, const void *dy)
     return tw_prim_run(&c->data, c->dev, (void *[]){dx, (void *)dy, c->matrix});
 }
 
-/* Adds up what the matrix's gradient says of output channel k: place by place, in their order. */
+/* dw += the gradient of output channel k, summed over the places of the matrix where each weight stands, in order. */
 static void fold(float *restrict dw, const float *restrict gradient, const tw_conv_shape *s, int k)
 {
     const int taps = s->size * s->size;

@@ -20,7 +20,8 @@ int tw_dnnl_check(dnnl_status_t status, const char *call)
     return tw_fail("oneDNN: %.*s: %s", length, call, known ? what[status] : "unknown error");
 }
 
-/* As oneDNN sees them (ONEDNN_MAX_CPU_ISA can hold it back). bf16 without its instructions would run, many times slower than f32. */
+/* Whether oneDNN uses these instructions (ONEDNN_MAX_CPU_ISA can restrict it). Without bf16 instructions bf16 would run, many times slower than
+ * f32. */
 static bool has(unsigned isa)
 {
     return ((unsigned)dnnl_get_effective_cpu_isa() & isa) == isa;
@@ -36,8 +37,8 @@ int tw_cpu_devices(void)
     return 1;
 }
 
-/* The threads beside the caller take no signals: what stops a program interrupts its main thread, which has a stack for that
- * (tw_catch_stops), and never another within one of oneDNN's products. */
+/* Starts OpenMP's threads with all signals blocked, so that a signal interrupts the main thread, which has a stack for it (tw_catch_stops), and
+ * never a worker inside one of oneDNN's kernels. */
 static void begin_team(int threads)
 {
     sigset_t all;

@@ -1,4 +1,4 @@
-/* The CPU as a device: oneDNN's engine and stream, the number of threads, scratch memory that all operations share. */
+/* The CPU as a device: oneDNN's engine and stream, the number of threads, scratch memory shared by all operations. */
 #ifndef TW_CPU_DEVICE_H
 #define TW_CPU_DEVICE_H
 
@@ -6,14 +6,14 @@
 
 #include <oneapi/dnnl/dnnl.h>
 
-/* Scratch memory is handed out by purpose: two purposes may be in use at once, one never twice. */
+/* Scratch memory has one block per purpose: different purposes may be in use at the same time, each by one user only. */
 typedef enum {
     TW_SCRATCH_PRIMITIVE, /* oneDNN's own */
     TW_SCRATCH_PARTIAL,   /* partial sums of a reduction */
     TW_SCRATCH_NORM,      /* coefficients of a norm that is being applied */
-    TW_SCRATCH_GRADIENT,  /* a weight gradient before it is added up */
-    TW_SCRATCH_COLUMNS,   /* pixels under the taps of a kernel */
-    TW_SCRATCH_PIXELS,    /* between a norm and max pooling */
+    TW_SCRATCH_GRADIENT,  /* a weight gradient before it is added to the result */
+    TW_SCRATCH_COLUMNS,   /* im2col: pixels under the taps of a kernel */
+    TW_SCRATCH_PIXELS,    /* activations between a norm and max pooling */
     TW_SCRATCHES
 } tw_scratch;
 
@@ -21,14 +21,14 @@ struct tw_dev {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     tw_dtype precision;
-    bool own16; /* forward and data passes in bf16 by own kernels: faster than oneDNN's, unless that has matrix tiles (AMX) */
+    bool own16; /* bf16 forward passes and data gradients by own kernels: faster than oneDNN's, unless oneDNN has AMX */
     int threads;
     void *scratch[TW_SCRATCHES];
     size_t scratch_bytes[TW_SCRATCHES];
 };
 
-/* At least so many bytes for the purpose, contents undefined; what was handed out for it before is gone. Grows while a plan
- * is made and in its first step, never after. NULL and tw_error(). */
+/* At least `bytes` of scratch memory, contents undefined, valid until the next call for the same purpose. Grows only while a plan is made and in
+ * its first step. NULL and tw_error(). */
 void *tw_dev_scratch(tw_dev *d, tw_scratch purpose, size_t bytes);
 
 static inline dnnl_data_type_t tw_dnnl_type(tw_dtype t)

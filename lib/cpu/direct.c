@@ -1,5 +1,4 @@
-/* oneDNN's direct convolution on NHWC activations. The weights are copied into the layouts that it prefers when they have
- * changed. */
+/* oneDNN's direct convolution on NHWC activations. When the weights have changed, they are copied into the layouts that it prefers. */
 #include "cpu/conv.h"
 
 #include "core/error.h"
@@ -18,23 +17,23 @@ typedef struct {
     tw_prim forward, data;
     tw_prim to_forward, to_data;          /* plain weights to their layouts */
     void *w_forward, *w_data;
-    tw_direct_gradient *gradient;         /* of the weights; or */
+    tw_direct_gradient *gradient;         /* of the weights, or by im2col: */
     tw_columns *columns;
-    int pictures;                         /* that the forward pass takes at a time */
-    size_t x_bytes, y_bytes;              /* of so many */
-    size_t offset;                        /* of the used taps in the plain weights, elements */
+    int pictures;                         /* per call of the forward primitive */
+    size_t x_bytes, y_bytes;              /* of that many pictures */
+    size_t offset;                        /* of the first tap in use in the plain weights, in elements */
     size_t bytes;
 } direct;
 
-/* In evaluation a picture's features must not depend on those beside it. Pictures with enough pixels to fill a product go one by one: oneDNN
- * may then do what it likes, and what it reads and writes is still in the cache. */
+/* Whether pictures are convolved one by one. In evaluation a picture's features must not depend on the rest of the batch. Pictures with enough
+ * pixels go one by one: then oneDNN may choose any implementation, and activations are still in the cache. */
 static bool alone(const tw_conv_shape *s)
 {
     return s->folded && s->OH * s->OW >= LEAST_PIXELS;
 }
 
-/* Along one side. Taps of a kernel that only ever meet padding are left out: a 3x3 kernel on one pixel is a 1x1 kernel, at
- * stride 2 on 2 x 2 pixels a 2x2 one. Networks on small pictures are full of them. */
+/* The kernel along one side without the taps that only ever meet padding: a 3x3 kernel on one pixel is a 1x1 kernel, with stride 2 on 2 x 2
+ * pixels a 2x2 one. Networks on small pictures have many of these. */
 typedef struct {
     int first, count;   /* the taps in use */
     int before, after;  /* padding left */
@@ -43,8 +42,8 @@ typedef struct {
 static taps used_taps(int in, int out, int size, int stride, int pad)
 {
     taps t;
-    const int low = pad - (out - 1) * stride; /* the first tap of the last window that is not before the picture */
-    const int high = in - 1 + pad;            /* the last tap of the first window that is not behind it */
+    const int low = pad - (out - 1) * stride; /* number of the first tap that is inside the picture in the last window */
+    const int high = in - 1 + pad;            /* number of the last tap that is inside it in the first window */
     t.first = low > 0 ? low : 0;
     t.count = (high < size - 1 ? high : size - 1) - t.first + 1;
     t.before = pad - t.first;
@@ -53,7 +52,7 @@ static taps used_taps(int in, int out, int size, int stride, int pad)
     return t;
 }
 
-/* What a folded convolution does after its sum: adds the shortcut, then the ReLU. 0, or -1 and tw_error(). */
+/* The post-ops of a folded convolution: adds the shortcut, then the ReLU. 0, or -1 and tw_error(). */
 static int set_tail(dnnl_primitive_attr_t attr, const tw_conv_shape *s, tw_const_md shortcut)
 {
     dnnl_post_ops_t ops = NULL;
@@ -69,7 +68,7 @@ static int set_tail(dnnl_primitive_attr_t attr, const tw_conv_shape *s, tw_const
     return rc;
 }
 
-/* n arguments; a shortcut, where there is one, follows the bias. */
+/* Makes *p, with n arguments; if there is a shortcut, it is an argument after the bias. */
 static int make(tw_prim *p, direct *c, tw_conv_kind kind, const tw_conv_desc *desc, const tw_prim_arg *arg, int n)
 {
     dnnl_primitive_attr_t attr = tw_prim_attr(false);
@@ -82,7 +81,7 @@ static int make(tw_prim *p, direct *c, tw_conv_kind kind, const tw_conv_desc *de
     return rc != 0 ? -1 : tw_prim_make(p, c->dev, arg, n);
 }
 
-/* Room for weights in the layout that p wants, and the copy into it. */
+/* Allocates *w in the layout of p's weights and makes the copy into it. */
 static int layout(tw_prim *reorder, void **w, direct *c, const tw_prim *p, tw_const_md plain)
 {
     tw_const_md md = tw_prim_md(p, dnnl_query_weights_md);
@@ -185,7 +184,7 @@ static size_t bytes(const void *way)
     return ((const direct *)way)->bytes;
 }
 
-/* w with each output channel multiplied by its scale. NULL and tw_error(). */
+/* A copy of w, each output channel multiplied by its scale. NULL and tw_error(). */
 static float *scaled(const direct *c, const float *w, const float *scale)
 {
     const tw_conv_shape *s = &c->shape;

@@ -11,7 +11,7 @@ enum { MOST_SLICES = 64, LEAST_SLICES = 16, SLICES_BYTES = 32 << 20, COLOURS = 3
 
 struct tw_direct_gradient {
     tw_dev *dev;
-    bool alone;              /* a slice is a thread's; else there is one slice, of all threads */
+    bool alone;              /* each slice is computed by one thread; false: there is one slice, computed by all threads together */
     int each, slices, last;  /* pictures of a slice; of the last one */
     size_t x_bytes, y_bytes; /* of a slice */
     size_t bytes;            /* of a slice's gradient */
@@ -19,7 +19,7 @@ struct tw_direct_gradient {
     tw_prim to_plain;
 };
 
-/* What the primitives are made of; the layout that the first one chooses is that of all. */
+/* Arguments of make. The first primitive chooses the layout of the gradient, the others take the same. */
 typedef struct {
     const tw_direct_gradient *g;
     const tw_conv_shape *shape;
@@ -55,7 +55,7 @@ static int make(tw_prim *p, int kind, void *context)
     return rc;
 }
 
-/* How many slices: so that their gradients, in the plain layout, fit the bytes, but one at least. */
+/* Sets the number of slices, such that their gradients, in the plain layout, fit SLICES_BYTES. */
 static void divide(tw_direct_gradient *g, const tw_conv_shape *s)
 {
     const size_t all = (size_t)s->K * (size_t)s->C * (size_t)(s->size * s->size) * sizeof(float), pixel = tw_dtype_size(g->dev->precision);

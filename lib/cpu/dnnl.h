@@ -17,7 +17,7 @@ typedef dnnl_memory_desc_t *tw_md;
 typedef const dnnl_memory_desc_t *tw_const_md;
 #endif
 
-/* strides in elements; NULL: whatever oneDNN finds best. NULL where it is refused. */
+/* strides in elements; NULL: the layout that oneDNN finds best ("any"). Returns NULL where oneDNN refuses. */
 static inline tw_md tw_md_new(int rank, const dnnl_dims_t dim, dnnl_data_type_t type, const dnnl_dims_t strides)
 {
 #if DNNL_VERSION_MAJOR >= 3
@@ -59,8 +59,8 @@ typedef struct {
 /* TW_CONV_PICTURE: inference on one picture at a time. */
 typedef enum { TW_CONV_FORWARD, TW_CONV_INFERENCE, TW_CONV_PICTURE, TW_CONV_BACKWARD_DATA, TW_CONV_BACKWARD_WEIGHTS } tw_conv_kind;
 
-/* Whether a picture gets the same bits from it however many there are. Not from products of small blocks ("brgconv", with AVX-512):
- * whether they are taken, and how they are cut, goes by the number of pictures. */
+/* Whether this implementation gives a picture the same bits whatever the batch size. The AVX-512 batch-reduce kernels ("brgconv") do not: the
+ * batch size decides whether they are chosen and how they divide the work. */
 static inline bool tw_conv_is_settled(const_dnnl_primitive_desc_t pd)
 {
     const char *name = NULL;
@@ -68,7 +68,7 @@ static inline bool tw_conv_is_settled(const_dnnl_primitive_desc_t pd)
 }
 
 #if DNNL_VERSION_MAJOR < 3
-/* The first implementation, or the first one of those that are settled. */
+/* The first implementation that oneDNN offers; settled: the first for which tw_conv_is_settled. */
 static inline dnnl_status_t tw_conv_first(dnnl_primitive_desc_t *pd, const dnnl_convolution_desc_t *desc, const_dnnl_primitive_attr_t attr,
                                           dnnl_engine_t engine, const_dnnl_primitive_desc_t hint, bool settled)
 {
@@ -89,7 +89,8 @@ static inline dnnl_status_t tw_conv_first(dnnl_primitive_desc_t *pd, const dnnl_
 }
 #endif
 
-/* A convolution by the direct method. hint: the forward one, for the backward kinds. Inference is settled, on one picture it need not be. */
+/* A direct convolution. hint: the forward primitive, for the backward kinds. TW_CONV_INFERENCE picks a settled implementation; with one picture
+ * (TW_CONV_PICTURE) any will do. */
 static inline dnnl_status_t tw_conv_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, tw_conv_kind kind, const tw_conv_desc *d,
                                        const_dnnl_primitive_attr_t attr, const_dnnl_primitive_desc_t hint)
 {

@@ -1,4 +1,4 @@
-/* Operations on single numbers: conversion, normalised pictures, sums, ReLU, dropout. */
+/* Elementwise operations: conversion, normalisation of pictures, addition, ReLU, dropout. */
 #include "cpu/ops.h"
 
 #include "core/philox.h"

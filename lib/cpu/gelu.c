@@ -1,5 +1,4 @@
-/* GELU, x times the normal distribution at x. In bf16 by AVX-512's own operations, where the processor has them: a quick reciprocal and an
- * exponential good to the bits that bf16 keeps. */
+/* Exact GELU, x Phi(x). In bf16 with AVX-512, if the processor has it: an approximate reciprocal, and an exponential accurate enough for bf16. */
 #include "cpu/ops.h"
 
 #include "cpu/avx512.h"
@@ -21,7 +20,7 @@ TW_CLONES static void gelu_piece(void *y, const void *x, size_t from, size_t to,
     TW_BY_TYPE(t, gelu_any, y, x, from, to);
 }
 
-/* Phi(x) + x phi(x) */
+/* dx = dy (Phi(x) + x phi(x)) */
 TW_KERNEL void gelu_backward_any(void *restrict dx, const void *restrict dy, const void *restrict x, size_t from, size_t to,
                                  tw_dtype t)
 {
@@ -41,7 +40,7 @@ TW_CLONES static void gelu_backward_piece(void *dx, const void *dy, const void *
 #if defined(__x86_64__)
 enum { LANES = 16 };
 
-/* What comes a page later: the processor foresees streams up to the end of a page only, and would wait half of the time. */
+/* Prefetches one page ahead: the hardware prefetcher stops at page boundaries, and half of the time would be spent waiting. */
 TW_AVX512_KERNEL void fetch(const void *x, size_t i)
 {
     _mm_prefetch((const char *)x + 2 * i + 4096, _MM_HINT_T0);
@@ -50,7 +49,7 @@ TW_AVX512_KERNEL void fetch(const void *x, size_t i)
 /* tw_cdf_and_density of 16 numbers. */
 TW_AVX512_KERNEL __m512 cdf_lanes(__m512 x, __m512 *density)
 {
-    const __m512 one = _mm512_set1_ps(1), least = _mm512_set1_ps(-200); /* NaN stays: the second operand of max */
+    const __m512 one = _mm512_set1_ps(1), least = _mm512_set1_ps(-200); /* max returns its second operand if either is NaN: NaN stays */
     const __m512 e = tw_exp2_lanes(0xffff, _mm512_max_ps(least, _mm512_mul_ps(_mm512_mul_ps(x, x), _mm512_set1_ps(-0.72134752f))));
     const __m512 k = _mm512_rcp14_ps(_mm512_fmadd_ps(_mm512_abs_ps(x), _mm512_set1_ps(0.23164190f), one));
     __m512 p = _mm512_set1_ps(0.5f * 1.061405429f);

@@ -14,7 +14,7 @@ struct tw_lanes {
     tw_dev *dev;
     int n;
     lane *lane;
-    size_t scratch; /* bytes of each */
+    size_t scratch; /* bytes per lane */
 };
 
 static int open_lane(tw_lanes *l, lane *a, int (*make)(tw_prim *p, int kind, void *context), void *context)

@@ -1,5 +1,5 @@
-/* LayerNorm, a row at a time in f32. Gradients of gamma and beta are added up per piece of rows, then over the pieces in order:
- * their bits depend on the shape only. */
+/* LayerNorm, a row at a time in f32. Gradients of gamma and beta are summed per piece of rows, then over the pieces in order, so that their bits
+ * depend on the shape only. */
 #include "cpu/ops.h"
 
 #include "cpu/device.h"
@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { PIECE = 64, LANES = 16 }; /* rows of a piece; sums kept side by side, for vectors */
+enum { PIECE = 64, LANES = 16 }; /* rows of a piece; partial sums of a row, for vectorisation */
 
 TW_KERNEL float total(const float lane[LANES])
 {
@@ -73,7 +73,7 @@ TW_KERNEL void backward_row(const tw_layer_norm *n, void *restrict dx, float *re
     const size_t C = (size_t)n->C, at = row * C;
     const float *restrict gamma = n->gamma;
     const float mean = n->mean[row], rstd = n->rstd[row];
-    float s[LANES] = {0}, q[LANES] = {0}; /* of dy gamma, and times the normalised x */
+    float s[LANES] = {0}, q[LANES] = {0}; /* sums of dy gamma, and of dy gamma xhat */
     size_t c = 0;
     for (; c + LANES <= C; c += LANES)
         for (size_t k = 0; k < LANES; k++) {

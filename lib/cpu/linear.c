@@ -1,5 +1,5 @@
-/* Linear layers. In training: three matrix products on the plain weights (in bf16 on copies that lie as each product likes them best),
- * the gradient's one adds in place. In evaluation a product in tiles, so that no picture's features depend on those beside it. */
+/* Linear layers. In training three matrix products, on the plain weights or in bf16 on copies in the layouts that the products prefer; the weight
+ * gradient's adds in place. In evaluation a product in tiles (tiles.h), so that a picture's features do not depend on the rest of the batch. */
 #include "cpu/ops.h"
 
 #include "core/error.h"
@@ -15,16 +15,16 @@ struct tw_linear {
     tw_dev *dev;
     int rows, C, K;
     tw_conv_shape shape; /* as a 1x1 convolution */
-    bool outer;         /* the weights' gradient comes by the own kernel */
-    tw_tiles *tiles;    /* of evaluation; NULL in training */
+    bool outer;         /* weight gradient by the own kernel (outer.h) */
+    tw_tiles *tiles;    /* evaluation; NULL in training */
     tw_prim forward, data, weights;
     const float *w, *b; /* borrowed */
     tw_prim to_forward, to_data;
-    void *w_forward, *w_data; /* the weights in bf16, as the two products want them; NULL in f32 */
+    void *w_forward, *w_data; /* the weights in bf16, in the layouts of the two products; NULL in f32 */
     size_t bytes;
 };
 
-/* Room for the weights that p wants, [D,N], and the copy into it from the plain ones, [K,C]. */
+/* Allocates *w in the layout of p's weights [D,N], and makes the copy into it from the plain ones [K,C]. */
 static int pack_weights(tw_linear *l, tw_prim *copy, void **w, const tw_prim *p, int D, int N, bool transposed)
 {
     tw_const_md to = tw_prim_md(p, dnnl_query_weights_md);
@@ -114,7 +114,7 @@ int tw_cpu_linear_backward_data(tw_linear *l, void *dx, const void *dy)
     return tw_prim_run(&l->data, l->dev, (void *[]){dx, (void *)dy, l->w_data != NULL ? l->w_data : (void *)l->w});
 }
 
-enum { COLUMNS = 64 }; /* of the bias, added up by a thread at a time, row by row */
+enum { COLUMNS = 64 }; /* of the bias gradient that a thread sums at a time, row by row */
 
 TW_KERNEL void bias_gradient_any(float *restrict db, const void *restrict dy, size_t k, size_t n, size_t rows, size_t K, tw_dtype t)
 {

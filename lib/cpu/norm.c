@@ -1,5 +1,5 @@
-/* BatchNorm. Sums are f64: per piece of 256 rows in row order, then over the pieces in order, so that their bits depend
- * neither on the threads nor on the processor. bf16 has kernels of its own. */
+/* BatchNorm. Sums are f64: per piece of 256 rows in row order, then over the pieces in order, so that their bits depend neither on the number
+ * of threads nor on the processor. bf16 has kernels of its own (norm_bf16.h). */
 #include "cpu/ops.h"
 
 #include "core/error.h"
@@ -10,7 +10,8 @@
 
 #include <omp.h>
 
-/* Rows and channels of a piece that is added up, whose two rows of sums stay in the first cache; rows of one that is not. */
+/* PIECE, COLUMNS: rows and channels of a piece in passes that sum, whose two rows of sums stay in the L1 cache; ROWS: rows of a piece in passes
+ * that do not. */
 enum { PIECE = 256, COLUMNS = 512, ROWS = 32 };
 
 typedef tw_norm_piece piece;
@@ -27,7 +28,7 @@ TW_CLONES static void sums_piece(double *restrict s, double *restrict q, const f
     }
 }
 
-/* `two` (dy2 is there) and mask: constants. */
+/* two (whether there is dy2) and mask are compile-time constants. */
 TW_KERNEL void backward_any(double *restrict s, double *restrict q, float *restrict dy, const float *restrict dy2, const float *restrict y,
                             const float *restrict x, const float *restrict scale, const float *restrict shift, piece p, bool two,
                             tw_norm_mask mask)
@@ -51,7 +52,7 @@ TW_KERNEL void backward_any(double *restrict s, double *restrict q, float *restr
     }
 }
 
-/* What a backward pass over the sums reads, and dy, which dy2 and y change. */
+/* Operands of the backward sums; dy is changed if there is dy2 or a mask by y. */
 typedef struct {
     void *dy;
     const void *dy2, *y, *x;
@@ -67,7 +68,7 @@ TW_KERNEL void backward_masked(double *s, double *q, const backward *b, piece p,
         backward_any(s, q, b->dy, NULL, b->y, b->x, b->k.scale, b->k.shift, p, false, mask);
 }
 
-/* Loops without tests inside. */
+/* Picks the version whose loops have no branches. */
 TW_CLONES static void backward_piece(double *s, double *q, const backward *b, piece p)
 {
     if (b->mask == TW_NORM_BY_X)
@@ -96,13 +97,13 @@ static piece piece_at(const tw_norm *n, grid g, int64_t i)
     return (piece){first, tw_min(PIECE, n->rows - first), c, (int)tw_min(COLUMNS, n->C - c), n->C};
 }
 
-/* Of the pieces of ROWS rows. */
+/* Piece i of ROWS rows, for passes that do not sum. */
 static piece rows_at(const tw_norm *n, int64_t i)
 {
     return (piece){i * ROWS, tw_min(ROWS, n->rows - i * ROWS), 0, n->C, n->C};
 }
 
-/* Of the channels [c, c + n) of 2C. */
+/* Sums over the pieces of columns c .. c + n - 1 of the 2C. */
 TW_CLONES static void add_up_channels(double *restrict sum, const double *restrict partial, int64_t pieces, int c, int n, int C)
 {
     memset(sum + c, 0, (size_t)n * sizeof *sum);
@@ -265,7 +266,7 @@ static void *row_of(void *x, const tw_norm *n, int64_t row, tw_dtype t)
     return (char *)x + (size_t)row * (size_t)n->C * tw_dtype_size(t);
 }
 
-/* Where dy is what max pooling gives: that of the rows of p, gathered into this thread's room of `rows` rows. */
+/* With max pooling after the norm: the gradient for the rows of p, gathered through the pooling into this thread's room of `rows` rows. */
 static void *gathered(void *room, int rows, const tw_norm_gradient *g, const piece *p, tw_dtype t)
 {
     char *own = (char *)room + (size_t)omp_get_thread_num() * (size_t)rows * (size_t)p->C * tw_dtype_size(t);
@@ -273,7 +274,7 @@ static void *gathered(void *room, int rows, const tw_norm_gradient *g, const pie
     return own;
 }
 
-/* For all threads; or, without pooling, none. NULL and tw_error(). */
+/* Room of `rows` rows for each thread, if there is pooling (else a dummy). NULL and tw_error(). */
 static void *gather_room(tw_dev *d, const tw_norm *n, int rows, const tw_norm_gradient *g)
 {
     const size_t each = (size_t)rows * (size_t)n->C * tw_dtype_size(d->precision);

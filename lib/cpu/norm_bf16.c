@@ -1,5 +1,5 @@
-/* 16 channels at a time, along the rows. Sums take four rows at once, more streams of memory than the processor follows by itself: what comes
- * AHEAD is fetched. */
+/* 16 channels at a time, down the rows. Sums read four rows at once, more streams than the hardware prefetcher follows, so rows AHEAD are
+ * prefetched. */
 #include "cpu/norm_bf16.h"
 
 #include "cpu/avx512.h"
@@ -9,13 +9,13 @@
 enum { LANES = 16, FOUR = 4, AHEAD = 16 /* rows */ };
 
 #if defined(__x86_64__)
-/* The cache line that holds the channels of a row AHEAD. */
+/* Prefetches the cache line with these channels AHEAD rows later. */
 TW_AVX512_KERNEL void fetch(const uint16_t *x, size_t C)
 {
     _mm_prefetch((const char *)(x + AHEAD * C), _MM_HINT_T0);
 }
 
-/* Four rows of 16 channels, or one: a constant. */
+/* 16 channels of `rows` rows: 4 or 1, a compile-time constant. */
 TW_AVX512_KERNEL void sums_channels(double *s, double *q, const uint16_t *x, size_t C, int rows, __mmask16 lanes)
 {
     __m512 sum = _mm512_setzero_ps(), square = _mm512_setzero_ps();
@@ -50,7 +50,7 @@ TW_AVX512 void tw_norm16_sums(double *s, double *q, const uint16_t *x, const tw_
         sums_rows(s, q, x, p, 1);
 }
 
-/* 16 channels of a row; add and relu are constants. */
+/* 16 channels of a row; add and relu are compile-time constants. */
 TW_AVX512_KERNEL void apply_channels(uint16_t *y, const uint16_t *x, const uint16_t *shortcut, const float *scale, const float *shift, bool add,
                                      bool relu, __mmask16 lanes)
 {
@@ -58,7 +58,7 @@ TW_AVX512_KERNEL void apply_channels(uint16_t *y, const uint16_t *x, const uint1
     if (add)
         v = _mm512_add_ps(v, tw_get16(lanes, shortcut));
     if (relu)
-        v = _mm512_max_ps(_mm512_setzero_ps(), v); /* the second operand where either is no number */
+        v = _mm512_max_ps(_mm512_setzero_ps(), v); /* max returns its second operand if either is NaN: NaN stays */
     tw_put16(y, lanes, v);
 }
 
@@ -88,7 +88,7 @@ TW_AVX512 void tw_norm16_apply(uint16_t *y, const uint16_t *x, const uint16_t *s
     }
 }
 
-/* What a backward pass for the sums goes through. */
+/* Operands of the backward sums. */
 typedef struct {
     uint16_t *dy;
     const uint16_t *dy2, *y, *x;
@@ -96,7 +96,7 @@ typedef struct {
     size_t C;
 } backward;
 
-/* Rows of 16 channels, from activation i, channel c of the piece, on. two (dy2 is there), mask and rows: constants. */
+/* 16 channels of `rows` rows, from element i (channel c of the piece) on. two (whether there is dy2), mask and rows are compile-time constants. */
 TW_AVX512_KERNEL void backward_channels(double *s, double *q, const backward *b, size_t i, int c, bool two, tw_norm_mask mask, int rows,
                                         __mmask16 lanes)
 {
@@ -165,7 +165,7 @@ TW_AVX512 void tw_norm16_backward_sums(double *s, double *q, uint16_t *dy, const
         backward_masked(s, q, &b, p, TW_NORM_ALL);
 }
 
-/* 16 channels of a row, i the first one's number; by_x: a constant. */
+/* 16 channels of a row, from channel i on; by_x is a compile-time constant. */
 TW_AVX512_KERNEL void dx_channels(uint16_t *dx, const uint16_t *dy, const uint16_t *x, const tw_norm_coefficients *k, int i, bool by_x,
                                   __mmask16 lanes)
 {
@@ -198,7 +198,7 @@ TW_AVX512 void tw_norm16_backward_apply(uint16_t *dx, const uint16_t *dy, const 
     else
         dx_rows(dx, dy, x, k, p, false);
 }
-#else /* no device of this precision opens elsewhere */
+#else /* never called: elsewhere no device opens in bf16 */
 void tw_norm16_sums(double *s, double *q, const uint16_t *x, const tw_norm_piece *p)
 {
     (void)s, (void)q, (void)x, (void)p;

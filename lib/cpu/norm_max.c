@@ -1,4 +1,4 @@
-/* BatchNorm, ReLU and max pooling in one: a few rows of pixels at a time of what is between them are made, and stay in the cache. */
+/* BatchNorm, ReLU and max pooling, fused: the activation between them exists only a few rows of pixels at a time, in the cache. */
 #include "cpu/ops.h"
 
 #include "cpu/norm.h"
@@ -7,9 +7,9 @@
 
 #include <omp.h>
 
-enum { ROWS = 4 }; /* of windows, whose pixels are made together */
+enum { ROWS = 4 }; /* of windows whose pixels are computed together */
 
-/* Rows of windows [first, last) of picture n of [N], through room for the rows of pixels under them. */
+/* Window rows first .. last - 1 of picture n; room: for the rows of pixels under them. */
 static void pool_rows(tw_dev *d, const tw_pool_shape *s, const tw_norm_affine *k, void *y, uint8_t *pick, const char *x, int n, int first, int last,
                       void *room)
 {

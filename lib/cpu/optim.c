@@ -5,7 +5,7 @@
 #include "cpu/vec.h"
 #include "nn/formula.h"
 
-enum { LANES = 32 }; /* sums side by side: one must not wait for the next */
+enum { LANES = 32 }; /* independent partial sums, to hide the latency of the additions */
 
 TW_CLONES static double squares_piece(const float *x, size_t from, size_t to)
 {

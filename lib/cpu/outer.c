@@ -5,13 +5,13 @@
 
 #include <string.h>
 
-/* Packed are words: a number of one place in f32, two places' in bf16, as the instructions multiply them: [step, column]. Steps are taken
- * in pieces, columns of dw in blocks, so that what is packed of them stays in the second cache and a panel of x in the first one. */
+/* Operands are packed in 32-bit words [step, column]: in f32 a step is one output place, in bf16 two, as the instructions multiply them. Steps are
+ * taken in pieces and columns of dw in blocks, such that the packed operands stay in the L2 cache and a panel of x in the L1 cache. */
 enum { MR = 8, NR = 32, PIECE = 256, PART = 8 /* steps packed by a thread at a time */, BLOCK = 18 /* panels of x */,
-       APART = 16 /* words between panels: what is written side by side falls into other lines of the first cache */,
+       APART = 16 /* padding between panels, in words, so that they do not map to the same sets of the L1 cache */,
        SLICES_BYTES = 512 << 10 };
 
-/* The device's bf16 says that the processor has all of it. */
+/* A bf16 device implies that the processor has all the instructions. */
 bool tw_outer_suits(const tw_dev *d, const tw_conv_shape *s)
 {
 #if defined(__x86_64__)
@@ -31,17 +31,18 @@ static size_t room_bytes(const tw_conv_shape *s)
     return ((size_t)PIECE * (size_t)(BLOCK * NR + s->K) + (size_t)APART * (size_t)(BLOCK + s->K / MR)) * sizeof(uint32_t);
 }
 
-/* Places of a step. */
+/* Output places per step. */
 static int step_of(const tw_dev *d)
 {
     return d->precision == TW_BF16 ? 2 : 1;
 }
 
-/* Places are summed in slices where these are small: then each thread's own are near, and none of what they are packed from is packed twice. */
+/* If dw is small, the output places are divided into slices with sums of their own: each thread reads its own places, and nothing is packed
+ * twice. */
 typedef struct {
     int slices;
-    int64_t each;    /* places of a slice, the last one has what is left */
-    size_t dw, all;  /* numbers of a slice: of the weights, and of the bias behind them */
+    int64_t each;    /* places of a slice; the last one has the rest */
+    size_t dw, all;  /* floats of a slice's sums: of the weights; of weights and bias */
 } slicing;
 
 static slicing slicing_of(const tw_dev *d, const tw_conv_shape *s)
@@ -68,14 +69,14 @@ int tw_outer_reserve(tw_dev *d, const tw_conv_shape *s)
     return c.slices == 1 || slices_room(d, &c) != NULL ? 0 : -1;
 }
 
-/* Memory that will be read next, fetched into the second cache meanwhile: `by` bytes with each step. */
+/* Memory to prefetch into the L2 cache during a product: `by` bytes with each step. */
 typedef struct {
     const char *at;
     size_t by;
 } ahead;
 
-/* dw [MR,NR], rows `stride` apart, += dy [steps,MR] times x [steps,NR]; then: the tile of dw that comes next, or NULL. All loops over the
- * tile are unrolled, or the sums would live in memory. */
+/* dw [MR,NR], row stride `stride`, += dy [steps,MR] transposed times x [steps,NR]; then: the tile of dw that comes next, or NULL. Loops over the
+ * tile are unrolled so that the sums stay in registers. */
 TW_AVX512_KERNEL void tile_any(float *dw, const float *then, size_t stride, const uint32_t *dy, const uint32_t *x, int steps, ahead next, tw_dtype t)
 {
 #pragma GCC unroll 8
@@ -121,18 +122,18 @@ TW_AVX512 void tw_outer_tile(float *dw, size_t stride, const uint32_t *dy, const
     tile_any(dw, NULL, stride, dy, x, steps, (ahead){(const char *)x, 0}, TW_BF16);
 }
 
-static const float zeros[NR]; /* in the place of a pixel on padding, or a place behind the last one */
+static const float zeros[NR]; /* read instead of a pixel on padding, or of a place after the last one */
 
-/* What a piece is packed from, and its first place. */
+/* The source of a piece's packed operands, and its first place. */
 typedef struct {
     const tw_conv_shape *shape;
     const char *x, *dy;
-    int64_t first, begin, places; /* of its slice, which ends before `places` */
+    int64_t first, begin, places; /* first place of the piece; of its slice; the slice's end */
     tw_dtype type;
     int step;              /* places of a step */
 } source;
 
-/* 32 columns from c on of a step, whose places' rows are a and b (f32: a alone; NULL: zeros): *low has the words of the first 16. */
+/* The words of columns c .. c + 31 of a step from the rows a and b of its two places (f32: a only; NULL: zeros): *low the first 16. */
 TW_AVX512_KERNEL void words(__m512i *low, __m512i *high, const char *a, const char *b, int c, tw_dtype t)
 {
     const size_t at = (size_t)c * (t == TW_BF16 ? 2 : 4);
@@ -150,8 +151,8 @@ static inline const char *gradient_at(const source *f, int64_t i)
     return f->first + i < f->places ? f->dy + (size_t)(f->first + i) * (size_t)f->shape->K * tw_dtype_size(f->type) : NULL;
 }
 
-/* What a thread makes of dw: rows from `row` on, panels of columns from `panel` on. Each packs for itself what it multiplies, so that they never
- * wait for one another nor fetch what another has written: of the operand that is the smaller one each packs all. */
+/* A thread's portion of dw: rows from `row` on, panels of columns from `panel` on. Each thread packs the operands it multiplies itself (of the
+ * smaller one all of it), so that threads neither wait for one another nor read what another core has just written. */
 typedef struct {
     int row, rows, panel, panels;
 } portion;
@@ -164,7 +165,7 @@ static portion portion_of(const tw_conv_shape *s, int thread, int threads)
     return (portion){0, s->K, panels * thread / threads, panels * (thread + 1) / threads - panels * thread / threads};
 }
 
-/* sum [32] += the columns of words. */
+/* sum [32] += the numbers in the words of each column. */
 TW_AVX512_KERNEL void add_columns(float *sum, __m512i low, __m512i high, tw_dtype t)
 {
     const __m512 a = _mm512_loadu_ps(sum), b = _mm512_loadu_ps(sum + 16);
@@ -173,11 +174,11 @@ TW_AVX512_KERNEL void add_columns(float *sum, __m512i low, __m512i high, tw_dtyp
     _mm512_storeu_ps(sum + 16, t == TW_BF16 ? _mm512_dpbf16_ps(b, (__m512bh)high, ones) : _mm512_add_ps(b, (__m512)high));
 }
 
-/* dy of the steps [from, from + PART), two at a time so that whole cache lines are written, to panels of MR columns; added to db too, unless it is
- * NULL. */
+/* Packs dy of steps from .. from + PART - 1 into panels of MR columns, two steps at a time so that whole cache lines are written; also adds it to
+ * db, unless NULL. */
 TW_AVX512_KERNEL void gradient_any(uint32_t *to, size_t panel, float *db, const source *f, const portion *mine, int from, tw_dtype t)
 {
-    const int step = t == TW_BF16 ? 2 : 1; /* places */
+    const int step = t == TW_BF16 ? 2 : 1; /* places per step */
     const char *row[2 * PART + 1];
     for (int i = 0; i <= PART * step; i++)
         row[i] = gradient_at(f, (int64_t)from * step + i);
@@ -217,7 +218,7 @@ static inline const char *pixel_at(const source *f, int64_t i, int tap)
     return f->x + (((size_t)n * (size_t)s->H + (size_t)h) * (size_t)s->W + (size_t)w) * (size_t)s->C * tw_dtype_size(f->type);
 }
 
-/* The pixels of the steps [from, from + PART) to the panels [first, first + panels) of all taps' channels. */
+/* Packs the pixels of steps from .. from + PART - 1 into panels first .. first + panels - 1 of the taps*C columns. */
 TW_AVX512_KERNEL void pixels_any(uint32_t *to, size_t panel, const source *f, int first, int panels, int from, tw_dtype t)
 {
     const int per_tap = f->shape->C / NR;
@@ -242,7 +243,8 @@ TW_AVX512 static void pack_pixels(uint32_t *to, size_t panel, const source *f, i
     TW_BY_TYPE(f->type, pixels_any, to, panel, f, first, panels, from);
 }
 
-/* Of the next piece's dy and x (nearly: from where its share of x begins): the first `tiles` of dw's fetch dy, the others x, each its part. */
+/* Prefetching of the next piece: the first `tiles` tiles of dw fetch its dy, the others its x (approximately: from where its share of x begins),
+ * each an equal part. */
 typedef struct {
     int tiles;
     ahead dy, x;
@@ -271,7 +273,7 @@ static ahead tile_fetches(const fetch *f, int i, int steps)
     return (ahead){from->at + (size_t)(i < f->tiles ? i : i - f->tiles) * (size_t)steps * from->by, from->by};
 }
 
-/* One piece of places times the panels [first, first + panels) of the thread's share. */
+/* Adds one piece of places to panels first .. first + panels - 1 of the thread's portion. */
 static void add_piece(const source *f, const portion *mine, float *dw, float *db, uint32_t *room, int first, int panels)
 {
     const tw_conv_shape *s = f->shape;
@@ -293,7 +295,7 @@ static void add_piece(const source *f, const portion *mine, float *dw, float *db
     }
 }
 
-/* A thread's portion of dw and db, to be added to. */
+/* Zeroes a thread's portion of dw and db. */
 static void zero(const tw_conv_shape *s, const portion *mine, float *dw, float *db)
 {
     const size_t columns = (size_t)(s->size * s->size) * (size_t)s->C;

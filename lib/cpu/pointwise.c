@@ -1,6 +1,6 @@
-/* 1x1 convolutions in bf16: products of pixels and weights by an own kernel, with all that follows a folded one, and the sums of a norm beside the
- * convolution, while the results are in registers. oneDNN 2.6 adds a shortcut at two thirds of the rate, and lays weights out anew at a tenth. At a
- * stride the pixels in use are brought together before, or sent apart after the product. */
+/* 1x1 convolutions in bf16 as matrix products by an own kernel (rows16.h), whose epilogue does what a folded norm needs, or takes the sums of an
+ * adjacent norm. oneDNN 2.6 runs at two thirds of this speed with a shortcut, and repacks weights at a tenth. With a stride, the pixels in use
+ * are gathered before the product, or its rows scattered after it. */
 #include "cpu/conv.h"
 
 #include "core/mem.h"
@@ -21,11 +21,11 @@ typedef struct {
     tw_conv_shape shape;
     uint32_t *w_forward; /* [K/32, C/2, 32] words of two inputs' weights for an output */
     uint32_t *w_data;    /* [C/32, K/2, 32], or NULL */
-    tw_grid16 grid;      /* at a stride, the pixels in use */
+    tw_grid16 grid;      /* with a stride: the pixels in use */
     tw_columns *columns; /* the gradient of the weights, or NULL */
 } pointwise;
 
-/* In evaluation a picture alone must have the rows of a product, whatever is beside it. */
+/* In evaluation one picture alone must have enough rows for a product, so that batch size does not matter. */
 static bool suits(const tw_dev *d, const tw_conv_shape *s)
 {
     return (s->train || s->folded) && d->own16 && s->size == 1 && s->pad == 0 && s->C % PANEL == 0 && s->K % PANEL == 0 &&
@@ -43,7 +43,7 @@ static size_t bytes(const void *way)
     return weights_bytes(&p->shape) * (p->w_data != NULL ? 2 : 1);
 }
 
-/* The pixels of a block, one behind the other, of each thread. NULL and tw_error(). */
+/* Scratch memory for the gathered pixels of a block, per thread. NULL and tw_error(). */
 static uint16_t *room_of(const pointwise *p)
 {
     return tw_dev_scratch(p->dev, TW_SCRATCH_COLUMNS, (size_t)p->dev->threads * tw_rows16_held(p->shape.C));
@@ -72,13 +72,13 @@ static void *open_pointwise(tw_dev *d, const tw_conv_shape *s)
     return NULL;
 }
 
-/* 32 weights in bf16, each times `by`. */
+/* 32 weights, each times `by`, as bf16. */
 TW_AVX512_KERNEL __m512i narrowed(const float *w, __m512 by)
 {
     return (__m512i)_mm512_cvtne2ps_pbh(_mm512_mul_ps(_mm512_loadu_ps(w + 16), by), _mm512_mul_ps(_mm512_loadu_ps(w), by));
 }
 
-/* w [K,C] of the outputs [k, k + 32), each times its scale (or NULL), to their panel [C/2,32]. */
+/* Packs w [K,C] of outputs k .. k + 31, each times its scale (or NULL), into their panel [C/2,32]. */
 TW_AVX512 static void pack(uint32_t *to, const float *w, const float *scale, int k, int C)
 {
     for (int half = 0; half < PANEL; half += 16)
@@ -94,7 +94,7 @@ TW_AVX512 static void pack(uint32_t *to, const float *w, const float *scale, int
         }
 }
 
-/* The transposed weights of the outputs [c, c + 32) to their panel [K/2,32]. */
+/* Packs the transposed weights, for the data gradient's outputs c .. c + 31, into their panel [K/2,32]. */
 TW_AVX512 static void pack_transposed(uint32_t *to, const float *w, int c, int C, int K)
 {
     const __m512 one = _mm512_set1_ps(1);
@@ -147,7 +147,7 @@ static int forward(void *way, void *y, const void *x, const float *shift, const 
     return multiply_forward(way, &forward, y, x);
 }
 
-/* Whether threads that take whole blocks are busy to the end. */
+/* Whether whole blocks divide well enough among the threads. */
 static bool blocks_suit(const pointwise *p, int C)
 {
     const int64_t blocks = tw_rows16_blocks(places_of(&p->shape), C);
@@ -182,7 +182,7 @@ static int forward_norms(void *way, void *y, void *x, const tw_conv_norms *n)
     return 0;
 }
 
-/* At a stride most pixels get nothing. */
+/* With a stride most pixels get no gradient: dx is zeroed first. */
 static tw_rows16 data_gradient(const pointwise *p, void *dx, const void *dy)
 {
     const tw_conv_shape *s = &p->shape;
@@ -227,7 +227,7 @@ static int backward_norms(void *way, void *dx, void *dy, const tw_conv_norms *n)
     return 0;
 }
 
-/* At a stride most pixels of the maker's are not read, and get no gradient. */
+/* With a stride nothing is done for the maker, most of whose pixels are not read and get no gradient. */
 static int norms(const tw_conv_shape *s)
 {
     const int always = TW_CONV_SUMS | TW_CONV_BACKWARD_APPLIES;

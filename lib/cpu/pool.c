@@ -1,4 +1,4 @@
-/* Max pooling, and the mean over all pixels: channels innermost. */
+/* Max pooling and global average pooling, channels innermost. */
 #include "cpu/ops.h"
 
 #include "cpu/device.h"
@@ -6,9 +6,9 @@
 #include "cpu/pool_bf16.h"
 #include "cpu/vec.h"
 
-enum { CHANNELS = 64 }; /* taken at a time: what is found so far of them, or their sums, stays in registers or near */
+enum { CHANNELS = 64 }; /* processed at a time: their maxima, or sums, stay in registers or the L1 cache */
 
-/* Channels [c, c + m) of one output pixel: y and pick from the taps of its window that lie inside the picture, x its rows from `begin` on. */
+/* Channels c .. c + m - 1 of one output pixel: maximum and pick over the taps inside the picture. x: the picture's rows from `begin` on. */
 TW_KERNEL void max_channels(void *restrict y, uint8_t *restrict pick, const void *restrict x, const tw_pool_shape *s, size_t at, int begin, int oh,
                             int ow, size_t c, size_t m, tw_dtype t)
 {
@@ -73,7 +73,7 @@ int tw_cpu_max_forward(tw_dev *d, const tw_pool_shape *s, void *y, uint8_t *pick
     return 0;
 }
 
-/* Channels [c, c + m) of one input pixel, gathered from the windows that cover it, in their order. */
+/* Channels c .. c + m - 1 of one input pixel's gradient, gathered from the windows that cover it, in order. */
 TW_KERNEL void gather_channels(float *restrict dx, const uint8_t *restrict pick, const float *restrict dy, const tw_pool_shape *s, tw_pool_pixel at,
                                size_t c, size_t m)
 {

@@ -31,7 +31,7 @@ TW_AVX512 void tw_pool16_gather(uint16_t *dx, const uint8_t *pick, const uint16_
             gather_channels(dx + c, pick + c, dy + c, s, &at, tw_first_lanes(s->C - c));
     }
 }
-#else /* no device of this precision opens elsewhere */
+#else /* never called: elsewhere no device opens in bf16 */
 void tw_pool16_gather(uint16_t *dx, const uint8_t *pick, const uint16_t *dy, const tw_pool_shape *s, int64_t first, int64_t n)
 {
     (void)dx, (void)pick, (void)dy, (void)s, (void)first, (void)n;

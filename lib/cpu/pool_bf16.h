@@ -4,12 +4,12 @@
 
 #include "nn/backend.h"
 
-/* The windows along one side that cover a pixel: [first, last]. */
+/* The windows along one side that cover a pixel: first .. last. */
 typedef struct {
     int first, last;
 } tw_pool_windows;
 
-/* An input pixel: where it lies, the windows that cover it, and the first activation of its picture's outputs. */
+/* An input pixel: its row and column, the windows that cover it, and the offset of its picture's first output in dy and pick. */
 typedef struct {
     int h, w;
     tw_pool_windows down, across;
@@ -24,7 +24,7 @@ static inline tw_pool_windows tw_pool_covering(int at, const tw_pool_shape *s, i
     return w;
 }
 
-/* The i-th of [N,H,W]. */
+/* Pixel i of [N,H,W]. */
 static inline tw_pool_pixel tw_pool_pixel_of(const tw_pool_shape *s, int64_t i)
 {
     const int64_t row = i / s->W, n = row / s->H;
@@ -33,7 +33,7 @@ static inline tw_pool_pixel tw_pool_pixel_of(const tw_pool_shape *s, int64_t i)
                            (size_t)n * (size_t)s->OH * (size_t)s->OW * (size_t)s->C};
 }
 
-/* Which tap of window (y, x) the pixel is. */
+/* The number of the tap of window (y, x) that falls on the pixel. */
 static inline int tw_pool_tap(const tw_pool_shape *s, const tw_pool_pixel *at, int y, int x)
 {
     return (at->h + s->pad - y * s->stride) * s->size + at->w + s->pad - x * s->stride;

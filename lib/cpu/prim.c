@@ -36,7 +36,7 @@ static int add_arg(tw_prim *p, tw_dev *d, int arg, tw_const_md md)
     return TW_DNNL(dnnl_memory_create(&p->arg[p->n++].memory, md, d->engine, DNNL_MEMORY_NONE));
 }
 
-/* The scratchpad's memory object is made last; its pointer is set at each run, since the device's scratch may have grown. */
+/* Makes the scratchpad's memory object, the last argument; its pointer is set at each run, as the device's scratch memory may have moved. */
 static int finish(tw_prim *p, tw_dev *d)
 {
     tw_const_md scratch = tw_prim_md(p, dnnl_query_scratchpad_md);

@@ -26,17 +26,17 @@ typedef struct {
  * NULL and tw_error(). Free with dnnl_primitive_attr_destroy. */
 dnnl_primitive_attr_t tw_prim_attr(bool add);
 
-/* Makes the primitive that p->pd describes, with n arguments. 0, or -1 and tw_error(). */
+/* Makes the primitive that p->pd describes, with n arguments. 0, or -1 and tw_error(). Free with tw_prim_fini. */
 int tw_prim_make(tw_prim *p, tw_dev *d, const tw_prim_arg *arg, int n);
 
-/* dst [M,N] = src [M,D] x weights [D,N] (+ bias [N], f32), row-major; transposed: the matrix lies in memory the other way round. */
+/* dst [M,N] = src [M,D] x weights [D,N] (+ bias [N], f32), row-major; transposed: the matrix is stored transposed. */
 typedef struct {
     int M, D, N;
     bool src_transposed, weights_transposed;
     dnnl_data_type_t src_type, dst_type; /* the weights have the type of src */
-    bool add;                            /* to what dst holds */
+    bool add;                            /* the product is added to dst */
     bool bias;
-    bool packed;                         /* the weights lie as oneDNN likes them best: tw_prim_md tells how */
+    bool packed;                         /* the weights are in the layout that oneDNN prefers, see tw_prim_md */
 } tw_product;
 
 /* Arguments: dst, src, weights, bias. 0, or -1 and tw_error(). */
@@ -48,15 +48,15 @@ tw_md tw_md_matrix(int a, int b, bool transposed, dnnl_data_type_t type);
 /* [N,H,W,C] in oneDNN's logical order N C H W. NULL where oneDNN refuses. */
 tw_md tw_md_nhwc(int N, int H, int W, int C, dnnl_data_type_t type);
 
-/* A copy from one layout to another (and type), p zeroed before; add: adds instead. Arguments: from, to. */
+/* Copies between layouts and types; add: adds to what is there. *p must be zeroed. Arguments: from, to. 0, or -1 and tw_error(). */
 int tw_prim_reorder(tw_prim *p, tw_dev *d, tw_const_md from, tw_const_md to, bool add);
 
-/* Layout of an argument, and its bytes. */
+/* Layout of an argument; borrowed from p. */
 tw_const_md tw_prim_md(const tw_prim *p, dnnl_query_t query);
 
-/* data: one pointer per argument, in the order of make. */
+/* data: one pointer per argument, in the order given when p was made. 0, or -1 and tw_error(). */
 int tw_prim_run(tw_prim *p, tw_dev *d, void *const *data);
-/* The same by another stream and scratch memory, of p->scratch bytes: for a thread that has p to itself. */
+/* The same with the caller's stream and p->scratch bytes of scratch memory, for a thread that has p to itself. */
 dnnl_status_t tw_prim_execute(tw_prim *p, dnnl_stream_t stream, void *const *data, void *scratch);
 void tw_prim_fini(tw_prim *p);
 

@@ -1,5 +1,5 @@
-/* Inside lib/cpu: products of rows of activations with weights in bf16, sums in f32, by AVX512-BF16. Weights come in panels of 32 outputs:
- * [words, 32], a word being those of two inputs. The sums of a row depend on that row alone, in the order of its words. */
+/* Inside lib/cpu: products of bf16 activation rows and weights by AVX512-BF16, sums in f32. Weights are packed in panels of 32 outputs, [words, 32],
+ * a word holding the weights of two inputs (avx512.h). A row's sums depend on that row alone and are taken in the order of its words. */
 #ifndef TW_CPU_PRODUCT16_H
 #define TW_CPU_PRODUCT16_H
 
@@ -8,10 +8,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { TW_PANEL = 32 /* outputs */, TW_PANEL_ROWS = 14 /* of a product: as many as registers hold the sums of */ };
+enum { TW_PANEL = 32 /* outputs */, TW_PANEL_ROWS = 14 /* of a product: their sums fit the registers */ };
 
 #if defined(__x86_64__)
-/* Memory to be fetched into the second cache meanwhile: a line of each place in `in` with each of the first in_lines words, and so `out`. */
+/* Memory to prefetch into the L2 cache during a product: with each of the first in_lines words one cache line of each `in`; `out` likewise. */
 typedef struct {
     const uint16_t *in[3], *out[3];
     size_t in_lines, out_lines;
@@ -24,8 +24,8 @@ TW_AVX512_KERNEL void fetch_lines(const uint16_t *const *at, size_t line)
         _mm_prefetch((const char *)(at[i] + 32 * line), _MM_HINT_T1);
 }
 
-/* sum [rows,32] = x [rows,words], rows `stride` words apart, times w [words,32]. rows: 14 or 7, a constant: all loops over the sums are
- * unrolled, or they would live in memory. f: or NULL. */
+/* sum [rows,32] = x [rows,words], row stride `stride` words, times w [words,32]. rows: 14 or 7, a compile-time constant, so that the loops over the
+ * sums are unrolled and the sums stay in registers. f: prefetches, or NULL. */
 TW_AVX512_KERNEL void tw_product16(__m512 sum[TW_PANEL_ROWS][2], const uint32_t *x, size_t stride, const uint32_t *w, size_t words, int rows,
                                    const tw_fetch16 *f)
 {
@@ -47,14 +47,14 @@ TW_AVX512_KERNEL void tw_product16(__m512 sum[TW_PANEL_ROWS][2], const uint32_t 
     }
 }
 
-/* 32 outputs to y, after the shortcut (or NULL) and the ReLU of a folded convolution. */
+/* Stores 32 outputs to y, after adding the shortcut (or NULL) and the ReLU of a folded convolution. */
 TW_AVX512_KERNEL void tw_store16(uint16_t *y, __m512 low, __m512 high, const uint16_t *shortcut, bool relu)
 {
     if (shortcut != NULL) {
         low = _mm512_add_ps(low, tw_get16(TW_ALL_LANES, shortcut));
         high = _mm512_add_ps(high, tw_get16(TW_ALL_LANES, shortcut + 16));
     }
-    if (relu) { /* the second operand where either is no number */
+    if (relu) { /* max returns its second operand if either is NaN: NaN stays */
         low = _mm512_max_ps(_mm512_setzero_ps(), low);
         high = _mm512_max_ps(_mm512_setzero_ps(), high);
     }

@@ -9,11 +9,12 @@
 #if defined(__x86_64__)
 #include <omp.h>
 
-/* Rows of a block, whose x stays in the first cache (of few channels) while the panels go by; what is fetched of the block after it, at most. */
+/* BLOCK: rows whose x stays in the L1 cache (with few channels) while all panels are multiplied; DEEP_BLOCK: with more than DEEP channels;
+ * AFTER_BYTES: prefetched of the next block, at most. */
 enum { PANEL = TW_PANEL, ROWS = TW_PANEL_ROWS, BLOCK = 8 * ROWS, DEEP_BLOCK = 2 * ROWS, DEEP = 4096 /* channels */,
        AFTER_BYTES = 384 << 10 };
 
-/* The picture of row i, and where in it. */
+/* The picture of a matrix row, and the pixel in it. */
 typedef struct {
     int64_t n;
     int y, x;
@@ -31,7 +32,7 @@ static inline int64_t pixel_of(const tw_grid16 *g, int64_t i)
     return (p.n * g->H + p.y + g->y[0]) * g->W + p.x + g->x[0];
 }
 
-/* Rows `skip` to `rows` of 32 sums to y, and what they add to s [2,32]. */
+/* Stores rows skip .. rows - 1 of 32 products to y, and adds to the sums s [2,32]. */
 TW_AVX512_KERNEL void keep_sums(const tw_rows16 *p, const size_t *at, double *s, __m512 sum[ROWS][2], int skip, int rows)
 {
 #pragma GCC unroll 14
@@ -52,7 +53,7 @@ TW_AVX512_KERNEL void keep_sums(const tw_rows16 *p, const size_t *at, double *s,
     }
 }
 
-/* The same of a gradient. mask, adds: p's, constants where it matters. */
+/* The same for TW_ROWS_GRADIENT. mask, adds: p's, as compile-time constants where it matters. */
 TW_AVX512_KERNEL void keep_gradient(const tw_rows16 *p, const size_t *at, double *s, __m512 sum[ROWS][2], int k, int skip, int rows,
                                     tw_norm_mask mask, bool adds)
 {
@@ -81,7 +82,8 @@ TW_AVX512_KERNEL void keep_gradient(const tw_rows16 *p, const size_t *at, double
     }
 }
 
-/* 32 outputs k of rows from `row` on, which lie at x. s [2,32]: sums of the rows after the first `skip`. t is a constant. */
+/* Outputs k .. k + 31 of `rows` rows from `row` on; x: the first of these rows. s [2,32]: sums, without the first `skip` rows. t is a compile-time
+ * constant. */
 TW_AVX512_KERNEL void rows_any(const tw_rows16 *p, const uint16_t *x, int64_t row, int k, int rows, const tw_fetch16 *fetch, double *s, int skip,
                                tw_rows16_tail t, tw_norm_mask mask, bool adds)
 {
@@ -89,7 +91,7 @@ TW_AVX512_KERNEL void rows_any(const tw_rows16 *p, const uint16_t *x, int64_t ro
     const size_t words = (size_t)p->C / 2;
     __m512 sum[ROWS][2], shift[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
     size_t at[ROWS];
-    for (int i = 0; i < rows; i++) { /* meanwhile to be fetched */
+    for (int i = 0; i < rows; i++) { /* prefetched during the product */
         at[i] = (size_t)(p->to != NULL ? pixel_of(p->to, row + i) : row + i) * (size_t)p->K + (size_t)k;
         __builtin_prefetch(p->y + at[i], 1);
         if (gradient)
@@ -116,8 +118,8 @@ TW_AVX512_KERNEL void rows_any(const tw_rows16 *p, const uint16_t *x, int64_t ro
                    p->shortcut != NULL ? p->shortcut + at[i] : NULL, p->relu);
 }
 
-/* Of the block that begins at row `end`: what its input is made from, or that itself, and what its gradient meets in memory; an equal share with
- * each of the products of this one, of which this is number i. */
+/* What to prefetch during product i of this block for the next one, which begins at row `end`: an equal share of its input (or what the prologue
+ * makes it from) and, for a gradient, of the operands of its epilogue. */
 TW_AVX512_KERNEL tw_fetch16 share_of_next(const tw_rows16 *p, const uint16_t *next, int64_t end, int64_t i, bool gradient, bool by_y)
 {
     const size_t in = (size_t)end * (size_t)p->C, out = (size_t)end * (size_t)p->K;
@@ -131,7 +133,7 @@ TW_AVX512_KERNEL tw_fetch16 share_of_next(const tw_rows16 *p, const uint16_t *ne
         f.out_lines = ROWS;
         f.out[0] = p->y + out, f.out[1] = p->norm_x + out, f.out[2] = by_y ? p->norm_y + out : f.out[1];
     }
-    if (p->from != NULL) { /* about: from the first pixel on, as many as its rows stand for */
+    if (p->from != NULL) { /* approximately: from the first pixel on, as many as the rows have */
         f.in[0] = f.in[1] = f.in[2] = p->x + (size_t)pixel_of(p->from, end) * (size_t)(p->C / p->from->taps);
         f.in_lines = tw_pieces(ROWS * p->from->step * p->from->step * (p->C / p->from->taps / 32), p->K / PANEL);
     }
@@ -142,7 +144,7 @@ TW_AVX512_KERNEL tw_fetch16 share_of_next(const tw_rows16 *p, const uint16_t *ne
     return f;
 }
 
-/* The rows [row, end), at least ROWS / 2, which lie at x. The last ones may be made twice. */
+/* Rows row .. end - 1, at least ROWS / 2; x: the first of them. The last ones may be computed twice. */
 TW_AVX512_KERNEL void multiply_any(const tw_rows16 *p, const uint16_t *x, int64_t row, int64_t end, int k, double *s, tw_rows16_tail t,
                                    tw_norm_mask mask, bool adds)
 {
@@ -192,14 +194,14 @@ static void multiply_rows(const tw_rows16 *p, const uint16_t *x, int64_t row, in
     memcpy(to + p->K, s + PANEL, PANEL * sizeof *s);
 }
 
-/* Channels of a pixel, or zeros where it is NULL. */
+/* Copies a pixel's channels; NULL: zeros. */
 TW_AVX512_KERNEL void copy_pixel(uint16_t *to, const uint16_t *pixel, size_t C)
 {
     for (size_t c = 0; c < C; c += 32)
         _mm512_storeu_si512(to + c, pixel != NULL ? _mm512_loadu_si512(pixel + c) : _mm512_setzero_si512());
 }
 
-/* Rows of x from the pixels under their taps. */
+/* Gathers rows of x from the pixels under their taps (im2col). */
 TW_AVX512 static void bring_together(uint16_t *to, const tw_rows16 *p, int64_t row, int64_t end)
 {
     const tw_grid16 *g = p->from;
@@ -220,7 +222,7 @@ void tw_rows16_for_maker(tw_rows16 *p, const tw_conv_norms *n, tw_norm_affine af
     p->norm_x = n->maker_x, p->norm_y = n->maker_y, p->partial = partial;
 }
 
-/* Rows that are brought together from many pixels are fewer, so that they too stay in the second cache. */
+/* Rows of a block; fewer if they are long (gathered from many pixels), so that they stay in the L2 cache. */
 static int block_of(int C)
 {
     return C > DEEP ? DEEP_BLOCK : BLOCK;
@@ -236,14 +238,14 @@ size_t tw_rows16_held(int C)
     return (size_t)(block_of(C) + ROWS) * (size_t)C * sizeof(uint16_t);
 }
 
-/* Where block i begins. */
+/* The first row of block i. */
 static int64_t begin_of(const tw_rows16 *p, int64_t i)
 {
     const int64_t blocks = tw_rows16_blocks(p->rows, p->C);
     return i < blocks ? p->rows / (ROWS / 2) * i / blocks * (ROWS / 2) : p->rows;
 }
 
-/* Whole blocks, whose input a thread makes before. */
+/* Block by block: a thread runs the prologue for the block's input, then all panels. */
 static void make_and_multiply(const tw_rows16 *p)
 {
 #pragma omp parallel for schedule(static)

@@ -1,17 +1,18 @@
-/* Inside lib/cpu: weight gradients whose places are summed in slices, as many as the shape says and not the threads, so that a thread reads its own
- * places only and the bits are the same for any number of them. */
+/* Inside lib/cpu: weight gradients summed over slices of the output places. The number of slices follows from the shape, not from the threads, so
+ * the bits are the same for any number of threads, and a thread reads its own places only. */
 #ifndef TW_CPU_SLICES_H
 #define TW_CPU_SLICES_H
 
 #include "cpu/vec.h"
 
-/* How many: 8, or fewer, so that they hold no more than so many bytes of `each` together, and no less than `least` of n steps each. */
+/* Number of slices: at most 8, such that their gradients, of `each` bytes, fit `bytes` together and each slice has at least `least` of the n
+ * steps. */
 int tw_slices_count(size_t each, size_t bytes, int64_t n, int64_t least);
 
-/* Parts that each slice is divided into, so that as many parts of slices fall to each of the threads. */
+/* Number of parts to divide each slice into so that every thread gets the same number of parts. */
 int tw_slices_parts(int slices, int threads);
 
-/* to [n] += the slices [n], `apart` numbers one from another, in their order. */
+/* to [n] += each slice [n], in order; slices begin `apart` floats after one another. */
 void tw_slices_add(float *to, const float *slice, int slices, size_t apart, size_t n);
 
 #endif

@@ -1,6 +1,6 @@
-/* 3x3 convolutions at stride 2 in bf16, in training: a product of the pixels under the taps, brought together block by block. Backward a pixel of x
- * gets its gradient through the taps that can meet it: one where its row and column are even, two where one of them is odd, four where both are:
- * four products, whose rows go apart. */
+/* 3x3 convolutions with stride 2 in bf16, in training: a product of the pixels under the taps, gathered block by block (im2col). In the data gradient
+ * the taps that reach a pixel of x depend on the parity of its row and column: one if both are even, two if one is odd, four if both are. So
+ * there are four products, one per parity, whose rows are scattered to their pixels. */
 #include "cpu/conv.h"
 
 #include "core/mem.h"
@@ -15,11 +15,11 @@
 #if defined(__x86_64__)
 enum { PANEL = TW_PANEL, TAPS = 9, PARITIES = 4 };
 
-/* What the pixels of x of one parity get: from the taps `tap` of a kernel, through rows of dy brought together, to where they lie. */
+/* The data gradient of the pixels of one parity: the taps that reach them, the rows of dy to gather, the pixels to scatter to. */
 typedef struct {
     int tap[4];
     tw_grid16 from, to;
-    size_t w; /* words before its weights */
+    size_t w; /* offset of its weights in w_data, in words */
 } parity;
 
 typedef struct {
@@ -28,7 +28,7 @@ typedef struct {
     tw_grid16 from;      /* forward */
     parity parity[PARITIES];
     uint32_t *w_forward; /* [K/32, 9 C/2, 32] words of two inputs' weights for an output */
-    uint32_t *w_data;    /* of each parity [C/32, taps K/2, 32] */
+    uint32_t *w_data;    /* for each parity [C/32, taps K/2, 32] */
     tw_columns *columns; /* the gradient of the weights */
 } strided;
 
@@ -58,7 +58,7 @@ static void close_strided(void *way)
     free(c);
 }
 
-/* Along one side: the taps that meet pixels of a parity, and the places of dy that these begin at. */
+/* Along one side: the taps that reach pixels of a parity, and for each the offset of the place in dy. */
 static int taps_of(int odd, int tap[2], signed char at[2])
 {
     tap[0] = odd ? 0 : 1, at[0] = (signed char)odd;
@@ -91,7 +91,7 @@ static void describe(strided *c)
     }
 }
 
-/* Of each thread, for products of so many channels. NULL and tw_error(). */
+/* Scratch memory for the gathered rows, per thread, of that many channels. NULL and tw_error(). */
 static uint16_t *room_of(const strided *c, int channels)
 {
     return tw_dev_scratch(c->dev, TW_SCRATCH_COLUMNS, (size_t)c->dev->threads * tw_rows16_held(channels));
@@ -112,7 +112,7 @@ static void *open_strided(tw_dev *d, const tw_conv_shape *s)
     return NULL;
 }
 
-/* w [K,C,9] of the outputs [k, k + 32) to their panel. */
+/* Packs w [K,C,9] of outputs k .. k + 31 into their panel. */
 TW_AVX512 static void pack(uint32_t *to, const float *w, int k, int C)
 {
     for (int half = 0; half < PANEL; half += 16)
@@ -126,7 +126,7 @@ TW_AVX512 static void pack(uint32_t *to, const float *w, int k, int C)
         }
 }
 
-/* Of the inputs [c, c + 32) to their panels of all parities. */
+/* Packs the weights of inputs c .. c + 31 into their panels, for all parities. */
 TW_AVX512 static void pack_data(const strided *s, const float *w, int c)
 {
     const int C = s->shape.C, K = s->shape.K;
@@ -148,7 +148,7 @@ static int take_weights(void *way, const float *w, const float *scale)
 {
     const strided *s = way;
     const int C = s->shape.C, K = s->shape.K;
-    (void)scale; /* it is never a folded one */
+    (void)scale; /* training only: never folded */
 #pragma omp parallel
     {
 #pragma omp for schedule(static) nowait
@@ -195,7 +195,7 @@ static int forward_norms(void *way, void *y, void *x, const tw_conv_norms *n)
     return 0;
 }
 
-/* All but the tail. */
+/* The data gradient's product of one parity, without its epilogue. */
 static tw_rows16 data_of(const strided *c, const parity *p, void *dx, const void *dy)
 {
     return (tw_rows16){.w = c->w_data + p->w, .x = dy, .y = dx, .C = p->from.taps * c->shape.K, .K = c->shape.C,

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS = 128, STRIP = 256 /* columns: their weights stay in the cache while the rows go by */ };
+enum { ROWS = 128, STRIP = 256 /* columns, whose weights stay in the cache while all rows are multiplied */ };
 
 struct tw_tiles {
     tw_dev *dev;
-    int rows, C, K, strips, width[2]; /* columns of a strip, of the last one */
+    int rows, C, K, strips, width[2]; /* columns of a strip, of the last strip */
     tw_lanes *lanes;      /* the product of a tile in any strip but the last, in the last one */
     tw_prim pack[2];
     void *w;              /* [strips] as the products want them */
@@ -24,7 +24,7 @@ static bool last(const tw_tiles *t, int strip)
     return strip == t->strips - 1;
 }
 
-/* ROWS rows of one strip. */
+/* Makes the product of a tile: ROWS rows of one strip. */
 static int make_tile(tw_prim *p, int kind, void *context)
 {
     static const tw_prim_arg arg[] = {{DNNL_ARG_DST, dnnl_query_dst_md, 0}, {DNNL_ARG_SRC, dnnl_query_src_md, 0},
@@ -60,7 +60,7 @@ static int make_pack(tw_prim *p, const tw_tiles *t, const tw_prim *tile, int wid
     return rc;
 }
 
-/* Scratch memory for the last rows, fewer than a tile has, and what becomes of them. */
+/* Scratch memory for the last rows, padded to a tile, and their results. */
 static char *tail(const tw_tiles *t)
 {
     return tw_dev_scratch(t->dev, TW_SCRATCH_COLUMNS, (size_t)ROWS * (size_t)(t->C + t->K) * t->type);

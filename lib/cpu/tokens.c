@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* What token i has added whatever the picture: base [C]. */
+/* base [C]: what is added to token i of every picture. */
 TW_KERNEL void base_any(float *restrict base, const tw_tokens *t, int i)
 {
     const int C = t->C, cells = t->grid * t->grid;
@@ -64,7 +64,7 @@ int tw_cpu_tokens_forward(tw_dev *d, const tw_tokens *t, void *y, const void *x)
     return 0;
 }
 
-/* sum [C] = over the pictures, in their order, of dy's token i; its patch to dx. */
+/* sum [C] = the sum of dy's token i over the pictures, in order; copies its patches to dx. */
 TW_KERNEL void gather_any(float *restrict sum, void *restrict dx, const void *restrict dy, const tw_tokens *t, size_t i,
                           tw_dtype type)
 {
@@ -89,7 +89,7 @@ static void add_row(float *restrict to, const float *restrict x, float scale, in
         to[c] += scale * x[c];
 }
 
-/* Position k's gradient from the sums of the tokens that it went to. */
+/* dpos of position k += the sums of the tokens that it was interpolated to, weighted. */
 static void position_gradient(float *dpos, const float *sum, const tw_tokens *t, int k)
 {
     const size_t C = (size_t)t->C, cells = (size_t)t->grid * (size_t)t->grid;
@@ -171,7 +171,7 @@ int tw_cpu_join(tw_dev *d, void *y, const void *a, const void *b, int N, int A, 
     return 0;
 }
 
-/* What the branch of a sample is multiplied by. */
+/* The factor of a sample's branch: 1 / (1 - p), or 0 if it is dropped. */
 static float kept(const tw_drop *drop, int sample)
 {
     tw_rng rng;

@@ -1,6 +1,6 @@
-/* What the kernels share: reading and writing activations of either type, dispatch to AVX-512 or AVX2 at run time. A kernel is an
- * always-inlined function with the type as its last argument and a cloned one that calls it with a constant: the compiler
- * makes a version of each for every level. No version uses fused multiply-add, so that all give the same bytes. */
+/* What the kernels share: access to activations of either type, run-time dispatch to AVX-512 or AVX2. A kernel is an always-inlined function
+ * with the type as its last parameter, called with a constant type by a function marked TW_CLONES, of which the compiler makes a version for
+ * each instruction set. No version uses fused multiply-add, so all give the same bytes. */
 #ifndef TW_CPU_VEC_H
 #define TW_CPU_VEC_H
 
@@ -27,7 +27,7 @@ TW_KERNEL float tw_get(const void *p, size_t i, tw_dtype t)
     return v;
 }
 
-/* Rounds to nearest even; NaN stays NaN. */
+/* Stores v as element i: bf16 rounded to nearest even; NaN stays NaN. */
 TW_KERNEL void tw_put(void *p, size_t i, float v, tw_dtype t)
 {
     if (t == TW_F32) {
@@ -40,12 +40,12 @@ TW_KERNEL void tw_put(void *p, size_t i, float v, tw_dtype t)
     ((uint16_t *)p)[i] = (uint16_t)(v == v ? rounded : 0x7fc0);
 }
 
-/* e^x to 2 units in the last place; 0 below -87, no more than e^88 above. */
+/* e^x to 2 ulp; 0 below -87, at most e^88. */
 TW_KERNEL float tw_exp(float x)
 {
     x = x < -87.0f ? -87.5f : x > 88.0f ? 88.0f : x;
     const float shifted = x * 1.44269504f + 0x1.8p23f, n = shifted - 0x1.8p23f; /* the nearest whole number */
-    const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;                /* ln 2 in two parts, the first one short */
+    const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;                /* ln 2 in two parts, the first exact in few bits (Cody and Waite) */
     float p = 1.9875692e-4f; /* Cephes */
     p = p * r + 1.3981999e-3f;
     p = p * r + 8.3334519e-3f;
@@ -61,7 +61,7 @@ TW_KERNEL float tw_exp(float x)
     return x < -87.0f ? 0 : p * scale;
 }
 
-/* The kernel for the type of the device: `name` is cloned from the inlined `name##_any`, whose last parameter is the type. */
+/* Calls an inlined kernel NAME_any, whose last parameter is the type, with the type as a constant. */
 #define TW_BY_TYPE(type, call, ...)           \
     do {                                      \
         if ((type) == TW_F32)                 \
@@ -70,10 +70,10 @@ TW_KERNEL float tw_exp(float x)
             call(__VA_ARGS__, TW_BF16);       \
     } while (0)
 
-/* Work is cut into pieces of a fixed size, never by the number of threads. Numbers of a piece of a flat array: */
+/* Work is divided into pieces of a fixed size, never by the number of threads. Elements of a piece of a flat array: */
 enum { TW_PIECE = 1 << 14 };
 
-/* Runs `body` on pieces [from, to) of n numbers. */
+/* Runs `body` for each piece from .. to - 1 of n elements, in parallel. */
 #define TW_FOR_PIECES(n, from, to, body)                                            \
     do {                                                                            \
         _Pragma("omp parallel for schedule(static)")                                \

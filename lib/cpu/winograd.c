@@ -1,7 +1,7 @@
-/* F(4x4, 3x3): the picture is cut into tiles of 4 x 4 outputs, each seeing 6 x 6 inputs. With V = B^T x B of a tile's inputs and
- * U = G w G^T of the weights, both [36 positions, ...], the outputs are A^T (U V) A: per position one matrix product over the
- * channels. Backward are the transposed maps: Z = A dy A^T, dV = U^T Z, dx += B dV B^T, dU = Z V^T, dw += G^T dU G. Pictures go
- * through in pieces, so that what lies between the maps stays in the cache. */
+/* Winograd F(4x4, 3x3): the picture is divided into tiles of 4 x 4 outputs, each computed from 6 x 6 inputs. With V = B^T x B of a tile's inputs
+ * and U = G w G^T of the weights, both [36 positions, ...], the outputs are A^T (U V) A: one matrix product over the channels per position. The
+ * backward passes are the transposed maps: Z = A dy A^T, dV = U^T Z, dx += B dV B^T, dU = Z V^T, dw += G^T dU G. Pictures are processed in
+ * pieces whose V and Z stay in the cache. */
 #include "cpu/conv.h"
 #include "cpu/winograd.h"
 
@@ -10,18 +10,18 @@
 #include <stdlib.h>
 
 enum { POSITIONS = 36, TILE = 4, SEEN = 6, PIECE_BYTES = 8 << 20, ROWS = 256, LEAST_ROWS = 16,
-       LINE = 16 /* floats between positions: what is written side by side falls into other lines of the first cache */ };
+       LINE = 16 /* padding between positions, in floats, so that they do not map to the same sets of the L1 cache */ };
 
 typedef struct {
     tw_dev *dev;
     tw_conv_shape shape;
     int down, across; /* tiles of a picture */
     int pictures;     /* of a piece */
-    int rows;         /* of a matrix product, tiles */
+    int rows;         /* of a matrix product: tiles */
     float *u;         /* [36,C,K] */
 } winograd;
 
-/* Where a tile lies: its picture, its first output row and column. */
+/* A tile: its picture, its first output's row and column. */
 typedef struct {
     int n, y, x;
 } tile;
@@ -31,13 +31,13 @@ static size_t tile_bytes(const tw_conv_shape *s)
     return POSITIONS * ((size_t)s->C + (size_t)s->K) * sizeof(float);
 }
 
-/* Numbers from position to position of [36,rows,C]. */
+/* Stride between the positions of [36,rows,C], in floats. */
 static size_t apart_of(int rows, int C)
 {
     return (size_t)rows * (size_t)C + LINE;
 }
 
-/* V and Z of a piece. */
+/* Bytes of V and Z of a piece. */
 static size_t piece_bytes(const winograd *w)
 {
     const int rows = w->pictures * w->down * w->across;
@@ -49,9 +49,8 @@ static int tiles_along(int pixels)
     return (pixels + TILE - 1) / TILE;
 }
 
-/* In evaluation a picture's features must not depend on those beside it: the bits of a row of a product depend on the product's
- * size, so that each is of one picture. Edge tiles do the work of whole ones: on odd sizes the direct method, which skips taps on padding, may do
- * less. */
+/* In evaluation a picture's features must not depend on the rest of the batch. As the bits of a row depend on the size of oneDNN's product, each
+ * product is then of one picture. Edge tiles cost as much as whole ones: on odd sizes the direct method, which skips padding, may be cheaper. */
 static bool suits(const tw_dev *d, const tw_conv_shape *s)
 {
     if ((!s->train && !s->folded) || d->precision != TW_F32 || s->size != 3 || s->stride != 1 || s->pad != 1 || s->C % TW_LANES != 0 ||
@@ -97,7 +96,7 @@ static void *open_winograd(tw_dev *d, const tw_conv_shape *s)
 
 typedef void map(tw_lanes *restrict y, int out, const tw_lanes *restrict x, int in);
 
-/* Both sides of a square by the same map: y [to,to] = M x M^T, x [from,from]. */
+/* Applies a map to both sides: y [to,to] = M x M^T, x [from,from]. */
 TW_KERNEL void both(tw_lanes *restrict y, const tw_lanes *restrict x, map *m, int to, int from)
 {
     tw_lanes half[SEEN * SEEN];
@@ -107,10 +106,10 @@ TW_KERNEL void both(tw_lanes *restrict y, const tw_lanes *restrict x, map *m, in
         m(y + i * to, 1, half + i * from, 1);
 }
 
-/* A vector of numbers anywhere in memory. (No function: a vector returned by one that is not inlined has no settled place.) */
+/* A vector at any address. (A macro, because the ABI for returning vectors from functions depends on the instruction set.) */
 #define LANES(p) (*(tw_lanes_anywhere *)(p))
 
-/* w [K,C,3,3] of the output channels [k, k + TW_LANES), each times its scale (NULL: 1), to u [36,C,K]. */
+/* u [36,C,K] of output channels k .. k + TW_LANES - 1, from w [K,C,3,3], each times its scale (NULL: 1). */
 TW_CLONES static void spread_taps(float *restrict u, const float *restrict w, const float *scale, int k, int C, int K)
 {
     for (int c = 0; c < C; c++) {
@@ -137,7 +136,7 @@ TW_CLONES static void gather_taps(float *restrict dw, const float *restrict du, 
     }
 }
 
-/* The size x size pixels of [H,W,C] from (y, x) on; those outside the picture are `none`, which no step moves. */
+/* A window of size x size pixels of [H,W,C] from (y, x) on. Pixels outside the picture point to `none`, with step 0. */
 typedef struct {
     float *at[SEEN * SEEN];
     int step[SEEN * SEEN]; /* 1, or 0 outside */
@@ -155,7 +154,7 @@ static window window_at(float *picture, int y, int x, int size, int H, int W, in
     return w;
 }
 
-/* One tile's pixels to its row of [36,rows,C]; `apart`: elements from position to position. Fetches the pixels of the tile beside it. */
+/* Transforms one tile's pixels into its row of v [36,rows,C]; apart: stride between positions, in elements. Prefetches the next tile's pixels. */
 TW_KERNEL void spread_any(float *restrict v, size_t apart, const window *w, int C, map *m, int size)
 {
     for (int c = 0; c < C; c += TW_LANES) {
@@ -163,7 +162,7 @@ TW_KERNEL void spread_any(float *restrict v, size_t apart, const window *w, int 
         for (int i = 0; i < size * size; i++)
             x[i] = LANES(w->at[i] + c * w->step[i]);
         for (int i = 0; i < size * size; i++)
-            if (i % size >= size - TILE) /* the tile beside this one begins with what it has in common with it */
+            if (i % size >= size - TILE) /* the next tile's other pixels are this tile's too */
                 __builtin_prefetch(w->at[i] + c * w->step[i] + TILE * C);
         both(y, x, m, SEEN, size);
         for (int p = 0; p < POSITIONS; p++)
@@ -181,7 +180,7 @@ TW_CLONES static void spread_gradient(float *restrict v, size_t apart, const win
     spread_any(v, apart, w, C, tw_wino_output_transposed, TILE);
 }
 
-/* And back: the pixels outside the picture land in the window's `none`. */
+/* The way back, from v to the window's pixels; those outside the picture are written to its `none`. */
 TW_KERNEL void gather_any(const window *w, const float *restrict v, size_t apart, int C, map *m, int size, bool add)
 {
     for (int c = 0; c < C; c += TW_LANES) {
@@ -203,7 +202,7 @@ TW_CLONES static void gather_output(const window *w, const float *restrict v, si
     gather_any(w, v, apart, C, tw_wino_output, TILE, false);
 }
 
-/* The same with what follows it when a norm is folded in; shortcut: the window's pixels there, or NULL. */
+/* The same with the epilogue of a folded norm; shortcut: the same window of the shortcut, or NULL. */
 TW_CLONES static void gather_folded(const window *w, const window *shortcut, const float *restrict v, size_t apart, int C,
                                     const float *restrict shift, bool relu)
 {
@@ -228,7 +227,7 @@ TW_CLONES static void add_input_gradient(const window *w, const float *restrict 
     gather_any(w, v, apart, C, tw_wino_input_transposed, SEEN, true);
 }
 
-/* The pictures [first, first + n) under way, and where what belongs to them lies in scratch memory. */
+/* The piece being processed: pictures first .. first + n - 1, and its scratch memory. */
 typedef struct {
     int first, n, rows; /* rows: tiles */
     float *v, *z;       /* [36,rows,C], [36,rows,K] */
@@ -253,7 +252,7 @@ static float *picture_at(const void *x, int n, const tw_conv_shape *s, int C)
     return (float *)x + (size_t)n * (size_t)(s->H * s->W) * (size_t)C;
 }
 
-/* Inside a parallel region: V of x, or Z of dy. */
+/* V from x, or Z from dy (gradient). Called inside a parallel region. */
 static void spread(const winograd *w, const piece *p, const void *x, bool gradient)
 {
     const tw_conv_shape *s = &w->shape;
@@ -271,7 +270,7 @@ static void spread(const winograd *w, const piece *p, const void *x, bool gradie
     }
 }
 
-/* Per position: z = v u, or back v = z u^T. Rows are cut in the same way for any number of threads. */
+/* Per position: z = v u, or backward v = z u^T. Rows are divided in the same way for any number of threads. */
 static dnnl_status_t multiply(const winograd *w, const piece *p, bool back)
 {
     const int C = w->shape.C, K = w->shape.K, parts = (p->rows + w->rows - 1) / w->rows;
@@ -337,7 +336,7 @@ static int forward(void *way, void *y, const void *x, const float *shift, const 
     return tw_dnnl_check((dnnl_status_t)status, "dnnl_sgemm(");
 }
 
-/* The tiles of one picture overlap by two pixels: one after the other. */
+/* Adds a picture's tiles to dx, one after the other, as they overlap by two pixels. */
 static void add_picture(const winograd *w, const piece *p, float *dx, int n)
 {
     const tw_conv_shape *s = &w->shape;
@@ -373,7 +372,7 @@ static int backward_data(void *way, void *dx, const void *dy)
     return tw_dnnl_check((dnnl_status_t)status, "dnnl_sgemm(");
 }
 
-/* du [36,C,K] of this piece: added to those before it. */
+/* du [36,C,K] += this piece's Z V^T. */
 static dnnl_status_t multiply_gradient(const winograd *w, const piece *p, float *du)
 {
     const int C = w->shape.C, K = w->shape.K;

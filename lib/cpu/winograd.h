@@ -1,7 +1,7 @@
 /* Inside winograd.c: the linear maps of F(4x4, 3x3) in one dimension (Lavin and Gray, arXiv 1509.09308), on vectors of channels. The
- * points are 0, +-P, +-Q and infinity with P^2 = 1/2, Q^2 = 2: in f32 they lose less than the usual 1 and 2. A map and its
- * transpose serve the pass forward and the pass backward. Input and output are read and written `in` and `out` vectors apart
- * and must not overlap. A vector is a line of the cache: where one of fewer numbers is written, the line may be gone before the next. */
+ * interpolation points are 0, +-P, +-Q and infinity with P^2 = 1/2, Q^2 = 2: in f32 they lose less precision than the usual 1 and 2. A map serves
+ * the forward pass, its transpose the backward pass. in, out: strides of x and y, in vectors; they must not overlap. A vector fills a cache
+ * line: narrower ones would write lines in parts, which may be evicted in between. */
 #ifndef TW_CPU_WINOGRAD_H
 #define TW_CPU_WINOGRAD_H
 

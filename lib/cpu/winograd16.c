@@ -1,10 +1,10 @@
 /* F(2x2, 3x3) in bf16 (Lavin and Gray, arXiv 1509.09308): a tile of 2 x 2 outputs sees 4 x 4 inputs. With V = B^T x B of a tile's inputs and
  * U = G w G^T of the weights, both [16 positions, ...] rounded to bf16, the outputs are A^T (U V) A, the products summed in f32: 4/9 of the
- * multiplications. That V and U are rounded too moves the outputs by 0.45 % of their size (root mean square, random numbers), where rounding
- * inputs and weights to bf16 has moved them by 0.24 %; F(4x4) would lose 2 %. Backward for the data is the same with the weights turned around.
+ * multiplications. Rounding V and U gives the outputs an error of 0.45 % (root mean square, random numbers), while rounding inputs and weights
+ * to bf16 gives 0.24 %; with F(4x4) it would be 2 %. The data gradient is the same with the kernels turned by 180 degrees.
  *
- * Tiles are taken in blocks whose V stays in the second cache; of the outputs, 32 channels at a time go through all positions, so that what
- * lies between product and outputs never leaves it either. A tile's bits depend on the tile alone. */
+ * Tiles are taken in blocks whose V stays in the L2 cache; 32 output channels at a time are computed for all positions, so that the products
+ * before the output transform stay there too. A tile's bits depend on the tile alone. */
 #include "cpu/conv.h"
 
 #include "core/mem.h"
@@ -15,14 +15,14 @@
 #if defined(__x86_64__)
 #include <omp.h>
 
-enum { BLOCK_BYTES = 640 << 10, AHEAD = 4 /* inputs whose weights are fetched */ };
+enum { BLOCK_BYTES = 640 << 10, AHEAD = 4 /* inputs whose weights are prefetched */ };
 
 static int tiles_along(int pixels)
 {
     return (pixels + TILE - 1) / TILE;
 }
 
-/* Where edge tiles do not cost more than the minimal filtering saves. */
+/* Where incomplete tiles at the edges do not cost more than the algorithm saves. */
 static bool suits(const tw_dev *d, const tw_conv_shape *s)
 {
     return (s->train || s->folded) && d->own16 && s->size == 3 && s->stride == 1 && s->pad == 1 && s->C % GROUP == 0 &&
@@ -48,13 +48,13 @@ static size_t bytes(const void *way)
     return weights_bytes(&w->shape) * (w->u_data != NULL ? 2 : 1);
 }
 
-/* V and the products of one tile. */
+/* Bytes of V and of the products of one tile. */
 static size_t tile_bytes(int C)
 {
     return POSITIONS * ((size_t)C * sizeof(uint16_t) + GROUP * sizeof(float));
 }
 
-/* Tiles of a block: as many as stay in the second cache, and the same number of blocks for every thread. */
+/* Tiles of a block: as many as stay in the L2 cache, such that every thread gets the same number of blocks. */
 static int block_rows(const tw_winograd16 *w, int C)
 {
     const int64_t tiles = (int64_t)w->shape.N * w->down * w->across, most = BLOCK_BYTES / (int64_t)tile_bytes(C) / ROWS * ROWS;
@@ -86,11 +86,11 @@ err:
     return NULL;
 }
 
-/* The kernels of one input and 16 outputs from w on, `apart` one from another, at all positions. */
+/* u at all positions, of one input and 16 outputs, whose kernels begin `apart` floats after one another from w on. */
 TW_AVX512_KERNEL void spread_taps(__m512 *u, const float *w, int apart, const float *scale, bool turned)
 {
     const __m512 by = scale != NULL ? _mm512_loadu_ps(scale) : _mm512_set1_ps(1), half = _mm512_set1_ps(0.5f);
-    __m512i taps[16]; /* of which there are nine */
+    __m512i taps[16]; /* nine are used */
     tw_taps16(taps, w, (size_t)apart);
     __m512 rows[SEEN][3];
     for (int j = 0; j < 3; j++) {
@@ -112,16 +112,16 @@ TW_AVX512_KERNEL void spread_taps(__m512 *u, const float *w, int apart, const fl
     }
 }
 
-/* w [outputs, inputs, 3, 3], or turned [inputs, outputs, 3, 3] with each kernel turned by 180 degrees, to u of the outputs [k, k + 32). */
+/* u of outputs k .. k + 31 from w [outputs, inputs, 3, 3]; turned: from w [inputs, outputs, 3, 3], each kernel turned by 180 degrees. */
 TW_AVX512 static void spread_weights(uint32_t *u, const float *w, const float *scale, int k, int inputs, int outputs, bool turned)
 {
     const int input = turned ? outputs * 9 : 9, output = turned ? 9 : inputs * 9;
     u += (size_t)k * POSITIONS * (size_t)inputs / 2;
-    for (int half = 0; half < GROUP; half += 16) /* 16 rows of weights stay in the first cache, 32 may not */
+    for (int half = 0; half < GROUP; half += 16) /* 16 rows of weights stay in the L1 cache, 32 may not */
         for (int c = 0; c < inputs; c += 2) {
             const float *from = w + (size_t)(k + half) * (size_t)output, *by = scale != NULL ? scale + k + half : NULL;
             const int group = c / GROUP * GROUP, in = c % GROUP;
-            for (int i = 0; i < 2 && turned; i++) /* far apart: nothing else fetches them */
+            for (int i = 0; i < 2 && turned; i++) /* their stride defeats the hardware prefetcher */
                 for (int j = 0; j < 16 * 9; j += 16)
                     __builtin_prefetch(from + (size_t)(c + AHEAD + i) * (size_t)input + j);
             __m512 first[POSITIONS], second[POSITIONS];
@@ -150,7 +150,7 @@ static int take_weights(void *way, const float *weights, const float *scale)
     return 0;
 }
 
-/* B^T over the four pixels of a column: `low` have the even channels, `high` the odd ones. */
+/* B^T applied to the four pixels of a column: low: the even channels, high: the odd ones. */
 TW_AVX512_KERNEL void column(__m512 *low, __m512 *high, const uint16_t *const row[SEEN], bool inside, size_t at)
 {
     __m512 l[SEEN], h[SEEN];
@@ -232,7 +232,7 @@ TW_AVX512_KERNEL void outputs(__m512 y[TILE * TILE], const float *z, size_t apar
     y[3] = _mm512_sub_ps(_mm512_sub_ps(bottom[1], bottom[2]), bottom[3]);
 }
 
-/* The outputs of a run of tiles in the channels [k, k + 32). */
+/* Stores the outputs of a run of tiles in channels k .. k + 31, with the epilogue. */
 TW_AVX512 static void gather_run(const tw_wino16_pass *c, tw_wino16_run r, const float *z, size_t apart, int k)
 {
     const tw_conv_shape *s = &c->w->shape;
@@ -255,7 +255,7 @@ TW_AVX512 static void gather_run(const tw_wino16_pass *c, tw_wino16_run r, const
     }
 }
 
-/* The tiles [first, first + tiles). room: V [16,rows,C], products [16,rows,32]. */
+/* Tiles first .. first + tiles - 1. room: V [16,rows,C], products [16,rows,32]. */
 static void convolve_block(const tw_wino16_pass *c, char *room, int64_t first, int tiles)
 {
     const int rows = (int)tw_pieces(tiles, ROWS / 2) * (ROWS / 2);

@@ -1,7 +1,7 @@
-/* The gradient of the weights: G^T (sum over the tiles of V Z^T) G with V = B^T x B and Z = A dy A^T, both rounded to bf16. Tiles are taken by
- * twos, steps, as the instructions multiply them, in pieces whose words stay in the cache, and pieces in slices, as many as the shape says, whose
- * sums are added up in their order. A thread makes the words that it multiplies: what another core has written comes slowly. Where slices do not
- * go around, threads divide the channels of each among them. */
+/* The weight gradient: G^T (sum over the tiles of V Z^T) G with V = B^T x B and Z = A dy A^T, both rounded to bf16. A step is two tiles, as the
+ * instructions multiply them. Steps are taken in pieces whose words stay in the cache; pieces form slices, their number fixed by the shape,
+ * whose sums are added in order. Each thread packs the words that it multiplies, as reading what another core has just written is slow. If
+ * the slices do not divide evenly among the threads, each slice's channels are divided too. */
 #include "cpu/winograd16.h"
 
 #include "cpu/outer.h"
@@ -11,25 +11,25 @@
 #include <omp.h>
 #include <string.h>
 
-enum { STRIP = 8 /* outputs' channels of a product */, STEPS = 128, APART = 16 /* words between panels */, SLICES_BYTES = 9 << 19 };
+enum { STRIP = 8 /* output channels of a product */, STEPS = 128, APART = 16 /* padding between panels, in words */, SLICES_BYTES = 9 << 19 };
 
-/* How the work is divided: slices of `steps` steps each, the last one of what is left, in pieces of `piece`; panels of 32 inputs and groups of
- * 32 outputs into parts. */
+/* The division of the work: slices of `steps` steps each (the last one has the rest), in pieces of `piece` steps; panels of 32 inputs and groups
+ * of 32 outputs, both divided into parts. */
 typedef struct {
     int slices, steps, piece;
     int panel_parts, group_parts;
 } division;
 
-/* What a thread works on: some panels and groups, and of them a piece. */
+/* A thread's work: a piece, in some of the panels and groups. */
 typedef struct {
     int panel, panels, group, groups;
-    int64_t first;   /* tile of the piece */
+    int64_t first;   /* first tile of the piece */
     int tiles, steps;
     uint16_t *spread; /* [16, ROWS, 32] of V or Z */
     uint32_t *v, *z;  /* [16, panels, steps, 32] and [16, 4 groups, steps, 8] words of two tiles each, channels in the order of V's */
 } piece;
 
-/* Words from panel to panel of V and of Z, so that not all begin in the same set of the first cache. */
+/* Stride between panels of V and of Z, in words: padded, so that they do not all begin in the same set of the L1 cache. */
 static size_t v_panel(int steps)
 {
     return (size_t)steps * GROUP + APART;
@@ -55,7 +55,7 @@ static size_t slice_bytes(const tw_conv_shape *s)
     return 9 * (size_t)s->K * (size_t)s->C * sizeof(float);
 }
 
-/* The parts of a slice for so many threads, such that the greatest has least to do: its words to make and to multiply. */
+/* Divides a slice into parts for that many threads, such that the largest part has the least to pack and multiply. */
 static void divide(division *d, const tw_conv_shape *s, int threads)
 {
     int64_t least = INT64_MAX;
@@ -82,7 +82,7 @@ static division division_of(const tw_winograd16 *w)
     return d;
 }
 
-/* Of a thread. */
+/* Words of scratch memory per thread. */
 static size_t own_words(const tw_conv_shape *s, const division *d)
 {
     const int panels = (int)tw_pieces(s->C / GROUP, d->panel_parts), groups = (int)tw_pieces(s->K / GROUP, d->group_parts);
@@ -99,7 +99,7 @@ static float *slices_room(const tw_winograd16 *w, const division *d)
     return tw_dev_scratch(w->dev, TW_SCRATCH_GRADIENT, (size_t)d->slices * slice_bytes(&w->shape));
 }
 
-/* A over the pixels of a column: two to four. */
+/* A applied to a column: two pixels to four positions. */
 TW_AVX512_KERNEL void column_gradient(__m512 y[SEEN], __m512 top, __m512 bottom)
 {
     y[0] = top;
@@ -139,7 +139,7 @@ TW_AVX512 static void spread_gradient(uint16_t *z, size_t each, size_t apart, co
     }
 }
 
-/* V or Z of the tiles [first, first + ROWS) of a piece, or as many as there are, in 32 channels; a tile of zeros behind an odd number. */
+/* V or Z of tiles first .. first + ROWS - 1 of a piece (or as many as there are) in 32 channels; an odd number is padded by a tile of zeros. */
 static void spread(const piece *p, const tw_wino16_pass *c, int first, int tiles, int group, bool gradient)
 {
     tw_wino16_run r;
@@ -151,7 +151,7 @@ static void spread(const piece *p, const tw_wino16_pass *c, int first, int tiles
         memset(p->spread + (i * ROWS + tiles) * GROUP, 0, GROUP * sizeof(uint16_t));
 }
 
-/* The words of two tiles in 32 channels, x's to a panel, dy's to strips. */
+/* Stores the words of two tiles in 32 channels: of x in a panel, of dy in strips. */
 TW_AVX512_KERNEL void keep_words(const piece *p, int position, int group, int step, __m512i low, __m512i high, bool gradient)
 {
     if (!gradient) {
@@ -168,7 +168,7 @@ TW_AVX512_KERNEL void keep_words(const piece *p, int position, int group, int st
     _mm256_store_si256((__m256i *)(to + 3 * apart), _mm512_extracti64x4_epi64(high, 1));
 }
 
-/* Of a panel of x, or of a group of dy, counted from the piece's first one. */
+/* Packs the words of a panel of x, or of a group of dy (gradient); group: its number within the thread's part. */
 TW_AVX512 static void make_words(const piece *p, const tw_wino16_pass *c, int group, bool gradient)
 {
     for (int first = 0, tiles; first < p->tiles; first += tiles) {
@@ -219,14 +219,14 @@ TW_AVX512_KERNEL void add_taps(float *dw, const __m512 even[9], const __m512 odd
         m[tap] = (__m512i)_mm512_permutex2var_ps(even[tap], order, odd[tap]);
     tw_transpose16(m);
 #pragma GCC unroll 16
-    for (int c = 0; c < 16 && add; c++) /* all of them before the first store, which would keep the loads beside it waiting */
+    for (int c = 0; c < 16 && add; c++) /* all loads before the first store, which would delay loads from nearby addresses */
         m[c] = (__m512i)_mm512_add_ps(_mm512_maskz_loadu_ps(nine, dw + 9 * c), (__m512)m[c]);
 #pragma GCC unroll 16
     for (int c = 0; c < 16; c++)
         _mm512_mask_storeu_ps(dw + 9 * c, nine, (__m512)m[c]);
 }
 
-/* dw [K,C,9] = or += a piece's part of a strip of it in 32 input channels. */
+/* dw [K,C,9] = or += a piece's product, in one strip of outputs and 32 input channels. */
 TW_AVX512 static void add_tile(float *dw, const tw_conv_shape *s, const piece *p, int strip, int panel, bool add)
 {
     const __m512i order = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
@@ -256,14 +256,14 @@ int tw_wino16_gradient_reserve(const tw_winograd16 *w)
     return words_room(w, &d) != NULL && (d.slices == 1 || slices_room(w, &d) != NULL) ? 0 : -1;
 }
 
-/* The part [at / parts, (at + 1) / parts) of n. */
+/* Part `at` of n things divided into `parts`. */
 static void part_of(int *first, int *count, int n, int at, int parts)
 {
     *first = n * at / parts;
     *count = n * (at + 1) / parts - *first;
 }
 
-/* dw = a slice's sum in a part of the channels; +=, where it is the only slice. */
+/* dw = a slice's sum in a part of the channels; += if it is the only slice. */
 static void add_slice(float *dw, const tw_winograd16 *w, const division *d, int slice, int part, uint32_t *room, const void *x, const void *dy)
 {
     const tw_conv_shape *s = &w->shape;
