@@ -13,9 +13,9 @@ enum { ROWS = 128, STRIP = 256 /* columns, whose weights stay in the cache while
 struct tw_tiles {
     tw_dev *dev;
     int rows, C, K, strips, width[2]; /* columns of a strip, of the last strip */
-    tw_lanes *lanes;      /* the product of a tile in any strip but the last, in the last one */
+    tw_lanes *lanes;      /* the products of a tile: kind 0 in any strip but the last, 1 in the last */
     tw_prim pack[2];
-    void *w;              /* [strips] as the products want them */
+    void *w;              /* [strips], packed for the products */
     size_t strip_bytes, type;
 };
 

@@ -1,4 +1,4 @@
-/* Attention: cuDNN's fused kernels in 16 bits, where it has them; else plain kernels. */
+/* Attention: cuDNN's fused kernels for 16-bit activations, where it has them; else own kernels (attention.cu). */
 #include "cuda/attention.h"
 
 #include "core/error.h"
@@ -11,7 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* A pass at one size, in the device's list: made when it is first asked for, in a step that is not yet recorded. */
+/* The plan of a pass at one shape, in the device's list: made at first use, which is in a step that is not recorded yet. */
 struct tw_attention_pass {
     bool backward;
     int N, T, heads, width;
@@ -46,7 +46,7 @@ static int tune(struct tw_attention_pass *p, tw_dev *d, const tw_attention *a)
     return rc;
 }
 
-/* NULL and tw_error(). */
+/* The plan of a pass, made if need be. NULL and tw_error(). */
 static const struct tw_attention_pass *pass_of(tw_dev *d, const tw_attention *a, bool backward)
 {
     struct tw_attention_pass *p = d->attention;
@@ -55,7 +55,7 @@ static const struct tw_attention_pass *pass_of(tw_dev *d, const tw_attention *a,
     if (p != NULL || (p = tw_calloc(1, sizeof *p)) == NULL)
         return p;
     *p = (struct tw_attention_pass){.backward = backward, .N = a->N, .T = a->T, .heads = a->heads, .width = a->width};
-    int rc = tune(p, d, a) > 0; /* where that fails too there are the plain kernels */
+    int rc = tune(p, d, a) > 0; /* if it fails, the own kernels are used */
     cudaGetLastError();
     if (rc == 0 && a->width > TW_ATTENTION_WIDTH)
         rc = tw_fail("attention %d wide in %s: a GPU has at most %d", a->width, tw_dtype_name(d->precision), (int)TW_ATTENTION_WIDTH);
@@ -77,7 +77,7 @@ void tw_attention_close(tw_dev *d)
     }
 }
 
-/* Queries, keys or values of a packed tensor. */
+/* The queries (i 0), keys (1) or values (2) of a packed tensor. */
 static void *part(const tw_dev *d, const tw_attention *a, const void *qkv, int i)
 {
     return (char *)qkv + (size_t)i * (size_t)a->heads * (size_t)a->width * tw_dtype_size(d->precision);

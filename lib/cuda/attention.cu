@@ -1,12 +1,12 @@
-/* Attention where cuDNN has none: a thread has one row of the T x T matrix (for the gradients of keys and values one column) and walks
- * along it in f32, in order. Threads of a warp share a head, so that what they read along the way is the same. */
+/* Attention where cuDNN has none: a thread computes one row of the T x T scores (for the gradients of keys and values, one column), walking along
+ * it in order, in f32. Threads of a warp share a head, so they read the same keys and values. */
 #include "cuda/kernel.h"
 
 enum { MOST_WIDTH = TW_ATTENTION_WIDTH, THREADS = 128 };
 
 /* Kernels. W: the width where it is known when compiled, else 0. */
 
-/* Where token t of the head lies, in numbers, in [N,T,3,heads,width] and in [N,T,heads,width]; from one token to the next. */
+/* Offset of token t of a head in [N,T,3,heads,width] and in [N,T,heads,width], and the strides between tokens, in elements. */
 struct place {
     int64_t qkv, y, C;
     int t;
@@ -79,7 +79,7 @@ template <typename T, int W> static __global__ void attend(tw_attention a, T *y,
     }
 }
 
-/* rows: of each token the sum of dy y. */
+/* The gradient of the queries; also rows: the sum of dy y of each token. */
 template <typename T, int W> static __global__ void slope_of_queries(tw_attention a, float *rows, T *dqkv, const T *dy, const T *y, const T *qkv,
                                                                      float scale, int64_t n)
 {

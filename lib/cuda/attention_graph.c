@@ -1,5 +1,5 @@
-/* Scaled dot product attention composed of products, reductions and single numbers: cuDNN recognises the pattern (as its own front end
- * writes it) and runs its flash kernels (Dao et al. 2022). */
+/* Scaled dot-product attention composed of matrix products, reductions and pointwise operations. cuDNN recognises the pattern (that of its own
+ * front end) and runs its flash attention kernels (Dao et al. 2022). */
 #include "cuda/attention.h"
 
 #include <stdio.h>
@@ -9,14 +9,14 @@ typedef struct {
     tw_dnn *dnn;
     const tw_attention *a;
     cudnnDataType_t type;
-    int64_t between; /* names of virtual tensors */
+    int64_t between; /* uid of the next virtual tensor */
 } builder;
 
 typedef cudnnBackendDescriptor_t tensor;
 
 enum { FIRST_BETWEEN = 100 };
 
-/* [N,heads,T,width] inside of what has `parts` times heads * width numbers a token; across: [N,heads,width,T]. */
+/* The view [N,heads,T,width] of a tensor that has `parts` * heads * width numbers per token; across: transposed, [N,heads,width,T]. */
 static tensor tokens(const builder *g, int64_t uid, int parts, bool across, tw_dnn_kind kind)
 {
     const int64_t N = g->a->N, T = g->a->T, width = g->a->width, row = parts * g->a->heads * width;
@@ -35,7 +35,7 @@ static tensor plain(const builder *g, int64_t uid)
     return tokens(g, uid, 1, false, TW_DNN_MEMORY);
 }
 
-/* f32 [N,heads,T,1] */
+/* A tensor f32 [N,heads,T,1]. */
 static tensor rows(const builder *g, int64_t uid, tw_dnn_kind kind)
 {
     const int64_t T = g->a->T, dim[4] = {g->a->N, g->a->heads, T, 1}, stride[4] = {g->a->heads * T, T, 1, 1};
@@ -47,7 +47,7 @@ static tensor rows_between(builder *g)
     return rows(g, g->between++, TW_DNN_VIRTUAL);
 }
 
-/* [N,heads,T,T], never in memory. */
+/* A virtual tensor [N,heads,T,T]. */
 static tensor pairs(builder *g, cudnnDataType_t type, bool across)
 {
     const int64_t T = g->a->T, heads = g->a->heads, dim[4] = {g->a->N, heads, T, T};

@@ -18,7 +18,7 @@ typedef struct {
 struct tw_dnn_cache {
     entry *entry;
     size_t n, cap;
-    char path[512]; /* "": nowhere */
+    char path[512]; /* "": no file */
 };
 
 static void name_file(tw_dnn_cache *c, const char *device)
@@ -52,7 +52,7 @@ static void keep(tw_dnn_cache *c, const char *key, const char *text)
     free(e.text);
 }
 
-/* key \t crc \t text, cut where the tabs are; a line of another form is left out. */
+/* Adds a line "key \t crc \t text"; lines of another form or with a wrong checksum are ignored. Changes the tabs in `line`. */
 static void read_line(tw_dnn_cache *c, char *line)
 {
     char *crc = strchr(line, '\t'), *text = crc == NULL ? NULL : strchr(crc + 1, '\t'), *end;
@@ -71,7 +71,7 @@ static void read_file(tw_dnn_cache *c)
     while (all != NULL && next < all + size) {
         char *end = memchr(next, '\n', (size_t)(all + size - next));
         if (end == NULL)
-            break; /* being written */
+            break; /* incomplete: still being written */
         *end = '\0';
         read_line(c, next);
         next = end + 1;
@@ -108,7 +108,7 @@ const char *tw_dnn_cache_find(const tw_dnn_cache *c, const char *key)
     return NULL;
 }
 
-/* One write: lines of several processes do not mix. */
+/* A single write(), so that lines of several processes do not mix. */
 static void append(const tw_dnn_cache *c, const char *key, const char *text)
 {
     const size_t size = strlen(key) + strlen(text) + 16;
@@ -116,7 +116,7 @@ static void append(const tw_dnn_cache *c, const char *key, const char *text)
     const int fd = line == NULL || c->path[0] == '\0' ? -1 : open(c->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (fd >= 0) {
         const int n = snprintf(line, size, "%s\t%08x\t%s\n", key, (unsigned)tw_crc32c(0, text, strlen(text)), text);
-        (void)!tw_write_all(fd, line, (size_t)n); /* a full disk costs timing again, no more */
+        (void)!tw_write_all(fd, line, (size_t)n); /* if the disk is full, plans are only timed again */
         close(fd);
     }
     free(line);

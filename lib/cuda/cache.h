@@ -1,18 +1,18 @@
-/* Plans on disk, so that a shape is timed once per machine: $XDG_CACHE_HOME/twist (or ~/.cache/twist), a file per device and version of
- * cuDNN. A line per plan: key, CRC-32C of the text, text, with tabs between. Processes append whole lines; a line that does not check
- * is left out. Without such a folder nothing is kept. */
+/* A cache of execution plans on disk, so that each shape is timed only once per machine: in $XDG_CACHE_HOME/twist (or ~/.cache/twist) a file per
+ * device and cuDNN version, with a line per plan: key, CRC-32C of the text, text, separated by tabs. Processes append whole lines; lines whose
+ * checksum is wrong are ignored. If there is no such folder, plans are kept in memory only. */
 #ifndef TW_CUDA_CACHE_H
 #define TW_CUDA_CACHE_H
 
 typedef struct tw_dnn_cache tw_dnn_cache;
 
-/* device: device and library versions in words. NULL and tw_error(): no memory. */
+/* device: text with the names of the device and the libraries' versions. NULL and tw_error(): out of memory. */
 tw_dnn_cache *tw_dnn_cache_open(const char *device);
 void tw_dnn_cache_close(tw_dnn_cache *c); /* NULL is allowed */
 
-/* The text that was kept last for the key, borrowed; NULL: none. */
+/* The text added last for the key; borrowed until the next add. NULL: none. */
 const char *tw_dnn_cache_find(const tw_dnn_cache *c, const char *key);
-/* Keeps the text, on disk too where that can be done. A text with a tab or a line feed in it is not kept. */
+/* Adds the text, on disk too if possible. A text that contains a tab or line feed is not added. */
 void tw_dnn_cache_add(tw_dnn_cache *c, const char *key, const char *text);
 
 #endif

@@ -13,7 +13,7 @@ int tw_cuda_check(cudaError_t status, const char *call)
 {
     if (status == cudaSuccess)
         return 0;
-    cudaGetLastError(); /* not to be found again by the next launch */
+    cudaGetLastError(); /* clears the error, so that the next launch does not report it */
     return tw_fail("%.*s: %s", name_length(call), call, cudaGetErrorString(status));
 }
 

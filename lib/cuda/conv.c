@@ -1,5 +1,5 @@
-/* Convolution: cuDNN on NHWC activations. Weights are copied into its layout [K,size,size,C] when they have changed; weight gradients
- * come in that layout and are added to the plain ones. */
+/* Convolution by cuDNN on NHWC activations. When the weights have changed, they are copied into its layout [K,size,size,C]; weight gradients come
+ * in that layout and are added to the plain ones. */
 #include "cuda/conv_parts.h"
 
 #include "core/error.h"
@@ -79,7 +79,7 @@ static int run(tw_conv *c, const tw_tuned *plan, void *x, void *w, void *y)
     return tw_tuned_run(plan, c->dev, operand, 3);
 }
 
-/* The weight gradient in f32, or rounded once to the type of the activations, whichever takes less time. */
+/* The weight gradient, by a plan that gives f32 (wide), or one that rounds it to the activations' type. */
 static int weight_gradient(tw_conv *c, float *dw, const void *x, const void *dy, bool wide)
 {
     const tw_dtype t = wide ? TW_F32 : c->dev->precision;
@@ -176,7 +176,7 @@ bool tw_conv_as_it_is(const tw_conv *c)
     return c->form.block == 1 && c->form.P == c->shape.C;
 }
 
-/* Room for the input as cuDNN gets it. */
+/* Scratch memory for the input in the form that cuDNN gets. */
 static void *formed(const tw_conv *c)
 {
     return tw_dev_scratch(c->dev, TW_SCRATCH_PADDED, tw_conv_input_count(c) * tw_dtype_size(c->dev->precision));

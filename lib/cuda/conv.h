@@ -6,23 +6,24 @@
 #include "cuda/form.h"
 #include "nn/backend.h"
 
-/* Operands. Inside a graph only: G, a weight gradient before it is widened; RESULT and what follows it, before a folded norm; MADE and what follows
- * it, the steps of a norm on the way in. */
+/* Operands. Virtual, inside a graph only: G: a weight gradient before it is widened to f32; RESULT ..: steps of a folded norm's epilogue;
+ * MADE ..: steps of a norm in the prologue. */
 enum { TW_CONV_X = 1, TW_CONV_W, TW_CONV_Y, TW_CONV_G, TW_CONV_BIAS, TW_CONV_SHORTCUT, TW_CONV_SUM, TW_CONV_SQUARES, TW_CONV_SCALE, TW_CONV_OFFSET,
        TW_CONV_FROM, TW_CONV_RESULT, TW_CONV_MADE = TW_CONV_RESULT + 3 };
 
-/* What a graph gives beside or instead of the pass as it is. WIDE: a weight gradient in f32 though activations have 16 bits. WITH_SUMS: with y
- * the sums of it and of its squares, f32 [K] each. NORM_THROUGH: the pass of relu(x scale + offset), scale and offset [C] of the activations'
- * type; forward with sums. NORM_APPLIED, forward: x = relu(from scale + offset + shortcut) first; with sums. FROM, SHORTCUT: as large as x. */
+/* What is fused with a pass. WIDE: a weight gradient in f32 although activations have 16 bits. WITH_SUMS (forward): also the sums of y and of its
+ * squares, f32 [K] each. NORM_THROUGH: reads relu(x scale + offset) instead of x, scale and offset [C] in the activations' type; forward with
+ * sums. NORM_APPLIED (forward): first writes x = relu(from scale + offset + shortcut); with sums. FROM and SHORTCUT have x's size. */
 typedef enum { TW_CONV_AS_IT_IS, TW_CONV_WIDE, TW_CONV_WITH_SUMS, TW_CONV_NORM_THROUGH, TW_CONV_NORM_APPLIED } tw_conv_kind;
 
-/* Whether there are sums with the pass. */
+/* Whether that pass also gives sums. */
 bool tw_conv_sums(tw_dnn_pass pass, tw_conv_kind kind);
 
-/* The graph of a pass, in b; of a folded shape: with bias (f32 [K]), shortcut and ReLU as the shape says. NULL and tw_error(): cuDNN refuses it. */
+/* Builds the graph of a pass in b. Folded shape: with bias (f32 [K]), and shortcut and ReLU as the shape says. NULL and tw_error(): cuDNN refuses
+ * it. */
 cudnnBackendDescriptor_t tw_conv_graph(tw_dnn *b, tw_dnn_pass pass, const tw_conv_shape *s, tw_dtype t, tw_conv_kind kind, const tw_dnn_site *at);
 
-/* What a plan for it is kept under: everything that tw_conv_graph looks at. */
+/* The key of its plan in the cache: made of everything that tw_conv_graph depends on. */
 void tw_conv_key(char *key, size_t size, tw_dnn_pass pass, const tw_conv_shape *s, tw_dtype t, tw_conv_kind kind);
 
 #endif

@@ -1,4 +1,4 @@
-/* A convolution of evaluation with the norm that follows it: the norm's scale in the weights, its shift as a bias. */
+/* Evaluation: a convolution with the norm that follows it folded in, the norm's scale into the weights, its shift as a bias. */
 #include "cuda/conv_parts.h"
 
 #include "core/error.h"
@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-/* Zeros and ones beside the shift, with which a norm adds it where the parts are run. */
+/* Allocates c->shift, with zeros and ones after the shift: mean and rstd of an identity norm, by which the separate way adds the shift. */
 static int make_shift(tw_conv *c)
 {
     const size_t K = (size_t)c->shape.K;

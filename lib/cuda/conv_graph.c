@@ -7,7 +7,7 @@ bool tw_conv_sums(tw_dnn_pass pass, tw_conv_kind kind)
     return pass == TW_DNN_FORWARD && kind >= TW_CONV_WITH_SUMS;
 }
 
-/* y = relu(result + bias + shortcut), in f32 until it is y. */
+/* The epilogue y = relu(result + bias + shortcut), in f32 up to y. */
 static void fold_tail(tw_dnn *b, const tw_conv_shape *s, cudnnDataType_t type, cudnnBackendDescriptor_t result)
 {
     cudnnBackendDescriptor_t from = result, other[3] = {tw_dnn_tensor(b, TW_CONV_BIAS, CUDNN_DATA_FLOAT, 1, s->K, 1, 1, false), NULL, NULL};
@@ -23,7 +23,7 @@ static void fold_tail(tw_dnn *b, const tw_conv_shape *s, cudnnDataType_t type, c
     }
 }
 
-/* What the convolution reads: relu(x scale + offset), which it makes as it does and which is in no memory; or x, which is made first. */
+/* The prologue: returns the convolution's input relu(x scale + offset), virtual; or (applied) x, written from FROM and SHORTCUT first. */
 static cudnnBackendDescriptor_t norm_head(tw_dnn *b, const tw_conv_form *f, cudnnDataType_t type, cudnnBackendDescriptor_t x, bool applied)
 {
     const cudnnBackendDescriptor_t shortcut = applied ? tw_dnn_tensor(b, TW_CONV_SHORTCUT, type, f->N, f->P, f->H, f->W, false) : NULL;

@@ -1,25 +1,24 @@
-/* A convolution of training with the norms beside it: the sums of the one that reads its result, the application of the one that makes its
- * input. In fp16 cuDNN has kernels for both that are made for the device; in bf16 older ones for the sums only, each of which takes half a
- * second to compile. */
+/* Training: a convolution fused with the adjacent norms: the sums of the reader, the application of the maker. In fp16 cuDNN has kernels for both,
+ * written for the device; in bf16 only older ones for the sums, which take half a second each to compile. */
 #include "cuda/conv_parts.h"
 
 #include "core/error.h"
 #include "cuda/launch.h"
 #include "cuda/ops.h"
 
-/* Beside the operands of the pass. Sums: f32, zero, as plans may add to them; scale and offset: of the activations' type. */
+/* Additional operands of a fused pass. Sums: f32, zeroed, because plans may add to them; scale and offset: in the activations' type. */
 typedef struct {
     float *sum, *squares;
     void *scale, *offset;
 } beside;
 
-/* Operands begin at whole 16 bytes. */
+/* Rounds up to 16 bytes, the alignment of operands. */
 static size_t whole(size_t bytes)
 {
     return (bytes + 15) / 16 * 16;
 }
 
-/* maker NULL: no scale and offset; sums: as said. */
+/* Fills b: scale and offset from maker (NULL: none), and zeroed sums if `sums`. */
 static int prepare(beside *b, const tw_conv *c, const tw_norm *maker, bool sums)
 {
     tw_dev *d = c->dev;
@@ -48,7 +47,7 @@ static int forward_apart(tw_conv *c, void *y, const void *x, const tw_norm *read
     return tw_cuda_conv_forward(c, y, x) != 0 ? -1 : tw_cuda_norm_sums(c->dev, reader, y);
 }
 
-/* With the input at hand. */
+/* The forward pass when x is in memory; with the reader's sums, unless NULL. */
 static int forward(tw_conv *c, void *y, const void *x, const tw_norm *reader)
 {
     if (reader == NULL)
@@ -56,7 +55,7 @@ static int forward(tw_conv *c, void *y, const void *x, const tw_norm *reader)
     return c->sums.plan != NULL ? forward_sums(c, y, x, reader) : forward_apart(c, y, x, reader);
 }
 
-/* Through the maker; or, x not NULL, after it has made x. */
+/* The forward pass through the maker (x NULL), or after applying it to write x. */
 static int forward_maker(tw_conv *c, void *y, void *x, const tw_conv_norms *n)
 {
     beside b;
@@ -83,7 +82,7 @@ static int weights_through(tw_conv *c, float *dw, const void *dy, const tw_conv_
     return tw_launch_weights_out(dw, g, &c->form, c->dev->precision, c->dev->stream);
 }
 
-/* What the norm makes, for a pass that has no plan to read through it. NULL and tw_error(). */
+/* The maker's result in scratch memory, for a pass that has no plan to read through it. NULL and tw_error(). */
 static void *make(const tw_conv *c, const tw_conv_norms *n)
 {
     const tw_conv_shape *s = &c->shape;
@@ -110,7 +109,7 @@ static int try_through(void *trial)
     return forward_maker(t->c, t->y, NULL, &n) != 0 ? -1 : weights_through(t->c, t->dw, t->y, &n);
 }
 
-/* What the maker itself applies has a mask, what a convolution does has not: its gradient reads the result. */
+/* For timing: the fused application. It leaves no mask, so the maker's backward pass, which is timed too, reads the result. */
 static int try_applied(void *trial)
 {
     const tw_conv_trial *t = trial;
@@ -141,7 +140,7 @@ static bool offered(const tw_dev *d, const tw_conv_shape *s)
     return s->train && d->precision == TW_F16;
 }
 
-/* cuDNN's kernels that keep what the norm makes are of one pixel. */
+/* Whether cuDNN has kernels that store the maker's result: for 1x1 filters only. */
 static bool keeps(const tw_conv *c)
 {
     const tw_conv_shape *s = &c->shape;

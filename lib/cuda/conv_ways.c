@@ -43,7 +43,7 @@ static void release(tw_conv_trial *t)
     cudaFree(t->dw);
 }
 
-/* As tw_choice_time, on memory of its own. */
+/* As tw_choice_time, on memory allocated for that. */
 static int compare(tw_conv *c, int (*one)(void *), int (*apart)(void *))
 {
     tw_conv_trial t = {.c = c};
@@ -69,5 +69,5 @@ void tw_conv_choose(tw_conv *c, tw_tuned *plan, const tw_dnn_pass *pass, int n, 
         return;
     for (int i = 0; i < n; i++)
         tw_tuned_fini(&plan[i]);
-    cudaGetLastError(); /* of a plan that does not run: not to be found by the next launch */
+    cudaGetLastError(); /* clears the error of a plan that does not run, so that the next launch does not report it */
 }

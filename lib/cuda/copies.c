@@ -1,4 +1,4 @@
-/* Copies beside the computation: a stream for each direction, which the stream of the computation waits for, or which wait for it. */
+/* Copies that overlap computation: a stream for each direction, ordered with the computation's stream by events. */
 #include "cuda/ops.h"
 
 #include "core/mem.h"
@@ -39,7 +39,7 @@ void tw_dev_copies_free(struct tw_dev_copies *b)
     free(b);
 }
 
-/* Made when it is first asked for. NULL and tw_error(). */
+/* The device's copy streams, made at first use. NULL and tw_error(). */
 static struct tw_dev_copies *copies(tw_dev *d)
 {
     if (d->copies != NULL)

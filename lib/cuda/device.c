@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Several processes on one machine share its devices in turn; the launcher says which of the machine's this is. */
+/* The device of this process: its rank on this machine, from the launcher's environment, modulo the number of devices. */
 static int pick_device(int count)
 {
     static const char *const local_rank[] = {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"};
@@ -108,7 +108,7 @@ void *tw_dev_memory(size_t bytes)
     void *p = NULL;
     if (cudaMalloc(&p, bytes > 0 ? bytes : 1) == cudaSuccess)
         return p;
-    cudaGetLastError(); /* not to be found again by the next launch */
+    cudaGetLastError(); /* clears the error, so that the next launch does not report it */
     size_t left = 0, total = 0;
     cudaMemGetInfo(&left, &total);
     tw_fail("out of device memory: %.0f MB wanted, %.0f of %.0f MB left", (double)bytes / 1e6, (double)left / 1e6, (double)total / 1e6);

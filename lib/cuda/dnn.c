@@ -48,7 +48,7 @@ static void finalize(tw_dnn *b, cudnnBackendDescriptor_t d)
         b->failed = true;
 }
 
-/* Rows begin on multiples of what a pixel takes: the largest power of two in it, up to 16. */
+/* Alignment of a tensor's memory: the largest power of two that divides a pixel's bytes, at most 16. */
 static int64_t alignment(cudnnDataType_t type, int C)
 {
     int64_t bytes = (int64_t)C * (type == CUDNN_DATA_FLOAT ? 4 : 2), power = 16;
@@ -91,7 +91,7 @@ cudnnBackendDescriptor_t tw_dnn_matrix(tw_dnn *b, int64_t uid, cudnnDataType_t t
     return tensor(b, uid, type, 3, dim, stride, 16, kind);
 }
 
-/* What an operation does, computed in f32; `precision`: its attribute for that. To be finalized. */
+/* The descriptor of what an operation does, with f32 as compute type (attribute `precision`). To be finalized. */
 static cudnnBackendDescriptor_t in_f32(tw_dnn *b, cudnnBackendDescriptorType_t type, cudnnBackendAttributeName_t precision)
 {
     const cudnnDataType_t compute = CUDNN_DATA_FLOAT;
@@ -115,7 +115,7 @@ static cudnnBackendDescriptor_t convolution(tw_dnn *b, int before, int after, in
     return d;
 }
 
-/* The names of what is the same in all three passes. */
+/* The three passes' names for the same descriptors and attributes. */
 static const struct {
     cudnnBackendDescriptorType_t type;
     cudnnBackendAttributeName_t conv, x, w, y, alpha, beta;
@@ -155,7 +155,7 @@ void tw_dnn_conv(tw_dnn *b, tw_dnn_pass pass, int before, int after, int stride,
     add_op(b, d);
 }
 
-/* An operation on single numbers, to be told its tensors. */
+/* A pointwise operation, its tensors not yet set. */
 static cudnnBackendDescriptor_t single(tw_dnn *b, cudnnPointwiseMode_t mode)
 {
     cudnnBackendDescriptor_t p = in_f32(b, CUDNN_BACKEND_POINTWISE_DESCRIPTOR, CUDNN_ATTR_POINTWISE_MATH_PREC);
@@ -256,7 +256,7 @@ static int set_one(cudnnBackendDescriptor_t d, cudnnBackendAttributeName_t name,
     return TW_CUDNN(cudnnBackendSetAttribute(d, name, type, 1, value));
 }
 
-/* A descriptor that is finalized later. */
+/* A new descriptor, to be finalized by seal. */
 static cudnnBackendDescriptor_t make(cudnnBackendDescriptorType_t type)
 {
     cudnnBackendDescriptor_t d = NULL;
@@ -269,7 +269,7 @@ static void destroy(cudnnBackendDescriptor_t d)
         cudnnBackendDestroyDescriptor(d);
 }
 
-/* Finalizes d unless something before failed; d, or NULL with d destroyed. */
+/* Finalizes d unless rc says that setting it failed. Returns d, or NULL with d destroyed. */
 static cudnnBackendDescriptor_t seal(cudnnBackendDescriptor_t d, int rc)
 {
     if (d != NULL && rc == 0 && TW_CUDNN(cudnnBackendFinalize(d)) == 0)
@@ -287,11 +287,11 @@ cudnnBackendDescriptor_t tw_dnn_device(const char *json)
                                                     json)));
 }
 
-/* What is noted of the engine of a configuration. */
+/* Properties of a configuration's engine, from its numerical and behaviour notes. */
 typedef struct {
-    bool varies;   /* from run to run */
-    bool rounds;   /* its input to fewer bits */
-    bool compiled; /* when a plan is made */
+    bool varies;   /* nondeterministic */
+    bool rounds;   /* rounds its input to fewer bits (TF32) */
+    bool compiled; /* compiles at run time, when a plan is made */
     int64_t engine;
 } notes;
 
@@ -337,7 +337,7 @@ static cudnnBackendDescriptor_t plan_of(cudnnBackendDescriptor_t config, const t
 
 enum { MOST_CONFIGS = 64, FEW = 4, MOST_COMPILED = 3 };
 
-/* The heuristic's configurations, best first; their number. The caller destroys them. */
+/* Gets the heuristic's configurations, best first; returns their number. The caller destroys them. */
 static int configurations(cudnnBackendDescriptor_t config[MOST_CONFIGS], cudnnBackendDescriptor_t graph, const tw_dnn_site *at,
                           cudnnBackendHeurMode_t mode)
 {
@@ -353,7 +353,7 @@ static int configurations(cudnnBackendDescriptor_t config[MOST_CONFIGS], cudnnBa
         n = 0;
     n = n < MOST_CONFIGS ? n : MOST_CONFIGS;
     int made = 0;
-    while (made < n && (config[made] = make(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR)) != NULL) /* results are copied into ours */
+    while (made < n && (config[made] = make(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR)) != NULL) /* cuDNN copies its results into these */
         made++;
     int64_t got = 0;
     if (made > 0 && TW_CUDNN(cudnnBackendGetAttribute(h, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, made, &got, config)) != 0)
@@ -372,7 +372,7 @@ size_t tw_dnn_workspace(cudnnBackendDescriptor_t plan)
     return (size_t)bytes;
 }
 
-/* Plans made so far, and the engines of those that were compiled for it. */
+/* Plans made so far, and the engines of those that were compiled at run time. */
 typedef struct {
     cudnnBackendDescriptor_t *plan;
     int most, count;
@@ -380,7 +380,7 @@ typedef struct {
     int compiled;
 } plans;
 
-/* Whether compiling one more is worth its time: few are there, and it is not the general one of an engine that has been compiled for the shape. */
+/* Whether to compile one more plan: there are few, and it is not the fallback configuration of an engine already compiled for this shape. */
 static bool compile(const plans *p, int64_t engine, bool general)
 {
     for (int i = 0; i < p->compiled && general; i++)
@@ -389,7 +389,8 @@ static bool compile(const plans *p, int64_t engine, bool general)
     return p->compiled < MOST_COMPILED && p->count < FEW;
 }
 
-/* From the configurations, those that give the same bits in every run, or the others. general: they are not of the shape in particular. */
+/* Makes plans of those configurations that are deterministic (repeatable), or of the others. general: they are cuDNN's fallback, not the
+ * heuristic's for this shape. */
 static void build(plans *to, cudnnBackendDescriptor_t *config, int n, const tw_dnn_site *at, size_t limit, bool repeatable, bool general)
 {
     for (int i = 0; i < n && to->count < to->most; i++) {

@@ -1,5 +1,5 @@
-/* Dropout by the numbers that the CPU draws (core/philox.h): a thread has the four columns of one block of the stream. Stochastic depth
- * likewise: a sample's first number decides for all of it. */
+/* Dropout with the CPU's random numbers (core/philox.h): a thread does four columns, those of one Philox block. Stochastic depth likewise: the first
+ * number of a sample's stream decides about the sample. */
 #include "cuda/kernel.h"
 
 #include "core/philox.h"
@@ -18,7 +18,7 @@ static __device__ inline philox4x32_ctr_t draw(const tw_drop &d, int64_t row, ui
     return philox4x32(counter, key);
 }
 
-/* step: where its number is, instead of d.step; or NULL. */
+/* step: number of the step in device memory, used instead of d.step; or NULL. */
 template <typename T> static __global__ void drop_out(tw_drop d, const int64_t *step, T *y, const T *x, int C, int across, int64_t n)
 {
     if (step != NULL)

@@ -1,9 +1,9 @@
-/* Operations on single numbers: conversion, normalised pictures, sums, GELU. */
+/* Elementwise operations: conversion, normalisation of pictures, addition, GELU. */
 #include "cuda/kernel.h"
 
 #include "nn/formula.h"
 
-/* Kernels. n: numbers, a multiple of V. */
+/* Kernels. n: elements, a multiple of V. */
 
 template <typename T, int V> static __global__ void convert_from(T *y, const float *x, int64_t n)
 {
@@ -23,7 +23,7 @@ template <typename T, int V> static __global__ void convert_to(float *y, const T
     }
 }
 
-/* Every block makes the table of the 256 levels of three colours first. */
+/* Every block first computes the table of the 256 levels of three colours. */
 template <typename T, int V> static __global__ void normalise(T *y, const uint8_t *x, int64_t n)
 {
     __shared__ float level[3 * 256];
@@ -86,7 +86,7 @@ template <typename T, int V> static __global__ void gelu_slope(T *dx, const T *d
 
 /* Launchers. */
 
-/* The kernel, wide where n allows it. */
+/* Launches the kernel, with 16 bytes per thread if n is divisible by that. */
 #define BY_WIDTH(kernel, ...)                                                                                     \
     do {                                                                                                          \
         enum { W = tw_wide<T>::N };                                                                               \

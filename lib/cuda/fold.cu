@@ -1,4 +1,4 @@
-/* A norm by its running statistics as part of the weights of the convolution before it. */
+/* Folds a norm, by its running statistics, into the weights of the convolution before it. */
 #include "cuda/kernel.h"
 #include "nn/formula.h"
 

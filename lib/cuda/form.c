@@ -1,6 +1,6 @@
 #include "cuda/form.h"
 
-enum { FEW = 4 }; /* channels */
+enum { FEW = 4 }; /* "few" channels, see form.h: at most */
 
 tw_conv_form tw_conv_form_of(const tw_conv_shape *s, tw_dtype t)
 {

@@ -1,4 +1,4 @@
-/* A convolution as cuDNN gets it. */
+/* The form in which a convolution is passed to cuDNN. */
 #ifndef TW_CUDA_FORM_H
 #define TW_CUDA_FORM_H
 
@@ -8,15 +8,15 @@ extern "C" {
 
 #include "nn/backend.h"
 
-/* Channels are filled up to whole 16 bytes, without which there are only slow ways: P of them, the last ones zero. One of few channels
- * and stride 2 (the stem's) is done on blocks of 2 x 2 pixels, whose channels lie side by side, row by row: the same sums with stride 1
- * and about half the filter's side, in which the plain filter begins `lead` rows and columns late. One of few channels whose windows lie
- * side by side (a vision transformer's patches) is done on blocks that are its windows, with a filter of one. */
+/* Channels are padded with zeros to P, a multiple of 16 bytes: otherwise cuDNN has slow kernels only. A convolution with few channels and stride 2
+ * (a stem) is computed space-to-depth: blocks of 2 x 2 pixels become pixels whose channels are the block's, row by row. The sums are the
+ * same with stride 1 and a filter of about half the side, in which the plain filter begins `lead` rows and columns late. With few channels
+ * and windows that do not overlap (a vision transformer's patches) the blocks are the windows, and the filter is 1 x 1. */
 typedef struct {
     tw_conv_shape plain;
     int N, H, W, P, OH, OW, K;
     int size, stride, before, after; /* before, after: rows and columns of padding */
-    int block, lead;                 /* 1 and 0, 2 and what whole blocks leave of the filter's first one, or the plain size and 0 */
+    int block, lead;                 /* side of a block: 1, 2, or the plain filter's size; lead: 0 unless block is 2 */
 } tw_conv_form;
 
 /* For activations of type t. */

@@ -1,6 +1,6 @@
-/* What the kernels share: reading and writing activations of any type, how work is cut, launches. For .cu files only.
- * TW_LAUNCH starts a kernel whose threads know nothing of each other, TW_LAUNCH_BLOCK one whose blocks synchronise; the
- * second is told apart for tests/emulate, which runs both on the CPU. */
+/* What the kernels share: access to activations of any type, the division of work, launches. For .cu files only. TW_LAUNCH starts a kernel whose
+ * threads are independent, TW_LAUNCH_BLOCK one whose blocks synchronise; the difference matters only to tests/emulate, which runs both on
+ * the CPU. */
 #ifndef TW_CUDA_KERNEL_H
 #define TW_CUDA_KERNEL_H
 
@@ -20,10 +20,10 @@
 #define TW_LAUNCH_BLOCK TW_LAUNCH
 #endif
 
-/* After a launch: 0, or -1 and the message. */
+/* After a launch: 0, or -1 and tw_error(). */
 #define TW_LAUNCHED(what) tw_cuda_check(cudaGetLastError(), what)
 
-/* The call with T being the device's type of activations. */
+/* Runs the call with T defined as the type of the activations. */
 #define TW_BY_TYPE(type, call)          \
     do {                                \
         if ((type) == TW_F32) {         \
@@ -70,7 +70,7 @@ template <> __device__ inline __half tw_narrow<__half>(float v)
     return __float2half_rn(v);
 }
 
-/* V numbers as they are in memory: within 16 aligned bytes where V > 1. Fetched first and unpacked later, several are under way at once. */
+/* V elements as in memory; V > 1: aligned, 16 bytes at most. Fetched first and unpacked later, so that several loads are in flight. */
 template <typename T, int V> struct alignas(V * sizeof(T)) tw_pack {
     T of[V];
 };
@@ -80,7 +80,8 @@ template <typename T, int V> static __device__ inline tw_pack<T, V> tw_fetch(con
     return *reinterpret_cast<const tw_pack<T, V> *>(p);
 }
 
-/* The same for what is not read again soon: it leaves the L2 cache first, so that what is written meanwhile stays for the next kernel. */
+/* The same for data that is not read again soon: a streaming load, evicted first from the L2 cache, so that what is written stays there for the
+ * next kernel. */
 template <typename T, int V> static __device__ inline tw_pack<T, V> tw_fetch_last(const T *p)
 {
 #ifdef TW_EMULATED
@@ -114,7 +115,7 @@ template <typename T, int V> static __device__ inline void tw_store(T *p, const 
 #pragma unroll
     for (int i = 0; i < V; i++)
         q.of[i] = tw_narrow<T>(v[i]);
-    if (sizeof q == 4 && V > 1) { /* nvcc would store the two by themselves */
+    if (sizeof q == 4 && V > 1) { /* nvcc would emit two stores */
         uint32_t word;
         memcpy(&word, &q, sizeof word);
         *reinterpret_cast<uint32_t *>(p) = word;
@@ -122,7 +123,7 @@ template <typename T, int V> static __device__ inline void tw_store(T *p, const 
         *reinterpret_cast<tw_pack<T, V> *>(p) = q;
 }
 
-/* V numbers of f32 beside V of another type: four at a time, where V is so many. */
+/* V f32 elements, for kernels whose V is chosen for another type: four at a time if V >= 4. */
 template <int V> static __device__ inline void tw_load_f32(float v[V], const float *p)
 {
 #pragma unroll
@@ -137,12 +138,12 @@ template <int V> static __device__ inline void tw_store_f32(float *p, const floa
         tw_store<float, (V < 4 ? 1 : 4)>(p + i, v + i);
 }
 
-/* How many numbers of T make 16 bytes. */
+/* N: elements of T in 16 bytes. */
 template <typename T> struct tw_wide {
     enum { N = 16 / sizeof(T) };
 };
 
-/* 2^x, log2 x and 1 / x by one instruction each, within a few units of the last place (log2: within 2e-7 near 1); numbers below 2^-126 are 0. */
+/* 2^x, log2 x and 1 / x by one instruction each, to a few ulp (log2 near 1: absolute error 2e-7); denormals are flushed to 0. */
 #define TW_LOG2_E 1.44269504f
 #define TW_LN_2 0.693147181f
 
@@ -174,7 +175,7 @@ static inline int64_t tw_pieces(int64_t n, int64_t size)
     return (n + size - 1) / size;
 }
 
-/* Blocks for n threads, each of which goes on with steps of the whole grid. */
+/* Number of blocks for n threads in a grid-stride loop. */
 static inline unsigned tw_blocks(int64_t n)
 {
     const int64_t blocks = tw_pieces(n, TW_BLOCK);
@@ -184,7 +185,7 @@ static inline unsigned tw_blocks(int64_t n)
 #define TW_GRID_FROM ((int64_t)blockIdx.x * blockDim.x + threadIdx.x)
 #define TW_GRID_STEP ((int64_t)gridDim.x * blockDim.x)
 
-/* Sums over the threads of a block of TW_BLOCK, in a fixed order; the result is every thread's. All threads must call. */
+/* The sum of v over the threads of a block of TW_BLOCK, in a fixed order, returned to every thread. All threads must call it. */
 static __device__ inline double tw_block_sum(double v)
 {
     __shared__ double part[TW_BLOCK / 32];

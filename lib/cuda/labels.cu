@@ -5,7 +5,7 @@
 
 /* Kernels. */
 
-/* A row a block: its loss into m.spread, how many logits come before the label's into m.dots. */
+/* One row per block: its gradient d, its loss into m.spread, the number of logits that rank before the label's into m.dots. */
 template <typename T> static __global__ void label_rows(tw_loss_memory m, T *d, const T *f)
 {
     const int row = (int)blockIdx.x, label = m.label[row % m.B];
@@ -26,7 +26,7 @@ template <typename T> static __global__ void label_rows(tw_loss_memory m, T *d, 
     m.dots[row] = isfinite(loss) ? before : m.K;
 }
 
-/* One block. */
+/* Sums the rows' losses and hits, in one block. */
 static __global__ void add_label_rows(tw_loss_memory m)
 {
     double loss = 0, first = 0, five = 0;
@@ -45,7 +45,7 @@ static __global__ void add_label_rows(tw_loss_memory m)
     m.board->sums[2] = five;
 }
 
-/* From the sums of all ranks. */
+/* The step's results, from the sums over all ranks. */
 static __global__ void finish_labels(tw_loss_memory m)
 {
     m.board->out.loss = m.board->sums[0] / (m.V * m.global);

@@ -1,9 +1,9 @@
-/* LayerNorm, a row a warp, whose threads keep their channels in registers; rows of other lengths a block each. ReLU by itself. Gradients of
- * gamma and beta come from the same pass as that of x, summed in an order that depends on the shape only. The last row comes first: the product
- * before has just written it, and the next product begins with the first. */
+/* LayerNorm: one row per warp, whose threads keep their channels in registers (C up to MOST_CHANNELS, a multiple of 4); other rows take a block each.
+ * Gradients of gamma and beta are computed in the same pass as dx, summed in an order that depends on the shape only. Rows are taken from the last
+ * to the first: the product before has just written the last one, and the next product begins with the first. Also a stand-alone ReLU. */
 #include "cuda/kernel.h"
 
-enum { WARPS = TW_BLOCK / 32, MOST_BLOCKS = 264 /* two for each of 132 multiprocessors */, MOST_CHANNELS = 1024 };
+enum { WARPS = TW_BLOCK / 32, MOST_BLOCKS = 264 /* two per multiprocessor of an H100 */, MOST_CHANNELS = 1024 };
 
 /* Kernels. */
 
@@ -31,7 +31,7 @@ template <typename T> static __global__ void backward_rows(tw_layer_norm n, T *d
 {
     const int64_t row = blockIdx.x, at = row * n.C;
     const float mean = n.mean[row], rstd = n.rstd[row];
-    double sum = 0, product = 0; /* of dy gamma, and times the normalised x */
+    double sum = 0, product = 0; /* sums of dy gamma, and of dy gamma xhat */
     for (int c = (int)threadIdx.x; c < n.C; c += TW_BLOCK) {
         const float g = tw_widen(dy[at + c]) * n.gamma[c];
         sum += (double)g;
@@ -45,7 +45,7 @@ template <typename T> static __global__ void backward_rows(tw_layer_norm n, T *d
     }
 }
 
-/* 32 channels a block, whose 8 threads down take every eighth row. */
+/* Gradients of gamma and beta: 32 channels per block, whose 8 threads down take every eighth row. */
 template <typename T> static __global__ void add_params(tw_layer_norm n, float *dgamma, float *dbeta, const T *dy, const T *x)
 {
     __shared__ float room[2][8][32];
@@ -69,7 +69,7 @@ template <typename T> static __global__ void add_params(tw_layer_norm n, float *
     dbeta[c] += by_beta;
 }
 
-/* The same, in f32, where C is a multiple of 4: thread i of a warp has channels 4 i .. 4 i + 3 of each of G groups of 128. */
+/* From here on one row per warp, in f32: thread i has channels 4 i .. 4 i + 3 of each of G groups of 128 channels. */
 
 static __device__ inline float warp_sum(float v)
 {
@@ -83,7 +83,7 @@ static __device__ inline int first_channel(int group)
     return (group * 32 + (int)threadIdx.x % 32) * 4;
 }
 
-/* Zeros beyond the last channel. */
+/* Loads a row, with zeros after the last channel. */
 template <typename T, int G> static __device__ inline void load_row(float v[G][4], const T *x, int C)
 {
 #pragma unroll
@@ -132,7 +132,7 @@ template <typename T, int G> static __global__ void norm_row_of_warp(tw_layer_no
     }
 }
 
-/* A block has every so many rows; partial [2,blocks,C]: its sums for gamma and beta. */
+/* Rows are dealt out to the warps of all blocks; partial [2,blocks,C]: each block's sums for gamma and beta. */
 template <typename T, int G>
 static __global__ void __launch_bounds__(TW_BLOCK, G <= 4 ? 2 : 1) backward_row_of_warp(tw_layer_norm n, float *partial, T *dx, const T *dy,
                                                                                        const T *x)
@@ -193,7 +193,7 @@ static __global__ void __launch_bounds__(TW_BLOCK, G <= 4 ? 2 : 1) backward_row_
             partial[((int64_t)i * gridDim.x + blockIdx.x) * n.C + c] = room[i][c];
 }
 
-/* 32 channels a block, whose 8 threads down take every eighth block's sums; of gamma, then of beta. */
+/* dgamma and dbeta += the blocks' sums: 32 channels per block, whose 8 threads down take every eighth block's. */
 static __global__ void add_partials(float *dgamma, float *dbeta, const float *partial, int blocks, int C)
 {
     __shared__ float room[8][32];
@@ -210,7 +210,7 @@ static __global__ void add_partials(float *dgamma, float *dbeta, const float *pa
     *(blockIdx.y == 0 ? &dgamma[c] : &dbeta[c]) += total;
 }
 
-/* y = x where by > 0, else 0; NaN stays. Of x itself it is the ReLU, of a gradient and the input its derivative. */
+/* y = x where by > 0 (forward: or by is NaN), else 0. With by = x the ReLU; with x a gradient and by the ReLU's input, its backward pass. */
 template <typename T> static __global__ void where_positive(T *y, const T *x, const T *by, bool forward, int64_t n)
 {
     for (int64_t i = TW_GRID_FROM; i < n; i += TW_GRID_STEP) {
@@ -226,7 +226,7 @@ static bool suits_warps(const tw_layer_norm *n)
     return n->C % 4 == 0 && n->C <= MOST_CHANNELS;
 }
 
-/* The kernel for rows of C channels. */
+/* Launches the kernel for rows of C channels. */
 #define BY_GROUPS(kernel, C, blocks, ...)                                                       \
     do {                                                                                        \
         if ((C) <= 256)                                                                         \

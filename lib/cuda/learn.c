@@ -1,4 +1,4 @@
-/* A device that trains by itself: losses, optimizer and teacher without the host, and the whole of a step as one CUDA graph. */
+/* The whole training step on the device: losses, optimizer and teacher without the host, recorded as one CUDA graph. */
 #include "cuda/ops.h"
 
 #include "core/error.h"
@@ -11,13 +11,13 @@
 #include <string.h>
 
 enum { RECORDS = 4 };
-static const float FIRST_SCALE = 65536; /* torch.cuda.amp.GradScaler's */
+static const float FIRST_SCALE = 65536; /* as torch.cuda.amp.GradScaler's */
 
 struct tw_learn {
     tw_dev *dev;
-    tw_learn_config c;       /* without its arrays */
+    tw_learn_config c;       /* `tensor` is not kept */
     tw_loss_memory loss;
-    void *block;             /* all device memory below, and the loss's */
+    void *block;             /* one allocation for all device memory below and the loss's */
     tw_update_tensor *tensor;
     tw_update_chunk *chunk;
     double *sums, *partial;
@@ -25,17 +25,17 @@ struct tw_learn {
     tw_learn_numbers *numbers; /* pinned host memory */
     tw_learn_results *results;
     int32_t *largest;
-    int32_t *label;            /* so too, of a supervised step */
+    int32_t *label;            /* pinned host memory, of a supervised step */
     cudaGraphExec_t record[RECORDS];
-    unsigned long moved[RECORDS]; /* the device's count when it was recorded */
-    bool played;               /* the step under way */
-    int32_t *stage;            /* pinned host memory: where the device is; with peers */
+    unsigned long moved[RECORDS]; /* dev->moved when it was recorded */
+    bool played;               /* the current step is a replay */
+    int32_t *stage;            /* with peers: pinned host memory, how far the device has come */
 };
 
-/* Of a step. */
+/* Stages of a step. */
 enum { FORWARD, LOSS, BACKWARD, UPDATE };
 
-/* Carves pieces of a block; without one, adds up what they need. */
+/* Places pieces in a block; block NULL: only counts their bytes. */
 typedef struct {
     char *block;
     size_t at;
@@ -78,7 +78,7 @@ static int count_chunks(const tw_learn_config *c)
     return (int)n;
 }
 
-/* The tables of tensors and of their chunks, to the device. */
+/* Uploads the tables of tensors and of their chunks. */
 static int upload_tensors(tw_learn *l, const tw_learn_config *c)
 {
     tw_update_tensor *t = tw_calloc((size_t)c->tensors, sizeof *t);
@@ -165,9 +165,9 @@ void tw_cuda_learn_free(tw_learn *l)
 int tw_cuda_learn_begin(tw_learn *l, const tw_learn_numbers *n)
 {
     l->played = false;
-    l->dev->begun = (tw_begun){0}; /* nothing of a step that failed */
+    l->dev->begun = (tw_begun){0}; /* forgets sums begun by a step that failed */
     *l->stage = FORWARD;
-    *l->numbers = *n; /* read by the copy: the step before is over, its results were waited for */
+    *l->numbers = *n; /* the previous step's copy has been made: its results were waited for */
     return TW_CUDA(cudaMemcpyAsync(&l->loss.board->in, l->numbers, sizeof *n, cudaMemcpyHostToDevice, l->dev->stream));
 }
 
@@ -178,7 +178,7 @@ int tw_cuda_learn_labels(tw_learn *l, const int32_t *label)
     return TW_CUDA(cudaMemcpyAsync(l->loss.label, l->label, bytes, cudaMemcpyHostToDevice, l->dev->stream));
 }
 
-/* Over all ranks. */
+/* All-reduces x over all ranks. */
 static int total(const tw_learn *l, double *x, size_t n)
 {
     return l->c.peers == NULL ? 0 : tw_cuda_peers_sum(l->c.peers, x, n, TW_F64);
@@ -289,7 +289,7 @@ int tw_cuda_learn_results(tw_learn *l, tw_learn_results *r, int32_t *largest)
 int tw_cuda_learn_record(tw_learn *l, int i, bool begin)
 {
     cudaGraph_t graph = NULL;
-    l->dev->begun = (tw_begun){0}; /* nothing of what is not recorded, or was and not to its end */
+    l->dev->begun = (tw_begun){0}; /* forgets sums begun outside of the recording, or in an incomplete one */
     if (begin)
         return TW_CUDA(cudaStreamBeginCapture(l->dev->stream, cudaStreamCaptureModeThreadLocal));
     if (TW_CUDA(cudaStreamEndCapture(l->dev->stream, &graph)) != 0)

@@ -1,6 +1,6 @@
-/* y = x W^T + b on rows: matrix products, whose column-major order makes of a row-major [m,n] an [n,m]. The bias, rounded to the type of the
- * activations, is added to the product before that is rounded, by a kernel afterwards where cuBLASLt cannot; its gradient comes with the
- * weights' where cuBLASLt can, does it right and no slower than a kernel. */
+/* y = x W^T + b as matrix products; as cuBLASLt is column-major, a row-major [m,n] is its [n,m]. The bias, rounded to the activations' type, is
+ * added by cuBLASLt's epilogue before the product is rounded, or, where it cannot, by a kernel afterwards. The bias's gradient comes with the
+ * weights' where cuBLASLt can do both, gives right sums and is no slower than a separate kernel. */
 #include "cuda/linear.h"
 
 #include "core/error.h"
@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* y' [K,rows] = W'^T x' + b in column-major words; onto: what is at C is added. */
+/* Column-major: y' [K,rows] = W'^T x' + b; onto: C is added. */
 static int make_forward(tw_linear *l, bool onto)
 {
     static const char *const name[2][2] = {{"forward", "forward with bias"}, {"forward onto", "forward with bias onto"}};
@@ -69,7 +69,7 @@ static float small(int k)
     return (float)(k % 7 - 3);
 }
 
-/* Whether the sums are right: of rows that are all {-3, -2, ..}, whole numbers that f32 has. */
+/* Whether cuBLASLt's sums are right, tested on rows that are all {-3, -2, ..}, whose sums are exact in f32. */
 static bool sums_right(const gradient_trial *t)
 {
     const tw_linear *l = t->l;
@@ -85,7 +85,7 @@ static bool sums_right(const gradient_trial *t)
     return right;
 }
 
-/* Whether both together is to be preferred. */
+/* Whether to compute both gradients together: measured now. */
 static bool better_together(tw_linear *l)
 {
     tw_dev *d = l->dev;
@@ -102,7 +102,7 @@ static bool better_together(tw_linear *l)
     return better;
 }
 
-/* As better_together, measured once per shape. */
+/* As better_together, but measured once per shape and kept in the cache. */
 static bool preferred(tw_linear *l)
 {
     char key[TW_PRODUCT_KEY];
@@ -144,7 +144,7 @@ tw_linear *tw_cuda_linear_new(tw_dev *d, int rows, int C, int K, bool train)
         goto err;
     if (make_forward(l, false) != 0)
         goto err;
-    /* in column-major words: dx' [C,rows] = W' dy', dW' [C,K] += x' dy'^T */
+    /* column-major: dx' [C,rows] = W' dy', dW' [C,K] += x' dy'^T */
     if (train && (tw_product_make(&l->data, d, "data", false, false, C, rows, K, false) != 0 ||
                   tw_product_make(&l->weights, d, "weights", false, true, C, K, rows, true) != 0 ||
                   (l->sums = tw_cuda_alloc(d, (size_t)K * sizeof *l->sums)) == NULL))
@@ -204,7 +204,7 @@ int tw_cuda_linear_forward(tw_linear *l, void *y, const void *x)
     return forward(l, y, x, NULL);
 }
 
-/* Its product is chosen when it is first asked for, in a step that is not yet recorded. */
+/* Its product is made at first use, which is in a step that is not recorded yet. */
 int tw_cuda_linear_forward_add(tw_linear *l, void *y, const void *x, const void *shortcut)
 {
     if (tw_choice_plain("onto"))

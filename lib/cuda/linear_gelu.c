@@ -1,4 +1,4 @@
-/* In 16 bits, where cuDNN has plans for product and GELU in one and they are no slower than one after the other. */
+/* Linear layer and GELU fused, for 16-bit activations, where cuDNN has such plans and they are no slower than separate ones. */
 #include "cuda/linear.h"
 
 #include "core/mem.h"
@@ -11,14 +11,14 @@
 enum { MOST_OPERANDS = 5 };
 static const size_t WORKSPACE = (size_t)256 << 20;
 
-/* A pass at one size, in the device's list: made when it is first asked for, in a step that is not yet recorded. */
+/* The plan of a pass at one shape, in the device's list: made at first use, which is in a step that is not recorded yet. */
 struct tw_gelu_pass {
     tw_gelu_shape shape;
-    tw_tuned tuned; /* plan NULL: it is not taken */
+    tw_tuned tuned; /* plan NULL: separate passes are used */
     struct tw_gelu_pass *next;
 };
 
-/* What a pass works on: forward x -> y (before the GELU) and z, backward dy, y -> x, the gradient of what was before the GELU. */
+/* Operands of a pass. Forward: x -> y (before the GELU), z (after it). Backward: dy and y (the GELU's input) -> x (the gradient of that input). */
 typedef struct {
     tw_linear *l;
     const tw_tuned *tuned;
@@ -47,7 +47,7 @@ static int apart(void *arg)
     return tw_cuda_linear_forward(l, k->y, k->x) != 0 ? -1 : tw_cuda_gelu_forward(l->dev, k->z, k->y, (size_t)l->rows * (size_t)l->K);
 }
 
-/* The plan, timed among those for the same; 1: there is one. */
+/* Finds the fastest fused plan; 1: there is one. */
 static int tune(tw_tuned *out, tw_linear *l, const tw_gelu_shape *s, const char *key)
 {
     const tw_dnn_site here = {.handle = l->dev->dnn};
@@ -63,7 +63,7 @@ static int tune(tw_tuned *out, tw_linear *l, const tw_gelu_shape *s, const char 
     return rc;
 }
 
-/* Whether it is not slower, on memory of its own: 1, 0, or -1: one of the two fails. */
+/* Whether the fused plan is not slower than separate passes: as tw_choice_time, on memory allocated for that. */
 static int compare(tw_linear *l, const tw_gelu_shape *s, const tw_tuned *tuned)
 {
     tw_dev *d = l->dev;
@@ -90,7 +90,7 @@ static void choose(struct tw_gelu_pass *p, tw_linear *l)
         if (better != 1)
             tw_tuned_fini(&p->tuned);
     }
-    cudaGetLastError(); /* of a plan that does not run: not to be found by the next launch */
+    cudaGetLastError(); /* clears the error of a plan that does not run, so that the next launch does not report it */
 }
 
 static bool same(const tw_gelu_shape *a, const tw_gelu_shape *b)
@@ -98,7 +98,7 @@ static bool same(const tw_gelu_shape *a, const tw_gelu_shape *b)
     return a->backward == b->backward && a->train == b->train && a->rows == b->rows && a->C == b->C && a->K == b->K;
 }
 
-/* NULL and tw_error(). */
+/* The plan of a pass, made if need be. NULL and tw_error(). */
 static const struct tw_gelu_pass *pass_of(tw_linear *l, bool backward)
 {
     const tw_gelu_shape s = {.backward = backward, .train = l->train, .rows = l->rows, .C = l->C, .K = l->K};

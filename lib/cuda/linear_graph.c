@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-enum { PRODUCT = 100, SUM }; /* names of what is in no memory */
+enum { PRODUCT = 100, SUM }; /* uids of virtual tensors */
 
 cudnnBackendDescriptor_t tw_linear_graph(tw_dnn *b, const tw_gelu_shape *s, tw_dtype t, const tw_dnn_site *at)
 {

@@ -1,5 +1,5 @@
-/* What the losses know of logits [V*B,K] before they read them class by class: of rows the maximum and the sum of exponentials, of columns the
- * mean probability, and of both how far they deviate, which the log says. Sums are in an order that depends on the shape only. */
+/* Statistics of logits [V*B,K], computed before the losses: per row the maximum and the sum of exponentials, per column the mean probability, and
+ * the standard deviations of both, for the log. Sums are in an order that depends on the shape only. */
 #include "cuda/kernel.h"
 
 #include "cuda/board.h"
@@ -7,8 +7,9 @@
 
 /* Kernels. */
 
-/* A row a block: with STATS its maximum, where that is first, and the sums of exponentials less it; the deviation. A thread's numbers are summed in
- * f32, the threads' in f64. The last row comes first: it was made last, and the columns, which are read next, begin with the first row. */
+/* One row per block: with STATS its maximum, the first class that has it, and the sums of exponentials; and the standard deviation. A thread sums in
+ * f32, the threads' sums are added in f64. Rows are taken from the last to the first: the last was written last, and columns_of, which is next,
+ * begins with the first. */
 template <typename T, int W, bool STATS> static __global__ void rows_of(tw_row_stats *row, double *spread, const T *f, int K, float warm)
 {
     enum { AT_ONCE = 4, ALL = TW_BLOCK * W };
@@ -80,7 +81,7 @@ template <typename T, int W, bool STATS> static __global__ void rows_of(tw_row_s
     const double all_warm = warm != 1 ? tw_block_sum((double)(sum_warm * tw_quick_exp2((most - top[0]) * warm_bits))) : all;
     if (t != 0)
         return;
-    int first = place[0]; /* of W numbers that lie together, until here */
+    int first = place[0]; /* up to here the first of W adjacent classes */
     for (int j = 0; j < W; j++)
         if (tw_widen(x[place[0] + j]) == top[0]) {
             first += j;
@@ -89,8 +90,8 @@ template <typename T, int W, bool STATS> static __global__ void rows_of(tw_row_s
     row[r] = {top[0], (float)(1 / all), (float)(1 / all_warm), first};
 }
 
-/* 32 W columns of one view a block, whose 8 threads down take every eighth row, AT_ONCE of them at a time: the sums over the batch of the
- * numbers and their squares into m.columns, with MEANS those of s into m.mean. */
+/* 32 W columns of one view per block, whose 8 threads down take every eighth row, AT_ONCE rows at a time. Sums over the batch: of the logits and
+ * their squares into m.columns, with MEANS of s into m.mean. */
 template <typename T, int W, bool MEANS> static __global__ void columns_of(tw_loss_memory m, const T *f, float warm)
 {
     enum { DOWN = 8, AT_ONCE = 4, WIDE = 33 };
@@ -142,7 +143,7 @@ template <typename T, int W, bool MEANS> static __global__ void columns_of(tw_lo
     }
 }
 
-/* The deviations of columns from m.columns, summed by blocks. */
+/* The standard deviations of the columns, from m.columns, summed per block. */
 static __global__ void column_spread(tw_loss_memory m)
 {
     const int64_t k = TW_GRID_FROM, all = (int64_t)m.V * m.K;
@@ -181,7 +182,7 @@ static __global__ void take_largest(tw_loss_memory m)
 
 /* Launchers. */
 
-/* The call with W numbers of T in 16 bytes where rows of K begin at such, else with one. */
+/* Runs the call with W = elements in 16 bytes if K is divisible by that, else with W = 1. */
 #define BY_WIDTH(K, call)                 \
     do {                                  \
         if ((K) % tw_wide<T>::N == 0) {   \

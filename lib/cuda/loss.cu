@@ -1,12 +1,13 @@
 /* The TWIST loss and its gradient over [V*B,K] logits, read four times (rows and columns in logits.cu, sums over classes, gradient) and written
  * once; probabilities exist in registers only. Sums are in an order that depends on the shape only.
  *
- * The derivatives are those of train/loss.c, put together so that a number costs little: with L = log(p + eps) and r = p / (p + eps), view v adds to
- * p times the derivative by p
+ * The derivatives are those of train/loss.c, rearranged so that a class costs little. With L = log(p + eps) and r = p / (p + eps), p times the
+ * derivative by p of view v is
  *     p (c L + mean - kl S) + r (c p - kl P),   c = kl n - entropy,
- * where kl and entropy stand before the divergences and the entropies, mean is what the diversity adds, n counts the view and its partners, whose p
- * add up to P and whose L to S. With a teacher there are no n and no S, and P is the teacher's probabilities. At a temperature of their own the
- * entropies and the diversity have such a sum of theirs, in s. Of the divergences, those of view v from views 0 and 1 are
+ * where kl and entropy are the coefficients of the divergences and of the entropies, mean is the diversity's contribution, n the number of the view
+ * and its partners, P the sum of their p and S that of their L. With a teacher there are no n and S, and P is the sum of the teacher's
+ * probabilities. If tau is not 1, entropies and diversity have such an expression of their own, in s. The divergences between view v and
+ * views 0 and 1 are
  *     ((2 p - P) (2 L - S) + (p_0 - p_1) (L_0 - L_1)) / 2. */
 #include "cuda/kernel.h"
 
@@ -15,7 +16,7 @@
 
 /* Kernels. */
 
-/* dmean, and a block's part of he. */
+/* Computes dmean, and each block's part of he. */
 static __global__ void diversity(tw_loss_memory m, bool taught)
 {
     const int64_t i = TW_GRID_FROM;
@@ -31,12 +32,12 @@ static __global__ void diversity(tw_loss_memory m, bool taught)
         m.part[2 * m.B + blockIdx.x] = he;
 }
 
-/* What a thread knows of one number: its probability p, log2(p + eps) and p / (p + eps). */
+/* Of one logit: its probability p, log2(p + eps) and p / (p + eps). */
 struct number {
     float p, bits, share;
 };
 
-/* Of W classes that lie together, at a temperature, whose inverse times log2 e is `bits`; two share a division. */
+/* The numbers of W adjacent classes; bits: log2(e) / temperature. Two classes share a division. */
 template <int W> static __device__ inline void numbers_of(number x[W], const float f[W], float bits, float shift)
 {
     float over[W];
@@ -52,21 +53,21 @@ template <int W> static __device__ inline void numbers_of(number x[W], const flo
         x[W - 1].share = x[W - 1].p * over[0] * inverse;
 }
 
-/* to + p (c log(p + eps) + a) + p / (p + eps) (c p + b) */
+/* Returns to + p (c log(p + eps) + a) + p / (p + eps) (c p + b). */
 static __device__ inline float add_slope(float to, const number &x, float c, float a, float b)
 {
     return x.p * (c * TW_LN_2 * x.bits + a) + (x.share * (c * x.p + b) + to);
 }
 
-/* What a block needs to know of its sample: of each view's row what makes its numbers probabilities, at temperature 1 and tau (the teacher's
- * views last); what stands before them in the derivatives, of views 0 and 1 and of the others; <p, dp> and <s, ds>, once they are known. */
+/* A block's shared data of its sample: per view the shift that turns logits into probabilities, at temperature 1 and tau (the teacher's views last);
+ * the coefficients of the derivatives, for views 0 and 1 and for the others; <p, dp> and <s, ds>, once known. */
 struct sample {
-    volatile float shift[TW_MOST_VIEWS], shift_tau[TW_MOST_VIEWS + 2]; /* read where they are wanted: registers are short */
+    volatile float shift[TW_MOST_VIEWS], shift_tau[TW_MOST_VIEWS + 2]; /* volatile: read again at each use, to save registers */
     float kl, pairs[2], entropy[2];
     float dot[TW_MOST_VIEWS], dot_tau[TW_MOST_VIEWS];
 };
 
-/* All threads of the block call. */
+/* All threads of the block must call it. */
 static __device__ inline void read_sample(sample *of, const tw_loss_memory &m, int b, bool taught, float bits)
 {
     const int t = (int)threadIdx.x;
@@ -86,30 +87,30 @@ static __device__ inline void read_sample(sample *of, const tw_loss_memory &m, i
     __syncthreads();
 }
 
-/* The terms are of pairs of views at temperature 1, and of entropies: of the same numbers, of those at tau beside them, or at tau with the
- * divergences from a teacher. */
+/* The loss's terms. PAIRS: divergences of pairs and entropies, all at temperature 1; PAIRS_AND_TAU: entropies at tau; TAUGHT: divergences from the
+ * teacher and entropies, all at tau. */
 enum terms { PAIRS, PAIRS_AND_TAU, TAUGHT };
 
-/* Blocks that are to lie on a multiprocessor at once, as far as registers reach. */
+/* Resident blocks per multiprocessor, limited by registers. */
 constexpr int together(int most, int terms)
 {
     return most > 16 ? 1 : most > 2 && terms == PAIRS_AND_TAU ? 2 : 4;
 }
 
-/* What a thread adds up: divergences and entropies (of views 0 and 1; of the others) in bits, <p, dp> and <s, ds>. */
+/* A thread's sums: divergences and entropies (of views 0 and 1; of the others), in bits; <p, dp> and <s, ds>. */
 template <int MOST, int TERMS> struct class_sums {
     float kl, eh[2], dot[MOST], dot_tau[TERMS == PAIRS_AND_TAU ? MOST : 1];
 };
 
-/* W classes of all views of a sample, with SUMS added to those, else their gradient. Two views and the usual fourteen are known to the compiler,
- * of others there are MOST at most; of a view no more is kept than its numbers as they came. */
+/* W classes of all views of a sample: adds to those sums (SUMS), or writes the gradient. The number of views is a compile-time constant for 2 and
+ * 14, else at most MOST; of a view only the logits are kept in registers. */
 template <typename T, int MOST, int W, int TERMS, bool SUMS> struct classes {
     const sample &of;
     const tw_loss_memory &m;
     class_sums<MOST, TERMS> *sums;
     T *d;
     const float *dmean;
-    int64_t at;   /* of view 0, in f and d */
+    int64_t at;   /* offset of view 0 in f and d */
     int k;
     float bits, scale;
     tw_pack<T, W> in[MOST];
@@ -124,7 +125,7 @@ template <typename T, int MOST, int W, int TERMS, bool SUMS> struct classes {
         tw_unpack<T, W>(f, in[v]);
     }
 
-    /* View v: x at temperature 1 with less_log and less_p, the sums over its partners times kl, or (TAUGHT) at tau with the teacher's less_p. */
+    /* Takes view v. x at temperature 1, less_log and less_p: its partners' sums S and P times kl; or (TAUGHT) x at tau, less_p: the teacher's. */
     __device__ inline void take(int v, const number x[W], const float less_log[W], const float less_p[W])
     {
         const int other = v < 2 ? 0 : 1;
@@ -245,14 +246,14 @@ template <typename T, int MOST, int W, int TERMS, bool SUMS> struct classes {
     }
 };
 
-/* The classes of a block: gridDim.x blocks share those of a sample. W divides them. */
+/* The first class of a block: gridDim.x blocks share a sample's K classes, in multiples of W. */
 static __device__ inline int class_of(int K, int W, unsigned block)
 {
     return (int)((int64_t)(K / W) * block / gridDim.x) * W;
 }
 
-/* Of a block's classes the divergences, the entropies, and of each view <p, dp> and <s, ds> (their sum where s is p), into
- * dots [B, gridDim.x, 2 + 2V]. A thread's few classes are summed in f32, the threads in f64. */
+/* Sums over a block's classes into dots [B, gridDim.x, 2 + 2V]: the divergences, the entropies, and <p, dp> and <s, ds> of each view (their sum if s
+ * is p). A thread sums its few classes in f32; the threads' sums are added in f64. */
 template <typename T, int MOST, int W, int TERMS>
 static __global__ void __launch_bounds__(TW_BLOCK, together(MOST, TERMS))
     twist_sums(tw_loss_memory m, const float *__restrict__ dmean, const T *__restrict__ f, const T *__restrict__ taught, float bits)
@@ -285,7 +286,8 @@ static __global__ void __launch_bounds__(TW_BLOCK, together(MOST, TERMS))
     }
 }
 
-/* The gradient through both softmaxes, from the last classes on, which twist_sums has read last; a sample's first block adds up its terms. */
+/* The gradient through both softmaxes. Classes are taken from the last on, as twist_sums has read those last. A sample's first block sums its
+ * terms. */
 template <typename T, int MOST, int W, int TERMS>
 static __global__ void __launch_bounds__(TW_BLOCK, together(MOST, TERMS))
     twist_gradient(tw_loss_memory m, const float *__restrict__ dmean, T *__restrict__ d, const T *__restrict__ f, const T *__restrict__ taught,
@@ -312,7 +314,7 @@ static __global__ void __launch_bounds__(TW_BLOCK, together(MOST, TERMS))
     }
 }
 
-/* kl and eh of this rank's samples; he, which is everybody's. */
+/* Sums kl and eh over this rank's samples, and he, which is the same on all ranks. */
 static __global__ void add_samples(tw_loss_memory m, int blocks)
 {
     double kl = 0, eh = 0, he = 0;
@@ -355,7 +357,7 @@ int tw_launch_diversity(const tw_loss_memory *m, bool taught, cudaStream_t strea
 
 int tw_twist_blocks(const tw_loss_memory *m)
 {
-    enum { BLOCKS = 528 }; /* four for each of 132 multiprocessors, two rounds of what they hold: no more, or a third one begins */
+    enum { BLOCKS = 528 }; /* four per multiprocessor of an H100, which are two rounds of resident blocks; more would begin a third round */
     const int64_t most = tw_pieces(m->K, 2 * TW_BLOCK), wanted = m->B < BLOCKS ? BLOCKS / m->B : 1;
     return (int)(wanted < most ? wanted : most);
 }

@@ -1,4 +1,4 @@
-/* BatchNorm over [rows,C]: its passes over the rows, and what is made of sums. */
+/* BatchNorm over [rows,C]: its passes over the rows, and what follows from their sums. */
 #include "cuda/norm_rows.h"
 
 /* Kernels. */
@@ -28,11 +28,11 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_WITH_SUMS) sum_rows(double
     tw_sum_columns<V>(partial, sum.s, sum.q, C);
 }
 
-/* Where the ReLU lets a gradient through: by the result y or the mask of it, a byte for V channels with a bit for each; or, without a shortcut, by
- * the x that it came from. */
+/* How a backward pass finds where the ReLU passes gradients: everywhere (no ReLU); y > 0; the stored mask, a byte per V channels with a bit for each;
+ * or, without a shortcut, recomputed from x. */
 typedef enum { OPEN, BY_RESULT, BY_MASK, BY_INPUT } gate;
 
-/* Sums of g = dy (+ dy2), 0 where the gate is closed; g is written back to dy where others need it. */
+/* Sums of g = dy (+ dy2), zeroed where the ReLU does not pass it, and of g x; g is written back to dy if others read it. */
 template <typename T, int V, bool TWO, gate GATE>
 static __global__ void __launch_bounds__(TW_BLOCK, TW_WITH_SUMS)
 backward_rows(tw_norm n, double *partial, T *dy, const T *dy2, const T *y, const T *x)
@@ -69,7 +69,7 @@ backward_rows(tw_norm n, double *partial, T *dy, const T *dy2, const T *y, const
                 tw_unpack<T, V>(other, in2[i]);
 #pragma unroll
                 for (int k = 0; k < V; k++)
-                    g[k] = tw_widen(tw_narrow<T>(g[k] + other[k])); /* what later passes will see */
+                    g[k] = tw_widen(tw_narrow<T>(g[k] + other[k])); /* rounded, as later passes will read it */
             }
             if (GATE == BY_RESULT)
                 tw_unpack<T, V>(other, out[i]);
@@ -91,7 +91,7 @@ backward_rows(tw_norm n, double *partial, T *dy, const T *dy2, const T *y, const
     tw_sum_columns<V>(partial, sum.s, sum.q, C);
 }
 
-/* From the sums of all ranks. */
+/* norm_statistics of channel c, from the sums over all ranks. */
 static __device__ inline void statistics_of(const tw_norm &n, int c)
 {
     const double count = (double)n.count, mean = n.sums[c] / count, var = tw_norm_variance(mean, n.sums[n.C + c] / count);
@@ -101,14 +101,14 @@ static __device__ inline void statistics_of(const tw_norm &n, int c)
     n.running_var[c] = tw_norm_move(n.running_var[c], var * count / (count - 1));
 }
 
-/* From the sums of this one. */
+/* Adds this rank's gradients of gamma and beta, from its own sums. */
 static __device__ inline void add_gradients(const tw_norm &n, int c)
 {
     n.dgamma[c] += (float)tw_norm_normalised(n.sums[c], n.sums[n.C + c], n.mean[c], n.rstd[c]);
     n.dbeta[c] += (float)n.sums[c];
 }
 
-/* What is done with the sums of a pass, as soon as they are there. */
+/* What the kernel that completes a pass's sums also does with them. */
 typedef enum { NO_MORE, STATISTICS, GRADIENTS } after_sums;
 
 static after_sums forward_then(const tw_norm *n)
@@ -121,7 +121,7 @@ static after_sums backward_then(const tw_norm *n)
     return n->dgamma != NULL ? GRADIENTS : NO_MORE;
 }
 
-/* n.sums from partial [down,2,C]: 32 channels a block, whose 32 threads down take every 32nd row. */
+/* n.sums from partial [down,2,C]: 32 channels per block, whose 32 threads down take every 32nd row. */
 static __global__ void __launch_bounds__(1024) sum_partials(tw_norm n, const double *partial, int down, after_sums what)
 {
     __shared__ double room[2][32][33];
@@ -183,7 +183,7 @@ template <typename T> static __global__ void make_line(tw_norm n, T *scale, T *o
     offset[c] = tw_narrow<T>(to.of(0, 0));
 }
 
-/* What is added to what a norm makes: nothing, a shortcut as it is, or what the norm `aside` makes of it. */
+/* What is added before the ReLU: nothing, the shortcut, or the norm `aside` of the shortcut. */
 typedef enum { NOTHING, SHORTCUT, NORMED } addend;
 
 template <typename T, int V, addend ADD, bool RELU, bool MASK>
@@ -223,7 +223,7 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) apply_rows(tw_norm 
                 if (ADD == NORMED)
                     v[k] += of_shortcut.rise(other[k], k);
                 if (RELU)
-                    v[k] = v[k] < 0 ? 0 : v[k]; /* keeps NaN */
+                    v[k] = v[k] < 0 ? 0 : v[k]; /* NaN stays */
             }
             tw_store<T, V>(y + first + i * stride, v);
             if (MASK) {
@@ -237,7 +237,7 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) apply_rows(tw_norm 
     });
 }
 
-/* dx, dy being 0 where the gate is closed */
+/* dx; dy is masked by the gate first */
 template <typename T, int V, gate GATE>
 static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) backward_apply_rows(tw_norm n, T *dx, const T *dy, const T *x)
 {
@@ -350,7 +350,7 @@ size_t tw_norm_mask_bytes(int64_t rows, int C, tw_dtype t)
     return (size_t)rows * (size_t)(C / tw_width(C, t));
 }
 
-/* Its result is what a ReLU's gate is found by only where a shortcut was added. */
+/* How the norm's backward passes find the ReLU's mask. */
 static gate gate_of(const tw_norm *n)
 {
     return !n->relu ? OPEN : !n->add ? BY_INPUT : n->mask != NULL ? BY_MASK : BY_RESULT;

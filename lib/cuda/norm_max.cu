@@ -1,15 +1,15 @@
-/* BatchNorm, ReLU and max pooling in one. Of a window the pixel is taken that the norm makes the largest number of, before it is rounded: as the
- * norm is a line, that is the largest or, where the line falls, the smallest x; of several the first. */
+/* BatchNorm, ReLU and max pooling, fused. The pixel picked in a window is that with the largest result of the norm before rounding: as the norm is
+ * linear, that is the largest x or, if the scale is negative, the smallest; the first of equal ones. */
 #include "cuda/norm_rows.h"
 
-enum { FEW = 4 }; /* rows that are added up in f32 */
+enum { FEW = 4 }; /* rows that are summed in f32 before they are added in f64 */
 
-/* Windows of 3 x 3 pixels, every other one, with one around: known to the compiler. COVER: how many lie over a pixel in each direction. */
+/* Windows as compile-time constants. COVER: most windows that cover a pixel, in each direction. */
 enum { SIZE = 3, STRIDE = 2, PAD = 1, TAPS = SIZE * SIZE, COVER = 2 };
 
 /* Kernels. */
 
-/* Pixel i of [N,H,W]: of 2^32 at the most (check_windows), whose divisions are a third of those of 64 bits. */
+/* Pixel i of [N,H,W]. There are at most 2^32 (check_windows): 32-bit divisions cost a third of 64-bit ones. */
 struct place {
     int h, w;
     int64_t n;
@@ -33,7 +33,7 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) apply_and_pool(tw_n
     if (c >= s.C)
         return;
     const tw_affine_of<V> to(n, c);
-    float rises[V]; /* the line: 1, or -1 where it falls, or 0 */
+    float rises[V]; /* sign of the scale: 1, -1 or 0 */
 #pragma unroll
     for (int k = 0; k < V; k++)
         rises[k] = to.scale[k] > 0 ? 1 : to.scale[k] < 0 ? -1 : 0;
@@ -43,7 +43,7 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) apply_and_pool(tw_n
         const int top = o.h * STRIDE - PAD, left = o.w * STRIDE - PAD;
         tw_pack<T, V> in[TAPS];
 #pragma unroll
-        for (int tap = 0; tap < TAPS; tap++) { /* a window's pixels outside the picture are fetched from its edge, and left out below */
+        for (int tap = 0; tap < TAPS; tap++) { /* pixels outside the picture are loaded from its edge, and ignored below */
             const int h = within(top + tap / SIZE, s.H), w = within(left + tap % SIZE, s.W);
             in[tap] = tw_fetch<T, V>(x + ((o.n * s.H + h) * s.W + w) * s.C + c);
         }
@@ -69,14 +69,14 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) apply_and_pool(tw_n
 #pragma unroll
         for (int k = 0; k < V; k++) {
             const float v = to.of(rises[k] * best[k], k);
-            best[k] = v < 0 ? 0 : v; /* keeps NaN: a batch with such a pixel has no statistics */
+            best[k] = v < 0 ? 0 : v; /* NaN stays: the batch's statistics are NaN too */
         }
         tw_store<T, V>(y + r * s.C + c, best);
         *reinterpret_cast<tw_pack<uint8_t, V> *>(pick + r * s.C + c) = which;
     }
 }
 
-/* V channels of pixel r: x, and the gradient of what the norm `to` made of it: of the windows over it those that took it, where the ReLU is open. */
+/* V channels of pixel r: x, and the gradient of the norm's result there: the sum of dy over the windows that picked the pixel, masked by the ReLU. */
 template <typename T, int V>
 static __device__ inline void gather(float g[V], float v[V], const tw_affine_of<V> &to, const tw_pool_shape &s, int64_t r, int c, const uint8_t *pick,
                                      const T *dy, const T *x)

@@ -1,13 +1,13 @@
-/* What the kernels of norms share, for .cu files only. A block is X threads across the channels (V each) and Y down the rows, and stays with its
- * channels for all its rows, so that what belongs to a channel is read once. Sums: each thread its rows in order, the threads of a block in
- * order, the blocks in order: the same bits whenever the shape is the same. */
+/* What the norms' kernels share, for .cu files only. A block has X threads across the channels (V channels each) and Y down the rows, and keeps its
+ * channels for all its rows, so that per-channel parameters are read once. Sums: each thread's rows in order, then a block's threads in order,
+ * then the blocks in order, so that the bits depend on the shape only. */
 #ifndef TW_CUDA_NORM_ROWS_H
 #define TW_CUDA_NORM_ROWS_H
 
 #include "cuda/kernel.h"
 #include "nn/formula.h"
 
-/* The rows [first, last) of a block. */
+/* The rows of a block: first .. last - 1. */
 struct tw_rows_of {
     int64_t first, last;
 };
@@ -23,7 +23,7 @@ static __device__ inline int tw_my_channel(int V)
     return (int)(blockIdx.x * blockDim.x + threadIdx.x) * V;
 }
 
-/* Sums of a block over its threads down, into partial[blockIdx.y][2][C]. */
+/* Sums s and q over the block's threads down the rows, into partial[blockIdx.y][2][C]. */
 template <int V> static __device__ inline void tw_sum_columns(double *partial, const double s[V], const double q[V], int C)
 {
     __shared__ double room[TW_BLOCK * V];
@@ -43,7 +43,8 @@ template <int V> static __device__ inline void tw_sum_columns(double *partial, c
     }
 }
 
-/* Sums of few rows are taken in f32: values of 16 bits have exact squares there. Wider ones go to f64 at once. */
+/* Running sums of g and g v. 16-bit values, whose products are exact in f32, are added in f32 for a few rows, until settle(); f32 values go to f64
+ * at once. */
 template <typename T, int V> struct tw_sums_of {
     double s[V], q[V];
     float fs[V], fq[V];
@@ -82,13 +83,13 @@ template <int N> struct tw_number {
     enum { ROWS = N };
 };
 
-/* The order in which a pass goes over its rows: what one pass has read last, and is in the L2 cache still, the next one shall read first. Convolutions
- * and products begin at the first row, so a norm's last pass before them begins at the last. */
+/* The order in which a pass goes over its rows, so that the next pass first reads what is still in the L2 cache. Convolutions and products begin at
+ * the first row; hence a norm's last pass before them begins at the last. */
 typedef enum { FROM_FIRST, FROM_LAST } tw_order;
 
-/* body(r, how many rows of a thread, from r on every blockDim.y-th): ROWS at a time, which body fetches before it looks at the first, so that
- * enough bytes are under way to keep the memory busy. All blocks go over the rows side by side; what is left of the last round is dealt out in
- * halves of ROWS. */
+/* Calls body(r, n), n a tw_number, for a thread's rows r, r + blockDim.y, ... (n of them), ROWS at a time: body issues all loads before it uses the
+ * first, so that enough are in flight to saturate memory. In each round all blocks take adjacent rows; the rest after the last full round is
+ * done with ROWS halved, again and again. */
 template <int ROWS, tw_order ORDER, typename F> static __device__ inline void tw_down_rows(int64_t rows, const F &body, int64_t first = 0)
 {
     const int64_t size = ROWS * (int64_t)blockDim.y, round = size * gridDim.y, rounds = (rows - first) / round;
@@ -101,13 +102,14 @@ template <int ROWS, tw_order ORDER, typename F> static __device__ inline void tw
         body(mine + rounds * round, tw_number<1>());
 }
 
-/* Fetches of a thread that are under way at once, of all its operands together. */
+/* Loads that a thread has in flight, of all its operands together. */
 enum { TW_AT_ONCE = 8 };
 
-/* Blocks that a multiprocessor runs at once, as far as its registers go. */
+/* Resident blocks per multiprocessor, limited by registers: of kernels with sums, of others. */
 enum { TW_WITH_SUMS = 2, TW_PLAIN = 3 };
 
-/* V channels of a norm from c on: y = (x - mean) scale + beta. The mean is taken off first: where a channel hardly varies, scale is large. */
+/* V channels of a norm from c on: y = (x - mean) scale + beta. The mean is subtracted first, for precision: scale is large if a channel hardly
+ * varies. */
 template <int V> struct tw_affine_of {
     float mean[V], scale[V], beta[V];
 
@@ -130,7 +132,7 @@ template <int V> struct tw_affine_of {
     }
 };
 
-/* What a norm's backward pass makes of a gradient g of its result, where x was: scale g + b (x - mean) + e. */
+/* The backward pass of V channels: dx = scale g + b (x - mean) + e, g: the gradient of the norm's result, masked. */
 template <int V> struct tw_slope_of {
     tw_affine_of<V> to;
     float b[V], e[V];
@@ -151,7 +153,7 @@ template <int V> struct tw_slope_of {
     }
 };
 
-/* As many blocks as run at once on the multiprocessors of an H100: all work is dealt out evenly. They depend on the shape only. */
+/* Grids are sized for the multiprocessors of an H100, whatever the device, so that they, and the order of sums, depend on the shape only. */
 enum { TW_MULTIPROCESSORS = 132 };
 
 typedef struct {
@@ -159,7 +161,7 @@ typedef struct {
     dim3 grid, block;
 } tw_cut;
 
-/* Channels of a thread. */
+/* Channels per thread. */
 static inline int tw_width(int C, tw_dtype t)
 {
     const int wide = (int)(16 / tw_dtype_size(t));
@@ -183,7 +185,7 @@ static inline tw_cut tw_cut_rows(int64_t rows, int C, tw_dtype t, int each)
     return k;
 }
 
-/* The kernel for the type and the width of the tw_cut k; its first arguments are template arguments. */
+/* Runs launch for the type t and the width of the tw_cut k (a variable in scope): launch(V, ...), in which T is the type. */
 #define TW_BY_SHAPE(launch, t, ...)                                     \
     TW_BY_TYPE(t, do {                                               \
         if (k.V > 1)                                                 \

@@ -1,11 +1,11 @@
-/* The optimizers' arithmetic over one tensor. */
+/* Optimizer steps of one tensor. */
 #include "cuda/kernel.h"
 
 #include "nn/formula.h"
 
 /* Kernels. */
 
-/* partial[block]: each thread its numbers in order, then the threads in a fixed order. */
+/* partial[block] = sum of squares: each thread's elements in order, then the threads in a fixed order. */
 static __global__ void sum_squares(double *partial, const float *x, int64_t n)
 {
     double total = 0;

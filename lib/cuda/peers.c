@@ -1,5 +1,5 @@
-/* NCCL is opened when ranks meet: one GPU does without. A sum that some rank does not come to keeps the device waiting for ever, so that
- * whoever waits for the device looks at the clock. */
+/* NCCL is opened only when ranks meet: one GPU does without. An all-reduce that some rank never joins blocks the device for ever, so every wait for
+ * the device has a time limit. */
 #include "cuda/peers.h"
 
 #include "comm/comm.h"
@@ -15,12 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LAST_SECONDS = 20 /* for the end of a process whose sum hangs */, PIECE = 1 << 22 /* floats: of sums begun */ };
+enum { LAST_SECONDS = 20 /* that a process may take to exit while a sum hangs */, PIECE = 1 << 22 /* floats of a sum begun, queued at a time */ };
 
 struct tw_peers {
     tw_dev *dev;
     ncclComm_t comm;
-    tw_peers *next; /* of the device's */
+    tw_peers *next; /* in the device's list */
 };
 
 static struct {
@@ -72,10 +72,10 @@ static int check(ncclComm_t comm, ncclResult_t status, const char *call)
     return tw_fail("NCCL: %.*s: %s%s%s", (int)strcspn(call, "("), call, nccl.error_string(status), why[0] != '\0' ? ": " : "", why);
 }
 
-/* What ranks tell each other before they meet. */
+/* What ranks tell each other before they join NCCL. */
 typedef struct {
     cudaUUID_t device;
-    ncclUniqueId place; /* the first rank's */
+    ncclUniqueId place; /* rank 0's counts */
 } introduction;
 
 static int introduce(introduction *mine, const tw_dev *d, const tw_comm *c)
@@ -87,7 +87,7 @@ static int introduce(introduction *mine, const tw_dev *d, const tw_comm *c)
     return c->rank == 0 ? TW_NCCL(NULL, nccl.unique_id(&mine->place)) : 0;
 }
 
-/* NCCL would refuse it in its own words. */
+/* Refuses two ranks on one device, with a clearer message than NCCL's. */
 static int check_devices(const introduction *all, int ranks)
 {
     for (int r = 1; r < ranks; r++)
@@ -112,7 +112,7 @@ static int meet(tw_peers *p, tw_comm *c)
     return rc;
 }
 
-/* A stream for what goes on beside the rest, before it where there is a choice: others wait for it. */
+/* Makes the stream for overlapped sums, of the highest priority, as other ranks wait for them. */
 static int open_beside(tw_dev *d)
 {
     if (d->beside != NULL)
@@ -159,7 +159,7 @@ static int sum(tw_peers *p, void *x, size_t n, tw_dtype type, cudaStream_t strea
     return TW_NCCL(p->comm, nccl.all_reduce(x, x, n, type == TW_F64 ? ncclFloat64 : ncclFloat32, ncclSum, p->comm, stream));
 }
 
-/* Puts the last n numbers of what was begun on the stream beside. */
+/* Queues the last n floats of what was begun on the stream `beside`. */
 static int put_beside(tw_dev *d, size_t n)
 {
     tw_begun *b = &d->begun;
@@ -180,8 +180,8 @@ static int join(tw_dev *d)
     return TW_CUDA(cudaEventRecord(d->joined, d->beside)) != 0 ? -1 : TW_CUDA(cudaStreamWaitEvent(d->stream, d->joined, 0));
 }
 
-/* Two sums at once may block each other for ever, one here and the other there: a device has them one after the other, in the order of the
- * calls. So that few wait for long, what was begun goes on between two others a piece at a time, beside the work that is there. */
+/* Two concurrent NCCL sums may deadlock, if ranks start them in different orders: a device runs them one after the other, in the order of the
+ * calls. So that this sum does not wait for long, what was begun is queued a piece at a time between two other sums, beside their work. */
 int tw_cuda_peers_sum(tw_peers *p, void *x, size_t n, tw_dtype type)
 {
     tw_dev *d = p->dev;
@@ -191,7 +191,7 @@ int tw_cuda_peers_sum(tw_peers *p, void *x, size_t n, tw_dtype type)
     return put_beside(d, d->begun.n < PIECE ? d->begun.n : PIECE);
 }
 
-/* Without sums in between nobody has to wait: then all goes on at once. */
+/* If there has been no other sum since the last begin, there is nothing to keep waiting, and all that was begun is queued at once. */
 int tw_cuda_peers_begin(tw_peers *p, float *x, size_t n)
 {
     tw_begun *b = &p->dev->begun;
@@ -209,7 +209,7 @@ int tw_cuda_peers_wait(tw_peers *p)
     return put_beside(p->dev, p->dev->begun.n) != 0 ? -1 : join(p->dev);
 }
 
-/* Whether NCCL has noticed by itself that a rank or the network is gone. */
+/* Checks whether NCCL itself reports that a rank or the network is gone. */
 static int check_peers(const tw_dev *d)
 {
     for (const tw_peers *p = d->peers; p != NULL; p = p->next) {
@@ -230,14 +230,14 @@ static double now(void)
 static int lose(tw_dev *d)
 {
     d->lost = true;
-    alarm(LAST_SECONDS); /* libraries may wait at exit for what is never done */
+    alarm(LAST_SECONDS); /* libraries may wait at exit for work that never finishes */
     return -1;
 }
 
 int tw_peers_watch(tw_dev *d, double seconds)
 {
     static const struct timespec nap = {0, 20000};
-    const double check_every = 0.2, most = 1; /* a process that was stopped for long has not waited for long */
+    const double check_every = 0.2, most = 1; /* counts at most a second per check, in case this process was stopped meanwhile */
     double waited = 0, checked = 0, last = now();
     cudaError_t status;
     if (d->peers == NULL)
@@ -257,6 +257,6 @@ int tw_peers_watch(tw_dev *d, double seconds)
             return lose(d);
         }
     }
-    cudaGetLastError(); /* "not ready" is not to be found again by the next launch */
+    cudaGetLastError(); /* clears "not ready", so that the next launch does not report it */
     return tw_cuda_check(status, "cudaStreamQuery");
 }

@@ -1,7 +1,7 @@
-/* Max pooling and the mean over all pixels. */
+/* Max pooling and global average pooling. */
 #include "cuda/kernel.h"
 
-/* Kernels: a thread has V channels of one pixel. I: the type of indices, in which a division of 32 bits is a third of one of 64. */
+/* Kernels: a thread has V channels of one pixel. I: type of indices; 32-bit divisions cost a third of 64-bit ones. */
 
 template <typename I> struct pixel {
     int c, w, h;
@@ -15,7 +15,7 @@ template <typename I> static __device__ inline pixel<I> pixel_at(I i, int H, int
     return {(int)(i % across) * V, (int)(p % (I)W), (int)(q % (I)H), q / (I)H};
 }
 
-/* ResNets' windows are known to the compiler: of 3 x 3 pixels, every other one, with one around. */
+/* Whether windows are those of ResNets, 3 x 3 with stride 2 and padding 1, for which there are kernels with constants. */
 static bool usual(const tw_pool_shape *s)
 {
     return s->size == 3 && s->stride == 2 && s->pad == 1;
@@ -95,7 +95,7 @@ template <typename T, int V> static __global__ void spread_over_pixels(T *dx, co
 
 /* Launchers. */
 
-/* A thread for every V of the numbers of `pixels` pixels of C channels. */
+/* Launches the kernel with a thread per V channels of `pixels` pixels. */
 #define BY_WIDTH(kernel, pixels, C, ...)                                                                           \
     do {                                                                                                           \
         enum { W = tw_wide<T>::N };                                                                                \
@@ -106,7 +106,7 @@ template <typename T, int V> static __global__ void spread_over_pixels(T *dx, co
             TW_LAUNCH((kernel<T, 1>), tw_blocks(n), TW_BLOCK, stream, __VA_ARGS__, n);                             \
     } while (0)
 
-/* For windows: besides by the width of indices, numbers being `most` at the most, and by their size. */
+/* The same for pooling windows: also chooses the type of indices, which are at most `most`, and constants for usual windows. */
 #define BY_WINDOWS(kernel, pixels, most, ...)                                                                                                \
     do {                                                                                                                                     \
         enum { W = tw_wide<T>::N };                                                                                                          \

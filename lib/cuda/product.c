@@ -54,7 +54,7 @@ static int run_trial(void *arg)
     return tw_product_run(t->p, t->dev, t->out, t->c, t->a, t->b);
 }
 
-/* The fastest of the heuristic's first, on memory of its own. */
+/* Times the heuristic's first algorithms, on memory allocated for that, and keeps the fastest in p. */
 static int time_algorithms(tw_product *p, tw_dev *d, const cublasLtMatmulHeuristicResult_t *found, int n, const size_t bytes[3])
 {
     void *other = p->onto ? tw_cuda_alloc(d, bytes[0]) : NULL;
@@ -79,7 +79,7 @@ static int time_algorithms(tw_product *p, tw_dev *d, const cublasLtMatmulHeurist
     return rc != 0 || best < 0 ? -1 : 0;
 }
 
-/* Choices are kept among the plans: of the many layers of one shape the first is timed, once per machine. */
+/* Choices are kept in the cache of plans, so that each shape is timed only once per machine. An algorithm is kept as words. */
 enum { WORDS = sizeof(cublasLtMatmulAlgo_t) / sizeof(uint64_t) };
 
 void tw_product_key(char key[TW_PRODUCT_KEY], const char *what, const tw_dev *d, int m, int n, int k)
@@ -97,7 +97,7 @@ static void keep(tw_dev *d, const char *key, const cublasLtMatmulAlgo_t *algo)
     tw_dnn_cache_add(d->plans, key, text);
 }
 
-/* Whether an algorithm is kept that this cuBLASLt takes. */
+/* Takes the algorithm kept under the key; false if there is none that this cuBLASLt accepts. */
 static bool recall(tw_product *p, const tw_dev *d, const char *key)
 {
     const char *text = tw_dnn_cache_find(d->plans, key);
@@ -115,7 +115,7 @@ static bool recall(tw_product *p, const tw_dev *d, const char *key)
            found.workspaceSize <= WORKSPACE;
 }
 
-/* What operands begin at multiples of. */
+/* Alignment of operands, in bytes. */
 static const uint32_t ALIGNED = 16;
 static const cublasLtMatmulPreferenceAttributes_t aligned[] = {
     CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,

@@ -1,20 +1,20 @@
-/* What evaluation asks of rows of numbers in f32: the largest ones, those above a limit, the loss of their softmax; and rows by number. */
+/* Evaluation's operations on rows of f32: top-k, elements above a limit, softmax cross-entropy, gathering rows by number. */
 #include "cuda/kernel.h"
 
-/* Kernels: a block for each row. */
+/* Kernels: one row per block. */
 
 struct found {
     float v;
     int at; /* -1: none */
 };
 
-/* Whether a comes before b: larger, of equal ones the lower number. */
+/* Whether a ranks before b: larger, or equal with the lower column. */
 static __device__ inline bool before(found a, found b)
 {
     return a.at >= 0 && (b.at < 0 || a.v > b.v || (a.v == b.v && a.at < b.at));
 }
 
-/* The first of all threads'. All must call. */
+/* The first, in that order, of all threads' f. All threads must call it. */
 static __device__ inline found block_first(found f)
 {
     __shared__ found of_warp[TW_BLOCK / 32];
@@ -33,7 +33,7 @@ static __device__ inline found block_first(found f)
     return f;
 }
 
-/* One after the other: the first of those behind the one before. */
+/* k rounds: each finds the first element that ranks after the previous round's. */
 static __global__ void largest(float *value, int32_t *at, const float *x, int n, int k)
 {
     const int64_t row = blockIdx.x;
@@ -52,11 +52,11 @@ static __global__ void largest(float *value, int32_t *at, const float *x, int n,
             at[row * k + i] = last.at;
         }
         if (last.at < 0)
-            last = {-INFINITY, INT_MAX}; /* nothing is behind it */
+            last = {-INFINITY, INT_MAX}; /* nothing ranks after it */
     }
 }
 
-/* The thread's stretch of the row, and how many of it are above the limit. */
+/* The thread's range from .. to - 1 of the row; returns how many of it are above the limit. */
 static __device__ inline int count_mine(const float *row, float limit, int n, int *from, int *to)
 {
     const int each = (n + TW_BLOCK - 1) / TW_BLOCK;
@@ -77,7 +77,7 @@ static __global__ void count_above(int32_t *count, const float *x, int stride, c
         count[row] = (int32_t)all;
 }
 
-/* In the order of the row. start: where the row's begin. */
+/* In the row's order. start: index of each row's first result. */
 static __global__ void list_above(float *value, int32_t *at, const int64_t *start, const float *x, int stride, const float *limit, int n)
 {
     __shared__ int sum[TW_BLOCK];
@@ -103,7 +103,7 @@ static __global__ void list_above(float *value, int32_t *at, const int64_t *star
         }
 }
 
-/* Rows from n on have no loss and no gradient. */
+/* Rows from n on: no loss, zero gradient. */
 static __global__ void cross_entropy(double *loss, float *z, const int32_t *label, int n, int C)
 {
     const int row = (int)blockIdx.x;

@@ -1,4 +1,4 @@
-/* Rows of the table that are a kernel and the memory around it. */
+/* Entries of the table that only call a kernel, with scratch memory where it needs some. */
 #include "cuda/ops.h"
 
 #include "core/error.h"
@@ -8,8 +8,8 @@
 
 #include <string.h>
 
-/* Copies from and to memory that is not pinned wait by themselves for what is on the stream: where that may hang on other ranks it is
- * watched first. */
+/* To be called before copies from or to memory that is not pinned, which wait for the stream: if that may hang on other ranks, waits with a time
+ * limit first. */
 static int watched(tw_dev *d)
 {
     return d->peers != NULL ? tw_peers_watch(d, d->patience) : 0;
@@ -19,7 +19,7 @@ int tw_cuda_upload(tw_dev *d, void *to, const void *from, size_t bytes)
 {
     if (watched(d) != 0 || TW_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, d->stream)) != 0)
         return -1;
-    return TW_CUDA(cudaStreamSynchronize(d->stream)); /* the caller may change what was pinned */
+    return TW_CUDA(cudaStreamSynchronize(d->stream)); /* afterwards the caller may change the source, also if it is pinned */
 }
 
 int tw_cuda_upload_pinned(tw_dev *d, void *to, const void *from, size_t bytes)

@@ -1,4 +1,4 @@
-/* The loss of self-labeling and its gradient: see train/selflabel.c; the entropies by which its runs are watched: tw_loss_entropies. */
+/* The self-labeling loss and its gradient: see train/selflabel.c; and, for the log, the entropies of tw_loss_entropies. */
 #include "cuda/kernel.h"
 
 #include "cuda/board.h"
@@ -6,7 +6,7 @@
 
 /* Kernels. */
 
-/* What each sample's views 0 and 1 (or the teacher's) say; `of` [2*B]. */
+/* Each sample's anchor, label and confidence, from the rows of views 0 and 1 of the student or the teacher; `of` [2*B]. */
 static __global__ void anchors(tw_loss_memory m, const tw_row_stats *of)
 {
     const int b = (int)TW_GRID_FROM;
@@ -19,7 +19,7 @@ static __global__ void anchors(tw_loss_memory m, const tw_row_stats *of)
     m.label[m.B + b] = second ? 1 : 0;
 }
 
-/* The threshold: the value at rank floor(q B), the largest first; then how many are above it. One block. */
+/* The threshold, the value at rank floor(q B) of the confidences in descending order, and how many samples are above it. One block. */
 static __global__ void select(tw_loss_memory m)
 {
     __shared__ float threshold;
@@ -36,7 +36,7 @@ static __global__ void select(tw_loss_memory m)
             equal += m.confidence[i] == m.confidence[b];
         }
         if (above <= rank && rank < above + equal)
-            threshold = m.confidence[b]; /* equal ones write the same */
+            threshold = m.confidence[b]; /* threads with equal values write the same */
     }
     __syncthreads();
     double selected = 0;
@@ -49,7 +49,7 @@ static __global__ void select(tw_loss_memory m)
     }
 }
 
-/* A row a block: zeros, or the cross-entropy of the row and its sample's label. part [V*B]. */
+/* One row per block: the gradient of its cross-entropy with its sample's label, or zeros; the loss in part [V*B]. */
 template <typename T> static __global__ void cross_entropies(tw_loss_memory m, T *d, const T *f)
 {
     const int v = (int)blockIdx.x / m.B, b = (int)blockIdx.x % m.B, label = m.label[b];
@@ -66,7 +66,7 @@ template <typename T> static __global__ void cross_entropies(tw_loss_memory m, T
                                                       : share * ((double)r.most - (double)tw_widen(f[at + label]) - log((double)r.inverse));
 }
 
-/* A row of views 0 and 1 a block: the entropy of its s into m.part. */
+/* One row of views 0 and 1 per block: the entropy of its s into m.part. */
 template <typename T> static __global__ void row_entropies(tw_loss_memory m, const T *f, float warm)
 {
     const int64_t at = (int64_t)blockIdx.x * m.K;
@@ -81,7 +81,7 @@ template <typename T> static __global__ void row_entropies(tw_loss_memory m, con
         m.part[blockIdx.x] = all;
 }
 
-/* From the means of all ranks. One block. */
+/* he, from the means over all ranks, and eh. One block. */
 static __global__ void mean_entropies(tw_loss_memory m)
 {
     double he = 0;
@@ -111,7 +111,7 @@ static __global__ void add_rows(tw_loss_memory m)
     m.board->sums[3] = eh / 2;
 }
 
-/* Each rank has labelled its own batch: means over the ranks. */
+/* Each rank labels its own batch; the results are means over the ranks. */
 static __global__ void finish_terms(tw_loss_memory m)
 {
     const double ranks = m.global / m.B;

@@ -1,4 +1,4 @@
-/* How far the device has come, for the message about a step that is never done. */
+/* Records how far the device has come in a step, for the message if the step never finishes. */
 #include "cuda/kernel.h"
 
 #include "cuda/board.h"

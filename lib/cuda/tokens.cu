@@ -1,12 +1,12 @@
-/* A vision transformer's tokens from its patches, and what is read off them in the end. Sums over pictures are cut into pieces of a
- * size that does not depend on the device. */
+/* A vision transformer's tokens from its patches, and the features read from the last tokens. Sums over pictures are divided into pieces of a size
+ * that does not depend on the device. */
 #include "cuda/kernel.h"
 
 enum { PICTURES = 64 }; /* of a piece */
 
 /* Kernels. */
 
-/* base [1+patches,C]: what tokens have added whatever the picture. */
+/* base [1+patches,C]: what is added to the tokens of every picture. */
 static __global__ void make_base(tw_tokens k, float *base, int64_t n)
 {
     const int cells = k.grid * k.grid;
@@ -38,7 +38,7 @@ template <typename T, int V> static __global__ void place_patches(T *y, const T 
     }
 }
 
-/* A thread has V channels of a token in PICTURES pictures: their sum to partial [pieces,1+patches,C], the patches' to dx. */
+/* A thread has V channels of a token in PICTURES pictures: writes their sum to partial [pieces,1+patches,C] and the patches' gradients to dx. */
 template <typename T, int V> static __global__ void sum_pictures(float *partial, T *dx, const T *dy, int N, int tokens, int C, int64_t n)
 {
     const int64_t all = (int64_t)tokens * C;
@@ -61,7 +61,7 @@ template <typename T, int V> static __global__ void sum_pictures(float *partial,
     }
 }
 
-/* The pieces into the first one. */
+/* Adds all pieces to the first one. */
 static __global__ void sum_pieces(float *partial, int pieces, int64_t n)
 {
     for (int64_t i = TW_GRID_FROM; i < n; i += TW_GRID_STEP) {
@@ -72,7 +72,7 @@ static __global__ void sum_pieces(float *partial, int pieces, int64_t n)
     }
 }
 
-/* From the sums of tokens [1+patches,C] the gradients of the positions, then those of the CLS token and of the bias: rows of n. */
+/* Adds the gradients of the positions, of the CLS token and of the bias, from the tokens' sums [1+patches,C]. */
 static __global__ void add_gradients(tw_tokens k, float *dbias, float *dcls, float *dpos, const float *sum, int64_t n)
 {
     const int cells = k.grid * k.grid;
@@ -136,7 +136,7 @@ template <typename T> static __global__ void put_beside(T *y, const T *a, const 
 
 /* Launchers. */
 
-/* A thread for every V of n numbers, whose rows are C long. */
+/* Launches the kernel with a thread per V of n elements; C: length of their rows. */
 #define BY_WIDTH(kernel, n, C, ...)                                                                                        \
     do {                                                                                                                   \
         enum { W = tw_wide<T>::N };                                                                                        \

@@ -89,8 +89,8 @@ static double time_of(trial *t, cudnnBackendDescriptor_t plan)
     return tw_time(t->dev->stream, run_trial, t);
 }
 
-/* The fastest of the plans, the others destroyed; NULL: none runs. The clocks of a device that was idle rise while the first one is timed, which is
- * done again; so is what comes near the fastest. */
+/* Returns the fastest of the plans and destroys the others; NULL: none runs. As an idle device's clocks rise while the first plan is timed, that is
+ * timed again; so are those that come near the fastest. */
 static cudnnBackendDescriptor_t fastest(trial *t, cudnnBackendDescriptor_t *plan, int plans)
 {
     double ms[TRIED], least = HUGE_VAL;
@@ -114,7 +114,7 @@ static cudnnBackendDescriptor_t fastest(trial *t, cudnnBackendDescriptor_t *plan
 
 static const float one = 1;
 
-/* The first plan, the others destroyed. */
+/* Returns the first plan and destroys the others. */
 static cudnnBackendDescriptor_t first_of(cudnnBackendDescriptor_t *plan, int plans)
 {
     while (plans > 1)
@@ -122,7 +122,7 @@ static cudnnBackendDescriptor_t first_of(cudnnBackendDescriptor_t *plan, int pla
     return plan[0];
 }
 
-/* 1: the fastest; 0: the heuristic's first, as there is no memory to time them on; -1: none runs. */
+/* Sets *out. 1: the fastest plan; 0: the heuristic's first, as memory does not suffice for timing; -1: none runs. */
 static int time_plans(tw_tuned *out, tw_dev *d, cudnnBackendDescriptor_t *plan, int plans, const tw_tune_operand *operand, int n)
 {
     trial t = {.dev = d, .n = n};
@@ -141,7 +141,7 @@ static int time_plans(tw_tuned *out, tw_dev *d, cudnnBackendDescriptor_t *plan, 
         out->plan = fastest(&t, plan, plans);
         rc = out->plan == NULL ? -1 : 1;
     } else {
-        cudaGetLastError(); /* not to be found by the next launch */
+        cudaGetLastError(); /* clears the error, so that the next launch does not report it */
         out->plan = first_of(plan, plans);
         rc = 0;
     }
@@ -174,7 +174,7 @@ int tw_tune(tw_tuned *out, tw_dev *d, const char *key, cudnnBackendDescriptor_t 
         out->workspace = tw_dnn_workspace(out->plan);
         room = out->workspace > room ? out->workspace : room;
     }
-    tw_dev_scratch_trim(d, TW_SCRATCH_LIBRARY, room); /* of what plans that are slower would want */
+    tw_dev_scratch_trim(d, TW_SCRATCH_LIBRARY, room); /* frees the workspace that only slower plans needed */
     if (out->plan != NULL && tw_dev_scratch(d, TW_SCRATCH_LIBRARY, room) != NULL)
         return 1;
     tw_tuned_fini(out);

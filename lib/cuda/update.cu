@@ -1,10 +1,10 @@
-/* Gradient norms, clipping, loss scaling and the optimizers over all tensors at once, a chunk of a tensor a block. */
+/* Gradient norms, clipping, loss scaling and optimizer steps over all tensors at once, one chunk of a tensor per block. */
 #include "cuda/kernel.h"
 
 #include "cuda/board.h"
 #include "nn/formula.h"
 
-/* torch.cuda.amp.GradScaler's: halved where a gradient is not finite, doubled after so many steps that are. */
+/* As torch.cuda.amp.GradScaler: the scale is halved if a gradient is not finite, doubled after this many steps with finite ones. */
 enum { GROWTH_STEPS = 2000 };
 static const float LEAST_SCALE = 1.0f / 65536;
 
@@ -15,7 +15,7 @@ static __device__ inline int64_t end_of(const tw_update_tensor &t, const tw_upda
     return c.from + TW_CHUNK < t.n ? c.from + TW_CHUNK : t.n;
 }
 
-/* The squares of x[from] .. x[end - 1], a thread's share of a block's: four at a time, as x + from begins at 16 bytes. */
+/* A thread's share of the sum of squares of x[from] .. x[end - 1]: four at a time, as x + from is aligned to 16 bytes. */
 static __device__ inline double squares(const float *x, int64_t from, int64_t end)
 {
     double a[4] = {0};
@@ -32,7 +32,7 @@ static __device__ inline double squares(const float *x, int64_t from, int64_t en
     return a[0] + a[1] + (a[2] + a[3]);
 }
 
-/* partial [2*chunk]: squares of the gradient and, where they are wanted, of the weights. */
+/* partial [2*chunks]: per chunk the sum of squares of the gradient and, if wanted, of the weights. */
 static __global__ void chunk_squares(double *partial, const tw_update_tensor *tensor, const tw_update_chunk *chunk, bool weights)
 {
     const tw_update_chunk c = chunk[blockIdx.x];
@@ -61,7 +61,7 @@ static __global__ void tensor_squares(double *sums, const double *partial, const
     }
 }
 
-/* The whole norm; whether the step is taken; clipping; the scale for the next one. */
+/* The global gradient norm; whether the step is taken; the clipping factor; the loss scale of the next step. */
 static __global__ void judge(tw_board *board, const double *sums, int tensors, double clip_norm, bool scaled)
 {
     double total = 0;
@@ -126,7 +126,7 @@ static __global__ void update(const tw_board *board, const double *sums, const t
     if (!board->out.taken)
         return;
     const tw_momentum momentum = momentum_of(*board, t, sums + 2 * c.tensor, optim == TW_LEARN_LARS);
-    const tw_adamw adamw = optim == TW_LEARN_ADAMW ? adamw_of(*board, t) : tw_adamw(); /* two powers a thread */
+    const tw_adamw adamw = optim == TW_LEARN_ADAMW ? adamw_of(*board, t) : tw_adamw(); /* once per thread: it takes two powers */
     for (int64_t i = c.from + threadIdx.x; i < end_of(t, c); i += TW_BLOCK) {
         if (optim == TW_LEARN_ADAMW)
             step_adamw(t, i, adamw);

@@ -1,9 +1,9 @@
-/* Weights and inputs between their plain layout and that of cuda/form.h, biases. */
+/* Conversion of weights and inputs between their plain layouts and those of cuda/form.h; biases. */
 #include "cuda/kernel.h"
 
 /* Kernels. */
 
-/* Channel q of a block: channel c of the block's pixel in row i, column j; i >= block where q is only there to fill up. */
+/* Channel q of a block: channel c of the block's pixel in row i, column j; i >= block if q is padding. */
 struct channel {
     int c, i, j;
 };
@@ -14,7 +14,7 @@ static __device__ inline channel channel_at(const tw_conv_form &f, int q)
     return {q % f.plain.C, pixel / f.block, pixel % f.block};
 }
 
-/* SIDE: of the filters, where the compiler knows it; else 0. */
+/* SIDE: side of the filters as a compile-time constant, or 0. */
 template <typename T, int SIDE> static __global__ void weights_in(T *y, const float *w, tw_conv_form f, int64_t n)
 {
     const uint32_t side = SIDE != 0 ? SIDE : (uint32_t)f.plain.size, size = SIDE != 0 ? SIDE : (uint32_t)f.size, P = (uint32_t)f.P;
@@ -54,7 +54,7 @@ template <typename T, int V> static __global__ void add_to_f32(float *dw, const 
     }
 }
 
-/* A thread makes V channels of one block. */
+/* A thread writes V channels of one block. */
 template <typename T, int V> static __global__ void form(T *y, const T *x, tw_conv_form f, int64_t n)
 {
     for (int64_t at = TW_GRID_FROM; at < n; at += TW_GRID_STEP) {
@@ -77,8 +77,8 @@ template <typename T, int V> static __global__ void form(T *y, const T *x, tw_co
     }
 }
 
-/* The same for blocks of 2 x 2 pixels of three channels where the sides are even, as of the pictures that a network's stem reads: a thread makes a
- * block, of two rows' six numbers. w: blocks of a row; n: of all pictures. */
+/* The same for blocks of 2 x 2 pixels of three channels if the picture's sides are even, as for a network's stem: a thread writes a block, from six
+ * numbers of each of two rows. w: blocks per row; n: blocks of all pictures. */
 template <typename T> static __global__ void form_pictures(T *y, const T *x, uint32_t w, uint32_t n)
 {
     enum { V = tw_wide<T>::N, P = (12 + V - 1) / V * V };
@@ -102,7 +102,7 @@ template <typename T> static __global__ void unform(T *y, const T *x, tw_conv_fo
         const int64_t pixel = at / f.plain.C, row = pixel / f.plain.W, picture = row / f.plain.H;
         const int w = (int)(pixel % f.plain.W), h = (int)(row % f.plain.H);
         const int q = (h % f.block * f.block + w % f.block) * f.plain.C + (int)(at % f.plain.C);
-        const bool there = h / f.block < f.H && w / f.block < f.W; /* else left over by the windows */
+        const bool there = h / f.block < f.H && w / f.block < f.W; /* else outside the form's picture: no window reaches it */
         y[at] = there ? x[((picture * f.H + h / f.block) * f.W + w / f.block) * f.P + q] : tw_narrow<T>(0);
     }
 }
@@ -113,8 +113,8 @@ template <typename T> static __global__ void add_bias(T *y, const float *b, int 
         y[i] = tw_narrow<T>(tw_widen(y[i]) + b[i % K]);
 }
 
-/* sum [pieces,K]: of each piece of `each` rows the sums of the columns of x [rows,K], or (add) added to what is there. A block has a
- * piece of 32 V columns; its 8 threads down take every eighth row. */
+/* sum [pieces,K] = (add: +=) the column sums of x [rows,K] per piece of `each` rows. A block does 32 V columns of a piece; its 8 threads down take
+ * every eighth row. */
 template <typename T, int V> static __global__ void sum_columns(float *sum, const T *x, int64_t rows, int each, int K, bool add)
 {
     __shared__ float room[8][32 * V];
@@ -144,13 +144,13 @@ template <typename T, int V> static __global__ void sum_columns(float *sum, cons
 
 /* Launchers. */
 
-/* Filters of one pixel lie in the same way in both. */
+/* 1x1 filters have the same layout in both. */
 static bool same_order(const tw_conv_form *f)
 {
     return f->plain.size == 1 && f->size == 1 && f->block == 1 && f->P == f->plain.C;
 }
 
-/* The kernel for filters of 3 x 3 pixels as they are, or for all. */
+/* Launches the kernel for plain 3 x 3 filters, or the general one. */
 #define BY_SIDE(kernel, ...)                                                                     \
     do {                                                                                         \
         if (f->block == 1 && f->lead == 0 && f->plain.size == 3 && f->size == 3)                 \
@@ -210,7 +210,7 @@ int tw_launch_bias(void *y, const float *b, int64_t rows, int K, tw_dtype t, cud
     return TW_LAUNCHED("bias");
 }
 
-/* Rows are cut into pieces by their number alone. */
+/* Rows of a piece: depends on their number only, not on the device. */
 static int rows_of_piece(int64_t rows)
 {
     const int64_t least = 64, each = tw_pieces(rows, 128);
