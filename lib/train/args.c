@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* c in the place of other, in a copy; NULL: no memory. */
+/* A copy of name with each `other` replaced by c; NULL: out of memory. */
 static char *spelt(const char *name, char other, char c)
 {
     char *s = strdup(name);

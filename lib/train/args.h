@@ -6,15 +6,15 @@
 #include "comm/comm.h"
 #include "core/opts.h"
 
-/* {"lr": 0.5, ...}: every row of the table with its present value, '-' in names as '_'. NULL and tw_error(). Free with free(). */
+/* {"lr": 0.5, ...}: every option of the table with its present value, '-' in names written as '_'. NULL and tw_error(). Free with free(). */
 char *tw_args_json(const tw_opt *table, int n);
 
-/* Whether all ranks have the values of rank 0, but for those that are a rank's own: files, streams, threads. All ranks call it. 0, or -1 and
- * tw_error(). */
+/* Checks that this rank's options have rank 0's values, except those that may differ between ranks: files, streams, threads. Collective: all ranks
+ * call it. 0, or -1 and tw_error() naming the option. */
 int tw_args_compare(tw_comm *comm, const tw_opt *table, int n);
 
-/* Warns of each option that is not what it was when the run's checkpoint was written, but for those that change no byte of it, and for the batch,
- * which is looked at with the place. args: as tw_args_json gives them. */
+/* Warns of each option that has changed since the checkpoint was written, except those that do not influence the result, and the batch size, which
+ * tw_learner_place checks. args: from tw_args_json. */
 void tw_args_warn(const tw_checkpoint *f, const char *args);
 
 #endif

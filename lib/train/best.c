@@ -29,7 +29,7 @@ int tw_best_save(const char *path, const tw_score *score, const tw_learner *l, c
     if (header->n_classes > 0 && (classes = tw_classes_json(header->classes, header->n_classes)) == NULL)
         return -1;
     tw_network_describe(&d, &l->config);
-    snprintf(acc1, sizeof acc1, "%.17g", score->acc1); /* the same number when it is read: an equal one is not better */
+    snprintf(acc1, sizeof acc1, "%.17g", score->acc1); /* 17 digits read back as the same number, so that an equal score does not count as better */
     snprintf(acc5, sizeof acc5, "%.17g", score->acc5);
     snprintf(epoch, sizeof epoch, "%lld", (long long)score->epoch);
     const char *const more[][2] = {{"acc1", acc1}, {"acc5", acc5}, {"best_epoch", epoch}, {"classes", classes}, {"command", command}};

@@ -7,7 +7,7 @@
 struct tw_buffers {
     tw_net *net;
     float *copy;     /* statistics, in device memory */
-    int64_t *counts; /* and what is counted, in host memory */
+    int64_t *counts; /* num_batches_tracked, in host memory */
 };
 
 tw_buffers *tw_buffers_new(tw_net *net)

@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum { MOST_PINNED = 32 };
-static const double LEAST_SCALE = 1.0 / 32768; /* an overflow below it is none of the scale's */
+static const double LEAST_SCALE = 1.0 / 32768; /* at this loss scale or less, an overflow is not the scale's fault */
 
 struct tw_device_step {
     tw_net *net;
@@ -21,9 +21,9 @@ struct tw_device_step {
     tw_learn *learn;
     int B;
     bool supervised;
-    bool warm[2];      /* a step of the kind (TWIST loss, self-labels) has run call by call */
-    bool bare;         /* nothing can be recorded */
-    bool renew[4];     /* by number_of: it is recorded anew, whatever is there */
+    bool warm[2];      /* a step of that kind (TWIST loss, self-labeling) has run call by call */
+    bool bare;         /* recording is not possible: all steps run call by call */
+    bool renew[4];     /* indexed by number_of: to be recorded anew */
     tw_spread spread;
     int32_t *largest;
     size_t *bytes;     /* of each group's pictures */
@@ -37,7 +37,7 @@ bool tw_device_step_suits(tw_net *net)
     return tw_net_backend(net)->learn_new != NULL;
 }
 
-/* The tensors with their teachers. NULL and tw_error(). */
+/* The optimizer's table with the teacher's tensors added. Free with free(). NULL and tw_error(). */
 static tw_learn_tensor *table(const tw_device_step *d, int *n)
 {
     tw_learn_tensor *t = tw_calloc((size_t)tw_net_params(d->net), sizeof *t);
@@ -101,7 +101,7 @@ void tw_device_step_free(tw_device_step *d)
     free(d);
 }
 
-/* The loader hands out the same few blocks again and again: each is pinned when it is first seen. */
+/* Pins the pictures' memory when first seen: the loader reuses a few blocks. */
 static bool pinned(tw_device_step *d, uint8_t *const *pictures)
 {
     for (int i = 0; i < d->n_groups; i++) {
@@ -117,7 +117,7 @@ static bool pinned(tw_device_step *d, uint8_t *const *pictures)
     return true;
 }
 
-/* The next step's views, where they are at hand, beside what the device has been given to do. */
+/* Uploads the next step's views, if ready, while the device works. */
 static int load_ahead(tw_device_step *d, uint8_t *const *pictures)
 {
     const uint8_t *const *views = (const uint8_t *const *)pictures;
@@ -137,7 +137,7 @@ static int load(tw_device_step *d, uint8_t *const *pictures)
     return d->teacher == NULL ? 0 : tw_plan_load(tw_teacher_plan(d->teacher), views, d->B, fast);
 }
 
-/* All that is on the device from the views to the new weights. */
+/* Queues a whole step, from the views on the device to the new weights. */
 static int compute(tw_device_step *d, bool self_label)
 {
     const void *teacher = NULL;
@@ -155,13 +155,13 @@ static int compute(tw_device_step *d, bool self_label)
     return TW_BACKEND(d->be, d->be->learn_update(d->learn));
 }
 
-/* What is recorded is a step of one kind with the views in one of their two places. */
+/* The number of a record: one for each kind of step and each of the two buffers of views. */
 static int number_of(const tw_device_step *d, bool self_label)
 {
     return self_label + 2 * tw_plan_turn(d->plan);
 }
 
-/* Whether it is so on any rank. */
+/* Sets *it on all ranks if it is set on any of them. */
 static int anywhere(tw_device_step *d, bool *it)
 {
     tw_comm *comm = tw_net_comm(d->net);
@@ -172,7 +172,7 @@ static int anywhere(tw_device_step *d, bool *it)
     return 0;
 }
 
-/* What is made of the weights is to be made anew. */
+/* Tells the networks that their weights have changed. */
 static void changed(tw_device_step *d)
 {
     tw_net_changed(d->net);
@@ -180,12 +180,12 @@ static void changed(tw_device_step *d)
         tw_net_changed(tw_teacher_network(d->teacher));
 }
 
-/* Records what compute() does, anew. Where a device refuses, steps run call by call for good, on all ranks. 0, or -1 and tw_error(). */
+/* Records compute() anew. If a device refuses, all ranks run their steps call by call from now on. 0, or -1 and tw_error(). */
 static int record(tw_device_step *d, bool self_label)
 {
     const int i = number_of(d, self_label);
     d->renew[i] = false;
-    changed(d); /* a played step begins with changed weights */
+    changed(d); /* so that the refresh of the weights is recorded: a replayed step needs it */
     d->bare = TW_BACKEND(d->be, d->be->learn_record(d->learn, i, true)) != 0;
     if (!d->bare) {
         const int rc = compute(d, self_label);
@@ -196,7 +196,7 @@ static int record(tw_device_step *d, bool self_label)
     if (anywhere(d, &d->bare) != 0)
         return -1;
     if (d->bare)
-        changed(d); /* what was recorded has not run */
+        changed(d); /* recording did not run the refresh */
     return 0;
 }
 

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATIENCE = 50 /* tenths of a second: a run before may still be ending */, OLD = 600 /* seconds: no file is written for so long */ };
+enum { PATIENCE = 50 /* tenths of a second: the previous run may still be ending */, OLD = 600 /* seconds: longer than writing a file takes */ };
 
 char *tw_folder_file(const tw_folder *f, const char *name)
 {
@@ -40,7 +40,7 @@ static int lock(tw_folder *f)
     return 0;
 }
 
-/* Whether the entry is what a process was writing that was to become one of a run's files. */
+/* Whether the entry is a temporary file that was to become one of a run's files. */
 static bool half_written(const char *entry)
 {
     static const char *const names[] = {"checkpoint.safetensors", "backbone.safetensors", "mme_ckpt.safetensors", "best.safetensors",
@@ -51,7 +51,7 @@ static bool half_written(const char *entry)
     return false;
 }
 
-/* Nobody else writes here now, unless it is on another machine, whose locks do not reach this one. */
+/* Removes old temporary files. Only old ones, as locks may not reach a process on another machine that is writing here. */
 static void tidy(const tw_folder *f)
 {
     DIR *d = opendir(f->path);

@@ -3,7 +3,8 @@
 #include <math.h>
 #include <stddef.h>
 
-double tw_cross_entropy(float *d, const float *f, int label, int K, double scale)
+/* Returns the loss of one row; d (NULL: not wanted) = (softmax(f) - one-hot(label)) scale. */
+static double row(float *d, const float *f, int label, int K, double scale)
 {
     float most = f[0];
     double total = 0;

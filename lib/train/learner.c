@@ -12,7 +12,7 @@
 
 int tw_learner_network(tw_learner *l, int device, int precision)
 {
-    static const tw_dtype types[] = {TW_BF16, TW_F32, TW_BF16, TW_F16}; /* auto: bf16 where the device has it */
+    static const tw_dtype types[] = {TW_BF16, TW_F32, TW_BF16, TW_F16}; /* by TW_PRECISION_...; auto: bf16 if the device has it, else fp32 */
     const char *name = tw_backend_choose(tw_device_names[device]);
     if (name == NULL || (l->config.comm != NULL && tw_ranks_device(l->config.comm, name) != 0))
         return -1;
@@ -28,7 +28,7 @@ int tw_learner_network(tw_learner *l, int device, int precision)
     return l->net != NULL ? 0 : -1;
 }
 
-/* --bunch-size where it was given; else its default, unless that does not go with the batch or the device. */
+/* --bunch-size if given; else its default, unless that does not suit the batch or the device. */
 static int64_t bunch_size(const tw_train_options *o)
 {
     const bool cpu = o->device == TW_DEVICE_CPU || strcmp(tw_backend_choose("auto"), "cpu") == 0;
@@ -47,7 +47,7 @@ int tw_learner_open(tw_learner *l, const tw_train_options *o, tw_comm *comm, cha
         .backbone = o->backbone, .small_stem = o->small_stem, .head = true, .hid_dim = o->hid_dim, .dim = o->dim,
         .act = tw_act_names[o->act], .drop = o->drop, .proj_norm = tw_proj_norm_names[o->proj_norm], .lbn_type = tw_lbn_names[o->lbn_type],
         .proj_trunc_init = o->proj_trunc_init, .patch_size = o->patch_size, .drop_path = o->drop_path,
-        .seed = (uint64_t)o->seed, .blank = comm->rank > 0, /* rank 0's are shared */
+        .seed = (uint64_t)o->seed, .blank = comm->rank > 0, /* they get rank 0's */
         .threads = o->threads, .comm = comm, .patience = 10 * o->patience,
     };
     l->places = tw_calloc((size_t)comm->ranks, sizeof *l->places);

@@ -14,27 +14,27 @@ enum { AHEAD = 2 }; /* batches being filled or waiting; one more is in the calle
 
 typedef struct {
     tw_batch batch;
-    int rc;             /* of filling it: 1, 0 at the stream's end, -1 */
-    char message[1024]; /* where rc is -1: errors are a thread's own */
+    int rc;             /* fill's result: 1, 0 at the stream's end, -1 */
+    char message[1024]; /* rc -1: the reading thread's tw_error(), as each thread has its own */
 } job;
 
 struct tw_loader {
     tw_loader_options o;
     tw_reader *reader;
-    tw_share share;     /* the places that are this rank's */
+    tw_share share;     /* this rank's places */
     tw_pool *pool;
     job job[AHEAD + 1];
-    job *taken;         /* the caller's; NULL: none yet */
+    job *taken;         /* the job whose batch the caller has; NULL: none yet */
     double waited;
-    _Atomic bool closing; /* a stream that stalls is no longer waited for */
+    _Atomic bool closing; /* do not wait for a stalled stream any more */
     _Atomic int64_t passed;
-    /* The reading thread's: */
+    /* For the reading thread only: */
     tw_sample sample;
-    bool held;          /* sample is the first of the next batch */
+    bool held;          /* `sample` has been read ahead: the first of the next batch */
     bool ended, begun;
-    bool exact;         /* the stream was asked to begin at the start: a hole there is a bad image, no gap */
+    bool exact;         /* the stream was told where to begin: missing places there are bad images, not a gap */
     tw_position at;     /* place of the sample read last, plus one */
-    int64_t first;      /* how many places of the stream's first epoch come before its first sample; -1: nothing has been read */
+    int64_t first;      /* places before the stream's first sample in its first epoch; -1: nothing has been read */
 };
 
 static bool same_size(const tw_tensor *a, int H, int W)
@@ -76,7 +76,7 @@ static int shape(tw_batch *t, const tw_sample *s, int B)
     return 0;
 }
 
-/* Copies the sample's views to their places in the batch. */
+/* Copies the sample's views to row `row` of the batch. */
 static int put(tw_batch *t, const tw_sample *s, int row)
 {
     int v = 0;
@@ -104,8 +104,8 @@ static int put(tw_batch *t, const tw_sample *s, int row)
     return 0;
 }
 
-/* Whether the stream may begin there: at the start asked for; behind it where that is known for a hole, or nothing has been trained on
- * yet; or with the next epoch where less than a batch is left of this one. */
+/* Whether the stream may begin at p: at the start asked for; after it, if the places between are known to be bad images, or nothing has been trained
+ * on yet; or at the next epoch, if less than a batch is left of this one. */
 static bool may_begin(const tw_loader *b, const tw_position *p)
 {
     const tw_position *start = &b->o.start;
@@ -116,7 +116,7 @@ static bool may_begin(const tw_loader *b, const tw_position *p)
     return p->epoch == start->epoch + 1 && p->sample == 0 && n >= 0 && n - start->sample < b->o.B;
 }
 
-/* Reads the next sample that counts into b->sample. 1, 0 at the end, -1. */
+/* Reads the next sample of this rank, from the start on, into b->sample. 1; 0 at the end; -1. */
 static int read_on(tw_loader *b)
 {
     const tw_position *start = &b->o.start;
@@ -153,7 +153,7 @@ static int read_on(tw_loader *b)
     }
 }
 
-/* Fills the batch: 1, 0 where the stream ends first, -1. */
+/* Fills the batch: 1; 0 if the stream ends first; -1. */
 static int fill(tw_loader *b, tw_batch *t)
 {
     for (int row = 0; row < b->o.B;) {
@@ -226,7 +226,7 @@ tw_loader *tw_loader_open(const char *endpoint, const tw_loader_options *o)
         goto err;
     for (int i = 0; i < AHEAD; i++)
         tw_pool_submit(b->pool, &b->job[i]);
-    b->taken = &b->job[AHEAD]; /* as if it had been handed out and come back */
+    b->taken = &b->job[AHEAD]; /* as if the caller had it: the first call takes it back */
     return b;
 err:
     tw_loader_close(b);
@@ -280,7 +280,7 @@ bool tw_loader_complete(const tw_loader *b, int64_t epoch)
     int64_t all;
     if (h->samples < 0 || h->epochs <= epoch - h->first_epoch || b->at.epoch != epoch || __builtin_mul_overflow(h->samples, h->epochs, &all))
         return false;
-    const int64_t begun = b->first >= 0 ? b->first : b->o.start.sample; /* it may begin there, or earlier */
+    const int64_t begun = b->first >= 0 ? b->first : b->o.start.sample; /* the stream may begin at the start or before it */
     return end->samples + end->skipped >= all - begun;
 }
 

@@ -1,8 +1,8 @@
-/* With p_v the probabilities of view v of one sample, L = log(p + eps), P = 2V - 3 pairs: view v = 0, 1 meets all others, every
- * other view meets 0 and 1. For one pair KL(p, q) + KL(q, p) = sum (p - q)(log p - log q), whose derivative by p is
- * (Lp - Lq) + (p - q) / (p + eps); over the partners of a view these add up to sums over all views, so that the gradient
- * costs O(V), not O(V^2). With a teacher's probabilities t_0, t_1 there are 2 (V - 1) pairs, whose KL(t, s) has the derivative
- * -t / (s + eps) by s; as the official code does, kl then is of the probabilities at temperature tau. */
+/* p_v: the probabilities of view v of one sample, L = log(p + eps). There are P = 2V - 3 pairs: views 0 and 1 are paired with all others, every other
+ * view with 0 and 1. For one pair KL(p, q) + KL(q, p) = sum (p - q)(Lp - Lq), whose derivative by p is (Lp - Lq) + (p - q) / (p + eps). Summed
+ * over the partners of a view this needs only sums over views, so that the gradient costs O(V), not O(V^2). With a teacher's probabilities t_0,
+ * t_1 there are 2 (V - 1) divergences KL(t, s), with the derivative -t / (s + eps) by s; as in the official code, both are at temperature tau
+ * then. */
 #include "train/loss.h"
 
 #include "core/error.h"
@@ -20,13 +20,13 @@ struct tw_loss {
     tw_loss_weights w;
     int V, B, K;
     tw_comm *comm;
-    float *p, *s;    /* softmax(f), softmax(f / tau): [V*B,K]; one array where tau is 1 */
+    float *p, *s;    /* softmax(f), softmax(f / tau): [V*B,K]; the same array if tau is 1 */
     double *mean;    /* of s over the global batch: [V,K] */
-    float *dmean;    /* what he adds to the derivative by s: [V,K] */
+    float *dmean;    /* he's contribution to the derivative by s: [V,K] */
     float *log_p;    /* of one sample: [V,K] */
     float *sum, *sum_log; /* over the views of one sample: [K] */
     float *g;        /* of one row: [K] */
-    const float *taught; /* of the call under way: the teacher's logits [2*B,K]; NULL: none */
+    const float *taught; /* the present call's teacher logits [2*B,K]; NULL: none */
     float *t;        /* the teacher's probabilities of one sample, at temperature tau: [2,K] */
 };
 
@@ -74,20 +74,20 @@ void tw_loss_free(tw_loss *l)
     free(l);
 }
 
-/* 1 / (p + eps), which the slopes below take; log_p = log(p + eps). */
+/* 1 / (p + eps), for the derivatives below; log_p there is log(p + eps). */
 static inline float over(float p)
 {
     return 1 / (p + EPS);
 }
 
-/* The derivative by p of the pairs of a view with n partners and itself, whose probabilities add up to sum, their logarithms to sum_log: views 0
- * and 1 meet all n, the others these two. */
+/* The derivative by p of a view's divergences. sum, sum_log: the sums of p and log_p over the n views that are the view itself, if it is 0 or 1, and
+ * its partners. */
 static inline float pairs_slope(float n, float p, float log_p, float sum, float sum_log)
 {
     return (n * log_p - sum_log) + (n * p - sum) * over(p);
 }
 
-/* Of -s log(s + eps), negated. */
+/* The negated derivative of -s log(s + eps) by s. */
 static inline float entropy_slope(float s, float log_s)
 {
     return log_s + s * over(s);
@@ -108,7 +108,7 @@ static double divergences(const tw_loss *l)
     return tw_divergences(l->V, l->taught != NULL);
 }
 
-/* s, its mean, and p where that is wanted beside it, of the first views. */
+/* Computes s and its mean over the global batch, and p if want_p, for the first `views` views. */
 static int probabilities(tw_loss *l, const float *logits, int views, bool want_p)
 {
     const size_t means = (size_t)views * (size_t)l->K;
@@ -133,7 +133,7 @@ static int probabilities(tw_loss *l, const float *logits, int views, bool want_p
     return 0;
 }
 
-/* he, and its part of the derivative by s. */
+/* Returns he, the weighted mean over the views; fills dmean. */
 static double diversity(tw_loss *l)
 {
     const double global = (double)l->B * l->comm->ranks, eps = (double)EPS;
@@ -148,7 +148,7 @@ static double diversity(tw_loss *l)
     return he;
 }
 
-/* The divergences of sample b from the teacher, added up; fills t and, of s, log_p. */
+/* The sum of sample b's divergences from the teacher; fills t, and log_p from s. */
 static double taught_consistency(tw_loss *l, int b)
 {
     const int K = l->K;
@@ -156,7 +156,7 @@ static double taught_consistency(tw_loss *l, int b)
     for (int t = 0; t < 2; t++) {
         float *q = l->t + (size_t)t * (size_t)K;
         tw_softmax(q, l->taught + ((size_t)t * (size_t)l->B + (size_t)b) * (size_t)K, K, (float)(1 / l->w.tau));
-        for (int k = 0; k < K; k++) /* meets all views but one */
+        for (int k = 0; k < K; k++) /* each teacher view is paired with all student views but one */
             total += (l->V - 1) * (double)q[k] * (double)logf(q[k] + EPS);
     }
     for (int v = 0; v < l->V; v++) {
@@ -171,7 +171,7 @@ static double taught_consistency(tw_loss *l, int b)
     return total;
 }
 
-/* The derivative by s of view v of its divergences from the teacher, times `scale`. */
+/* g = scale times the derivative, by s of view v, of its divergences from the teacher. */
 static void taught_gradient(const tw_loss *l, float *restrict g, const float *s, int v, float scale)
 {
     const int K = l->K;
@@ -181,7 +181,7 @@ static void taught_gradient(const tw_loss *l, float *restrict g, const float *s,
         g[k] = -(from0 * t0[k] + from1 * t1[k]) / (s[k] + EPS);
 }
 
-/* The divergences of sample b, added up; fills log_p, sum and sum_log. */
+/* The sum of sample b's divergences over all pairs; fills log_p, sum and sum_log. */
 static double consistency(tw_loss *l, int b)
 {
     const int K = l->K;
@@ -205,7 +205,7 @@ static double consistency(tw_loss *l, int b)
     return total;
 }
 
-/* The derivative by p of view v of the pairs it is in, times `scale`. */
+/* g = scale times the derivative, by p of view v, of the divergences of its pairs. */
 static void consistency_gradient(const tw_loss *l, float *restrict g, const float *p, int v, int b, float scale)
 {
     const int K = l->K;
@@ -221,7 +221,7 @@ static void consistency_gradient(const tw_loss *l, float *restrict g, const floa
         g[k] = scale * pairs_slope(2, p[k], log_p[k], p0[k] + p1[k], log_0[k] + log_1[k]);
 }
 
-/* Adds the derivatives of eh and he by s to g; returns the entropy. log_s: log(s + eps), or NULL: to be taken. */
+/* Adds the derivatives of eh and he by s to g; returns the entropy. log_s: log(s + eps), or NULL: computed here. */
 static double entropy_gradient(float *restrict g, const float *s, const float *log_s, const float *dmean, int K, float scale)
 {
     double entropy = 0;
@@ -233,7 +233,7 @@ static double entropy_gradient(float *restrict g, const float *s, const float *l
     return entropy;
 }
 
-/* d += through the softmax p: p (g - <p, g>) / tau */
+/* Backward through the softmax p: d += p (g - <p, g>) / tau, scale being 1 / tau. */
 static void through_softmax(float *restrict d, const float *p, const float *g, int K, float scale)
 {
     double dot = 0;
@@ -243,7 +243,7 @@ static void through_softmax(float *restrict d, const float *p, const float *g, i
         d[k] += scale * p[k] * (g[k] - (float)dot);
 }
 
-/* Sets the rows of sample b of dlogits; returns its eh, weighted over the views. */
+/* Sets sample b's rows of dlogits; returns its eh, the weighted mean over the views. */
 static double sample(tw_loss *l, float *dlogits, int b)
 {
     const int K = l->K;
@@ -256,7 +256,7 @@ static double sample(tw_loss *l, float *dlogits, int b)
         const float eh_scale = (float)(weight(l, v) * (1 + l->w.lam1) / global);
         float *d = row(dlogits, l, v, b), *g = l->g;
         memset(d, 0, (size_t)K * sizeof *d);
-        const bool of_s = l->taught != NULL || s == p; /* kl is of the same probabilities as eh and he */
+        const bool of_s = l->taught != NULL || s == p; /* kl is computed from the same probabilities as eh and he */
         if (l->taught != NULL)
             taught_gradient(l, g, s, v, kl_scale);
         else

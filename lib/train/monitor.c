@@ -17,8 +17,8 @@ struct tw_monitor {
     int64_t agreed, seen;
     int32_t *cluster, *label; /* of the samples with a label */
     size_t n, cluster_cap, label_cap;
-    unsigned char *used;    /* [K] */
-    double *column;         /* [2K]: sums and squares */
+    unsigned char *used;    /* [K]: whether the class was an argmax of view 0 */
+    double *column;         /* [2K]: per class sums, sums of squares */
 };
 
 tw_monitor *tw_monitor_new(int V, int B, int K, tw_comm *comm)
@@ -46,7 +46,7 @@ void tw_monitor_free(tw_monitor *m)
     free(m);
 }
 
-/* Adds the mean deviations of columns and rows. */
+/* Adds the mean standard deviations of x's columns and rows. */
 static void spread(tw_monitor *m, double *column, double *row, const float *x)
 {
     const int K = m->K;
@@ -87,7 +87,7 @@ static int make_room(tw_monitor *m)
     return 0;
 }
 
-/* One sample, whose views 0 and 1 are in these classes. */
+/* Counts a sample; first, second: argmax of its views 0 and 1. */
 static void add_sample(tw_monitor *m, int first, int second, int32_t label)
 {
     m->used[first] = 1;
@@ -125,7 +125,7 @@ int tw_monitor_step(tw_monitor *m, const tw_loss_terms *terms, const float *logi
     return 0;
 }
 
-/* Sums and means over the ranks, and which classes any of them has used. */
+/* Sums and means over the ranks, and the classes that any of them has used. */
 static int add_numbers(tw_monitor *m)
 {
     tw_epoch_summary *s = &m->sum;
@@ -152,7 +152,7 @@ static int add_numbers(tw_monitor *m)
     return rc;
 }
 
-/* The clusters and labels of all ranks, one rank after the other. */
+/* Gathers the clusters and labels of all ranks, rank after rank. */
 static int add_labels(tw_monitor *m)
 {
     tw_comm *c = m->comm;

@@ -1,4 +1,4 @@
-/* What an epoch looked like: mean losses, and the signs of a collapse (twist-method.md 6, during training). */
+/* Statistics of an epoch: mean losses, and indicators of collapse (twist-method.md 6, during training). */
 #ifndef TW_TRAIN_MONITOR_H
 #define TW_TRAIN_MONITOR_H
 
@@ -12,27 +12,27 @@ typedef struct {
     int64_t steps;
     tw_loss_terms mean;
     double agreement;                /* share of samples whose views 0 and 1 have the same argmax */
-    double classes;                  /* different argmaxes of view 0 that occurred */
-    /* Standard deviations of the logits over a column (the batch) and a row (the classes), before (raw) and after the last norm. */
+    double classes;                  /* number of different argmaxes of view 0 */
+    /* Mean standard deviations of the logits over a column (the batch) and over a row (the classes), before (raw) and after the last norm. */
     double raw_column_std, raw_row_std, column_std, row_std;
-    double nmi, ami, ari;            /* of the argmax of view 0 and the labels; NaN where there are none */
+    double nmi, ami, ari;            /* between the argmax of view 0 and the labels; NaN without labels */
 } tw_epoch_summary;
 
-tw_monitor *tw_monitor_new(int V, int B, int K, tw_comm *comm); /* comm is kept. NULL and tw_error() */
-void tw_monitor_free(tw_monitor *m);
+tw_monitor *tw_monitor_new(int V, int B, int K, tw_comm *comm); /* comm is borrowed until free. NULL and tw_error() */
+void tw_monitor_free(tw_monitor *m); /* NULL is allowed */
 
-/* Mean deviations of one step's logits. */
+/* Mean standard deviations of one step's logits, see tw_epoch_summary. */
 typedef struct {
     double raw_column_std, raw_row_std, column_std, row_std;
 } tw_spread;
 
-/* After a step whose logits stay on a device: as tw_monitor_step, largest [2*B] the argmax of each row of views 0 and 1. */
+/* As tw_monitor_step, for a step whose logits stay on a device. largest [2*B]: argmax of each row of views 0 and 1. */
 int tw_monitor_learned(tw_monitor *m, const tw_loss_terms *terms, const tw_spread *spread, const int32_t *largest, const int32_t *label);
 
-/* After a step: logits and raw as tw_plan_logits, label [B]. 0, or -1 and tw_error(). */
+/* To be called after each step. logits, raw: f32 [V*B, K], after and before the last norm; label [B], -1: none. 0, or -1 and tw_error(). */
 int tw_monitor_step(tw_monitor *m, const tw_loss_terms *terms, const float *logits, const float *raw, const int32_t *label);
 
-/* The epoch so far, over all ranks (deviations: the means of theirs); begins the next. All ranks call it together. 0, or -1 and tw_error(). */
+/* The epoch's statistics over all ranks (standard deviations: means of the ranks'); begins the next epoch. Collective. 0, or -1 and tw_error(). */
 int tw_monitor_epoch(tw_epoch_summary *out, tw_monitor *m);
 
 #endif

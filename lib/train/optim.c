@@ -19,13 +19,13 @@ struct tw_optim {
     tw_optim_kind kind;
     int64_t steps;
     size_t bytes;
-    float *block, *host;         /* all states, in device memory and in host memory: one block where that is the same */
+    float *block, *host;         /* all states in device memory, in host memory; the same block with unified memory */
     struct slot {
         tw_param *param;
         float *state[MOST_STATES];
-        double rate;             /* times the step's learning rate */
+        double rate;             /* factor of the step's learning rate */
         bool decayed;
-        double gradient;         /* its norm, since tw_optim_gradient_norm until the step; UNKNOWN: not asked for */
+        double gradient;         /* norm of its gradient, from tw_optim_gradient_norm until the step; else UNKNOWN */
     } *slot;                     /* one per trained tensor */
     int n;
 };

@@ -85,7 +85,7 @@ int tw_train_rows(tw_opt table[TW_TRAIN_ROWS], tw_train_options *o)
     return (int)(sizeof rows / sizeof *rows);
 }
 
-/* Taken where they have no use too, as the official trainer does. */
+/* Options that have no effect are accepted, as by the official trainer, with a message. */
 static void tell_unused(const tw_train_options *o)
 {
     static const char *const of_vits[] = {"patch-size", "drop-path"}, *const of_teachers[] = {"momentum-start", "momentum-end"};
@@ -120,7 +120,7 @@ int tw_train_settle(tw_train_options *o)
         o->warmup_epochs = tw_schedule_warmup(o->epochs);
     if (!tw_opts_given("weight-decay-end"))
         o->weight_decay_end = o->weight_decay;
-    if (o->quantile == 0 && !tw_opts_given("quantile-end")) /* a fixed threshold stays */
+    if (o->quantile == 0 && !tw_opts_given("quantile-end")) /* the threshold is fixed in all epochs */
         o->quantile_end = 0;
     return 0;
 }

@@ -1,4 +1,4 @@
-/* The options of a pre-training run: their defaults, their rows of the table, what follows from one another. */
+/* The options of a pre-training run: their defaults, their rows of the option table, and how they depend on one another. */
 #ifndef TW_TRAIN_OPTIONS_H
 #define TW_TRAIN_OPTIONS_H
 
@@ -6,7 +6,7 @@
 
 enum { TW_DEVICE_AUTO, TW_DEVICE_CPU, TW_DEVICE_CUDA };
 enum { TW_PRECISION_AUTO, TW_PRECISION_FP32, TW_PRECISION_BF16, TW_PRECISION_FP16 };
-/* Words of --device, --precision, --act, NULL at the end. */
+/* Values of --precision, --act, --lbn-type, --proj-norm, NULL at the end. */
 extern const char *const tw_precision_names[], *const tw_act_names[], *const tw_lbn_names[],
     *const tw_proj_norm_names[];
 
@@ -21,18 +21,19 @@ typedef struct {
     double momentum_start, momentum_end, patience, starve;
 } tw_train_options;
 
-/* The seed's defaults; threads: the processors. */
+/* The official code's defaults; threads: the number of processors. */
 void tw_train_defaults(tw_train_options *o);
 
-/* The rows of these options, which fill *o, for a table of at least TW_TRAIN_ROWS rows. Returns their number. */
+/* Fills the table with the rows of these options, which parse into *o. Returns their number. */
 enum { TW_TRAIN_ROWS = 64 };
 int tw_train_rows(tw_opt table[TW_TRAIN_ROWS], tw_train_options *o);
 
-/* The epoch with which the first kind of training ends: mme_epochs, or all, where they are fewer or labels are the network's own from the start. */
+/* The epochs of the first phase (TWIST loss, before self-labeling): mme_epochs; all epochs if they are fewer, or if self-labeling is used from the
+ * start. */
 int64_t tw_train_mme_epochs(const tw_train_options *o);
 
-/* After the command line was read: fills in what follows from other options. 0, or -1 and tw_error(): options that contradict
- * one another, for exit 2. */
+/* To be called after parsing: sets the options that follow from others. 0, or -1 and tw_error() if options contradict one another (a usage error,
+ * exit 2). */
 int tw_train_settle(tw_train_options *o);
 
 #endif

@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 typedef struct {
-    double start, last;  /* times, as tw_now: of the first step's begin, of the last step's end */
-    double waited;       /* for input until `last` */
-    int64_t first, all;  /* steps done before this process began; of the whole run */
+    double start, last;  /* times (tw_now): beginning of the first step, end of the last one */
+    double waited;       /* seconds waited for input until `last` */
+    int64_t first, all;  /* steps done before this process started; steps of the whole run */
 } tw_pace;
 
 typedef struct {
@@ -20,7 +20,7 @@ typedef struct {
 void tw_pace_begin(tw_pace *p, int64_t first, int64_t epochs, int64_t steps_per_epoch, int64_t max_steps);
 /* After a step; waited: seconds spent waiting for input since the beginning. */
 tw_pace_step tw_pace_next(tw_pace *p, double waited);
-/* "step 7/15, 31 NAME/s, ETA 0:01:02" with `step` steps done, of `each` NAME each; cut to size. Returns text. */
+/* "step 7/15, 31 NAME/s, ETA 0:01:02" for `step` steps done; each: how many NAME (views, samples) a step has. Cut to size. Returns text. */
 const char *tw_pace_text(char *text, size_t size, const tw_pace *p, int64_t step, double each, const char *name);
 
 #endif

@@ -88,7 +88,7 @@ static int share_net(tw_net *net, tw_comm *c)
 {
     if (net == NULL)
         return 0;
-    if (tw_net_download(net) != 0) /* a teacher's have been copied on the device */
+    if (tw_net_download(net) != 0) /* a teacher's values were copied on the device only */
         return -1;
     for (int i = 0; i < tw_net_params(net); i++) {
         const tw_param *p = tw_net_param(net, i);

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-static const double FLOOR = 0.001; /* of the learning rate, at the end of a cosine */
+static const double FLOOR = 0.001; /* share of the learning rate that is left at the end of a cosine */
 
 int64_t tw_schedule_warmup(int64_t epochs)
 {
@@ -14,7 +14,7 @@ double tw_cosine(double done)
     return 0.5 * (1 + cos(3.14159265358979323846 * done));
 }
 
-/* Warm-up and cosine of one phase: `at` of `all` steps, the first `warm` of them warm-up. */
+/* Warm-up and cosine of one phase: the rate at step `at` of `all`, the first `warm` of which are warm-up. */
 static double phase(double lr, double at, double warm, double all)
 {
     if (at < warm)

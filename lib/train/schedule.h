@@ -1,4 +1,4 @@
-/* Learning rate and weight decay of every step (twist-method.md 4). */
+/* Learning rate, weight decay and the other scheduled numbers of every step (twist-method.md 2 to 4). */
 #ifndef TW_TRAIN_SCHEDULE_H
 #define TW_TRAIN_SCHEDULE_H
 
@@ -12,20 +12,20 @@ typedef struct {
     int64_t steps_per_epoch;
 } tw_schedule;
 
-/* Half a cosine: 1 at done = 0, 0 at done = 1 (CosineAnnealingLR). */
+/* (1 + cos(pi done)) / 2: from 1 at done = 0 to 0 at done = 1, as CosineAnnealingLR. */
 double tw_cosine(double done);
 
-/* Warm-up epochs of a run of that many epochs: 3 up to 20, 5 up to 50, 10 above. */
+/* Default warm-up epochs of a run of that many epochs: 3 up to 20 epochs, 5 up to 50, 10 above. */
 int64_t tw_schedule_warmup(int64_t epochs);
 
-/* Of step `it` (from 0) of an epoch. Before mme_epochs: linear from 0 to lr over the warm-up, then cosine to 0.001 lr at
- * mme_epochs; then the same from 0 to lr_sl over sl_warmup_epochs and to 0.001 lr_sl at the last epoch's end. */
+/* The learning rate of step `it` (from 0) of an epoch. Before mme_epochs: linear from 0 to lr over the warm-up, then cosine to 0.001 lr at
+ * mme_epochs; afterwards likewise from 0 to lr_sl over sl_warmup_epochs, then cosine to 0.001 lr_sl at the end of the last epoch. */
 double tw_schedule_lr(const tw_schedule *s, int64_t epoch, int64_t it);
 
-/* The quantile of self-labeling's confidences: cosine from q to q_end over the epochs from `first` on. */
+/* Self-labeling's quantile of the confidences: cosine from q to q_end over the epochs from `first` to the last. */
 double tw_schedule_quantile(const tw_schedule *s, double q, double q_end, int64_t first, int64_t epoch, int64_t it);
 
-/* The share that a teacher keeps of itself: cosine from start to end over the epochs before mme_epochs, then end. */
+/* The teacher's momentum (the share it keeps of itself): cosine from start to end over the epochs before mme_epochs, then end. */
 double tw_schedule_momentum(const tw_schedule *s, double start, double end, int64_t epoch, int64_t it);
 
 /* Cosine from weight_decay to weight_decay_end over all epochs. */

@@ -23,13 +23,13 @@ static float at_rank(float *order, const float *confidence, int B, double q)
     return order[rank < B ? rank : B - 1];
 }
 
-/* What a sample's views 0 and 1 say. */
+/* What a sample's views 0 and 1 (or the teacher's) give. */
 typedef struct {
-    float confidence; /* the larger of their maxima; NaN where either is */
-    int weak, label;  /* the view that has it, and where */
+    float confidence; /* the larger of their maxima; NaN if either is */
+    int weak, label;  /* the view that has it, and its class */
 } anchor;
 
-/* Of sample b, from the logits of B samples' views; p: scratch, [2,K]. */
+/* Sample b's anchor, from the logits [2*B,K] of views 0 and 1; p: scratch, [2,K]. */
 static anchor find_anchor(float *p, const float *logits, int b, int B, int K)
 {
     int k[2];
@@ -39,6 +39,20 @@ static anchor find_anchor(float *p, const float *logits, int b, int B, int K)
     }
     const float m0 = p[k[0]], m1 = p[(size_t)K + (size_t)k[1]];
     return m1 > m0 || isnan(m1) ? (anchor){m1, 1, k[1]} : (anchor){m0, 0, k[0]};
+}
+
+/* Returns the cross-entropy of logits f [K] with the label; d [K] = its gradient times scale. */
+static double cross_entropy(float *d, const float *f, int label, int K, double scale)
+{
+    const double most = (double)f[tw_argmax(f, K)];
+    double total = 0;
+    for (int k = 0; k < K; k++)
+        total += exp((double)f[k] - most);
+    tw_softmax(d, f, K, 1);
+    d[label] -= 1;
+    for (int k = 0; k < K; k++)
+        d[k] *= (float)scale;
+    return log(total) + most - (double)f[label];
 }
 
 int tw_loss_selflabel(tw_selflabel_terms *terms, float *dlogits, const float *logits, const float *teacher, int V, int B, int K,
@@ -53,7 +67,7 @@ int tw_loss_selflabel(tw_selflabel_terms *terms, float *dlogits, const float *lo
     for (int b = 0; b < B; b++) {
         of[b] = find_anchor(p, teacher != NULL ? teacher : logits, b, B, K);
         confidence[b] = of[b].confidence;
-        if (isnan(confidence[b])) /* a sample that cannot label is not one that need not */
+        if (isnan(confidence[b])) /* NaN must not pass for "below the threshold" */
             terms->loss = NAN;
     }
     const float threshold = isnan(terms->loss) ? NAN : c->quantile > 0 ? at_rank(confidence + B, confidence, B, c->quantile) : (float)c->threshold;

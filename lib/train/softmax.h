@@ -20,7 +20,7 @@ static inline void tw_softmax(float *p, const float *f, int K, float scale)
         p[k] *= factor;
 }
 
-/* The first of the largest. */
+/* The index of the largest, the first of equal ones. */
 static inline int tw_argmax(const float *x, int K)
 {
     int best = 0;

@@ -13,7 +13,7 @@
 
 enum { COUNTS = 7, MOST_PAIRS = TW_NETWORK_PAIRS + COUNTS + 8, NAME = 192 };
 
-/* The numbers of a checkpoint, by the keys they have in its metadata. */
+/* Metadata keys of the checkpoint's numbers. */
 static const char *const count_key[COUNTS] = {"epoch", "sample", "iteration", "step", "batch_size", "ranks", "optim_steps"};
 
 static const char *const scale_key[2] = {"loss_scale", "loss_scale_steps"};
@@ -35,7 +35,7 @@ static void teacher_name(char text[NAME], const tw_param *p)
     snprintf(text, NAME, "teacher.%s", p->name);
 }
 
-/* The optimizer's tensors, then the teacher's, into t; their names into name. Returns their number. */
+/* Lists the optimizer's tensors, then the teacher's, in t and their names in name. Returns their number. */
 static int more_tensors(tw_named_tensor *t, char (*name)[NAME], const tw_learner *l)
 {
     int n = 0;
@@ -60,7 +60,7 @@ void tw_state_at(tw_learner *l, tw_position at, const int64_t *places)
         l->places[i] = places != NULL ? places[i] : at.sample;
 }
 
-/* "12 8 12"; NULL without memory. */
+/* The places as "12 8 12"; NULL: out of memory. */
 static char *places_text(const tw_learner *l)
 {
     enum { EACH = 21 };
@@ -255,7 +255,7 @@ static int load_teacher(tw_learner *l, const tw_checkpoint *f)
     return there ? tw_network_load(l->teacher, f, TW_NETWORK_BACKBONE | TW_NETWORK_HEAD | TW_NETWORK_TEACHER) : 0;
 }
 
-/* What the tensors do not tell of the head. */
+/* Checks the head's activation, which the tensors do not show. */
 static int check_act(const tw_learner *l, const tw_checkpoint *f)
 {
     const char *act = tw_network_act(f);

@@ -17,7 +17,7 @@ struct tw_step {
     tw_plan *plan;
     tw_teacher *teacher;   /* NULL: none */
     tw_buffers *buffers, *teacher_buffers;
-    tw_device_step *device; /* instead of all below; or NULL */
+    tw_device_step *device; /* does the step, instead of all members below; or NULL */
     tw_loss *loss;
     float *dlogits;
     int V, B, K;
@@ -80,8 +80,8 @@ static int keep(tw_step *s)
     return s->teacher != NULL ? tw_buffers_keep(s->teacher_buffers) : 0;
 }
 
-/* Both networks see the views. */
-static int forward(tw_step *s, uint8_t *const *pictures, const tw_step_inputs *p)
+/* Runs both networks on the views. */
+static int forward(tw_step *s, uint8_t *const *pictures, const tw_step_plan *p)
 {
     if (keep(s) != 0 || (s->teacher != NULL && tw_teacher_forward(s->teacher, pictures, p->number) != 0))
         return -1;
@@ -95,7 +95,7 @@ static int undo(tw_step *s)
     return s->teacher != NULL ? tw_buffers_restore(s->teacher_buffers) : 0;
 }
 
-/* Each rank has computed the loss of its own batch; that of all is the mean over ranks, and so are its gradients. sum: over ranks. */
+/* For losses that each rank computes of its own batch: the loss of all is the mean over ranks, and so are the gradients. sum: summed over ranks. */
 static int mean_of_ranks(const tw_step *s, double sum[3])
 {
     tw_comm *comm = tw_net_comm(s->net);
@@ -142,8 +142,8 @@ static int loss(tw_step *s, tw_step_result *r, const tw_step_inputs *p)
     return tw_loss_twist(s->loss, &r->terms, s->dlogits, logits, teacher);
 }
 
-/* Forward, loss; where that is finite, gradients and their norm. */
-static int compute(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_inputs *p)
+/* Forward and loss; if the loss is finite, also the gradients and their norm. */
+static int compute(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_plan *p)
 {
     if (forward(s, pictures, p) != 0 || loss(s, r, p) != 0)
         return -1;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The last measurement (its epoch, top-1, top-5); steps, the sum of the losses, hits among the first and the first five. */
+/* The last validation (epoch, top-1, top-5); steps, sum of the losses, top-1 and top-5 hits. */
 #define READ "measured %lld %lf %lf, epoch %lld %lf %lld %lld"
 #define WRITE "measured %lld %.17g %.17g, epoch %lld %.17g %lld %lld"
 #define PENDING ", to be measured"

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint64_t OTHER_MASKS = 0x7465616368657221; /* into the seed: its dropout is not the student's */
+static const uint64_t OTHER_MASKS = 0x7465616368657221; /* changes the seed, so that its dropout masks differ from the student's */
 
 struct tw_teacher {
     tw_net *net;
@@ -46,7 +46,7 @@ tw_teacher *tw_teacher_new(tw_net *net, const tw_view_group *group, int n_groups
 {
     tw_view_group first[2];
     int n = 0;
-    for (int views = 0; n < n_groups && views < 2; n++) { /* views 0 and 1: the beginning of one group, or two groups of one */
+    for (int views = 0; n < n_groups && views < 2; n++) { /* views 0 and 1: the first two of a group, or two groups of one view */
         first[n] = group[n];
         if (first[n].n_views > 2 - views)
             first[n].n_views = 2 - views;

@@ -22,7 +22,7 @@ tw_comm *tw_turns_join(int *threads)
     return c;
 }
 
-/* Samples of an epoch that are this rank's. -1 and tw_error(). */
+/* How many samples of an epoch are this rank's. -1 and tw_error(). */
 static int64_t samples(const tw_turns *t, int64_t epoch_samples, int B)
 {
     const char *name = tw_loader_name(t->loader);
@@ -83,7 +83,7 @@ void tw_turns_close(tw_turns *t)
     free(t->all.places);
 }
 
-/* Tells the others how it stands here, and sets t->all: its status, or -1 and tw_error(). */
+/* Exchanges status with the other ranks and sets t->all. Returns its status, or -1 and tw_error(). */
 static int agree(tw_turns *t, int status, const tw_batch *b)
 {
     const double since = tw_now();
@@ -96,7 +96,7 @@ static int agree(tw_turns *t, int status, const tw_batch *b)
     return t->all.status;
 }
 
-/* Whether what has ended the stream is a signal to all processes of the run, which this one may see a moment later. */
+/* Whether the stream has ended because of a signal to all processes of the run, which this one may receive a moment later. */
 static bool signal_came(void)
 {
     static const struct timespec nap = {0, 10000000};
@@ -105,7 +105,7 @@ static bool signal_came(void)
     return tw_stop_signal() != 0;
 }
 
-/* How it stands with this rank's next batch, which is said here where it is not well. */
+/* Gets this rank's next batch and returns the rank's status; prints what is wrong. */
 static int fetch(const tw_turns *t, const tw_batch **b, int64_t epoch)
 {
     static const int status[] = {TW_RANK_FAILED, TW_RANK_ENDED, TW_RANK_READY, TW_RANK_STOPPED, TW_RANK_STOPPED};
@@ -133,7 +133,7 @@ int tw_turns_next(tw_turns *t, const tw_batch **b, int64_t epoch)
         const int have = keep ? TW_RANK_READY : fetch(t, b, epoch);
         if (agree(t, have, have == TW_RANK_READY ? *b : NULL) < 0)
             return -1;
-        keep = t->all.status == TW_RANK_READY && (*b)->epoch == t->all.last; /* others are left out */
+        keep = t->all.status == TW_RANK_READY && (*b)->epoch == t->all.last; /* a batch of an earlier epoch is dropped */
     } while (t->all.status == TW_RANK_READY && t->all.first < t->all.last);
     return t->all.status;
 }

@@ -67,7 +67,7 @@ static int compute(run *r, const tw_view_batch *b)
     return 0;
 }
 
-/* 0 at the stream's end, 2 where it is to stop, -1. */
+/* Evaluates all samples. 0: done; 2: stop() became true; -1 and tw_error(). */
 static int all_samples(run *r)
 {
     tw_view_batch *b;
@@ -132,5 +132,5 @@ int tw_validate(tw_validation *v, tw_net *net, const tw_validation_options *o)
     tw_views_close(r.views);
     tw_plan_free(r.plan);
     free(r.label);
-    return rc < 0 && o->stop() ? 2 : rc; /* the stream was no longer waited for */
+    return rc < 0 && o->stop() ? 2 : rc; /* the read failed because stop() ended the waiting */
 }

@@ -1,4 +1,4 @@
-/* How well a network with a classifier does on labelled views. */
+/* Evaluates a network with a classifier on labelled views. */
 #ifndef TW_TRAIN_VALIDATE_H
 #define TW_TRAIN_VALIDATE_H
 
@@ -13,22 +13,21 @@ typedef struct {
 } tw_validation;
 
 typedef struct {
-    const char *endpoint;    /* a file or pipe:COMMAND, opened anew at each call */
-    int B;                   /* views computed together */
-    int n_classes;           /* of the training data, and their names or NULL */
+    const char *endpoint;    /* a file or pipe:COMMAND, opened anew by each call */
+    int B;                   /* batch size */
+    int n_classes;           /* of the training data, and their names (classes) or NULL */
     const char *const *classes;
-    int (*stop)(void);
+    int (*stop)(void);       /* once it returns true, evaluation ends */
 } tw_validation_options;
 
-/* Whether the endpoint gives its stream as often as it is opened: a regular file (or what is not there, as opening it will say), a command. */
+/* Whether the endpoint can be opened again and again: a command or a regular file (or a missing one, an error that opening it will report). */
 bool tw_validate_again(const char *endpoint);
 
-/* Runs the network in evaluation mode over the whole stream of views: one view a sample, of any sizes, each with a label below the
- * network's classes, whose names are those of the training data where both have names. 1: done; 2: stop() became true; -1 and
- * tw_error(). */
+/* Runs the network in evaluation mode over the whole stream: one view per sample, of any sizes, each with a label below the network's number of
+ * classes. If stream and training data both name their classes, the names must agree. 1: done; 2: stop() became true; -1 and tw_error(). */
 int tw_validate(tw_validation *v, tw_net *net, const tw_validation_options *o);
 
-/* Looks at the first of these views only: whether they are such, before long work is begun that ends with them. Results as of tw_validate. */
+/* Checks only the first of these views, before a long run that will need them. Returns as tw_validate. */
 int tw_validate_first(tw_net *net, const tw_validation_options *o);
 
 #endif

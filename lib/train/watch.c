@@ -27,7 +27,7 @@ const char *tw_watch_epoch(char *text, size_t size, tw_watch *w, const tw_epoch_
     if (self_label != w->self_label)
         *w = (tw_watch){NAN, self_label};
     const bool wrong = describe(text, size, w, e, fmin((double)samples, K), log(K));
-    if (!(e->mean.loss >= w->least)) /* the first one too */
+    if (!(e->mean.loss >= w->least)) /* true for the first epoch too, where least is NaN */
         w->least = e->mean.loss;
     return wrong ? text : NULL;
 }
