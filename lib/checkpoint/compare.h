@@ -10,9 +10,9 @@ typedef struct {
     int same, changed, reshaped, only_a, only_b; /* tensors */
 } tw_comparison;
 
-/* Compares tensors by name and prints a line for each one that is not the same, the name followed by a tab: "only in A" (or B, with
- * type and shape), both shapes, or how far the values are apart: the largest difference, and the norm of all differences relative to
- * that of A's tensor. Of equal numbers the type may differ. -0 is 0; NaN is the same as NaN. 0, or -1 and tw_error(): no memory. */
+/* Compares tensors by name and prints a line for each difference, name and tab first: "only in A" (or B) with type and shape; both shapes; or the
+ * largest absolute difference of the values and the norm of the difference relative to that of A's tensor. Only values count, not types;
+ * -0 equals 0, NaN equals NaN. 0, or -1 and tw_error(): out of memory. */
 int tw_compare(tw_comparison *c, FILE *to, const tw_selection *a, const tw_selection *b);
 
 #endif

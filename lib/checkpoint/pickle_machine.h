@@ -1,11 +1,11 @@
-/* Inside lib/checkpoint: the machine that runs a pickle. pickle.c has its stack and the opcodes of plain data, pickle_calls.c the
- * globals and what calling them gives. */
+/* Inside lib/checkpoint: the machine that runs a pickle. pickle.c has the stack and the opcodes of plain data, pickle_calls.c the known globals and
+ * the results of calling them. Functions return 0, or -1 and tw_error(). */
 #ifndef TW_CHECKPOINT_PICKLE_MACHINE_H
 #define TW_CHECKPOINT_PICKLE_MACHINE_H
 
 #include "checkpoint/pickle.h"
 
-/* Far above what state dicts and optimizers need; what a hostile file can make us allocate stays under 1 GB. */
+/* Limits: far above what state dicts and optimizers need, and such that a hostile file cannot make us allocate 1 GB. */
 enum { MOST_VALUES = 1 << 22, MOST_STACK = 1 << 22, MOST_MEMO = 1 << 22, CHUNK = 4096 };
 
 typedef struct chunk {
@@ -28,16 +28,16 @@ struct tw_pickle {
     tw_py *result;
 };
 
-/* A new value; NULL and tw_error() where there are too many. */
+/* A new value; NULL and tw_error() if there are too many. */
 tw_py *tw_machine_value(tw_pickle *p, tw_py_kind kind);
 
-/* The stack. push(NULL) fails; pop and top return NULL and tw_error() where there is nothing above the topmost mark. */
+/* The stack. push(NULL) fails; pop and top return NULL and tw_error() if there is nothing above the topmost mark. */
 int tw_machine_push(tw_pickle *p, tw_py *v);
 int tw_machine_number(tw_pickle *p, tw_py_kind kind, int64_t i); /* pushes a new value */
 tw_py *tw_machine_pop(tw_pickle *p);
 tw_py *tw_machine_top(const tw_pickle *p);
 
-/* Appends n items, which are not to's own, to a list or dict. */
+/* Appends n items to a list or dict; `item` must not point into to->item. */
 int tw_machine_append(tw_pickle *p, tw_py *to, tw_py *const *item, size_t n);
 
 /* GLOBAL, REDUCE and NEWOBJ, BUILD, BINPERSID. */

@@ -1,4 +1,4 @@
-/* Inside lib/checkpoint: the opcodes of a pickle (protocol 4), written one by one. Errors are the stream's. */
+/* Inside lib/checkpoint: writes the opcodes of a pickle one by one. Errors are the stream's (ferror). */
 #ifndef TW_CHECKPOINT_PICKLE_WRITE_H
 #define TW_CHECKPOINT_PICKLE_WRITE_H
 

@@ -4,12 +4,12 @@
 
 #include "eval/page.h"
 
-/* FOLDER/confusion.png: a row for each label, a column for each class and one for clusters without a class, from white to black by the
- * share of the row. Nothing without labels and a match, or for more than TW_PAGE_CLASSES. 0, or -1 and tw_error(). */
+/* Writes FOLDER/confusion.png: a row per label, a column per class and one for clusters without a class, from white to black by the share of the row.
+ * Nothing without labels and a match, or with more than TW_PAGE_CLASSES classes. 0, or -1 and tw_error(). */
 int tw_page_confusion_png(const tw_page *p, const char *folder);
 
-/* FOLDER/cluster-K.png for each of the TW_PAGE_CLUSTERS largest clusters, of the samples whose keys are readable pictures; sheet[K]
- * says which have one. 0, or -1 and tw_error(). */
+/* Writes FOLDER/cluster-K.png for each of the TW_PAGE_CLUSTERS largest clusters, from samples whose keys are readable pictures. Sets sheet [K]:
+ * whether the cluster has a sheet. 0, or -1 and tw_error(). */
 int tw_page_sheets(bool *sheet, const tw_page *p, const char *folder);
 
 #endif

@@ -1,4 +1,4 @@
-/* How well two labelings of the same samples agree, equal to scikit-learn's scores of the same names. */
+/* The agreement of two labelings of the same samples, by scikit-learn's scores of the same names. */
 #ifndef TW_EVAL_PARTITION_H
 #define TW_EVAL_PARTITION_H
 
@@ -8,14 +8,14 @@
 /* Each is 1 for equal partitions. */
 typedef struct {
     double nmi;    /* mutual information, normalised by the arithmetic mean of the entropies */
-    double ami;    /* adjusted by the exact expectation under permutation */
+    double ami;    /* adjusted mutual information, by its exact expectation under permutation */
     double ari;    /* adjusted Rand index */
     double fmi;    /* Fowlkes-Mallows index */
-    double purity; /* share of the samples whose class is the commonest one of their cluster */
-    int n_clusters, n_classes; /* different labels that occur */
+    double purity; /* share of the samples whose class is the most frequent one in their cluster */
+    int n_clusters, n_classes; /* numbers of different labels that occur */
 } tw_agreement;
 
-/* Of clusters[n] and classes[n]. Labels are any integers; only which samples share one matters. 0, or -1 and tw_error(). */
+/* Scores clusters [n] against classes [n]. Labels may be any integers: only which samples share one matters. 0, or -1 and tw_error(). */
 int tw_agree(tw_agreement *out, const int32_t *clusters, const int32_t *classes, size_t n);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "train/state.h"
 
-/* The classifier's accuracy on the validation samples, top-1 and top-5, in the unit of tw_validation. */
+/* The classifier's top-1 and top-5 accuracy on the validation samples, 0 .. 1. */
 typedef struct {
     int64_t epoch; /* 1, 2, ...; 0: not measured yet */
     double acc1, acc5;

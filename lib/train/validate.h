@@ -9,7 +9,7 @@
 
 typedef struct {
     int64_t samples;
-    double loss, acc1, acc5; /* means; cross-entropy in nats */
+    double loss, acc1, acc5; /* mean cross-entropy in nats; top-1, top-5 accuracy, 0 .. 1 */
 } tw_validation;
 
 typedef struct {
