@@ -10,7 +10,7 @@
 struct tw_checkpoint {
     char *path;
     const char *format;
-    tw_safetensors *safetensors; /* either this, or the map and what was found in it */
+    tw_safetensors *safetensors; /* either this, or the map and the contents read from it */
     tw_map map;
     tw_contents contents;
     const tw_named_tensor *tensor;
@@ -52,7 +52,7 @@ static int read_zip(tw_checkpoint *c)
     return rc;
 }
 
-/* What is no safetensors file, told from its first bytes. */
+/* Reads a file of another format than safetensors, recognised by its first bytes. 0, or -1 and tw_error(). */
 static int read_other(tw_checkpoint *c)
 {
     if (tw_pth_is_legacy(&c->map)) {

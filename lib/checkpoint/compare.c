@@ -11,7 +11,7 @@ static int by_name(const void *a, const void *b)
     return strcmp((*(const tw_named_tensor *const *)a)->name, (*(const tw_named_tensor *const *)b)->name);
 }
 
-/* b's tensors in the order of their names. */
+/* The selection's tensors sorted by name. Free with free(). NULL and tw_error(). */
 static const tw_named_tensor **sorted(const tw_selection *s)
 {
     const tw_named_tensor **list = tw_calloc((size_t)s->n, sizeof *list);
@@ -29,7 +29,7 @@ static const tw_tensor *find(const tw_named_tensor **list, int n, const char *na
     return found != NULL ? &(*found)->tensor : NULL;
 }
 
-/* A line's worth of text: control characters as ?, so that a file cannot play with the terminal. */
+/* Prints a name with control characters as ?, so that a file cannot send escape sequences to the terminal. */
 static void put_name(FILE *to, const char *name)
 {
     for (; *name != '\0'; name++)
@@ -44,7 +44,7 @@ static void only(FILE *to, const tw_named_tensor *t, const char *where)
     fprintf(to, "only in %s: %s\n", where, tw_tensor_describe(text, sizeof text, &t->tensor));
 }
 
-/* Whether they are the same to the bit; else its line. */
+/* Whether two complex tensors are bitwise equal; if not, prints the line. */
 static bool complex_values(FILE *to, const char *name, const tw_tensor *a, const tw_tensor *b)
 {
     if (a->dtype == b->dtype && memcmp(a->data, b->data, (size_t)tw_tensor_bytes(a)) == 0)
@@ -54,7 +54,7 @@ static bool complex_values(FILE *to, const char *name, const tw_tensor *a, const
     return false;
 }
 
-/* Whether they are the same; else its line. */
+/* Whether the values of two tensors are equal; if not, prints the line. */
 static bool values(FILE *to, const char *name, const tw_tensor *a, const tw_tensor *b)
 {
     const int64_t n = tw_tensor_elements(a);

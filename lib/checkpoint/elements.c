@@ -1,4 +1,4 @@
-/* Elements of stored tensors as numbers and in words. */
+/* Elements of stored tensors as numbers, and descriptions of tensors. */
 #include "checkpoint/checkpoint.h"
 
 #include "core/error.h"
@@ -61,7 +61,7 @@ double tw_tensor_element(const tw_tensor *t, int64_t i)
     case TW_U32: return v.u32;
     case TW_U64: return (double)v.u64;
     case TW_F8_E4M3: return from_e4m3(v.u8);
-    case TW_F8_E5M2: return (double)tw_half_to_float((uint16_t)(v.u8 << 8)); /* an f16 whose fraction was cut */
+    case TW_F8_E5M2: return (double)tw_half_to_float((uint16_t)(v.u8 << 8)); /* the upper byte of an f16 */
     case TW_C64:
     case TW_C128:
     case TW_DTYPES: break;

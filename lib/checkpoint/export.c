@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* PyTorch's class of each type; NULL: of its newer types, which have none, but a name of their own. */
+/* PyTorch's storage class of each type; NULL: newer types, which have no class. */
 static const char *const storages[TW_DTYPES] = {
     [TW_U8] = "ByteStorage",       [TW_I32] = "IntStorage",   [TW_I64] = "LongStorage",        [TW_F16] = "HalfStorage",
     [TW_BF16] = "BFloat16Storage", [TW_F32] = "FloatStorage", [TW_F64] = "DoubleStorage",      [TW_BOOL] = "BoolStorage",
@@ -34,8 +34,8 @@ static void put_empty_dict(FILE *f)
     tw_pickle_op(f, TW_OP_REDUCE);
 }
 
-/* _rebuild_tensor_v2(storage `key`, offset 0, sizes, strides, requires_grad False, no hooks); of the newer types _v3, of a storage of bytes and
- * with the type at the end. */
+/* Writes the call _rebuild_tensor_v2(storage `key`, offset 0, sizes, strides, requires_grad False, no hooks); for newer types _rebuild_tensor_v3,
+ * with an untyped storage and the type as last argument. */
 static void put_torch_tensor(FILE *f, const tw_tensor *t, int key)
 {
     const bool typed = storages[t->dtype] != NULL;
@@ -67,7 +67,7 @@ static void put_torch_tensor(FILE *f, const tw_tensor *t, int key)
     tw_pickle_op(f, TW_OP_REDUCE);
 }
 
-/* The state dict's pickle in memory; free() it. NULL and tw_error(). */
+/* The state dict's pickle, in memory; free with free(). NULL and tw_error(). */
 static char *torch_pickle(size_t *size, const tw_named_tensor *t, int n)
 {
     char *text = NULL;
@@ -75,7 +75,7 @@ static char *torch_pickle(size_t *size, const tw_named_tensor *t, int n)
     if (f == NULL)
         return tw_fail("out of memory"), NULL;
     tw_pickle_op(f, 0x80);
-    tw_pickle_op(f, 2); /* weights_only knows protocol 2; no opcode here is newer */
+    tw_pickle_op(f, 2); /* weights_only=True reads protocol 2; no opcode here is newer */
     put_empty_dict(f);
     tw_pickle_op(f, TW_OP_MARK);
     for (int i = 0; i < n; i++) {
@@ -106,7 +106,7 @@ static int put_torch_entries(tw_zip_writer *w, const tw_named_tensor *t, int n)
     return rc == 0 ? tw_zip_add(w, "archive/version", "3\n", 2, "", 0) : -1;
 }
 
-/* The tensor as numpy has it: *t, or in f32 in *block, which the caller frees. 0, or -1 and tw_error(). */
+/* *out: the tensor itself or, if numpy lacks its type, an f32 copy in *block, which the caller frees. 0, or -1 and tw_error(). */
 static int for_numpy(tw_tensor *out, float **block, const tw_named_tensor *named)
 {
     const tw_tensor *t = &named->tensor;
@@ -125,7 +125,7 @@ static int for_numpy(tw_tensor *out, float **block, const tw_named_tensor *named
     return 0;
 }
 
-/* The .npy header of format 1.0, filled up so that the data begin at a multiple of 64. Returns its size. */
+/* The .npy header of format 1.0, padded so that the data begin at a multiple of 64. Returns its size. */
 static size_t npy_header(char head[512], const tw_tensor *t)
 {
     char shape[256] = "";
@@ -191,7 +191,7 @@ int tw_npz_write(const char *path, const tw_named_tensor *t, int n, const char *
     return write_zip(path, t, n, put_numpy_entries);
 }
 
-/* numpy.dtype("f4", False, True) with the state (3, "<", None, None, None, -1, -1, 0) */
+/* Writes numpy.dtype("f4", False, True) with the state (3, "<", None, None, None, -1, -1, 0). */
 static void put_dtype(FILE *f, tw_dtype t)
 {
     tw_pickle_global(f, "numpy", "dtype");
@@ -213,7 +213,7 @@ static void put_dtype(FILE *f, tw_dtype t)
     tw_pickle_op(f, TW_OP_BUILD);
 }
 
-/* _reconstruct(ndarray, (0,), b"b") with the state (1, shape, dtype, Fortran order False, the bytes) */
+/* Writes _reconstruct(ndarray, (0,), b"b") with the state (1, shape, dtype, Fortran order False, the bytes). */
 static void put_array(FILE *f, const tw_tensor *t)
 {
     tw_pickle_global(f, "numpy.core.multiarray", "_reconstruct");

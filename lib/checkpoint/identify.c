@@ -13,7 +13,7 @@ typedef struct {
     const char *prefix;
 } list;
 
-/* The tensor of that name behind the prefix; NULL: absent. */
+/* The tensor PREFIX + name; NULL: absent. */
 static const tw_tensor *find(const list *l, const char *name)
 {
     const size_t n = strlen(l->prefix);
@@ -23,7 +23,7 @@ static const tw_tensor *find(const list *l, const char *name)
     return NULL;
 }
 
-/* Whether any name begins so behind the prefix. */
+/* Whether any name begins with PREFIX + start. */
 static bool any(const list *l, const char *start)
 {
     const size_t n = strlen(l->prefix);
@@ -33,7 +33,7 @@ static bool any(const list *l, const char *start)
     return false;
 }
 
-/* How many of a stage's blocks "STAGE.0.", "STAGE.1.", ... stand in the list; at most 99. */
+/* How many of a stage's blocks "STAGE.0.", "STAGE.1.", ... are in the list; at most 99. */
 static int count_blocks(const list *l, const char *stage)
 {
     char start[32];
@@ -46,7 +46,7 @@ static int count_blocks(const list *l, const char *stage)
     return n;
 }
 
-/* Words put one after the other into id->text. */
+/* Appends to id->text. */
 static void say(tw_identity *id, const char *format, ...)
 {
     const size_t used = strlen(id->text);
@@ -56,13 +56,13 @@ static void say(tw_identity *id, const char *format, ...)
     va_end(args);
 }
 
-/* The number `of` for a small number of whatever a file says; else 0. */
+/* A size from a file as an int; 0 if it is not a small positive number. */
 static int small(int64_t of)
 {
     return of > 0 && of <= 1 << 20 ? (int)of : 0;
 }
 
-/* A layer of the first block that lib/nn's blocks do not have; NULL: none. */
+/* The name of a layer in the first block that lib/nn's blocks do not have; NULL: none. */
 static const char *odd_layer(const list *l)
 {
     static const char first[] = "layer1.0.";
@@ -81,7 +81,7 @@ static const char *odd_layer(const list *l)
     return NULL;
 }
 
-/* What tells blocks of that width from lib/nn's, into id->text; nothing: the same. Returns whether it is nothing. */
+/* Appends to id->text how blocks of that width differ from lib/nn's. Returns whether they do not. */
 static bool say_odd_blocks(tw_identity *id, const list *l, int64_t width)
 {
     const tw_tensor *inner = find(l, "layer1.0.conv2.weight");
@@ -117,7 +117,7 @@ static void identify_resnet(tw_identity *id, const list *l)
         say(id, " (small stem)");
 }
 
-/* The side of a position embedding [1, 1 + side^2, C]; 0 where it is none. */
+/* The side of a position embedding [1, 1 + side^2, C]; 0: not one. */
 static int side_of(const tw_tensor *pos)
 {
     const int64_t cells = pos != NULL && pos->rank == 3 && pos->dim[0] == 1 && pos->dim[1] <= 1 << 16 ? pos->dim[1] - 1 : 0;
@@ -127,7 +127,7 @@ static int side_of(const tw_tensor *pos)
     return (int64_t)side * side == cells ? side : 0;
 }
 
-/* What keeps a vision transformer of lib/nn's size from being one of lib/nn's, into id->text. */
+/* Appends to id->text why a vision transformer of lib/nn's size is not one that lib/nn has. */
 static void say_odd_tokens(tw_identity *id, const list *l, const tw_tensor *pos)
 {
     if (id->patch_size == 0)
@@ -213,7 +213,7 @@ bool tw_identify_backbone_name(const char *name)
     return false;
 }
 
-/* What may stand before the names of a network, word by word: trainers' dicts, PyTorch's wrappers, and what those that train call it. */
+/* Whether the word may be part of a prefix of a network's names: keys of trainers' dicts, PyTorch's wrappers, trainers' names for the network. */
 static bool is_wrapping(const char *word, size_t n)
 {
     static const char *const words[] = {
@@ -226,7 +226,7 @@ static bool is_wrapping(const char *word, size_t n)
     return false;
 }
 
-/* Where in the name the key begins, behind words that may wrap it; NULL: nowhere. *words: how many there are, behind "backbone" 100 less. */
+/* Where the key begins in the name, after any number of wrapper words; NULL: nowhere. *words: their number, less 100 if "backbone" is among them. */
 static const char *unwrap(int *words, const char *name, const char *key)
 {
     *words = 0;
@@ -240,7 +240,7 @@ static const char *unwrap(int *words, const char *name, const char *key)
     return name;
 }
 
-/* What stands before the key in the name that has the fewest words there, behind the root; false: none has fewer than *fewest. */
+/* The prefix (root and wrapper words) of the name with that key that has the fewest words; false: none has fewer than *fewest. */
 static bool find_prefix(char prefix[64], int *fewest, const list *l, const char *key)
 {
     const size_t root = strlen(l->prefix);
@@ -266,7 +266,7 @@ static bool find_backbone(tw_identity *id, const list *l)
     return (resnet || vit) && identify_backbone(id, &(list){l->t, l->n, id->prefix});
 }
 
-/* What stands before a first layer's name under whatever other words; NULL: nothing looks like one. *n: its length. */
+/* The unknown prefix of what looks like a network's first layer; *n: its length. NULL: nothing does. */
 static const char *find_other(size_t *n, const list *l)
 {
     static const char *const first[] = {".conv1.weight", ".patch_embed.proj.weight"};

@@ -10,7 +10,7 @@
 
 enum { NAME = sizeof *((tw_selection *)0)->name };
 
-/* What follows the prefix; NULL: the name does not begin with it. */
+/* The name after the prefix; NULL: it does not begin with it. */
 static const char *behind(const char *name, const char *prefix)
 {
     const size_t n = strlen(prefix);
@@ -18,7 +18,7 @@ static const char *behind(const char *name, const char *prefix)
 }
 
 /* torchvision's name as detectron2's: conv1 -> stem.conv1, bn2 -> conv2.norm, layer3 -> res4, downsample.0 -> shortcut,
- * downsample.1 -> shortcut.norm. 0, or -1: no ResNet. */
+ * downsample.1 -> shortcut.norm. 0, or -1: not a ResNet's name. */
 static int to_detectron2(char *out, const char *name)
 {
     const char *part = name;
@@ -89,7 +89,7 @@ static int choose(tw_selection *s, const tw_checkpoint *f, tw_part part, tw_keys
         return tw_fail("no tensor in it");
     if (tw_identify(&id, tw_checkpoint_at(f, 0), n, root) != 0)
         return -1;
-    if (keys == TW_KEYS_DETECTRON2 && id.small_stem) /* it would leave its own stem as it is, with no more than a warning */
+    if (keys == TW_KEYS_DETECTRON2 && id.small_stem) /* detectron2 would only warn, and keep its own stem's weights */
         return tw_fail("a small stem, where detectron2's ResNet has a convolution of 7 x 7");
     for (int i = 0; i < n; i++) {
         const tw_named_tensor *t = tw_checkpoint_at(f, i);

@@ -142,7 +142,7 @@ const char *tw_network_act(const tw_checkpoint *f)
     return act != NULL ? act : tw_checkpoint_meta(f, "args.act");
 }
 
-/* Of the head: what other trainers call by these names is nothing to a backbone. */
+/* Only if there is a head: for a backbone alone, other trainers may use these keys for something else. */
 static int read_act(tw_net_config *c, const tw_checkpoint *f)
 {
     const char *act = c->head ? tw_network_act(f) : NULL, *drop = c->head ? tw_checkpoint_meta(f, "drop") : NULL;
@@ -159,7 +159,7 @@ static int read_act(tw_net_config *c, const tw_checkpoint *f)
     return 0;
 }
 
-/* Whether the metadata, where they are ours, say what the tensors do; another trainer's "backbone" may be in words of its own. */
+/* Checks that this project's metadata agree with the tensors; another trainer's "backbone" may mean anything. */
 static int check_description(const tw_net_config *c, const tw_checkpoint *f, const tw_identity *id)
 {
     tw_network_description d = {.n = 0};
@@ -224,7 +224,7 @@ static bool ends(const char *name, const char *with)
     return n >= m && strcmp(name + n - m, with) == 0;
 }
 
-/* The head's tensor under its older name; NULL: absent. */
+/* The head's tensor under the name of older official files; NULL: absent. */
 static const tw_tensor *find_older(const tw_checkpoint *f, const tw_identity *id, const char *behind)
 {
     char name[256];
@@ -233,7 +233,7 @@ static const tw_tensor *find_older(const tw_checkpoint *f, const tw_identity *id
     return tw_checkpoint_find(f, name);
 }
 
-/* The parameter's name in the file: its part's prefix there, and what follows "backbone." or "projection_heads.". */
+/* Loads a parameter. Its name in the file is the part's prefix there + what follows "backbone." or "projection_heads." here. */
 static int load_param(tw_param *p, const tw_checkpoint *f, const tw_identity *id)
 {
     char name[256];
@@ -243,7 +243,7 @@ static int load_param(tw_param *p, const tw_checkpoint *f, const tw_identity *id
     const tw_tensor *t = tw_checkpoint_find(f, name);
     if (t == NULL && part == TW_NETWORK_HEAD)
         t = find_older(f, id, behind);
-    if (ends(name, ".num_batches_tracked") && (t == NULL || t->dtype != p->dtype)) /* nothing is computed with it */
+    if (ends(name, ".num_batches_tracked") && (t == NULL || t->dtype != p->dtype)) /* it is not used in any computation */
         return 0;
     if (t == NULL)
         return tw_fail("%s: tensor %s is missing; it looks like %s", tw_checkpoint_path(f), name, id->text);
@@ -256,7 +256,7 @@ static int load_param(tw_param *p, const tw_checkpoint *f, const tw_identity *id
     return 0;
 }
 
-/* Whether the file's network is the net's, in those parts. */
+/* Checks that the file's network is the net's, in those parts. */
 static int compare(const tw_identity *id, tw_net *net, const tw_checkpoint *f, unsigned parts)
 {
     tw_identity own;
@@ -289,7 +289,7 @@ static bool has_param(tw_net *net, const char *name)
     return false;
 }
 
-/* Blocks may have more layers than they show by their number and width: without those the features would be others. */
+/* Checks that the file's blocks have no additional layers, which their number and width do not show: without these, features would differ. */
 static int check_layers(const tw_identity *id, tw_net *net, const tw_checkpoint *f)
 {
     for (int i = 0; i < tw_checkpoint_count(f); i++) {

@@ -21,7 +21,7 @@ bool tw_numpy_dtype(tw_dtype *to, const char *word, size_t n)
     return false;
 }
 
-/* What follows 'KEY': in the header's dict. */
+/* The text after 'KEY': in the header's dict. */
 static const char *value_of(const char *header, const char *key)
 {
     char quoted[32];
@@ -47,7 +47,7 @@ static int read_shape(tw_tensor *t, const char *text)
     }
 }
 
-/* {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), } */
+/* Parses {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }. */
 static int read_header(tw_tensor *t, const char *header)
 {
     const char *descr = value_of(header, "descr"), *order = value_of(header, "fortran_order");

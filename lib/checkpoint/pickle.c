@@ -57,7 +57,7 @@ int tw_machine_number(tw_pickle *p, tw_py_kind kind, int64_t i)
     return tw_machine_push(p, v);
 }
 
-/* The next n bytes; NULL and tw_error() where the pickle ends before. */
+/* Consumes the next n bytes; NULL and tw_error() if the pickle ends before. */
 static const unsigned char *take(tw_pickle *p, uint64_t n)
 {
     if (n > p->size - p->at)
@@ -66,7 +66,7 @@ static const unsigned char *take(tw_pickle *p, uint64_t n)
     return p->data + p->at - n;
 }
 
-/* A little-endian number of n bytes. */
+/* Consumes a little-endian number of n bytes. */
 static int take_number(tw_pickle *p, uint64_t *v, int n)
 {
     const unsigned char *b = take(p, (uint64_t)n);
@@ -99,7 +99,7 @@ static int push_float(tw_pickle *p)
     return tw_machine_push(p, v);
 }
 
-/* LONG1, LONG4: two's complement of any length; beyond 64 bits it is not looked into. */
+/* LONG1, LONG4: two's complement of any length; with more than 64 bits it becomes OPAQUE. */
 static int push_long(tw_pickle *p, int length_bytes)
 {
     uint64_t n, bits = 0;
@@ -136,7 +136,7 @@ int tw_machine_append(tw_pickle *p, tw_py *to, tw_py *const *item, size_t n)
     return 0;
 }
 
-/* The values above the topmost mark: their number, the first at p->stack[*first]; the mark is below it. */
+/* Finds the n values above the topmost mark: the first is p->stack[*first], the mark is right below it. */
 static int above_mark(const tw_pickle *p, size_t *first, size_t *n)
 {
     for (size_t i = p->n; i > 0; i--)
@@ -148,7 +148,7 @@ static int above_mark(const tw_pickle *p, size_t *first, size_t *n)
     return tw_fail("wants a mark that is not there");
 }
 
-/* The last n values become a tuple. */
+/* Replaces the top n values by a tuple of them. */
 static int push_tuple(tw_pickle *p, size_t n)
 {
     tw_py *v = tw_machine_value(p, TW_PY_LIST);
@@ -173,7 +173,7 @@ static int push_marked(tw_pickle *p, tw_py_kind kind)
     return tw_machine_push(p, v);
 }
 
-/* The values above the mark, or the last n, into the list or dict below them. */
+/* Appends the values above the mark (marked), or the top n, to the list or dict below them. */
 static int add_items(tw_pickle *p, tw_py_kind kind, bool marked, size_t n)
 {
     size_t first = p->n - n;
@@ -215,7 +215,7 @@ static int recall(tw_pickle *p, int bytes)
     return tw_machine_push(p, p->memo[at]);
 }
 
-/* Two lines of text. */
+/* GLOBAL: module and name as two lines of text. */
 static int read_global(tw_pickle *p)
 {
     const unsigned char *text = p->data + p->at, *end = p->data + p->size;
@@ -237,7 +237,7 @@ static int stack_global(tw_pickle *p)
     return tw_machine_global(p, module->s, module->n, name->s, name->n);
 }
 
-/* Opcodes that push a value of their own. 1: done; 0: another opcode; -1 and tw_error(). */
+/* Runs an opcode that pushes a value. 1: done; 0: it is another opcode; -1 and tw_error(). */
 static int run_value(tw_pickle *p, unsigned char op)
 {
     switch (op) {
@@ -280,7 +280,7 @@ static int pop_mark(tw_pickle *p)
     return 0;
 }
 
-/* Opcodes that change what is on the stack. As run_value. */
+/* Runs an opcode that changes what is on the stack. Returns as run_value. */
 static int run_change(tw_pickle *p, unsigned char op)
 {
     uint64_t v = 0;

@@ -1,4 +1,4 @@
-/* The globals that a pickle may name, and what calling them gives. Nothing is called: each has a meaning here or is refused. */
+/* The globals that a pickle may name, and the results of calling them. Nothing is really called: a global has a meaning here or is refused. */
 #include "checkpoint/pickle_machine.h"
 
 #include "core/error.h"
@@ -6,33 +6,33 @@
 
 #include <string.h>
 
-/* What a global stands for when it is called. */
+/* What a call of a global results in. */
 typedef enum {
     OF_STORAGE,
-    OF_BYTES,        /* a storage whose tensors say of what type they are */
+    OF_BYTES,        /* an untyped storage: its tensors give their types */
     IS_DTYPE,
     MAKES_DICT,
-    MAKES_EMPTY_DICT, /* whatever its arguments: its items are set then */
+    MAKES_EMPTY_DICT, /* whatever its arguments: items are set afterwards */
     MAKES_EMPTY_LIST,
     MAKES_TENSOR,
     MAKES_PARAMETER, /* the tensor that is its first argument */
-    MAKES_OBJECT,    /* copyreg's way to an empty object of a class */
+    MAKES_OBJECT,    /* copyreg's constructor of an empty object of a class */
     IS_OBJECT,
     IS_NAMESPACE,
-    IS_CLASS,        /* of plain data, or a name of the language: what a defaultdict makes its values of */
+    IS_CLASS,        /* a class of plain data or a builtin, as the default factory of a defaultdict */
     MAKES_ARRAY,     /* numpy's array, empty: its state comes with BUILD */
     MAKES_FILLED,    /* numpy's array: bytes, dtype, shape, order */
-    MAKES_DTYPE,     /* of its first argument */
+    MAKES_DTYPE,     /* numpy's dtype, from its first argument */
     MAKES_SCALAR,    /* numpy's number */
     IS_ARRAY,
     MAKES_SAME,      /* its first argument */
-    MAKES_EMPTY,     /* bytes() without an argument: so protocol 2 writes empty ones, */
-    MAKES_BYTES,     /* and others by a text and the name of its coding */
+    MAKES_EMPTY,     /* bytes() without arguments, as protocol 2 writes empty bytes */
+    MAKES_BYTES,     /* other bytes in protocol 2: a text and the name of its encoding */
     MAKES_OPAQUE
 } role;
 
 static const struct {
-    const char *name; /* module, space, name */
+    const char *name; /* "MODULE NAME" */
     role role;
     tw_dtype dtype;   /* of OF_STORAGE and IS_DTYPE */
 } globals[] = {
@@ -152,7 +152,7 @@ static bool is_global(const tw_py *v, role r)
     return v->kind == TW_PY_GLOBAL && globals[v->i].role == r;
 }
 
-/* A value of that kind with the items of `of`. */
+/* Pushes a value of that kind with the items of `of`. */
 static int push_made(tw_pickle *p, tw_py_kind kind, const tw_py *of)
 {
     tw_py *v = tw_machine_value(p, kind);
@@ -169,7 +169,7 @@ static int push_tensor(tw_pickle *p, const tw_py *args)
     return push_made(p, TW_PY_TENSOR, args);
 }
 
-/* OrderedDict(), or of a list of pairs. */
+/* OrderedDict(), or OrderedDict(list of pairs). */
 static int push_dict(tw_pickle *p, const tw_py *args)
 {
     tw_py *v = tw_machine_value(p, TW_PY_DICT);
@@ -192,7 +192,7 @@ static int push_dtype(tw_pickle *p, const tw_py *args)
     return tw_machine_push(p, v);
 }
 
-/* An array with the state that BUILD gives to others: version (which is not looked at), shape, dtype, Fortran's order, bytes. */
+/* Pushes an array with the state that others get by BUILD: version (ignored), shape, dtype, Fortran order, bytes. */
 static int push_filled(tw_pickle *p, const tw_py *args)
 {
     const tw_py *order = args->n == 4 ? args->item[3] : NULL;
@@ -206,7 +206,7 @@ static int push_filled(tw_pickle *p, const tw_py *args)
     return tw_machine_append(p, v, state, 5) != 0 ? -1 : tw_machine_push(p, v);
 }
 
-/* A text of n bytes, as of that kind. */
+/* Pushes a text of n bytes as a value of that kind. */
 static int push_text(tw_pickle *p, tw_py_kind kind, const char *s, size_t n)
 {
     tw_py *v = tw_machine_value(p, kind);
@@ -267,7 +267,7 @@ int tw_machine_call(tw_pickle *p)
     return tw_fail("refused: it calls %s", globals[f->i].name);
 }
 
-/* object.__setstate__(state): the attributes of a Namespace (i == 1) become its entries; those of a dict are dropped. */
+/* object.__setstate__(state): a Namespace's (i == 1) attributes become its items; those of a dict are dropped. */
 int tw_machine_build(tw_pickle *p)
 {
     const tw_py *state = tw_machine_pop(p);

@@ -36,7 +36,7 @@ int tw_py_latin1(unsigned char *to, size_t bytes, const tw_py *text)
     return n == bytes ? 0 : tw_fail("its shape needs %zu bytes, it has %zu", bytes, n);
 }
 
-/* What the shortest decimal says that is read back as the f32. */
+/* The double of the shortest decimal that reads back as the same f32. */
 static double shortest(double f32)
 {
     char text[32];
@@ -74,6 +74,6 @@ tw_py tw_py_number(const tw_py *scalar)
         return (tw_py){.kind = TW_PY_BOOL, .i = v != 0};
     if (size < 8)
         return (tw_py){.kind = TW_PY_INT, .i = (int64_t)v};
-    memcpy(&i, bytes, sizeof i); /* a double has not all of its digits */
+    memcpy(&i, bytes, sizeof i); /* a double cannot hold all 64 bits */
     return t.dtype == TW_U64 && i < 0 ? none : (tw_py){.kind = TW_PY_INT, .i = i};
 }

@@ -1,4 +1,4 @@
-/* detectron2's files: a pickle with numpy's arrays in it, the names of a ResNet as detectron2 has them. */
+/* detectron2's files: a pickle of numpy arrays, with detectron2's names for a ResNet's tensors. */
 #include "checkpoint/contents.h"
 #include "checkpoint/state_dict.h"
 #include "core/error.h"
@@ -9,21 +9,21 @@
 
 enum { NAME = 256 };
 
-/* A pickle of protocol 2 to 5; the length of a safetensors header, whose first bytes may be the same, has zeros in the others. */
+/* Recognises a pickle of protocol 2 to 5. A safetensors header's length may begin with the same bytes, but its upper bytes are zero. */
 bool tw_pkl_is(const tw_map *file)
 {
     static const unsigned char zeros[5];
     return file->size >= 8 && file->data[0] == 0x80 && file->data[1] >= 2 && file->data[1] <= 5 && memcmp(file->data + 3, zeros, 5) != 0;
 }
 
-/* No storages outside: arrays have their bytes. */
+/* There are no storages: numpy arrays contain their bytes. */
 static int none(void *context, tw_stored *s, const char *key, size_t n)
 {
     (void)context, (void)s;
     return tw_fail("storage %.*s is not in the file", (int)(n < 100 ? n : 100), key);
 }
 
-/* "conv2.norm.bias" -> "bn2.bias", "shortcut.weight" -> "downsample.0.weight"; others stay. */
+/* "conv2.norm.bias" -> "bn2.bias", "shortcut.weight" -> "downsample.0.weight"; other names are copied. */
 static void layer_name(char *to, size_t size, const char *name)
 {
     if (strncmp(name, "conv", 4) == 0 && name[4] != '\0' && strncmp(name + 5, ".norm.", 6) == 0)
@@ -36,7 +36,7 @@ static void layer_name(char *to, size_t size, const char *name)
         snprintf(to, size, "%s", name);
 }
 
-/* torchvision's name of detectron2's, which begins with "model."; false: it is none. */
+/* Converts detectron2's name, which begins with "model.", to torchvision's; false: it is not one. */
 static bool rename_tensor(char to[NAME], const char *name)
 {
     if (strncmp(name, "model.", 6) != 0 || strlen(name) > NAME - 16)

@@ -1,4 +1,4 @@
-/* PyTorch's files: where the pickle and the storages are. What the pickle says is read in state_dict.c. */
+/* PyTorch's files: finds the pickle and the storages. state_dict.c interprets the pickle. */
 #include "checkpoint/contents.h"
 #include "checkpoint/state_dict.h"
 #include "core/error.h"
@@ -20,7 +20,7 @@ typedef struct {
     const tw_zip *zip;
     const char *prefix; /* "archive/" */
     size_t prefix_size;
-    bool *intact;       /* per entry: its checksum has been found right */
+    bool *intact;       /* per entry: its checksum has been verified */
 } archive;
 
 static const tw_zip_entry *find(const archive *a, const char *folder, const char *name, size_t n)
@@ -79,11 +79,11 @@ int tw_pth_read(tw_contents *c, const tw_zip *z)
     return tw_fail("a zip without data.pkl: torch.save did not write it");
 }
 
-/* Legacy: the magic number and the protocol as pickles, then the pickles of the writer's byte order and type sizes, of the object,
- * and of the list of storages' keys, then each storage: its number of elements (8 bytes) and its data. */
+/* The legacy format is a sequence of pickles: the magic number, the protocol, the writer's byte order and type sizes, the object, and the list of
+ * storages' keys; then each storage: its number of elements (8 bytes) and its data. */
 enum { PROTOCOL = 1001 };
 
-/* How many bytes the pickle of the magic number takes, which has a frame from pickle's protocol 4 on; 0: it is not there. */
+/* Length of the magic number's pickle, which contains a frame from pickle protocol 4 on; 0: the file does not begin with it. */
 static size_t magic_size(const tw_map *file)
 {
     static const unsigned char magic[] = {0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, '.'};
@@ -134,7 +134,7 @@ static int find_legacy(void *context, tw_stored *to, const char *key, size_t n)
     return 0;
 }
 
-/* The storages that the pickle names, each once. */
+/* Collects the storages that the pickle refers to, each once. */
 static int collect(storages *s, const tw_pickle *p)
 {
     size_t cap = 0;
@@ -178,7 +178,7 @@ static int place(storages *s, const tw_py *keys, const tw_map *file, size_t at)
     return 0;
 }
 
-/* The next pickle of the file. */
+/* Reads the file's pickle at *at and moves *at past it. */
 static tw_pickle *next_pickle(const tw_map *file, size_t *at)
 {
     size_t used, left = file->size - *at;

@@ -23,17 +23,17 @@ static bool is_known(const char *name)
     return false;
 }
 
-/* Text from a file, on one line and in one word of the recipe's reader. */
+/* Writes text from a file so that it stays on one line and is one word to the recipe's reader. */
 static void put(FILE *to, const char *text)
 {
     for (; *text != '\0'; text++)
         putc((unsigned char)*text <= 32 || *text == 127 || strchr("#'\"\\", *text) != NULL ? '?' : *text, to);
 }
 
-/* value: as metadata and JSON print it. first: the pass that writes options, not comments. */
+/* Writes the line of an argument. value: as in the metadata or JSON. first: the pass that writes options; the other one writes comments. */
 static void line(FILE *to, const char *name, const char *value, bool first)
 {
-    const bool unread = strcmp(value, "?") == 0; /* of a class that is not looked into */
+    const bool unread = strcmp(value, "?") == 0; /* of a class that is not interpreted */
     const bool none = unread || *value == '\0' || strcmp(value, "null") == 0, yes = strcmp(value, "true") == 0, no = strcmp(value, "false") == 0;
     const bool option = is_known(name) && !none && !(strcmp(name, "small_stem") == 0 && !yes);
     if (option != first)
@@ -73,14 +73,14 @@ static int from_json(FILE *to, const char *text, bool first)
     return 0;
 }
 
-/* What the official trainer has multiplied its rates by before it saves them: the pictures of a step over 256; 0: it does not say. */
+/* The factor by which the official trainer multiplies its learning rates before saving: pictures of a step / 256; 0: not known. */
 static double official_scale(const tw_checkpoint *f)
 {
     const char *batch = tw_checkpoint_meta(f, "args.batch_size"), *ranks = tw_checkpoint_meta(f, "args.world_size");
     return batch != NULL && ranks != NULL ? atof(batch) * atof(ranks) / 256 : 0;
 }
 
-/* Official arguments; returns how many there are. */
+/* Writes an official checkpoint's arguments; returns their number. */
 static int from_namespace(FILE *to, const tw_checkpoint *f, bool first)
 {
     const double scale = official_scale(f);
@@ -112,7 +112,7 @@ int tw_recipe_write(FILE *to, const tw_checkpoint *f)
             return tw_fail("%s: %s", tw_checkpoint_path(f), tw_error());
         else if (json == NULL && from_namespace(to, f, pass == 0) == 0)
             return tw_fail("%s: no arguments of a training in it", tw_checkpoint_path(f));
-    if (json != NULL) /* an official trainer made its views itself */
+    if (json != NULL) /* the official trainer makes its views itself */
         fprintf(to, "# the views are not in it: --aug and what else twist-augment was told\n");
     return 0;
 }

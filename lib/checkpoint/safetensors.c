@@ -19,7 +19,7 @@ struct tw_safetensors {
     const tw_named_tensor **by_name; /* sorted */
 };
 
-/* A whole number of the header within [0, 2^53], else -1. */
+/* An integer of the header, 0 .. 2^53, else -1. */
 static int64_t whole(const cJSON *v)
 {
     const double d = cJSON_IsNumber(v) ? v->valuedouble : -1;
@@ -51,7 +51,7 @@ static int read_shape(tw_tensor *t, const cJSON *shape)
     return 0;
 }
 
-/* {"dtype": "F32", "shape": [..], "data_offsets": [begin, end]}; data: the bytes behind the header. */
+/* Reads {"dtype": "F32", "shape": [..], "data_offsets": [begin, end]}; data: the bytes after the header. */
 static int read_tensor(tw_named_tensor *t, const cJSON *info, const unsigned char *data, size_t size)
 {
     const cJSON *dtype = NULL, *shape = NULL, *offsets = NULL, *field;
@@ -97,7 +97,7 @@ static int64_t bytes_of(const tw_named_tensor *t)
     return tw_tensor_bytes(&t->tensor);
 }
 
-/* In order of place; an empty tensor before the one that begins at the same byte. */
+/* Order by offset; an empty tensor comes before one that begins at the same byte. */
 static int by_place(const void *a, const void *b)
 {
     const tw_named_tensor *x = *(const tw_named_tensor *const *)a, *y = *(const tw_named_tensor *const *)b;
@@ -169,13 +169,13 @@ static int read_entries(tw_safetensors *s, const unsigned char *data, size_t siz
     return check_places(s, data, size) != 0 ? -1 : check_names(s);
 }
 
-/* Where the JSON has a NUL, as a byte or as \u0000, which would end a name or a value before its end; n: nowhere. */
+/* Position of a NUL in the JSON, as a byte or as \u0000, which would cut a name or value short; n: none. */
 static size_t find_nul(const char *json, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (json[i] == '\0' || (json[i] == '\\' && n - i >= 6 && memcmp(json + i + 1, "u0000", 5) == 0))
             return i;
-        i += json[i] == '\\'; /* what is escaped is no backslash of its own */
+        i += json[i] == '\\'; /* skips the escaped character, which may be a backslash */
     }
     return n;
 }

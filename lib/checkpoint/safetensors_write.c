@@ -16,7 +16,7 @@ const char *const tw_safetensors_types[TW_DTYPES] = {
     [TW_U64] = "U64",   [TW_C64] = "C64",   [TW_F8_E4M3] = "F8_E4M3",           [TW_F8_E5M2] = "F8_E5M2",
 };
 
-/* The tensors in the order of their bytes: element size 8, 4, 2, 1, each in the given order. */
+/* The order of the tensors' bytes: by element size 8, 4, 2, 1, then as given. */
 static void order_bytes(const tw_named_tensor **order, const tw_named_tensor *t, int n)
 {
     int k = 0;
@@ -62,7 +62,7 @@ static bool add_tensor(cJSON *header, const tw_named_tensor *t, int64_t begin)
            cJSON_AddItemToArray(offsets, cJSON_CreateNumber((double)(begin + tw_tensor_bytes(&t->tensor))));
 }
 
-/* The header's JSON; free() it. NULL: no memory. begin[i]: where the bytes of t[i] are. */
+/* The header's JSON; free with free(). NULL: out of memory. begin[i]: offset of t[i]'s bytes. */
 static char *make_header(const tw_named_tensor *t, const int64_t *begin, int n, const char *const (*meta)[2], int n_meta)
 {
     cJSON *header = cJSON_CreateObject();
@@ -76,7 +76,7 @@ static char *make_header(const tw_named_tensor *t, const int64_t *begin, int n, 
         good = good && cJSON_AddStringToObject(map, meta[i][0], meta[i][1]) != NULL;
     for (int i = 0; good && i < n; i++)
         good = add_tensor(header, &t[i], begin[i]);
-    char *text = good ? tw_utf8_escape(cJSON_PrintUnformatted(header), "\\\\") : NULL; /* the Python package takes no half of a pair */
+    char *text = good ? tw_utf8_escape(cJSON_PrintUnformatted(header), "\\\\") : NULL; /* the Python package refuses half a surrogate pair */
     cJSON_Delete(header);
     return text;
 }
@@ -92,7 +92,7 @@ static int write_all(FILE *f, const char *header, const tw_named_tensor **order,
     fwrite("       ", 1, padded - length, f);
     for (int i = 0; i < n && !ferror(f); i++)
         fwrite(order[i]->tensor.data, 1, (size_t)tw_tensor_bytes(&order[i]->tensor), f);
-    return 0; /* the stream's errors are found by the commit */
+    return 0; /* the commit checks the stream for errors */
 }
 
 int tw_safetensors_write(const char *path, const tw_named_tensor *t, int n, const char *const (*meta)[2], int n_meta)

@@ -44,7 +44,7 @@ static int read_shape(tw_tensor *t, int64_t stride[TW_MAX_RANK], const tw_py *si
     return 0;
 }
 
-/* The highest element reached, from offset on; -1: beyond all numbers. */
+/* The index of the highest element that the strides reach from offset on; -1: overflow. */
 static int64_t last_element(const tw_tensor *t, const int64_t *stride, int64_t offset)
 {
     int64_t last = offset, step;
@@ -65,7 +65,7 @@ static bool is_contiguous(const tw_tensor *t, const int64_t *stride)
     return true;
 }
 
-/* Element by element into C order. */
+/* Copies element by element into C order. */
 static void gather(unsigned char *to, const unsigned char *from, const tw_tensor *t, const int64_t *stride, int64_t elements)
 {
     const size_t size = tw_dtype_size(t->dtype);
@@ -82,7 +82,7 @@ static void gather(unsigned char *to, const unsigned char *from, const tw_tensor
     }
 }
 
-/* A block for a copy; NULL and tw_error() where the copies are too large, of which a hostile file can want any number. */
+/* A block for a copy; NULL and tw_error() if all copies together are too large, as a hostile file may ask for any number. */
 static unsigned char *copy_block(walker *w, size_t bytes)
 {
     if (bytes > w->most)
@@ -91,7 +91,7 @@ static unsigned char *copy_block(walker *w, size_t bytes)
     return tw_contents_block(w->to, bytes);
 }
 
-/* The tensor, whose elements have these strides, in C order. */
+/* Makes *t, whose elements have these strides, a copy in C order unless it is so already. */
 static int put_in_order(walker *w, tw_tensor *t, const int64_t *stride)
 {
     if (is_contiguous(t, stride))
@@ -104,7 +104,7 @@ static int put_in_order(walker *w, tw_tensor *t, const int64_t *stride)
     return 0;
 }
 
-/* Whether the last thing it says of itself is a dict with something in it: it is a view whose numbers are conjugated or negated when it is read. */
+/* Whether the TENSOR's last argument is a nonempty dict: then it is a lazy view, whose elements PyTorch conjugates or negates when they are read. */
 static bool is_lazy(const tw_py *tensor)
 {
     const tw_py *last = tensor->item[tensor->n - 1];
@@ -137,7 +137,7 @@ static int read_tensor(walker *w, tw_tensor *t, const tw_py *v)
         return 0;
     }
     const int64_t last = offset >= 0 ? last_element(t, stride, offset) : -1;
-    if (last < 0 || last >= held) /* elements may be more than are held: an expanded tensor's are the same ones again */
+    if (last < 0 || last >= held) /* an expanded tensor may have more elements than its storage */
         return tw_fail("reaches beyond its storage of %lld elements", (long long)held);
     t->data = s.data + (size_t)offset * size;
     return put_in_order(w, t, stride);
@@ -156,7 +156,7 @@ static int array_data(walker *w, tw_tensor *t, const tw_py *v)
     return decoded != NULL ? tw_py_latin1(decoded, (size_t)bytes, v) : -1;
 }
 
-/* Of an array in Fortran's order, whose first index runs fastest. */
+/* The strides of an array in Fortran order, whose first index runs fastest. */
 static void fortran_strides(int64_t *stride, const tw_tensor *t)
 {
     int64_t step = 1;
@@ -166,14 +166,14 @@ static void fortran_strides(int64_t *stride, const tw_tensor *t)
     }
 }
 
-/* Whether it is an array of what tensors do not have. */
+/* Whether it is an array of a type that tensors do not have. */
 static bool is_of_others(const tw_py *v)
 {
     tw_dtype type;
     return v->n == 5 && v->item[2]->kind == TW_PY_DTYPE && (!tw_py_dtype(&type, v->item[2]) || v->item[4]->kind == TW_PY_OPAQUE);
 }
 
-/* numpy's array: its state (version, sizes, dtype, Fortran's order, bytes). */
+/* Reads a numpy array from its state (version, sizes, dtype, Fortran order, bytes). */
 static int read_array(walker *w, tw_tensor *t, const tw_py *v)
 {
     int64_t stride[TW_MAX_RANK];
@@ -198,7 +198,7 @@ static int read_array(walker *w, tw_tensor *t, const tw_py *v)
     return put_in_order(w, t, stride);
 }
 
-/* A leaf in JSON's words into text, cut to size; "?": it cannot be read. Returns the length. */
+/* Writes a leaf in JSON syntax to text, cut to size; "?": it cannot be represented. Returns the length. */
 static size_t describe(char *text, size_t size, const tw_py *v)
 {
     int n = 0;
@@ -209,7 +209,7 @@ static size_t describe(char *text, size_t size, const tw_py *v)
     case TW_PY_BOOL: n = snprintf(text, size, "%s", v->i != 0 ? "true" : "false"); break;
     case TW_PY_INT: n = snprintf(text, size, "%lld", (long long)v->i); break;
     case TW_PY_FLOAT:
-        for (int digits = 15; digits <= 17; digits++) { /* the shortest that is read back as the same number */
+        for (int digits = 15; digits <= 17; digits++) { /* the shortest that reads back as the same number */
             n = snprintf(text, size, "%.*g", digits, v->f);
             if (strtod(text, NULL) == v->f)
                 break;
@@ -245,7 +245,7 @@ static int add_list(walker *w, const tw_py *v)
 
 static int walk(walker *w, const tw_py *v);
 
-/* The value under the name so far and, after a dot, the key. */
+/* Walks the value under the name so far + "." + key. */
 static int walk_under(walker *w, const char *key, size_t n, const tw_py *v)
 {
     const size_t before = w->length;

@@ -28,7 +28,7 @@ static bool inside(const bytes *b, uint64_t at, uint64_t n)
     return at <= b->size && n <= b->size - at;
 }
 
-/* Where the directory is and how many entries it has. */
+/* Finds the directory: its offset and size, and the number of entries. */
 static int find_directory(const bytes *b, uint64_t *at, uint64_t *bytes_of, uint64_t *n)
 {
     const unsigned char *end = NULL;
@@ -46,7 +46,7 @@ static int find_directory(const bytes *b, uint64_t *at, uint64_t *bytes_of, uint
         return 0;
     const unsigned char *locator = end - b->file >= LOCATOR ? end - LOCATOR : NULL;
     if (locator == NULL || get(locator, 4) != 0x07064b50)
-        return 0; /* the numbers may be what they are */
+        return 0; /* no ZIP64 record: the values are literal */
     const uint64_t where = get(locator + 8, 8);
     if (!inside(b, where, END64) || get(b->file + where, 4) != 0x06064b50)
         return tw_fail("its directory is broken");
@@ -56,7 +56,7 @@ static int find_directory(const bytes *b, uint64_t *at, uint64_t *bytes_of, uint
     return 0;
 }
 
-/* The 64-bit numbers that stand in the extra field for those that are all ones, in this order. */
+/* Replaces those numbers that are all ones, in order, by the 64-bit ones of the ZIP64 extra field. */
 static int read_zip64(const unsigned char *extra, size_t n, uint64_t *number[3])
 {
     while (n >= 4) {
@@ -85,7 +85,7 @@ static int fail_entry(const tw_zip_entry *e, const char *why)
     return tw_fail("entry %.*s: %s", (int)(e->name_size < 200 ? e->name_size : 200), e->name, why);
 }
 
-/* The entry's bytes, behind its local header. */
+/* Sets the entry's data, which follow its local header. */
 static int locate(tw_zip_entry *e, const bytes *b, uint64_t at, uint64_t size)
 {
     if (!inside(b, at, LOCAL) || get(b->file + at, 4) != 0x04034b50)
@@ -100,7 +100,7 @@ static int locate(tw_zip_entry *e, const bytes *b, uint64_t at, uint64_t size)
     return 0;
 }
 
-/* One entry of the directory, which has `left` bytes; returns how many it takes, 0 and tw_error() if it is broken. */
+/* Reads one entry of the directory, of which `left` bytes are left; returns its length, or 0 and tw_error() if it is broken. */
 static size_t read_entry(tw_zip_entry *e, const bytes *b, const unsigned char *p, size_t left)
 {
     if (left < CENTRAL || get(p, 4) != 0x02014b50)

@@ -36,7 +36,7 @@ static void number(tw_zip_writer *w, uint64_t v, int n)
     put(w, b, (size_t)n);
 }
 
-/* Numbers that do not fit 32 bits stand as all ones here, and in the ZIP64 extra field. */
+/* A number for a 32-bit field: all ones if it does not fit and is in the ZIP64 extra field instead. */
 static uint64_t narrow(uint64_t v)
 {
     return v < 0xffffffff ? v : 0xffffffff;
@@ -64,7 +64,7 @@ static void common(tw_zip_writer *w, const written *e)
     number(w, strlen(e->name), 2);
 }
 
-/* The local header, with both sizes in 64 bits, and filled up so that the data are aligned (PyTorch's own id for that, "FB"). */
+/* The local header, with both sizes in 64 bits, padded so that the data are aligned (by an extra field with PyTorch's id, "FB"). */
 static void local_header(tw_zip_writer *w, const written *e)
 {
     const bool large = e->size >= 0xffffffff;

@@ -7,9 +7,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-/* Shortest augmenting paths with potentials (Jonker and Volgenant): each row in turn starts a path, grown column by column
- * in the order of reduced cost, until a free column is met. The matrix is read through strides, so that the shorter side can
- * always be the rows. */
+/* Shortest augmenting paths with potentials (Jonker and Volgenant): each row in turn starts a path, which grows column by column in the order of
+ * reduced cost until it reaches a free column. The matrix is read through strides, so that the shorter side can always be the rows. */
 typedef struct {
     int rows, cols;            /* rows <= cols */
     const double *cost;
@@ -94,7 +93,7 @@ int tw_assign(int *to, const double *cost, int rows, int cols)
 
 int tw_match_classes(int *to, const int32_t *cluster, const int32_t *label, int64_t n, int K, int C)
 {
-    /* Only the clusters that occur have a row: of 32,768 outputs often few do. */
+    /* Only clusters that occur get a row: often few of 32,768 outputs do. */
     int *row = tw_calloc((size_t)K, sizeof *row), *found = NULL, rows = 0, rc = -1;
     double *cost = NULL;
     if (!row)

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Reads the sample that comes next into b->held; is_held tells whether there is one. 0, or -1. */
+/* Reads the next sample into b->held; is_held: whether there was one. 0, or -1 and tw_error(). */
 static int read_ahead(tw_batches *b)
 {
     const int rc = tw_reader_next(b->reader, &b->held);
@@ -17,7 +17,7 @@ static int read_ahead(tw_batches *b)
     return rc < 0 ? -1 : 0;
 }
 
-/* Puts the held sample into place n of the batch and reads on. */
+/* Puts the held sample in row n of the batch and reads the next one. 0, or -1 and tw_error(). */
 static int take_held(tw_batches *b, int n)
 {
     const tw_sample *s = &b->held;
@@ -87,7 +87,7 @@ int tw_batches_to_device(tw_batches *b, const tw_eval_device *d)
     return (b->kept_x = tw_eval_device_copy(d, b->features.x, n * (size_t)b->D, n * (size_t)b->D)) != NULL ? 0 : -1;
 }
 
-/* m rows of what is kept, from place `at` of the order on. */
+/* Puts m kept rows, from place `at` of the order on, in the batch. */
 static int gather(tw_batches *b, int64_t at, int m)
 {
     const tw_eval_device *d = b->device;
@@ -110,7 +110,7 @@ static int next_kept(tw_batches *b)
         tw_rng_init(&r, b->seed, TW_USE_LINEAR, 0, (uint32_t)++b->epoch, 1);
         tw_rng_permutation(&r, b->order, (uint64_t)n);
         b->at = 0;
-    } else if (b->at < 0) { /* the epoch's end has not been told yet */
+    } else if (b->at < 0) { /* the epoch's end has not been returned yet */
         b->at = n;
         return 0;
     }

@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* One job a thread: it takes block after block until none is left, so that uneven blocks even out. */
+/* One job per thread: it takes block after block until none is left, which balances uneven blocks. */
 struct tw_blocks {
     int threads, n;
     atomic_int next;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Puts the TW_TOP largest of value[K] into top and best, the largest first, of equal ones the lower first. */
+/* The TW_TOP largest of value [K], the largest first, of equal ones the lower first: their numbers in top, values in best. */
 static void take_top(int32_t *top, float *best, const float *value, int K)
 {
     for (int i = 0; i < TW_TOP; i++) {
@@ -28,7 +28,7 @@ static void take_top(int32_t *top, float *best, const float *value, int K)
     }
 }
 
-/* From the largest logits to their probabilities. */
+/* Replaces the largest logits in best by their softmax probabilities. */
 static void normalize_top(float *best, const float *logit, int K)
 {
     double sum = 0;
@@ -60,7 +60,7 @@ static int add(tw_clusters *c, const tw_sample *s, bool probs, float **value)
     return tw_roster_add(&c->who, s);
 }
 
-/* The stream's samples. 0, or -1. */
+/* Adds the stream's samples. 0, or -1 and tw_error(). */
 static int add_all(tw_clusters *c, tw_reader *r)
 {
     tw_sample s;

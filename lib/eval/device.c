@@ -8,7 +8,7 @@ int tw_eval_device_open(tw_eval_device *d, const char *name)
 {
     *d = (tw_eval_device){0};
     const char *found = tw_backend_choose(name);
-    if (found == NULL || strcmp(found, "cpu") == 0) /* whose products are lib/eval's own */
+    if (found == NULL || strcmp(found, "cpu") == 0) /* the CPU's products are lib/eval's own */
         return found != NULL ? 0 : -1;
     d->be = tw_backend_open(found);
     if (d->be == NULL)

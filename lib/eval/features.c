@@ -118,7 +118,7 @@ int tw_features_moments(float *mean, float *std, const tw_features *f)
     for (int d = 0; d < f->D; d++) {
         const double deviation = sqrt(square[d] / (double)n);
         mean[d] = (float)sum[d];
-        /* what is left of a constant column is rounding: dividing by it would blow it up */
+        /* a constant column's deviation is rounding error, by which it must not be divided */
         std[d] = deviation > 1e-6 * fabs(sum[d]) && deviation > 0x1p-100 ? (float)deviation : 1;
     }
     free(sum);
@@ -134,7 +134,8 @@ void tw_features_standardize(tw_features *f, const float *mean, const float *std
         }
 }
 
-/* Of 2^24 columns of numbers below 2^LARGE squared distances are below 2^107; the square of 2^SMALL is 2^86 times f32's least normal number. */
+/* Range of numbers that need no scaling: with 2^24 columns of numbers below 2^LARGE squared distances are below 2^107; the square of 2^SMALL is 2^86
+ * times f32's smallest normal number. */
 enum { LARGE = 40, SMALL = -20 };
 
 int tw_features_centre(int *exponent, tw_features *f)
@@ -150,7 +151,7 @@ int tw_features_centre(int *exponent, tw_features *f)
     const double scale = ldexp(1, *exponent);
     for (int64_t i = 0; i < f->who.n && rc == 0; i++)
         for (int d = 0; d < f->D; d++)
-            f->x[i * f->D + d] = (float)(((double)f->x[i * f->D + d] - mean[d]) * scale); /* rounded once, as a difference of floats is */
+            f->x[i * f->D + d] = (float)(((double)f->x[i * f->D + d] - mean[d]) * scale); /* in double, so that it is rounded only once */
     free(mean);
     free(std);
     return rc;

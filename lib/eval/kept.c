@@ -29,7 +29,7 @@ static const char *number(char text[24], int64_t n)
     return text;
 }
 
-/* 0 if a number of the header is the file's. */
+/* Checks that a number of the header equals the file's. 0, or -1 and tw_error(). */
 static int same(const char *path, const char *what, int64_t theirs, int64_t ours)
 {
     char a[24], b[24];
@@ -40,7 +40,7 @@ int tw_kept_fits(const tw_kept *k, const char *path, const tw_header *h, bool re
 {
     const tw_share *a = &k->share, *b = &h->share;
     const bool later = rest && h->first_epoch > k->first_epoch && h->first_epoch <= k->epoch;
-    int64_t epochs = h->epochs; /* from the file's first on */
+    int64_t epochs = h->epochs; /* counted from the file's first epoch */
     if (later && epochs >= 0 && __builtin_add_overflow(epochs, h->first_epoch - k->first_epoch, &epochs))
         epochs = -1;
     if (same(path, "the number of samples in an epoch is", k->of, h->samples) != 0 || same(path, "the number of epochs is", k->epochs, epochs) != 0 ||
@@ -71,10 +71,10 @@ static void take(tw_kept *k, const tw_reader *r, const tw_sample *s)
     k->half = any->dtype == TW_F16;
 }
 
-/* Whether the file is the first bytes of a stream's header, and no more of it. */
+/* Whether the file ends inside a stream's header. */
 static bool is_cut_header(const char *path)
 {
-    static const char start[] = "\xa5twist\x01"; /* behind the byte that says how many keys there are */
+    static const char start[] = "\xa5twist\x01"; /* follows the byte with the number of keys */
     const tw_limits limits = TW_LIMITS_DEFAULT;
     tw_scan scan;
     size_t size;

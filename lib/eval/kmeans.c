@@ -9,22 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Jobs: ROWS rows by CENTRES centres at a time; sums over STRIP columns, over PART rows. A row of a sum is asked for AHEAD rows before. */
+/* Sizes of jobs: ROWS rows by CENTRES centres; sums of STRIP columns, of PART rows. Rows are prefetched AHEAD rows before they are summed. */
 enum { ROWS = TW_MATRIX_ROWS, CENTRES = TW_MATRIX_COLUMNS, STRIP = 128, PART = 1024, AHEAD = 8, LINE = 16 };
 
-/* Which centres are nearest: |x - c|^2 = |x|^2 - 2 (x c - |c|^2 / 2), so it is the largest x c - |c|^2 / 2. */
+/* Search for the nearest centres: as |x - c|^2 = |x|^2 - 2 (x c - |c|^2 / 2), they have the largest scores x c - |c|^2 / 2. */
 typedef struct {
     const float *x;
     int64_t n;
     int D, K, m;
     tw_panels centre;
-    float *half;    /* [K]: |c|^2 / 2; zeros where all centres have unit length */
+    float *half;    /* [K]: |c|^2 / 2; zeros if all centres have unit length */
     int32_t *near;  /* [n,m] */
-    float *score;   /* [n]: of the nearest, where m is 1 */
+    float *score;   /* [n]: of the nearest, if m is 1 */
     float *product; /* [threads, ROWS, CENTRES] */
     tw_blocks *threads;
     tw_scores *scores; /* on a device: of x; NULL: on the threads */
-    bool failed;       /* it did */
+    bool failed;       /* the device failed */
 } nearest;
 
 static void nearest_fini(nearest *s)
@@ -52,8 +52,8 @@ static int nearest_init(nearest *s, const float *x, int64_t n, int D, int K, tw_
     return -1;
 }
 
-/* Inserts the scores of m centres from `first` on into the best list. Centres come in rising order, so an equal one stays
- * behind. */
+/* Merges the scores of n centres, from `first` on, into a row's list of the best m. Centres come in ascending order, so that of equal ones the lower
+ * comes first. */
 static void offer(float *best, int32_t *near, int m, const float *product, const float *half, int n, int first)
 {
     for (int j = 0; j < n; j++) {
@@ -109,7 +109,7 @@ static void find_nearest(nearest *s, int32_t *near, int m, const float *centre, 
         tw_panels_set(&s->centre, centre, (size_t)s->D, 1, s->K, s->D, s->threads);
         tw_blocks_each(s->threads, tw_blocks_count(s->n, ROWS), nearest_block, s);
     }
-    for (int64_t i = 0; i < s->n; i++) /* no score is a number: any centre will do, but one that there is */
+    for (int64_t i = 0; i < s->n; i++) /* all scores are NaN: any existing centre will do */
         near[i * m] = near[i * m] < 0 ? 0 : near[i * m];
 }
 
@@ -118,9 +118,9 @@ typedef struct {
     nearest near;
     bool spherical;
     float *centre;      /* [K,D] */
-    int32_t *cluster;   /* [n]: what the centres are the means of */
-    int32_t *found;     /* [n]: what is nearest now */
-    int32_t *nearest;   /* [n,o->near] in the end; NULL: none wanted */
+    int32_t *cluster;   /* [n]: the assignment of which the centres are the means */
+    int32_t *found;     /* [n]: the new assignment */
+    int32_t *nearest;   /* [n,o->near]: the result; NULL: not wanted */
     float *score;       /* [n] */
     int64_t *start;     /* [K+1]: members of cluster k are member[start[k] .. start[k+1]) */
     int32_t *member;    /* [n] */
@@ -189,7 +189,7 @@ static int64_t farthest(const lloyd *l, const int64_t *count)
     return at >= 0 && distance(l, at) > 0 ? at : -1;
 }
 
-/* Gives every empty cluster the row that is farthest from its centre, which then is the cluster's only one. */
+/* Moves to every empty cluster the row that is farthest from its centre. */
 static void fill_empty(lloyd *l)
 {
     int64_t *count = l->start, empty = 0;
@@ -212,7 +212,7 @@ static void fill_empty(lloyd *l)
     }
 }
 
-/* Sorts the rows by cluster, in their order. */
+/* Lists the rows by cluster, in ascending order. */
 static void list_members(lloyd *l)
 {
     memset(l->start, 0, ((size_t)l->near.K + 2) * sizeof *l->start);
@@ -235,7 +235,7 @@ static void mean_block(void *context, int block, int worker)
     double sum[STRIP] = {0};
     for (int64_t i = from; i < to; i++) {
         const float *x = l->near.x + (size_t)l->member[i] * D + d;
-        for (int j = 0; j < width && i + AHEAD < to; j += LINE) /* rows that lie anywhere: the processor cannot guess them */
+        for (int j = 0; j < width && i + AHEAD < to; j += LINE) /* rows at random addresses, which the hardware cannot prefetch */
             __builtin_prefetch(l->near.x + (size_t)l->member[i + AHEAD] * D + d + j);
         for (int j = 0; j < width; j++)
             sum[j] += x[j];
@@ -273,7 +273,7 @@ static double inertia(lloyd *l)
     return sum;
 }
 
-/* Runs from l->centre; returns how many iterations, negative where the last one still changed something. l->near.failed: it failed. */
+/* Runs from l->centre; returns the number of iterations, negated if it has not converged. l->near.failed: the device failed. */
 static int iterate(lloyd *l, const tw_kmeans_options *o, int restart)
 {
     for (int it = 0; it < o->iterations; it++) {
@@ -299,7 +299,7 @@ static int iterate(lloyd *l, const tw_kmeans_options *o, int restart)
     return -o->iterations;
 }
 
-/* Takes the run's result over where it is better than what *out has. */
+/* Moves the run's result to *out if it is better. */
 static void keep(tw_kmeans *out, lloyd *l, int iterations)
 {
     const double sum = inertia(l);

@@ -20,10 +20,10 @@ typedef struct {
     float *least;     /* [n]: squared distance to the nearest seed so far */
     float *distance;  /* [MOST_TRIES,n]: to the candidates */
     double *sum;      /* [n]: running sum of `least` */
-    double *part;     /* [blocks,MOST_TRIES]: what a candidate would leave of the sum */
+    double *part;     /* [blocks,MOST_TRIES]: the sum of squared distances with each candidate */
     float *candidate; /* [MOST_TRIES,D] */
     int64_t row[MOST_TRIES];
-    tw_panels panels; /* of x: laid out once, for all seeds */
+    tw_panels panels; /* x packed, once for all seeds */
     tw_blocks *threads;
 } seeding;
 
@@ -54,7 +54,7 @@ static void seeding_fini(seeding *s)
     free(s->candidate);
 }
 
-/* Distances of BLOCK rows to all candidates, and what each would leave. */
+/* Distances of BLOCK rows to all candidates, and the sum of squared distances with each. */
 static void try_block(void *context, int block, int worker)
 {
     (void)worker;
@@ -81,7 +81,7 @@ static void try_block(void *context, int block, int worker)
     }
 }
 
-/* Measures the candidates s->row[0 .. tries) and makes the best of them a seed. Returns its row. */
+/* Evaluates the candidates s->row[0 .. tries-1] and makes the best one a seed. Returns its row. */
 static int64_t take_best(seeding *s, int tries)
 {
     const int blocks = tw_blocks_count(s->n, BLOCK);
@@ -103,13 +103,13 @@ static int64_t take_best(seeding *s, int tries)
     return s->row[best];
 }
 
-/* A row drawn with probability proportional to its distance; any row where all lie on seeds. */
+/* Draws a row with probability proportional to its squared distance; any row if all distances are 0. */
 static int64_t draw(const seeding *s, tw_rng *r)
 {
     const double total = s->sum[s->n - 1], want = tw_rng_uniform(r) * total;
     if (!(total > 0))
         return (int64_t)tw_rng_below(r, (uint64_t)s->n);
-    int64_t low = 0, high = s->n - 1; /* the first row whose running sum is beyond */
+    int64_t low = 0, high = s->n - 1; /* binary search for the first row whose running sum is beyond the drawn number */
     while (low < high) {
         const int64_t middle = (low + high) / 2;
         if (s->sum[middle] > want)

@@ -12,7 +12,7 @@
 #include <string.h>
 
 struct tw_knn {
-    tw_neighbour *near; /* [nq,k]: a heap for each query, the farthest on top, until it is finished */
+    tw_neighbour *near; /* [nq,k]: a heap per query, the farthest on top; sorted by finish */
     const float *query;
     int64_t nq, rows;
     int k, D;
@@ -20,7 +20,7 @@ struct tw_knn {
     float *product; /* [threads, TW_MATRIX_ROWS, TW_KNN_CHUNK] */
     tw_blocks *threads;
     tw_scores *scores; /* on a device: of the queries; NULL: on the threads */
-    float *limit;      /* [nq]: the farthest entries' cosines */
+    float *limit;      /* [nq]: cosine of each heap's farthest entry */
 };
 
 /* Whether a is farther than b. */
@@ -29,7 +29,7 @@ static inline bool farther(tw_neighbour a, tw_neighbour b)
     return a.cosine < b.cosine || (a.cosine == b.cosine && a.row > b.row);
 }
 
-/* Lets the entry at the top of a heap (farthest first) of n entries down to its place. */
+/* Sifts the top entry of a heap of n entries (farthest on top) down to its place. */
 static void sift(tw_neighbour *heap, int n)
 {
     const tw_neighbour v = heap[0];
@@ -52,8 +52,8 @@ static inline void offer_one(tw_neighbour *heap, int k, float cosine, int64_t ro
     }
 }
 
-/* Offers the products of one query with m rows from `first` on. Rows come in rising order, so one that equals the farthest
- * entry stays out. */
+/* Offers the products of one query with m rows, from `first` on, to its heap. Rows come in ascending order, so one that only equals the farthest
+ * entry is not taken. */
 static void offer(tw_neighbour *heap, int k, const float *product, int m, int64_t first)
 {
     for (int j = 0; j < m; j++)
@@ -113,7 +113,7 @@ static void add_block(void *context, int block, int worker)
         offer(s->near + (first + q) * s->k, s->k, product + (size_t)q * TW_KNN_CHUNK, a->n, s->rows);
 }
 
-/* What a device found for `rows` queries from `first` on. */
+/* A device's results for `rows` queries from `first` on. */
 struct listed {
     tw_knn *s;
     int64_t first;
@@ -194,7 +194,7 @@ static int compare_labels(const void *a, const void *b)
     return (p > q) - (p < q);
 }
 
-/* Each label's place among the C classes; C: it is none of them. */
+/* Replaces each label by its index in the sorted class [C]; C if it is not there. */
 static void number(int32_t *label, int64_t n, const int32_t *class, int C)
 {
     for (int64_t i = 0; i < n; i++) {

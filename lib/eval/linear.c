@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Jobs: ROWS samples (or classes) by COLUMNS features at a time. */
+/* Sizes of jobs: ROWS samples (or classes) by COLUMNS features. */
 enum { ROWS = 48, COLUMNS = 512, LANES = 8 };
 
 struct tw_linear {
@@ -20,14 +20,14 @@ struct tw_linear {
     float momentum, decay;
     float *w, *v;     /* [C,D]: weights and their velocity */
     float *b, *bv;    /* [C] */
-    float *z;         /* [B,C]: logits, then the loss's gradient by them */
+    float *z;         /* [B,C]: logits, then their gradient */
     double *loss;     /* [B] */
     float *scratch;   /* [threads, ROWS, COLUMNS] */
     tw_panels weight; /* of w, [C,D] */
     tw_panels batch;  /* of x transposed, [D,B] */
     tw_blocks *threads;
-    tw_linear_device *on; /* NULL: on the threads */
-    bool sent;            /* the weights are there */
+    tw_linear_device *on; /* NULL: computed by the threads */
+    bool sent;            /* the weights have been copied to the device */
 };
 
 tw_linear *tw_linear_new(int C, int D, int B, double momentum, double weight_decay, tw_blocks *threads)
@@ -96,8 +96,8 @@ void tw_linear_init(tw_linear *l, uint64_t seed)
     memset(l->b, 0, (size_t)l->C * sizeof *l->b);
 }
 
-/* exp(x) for x <= 0 to within 2 units in the last place, by plain operations only, so that the compiler makes vectors of it and
- * every processor gives the same (polynomial of Cephes' expf). Below -87.3: the smallest normal number. */
+/* exp(x) for x <= 0 to 2 ulp (polynomial of Cephes' expf), by plain operations only, so that the compiler vectorises it and every processor gives
+ * the same bits. Below -87.3: the smallest normal number. */
 static inline float exp_negative(float x)
 {
     x = x > -87.3f ? x : -87.3f;
@@ -116,7 +116,7 @@ static inline float exp_negative(float x)
     return p * scale;
 }
 
-/* Replaces z[C] by exp(z - max) and returns their sum. */
+/* Replaces z [C] by exp(z - max) and returns the sum. */
 static float exponentials(float *z, int C, float max)
 {
     float lane[LANES] = {0}, sum = 0;
@@ -133,7 +133,7 @@ static float exponentials(float *z, int C, float max)
     return sum;
 }
 
-/* From logits to the loss and, in place, its gradient: (softmax - one-hot) / n. */
+/* Returns the loss of logits z and replaces them by the gradient, (softmax - one-hot) / n. */
 static double cross_entropy(float *z, int C, int32_t y, int n)
 {
     float max = -INFINITY;
@@ -212,7 +212,7 @@ static void backward_block(void *context, int block, int worker)
     }
 }
 
-/* The weights to the device, once. 0, or -1 and tw_error(). */
+/* Copies the weights to the device, once. 0, or -1 and tw_error(). */
 static int send_weights(tw_linear *l)
 {
     if (!l->sent && tw_linear_device_set(l->on, l->w, l->b) != 0)
@@ -247,7 +247,7 @@ struct count {
     const int32_t *y;
     int64_t n;
     float *z;         /* [threads, ROWS, C] */
-    int64_t (*hits)[2]; /* [threads]: whole numbers, so that their order does not matter */
+    int64_t (*hits)[2]; /* [threads]: integers, so the order of summation does not matter */
 };
 
 static void count_block(void *context, int block, int worker)
@@ -264,7 +264,7 @@ static void count_block(void *context, int block, int worker)
         const float *row = z + (size_t)i * C;
         int before = 0;
         for (int c = 0; c < C; c++)
-            before += !(row[c] <= row[y]) || (row[c] == row[y] && c < y); /* beside NaN nothing is a hit */
+            before += !(row[c] <= row[y]) || (row[c] == row[y] && c < y); /* written so that NaN makes it no hit */
         s->hits[worker][0] += before == 0;
         s->hits[worker][1] += before < 5;
     }

@@ -15,7 +15,7 @@ struct tw_linear_device {
     tw_linear *product;  /* the backend's: [B,D] by [C,D] */
     float *w, *v, *g;    /* [C,D] */
     float *b, *bv, *bg;  /* [C] */
-    float *z;            /* [B,C]: logits, then the loss's gradient by them */
+    float *z;            /* [B,C]: logits, then their gradient */
     int32_t *label;      /* [B] */
     double *loss, *host_loss;
     float *value;        /* [B,top] */

@@ -88,7 +88,7 @@ int tw_match_write(const tw_match *m, const char *path)
     return f != NULL ? tw_file_commit(f) : -1;
 }
 
-/* A whole number of low..high. */
+/* Reads an integer of low..high into *v; false: it is not one. */
 static bool whole(int *v, const cJSON *o, int low, int high)
 {
     if (!cJSON_IsNumber(o) || !(o->valuedouble >= low && o->valuedouble <= high) || o->valuedouble != floor(o->valuedouble))
@@ -141,11 +141,11 @@ static int from_json(tw_match *m, const char *path, const cJSON *o, tw_clusters 
     return 0;
 }
 
-/* A classifier's outputs are its classes: the match of its metadata's names, each with itself. NULL: it is none, or names none. */
+/* The identity match of a classifier's outputs with the class names in its metadata. NULL: the file is not a classifier, or names no classes. */
 static cJSON *of_classifier(const char *path)
 {
     struct stat st;
-    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) /* a pipe can be read but once */
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) /* a pipe can be read only once */
         return NULL;
     tw_checkpoint *f = tw_checkpoint_open(path);
     const char *text = f != NULL ? tw_checkpoint_meta(f, "classes") : NULL;

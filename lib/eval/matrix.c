@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A stretch of DEPTH elements of the inner dimension at a time: TW_MATRIX_ROWS x DEPTH of the left operand stay in the
- * second-level cache, DEPTH x nr of the right one in the first. */
+/* The inner dimension is taken DEPTH elements at a time: TW_MATRIX_ROWS x DEPTH of the left operand stay in the L2 cache, DEPTH x nr of the right
+ * one in the L1 cache. */
 enum { DEPTH = 256, LANES = 8 };
 
 const tw_matrix_kernel *tw_matrix_kernel_at(int i)
@@ -25,7 +25,7 @@ const tw_matrix_kernel *tw_matrix_kernel_at(int i)
     return i < n ? found[i] : NULL;
 }
 
-/* Four numbers anywhere in memory. */
+/* Four floats at any address. */
 typedef float quad __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int picks __attribute__((vector_size(16)));
 
@@ -46,10 +46,10 @@ static inline void transpose(float *to, size_t width, const float *from, size_t 
     *(quad *)(to + 3 * width) = PICK(ab2, ce2, 2, 3, 6, 7);
 }
 
-/* The same where col is 1: four by four as far as that goes. */
+/* lay_out for col = 1, by 4 x 4 transposes as far as possible. */
 static void lay_out_rows(float *to, int width, const float *from, size_t row, int n, int k)
 {
-    for (int at = 0; at < k; at += DEPTH) { /* so that what is written stays in the first-level cache */
+    for (int at = 0; at < k; at += DEPTH) { /* so that the output stays in the L1 cache */
         const int end = k - at < DEPTH ? k : at + DEPTH;
         int i = 0;
         for (; i + 4 <= n; i += 4) {
@@ -71,7 +71,7 @@ static void lay_out_rows(float *to, int width, const float *from, size_t row, in
     }
 }
 
-/* to[d*width + i] = from[i*row + d*col] for i < n, d < k; zero for n <= i < width. */
+/* Packs: to[d*width + i] = from[i*row + d*col] for i < n, d < k; zero for n <= i < width. */
 static void lay_out(float *to, int width, const float *from, size_t row, size_t col, int n, int k)
 {
     if (row == 1) {
@@ -135,7 +135,7 @@ tw_panels tw_panels_part(const tw_panels *p, int first, int n)
     return (tw_panels){p->kernel, p->data + (size_t)first * p->k, n, p->k, n, p->k};
 }
 
-/* A tile of which only m x n are wanted. */
+/* A tile at the edge, of which only m x n elements are in c. */
 static void edge_tile(const tw_matrix_kernel *kernel, float *c, size_t stride, const float *a, const float *b, int k, bool zero,
                       int m, int n)
 {
@@ -147,7 +147,7 @@ static void edge_tile(const tw_matrix_kernel *kernel, float *c, size_t stride, c
         memcpy(c + (size_t)i * stride, part + i * kernel->nr, (size_t)n * sizeof *c);
 }
 
-/* m <= TW_MATRIX_ROWS rows, laid out in `left`, by all columns, over k elements from `at` on. */
+/* m <= TW_MATRIX_ROWS rows, packed in `left`, by all columns, over k elements of the inner dimension from `at` on. */
 static void multiply(float *c, size_t stride, const float *left, int m, const tw_panels *b, int at, int k, bool zero)
 {
     const tw_matrix_kernel *kernel = b->kernel;
@@ -165,7 +165,7 @@ static void multiply(float *c, size_t stride, const float *left, int m, const tw
     }
 }
 
-/* Elements at .. at+k-1 of m rows, a tile's rows together. */
+/* Packs elements at .. at+k-1 of m rows, in tiles of mr rows. */
 static void lay_rows(float *left, int mr, const float *a, size_t row, size_t col, int m, int at, int k)
 {
     for (int i = 0; i < m; i += mr)
@@ -185,7 +185,7 @@ void tw_product(float *c, size_t stride, const float *a, size_t row, size_t col,
     }
 }
 
-/* All columns of b over k elements from `at` on: what comes before the last of them goes to sums. */
+/* The same for the largest scores: partial sums go to `sums`, until the last elements of the inner dimension. */
 static void multiply_largest(tw_largest most, float *sums, const float *left, int m, const tw_panels *b, int at, int k, const float *less,
                              int first)
 {
@@ -195,7 +195,7 @@ static void multiply_largest(tw_largest most, float *sums, const float *left, in
         const float *right = b->data + (size_t)j * b->k + (size_t)at * nr;
         const bool edge = j + nr > b->n;
         float some[TW_MATRIX_MOST_NR];
-        for (int i = 0; i < nr && edge; i++) /* columns that there are not have the score -infinity */
+        for (int i = 0; i < nr && edge; i++) /* padding columns get the score -infinity */
             some[i] = j + i < b->n ? less[j + i] : INFINITY;
         for (int i = 0; i < m; i += mr) {
             float *to = sums + (size_t)i * TW_MATRIX_COLUMNS + j;
@@ -215,7 +215,7 @@ void tw_product_largest(int32_t *column, float *score, float *scratch, const flo
     const int lanes = b->kernel->lanes;
     for (int i = 0; i < TW_MATRIX_ROWS * lanes; i++) {
         most[i] = -INFINITY;
-        at_most[i] = 0; /* a column that there is, also where no score is a number */
+        at_most[i] = 0; /* an existing column, even if all scores are NaN */
     }
     for (int first = 0; first < b->n; first += TW_MATRIX_COLUMNS) {
         const tw_panels part = tw_panels_part(b, first, b->n - first < TW_MATRIX_COLUMNS ? b->n - first : TW_MATRIX_COLUMNS);
@@ -229,7 +229,7 @@ void tw_product_largest(int32_t *column, float *score, float *scratch, const flo
         const float *s = most + (size_t)i * lanes;
         const int32_t *c = at_most + (size_t)i * lanes;
         float largest = -INFINITY;
-        int32_t lowest = INT32_MAX; /* two loops without branches, which nobody could foresee */
+        int32_t lowest = INT32_MAX; /* two loops without branches, which would be unpredictable */
         for (int l = 0; l < lanes; l++)
             largest = s[l] > largest ? s[l] : largest;
         for (int l = 0; l < lanes; l++)

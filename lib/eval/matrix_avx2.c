@@ -3,7 +3,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-/* 6 x 16 sums in 12 registers, two for b, one for a. All loops over the tile are unrolled, or the sums would live in memory. */
+/* 6 x 16 sums in 12 registers, two for b, one for a. Loops over the tile are unrolled so that the sums stay in registers. */
 enum { MR = 6, NR = 16, LANES = 8 };
 
 __attribute__((target("avx2,fma"), always_inline)) static inline void sum(__m256 s[MR][2], const float *c, size_t stride, const float *a,
@@ -36,7 +36,7 @@ __attribute__((target("avx2,fma"))) static void tile(float *c, size_t stride, co
             _mm256_storeu_ps(c + (size_t)i * stride + 8 * j, s[i][j]);
 }
 
-/* A NaN is never larger. */
+/* NaN never counts as larger. */
 __attribute__((target("avx2,fma"))) static void largest(tw_largest most, const float *less, int first, const float *c, size_t stride,
                                                         const float *a, const float *b, int k, bool zero)
 {

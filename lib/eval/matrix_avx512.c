@@ -3,8 +3,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-/* 12 x 32 sums in 24 registers, two for b; a is broadcast from memory. All loops over the tile are unrolled,
- * or the sums would live in memory. */
+/* 12 x 32 sums in 24 registers, two for b; a is broadcast from memory. Loops over the tile are unrolled so that the sums stay in registers. */
 enum { MR = 12, NR = 32, LANES = 16 };
 
 __attribute__((target("avx512f"), always_inline)) static inline void sum(__m512 s[MR][2], const float *c, size_t stride, const float *a,
@@ -37,7 +36,7 @@ __attribute__((target("avx512f"))) static void tile(float *c, size_t stride, con
             _mm512_storeu_ps(c + (size_t)i * stride + 16 * j, s[i][j]);
 }
 
-/* A NaN is never larger. */
+/* NaN never counts as larger. */
 __attribute__((target("avx512f"))) static void largest(tw_largest most, const float *less, int first, const float *c, size_t stride,
                                                        const float *a, const float *b, int k, bool zero)
 {

@@ -3,13 +3,13 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The product is exact in double. The sum is rounded to odd (the last bit set where anything was cut off), after which the
- * rounding to float is that of the exact value (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
- * No branches: the compiler makes vectors of it. */
+/* fmaf by plain operations. The product is exact in double. The sum is rounded to odd (the last bit is set if the sum is inexact), after which
+ * rounding to float gives the correctly rounded result (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008). No branches,
+ * so that the compiler vectorises it. */
 static inline float fused(float a, float b, float c)
 {
     const double p = (double)a * b, s = p + c, t = s - p;
-    const double lost = (p - (s - t)) + (c - t); /* NaN beside infinities and NaN, which stay */
+    const double lost = (p - (s - t)) + (c - t); /* NaN if infinities or NaN are involved; then the sum stays as it is */
     uint64_t bits, sign;
     memcpy(&bits, &s, sizeof bits);
     memcpy(&sign, &lost, sizeof sign);
@@ -25,7 +25,7 @@ float tw_matrix_fused(float a, float b, float c)
     return fused(a, b, c);
 }
 
-#if defined(__FP_FAST_FMAF) /* an instruction */
+#if defined(__FP_FAST_FMAF) /* fmaf is an instruction */
 #define FUSED __builtin_fmaf
 #else
 #define FUSED fused

@@ -49,7 +49,7 @@ static void put_metrics(FILE *f, const tw_page *p)
     fputs("</table>\n", f);
 }
 
-/* The folder's real path with a slash at its end. 0, or -1. */
+/* The folder's real path, with a slash at the end. 0, or -1 and tw_error(). */
 static int real_folder(char path[PATH_MAX + 1], const char *folder)
 {
     if (realpath(folder, path) == NULL)
@@ -59,7 +59,7 @@ static int real_folder(char path[PATH_MAX + 1], const char *folder)
     return 0;
 }
 
-/* Where the current folder lies as seen from `folder`: "", "../", "../../x/", for links. NULL and tw_error(). Free with free(). */
+/* The path from `folder` to the current folder ("", "../", "../../x/"), for links. Free with free(). NULL and tw_error(). */
 static char *way_back(const char *folder)
 {
     char from[PATH_MAX + 1], to[PATH_MAX + 1];

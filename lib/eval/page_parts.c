@@ -36,7 +36,7 @@ int64_t *tw_page_counts(const tw_page *p)
     return count;
 }
 
-/* All cells of one shade: those whose share of their row lies in that eighth. */
+/* Prints the cells of one of eight shades, by their share of the row. */
 static void put_shade(FILE *f, const int64_t *count, int C, int shade)
 {
     bool open = false;

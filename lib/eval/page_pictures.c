@@ -49,7 +49,7 @@ typedef struct {
     float prob;
 } member;
 
-/* By cluster; in one the most probable first, of equals the earlier. */
+/* Order by cluster, then by descending probability, then by sample. */
 static int by_cluster(const void *a, const void *b)
 {
     const member *p = a, *q = b;
@@ -94,7 +94,7 @@ static int write_sheet(const tw_page *p, const char *folder, tw_picture_files *f
         rc = add_picture(s, files, &p->clusters->who, m[i].sample);
         added += rc > 0;
         if (i >= 4 * TW_PAGE_SHEET && added == 0)
-            break; /* no paths */
+            break; /* keys are not paths */
     }
     rc = s == NULL || rc < 0 ? -1 : added > 0;
     if (rc == 1) {

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The contingency table of two labelings, its filled cells only, by rows and then columns. */
+/* The contingency table of two labelings: its nonzero cells, by rows and then columns. */
 typedef struct {
     size_t n, n_cells;
     int rows, cols;
@@ -35,7 +35,7 @@ static int by_number(const void *x, const void *y)
     return (p > q) - (p < q);
 }
 
-/* Labels far apart: sorted. Returns how many there are, -1 without memory. */
+/* renumber for labels over a wide range, by sorting. Returns their number, -1 if out of memory. */
 static int renumber_sorted(int *out, const int32_t *label, size_t n)
 {
     tagged *order = tw_calloc(n, sizeof *order);
@@ -54,7 +54,7 @@ static int renumber_sorted(int *out, const int32_t *label, size_t n)
     return groups;
 }
 
-/* Renumbers labels 0, 1, ... in their order; returns how many there are, -1 and tw_error() without memory. */
+/* Renumbers labels 0, 1, ... in ascending order; returns their number, -1 and tw_error() if out of memory. */
 static int renumber(int *out, const int32_t *label, size_t n)
 {
     int32_t low = n > 0 ? label[0] : 0, high = low;
@@ -80,7 +80,7 @@ static int renumber(int *out, const int32_t *label, size_t n)
     return groups;
 }
 
-/* to[n] = from (NULL: 0, 1, ...) in the order of key[from[.]], stable. sums[groups]: how often each key occurs. */
+/* Stable counting sort: to [n] = from (NULL: 0, 1, ...) ordered by key[from[.]]. sums [groups]: how often each key occurs. */
 static int sort_by_key(size_t *to, const size_t *from, const int *key, size_t n, const int64_t *sums, int groups)
 {
     size_t *start = tw_calloc((size_t)groups + 1, sizeof *start);
@@ -105,7 +105,7 @@ static void table_fini(table *t)
     free(t->col_sum);
 }
 
-/* Counts the cells: samples sorted by column, then by row, stand together cell by cell. */
+/* Counts the cells: after sorting samples by column and then, stably, by row, those of a cell are adjacent. */
 static int count_cells(table *t, const int *row, const int *col)
 {
     size_t *by_col = tw_calloc(t->n, sizeof *by_col), *order = tw_calloc(t->n, sizeof *order);
@@ -178,7 +178,7 @@ static double mutual_information(const table *t)
     return sum > 0 ? sum : 0;
 }
 
-/* The different values among sums[groups], sorted, with how often each occurs; returns how many. */
+/* The distinct values among sums [groups], sorted, and how often each occurs; returns their number. */
 static int tally(int64_t *value, int64_t *times, const int64_t *sums, int groups)
 {
     int n = 0;
@@ -195,9 +195,9 @@ static int tally(int64_t *value, int64_t *times, const int64_t *sums, int groups
     return n;
 }
 
-/* sum over c of P(c) c (log(n c) - log(a b)), where c is hypergeometric: how many of b draws without replacement from n samples
- * are among a marked ones. P comes from the ratios of neighbouring terms, from the mode outwards until nothing is left that
- * a double would notice, and is normalised by its own sum: no factorial is needed. log_of[c]: log(c). */
+/* sum over c of P(c) c (log(n c) - log(a b)), c hypergeometric: how many of b draws without replacement from n samples are among a marked ones. P is
+ * computed by the ratios of neighbouring terms, from the mode outwards until terms are negligible in double, and normalised by its own sum, so
+ * that no factorial is needed. log_of[c]: log(c). */
 static double expected_cell(int64_t a, int64_t b, int64_t n, const double *log_of, double log_n)
 {
     const int64_t low = a + b - n > 0 ? a + b - n : 0, high = a < b ? a : b;
@@ -223,7 +223,7 @@ static double expected_cell(int64_t a, int64_t b, int64_t n, const double *log_o
 }
 
 /* Expected mutual information of two random partitions with these group sizes (Vinh, Epps and Bailey, 2010, eq. 24a). Cells
- * with equal group sizes share one sum. NaN and tw_error() without memory. */
+ * with equal group sizes share one sum. NaN and tw_error() if out of memory. */
 static double expected_information(const table *t)
 {
     double *log_of = tw_calloc(t->n + 1, sizeof *log_of);
@@ -247,7 +247,7 @@ static double expected_information(const table *t)
     return emi;
 }
 
-/* Away from zero by at least an epsilon, the sign kept: 0/0 becomes 1 for partitions that cannot disagree. */
+/* x, moved away from zero to at least epsilon, with its sign, as scikit-learn does: 0/0 becomes 1, for partitions that cannot disagree. */
 static double off_zero(double x)
 {
     return x < 0 ? fmin(x, -DBL_EPSILON) : fmax(x, DBL_EPSILON);
@@ -300,7 +300,7 @@ static double fmi(const table *t)
     return sqrt(both / (squares(t->row_sum, (size_t)t->rows) - n)) * sqrt(both / (squares(t->col_sum, (size_t)t->cols) - n));
 }
 
-/* Cells of a row stand together: the largest of each run. */
+/* Sums the largest cell of each row; a row's cells are adjacent. */
 static double purity(const table *t)
 {
     int64_t hits = 0;

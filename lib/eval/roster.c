@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_CLASSES = 1 << 24 }; /* a label beyond this is a mistake, not a class: tables are as long as the largest label */
+enum { MOST_CLASSES = 1 << 24 }; /* larger labels are taken for errors, as tables are as long as the largest label */
 
 int tw_roster_init(tw_roster *r, const tw_reader *reader)
 {
@@ -117,7 +117,7 @@ int tw_roster_same_classes(const tw_roster *a, const tw_roster *b)
     return 0;
 }
 
-/* A class by its name. */
+/* A class and its number, for sorting by name. */
 typedef struct {
     const char *name;
     int k;
@@ -130,7 +130,7 @@ static int by_name(const void *a, const void *b)
     return order != 0 ? order : x->k - y->k;
 }
 
-/* The first class of that name; -1: none. */
+/* The lowest class of that name; -1: none. */
 static int class_of(const char *name, const place *sorted, int n)
 {
     int low = 0, high = n;
@@ -170,7 +170,7 @@ int tw_roster_rename(tw_roster *r, char *const *classes, int n, int64_t *lost)
     for (int k = 0; k < n; k++)
         sorted[k] = (place){classes[k], k};
     qsort(sorted, (size_t)n, sizeof *sorted, by_name);
-    for (int k = 0; k < r->named; k++) /* of several of one name, that of the same number or the first */
+    for (int k = 0; k < r->named; k++) /* of several classes with one name, that of the same number, else the lowest */
         to[k] = k < n && strcmp(classes[k], r->classes[k]) == 0 ? k : class_of(r->classes[k], sorted, n);
     *lost = 0;
     for (int64_t i = 0; i < r->n; i++) {

@@ -14,14 +14,14 @@ struct tw_scores {
     const tw_backend *be;
     tw_dev *dev;
     int64_t n;
-    int D, K, k, rows;     /* rows: of x at a time */
+    int D, K, k, rows;     /* rows: how many rows of x at a time */
     tw_linear *product;    /* [rows,D] by [K,D] */
-    float *x, *b, *plus;   /* [n,D] with rows of zeros up to a multiple of `rows`; [K,D]; [K] */
+    float *x, *b, *plus;   /* [n,D], padded with zeros to a multiple of `rows`; [K,D]; [K] */
     float *score;          /* [rows,K] */
-    float *limit;          /* [n] and as many as x */
+    float *limit;          /* [n], padded as x */
     int32_t *count, *host_count;
     int64_t *start, *host_start;
-    float *value, *host_value; /* room for what is found */
+    float *value, *host_value; /* room for the results */
     int32_t *place, *host_place;
     size_t room, host_room[2];
 };
@@ -98,7 +98,7 @@ int tw_scores_set(tw_scores *s, const float *b, const float *plus, int k)
     return TW_BACKEND(s->be, s->be->linear_weights(s->product, s->b, s->plus));
 }
 
-/* Room for n numbers that are found. 0, or -1 and tw_error(). */
+/* Makes room for n results. 0, or -1 and tw_error(). */
 static int make_room(tw_scores *s, size_t n)
 {
     if (n <= s->room)
@@ -113,7 +113,7 @@ static int make_room(tw_scores *s, size_t n)
     return 0;
 }
 
-/* The scores of the rows from `first` on. */
+/* Computes the scores of `rows` rows of x from `first` on. */
 static int multiply(tw_scores *s, int64_t first)
 {
     return TW_BACKEND(s->be, s->be->linear_forward(s->product, s->score, s->x + (size_t)first * (size_t)s->D));
@@ -135,7 +135,7 @@ int tw_scores_largest(tw_scores *s, int32_t *place, float *value, int m)
     return TW_BACKEND(s->be, s->be->download(s->dev, place, s->place, n * sizeof *place));
 }
 
-/* Lists what count_above has counted in `rows` rows; their number, or -1. */
+/* Fetches the scores that count_above has counted in `rows` rows; returns their number, or -1 and tw_error(). */
 static int64_t list(tw_scores *s, int64_t first, int rows)
 {
     const tw_backend *be = s->be;

@@ -14,16 +14,16 @@ struct tw_views {
     tw_reader *reader;
     tw_pool *pool;
     tw_view_batch batch[BATCHES];
-    tw_view_batch *taken[2]; /* the caller's, the older one first */
+    tw_view_batch *taken[2]; /* batches that the caller has, the older one first */
     int B;
     int (*stop)(void);    /* NULL: never */
-    _Atomic bool closing;  /* a stream that stalls is no longer waited for */
-    /* The reading thread's: */
+    _Atomic bool closing;  /* do not wait for a stalled stream any more */
+    /* For the reading thread only: */
     bool is_held, ended;
-    tw_sample held;       /* a view of another size than those before it: the next batch begins with it */
+    tw_sample held;       /* first sample of the next batch: its view's size differs from the present batch's */
     const tw_kept *kept;
-    int64_t n, pass;      /* samples read; still to be passed over */
-    bool behind;          /* the next sample has to be behind the last one kept */
+    int64_t n, pass;      /* samples read; samples still to be skipped */
+    bool behind;          /* the next sample's place must come after that of kept's last one */
 };
 
 static int name_size(const tw_sample *s)
@@ -31,7 +31,7 @@ static int name_size(const tw_sample *s)
     return (int)(s->key_size < 200 ? s->key_size : 200);
 }
 
-/* 0 if s may follow what is kept: once the command was told where to begin. */
+/* Checks that s comes after kept's last sample, if the command was told where to begin. 0, or -1 and tw_error(). */
 static int check_behind(tw_views *v, const tw_sample *s)
 {
     const tw_kept *k = v->kept;
@@ -43,7 +43,7 @@ static int check_behind(tw_views *v, const tw_sample *s)
                                           (long long)k->epoch, (long long)k->pos);
 }
 
-/* The next sample into *s, the held one first. As tw_reader_next. */
+/* As tw_reader_next, but returns the held sample first. */
 static int next(tw_views *v, tw_sample *s)
 {
     if (v->is_held) {
@@ -129,7 +129,7 @@ static int open_reader(tw_views *v, const char *endpoint)
 {
     const tw_kept *k = v->kept;
     const bool going_on = k != NULL && k->samples > 0;
-    const bool there = tw_reader_places(endpoint); /* the command begins where it should */
+    const bool there = tw_reader_places(endpoint); /* the command can be told where to begin */
     const tw_place place = k != NULL ? tw_kept_place(k, endpoint) : (tw_place){0, 1, 0, 0};
     v->pass = going_on && !there ? k->samples : 0;
     v->behind = going_on && there;
@@ -169,7 +169,7 @@ tw_views *tw_views_open(const char *endpoint, int B, const tw_kept *kept, int (*
         return NULL;
     }
     tw_pool_submit(v->pool, &v->batch[2]);
-    v->taken[0] = &v->batch[0]; /* as if they had been handed out and come back */
+    v->taken[0] = &v->batch[0]; /* as if the caller had them: the first calls take them back */
     v->taken[1] = &v->batch[1];
     return v;
 }
@@ -181,7 +181,7 @@ tw_reader *tw_views_reader(const tw_views *v)
 
 int tw_views_next(tw_views *v, tw_view_batch **b)
 {
-    if (v->taken[1]->rc < 0) /* it was handed out with what had come before the failure */
+    if (v->taken[1]->rc < 0) /* the batch before the failure has been returned; now the failure */
         return tw_fail("%s", v->taken[1]->error);
     tw_view_batch *t = v->taken[0];
     v->taken[0] = v->taken[1];

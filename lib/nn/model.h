@@ -18,7 +18,7 @@ typedef struct {
 
 struct tw_net {
     tw_net_config config; /* its strings are not kept and must not be read */
-    tw_comm *comm, *norms, *bunch; /* the ranks that sum the gradients, that share the norms' statistics, the last norm's */
+    tw_comm *comm, *norms, *bunch; /* the ranks that sum the gradients; that share the norms' statistics; the last norm's */
     tw_peers *peers, *bunch_peers; /* comm and bunch on devices that sum by themselves; NULL: comm and bunch sum, or have one rank */
     const tw_backend *be;
     tw_dev *dev;
