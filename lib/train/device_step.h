@@ -16,7 +16,7 @@ tw_device_step *tw_device_step_new(tw_net *net, tw_plan *plan, tw_teacher *teach
 void tw_device_step_free(tw_device_step *d); /* NULL is allowed */
 
 /* As tw_step_run, except that running statistics are not restored: if it returns 0 or sets r->skipped, the caller has to. */
-int tw_device_step_run(tw_device_step *d, tw_step_result *r, uint8_t *const *pictures, const tw_step_plan *p);
+int tw_device_step_run(tw_device_step *d, tw_step_result *r, uint8_t *const *pictures, const tw_step_inputs *p);
 
 /* As tw_step_renew. */
 void tw_device_step_renew(tw_device_step *d);

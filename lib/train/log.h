@@ -9,7 +9,7 @@
 
 /* Logs number `step` of the run's steps, on B samples of `views` views. taken false: it was skipped, as a number was not finite. 0, or -1 and
  * tw_error(). */
-int tw_log_step(tw_runlog *log, int64_t step, int64_t epoch, const tw_step_plan *p, const tw_step_result *s, bool taken, int B, int views,
+int tw_log_step(tw_runlog *log, int64_t step, int64_t epoch, const tw_step_inputs *p, const tw_step_result *s, bool taken, int B, int views,
                 const tw_pace_step *pace);
 
 /* Logs the epoch that ended with that step; warning: from tw_watch_epoch, or NULL. 0, or -1 and tw_error(). */

@@ -41,20 +41,6 @@ static anchor find_anchor(float *p, const float *logits, int b, int B, int K)
     return m1 > m0 || isnan(m1) ? (anchor){m1, 1, k[1]} : (anchor){m0, 0, k[0]};
 }
 
-/* Returns the cross-entropy of logits f [K] with the label; d [K] = its gradient times scale. */
-static double cross_entropy(float *d, const float *f, int label, int K, double scale)
-{
-    const double most = (double)f[tw_argmax(f, K)];
-    double total = 0;
-    for (int k = 0; k < K; k++)
-        total += exp((double)f[k] - most);
-    tw_softmax(d, f, K, 1);
-    d[label] -= 1;
-    for (int k = 0; k < K; k++)
-        d[k] *= (float)scale;
-    return log(total) + most - (double)f[label];
-}
-
 int tw_loss_selflabel(tw_selflabel_terms *terms, float *dlogits, const float *logits, const float *teacher, int V, int B, int K,
                       const tw_confidence *c)
 {

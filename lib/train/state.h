@@ -13,7 +13,8 @@ typedef struct {
     int B, ranks;        /* batch per rank and number of ranks to which `at` refers */
     tw_optim_kind optim;
     tw_loss_scale scale; /* of fp16 on a GPU; scale 0: none */
-    char data_seed[24];  /* seed of the data's order, from the stream's header; "": not known yet */
+    char data_seed[24];     /* seed of the data's order, from the stream's header; "": not known yet */
+    char data_checksum[24]; /* of the data set, likewise */
 } tw_train_state;
 
 /* The learner: everything that a checkpoint holds. */
@@ -36,7 +37,8 @@ void tw_state_data(tw_learner *l, const tw_header *h, const char *name);
 /* Writes the whole checkpoint. Tensors: the network's under their official names, the teacher's with the prefix "teacher.", the optimizer's as
  * "optimizer.STATE.NAME" (STATE: tw_optim_state's name). Metadata: the network's description (checkpoint/network.h); epoch, sample,
  * iteration, step, batch_size, ranks, optim, optim_steps, numbers in decimal; with several ranks `places`, separated by blanks; for fp16 on a GPU
- * `loss_scale` and `loss_scale_steps`; `data_seed` if known; `args`; `notes` if any. 0, or -1 and tw_error(), the old file left as it was. */
+ * `loss_scale` and `loss_scale_steps`; `data_seed` and
+ * `data_checksum` if known; `args`; `notes` if any. 0, or -1 and tw_error(), the old file left as it was. */
 int tw_state_save(const char *path, const tw_learner *l);
 
 /* Writes the backbone alone, under torchvision's names. 0, or -1 and tw_error(). */

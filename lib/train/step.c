@@ -81,7 +81,7 @@ static int keep(tw_step *s)
 }
 
 /* Runs both networks on the views. */
-static int forward(tw_step *s, uint8_t *const *pictures, const tw_step_plan *p)
+static int forward(tw_step *s, uint8_t *const *pictures, const tw_step_inputs *p)
 {
     if (keep(s) != 0 || (s->teacher != NULL && tw_teacher_forward(s->teacher, pictures, p->number) != 0))
         return -1;
@@ -143,7 +143,7 @@ static int loss(tw_step *s, tw_step_result *r, const tw_step_inputs *p)
 }
 
 /* Forward and loss; if the loss is finite, also the gradients and their norm. */
-static int compute(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_plan *p)
+static int compute(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_inputs *p)
 {
     if (forward(s, pictures, p) != 0 || loss(s, r, p) != 0)
         return -1;

@@ -25,7 +25,7 @@ typedef struct {
     const int32_t *label; /* [B], if supervised */
     uint8_t *const *ahead; /* the next step's pictures, if ready, which a GPU uploads during this step; or NULL. They must not change until
                             * then */
-} tw_step_plan;
+} tw_step_inputs;
 
 typedef struct {
     tw_loss_terms terms;  /* supervised: loss only, the others NaN; self-labeling: kl NaN, eh and he of views 0 and 1 */
@@ -48,7 +48,7 @@ size_t tw_step_bytes(const tw_step *s); /* memory of the plans: without weights,
 
 /* pictures: as for tw_plan_forward. 1: done; 0: the loss or the gradient is not finite (*r has them), and weights, running statistics and optimizer
  * are as before; -1 and tw_error(). */
-int tw_step_run(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_plan *p);
+int tw_step_run(tw_step *s, tw_step_result *r, uint8_t *const *pictures, const tw_step_inputs *p);
 
 /* To be called on all ranks, between two steps, when their devices may differ in what they have recorded: all record their steps anew, together. */
 void tw_step_renew(tw_step *s);
