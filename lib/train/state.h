@@ -31,7 +31,7 @@ typedef struct {
 /* Sets where training continues, and how much of its share each rank has used (places NULL: at.sample each). */
 void tw_state_at(tw_learner *l, tw_position at, const int64_t *places);
 
-/* Records order and checksum of the data set from the header of the stream `name`; warns if the run was trained on another one, or in another order. */
+/* Records the checksum and order of the data set from the header of the stream `name`; warns if the run was trained on another set or order. */
 void tw_state_data(tw_learner *l, const tw_header *h, const char *name);
 
 /* Writes the whole checkpoint. Tensors: the network's under their official names, the teacher's with the prefix "teacher.", the optimizer's as
