@@ -108,16 +108,16 @@ ranks() {
     grep -q 'twist-finetune: rank 1: stopped by signal 10 before the views came; nothing was learned' said
 }
 
-@test "a rank whose samples have no label, whose stream ends, that has no input of its own: it is named, and the run ends" {
+@test "a rank whose data set or classes are others, whose stream ends, that has no input of its own: it is named, and the run ends" {
     ln -s "$PHOTOS" data0 && ln -s "$PHOTOS/a" data1
     VIEWS=$(views data%r --shuffle --shard=%r/%n/4) run ranks 2 bare --classes=2
     [ "$status" -eq 1 ]
-    [[ "$output" == *"twist-finetune: rank 1: pipe:"*": epoch 0: a sample of step 1 has no label"* ]]
+    [[ "$output" == *"twist-finetune: rank 1: pipe:"*": its data set is not that of rank 0: their names or labels differ"* ]]
     [ ! -e bare/checkpoint.safetensors ] # nothing was learned
     rm data1 && cp -r "$PHOTOS" data1 && mv data1/b data1/c
     VIEWS=$(views data%r --shard=%r/%n/4) run ranks 2 other-classes
     [ "$status" -eq 1 ]
-    [[ "$output" == *"twist-finetune: rank 1: pipe:"*": its 2 classes are not the 2 of rank 0"* ]]
+    [[ "$output" == *"twist-finetune: rank 1: pipe:"*": its data set is not that of rank 0: their names or labels differ"* ]]
     run ranks 2 cut --epochs=5
     [ "$status" -eq 1 ]
     [[ "$output" == *"twist-finetune: rank "[01]": pipe:"*": ended after 3 of 5 epochs"*"cut/checkpoint.safetensors has what was learned, to step 6"* ]]
