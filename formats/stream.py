@@ -57,7 +57,7 @@ def records(file, check=True):
             del data[:size]
             yield record
     if unpacker.tell() != begin or data:
-        raise ValueError(f"cut inside the record at byte {begin}")
+        raise ValueError(f"truncated inside the record at byte {begin}")
 
 
 class Samples:

@@ -84,9 +84,9 @@ static void check_file(const struct opts *o)
                                           "interpolation", "resize", "blur-p", "solarize-p", "jitter-p", "grey-p"};
     for (size_t i = 0; i < sizeof by_file / sizeof *by_file; i++)
         if (tw_opts_given(by_file[i]))
-            tw_die_usage("--%s: the policy's file says that", by_file[i]);
+            tw_die_usage("--%s: not with --policy, whose file sets it", by_file[i]);
     if (strcmp(o->file, "-") == 0)
-        tw_die_usage("--policy: '-': a file is wanted, not standard input, where the pictures come from");
+        tw_die_usage("--policy: '-': give a file; standard input carries the pictures");
 }
 
 /* Refuses options that the policy does not use. For --local-crops-number it only warns: recipes set it, and a later --aug may replace multicrop. */
@@ -102,7 +102,7 @@ static void check_policy(const struct opts *o)
             tw_die_usage("--%s: for --aug=multicrop only", local[i]);
     for (size_t i = 0; i < 2; i++)
         if (o->aug == TW_EVAL && tw_opts_given(crop[i]))
-            tw_die_usage("--%s: not for --aug=eval, which cuts out the middle", crop[i]);
+            tw_die_usage("--%s: not for --aug=eval, which crops the centre", crop[i]);
     for (size_t i = 0; i < 4; i++)
         if (one_view && tw_opts_given(colour[i]))
             tw_die_usage("--%s: not for --aug=%s, which leaves colours as they are", colour[i], tw_policy_names[o->aug]);
@@ -272,7 +272,7 @@ static void open_streams(struct run *r)
         tw_die_error();
     tw_header h = *tw_reader_header(r->reader);
     if (h.kind != TW_IMAGES)
-        tw_die("%s: a stream of %s; an images stream is wanted", tw_reader_name(r->reader), tw_kind_names[h.kind]);
+        tw_die("%s: a stream of %s; want an images stream", tw_reader_name(r->reader), tw_kind_names[h.kind]);
     h.kind = TW_VIEWS;
     if (tw_opts_given("seed"))
         h.seed = (uint64_t)r->o.seed;

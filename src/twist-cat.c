@@ -83,7 +83,7 @@ static int joined_header(tw_header *joined, const struct run *r)
 {
     tw_header h = *tw_reader_header(r->reader[0]);
     if (r->o.rejects != NULL && h.share.ranks > 1)
-        return tw_fail("%s: a share of the data, %d/%d: --rejects belongs to the --table of a whole stream", tw_reader_name(r->reader[0]),
+        return tw_fail("%s: a share of the data, %d/%d: --rejects needs a whole stream", tw_reader_name(r->reader[0]),
                        h.share.rank, h.share.ranks);
     if (r->n_readers > 1)
         h.share.ranks = 0;
@@ -91,12 +91,12 @@ static int joined_header(tw_header *joined, const struct run *r)
         const tw_header *next = tw_reader_header(r->reader[i]);
         const char *a = tw_reader_name(r->reader[0]), *b = tw_reader_name(r->reader[i]);
         if (next->kind != h.kind)
-            return tw_fail("%s: a stream of %s, where %s is one of %s", b, tw_kind_names[next->kind], a, tw_kind_names[h.kind]);
+            return tw_fail("%s: a stream of %s, but %s is one of %s", b, tw_kind_names[next->kind], a, tw_kind_names[h.kind]);
         bool same = next->n_classes == h.n_classes;
         for (int k = 0; same && k < h.n_classes; k++)
             same = strcmp(next->classes[k], h.classes[k]) == 0;
         if (!same)
-            return tw_fail("%s: its classes are not those of %s, so that labels would change their meaning", b, a);
+            return tw_fail("%s: its classes differ from those of %s: its labels would change their meaning", b, a);
         if (next->epochs != h.epochs || next->first_epoch != h.first_epoch)
             h.epochs = h.samples = -1;
         h.data_checksum = h.data_checksum == next->data_checksum ? h.data_checksum : 0;
@@ -167,7 +167,7 @@ static int put_rejects(struct run *r, int64_t pos)
 static int put_in_table(struct run *r, const tw_sample *s)
 {
     if (r->o.rejects != NULL && s->epoch != tw_reader_header(r->reader[0])->first_epoch)
-        return tw_fail("%s: several epochs: --rejects belongs to the --table of one", tw_reader_name(r->reader[0]));
+        return tw_fail("%s: several epochs: --rejects needs a stream of one", tw_reader_name(r->reader[0]));
     if (r->o.rejects != NULL && put_rejects(r, s->pos) != 0)
         return -1;
     r->place = s->pos < INT64_MAX ? s->pos + 1 : s->pos;
@@ -249,7 +249,7 @@ static int close_outputs(struct run *r)
     const tw_end end = {r->taken, r->skipped};
     int rc = r->o.json && (print_end(&end) != 0 || tw_program_printed() != 0) ? -1 : 0;
     if (rc == 0 && r->o.rejects != NULL && tw_table_named(r->table) > r->skipped)
-        rc = tw_fail("%s: begins behind its epoch's first sample: --rejects belongs to the --table of a whole stream", tw_reader_name(r->reader[0]));
+        rc = tw_fail("%s: begins after its epoch's first sample: --rejects needs a whole stream", tw_reader_name(r->reader[0]));
     const int64_t rest = rc == 0 && r->o.rejects != NULL ? r->skipped - tw_table_named(r->table) : 0;
     if (rest > 0)
         rc = put_rejects(r, rest < INT64_MAX - r->place ? r->place + rest : INT64_MAX);
@@ -392,7 +392,7 @@ static void compare_numbers(const tw_reader *r, int64_t before)
         return;
     const int64_t least = before < all ? all - before : 0;
     if (e->samples > all || (e->samples < least && e->skipped < least - e->samples))
-        tw_warn("%s: its header promises %lld samples an epoch, epochs: %lld; %lld have come, %lld were skipped", tw_reader_name(r),
+        tw_warn("%s: its header promises %lld samples an epoch, epochs: %lld; %lld were read, %lld were skipped", tw_reader_name(r),
                 (long long)h->samples, (long long)h->epochs, (long long)e->samples, (long long)e->skipped);
 }
 
@@ -444,7 +444,7 @@ static void check_files(const struct opts *o)
         struct stat st;
         const char *equals = strchr(o->npy.item[i], '='), *to = equals != NULL ? equals + 1 : "";
         if (strcmp(to, "-") == 0 || (stat(to, &st) == 0 && !S_ISREG(st.st_mode)))
-            tw_die_usage("--npy: '%s': no regular file", o->npy.item[i]); /* the header is rewritten at the end, so it must be seekable */
+            tw_die_usage("--npy: '%s': not a regular file", o->npy.item[i]); /* the header is rewritten at the end, so it must be seekable */
     }
 }
 
@@ -478,12 +478,12 @@ static void parse(struct opts *o, tw_strings *inputs)
     if (o->header && (o->json || o->npy.n > 0 || o->sheet != NULL || o->table != NULL || o->stats || o->log != NULL || o->output != NULL))
         tw_die_usage("--header stands alone");
     if (o->rejects != NULL && (o->table == NULL || o->head >= 0 || o->skip > 0 || inputs->n > 1))
-        tw_die_usage("--rejects: belongs to the --table of a whole stream, and of one");
+        tw_die_usage("--rejects: only with --table, and with one whole stream");
     check_files(o);
     if (o->json && o->output != NULL && strcmp(o->output, "-") == 0)
         tw_die_usage("--json and -o - would both write to standard output");
     if (o->input != NULL && inputs->n > 0)
-        tw_die_usage("-i and operands: give one of them");
+        tw_die_usage("-i and operands exclude each other");
 }
 
 int main(int argc, char **argv)

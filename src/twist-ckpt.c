@@ -155,7 +155,7 @@ static void warn_of_act(const tw_checkpoint *f, const tw_selection *s, const cha
     for (int i = 0; i < s->n; i++)
         head = head || strstr(s->t[i].name, "projection_head.") != NULL;
     if (head && act != NULL && strcmp(act, "relu") != 0 && format_of(to)->write != tw_safetensors_write)
-        tw_warn("%s: has no place for act=%s, with which its head is to be run: .safetensors has", to, act);
+        tw_warn("%s: this format cannot record act=%s, which its head needs: .safetensors can", to, act);
 }
 
 static int convert(const tw_checkpoint *f, const tw_selection *s, const char *to)
@@ -189,7 +189,7 @@ static bool compare(const tw_selection *a, const struct opts *o)
     printf("%d tensors are the same, %d differ, %d in shape; %d only in A, %d only in B\n", c.same, c.changed, c.reshaped, c.only_a,
            c.only_b);
     if (c.same + c.changed + c.reshaped == 0 && a->n > 0 && b.n > 0 && o->part == TW_PART_ALL && o->keys == TW_KEYS_KEEP)
-        tw_warn("no name is in both: --part=backbone or --part=model compares them under the same names");
+        tw_warn("no tensor name is in both: try --part=backbone or --part=model, which unify the names");
     tw_selection_fini(&b);
     tw_checkpoint_close(f);
     return c.changed + c.reshaped + c.only_a + c.only_b == 0;
@@ -222,7 +222,7 @@ static void parse(struct opts *o)
     if (o->diff != NULL && (o->position || o->stats || o->to != NULL))
         tw_die_usage("--diff goes with --part and --keys only");
     if (o->to != NULL && o->stats)
-        tw_die_usage("--stats belongs to the list, which --to does not print");
+        tw_die_usage("--stats: not with --to, which prints no list");
     if (o->to != NULL && format_of(o->to) == NULL)
         tw_die_usage("--to %s: the name must end in .safetensors, .pth, .pt, .npz or .pkl", o->to);
     if (o->to != NULL && format_of(o->to)->write == tw_detectron2_write && o->keys == TW_KEYS_KEEP)

@@ -124,7 +124,7 @@ static void match_classes(struct run *r)
         if (tw_match_read(&r->match, path, &r->clusters, &lost) != 0)
             tw_die_error();
         if (lost > 0)
-            tw_warn("%s: %lld labels are of classes that %s does not have; they are left out", r->clusters.who.name, (long long)lost, path);
+            tw_warn("%s: %lld labels are of classes that %s does not have; they are ignored", r->clusters.who.name, (long long)lost, path);
         tw_note(1, "%s: match read", path);
     } else if (r->clusters.who.labelled > 0) {
         if (tw_match_find(&r->match, &r->clusters) != 0)
@@ -277,11 +277,11 @@ static void parse(struct opts *o)
         if (tw_opts_given(only_kmeans[i]))
             tw_die_usage("--%s goes with --kmeans", only_kmeans[i]);
     if (o->assignments != NULL && strcmp(o->assignments, "-") == 0)
-        tw_die_usage("--assignments: '-': a file is wanted, not standard output, where the metrics go");
+        tw_die_usage("--assignments: '-': give a file; standard output carries the metrics");
     if (o->match != NULL && strcmp(o->match, "-") == 0)
-        tw_die_usage("--match: '-': a file is wanted, which is made or read again");
+        tw_die_usage("--match: '-': give a file, which is written, or read if it exists");
     if (o->match != NULL && o->kmeans.K > 0)
-        tw_die_usage("--match and --kmeans: k-means numbers its clusters anew for other data, for which no match of them holds");
+        tw_die_usage("--match and --kmeans exclude each other: k-means numbers its clusters differently for other data");
     o->kmeans.seed = (uint64_t)o->seed;
     o->kmeans.tell = show_progress;
 }

@@ -145,12 +145,12 @@ static bool check_sources(const struct opts *o)
     if (o->input != NULL) {
         if (o->data.from.n_operands > 0)
             tw_die_usage("%s: sources and -i exclude each other", o->data.from.operand[0]);
-        refuse(order, sizeof order / sizeof *order, o, "the order of a files stream is its own");
-        refuse(stream, sizeof stream / sizeof *stream, o, "the samples of a files stream are its own");
+        refuse(order, sizeof order / sizeof *order, o, "not with -i: a files stream has its own order");
+        refuse(stream, sizeof stream / sizeof *stream, o, "not with -i: a files stream has its own samples");
     } else if (sequences > 0) {
         if (sequences != o->data.from.n_operands)
-            tw_die_usage("archives that are read from first to last go with no other sources");
-        refuse(order, sizeof order / sizeof *order, o, "an archive that is read from first to last has one pass in its own order");
+            tw_die_usage("archives that are read in sequence cannot be combined with other sources");
+        refuse(order, sizeof order / sizeof *order, o, "an archive that is read in sequence has one pass in its own order");
     } else if (o->data.from.n_operands == 0 && o->data.from.list.n == 0) {
         tw_die_usage("no SOURCE: a folder, archives, image files, --list or -i");
     }
@@ -476,7 +476,7 @@ static void open_stream(struct run *r, tw_header *h)
         tw_die_error();
     *h = *tw_reader_header(r->reader);
     if (h->kind != TW_FILES)
-        tw_die("%s: a stream of %s; a files stream is wanted", tw_reader_name(r->reader), tw_kind_names[h->kind]);
+        tw_die("%s: a stream of %s; want a files stream", tw_reader_name(r->reader), tw_kind_names[h->kind]);
     h->kind = TW_IMAGES;
     if (h->samples <= 0 || h->epochs <= 0 || __builtin_mul_overflow(h->samples, h->epochs, &r->in_all))
         r->in_all = -1;

@@ -266,12 +266,12 @@ static int load(struct run *r, tw_net_config *c)
     if (!classes || r->o.head != NULL)
         c->head = false;
     if (classes && !c->head && r->o.head == NULL) {
-        tw_fail("%s: a backbone without a head has no logits or probs (--head gives it a classifier)", r->o.checkpoint);
+        tw_fail("%s: a backbone without a head has no logits or probs (give it a classifier with --head)", r->o.checkpoint);
         goto err;
     }
     choose_blocks(r, c);
     if (c->head && (c->last_blocks > 1 || c->patch_mean))
-        tw_die_usage("--n-last-blocks and --avgpool-patchtokens: the head takes the last CLS token alone: --output=features");
+        tw_die_usage("--n-last-blocks and --avgpool-patchtokens: the head takes only the last CLS token: use --output=features");
     c->blank = true;
     r->net = tw_net_new(r->device, c);
     if (r->net == NULL || tw_network_load(r->net, f, part | TW_NETWORK_BACKBONE | (c->head ? TW_NETWORK_HEAD : 0)) != 0)
@@ -397,7 +397,7 @@ static int check_complete(const struct run *r)
     tw_sample s;
     tw_sample_init(&s);
     if (rc == 0 && k->samples > 0 && tw_kept_placed(k, r->o.input) && (rc = tw_reader_next(in, &s)) == 1 && tw_kept_behind(k, &s))
-        rc = tw_fail("%s: complete with %lld samples, and %s has more: %.*s", r->o.output, (long long)k->samples, tw_reader_name(in),
+        rc = tw_fail("%s: complete with %lld samples, but %s has more: %.*s", r->o.output, (long long)k->samples, tw_reader_name(in),
                      (int)(s.key_size < 200 ? s.key_size : 200), s.key);
     tw_sample_fini(&s);
     tw_reader_close(in);
@@ -411,10 +411,10 @@ static int check_place(const struct run *r)
     if (k->samples == 0 || !tw_reader_places(r->o.input))
         return 0;
     if (!tw_kept_placed(k, r->o.input))
-        return tw_fail("%s: goes to epoch %lld, and the command of --input is told a place of epoch %lld: give it %%e too (--start-epoch=%%e)",
+        return tw_fail("%s: goes to epoch %lld, but the command of --input gets a position in epoch %lld: give it %%e too (--start-epoch=%%e)",
                        r->o.output, (long long)k->epoch, (long long)k->first_epoch);
     if (k->epoch == k->first_epoch && tw_kept_lost(k) < 0)
-        return tw_fail("%s: has more samples than its last one's place, %lld, says: the command of --input cannot be told where to go on",
+        return tw_fail("%s: has more samples than its last position, %lld, allows: the command of --input cannot be told where to continue",
                        r->o.output, (long long)k->pos);
     return 0;
 }
@@ -434,11 +434,11 @@ static bool read_kept(struct run *r)
     if ((k->complete ? check_complete(r) : check_place(r)) != 0)
         tw_die_error();
     if (k->cut)
-        tw_warn("%s: cut inside its header: begun anew", o->output);
+        tw_warn("%s: truncated inside its header: starting it again", o->output);
     else if (k->complete)
         tw_warn("%s: complete: %lld samples", o->output, (long long)k->samples);
     else if (k->samples > 0)
-        tw_warn("%s: going on after %lld samples", o->output, (long long)k->samples);
+        tw_warn("%s: continuing after %lld samples", o->output, (long long)k->samples);
     return k->complete;
 }
 
@@ -527,13 +527,13 @@ static void parse(struct opts *o)
     if (o->random_init == NULL && (o->small_stem || tw_opts_given("seed")))
         tw_die_usage("--small-stem and --seed go with --random-init");
     if (operands.n == 0 && tw_opts_given("part"))
-        tw_die_usage("--part: of a CHECKPOINT, which %s has not", o->checkpoint == o->random_init ? "--random-init" : "--pixels");
+        tw_die_usage("--part: only with a CHECKPOINT, not with %s", o->checkpoint == o->random_init ? "--random-init" : "--pixels");
     if (o->head != NULL && o->pixels)
-        tw_die_usage("--head: a classifier of a network's features, not of --pixels");
+        tw_die_usage("--head: not with --pixels: it needs a network's features");
     if (o->head != NULL && !o->logits && !o->probs)
-        tw_die_usage("--head: --output=logits or probs asks for what it says");
+        tw_die_usage("--head: has no effect without --output=logits or probs");
     if (o->append && strcmp(o->output, "-") == 0)
-        tw_die_usage("--append: which file? (-o)");
+        tw_die_usage("--append: give the file with -o");
     if (operands.n == 0 && (o->logits || o->probs) && o->head == NULL)
         tw_die_usage("--output: %s has features only", o->random_init != NULL ? "--random-init" : "--pixels");
     if (o->pixels && (o->last_blocks > 0 || o->avgpool))

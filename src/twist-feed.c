@@ -132,7 +132,7 @@ static const char *keep_local(void)
         if (locals.pid[i] > 0)
             locals.deaths += soon ? 1 : told ? 3 : 0;
         if (locals.deaths >= 3 + 2 * locals.n)
-            return soon ? "its own workers end as soon as they are started" : "its own workers give up";
+            return soon ? "its local workers exit as soon as they start" : "its local workers fail again and again";
         start_local(i);
     }
     return NULL;
@@ -192,7 +192,7 @@ static void check_endpoint(const char *endpoint, bool head, const struct opts *o
         tw_warn("%s: %s", endpoint, note);
     const char *port = strncmp(tw_zmq_address(endpoint), "tcp://", 6) == 0 ? strrchr(endpoint, ':') : NULL;
     if (port != NULL && atoi(port + 1) >= 32768)
-        tw_warn("%s: ports from 32768 on are given to other connections too; take a lower one", endpoint);
+        tw_warn("%s: the system may give ports from 32768 on to other connections; use a lower one", endpoint);
 }
 
 /* Folder of the socket for local workers if no address is given: new, accessible to this user only. */
@@ -215,7 +215,7 @@ static void default_endpoint(struct opts *o)
     if (o->work != NULL)
         return;
     if (o->local == 0)
-        tw_die_usage("head: --work ENDPOINT says where workers come to, or --local N starts some here");
+        tw_die_usage("head: give --work ENDPOINT, where workers connect, or --local N to start some here");
     snprintf(folder, sizeof folder, "/tmp/twist-feed-XXXXXX");
     if (mkdtemp(folder) == NULL)
         tw_die("%s: %s", folder, strerror(errno));
@@ -235,11 +235,11 @@ static void run_head(struct opts *o, const tw_strings *sources)
         tw_die_usage("head: no SOURCE");
     for (int i = 0; i < sources->n; i++)
         if (tw_is_sequence(sources->item[i]))
-            tw_die_usage("%s: read from first to last; a farm reads at random: folders, .tar shards, lists", sources->item[i]);
+            tw_die_usage("%s: can only be read in sequence; a farm needs random access: folders, .tar shards, lists", sources->item[i]);
     if (o->local > 0 && o->command == NULL)
-        tw_die_usage("head: --local wants a command behind --");
+        tw_die_usage("head: --local needs a COMMAND after --");
     if (o->local > 0 && o->link.key != NULL)
-        tw_die_usage("head: --local workers have no keys: start them by hand, or leave --key out");
+        tw_die_usage("head: --local workers have no keys: start workers by hand, or omit --key");
     if (tw_rejects_init(&rejects, d->max_errors) != 0)
         tw_die_usage("%s", tw_error());
     tw_program_file("rejects", d->rejects);
@@ -323,7 +323,7 @@ static void run_workers(const struct opts *o, const tw_strings *endpoints)
     pid_t pid[1024];
     int n = 0, rc = TW_EXIT_OK;
     if (endpoints->n == 0 || o->command == NULL)
-        tw_die_usage("work: ENDPOINT... -- COMMAND");
+        tw_die_usage("work: needs ENDPOINT... -- COMMAND");
     if ((size_t)endpoints->n * (size_t)o->jobs > sizeof pid / sizeof *pid)
         tw_die_usage("work: more than %zu workers", sizeof pid / sizeof *pid);
     for (int i = 0; i < endpoints->n; i++)
@@ -388,7 +388,7 @@ static void run_status(struct opts *o, const tw_strings *endpoints)
     static tw_link_msg in;
     tw_link link;
     if (endpoints->n != 1)
-        tw_die_usage("status: one ENDPOINT");
+        tw_die_usage("status: needs one ENDPOINT");
     o->link.max_bytes = 16 << 20;
     check_endpoint(endpoints->item[0], false, o);
     catch(SIGTERM);
@@ -406,7 +406,7 @@ static void run_status(struct opts *o, const tw_strings *endpoints)
             asked = now;
         }
         if (now - heard > 5)
-            tw_die("%s: no head answers", endpoints->item[0]);
+            tw_die("%s: no answer from a head", endpoints->item[0]);
         link.z->poll(&item, 1, 50);
         const int rc = tw_link_receive(&link, &in, &dropped);
         if (rc < 0)
@@ -431,7 +431,7 @@ static void run_status(struct opts *o, const tw_strings *endpoints)
         link.z->msg_close(&in.payload);
     tw_link_close(&link, 0);
     if (!told)
-        tw_die("%s: stopped before it had answered", endpoints->item[0]);
+        tw_die("%s: stopped before the head answered", endpoints->item[0]);
 }
 
 /* ---- the command line ---- */
@@ -554,9 +554,9 @@ int main(int argc, char **argv)
     else if (strcmp(what, "status") == 0)
         run_status(&o, &rest);
     else if (strcmp(what, "keygen") != 0)
-        tw_die_usage("head, work, keygen or status is wanted first");
+        tw_die_usage("the first operand must be head, work, keygen or status");
     else if (rest.n != 1)
-        tw_die_usage("keygen: one NAME");
+        tw_die_usage("keygen: needs one NAME");
     else if (tw_keys_make(rest.item[0]) != 0)
         tw_die_error();
     free(operands.item);

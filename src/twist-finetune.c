@@ -123,19 +123,19 @@ static void parse(struct run *r)
     if (o->output == NULL)
         tw_die_usage("-o: which folder is the run to be written to?");
     if ((o->weights == NULL) == (o->backbone == NULL))
-        tw_die_usage("--weights: what to begin with? (or --backbone, for an untrained network; not both)");
+        tw_die_usage("--weights: give the checkpoint to begin with (or --backbone, for an untrained network; not both)");
     if (o->backbone != NULL && tw_backbone_check(o->backbone, o->small_stem) != 0)
         tw_die_usage("--backbone=%s", tw_error());
     if (o->weights != NULL && o->small_stem)
-        tw_die_usage("--small-stem goes with --backbone: the file of --weights tells its own");
+        tw_die_usage("--small-stem: only with --backbone; the file of --weights has its own stem");
     if (o->val != NULL && !tw_validate_again(o->val))
-        tw_die_usage("--val: %s can be read only once, and is wanted after every epoch: a file or pipe:COMMAND is",
+        tw_die_usage("--val: %s can be read only once, but is read after every epoch: give a file or pipe:COMMAND",
                      strcmp(o->val, "-") == 0 ? "standard input" : o->val);
     r->comm = tw_turns_join(&o->threads);
     if (r->comm == NULL)
         tw_die_error();
     if (r->comm->ranks > 1 && strcmp(o->input, "-") == 0)
-        tw_die_usage("-i: every rank wants an input of its own: 'pipe:twist-decode --shard=%%r/%%n ... | twist-augment ...'");
+        tw_die_usage("-i: each rank needs its own input: 'pipe:twist-decode --shard=%%r/%%n ... | twist-augment ...'");
     r->args = tw_args_json(table, n);
     if (r->args == NULL || tw_args_compare(r->comm, table, n) != 0)
         tw_die_error();
@@ -174,7 +174,7 @@ static void open_stream(struct run *r)
     const int rc = tw_turns_open(&r->turns, o->input, o->epoch_samples, &lo);
     if (r->turns.loader == NULL && tw_stop_signal() != 0) { /* the other ranks may be waiting for this one; its exit ends them */
         (leads(r) ? tw_warn : tw_complain)("stopped by signal %d before the views came; %s", tw_stop_signal(),
-                                           r->state->step > 0 ? tw_goes_on(o->resume) : "nothing was learned; the same command begins anew");
+                                           r->state->step > 0 ? tw_goes_on(o->resume) : "nothing was learned; the same command starts over");
         exit(TW_EXIT_AGAIN);
     }
     if (rc != 0)
@@ -187,7 +187,7 @@ static void open_stream(struct run *r)
         tw_die("--classes=%d: %s has %d", o->classes, name, r->header->n_classes);
     r->learner.config.classes = r->header->n_classes > 0 ? r->header->n_classes : o->classes;
     if (r->learner.config.classes == 0)
-        tw_die("%s: does not name its classes: --classes tells how many there are", name);
+        tw_die("%s: does not name its classes: set their number with --classes", name);
     compare_classes(r);
 }
 
@@ -244,7 +244,7 @@ static void load_state(struct run *r)
         tw_die_error();
     tw_checkpoint_close(f);
     r->saved_step = r->state->step;
-    tw_warn("going on from %s: epoch %lld, sample %lld, step %lld", r->folder.checkpoint, (long long)r->state->at.epoch,
+    tw_warn("continuing from %s: epoch %lld, sample %lld, step %lld", r->folder.checkpoint, (long long)r->state->at.epoch,
             (long long)r->state->at.sample, (long long)r->state->step);
 }
 
@@ -316,13 +316,13 @@ static void open_step(struct run *r, const tw_batch *b)
 {
     const tw_step_options so = {.clip_norm = r->o.clip_norm, .supervised = true, .patience = r->o.patience, .first = r->state->scale};
     if (b->V != 1)
-        tw_die("%s: %d views a sample; one is wanted (twist-augment --aug=linear)", tw_loader_name(r->turns.loader), b->V);
+        tw_die("%s: %d views per sample; want one (twist-augment --aug=linear)", tw_loader_name(r->turns.loader), b->V);
     r->step = tw_step_new(r->learner.net, NULL, r->learner.optim, b->group, b->n_groups, b->B, &so);
     if (r->step == NULL)
         tw_die_error();
     tw_note(1, "batch of %d: %.0f MB beside the weights", b->B, (double)tw_step_bytes(r->step) / 1e6);
     if (tw_loader_passed(r->turns.loader) > 0)
-        tw_warn("%s: %lld samples read to get to where training goes on", tw_loader_name(r->turns.loader),
+        tw_warn("%s: %lld samples read and skipped to reach the position where training continues", tw_loader_name(r->turns.loader),
                 (long long)tw_loader_passed(r->turns.loader));
     tw_pace_begin(&r->pace, r->first_step, r->o.epochs, r->turns.steps_per_epoch, r->o.max_steps);
 }
@@ -543,7 +543,7 @@ int main(int argc, char **argv)
     }
     if (rc != TW_RANK_READY) {
         if (r.saved_step >= 0)
-            tw_warn("%s has what was learned, to step %lld", r.folder.checkpoint, (long long)r.state->step);
+            tw_warn("%s holds the training up to step %lld", r.folder.checkpoint, (long long)r.state->step);
         leave(&r, TW_EXIT_FAILED);
     }
     const bool limited = r.o.max_steps > 0 && r.state->step >= r.o.max_steps;

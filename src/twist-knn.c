@@ -266,7 +266,7 @@ static void parse(struct opts *o)
     if ((o->cosines || o->sheet != NULL) && o->neighbours == 0)
         tw_die_usage("--%s goes with --neighbours", o->sheet != NULL ? "sheet" : "cosines");
     if (o->sheet != NULL && strcmp(o->sheet, "-") == 0)
-        tw_die_usage("--sheet: '-': a file is wanted, not standard output, where the neighbours go");
+        tw_die_usage("--sheet: '-': give a file; standard output carries the neighbours");
     if (tw_program_beside("--sheet", o->sheet, NULL) != 0 || tw_file_no_terminal(o->sheet) != 0)
         tw_die_error();
     parse_ks(o);

@@ -115,9 +115,9 @@ static void read_streams(struct run *r)
     if (given && o->epochs > r->train.epochs)
         tw_die("--epochs=%d: %s has %lld epochs", o->epochs, r->train.who->name, (long long)r->train.epochs);
     if (!given && r->train.epochs > 1 << 24)
-        tw_die("%s: %lld epochs are too many: --epochs says how many to take", r->train.who->name, (long long)r->train.epochs);
+        tw_die("%s: %lld epochs are too many: set how many to use with --epochs", r->train.who->name, (long long)r->train.epochs);
     if (o->normalize)
-        tw_die("--normalize: %s has several epochs; the mean of one that is kept is wanted", r->train.who->name);
+        tw_die("--normalize: %s has several epochs; it needs a stream of one, which is kept", r->train.who->name);
     r->epochs = given ? o->epochs : (int)r->train.epochs;
 }
 
@@ -371,7 +371,7 @@ static void parse(struct opts *o)
         tw_die_usage("--train and --val cannot both be standard input");
     const bool output = o->output != NULL && strcmp(o->output, "-") == 0, log = o->log != NULL && strcmp(o->log, "-") == 0;
     if (output || log)
-        tw_die_usage("--%s: '-': a file is wanted, not standard output, where the result goes", output ? "output" : "log");
+        tw_die_usage("--%s: '-': give a file; standard output carries the result", output ? "output" : "log");
 }
 
 static void close_all(struct run *r)

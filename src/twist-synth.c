@@ -146,7 +146,7 @@ static void make_folders(struct run *r, int part)
     struct part *p = &r->part[part];
     p->path = text("%s/%s", r->o.output, name[part]);
     if (access(p->path, F_OK) == 0) {
-        tw_fail("%s: is there already", p->path);
+        tw_fail("%s: already exists", p->path);
         give_up(r);
     }
     if (p->count == 0)
@@ -210,7 +210,7 @@ static void parse(struct opts *o, int argc, char **argv)
     tw_program_start("twist-synth", argc, argv);
     tw_program_options(table, sizeof table / sizeof *table, &o->common, NULL, usage);
     if (o->output == NULL)
-        tw_die_usage("-o DIR: where to?");
+        tw_die_usage("-o DIR is missing");
 }
 
 int main(int argc, char **argv)

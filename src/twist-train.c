@@ -90,7 +90,7 @@ static void parse(struct run *r)
     if (r->comm == NULL)
         tw_die_error();
     if (r->comm->ranks > 1 && strcmp(r->o.input, "-") == 0)
-        tw_die_usage("-i: every rank wants an input of its own: 'pipe:twist-decode --shard=%%r/%%n ... | twist-augment ...'");
+        tw_die_usage("-i: each rank needs its own input: 'pipe:twist-decode --shard=%%r/%%n ... | twist-augment ...'");
     r->args = tw_args_json(table, n);
     if (r->args == NULL || tw_args_compare(r->comm, table, n) != 0)
         tw_die_error();
@@ -134,7 +134,7 @@ static void resume(struct run *r)
     if (tw_learner_resume(&r->learner, r->folder.checkpoint, &r->o) != 0)
         tw_die_error();
     r->saved_step = s->step;
-    tw_warn("going on from %s: epoch %lld, sample %lld, step %lld", r->folder.checkpoint, (long long)s->at.epoch,
+    tw_warn("continuing from %s: epoch %lld, sample %lld, step %lld", r->folder.checkpoint, (long long)s->at.epoch,
             (long long)s->at.sample, (long long)s->step);
 }
 
@@ -144,7 +144,7 @@ static void load_weights(struct run *r)
     if (tw_learner_init(&r->learner, r->o.init, &act) != 0)
         tw_die_error();
     if (act == NULL)
-        tw_note(1, "%s: has no head; the head starts anew", r->o.init);
+        tw_note(1, "%s: has no head; training starts with a random one", r->o.init);
     else if (strcmp(act, r->learner.config.act) != 0)
         tw_warn("%s: its head was trained with --act=%s", r->o.init, act);
 }
@@ -221,7 +221,7 @@ static void open_step(struct run *r, const tw_batch *b)
     const tw_step_options so = {.loss = {r->o.lam1, r->o.lam2, r->o.tau}, .clip_norm = r->o.clip_norm, .patience = r->o.patience,
                                 .first = r->state->scale};
     if (b->V < 2)
-        tw_die("%s: one view a sample; training wants two or more", tw_loader_name(r->turns.loader));
+        tw_die("%s: one view per sample; training needs two or more", tw_loader_name(r->turns.loader));
     r->step = tw_step_new(r->learner.net, r->learner.teacher, r->learner.optim, b->group, b->n_groups, b->B, &so);
     r->monitor = r->step == NULL ? NULL : tw_monitor_new(b->V, b->B, tw_net_classes(r->learner.net), r->comm);
     if (r->monitor == NULL)
@@ -229,7 +229,7 @@ static void open_step(struct run *r, const tw_batch *b)
     tw_note(1, "batch of %d x %d views in %d sizes: %.0f MB beside the weights", b->B, b->V, b->n_groups,
             (double)tw_step_bytes(r->step) / 1e6);
     if (tw_loader_passed(r->turns.loader) > 0)
-        tw_warn("%s: %lld samples read to get to where training goes on", tw_loader_name(r->turns.loader),
+        tw_warn("%s: %lld samples read and skipped to reach the position where training continues", tw_loader_name(r->turns.loader),
                 (long long)tw_loader_passed(r->turns.loader));
     tw_pace_begin(&r->pace, r->first_step, r->o.epochs, r->schedule.steps_per_epoch, r->o.max_steps);
 }
@@ -319,7 +319,7 @@ static void refuse_numbers(struct run *r, const tw_batch *b, const tw_step_resul
     if (leads(r) && !r->o.stop_on_nan)
         tw_complain("%d batches in a row: the run has diverged; %s is as it was before them", r->unusable, r->folder.checkpoint);
     else if (leads(r) && r->saved_step >= 0)
-        tw_complain("%s is of step %lld; --stop-on-nan=0 passes such batches over", r->folder.checkpoint, (long long)r->saved_step);
+        tw_complain("%s is of step %lld; --stop-on-nan=0 skips such batches", r->folder.checkpoint, (long long)r->saved_step);
     leave(r, TW_EXIT_FAILED);
 }
 
@@ -417,19 +417,19 @@ int main(int argc, char **argv)
         if (r.turns.all.signal != 0)
             tw_warn("stopped by signal %d after step %lld; %s", r.turns.all.signal, (long long)r.state->step, tw_goes_on(r.o.resume));
         else
-            tw_warn("stopped for want of views after step %lld; %s", (long long)r.state->step, tw_goes_on(r.o.resume));
+            tw_warn("stopped after waiting too long for views, after step %lld; %s", (long long)r.state->step, tw_goes_on(r.o.resume));
         leave(&r, TW_EXIT_AGAIN);
     }
     if (rc != TW_RANK_READY) {
         if (r.saved_step >= 0)
-            tw_warn("%s has what was learned, to step %lld", r.folder.checkpoint, (long long)r.state->step);
+            tw_warn("%s holds the training up to step %lld", r.folder.checkpoint, (long long)r.state->step);
         leave(&r, TW_EXIT_FAILED);
     }
     const bool limited = r.o.max_steps > 0 && r.state->step >= r.o.max_steps, whole = limited || tw_turns_end(&r.turns) == 0;
     if (leads(&r) && tw_runlog_close(r.log) != 0)
         tw_die_error();
     if (r.comm->ranks > 1 && r.comm->sum_seconds(r.comm) > 0) /* 0 if the devices do the sums themselves (NCCL) */
-        tw_note(1, "sums of gradients: %.1f s, %.1f s of them waited for", r.comm->sum_seconds(r.comm), r.comm->wait_seconds(r.comm));
+        tw_note(1, "sums of gradients took %.1f s, %.1f s of it waiting", r.comm->sum_seconds(r.comm), r.comm->wait_seconds(r.comm));
     if (r.comm->ranks > 1)
         tw_note(1, "waited %.1f s for other ranks' views", r.turns.waited);
     tw_note(1, "%lld steps, %.0f s, waited %.1f s for views", (long long)(r.state->step - r.first_step), tw_now() - r.pace.start,

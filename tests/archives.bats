@@ -83,7 +83,7 @@ pixels() { twist-cat --npy image="$1"; }
     tar -C w -cf w.tar 0.jpg 1.jpg 0.cls 1.cls
     for from in w.tar w.tar -; do
         twist-decode "$from" < w.tar 2> err > out.tws
-        grep -F "labels beside no picture are of none: 2, 0.cls the first" err
+        grep -F "labels without a picture beside them are ignored: 2, 0.cls the first" err
         [ "$(records out.tws | grep -c '"label": null')" -eq 2 ]
     done
     tar -C w -cf good.tar 0.jpg 0.cls 1.cls 1.jpg
@@ -189,7 +189,7 @@ pixels() { twist-cat --npy image="$1"; }
     done
     run twist-decode - -o n.tws < gnu.tar
     [ "$status" -eq 0 ]
-    [ "$output" = "twist-decode: standard input: links in an archive that is read from first to last are left out: 6, a/2.jpg the first" ]
+    [ "$output" = "twist-decode: standard input: links in an archive that is read in sequence are left out: 6, a/2.jpg the first" ]
     [ "$(samples < n.tws)" = $'a/1.jpg null\nb/6.jpg null' ]
 }
 
@@ -335,7 +335,7 @@ pixels() { twist-cat --npy image="$1"; }
     done
     run twist-decode - -o x.tws < /dev/null
     [ "$status" -eq 1 ]
-    [ "$output" = "twist-decode: standard input: cut at byte 0" ]
+    [ "$output" = "twist-decode: standard input: truncated at byte 0" ]
     [ ! -e x.tws ]
 }
 
@@ -491,7 +491,7 @@ pixels() { twist-cat --npy image="$1"; }
     photos
     printf 'photo,species\ncmyk.jpg,10\ns444.jpg,2\npalette.gif,2\nno/such.jpg,12\n' > l.csv
     [ "$(twist-decode --labels l.csv photos/ant 2> err | samples)" = $'photos/ant/cmyk.jpg 10\nphotos/ant/palette.gif 2\nphotos/ant/s444.jpg 2' ]
-    [ "$(cat err)" = "twist-decode: l.csv: line 1: 'photo' is none of the pictures: taken for a heading" ]
+    [ "$(cat err)" = "twist-decode: l.csv: line 1: 'photo' is none of the pictures: read as a heading" ]
     twist-decode -q --labels l.csv photos/ant 2> err | twist-cat --header | grep -F '"11", "12"]'
     [ ! -s err ]
     tar -C photos/ant -cf a.tar --sort=name .
@@ -554,7 +554,7 @@ pixels() { twist-cat --npy image="$1"; }
     twist-decode -q --shard=1/2 --rejects=bad photos > c.tws 2> err # its rows would be in wrong places
     run twist-cat --table t.tsv --rejects bad c.tws
     [ "$status" -eq 1 ]
-    [[ "$output" == *"c.tws: a share of the data, 1/2: --rejects belongs to"* ]]
+    [[ "$output" == *"c.tws: a share of the data, 1/2: --rejects needs a whole stream"* ]]
     rm c.tws
     for most in x -1 101% % ""; do
         run twist-decode --max-errors="$most" photos

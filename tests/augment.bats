@@ -157,7 +157,7 @@ shapes() {
     wrong 'size 8\n' "line 1: size: before the first"
     wrong 'view\n\nscale 0.5\n' "line 3: scale: 1 values; it wants 2"
     wrong 'view\nsize 8.5\n' "line 2: size: '8.5' is not a whole number"
-    wrong 'view\ncrop 8\n' "line 2: 'crop' is no word of a policy"
+    wrong 'view\ncrop 8\n' "line 2: 'crop' is not a word of a policy"
     wrong 'view\nflip x\n' "line 2: flip: 'x' is not a number"
     wrong 'view\nscale 0.5 0.4\nflip 0.5\nview\n' "line 2: scale: crops of 0.5 to 0.4"
     wrong 'view\nlate-scale 0 1\nscale 0.5 1\n' "line 2: late-scale: late crops of 0 to 1"
@@ -174,9 +174,9 @@ shapes() {
     wrong 'view 600\nview 600\n' "line 2: view: more than 1000 views"
     wrong 'view\njitter 0.5 1 1 1 0.6\nflip 0.5\n' "line 2: jitter: hue of 0.6 is not within 0 to 0.5"
     # words that would mean nothing
-    wrong 'view\nresize 18\nsize 16\nflip 0.5\n' "line 4: flip: means nothing beside resize, on line 2"
-    wrong 'view\nscale 0.5 1\nresize 18\n' "line 2: scale: means nothing beside resize, on line 3"
-    wrong 'view\nflip 0.5\n\nflip 0.4\n' "line 4: flip: line 2 says it already"
+    wrong 'view\nresize 18\nsize 16\nflip 0.5\n' "line 4: flip: has no effect together with resize, on line 2"
+    wrong 'view\nscale 0.5 1\nresize 18\n' "line 2: scale: has no effect together with resize, on line 3"
+    wrong 'view\nflip 0.5\n\nflip 0.4\n' "line 4: flip: already given on line 2"
     wrong '# nothing\n' "no view in it"
     printf 'view\0\nsize 8\n' > w.policy
     run twist-augment -i "$IMAGES" --policy=w.policy -o v.tws
@@ -187,7 +187,7 @@ shapes() {
     [[ "$output" == *"nothing.policy: No such file"* ]]
     run twist-augment -i "$IMAGES" --policy=w.policy --size=8
     [ "$status" -eq 2 ]
-    [[ "$output" == *"--size: the policy's file says that"* ]]
+    [[ "$output" == *"--size: not with --policy, whose file sets it"* ]]
 }
 
 @test "a policy's file may begin with a byte order mark; it is no standard input" {
@@ -197,7 +197,7 @@ shapes() {
     cp plain.policy ./-
     run twist-augment -i "$IMAGES" --policy - -o v.tws
     [ "$status" -eq 2 ]
-    [[ "$output" == "twist-augment: --policy: '-': a file is wanted"* ]]
+    [[ "$output" == "twist-augment: --policy: '-': give a file"* ]]
     [ ! -e v.tws ]
 }
 
@@ -252,14 +252,14 @@ shapes() {
     head -c 500 "$IMAGES" > cut.tws
     run twist-augment -i cut.tws -o v.tws
     [ "$status" -eq 1 ]
-    [[ "$output" == *"cut.tws: cut at byte 500, inside record"* ]]
+    [[ "$output" == *"cut.tws: truncated at byte 500, inside record"* ]]
     [ ! -e v.tws ]
     (twist-augment < cut.tws > v.tws 2> err) && false
     run twist-cat --check v.tws
     [ "$status" -eq 1 ]
     run twist-augment -i "$(dirname "$IMAGES")/files.tws"
     [ "$status" -eq 1 ]
-    [[ "$output" == *"files.tws: a stream of files; an images stream is wanted"* ]]
+    [[ "$output" == *"files.tws: a stream of files; want an images stream"* ]]
     run twist-augment -i nothing.tws
     [ "$status" -eq 1 ]
     [[ "$output" == *"nothing.tws: No such file"* ]]
@@ -316,7 +316,7 @@ shapes() {
     done
     refused "--aug=linear --local-crops-number=4" "--local-crops-number: for --aug=multicrop only"
     refused "--resize=9" "--resize: for --aug=eval only"
-    refused "--policy=some --resize=9" "--resize: the policy's file says that"
+    refused "--policy=some --resize=9" "--resize: not with --policy, whose file sets it"
     for aug in eval linear; do
         for o in blur-p solarize-p jitter-p grey-p; do refused "--aug=$aug --$o=0" "--$o: not for --aug=$aug, which leaves colours as they are"; done
     done

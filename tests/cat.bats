@@ -103,7 +103,7 @@ long_stream() {
     run twist-cat --check good.tws bad.tws "$FORMATS/files.tws"
     [ "$status" -eq 1 ]
     [[ "${lines[0]}" == "good.tws: views: 3 samples (2 labelled), 0 skipped,"* || "$output" == *"good.tws: views: 3 samples (2 labelled), 0 skipped,"* ]]
-    [[ "$output" == *"bad.tws: cut at byte 700, inside record"* ]]
+    [[ "$output" == *"bad.tws: truncated at byte 700, inside record"* ]]
     [[ "$output" == *"files.tws: files: 3 samples"* ]]
     run twist-cat --check good.tws
     [ "$status" -eq 0 ]
@@ -124,7 +124,7 @@ long_stream() {
     for bad in "0 0 21 0" "0 0 19 0" "0 4 15 0" "1 3 6 0"; do
         run bash -c "$(declare -f ends); head='$head'; ends $bad | twist-cat --check"
         [ "$status" -eq 0 ]
-        [[ "$output" == *"standard input: its header promises 10 samples an epoch, epochs: 2; "*" have come, 0 were skipped"* ]] || { echo "$bad"; return 1; }
+        [[ "$output" == *"standard input: its header promises 10 samples an epoch, epochs: 2; "*" were read, 0 were skipped"* ]] || { echo "$bad"; return 1; }
     done
     twist-synth -q -o s --count=10 --val-count=0 --classes=2 --size=16
     for part in "" --skip=3 --limit=5 --shard=1/2/4 "--shard=1/3 --skip=2 --epochs=2" "--epochs=3 --start-epoch=1 --skip=10" "--every=3 --skip=1"; do
@@ -390,13 +390,13 @@ with stream.Writer(sys.stdout.buffer, head) as out:
         [ ! -e no.tsv ]
     }
     twist-decode -q --list names --skip=2 --rejects=behind -o skip.tws 2> /dev/null
-    refused "behind: names 1 bad pictures, and more are not in the stream" behind skip.tws
-    refused "skip.tws: begins behind its epoch's first sample" bad skip.tws
+    refused "behind: names 1 bad pictures, but the stream lacks more" behind skip.tws
+    refused "skip.tws: begins after its epoch's first sample" bad skip.tws
     twist-decode -q --list names --epochs=2 --rejects=twice -o two.tws 2> /dev/null
     refused "two.tws: several epochs" twice two.tws
-    refused "of a whole stream, and of one" bad ok.tws ok.tws
+    refused "only with --table, and with one whole stream" bad ok.tws ok.tws
     head -n 1 bad > few
-    refused "few: names 1 bad pictures, and more are not in the stream" few ok.tws
+    refused "few: names 1 bad pictures, but the stream lacks more" few ok.tws
     cat bad bad > many
     refused "many: names more bad pictures than the 2 that the stream has left out" many ok.tws
     refused "names: line 1 has no TAB" names ok.tws

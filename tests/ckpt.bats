@@ -31,8 +31,8 @@ refused() { # STATUS MESSAGE ARGUMENT...
 @test "an activation that a format has no place for is warned of" {
     safetensors '{"__metadata__":{"act":"gelu"},"projection_head.0.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}' abcd > head.safetensors
     for to in pth npz safetensors; do twist-ckpt --to out.$to head.safetensors 2> said.$to; done
-    grep -q 'out.pth: has no place for act=gelu' said.pth
-    grep -q 'out.npz: has no place for act=gelu' said.npz
+    grep -q 'out.pth: this format cannot record act=gelu' said.pth
+    grep -q 'out.npz: this format cannot record act=gelu' said.npz
     [ ! -s said.safetensors ]
 }
 
@@ -104,7 +104,7 @@ refused() { # STATUS MESSAGE ARGUMENT...
         projection_heads.cls_heads.0.1.running_mean)" abcd > older.safetensors
     [ "$(twist-ckpt --keys=official older.safetensors | grep $'\t' | cut -f 1 | tail -n 3 | tr '\n' ' ')" = \
         "projection_heads.projection_head.0.bias projection_heads.last_linear.weight projection_heads.norm.running_mean " ]
-    refused 1 "$WEIGHTS: no network under 'teacher.' in it (the first tensor is backbone." --part=teacher "$WEIGHTS"
+    refused 1 "$WEIGHTS: no network found under the prefix 'teacher.' (the first tensor is backbone." --part=teacher "$WEIGHTS"
     # DINO's: the backbone is the teacher's
     safetensors "$(named student.module.backbone.conv1.weight student.module.backbone.layer1.0.bn1.weight teacher.backbone.conv1.weight \
         teacher.backbone.layer1.0.bn1.weight)" abcd > dino.safetensors
@@ -119,7 +119,7 @@ refused() { # STATUS MESSAGE ARGUMENT...
         [ "$(tail -c 1 part.safetensors)" = ${prefix#*:} ]
     done
     twist-ckpt --prefix=ema. several.safetensors | tail -n 1 | grep -Fx $'conv1.weight\tu8 [1]'
-    refused 1 "several.safetensors: no network under 'ema' in it" --prefix=ema several.safetensors
+    refused 1 "several.safetensors: no network found under the prefix 'ema' (" --prefix=ema several.safetensors
     refused 2 "--prefix: of --part=model and --part=backbone only" --prefix=ema. --part=teacher several.safetensors
     twist-ckpt dino.safetensors | grep -q '^network: .*, its teacher$'
 }
@@ -164,7 +164,7 @@ refused() { # STATUS MESSAGE ARGUMENT...
         ln -s /dev/full "full-$file"
         refused 1 "full-$file: No space left" --to "full-$file" "$GOLDEN/backbone.safetensors"
     done
-    refused 1 "$GOLDEN/types.safetensors: no network known here" --to types.pkl "$GOLDEN/types.safetensors"
+    refused 1 "$GOLDEN/types.safetensors: no known network" --to types.pkl "$GOLDEN/types.safetensors"
 }
 
 @test "PyTorch's checkpoints are read, with the trainer's arguments; code in them is refused and not run" {
@@ -185,15 +185,15 @@ refused() { # STATUS MESSAGE ARGUMENT...
         cmp out.safetensors "$GOLDEN/full.safetensors"
     done
     { printf '\200\2'; magic; printf '\200\2M\352\3.'; tail -c +22 "$GOLDEN/legacy.pth"; } > legacy.pth
-    refused 1 "legacy.pth: of another protocol of PyTorch's than 1001" legacy.pth
-    refused 1 "$GOLDEN/attack.pth: pickle, byte 27: refused: it wants posix.system, which no state dict needs" "$GOLDEN/attack.pth"
+    refused 1 "legacy.pth: not of PyTorch's protocol 1001" legacy.pth
+    refused 1 "$GOLDEN/attack.pth: pickle, byte 27: refused: it uses posix.system, which no state dict needs" "$GOLDEN/attack.pth"
     [ ! -e attacked ]
-    refused 1 "$GOLDEN/module.pth: pickle, byte 34: refused: it wants torch.nn.modules.linear.Linear, which no state dict needs: torch.save(model.state_dict(), FILE) writes one" \
-        "$GOLDEN/module.pth"
+    refused 1 "$GOLDEN/module.pth: pickle, byte 34: refused: it uses torch.nn.modules.linear.Linear, which no state dict needs: save one with \
+torch.save(model.state_dict(), FILE)" "$GOLDEN/module.pth"
     LC_ALL=C sed 's,full/data/0,full/code/__torch__,' "$GOLDEN/full.pth" > script.pt
-    refused 1 "script.pt: an archive of TorchScript, which is code: torch.save(model.state_dict(), FILE) writes what is read here" script.pt
+    refused 1 "script.pt: a TorchScript archive, which holds code: save the weights with torch.save(model.state_dict(), FILE)" script.pt
     head -c 3000 "$GOLDEN/full.pth" > cut.pth
-    refused 1 "cut.pth: cut: no directory at its end" cut.pth
+    refused 1 "cut.pth: truncated: no directory at its end" cut.pth
 }
 
 @test "types that nothing here computes with are listed, compared and passed on, or refused by name where a format lacks them" {
@@ -207,7 +207,7 @@ refused() { # STATUS MESSAGE ARGUMENT...
     grep -Fx $'wave\tc64 [1]' out
     twist-ckpt --to copy.safetensors types
     twist-ckpt --diff types copy.safetensors
-    refused 1 "x.npz: tensor scale: this format is not written with type f8_e4m3" --to x.npz types
+    refused 1 "x.npz: tensor scale: type f8_e4m3" --to x.npz types
     # PyTorch's newer types: 8 bytes of each
     for type in F8_E4M3:8 F8_E5M2:8 U16:4 U32:2 U64:1; do
         safetensors '{"x":{"dtype":"'${type%:*}'","shape":['${type#*:}'],"data_offsets":[0,8]}}' $'8\x07@\x12AbCd' > newer.safetensors
@@ -236,23 +236,23 @@ refused() { # STATUS MESSAGE ARGUMENT...
     refused 2 "--part: 'head' is none of" --part=head "$WEIGHTS"
     refused 2 "--to x.pkl: .pkl is for detectron2" --to x.pkl --keys=official "$WEIGHTS"
     refused 2 "--position stands alone" --position --stats "$WEIGHTS"
-    refused 1 "$BATS_TEST_TMPDIR: no regular file" "$BATS_TEST_TMPDIR"
+    refused 1 "$BATS_TEST_TMPDIR: not a regular file" "$BATS_TEST_TMPDIR"
 }
 
 @test "--recipe: an official checkpoint's arguments, and ours, as options that pipelines/pretrain takes" {
     twist-ckpt --recipe "$GOLDEN/full.pth" > out
     [ "$(grep '^--' out | tr '\n' ' ')" = "--lr 0.5 --epochs 800 " ]
     grep -qx '# arch resnet50' out
-    grep -qx '# lr: the official trainer saves it times .*, which the file does not say' out
+    grep -qx '# lr: as saved; the official trainer multiplies it by .*, which the file does not give' out
     twist-ckpt --recipe "$GOLDEN/scaled.pth" > scaled # lr and lr_sl as they were given, not as they were saved
     [ "$(grep '^--' scaled | tr '\n' ' ')" = "--backbone resnet50 --batch_size 128 --lr 0.5 --lr_sl 0.05 --optim lars " ]
     grep -qx '# world_size 16' scaled
-    grep -qx '# lr was saved times batch_size x world_size / 256, which is 8' scaled
+    grep -qx '# lr: the saved value divided by batch_size x world_size / 256 = 8, by which the official trainer multiplies it' scaled
     safetensors '{"__metadata__":{"args":"{\"output\":\"run dir\",\"lr\":0.3,\"backbone\":\"resnet18\",\"small_stem\":true,\"use_momentum_encoder\":false,\"init\":null}"}}' "" > run.safetensors
     twist-ckpt --recipe run.safetensors > recipe
     [ "$(grep '^--' recipe | tr '\n' ' ')" = "--lr 0.3 --backbone resnet18 --small_stem --use_momentum_encoder 0 " ]
     grep -qx '# output run?dir' recipe
-    tail -n 1 recipe | grep -qx '# the views are not in it: --aug and what else twist-augment was told'
+    tail -n 1 recipe | grep -qx '# the file does not record the views: --aug and the other options of twist-augment'
     ! grep 'the views' out || false
     grep -qx '# at: cannot be read' out
     # numpy's numbers are options too: 3.2 of f8
@@ -263,9 +263,9 @@ refused() { # STATUS MESSAGE ARGUMENT...
     run "$BATS_TEST_DIRNAME/../pipelines/pretrain" --recipe recipe --data-path photos --output_dir o --dry-run
     [ "$status" -eq 0 ]
     [[ "$output" == *"twist-train -o o "*"--lr=0.3 --backbone=resnet18 --small-stem --use-momentum-encoder=0"* ]]
-    refused 1 "$WEIGHTS: no arguments of a training in it" --recipe "$WEIGHTS"
+    refused 1 "$WEIGHTS: contains no training options" --recipe "$WEIGHTS"
     safetensors '{"__metadata__":{"args":"{\"epochs\":3,\"lr_classifier\":0.1}"}}' "" > tuned.safetensors
-    refused 1 "tuned.safetensors: of twist-finetune, whose options are no recipe" --recipe tuned.safetensors
+    refused 1 "tuned.safetensors: written by twist-finetune, whose options are not" --recipe tuned.safetensors
     refused 2 "--part=all: not all of a checkpoint has names in --keys=torchvision" --part=all --keys=torchvision "$WEIGHTS"
     refused 2 "--recipe stands alone" --recipe --stats "$WEIGHTS"
 }
@@ -279,7 +279,7 @@ refused() { # STATUS MESSAGE ARGUMENT...
     run twist-ckpt --diff backbone.npz "$WEIGHTS"
     [ "$status" -eq 1 ]
     [[ "$output" == *$'backbone.conv1.weight\tonly in A: f32 [64, 3, 7, 7]'*$'\nconv1.weight\tonly in B: f32 [64, 3, 7, 7]'* ]]
-    [[ "$output" == *"twist-ckpt: no name is in both: --part=backbone or --part=model compares them under the same names"* ]]
+    [[ "$output" == *"twist-ckpt: no tensor name is in both: try --part=backbone or --part=model, which unify the names"* ]]
     tensors() { safetensors '{"x":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"y":{"dtype":"U8","shape":['$1'],"data_offsets":[4,8]}}' "$2"; }
     tensors 4 abcdABCD > a
     tensors 2,2 abcfABCD > b
@@ -303,5 +303,5 @@ refused() { # STATUS MESSAGE ARGUMENT...
     head -c 100000 own.pkl > cut.pkl
     refused 1 "cut.pkl: pickle, byte " cut.pkl
     printf '\200\4cposix\nsystem\n(U\17touch attacked!tR.' > attack.pkl
-    refused 1 "attack.pkl: pickle, byte 16: refused: it wants posix.system" attack.pkl
+    refused 1 "attack.pkl: pickle, byte 16: refused: it uses posix.system" attack.pkl
 }

@@ -209,7 +209,7 @@ clouds() {
     done
     run twist-cluster --kmeans 4 --match m.json "$EVAL/train.tws"
     [ "$status" -eq 2 ]
-    [[ "${lines[0]}" == "twist-cluster: --match and --kmeans: k-means numbers its clusters anew"* ]]
+    [[ "${lines[0]}" == "twist-cluster: --match and --kmeans exclude each other: k-means numbers its clusters differently"* ]]
     [ ! -e m.json ]
 }
 

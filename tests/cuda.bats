@@ -61,7 +61,7 @@ emulate() {
     export EMULATE_DEVICES=0
     run bin/twist-embed --device=cuda --random-init=resnet18 -i "$views" -o out
     assert_failure 1
-    assert_output --partial "no NVIDIA device"
+    assert_output --partial "no working NVIDIA device"
     bin/twist-embed --no-history --device=auto --precision=fp32 --random-init=resnet18 --seed=1 -i "$views" -o auto
     bin/twist-embed --no-history --device=cpu --precision=fp32 --random-init=resnet18 --seed=1 -i "$views" -o cpu
     cmp auto cpu
@@ -108,7 +108,7 @@ emulate() {
         "twist-linear --train $EVAL/train.tws --val $EVAL/val.tws"; do
         run bin/$program --device=cuda
         assert_failure 1
-        assert_output --partial "no NVIDIA device"
+        assert_output --partial "no working NVIDIA device"
     done
 }
 

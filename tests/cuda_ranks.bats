@@ -66,7 +66,7 @@ ranks() {
     EMULATE_NCCL_HANG=1:130 run tune 2 twice hung --sync-bn --patience=5
     [ "$status" -eq 1 ]
     echo "$output"
-    [[ "$output" == *"twist-finetune: rank 0: cuda: the step's "*" pass: not done after 5 s: the device of another rank does not answer"* ]]
+    [[ "$output" == *"twist-finetune: rank 0: cuda: the step's "*" pass: not finished after 5 s: the device of another rank does not respond"* ]]
 }
 
 @test "a rank killed in the middle of its sums: all end, it is named" {
@@ -82,7 +82,7 @@ ranks() {
     EMULATE_NCCL_HANG=1:130 run ranks 2 run -q --save-every=1 --patience=5
     echo "$output"
     [ "$status" -eq 1 ]
-    [[ "$output" == *"twist-train: rank 0: cuda: the step's "*": not done after 5 s: the device of another rank does not answer"* ]]
+    [[ "$output" == *"twist-train: rank 0: cuda: the step's "*": not finished after 5 s: the device of another rank does not respond"* ]]
     [ $(($(date +%s) - $(stat -c %Y run/log.jsonl))) -le 60 ]
     twist-ckpt run/checkpoint.safetensors > /dev/null
 }
@@ -99,7 +99,7 @@ ranks() {
     EMULATE_DEVICES=1 run ranks 2 run -q
     echo "$output"
     [ "$status" -eq 1 ]
-    [[ "$output" == *"ranks 0 and 1 have the same device: every rank wants one of its own (1 are seen here)"* ]]
+    [[ "$output" == *"ranks 0 and 1 have the same device: each rank needs its own (1 are visible here)"* ]]
     mv bin/twist-train bin/true-train
     printf '#!/bin/sh\nEMULATE_DEVICES=$OMPI_COMM_WORLD_RANK exec true-train "$@"\n' > bin/twist-train
     chmod +x bin/twist-train
@@ -112,6 +112,6 @@ ranks() {
     run ranks 2 run -q
     echo "$output"
     [ "$status" -eq 1 ]
-    [[ "$output" == *"cuda: several ranks with a GPU each want NCCL: "*"libnccl.so.2"* ]]
+    [[ "$output" == *"cuda: several ranks on GPUs need NCCL: "*"libnccl.so.2"* ]]
     ranks 1 run -q --max-steps=1
 }

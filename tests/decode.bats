@@ -118,7 +118,7 @@ END
     tar -cf a.tar photos
     for how in "--list odd" "--labels odd --list keep" "--labels odd -"; do
         twist-decode $how < a.tar 2> said | twist-cat --header | grep -F '"classes": ["-1", "10", "2"]'
-        [ "$(cat said)" = "twist-decode: odd: the label -1 is no number from 0 to 1048576: all labels are taken for names, sorted as text" ]
+        [ "$(cat said)" = "twist-decode: odd: the label -1 is not a number from 0 to 1048576: all labels are read as class names, sorted as text" ]
     done
     [ "$(twist-decode photos/cow/grey.jpg photos/ant | samples | wc -l)" -eq 5 ]
     [ "$(twist-decode "$GOLDEN/grey.jpg" | samples)" = "$GOLDEN/grey.jpg null" ]
@@ -160,7 +160,7 @@ END
     echo precious > file
     run twist-decode --listing=file photos
     [ "$status" -eq 1 ]
-    [[ "$output" == *"file: there is a file that is no listing"* ]]
+    [[ "$output" == *"file: an existing file that is not a listing"* ]]
     [ "$(cat file)" = precious ]
     run twist-decode --listing=x photos/ant/s444.jpg
     [ "$status" -eq 1 ]
@@ -184,7 +184,7 @@ END
     run --separate-stderr twist-decode -o out.tws photos
     [ "$status" -eq 0 ]
     for why in "ant/cut.jpg: bad JPEG: Premature end of JPEG file; skipped" "ant/cut.png: bad PNG: the file is truncated; skipped" \
-               "bee/empty.jpg: empty file; skipped" "bee/page.jpg: no picture: none of" "cow/fifo.jpg: not a regular file; skipped" \
+               "bee/empty.jpg: empty file; skipped" "bee/page.jpg: not a picture: none of" "cow/fifo.jpg: not a regular file; skipped" \
                "cow/link.jpg: No such file or directory; skipped" "cow/t.tif: TIFF"; do
         [[ "$stderr" == *"twist-decode: photos/$why"* ]]
     done
@@ -218,7 +218,7 @@ END
     for _ in 1 2 3; do
         run timeout 60 twist-decode -q -j2 --on-error=fail -o out.tws photos
         [ "$status" -eq 1 ]
-        [[ "$output" == *"photos/1.jpg: no picture"* ]]
+        [[ "$output" == *"photos/1.jpg: not a picture"* ]]
         [ ! -e out.tws ]
     done
 }
@@ -353,7 +353,7 @@ kept() {
     [[ "$output" == *"wide.pgm: 1048577 x 1 pixels: a side has at most 1048576"*"skipped"* ]]
     { printf 'P6 3 2 255#c\n'; head -c 18 /dev/zero; } > comment.ppm
     run twist-decode -o x.tws comment.ppm
-    [[ "$output" == *"comment.ppm: bad PNM: white space is wanted"* ]]
+    [[ "$output" == *"comment.ppm: bad PNM: no white space"* ]]
     { printf 'P6 #c\n3 2#c\n255\n'; head -c 18 /dev/zero; } > comment.ppm
     twist-decode comment.ppm | twist-cat --check
 }
@@ -401,14 +401,14 @@ kept() {
     twist-cat --json out.tws | tail -n 1 | grep -F '"skipped": 3' # one here, two before
     twist-cat --header out.tws | grep -F '"classes": ["a", "b"]'
     head -c 900 in.tws | twist-decode -i - > cut.tws 2> err && return 1
-    grep -F 'twist-decode: standard input: cut at byte 900' err
+    grep -F 'twist-decode: standard input: truncated at byte 900' err
     run twist-decode -i "pipe:cat in.tws; exit 3" -o x.tws
     [ "$status" -eq 1 ]
     [[ "$output" == *"status 3"* ]]
     [ ! -e x.tws ]
     run twist-decode -i "$FORMATS/views.tws" -o x.tws
     [ "$status" -eq 1 ]
-    [[ "$output" == *"a files stream is wanted"* ]]
+    [[ "$output" == *"want a files stream"* ]]
 }
 
 @test "odd names: spaces, newline, bytes that are no UTF-8, a leading dash" {
@@ -460,7 +460,7 @@ kept() {
     [ "$status" -ne 0 ]
     run twist-decode --listing /dev/full many/train -o some.tws
     [ "$status" -eq 1 ]
-    [ "$output" = "twist-decode: /dev/full: no regular file" ]
+    [ "$output" = "twist-decode: /dev/full: not a regular file" ]
 }
 
 # short WHAT CAUSE ARG...: with each of the pieces of WHAT not there twist-decode fails for that cause, or its output is the same

@@ -73,7 +73,7 @@ refused() { # MESSAGE ARGUMENT...
     twist-embed --no-history -i "$ONE" backbone.npz -o out.emb
     cmp want.emb out.emb
     rm out.emb
-    refused "$GOLDEN/attack.pth: pickle, byte 27: refused: it wants posix.system" -i "$ONE" "$GOLDEN/attack.pth"
+    refused "$GOLDEN/attack.pth: pickle, byte 27: refused: it uses posix.system" -i "$ONE" "$GOLDEN/attack.pth"
 }
 
 @test "samples keep their order and places, the header its classes; only what was asked for is written" {
@@ -135,8 +135,8 @@ refused() { # MESSAGE ARGUMENT...
     head -c 10000000 "$WEIGHTS" > cut.safetensors
     refused "cut.safetensors: tensor " -i "$ONE" cut.safetensors
     head -c 3000 "$WEIGHTS" > header.safetensors
-    refused "header.safetensors: cut: a header of " -i "$ONE" header.safetensors
-    refused "$GOLDEN/types.safetensors: no network known here" -i "$ONE" "$GOLDEN/types.safetensors"
+    refused "header.safetensors: truncated: a header of " -i "$ONE" header.safetensors
+    refused "$GOLDEN/types.safetensors: no known network" -i "$ONE" "$GOLDEN/types.safetensors"
     cp "$WEIGHTS" nan.safetensors
     printf '\0\0\300\177' | dd of=nan.safetensors bs=1 seek=$(($(wc -c < nan.safetensors) - 4)) conv=notrunc 2> err
     refused "nan.safetensors: tensor projection_heads.norm.running_var: element 23 is NaN" -i "$ONE" --output=probs nan.safetensors
@@ -147,9 +147,9 @@ refused() { # MESSAGE ARGUMENT...
 
 @test "a stream of another kind, of several views, cut, or empty is refused by name" {
     refused "$FORMATS/images.tws: a stream of images, want views" -i "$FORMATS/images.tws" "$WEIGHTS"
-    refused "$FORMATS/views.tws: sample 0 (pet-0.jpg): 2 views, want one of each picture" -i "$FORMATS/views.tws" "$WEIGHTS"
+    refused "$FORMATS/views.tws: sample 0 (pet-0.jpg): 2 views, want one per picture" -i "$FORMATS/views.tws" "$WEIGHTS"
     head -c 9000 "$ONE" > cut.tws
-    refused "cut.tws: cut at byte 9000, inside record" -i cut.tws "$WEIGHTS"
+    refused "cut.tws: truncated at byte 9000, inside record" -i cut.tws "$WEIGHTS"
     refused "/dev/null: empty: no header" -i /dev/null "$WEIGHTS"
     # what came before the cut is there, without an end record
     run bash -c "twist-embed '$WEIGHTS' < cut.tws > part.emb"
@@ -186,7 +186,7 @@ refused() { # MESSAGE ARGUMENT...
         [[ "$output" == *"try 'twist-embed -h'"* ]]
     done
     run twist-embed --pixels --part=teacher -i "$ONE"
-    [[ "${lines[0]}" == "twist-embed: --part: of a CHECKPOINT, which --pixels has not" ]]
+    [[ "${lines[0]}" == "twist-embed: --part: only with a CHECKPOINT, not with --pixels" ]]
     run twist-embed --device=cuda "$WEIGHTS"
     [ "$status" -eq 1 ]
     [[ "$output" == "twist-embed: --device=cuda: "* ]]
@@ -221,7 +221,7 @@ refused() { # MESSAGE ARGUMENT...
         head -c $cut want.emb > out.emb
         run twist-embed $options -i "$VIEWS" "$WEIGHTS" -o out.emb --append
         [ "$status" -eq 0 ]
-        [ "$output" = "twist-embed: out.emb: cut inside its header: begun anew" ]
+        [ "$output" = "twist-embed: out.emb: truncated inside its header: starting it again" ]
         cmp want.emb out.emb
     done
     for other in "a line of text" $'\x83' $'\x83\xa5other'; do # the first byte of a header alone may be one
@@ -242,8 +242,8 @@ refused() { # MESSAGE ARGUMENT...
         [ "$status" -eq 0 ]
         [ "$output" = "twist-embed: out.emb: complete: 3 samples" ]
     done
-    for other in "--seed=5:the seed is 0, where it is 5 now" "--epochs=2:the number of epochs is 1, where it is 2 now" \
-        "--limit=2:the number of samples in an epoch is 3, where it is 2 now" "--shard=0/2:the number of samples in an epoch is 3, where it is 2 now"; do
+    for other in "--seed=5:the seed is 0, but now it is 5" "--epochs=2:the number of epochs is 1, but now it is 2" \
+        "--limit=2:the number of samples in an epoch is 3, but now it is 2" "--shard=0/2:the number of samples in an epoch is 3, but now it is 2"; do
         run embed photos "${other%%:*}"
         echo "$output"
         [ "$status" -eq 1 ]
@@ -251,15 +251,15 @@ refused() { # MESSAGE ARGUMENT...
     done
     run twist-embed "$WEIGHTS" -o out.emb --append -i "$ONE"
     [ "$status" -eq 1 ]
-    [[ "$output" == "twist-embed: out.emb: of other data: the number of samples in an epoch is 3, where it is 5 now" ]]
+    [[ "$output" == "twist-embed: out.emb: of other data: the number of samples in an epoch is 3, but now it is 5" ]]
     twist-decode -q --epochs=2 photos | twist-cat --head=3 | twist-augment -q --aug=eval --resize=32 --size=32 -o cut.tws
     run twist-embed "$WEIGHTS" -o out.emb --append -i cut.tws
     [ "$status" -eq 1 ]
-    [[ "$output" == "twist-embed: out.emb: of other data: the number of samples in an epoch is 3, where it is unknown now" ]]
+    [[ "$output" == "twist-embed: out.emb: of other data: the number of samples in an epoch is 3, but now it is unknown" ]]
     cp photos/2.ppm photos/3.ppm
     run embed photos --skip=%s
     [ "$status" -eq 1 ]
-    [[ "$output" == "twist-embed: out.emb: of other data: the number of samples in an epoch is 3, where it is 4 now" ]]
+    [[ "$output" == "twist-embed: out.emb: of other data: the number of samples in an epoch is 3, but now it is 4" ]]
     cmp keep.emb out.emb
     # a picture that was bad when the file was written, and no longer is
     echo broken > photos/3.ppm
@@ -268,7 +268,7 @@ refused() { # MESSAGE ARGUMENT...
     cp photos/2.ppm photos/3.ppm
     run embed photos --skip=%s
     [ "$status" -eq 1 ]
-    [[ "$output" == "twist-embed: out.emb: complete with 3 samples, and "*" has more: photos/3.ppm" ]]
+    [[ "$output" == "twist-embed: out.emb: complete with 3 samples, but "*" has more: photos/3.ppm" ]]
 }
 
 @test "--append after kill -9; the data follow by %s" {
@@ -347,7 +347,7 @@ END
         head -c $cut want.emb > out.emb
         run twist-embed $options -i "${input[told]/epochs=2/epochs=3}" -o out.emb --append
         [ "$status" -eq 1 ]
-        [[ "$output" == *"twist-embed: out.emb: of other data: the number of epochs is 2, where it is 3 now"* ]]
+        [[ "$output" == *"twist-embed: out.emb: of other data: the number of epochs is 2, but now it is 3"* ]]
     done
 }
 
@@ -371,16 +371,16 @@ END
     cmp want.emb out.emb
     twist-embed $options -i "$input" -o out.emb --append # complete
     head -c $((size * 2 / 3)) want.emb > out.emb
-    refused "out.emb: goes to epoch 1, and the command of --input is told a place of epoch 0: give it %e too (--start-epoch=%e)"
+    refused "out.emb: goes to epoch 1, but the command of --input gets a position in epoch 0: give it %e too (--start-epoch=%e)"
     twist-decode -q photos | $views -o views.tws
     input="pipe:cat views.tws # %s"
     twist-embed $options -i "$input" -o want.emb
     head -c $((size / 3)) want.emb > out.emb
-    refused "photos/0.ppm: epoch 0, place 0, where the features to be continued go to epoch 0, place 2: it does not begin behind them"
+    refused "photos/0.ppm: epoch 0, position 0, but the features to be continued go to epoch 0, position 2: it must begin after them"
     input="pipe:twist-cat --no-history --skip=%s views.tws views.tws"
     twist-embed $options -i "$input" -o want.emb
     head -c $((size * 5 / 6)) want.emb > out.emb
-    refused "out.emb: has more samples than its last one's place, 3, says"
+    refused "out.emb: has more samples than its last position, 3, allows"
     (cd photos && tar cf ../long.tar *.ppm && tar cf ../short.tar 0.ppm 1.ppm)
     twist-decode -q - < long.tar | $views | twist-embed $options -o want.emb
     head -c $((size / 3)) want.emb > out.emb
@@ -428,7 +428,7 @@ END
     for file in named.emb cut.emb; do
         run twist-embed -q -i "pipe:twist-decode -q names | twist-augment -q --aug=eval --size=32 --resize=32" --random-init=resnet18 -o $file --append
         [ "$status" -eq 1 ]
-        [[ "$output" == *"$file: of other data: the names or labels of its data set are others"* ]]
+        [[ "$output" == *"$file: of other data: the names or labels of its data set differ"* ]]
     done
     run twist-embed -q -i "$ONE" "$WEIGHTS" -o "$ONE" --append
     [ "$status" -eq 1 ]
@@ -528,7 +528,7 @@ END
     twist-cluster -q --match run/best.safetensors own.emb | grep -q "\"acc\": $acc,"
     twist-cluster -q --match <(echo '{"clusters": 2, "n_classes": 2, "classes": null, "match": [0, 1]}') own.emb | grep -q "\"acc\": $acc,"
     rm out.emb
-    refused "$WEIGHTS: no classifier" -i views.tws --head "$WEIGHTS" --output=probs "$WEIGHTS"
+    refused "$WEIGHTS: contains no classifier" -i views.tws --head "$WEIGHTS" --output=probs "$WEIGHTS"
     run twist-embed -i views.tws --head classifier.safetensors "$WEIGHTS"
     [ "$status" -eq 2 ]
 }

@@ -263,13 +263,13 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     sleep 0.5
     run timeout 20 twist-feed work -q --name=odd "$ADDRESS" -- "twist-decode --no-history -q -j1 -i - | twist-augment --no-history -q -j1 --aug=barlow --size=40"
     [ "$status" -eq 1 ]
-    [[ "$output" == *"the head turns this worker away: "*"other bytes"* ]]
+    [[ "$output" == *"the head turns this worker away: "*"differs from what other workers made"* ]]
     run timeout 20 twist-feed work -q --name=old "$ADDRESS" -- "twist-decode -q -j1 -i - | twist-augment -q -j1 --aug=barlow --size=48 --trace"
     [ "$status" -eq 1 ]
     [[ "$output" == *"another command"* ]]
     run timeout 20 twist-feed work -q "$ADDRESS" -- "twist-decode --no-history -q -j1 -i -"
     [ "$status" -eq 1 ]
-    [[ "$output" == *"stream of images; views are wanted"* ]]
+    [[ "$output" == *"stream of images; want views"* ]]
     wait "$head"
     grep -q "worker odd is turned away" err
     cmp want.tws got.tws
@@ -310,7 +310,7 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     end_all
     run timeout 20 twist-feed status "$ADDRESS"
     [ "$status" -eq 1 ]
-    [[ "$output" == *"no head answers"* ]]
+    [[ "$output" == *"no answer from a head"* ]]
 }
 
 @test "two ranks: a head each, workers that serve both; the order does not depend on who works" {
@@ -336,13 +336,13 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     [ "$status" -eq 1 ]
     twist-feed keygen secret-head
     run timeout 10 twist-feed status --key=w.key --server=secret-head.pub "tcp://127.0.0.1:$PORT"
-    [[ "$output" == *"no head answers"* ]]
+    [[ "$output" == *"no answer from a head"* ]]
     echo "secret-key = \"$(cat secret-head.key)\"" > both
     run timeout 10 twist-feed status --key=w.key --server=both "tcp://127.0.0.1:$PORT"
     [[ "$output" == *"no public key in it"* ]]
     chmod 755 farm
-    for bad in "tcp://*:$PORT|reachable from other machines" "tcp://0.0.0.0:$PORT|reachable" "ipc://@abstract|abstract" "$ADDRESS|others may enter its folder" \
-        "tcp://*:$PORT --key=k.key|--key wants --allow" "tcp://*:$PORT --allow=w.pub|wants --key"; do
+    for bad in "tcp://*:$PORT|reachable from other machines" "tcp://0.0.0.0:$PORT|reachable" "ipc://@abstract|abstract" "$ADDRESS|its folder is open to other users" \
+        "tcp://*:$PORT --key=k.key|--key also needs --allow" "tcp://*:$PORT --allow=w.pub|also needs --key"; do
         run timeout 10 twist-feed head -q p --work=${bad%|*}
         [ "$status" -eq 1 ]
         [[ "$output" == *"${bad##*|}"* ]] || { echo "$bad: $output"; false; }
@@ -370,7 +370,7 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     if [ "$(id -u)" = 0 ]; then
         cp w.key theirs.key && chown 12345 theirs.key && chmod 600 theirs.key
         run timeout 10 twist-feed head -q p --work="tcp://*:$PORT" --key=theirs.key --allow=w.pub
-        [[ "$output" == *"belongs to somebody else"* ]]
+        [[ "$output" == *"belongs to another user"* ]]
     fi
 }
 
@@ -485,13 +485,13 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     run timeout 60 twist-feed head -q --no-history --local 1 p -o got.tws -- no-such-program
     echo "$output"
     [ "$status" -eq 1 ]
-    [[ "$output" == *"twist-feed: no-such-program: the command ended with status 127; it has never made a stream"* ]]
-    [[ "$output" == *"its own workers end as soon as they are started"* ]]
+    [[ "$output" == *"twist-feed: no-such-program: the command ended with status 127; it never wrote a stream"* ]]
+    [[ "$output" == *"its local workers exit as soon as they start"* ]]
     slow_head 0 $HB --work="$ADDRESS"
     run timeout 60 twist-feed work -q "$ADDRESS" -- 'exit 3'
     echo "$output"
     [ "$status" -eq 1 ]
-    [[ "$output" == *"exit 3: the command ended with status 3; it has never made a stream" ]]
+    [[ "$output" == *"exit 3: the command ended with status 3; it never wrote a stream" ]]
     worker
     wait $head
     reference
@@ -513,7 +513,7 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     spawn bash -c 'exec twist-feed head -q --no-history --work="$0" p > nothing 2> err' "$ADDRESS"
     run timeout 60 twist-feed work -q --sample-timeout=0.1 "$ADDRESS" -- 'sleep 1000 | false'
     [ "$status" -eq 1 ]
-    [[ "$output" == *"the command has not begun its stream for 10.1 s"*"; it has never made a stream"* ]]
+    [[ "$output" == *"the command has not begun its stream for 10.1 s"*"; it never wrote a stream"* ]]
 }
 
 @test "a log that cannot be written is named; a quarantine's last line that was cut is passed over" {
@@ -640,7 +640,7 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     for small in --window=8 --mem=1MiB; do
         timeout 60 twist-feed head --no-history --epochs=6 --local=2 --slots=90 $small p -o got.tws -- "$COMMAND" 2> said
         cat said
-        [ "$(grep -c 'more than half of the window of [0-9]* samples: some wait for others; a larger '"${small%=*}"' lets them work' said)" -eq 1 ]
+        [ "$(grep -c 'more than half of the window of [0-9]* samples: some workers will be idle; use a larger '"${small%=*}"'' said)" -eq 1 ]
     done
     timeout 60 twist-feed head --no-history --local=2 --slots=90 p -o got.tws -- "$COMMAND" 2> said
     ! grep window said || false
@@ -651,7 +651,7 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     run timeout 60 twist-feed head -q --no-history --max-bytes=3KiB --local=1 p -o got.tws -- "$COMMAND"
     echo "$output"
     [ "$status" -eq 1 ]
-    [[ "$output" == *".jpg: the command: its output is no stream of records of up to 3072 bytes (--max-bytes of the head): "*"; skipped"* ]]
+    [[ "$output" == *".jpg: the command: its output is not a stream of records of at most 3072 bytes (--max-bytes of the head): "*"; skipped"* ]]
     [[ "$output" != *"ended with status"* ]]
     run timeout 60 twist-feed head -q --no-history --local=1 p -o got.tws -- 'printf "the reason" >&2; exit 3'
     [ "$status" -eq 1 ]
@@ -786,7 +786,7 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     steps() { [ "$(grep -c '"step":' "$1/log.jsonl" 2> /dev/null)" -ge "$2" ]; }
     train starved --starve=1 || rc=$?
     [ $rc = 75 ]
-    grep -q 'nothing has come for 1 s; the same command goes on' said
+    grep -q 'nothing received for 1 s; run the same command again to continue' said
     [ -s starved/checkpoint.safetensors ]
     worker
     w=$last
@@ -800,7 +800,7 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     [ $rc = 75 ]
     grep -q 'twist-feed: no worker for [2-4] s' said
     grep -q 'twist-train: no views for [0-9.]* s; after 4 s a checkpoint is written' said
-    grep -q 'stopped for want of views after step [0-9]*; the same command goes on' said
+    grep -q 'stopped after waiting too long for views, after step [0-9]*; run the same command again to continue' said
     [ "$(grep -c '"step":' starved/log.jsonl)" -lt 20 ]
     worker
     train starved
@@ -816,7 +816,7 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     wait $trainer || rc=$?
     cat said
     [ $rc = 75 ]
-    grep -q 'it has been started again 5 times in ten minutes' said
+    grep -q 'it has been restarted 5 times in ten minutes' said
     train headless
     cmp quiet/backbone.safetensors headless/backbone.safetensors
 }

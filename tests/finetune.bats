@@ -172,7 +172,7 @@ reading() { [ -e "$1" ] && sleep 0.5; } # the pipe's command has begun, and the 
 @test "SIGTERM before the first view has come: exit 75" {
     twist-finetune -i "pipe:touch waiting; sleep 300; cat $VIEWS" -o run $SMALL --val="$VAL" --resume > result 2> said &
     stop_when reading waiting
-    grep -q 'stopped by signal 15 before the views came; nothing was learned; the same command begins anew' said
+    grep -q 'stopped by signal 15 before the views came; nothing was learned; the same command starts over' said
     [ ! -e run/checkpoint.safetensors ]
 }
 
@@ -234,7 +234,7 @@ reading() { [ -e "$1" ] && sleep 0.5; } # the pipe's command has begun, and the 
     for val in - tcp://127.0.0.1:1 ipc://there @tcp://127.0.0.1:1 once <(true); do # wanted after every epoch
         run twist-finetune -i "$VIEWS" -o run3 $SMALL --val="$val"
         [ "$status" -eq 2 ]
-        [[ "${lines[0]}" == "twist-finetune: --val: ${val/#-/standard input} can be read only once, and is wanted after every epoch: "* ]]
+        [[ "${lines[0]}" == "twist-finetune: --val: ${val/#-/standard input} can be read only once, but is read after every epoch: "* ]]
     done
     run twist-finetune -i "$VIEWS" -o run3 $SMALL --weights=nowhere.pth
     [ "$status" -eq 1 ]

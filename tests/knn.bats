@@ -112,7 +112,7 @@ number() { sed -n "s/.*\"$1\": *\([0-9.]*\).*/\1/p" <<< "$output"; }
     [ "$status" -eq 2 ]
     run twist-knn --train "$EVAL/val.tws" --val "$EVAL/val.tws" --neighbours 2 --sheet -
     [ "$status" -eq 2 ]
-    [[ "${lines[0]}" == "twist-knn: --sheet: '-': a file is wanted"* ]]
+    [[ "${lines[0]}" == "twist-knn: --sheet: '-': give a file"* ]]
     [ ! -e ./- ]
 }
 

@@ -170,7 +170,7 @@ unnamed() { # EPOCHS LABEL...: a stream that names no classes; one feature
     for option in "--output" "--log"; do
         run twist-linear $in $option -
         [ "$status" -eq 2 ]
-        [[ "${lines[0]}" == "twist-linear: $option: '-': a file is wanted"* ]]
+        [[ "${lines[0]}" == "twist-linear: $option: '-': give a file"* ]]
         [ ! -e ./- ]
     done
 }

@@ -56,21 +56,21 @@ nothing_left() { [ -z "$(find . -name '.*.tmp')" ]; }
     for option in --log --rejects; do
         run twist-decode -q -o s.tws $option=s.tws s/train
         [ "$status" -eq 1 ]
-        [ "$output" = "twist-decode: $option=s.tws: that is the output" ]
+        [ "$output" = "twist-decode: $option=s.tws: is the output file too" ]
         [ ! -e s.tws ]
     done
     touch s.tws
     ln -s s.tws l
     run twist-augment -q -i want.tws -o s.tws --log=l
     [ "$status" -eq 1 ]
-    [ "$output" = "twist-augment: --log=l: that is the output" ]
+    [ "$output" = "twist-augment: --log=l: is the output file too" ]
     EVAL=$BATS_TEST_DIRNAME/golden/eval
     run twist-linear -q --train "$EVAL/train.tws" --val "$EVAL/val.tws" --epochs=1 -o s.tws --log=l
     [ "$status" -eq 1 ]
-    [ "$output" = "twist-linear: --log=l: that is the output" ]
+    [ "$output" = "twist-linear: --log=l: is the output file too" ]
     run timeout 20 twist-feed head -q --local=1 s/train -o s.tws --rejects=s.tws -- cat
     [ "$status" -eq 1 ]
-    [ "$output" = "twist-feed: --rejects=s.tws: that is the output" ]
+    [ "$output" = "twist-feed: --rejects=s.tws: is the output file too" ]
     nothing_left
 }
 
@@ -87,7 +87,7 @@ nothing_left() { [ -z "$(find . -name '.*.tmp')" ]; }
         run timeout 20 $command
         echo "$command: $output"
         [ "$status" -eq 1 ]
-        [[ "$output" == *"the command line has that file for something else too"* ]]
+        [[ "$output" == *"the command line uses the same file for something else"* ]]
     done
     for f in kept/*; do cmp "$f" "${f#kept/}"; done
 }
@@ -126,7 +126,7 @@ nothing_left() { [ -z "$(find . -name '.*.tmp')" ]; }
         "cat want.tws --table" "feed head --work=ipc://x s/train --rejects"; do
         run twist-$command=-
         [ "$status" -eq 2 ]
-        [[ "${lines[0]}" == "twist-${command%% *}: ${command##* }: '-': a file is wanted, not standard output, where the stream goes" ]]
+        [[ "${lines[0]}" == "twist-${command%% *}: ${command##* }: '-': give a file; standard output carries the stream" ]]
         [ ! -e ./- ]
     done
 }

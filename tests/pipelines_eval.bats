@@ -34,8 +34,8 @@ setup() {
     "$PIPELINES/embed" photos --weights "$WEIGHTS" -o whole --size=16 --resize=16 -q 2> /dev/null
     [ "$(cat whole.tsv | wc -l)" -eq 19 ]
     [ "$(grep -c '	[ab]	ok$' whole.tsv)" -eq 16 ]
-    sed -n 3p whole.tsv | grep -q '^photos/a/0a.ppm		no picture'
-    sed -n 7p whole.tsv | grep -q '^photos/a/3a.ppm		no picture'
+    sed -n 3p whole.tsv | grep -q '^photos/a/0a.ppm		not a picture'
+    sed -n 7p whole.tsv | grep -q '^photos/a/3a.ppm		not a picture'
     head -c 120 whole.npy | grep -q "'<f4'.*(18, 512"
     # row 2 is NaN, row 1 is not
     od -An -tx4 -j $((256 + 2048)) -N 8 whole.npy | grep -q '7fc00000 7fc00000'
@@ -45,10 +45,10 @@ setup() {
     "$PIPELINES/embed" photos --weights "$WEIGHTS" -o part --size=16 --resize=16 --keep -q 2> /dev/null
     head -c 8000 part.emb > cut.emb && mv cut.emb part.emb
     rm part.npy part.tsv
-    printf 'photos/a/0a.ppm\tno picture: none of JPEG, PNG, WebP, GIF, BMP, PNM\nphotos/a/3a.ppm\tno picture: none of JPEG, PNG, WebP, GIF, BMP, PNM\n' > part.rejects.1
+    printf 'photos/a/0a.ppm\tnot a picture: none of JPEG, PNG, WebP, GIF, BMP, PNM\nphotos/a/3a.ppm\tnot a picture: none of JPEG, PNG, WebP, GIF, BMP, PNM\n' > part.rejects.1
     run "$PIPELINES/embed" photos --weights "$WEIGHTS" -o part --size=16 --resize=16
     [ "$status" -eq 0 ]
-    [[ "$output" == *"going on after 3 samples"* ]]
+    [[ "$output" == *"continuing after 3 samples"* ]]
     cmp whole.npy part.npy
     cmp whole.tsv part.tsv
     [ -z "$(ls part.rejects* part.emb 2> /dev/null)" ]
@@ -78,7 +78,7 @@ setup() {
     embed --resize=16 --keep -q -j 1 --no-history 2> /dev/null
     cp x.npy whole.npy
     cp x.tsv whole.tsv
-    grep -q '^photos/a/3a.ppm		no picture' x.tsv
+    grep -q '^photos/a/3a.ppm		not a picture' x.tsv
     rm x.npy
     run embed --resize=16 --keep -j1 --batch-size=3
     [ "$status" -eq 0 ]
@@ -274,12 +274,12 @@ val.emb" ]
     head -c 8000 out/train.emb > cut && mv cut out/train.emb
     linear --size=16 | cmp - result
     cmp out/train.emb whole.emb
-    grep 'train.emb: going on after 3 samples' embedded
+    grep 'train.emb: continuing after 3 samples' embedded
     grep 'val.emb: complete: 16 samples' embedded
     run linear --size=16 --log=no/such/log
     : > embedded
     linear --size=12 > other
-    ! grep -E 'going on|complete' embedded || false
+    ! grep -E 'continuing|complete' embedded || false
     [ ! -e out/train.emb.settings ]
     run "$PIPELINES/cluster" "$DATA" "$WEIGHTS" -o out --size=16 --resize=16 --kmeans 200
     [ "$status" -eq 1 ]

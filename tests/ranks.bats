@@ -64,10 +64,10 @@ after() {
     twist-decode -q --shuffle --epochs=3 --shard=0/2/4 "$PHOTOS" | twist-augment -q --aug=barlow --size=32 -o first.tws
     VIEWS=first.tws run ranks 2 other -q
     [ "$status" -ne 0 ]
-    [[ "$output" == *"twist-train: rank 1: first.tws: has the places of shard 0/2"* ]]
+    [[ "$output" == *"twist-train: rank 1: first.tws: has the positions of shard 0/2"* ]]
     run $MPIRUN -n 2 twist-train -o none $SMALL
     [ "$status" -eq 2 ]
-    [[ "$output" == *"rank "[01]": -i: every rank wants an input of its own"* ]] # one may end the other before it speaks
+    [[ "$output" == *"rank "[01]": -i: each rank needs its own input"* ]] # one may end the other before it speaks
     run ranks 4 none --bunch-size=6
     [ "$status" -ne 0 ]
     [[ "$output" == *"--bunch-size=6: 4 ranks with batches of 2"* ]]
@@ -134,7 +134,7 @@ after() {
     echo "$output"
     [ "$status" -eq 1 ]
     [[ "$output" == *"twist-train: rank 1: pipe:"* ]]
-    [[ "$output" == *"cut/checkpoint.safetensors has what was learned, to step 1"* ]]
+    [[ "$output" == *"cut/checkpoint.safetensors holds the training up to step 1"* ]]
     twist-ckpt cut/checkpoint.safetensors > /dev/null
     VIEWS="$(views 4 'if [ %r = 1 ]; then twist-cat -q --head=20; else cat; fi')"
     run ranks 2 short --epoch-samples=24
@@ -179,7 +179,7 @@ after() {
     run ranks 2 run
     echo "$output"
     [ "$status" -eq 1 ]
-    [[ "$output" == *"twist-train: rank 1: its views are of other sizes"* ]]
+    [[ "$output" == *"twist-train: rank 1: its views differ in size"* ]]
 }
 
 @test "copies of the data set that differ are refused: their shares would have samples twice" {
@@ -200,7 +200,7 @@ after() {
         echo "$output"
         [ "$status" -ne 0 ]
         name=${other%%[= ]*}
-        [[ "$output" == *"twist-train: rank 1: $name: is not what rank 0 has"* ]]
+        [[ "$output" == *"twist-train: rank 1: $name: differs from rank 0's"* ]]
         [ ! -e run/log.jsonl ]
     done
     $MPIRUN -n 1 twist-train -o run -i "$(views 4)" $SMALL --batch-size=4 : -n 1 twist-train -o ./run -i "$(views 4)" $SMALL --batch-size=4 --threads=2

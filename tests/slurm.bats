@@ -15,7 +15,7 @@
     grep -q 'stopped by signal 10 after step' job.out
     until_is gone "$id"
     cat job.out
-    [ "$(grep -c 'going on from' job.out)" -eq 1 ]
+    [ "$(grep -c 'continuing from' job.out)" -eq 1 ]
     [ "$(grep -c '"step":' run/log.jsonl)" -eq 12 ]
     cmp run/backbone.safetensors straight/backbone.safetensors
 }
@@ -73,7 +73,7 @@ submit_farm() {
     grep -q 'stopped by signal 10 after step' job.out
     until_is nudged_gone "$id"
     cat job.out
-    [ "$(grep -c 'going on from' job.out)" -eq 1 ]
+    [ "$(grep -c 'continuing from' job.out)" -eq 1 ]
     [ "$(grep -c '"step":' run/log.jsonl)" -eq 36 ]
     cmp run/backbone.safetensors straight/backbone.safetensors
 }

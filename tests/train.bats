@@ -69,7 +69,7 @@ straight() {
     grep -q 'stopped by signal 15' said
     run twist-train -i "$input" -o run $SMALL --resume
     [ "$status" -eq 0 ]
-    [[ "$output" == *"going on from run/checkpoint.safetensors: epoch"* ]]
+    [[ "$output" == *"continuing from run/checkpoint.safetensors: epoch"* ]]
     [[ "$output" != *"was written with"* ]]
     cmp run/backbone.safetensors ../straight/run/backbone.safetensors
     # complete: nothing is read, nothing is done
@@ -102,13 +102,13 @@ straight() {
     run twist-train -i "pipe:twist-decode -q --shuffle --seed=5 --epochs=3 $BATS_FILE_TMPDIR/photos | twist-augment -q --aug=barlow --size=32" -o run $SMALL --resume \
         --max-steps=9
     [ "$status" -eq 0 ]
-    [[ "$output" == *": the seed of its order is 5, that of what the run has seen was 0: "* ]]
+    [[ "$output" == *": the seed of its order is 5, that of the run so far was 0: "* ]]
     [[ "$output" != *"the checksum of its data set"* ]]
     cp -r "$BATS_FILE_TMPDIR/photos" photos
     mv photos/a/0.ppm photos/b/zero.ppm
     run twist-train -i "pipe:twist-decode -q --shuffle --epochs=3 photos | twist-augment -q --aug=barlow --size=32" -o run $SMALL --resume --max-steps=10
     [ "$status" -eq 0 ]
-    [[ "$output" == *": the checksum of its data set is "*", that of what the run has seen was "*": samples may come twice"* ]]
+    [[ "$output" == *": the checksum of its data set is "*", that of the run so far was "*": in this epoch some samples may come twice"* ]]
 }
 
 @test "bad pictures, the first one among them, leave each epoch a batch short: the run is complete; one that ends early is not" {
@@ -116,7 +116,7 @@ straight() {
     twist-decode -q --epochs=3 some 2> bad | twist-augment -q --aug=barlow --size=32 -o some.tws
     [ "$(wc -l < bad)" -eq 9 ]
     twist-train -i some.tws -o run $SMALL 2> said
-    grep -q 'some.tws: begins at epoch 0, sample 3: what comes before it is left out' said
+    grep -q 'some.tws: begins at epoch 0, sample 3: the samples before it are not trained on' said
     [ "$(grep -c '"step":' run/log.jsonl)" -eq 12 ]
     [ "$(grep -c '"end_of_epoch":' run/log.jsonl)" -eq 3 ]
     run twist-train -q -i some.tws -o run $SMALL --resume
@@ -333,12 +333,12 @@ END
     for i in 1 0 0; do twist-cat -q --skip=$i --head=1 "$VIEWS" -o $((++n)).tws; done
     twist-cat -q 2.tws 3.tws -o same.tws # as of a writer that leaves pos out
     run twist-train -i same.tws -o same $SMALL --epoch-samples=20
-    [ "$status" -eq 1 ] && [[ "$output" == *"same.tws"*": epoch 0, pos 0 is the place of the sample before it too; training goes by places that rise"* ]]
+    [ "$status" -eq 1 ] && [[ "$output" == *"same.tws"*": epoch 0, pos 0 is that of the sample before it too; training needs positions in "* ]]
     twist-cat -q 1.tws 2.tws -o falls.tws
     run twist-train -i falls.tws -o falls $SMALL --epoch-samples=20
-    [ "$status" -eq 1 ] && [[ "$output" == *"falls.tws"*": epoch 0, pos 0 comes after a later one; training goes by places that rise"* ]]
+    [ "$status" -eq 1 ] && [[ "$output" == *"falls.tws"*": epoch 0, pos 0 comes after a later one; training needs positions in ascending order"* ]]
     run twist-train -i "$VIEWS" -o run $SMALL --batch-size=21
-    [ "$status" -eq 1 ] && [[ "$output" == *"20 samples has no batch of 21"* ]]
+    [ "$status" -eq 1 ] && [[ "$output" == *"20 samples is less than one batch of 21"* ]]
     { head -c 20000 "$VIEWS"; printf xxxxxxxx; tail -c +20009 "$VIEWS"; } > broken.tws
     run twist-train -i broken.tws -o run $SMALL
     [ "$status" -eq 1 ] && [[ "$output" == *"broken.tws"*"record"* ]]
@@ -367,10 +367,10 @@ END
     [ "$status" -eq 2 ] && [[ "$output" == "twist-train: --backbone=vit_t: the small stem is for ResNets"* ]]
     run twist-train -i /dev/null -o run --backbone=resnet18 --patch-size=8 --drop_path 0.1
     [ "$status" -eq 1 ]
-    [[ "${lines[0]}" == "twist-train: --patch-size: of vision transformers; resnet18 goes without" ]]
-    [[ "${lines[1]}" == "twist-train: --drop-path: of vision transformers; resnet18 goes without" ]]
+    [[ "${lines[0]}" == "twist-train: --patch-size: for vision transformers only; resnet18 ignores it" ]]
+    [[ "${lines[1]}" == "twist-train: --drop-path: for vision transformers only; resnet18 ignores it" ]]
     run twist-train -i /dev/null -o run --backbone=vit_t --momentum-start=0.99
-    [[ "${lines[0]}" == "twist-train: --momentum-start: of the momentum encoder; without --use-momentum-encoder=1 there is none" ]]
+    [[ "${lines[0]}" == "twist-train: --momentum-start: ignored without --use-momentum-encoder=1" ]]
     run twist-train -i "$VIEWS" -o /dev/full $SMALL
     [ "$status" -eq 1 ] && [[ "$output" == *"/dev/full"* ]]
     run twist-train -i "$VIEWS"

@@ -33,7 +33,7 @@ static int index_names(tw_checkpoint *c)
     qsort(c->by_name, (size_t)c->n, sizeof *c->by_name, by_name);
     for (int i = 1; i < c->n; i++)
         if (strcmp(c->by_name[i - 1]->name, c->by_name[i]->name) == 0)
-            return tw_fail("%s: tensor %.200s stands twice", c->path, c->by_name[i]->name);
+            return tw_fail("%s: tensor %.200s appears twice", c->path, c->by_name[i]->name);
     return 0;
 }
 
@@ -44,7 +44,7 @@ static int read_zip(tw_checkpoint *c)
     if (tw_zip_read(&z, c->map.data, c->map.size) != 0)
         return memmem(c->map.data, c->map.size, code, strlen(code)) == NULL
                    ? -1
-                   : tw_fail("an archive of TorchScript, which is code: torch.save(model.state_dict(), FILE) writes what is read here");
+                   : tw_fail("a TorchScript archive, which holds code: save the weights with torch.save(model.state_dict(), FILE)");
     const bool npz = z.n > 0 && z.entry[0].name_size > 4 && memcmp(z.entry[0].name + z.entry[0].name_size - 4, ".npy", 4) == 0;
     c->format = npz ? "npz" : "PyTorch";
     const int rc = npz ? tw_npz_read(&c->contents, &z) : tw_pth_read(&c->contents, &z);

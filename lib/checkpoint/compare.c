@@ -50,7 +50,7 @@ static bool complex_values(FILE *to, const char *name, const tw_tensor *a, const
     if (a->dtype == b->dtype && memcmp(a->data, b->data, (size_t)tw_tensor_bytes(a)) == 0)
         return true;
     put_name(to, name);
-    fprintf(to, "%s\n", a->dtype == b->dtype ? "complex numbers that differ" : "complex numbers in one type and another");
+    fprintf(to, "%s\n", a->dtype == b->dtype ? "complex numbers that differ" : "complex numbers of different types");
     return false;
 }
 

@@ -19,7 +19,7 @@ int tw_map_open(tw_map *m, const char *path)
         return tw_fail_errno("%s", path);
     int rc = fstat(fd, &st) != 0 ? tw_fail_errno("%s", path) : 0;
     if (rc == 0 && !S_ISREG(st.st_mode))
-        rc = tw_fail("%s: no regular file", path);
+        rc = tw_fail("%s: not a regular file", path);
     if (rc == 0 && st.st_size > 0) {
         void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (map == MAP_FAILED)

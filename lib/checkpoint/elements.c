@@ -73,7 +73,7 @@ int tw_tensor_to_f32(float *out, const tw_tensor *t)
 {
     const int64_t n = tw_tensor_elements(t);
     if (t->dtype != TW_F16 && t->dtype != TW_BF16 && t->dtype != TW_F32 && t->dtype != TW_F64)
-        return tw_fail("of type %s, where floating-point numbers are wanted", tw_dtype_name(t->dtype));
+        return tw_fail("of type %s, want a floating-point type", tw_dtype_name(t->dtype));
     if (t->dtype == TW_F32)
         memcpy(out, t->data, (size_t)n * sizeof *out);
     else

@@ -24,7 +24,7 @@ static const char *const newer[TW_DTYPES] = {
 
 static int no_type(const tw_named_tensor *t)
 {
-    return tw_fail("tensor %.200s: this format is not written with type %s", t->name, tw_dtype_name(t->tensor.dtype));
+    return tw_fail("tensor %.200s: type %s cannot be written in this format", t->name, tw_dtype_name(t->tensor.dtype));
 }
 
 static void put_empty_dict(FILE *f)

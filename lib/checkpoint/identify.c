@@ -286,11 +286,11 @@ static int no_network(const list *l)
     size_t n;
     const char *other = find_other(&n, l);
     if (l->prefix[0] != '\0')
-        return tw_fail("no network under '%s' in it (the first tensor is %.64s)", l->prefix, l->t[0].name);
+        return tw_fail("no network found under the prefix '%s' (the first tensor is %.64s)", l->prefix, l->t[0].name);
     if (other != NULL)
-        return tw_fail("no network under a name that is known here; there may be one that twist-ckpt --prefix=%.*s takes out",
+        return tw_fail("no network found under a known prefix; there may be one under another: try twist-ckpt --prefix=%.*s",
                        (int)(n < 100 ? n : 100), other);
-    return tw_fail("no network known here: neither conv1.weight nor patch_embed.proj.weight among its tensors (the first is %.64s)",
+    return tw_fail("no known network: its tensors include neither conv1.weight nor patch_embed.proj.weight (the first is %.64s)",
                    l->t[0].name);
 }
 

@@ -86,7 +86,7 @@ static int choose(tw_selection *s, const tw_checkpoint *f, tw_part part, tw_keys
         return 0;
     }
     if (n == 0)
-        return tw_fail("no tensor in it");
+        return tw_fail("contains no tensors");
     if (tw_identify(&id, tw_checkpoint_at(f, 0), n, root) != 0)
         return -1;
     if (keys == TW_KEYS_DETECTRON2 && id.small_stem) /* detectron2 would only warn, and keep its own stem's weights */

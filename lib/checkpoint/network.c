@@ -77,7 +77,7 @@ void tw_network_describe(tw_network_description *d, const tw_net_config *c)
 static int identify_behind(tw_identity *id, const tw_checkpoint *f, const char *root)
 {
     const int n = tw_checkpoint_count(f);
-    return n > 0 ? tw_identify(id, tw_checkpoint_at(f, 0), n, root) : tw_fail("no tensor in it");
+    return n > 0 ? tw_identify(id, tw_checkpoint_at(f, 0), n, root) : tw_fail("contains no tensors");
 }
 
 static int identify_file(tw_identity *id, const tw_checkpoint *f, unsigned parts)
@@ -252,7 +252,7 @@ static int load_param(tw_param *p, const tw_checkpoint *f, const tw_identity *id
     const float *v = p->value;
     for (size_t i = 0; i < p->n && ends(name, ".running_var"); i++)
         if (v[i] < 0)
-            return tw_fail("%s: tensor %s: element %zu is %g, which is no variance", tw_checkpoint_path(f), name, i, v[i]);
+            return tw_fail("%s: tensor %s: element %zu is %g, which cannot be a variance", tw_checkpoint_path(f), name, i, v[i]);
     return 0;
 }
 

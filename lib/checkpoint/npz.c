@@ -41,7 +41,7 @@ static int read_shape(tw_tensor *t, const char *text)
             return 0;
         char *end;
         if (t->rank == TW_MAX_RANK || strspn(text, "0123456789") == 0 || strspn(text, "0123456789") > 18)
-            return tw_fail("a shape that is not understood");
+            return tw_fail("its shape cannot be parsed");
         t->dim[t->rank++] = strtoll(text, &end, 10);
         text = end;
     }
@@ -56,7 +56,7 @@ static int read_header(tw_tensor *t, const char *header)
     if (read_shape(t, value_of(header, "shape")) != 0)
         return -1;
     if (strncmp(order, "False", 5) != 0 && t->rank > 1)
-        return tw_fail("in Fortran's order, want C's");
+        return tw_fail("in Fortran order, want C order");
     return 0;
 }
 
@@ -64,7 +64,7 @@ static int read_array(tw_tensor *t, const tw_zip_entry *e)
 {
     char header[4096];
     if (e->size < 12 || memcmp(e->data, "\x93NUMPY", 6) != 0)
-        return tw_fail("no .npy file");
+        return tw_fail("not an .npy file");
     const bool wide = e->data[6] > 1;
     const size_t at = wide ? 12 : 10;
     size_t n = (size_t)e->data[8] | (size_t)e->data[9] << 8;
@@ -91,7 +91,7 @@ int tw_npz_read(tw_contents *c, const tw_zip *z)
         const size_t n = e->name_size;
         tw_tensor t;
         if (n < 5 || n >= sizeof name || memcmp(e->name + n - 4, ".npy", 4) != 0 || memchr(e->name, '\0', n) != NULL)
-            return tw_fail("entry %.*s: want arrays, NAME.npy", (int)(n < 200 ? n : 200), e->name);
+            return tw_fail("entry %.*s: not an array (NAME.npy)", (int)(n < 200 ? n : 200), e->name);
         snprintf(name, sizeof name, "%.*s", (int)n - 4, e->name);
         if (!tw_zip_intact(e) || read_array(&t, e) != 0)
             return tw_fail("array %.200s: %s", name, tw_error());

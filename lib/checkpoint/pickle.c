@@ -61,7 +61,7 @@ int tw_machine_number(tw_pickle *p, tw_py_kind kind, int64_t i)
 static const unsigned char *take(tw_pickle *p, uint64_t n)
 {
     if (n > p->size - p->at)
-        return tw_fail("cut"), NULL;
+        return tw_fail("truncated"), NULL;
     p->at += n;
     return p->data + p->at - n;
 }
@@ -145,7 +145,7 @@ static int above_mark(const tw_pickle *p, size_t *first, size_t *n)
             *n = p->n - i;
             return 0;
         }
-    return tw_fail("wants a mark that is not there");
+    return tw_fail("no mark on the stack");
 }
 
 /* Replaces the top n values by a tuple of them. */
@@ -185,7 +185,7 @@ static int add_items(tw_pickle *p, tw_py_kind kind, bool marked, size_t n)
         if (p->stack[i]->kind == TW_PY_MARK)
             return tw_fail("takes more from the stack than is there");
     if (to == NULL || to->kind != kind || (kind == TW_PY_DICT && n % 2 != 0))
-        return tw_fail("adds to something that is no %s", kind == TW_PY_DICT ? "dict" : "list");
+        return tw_fail("adds to a value that is not a %s", kind == TW_PY_DICT ? "dict" : "list");
     p->n = below;
     return tw_machine_append(p, to, p->stack + first, n);
 }
@@ -196,7 +196,7 @@ static int remember(tw_pickle *p, uint64_t at)
     if (v == NULL)
         return -1;
     if (at >= MOST_MEMO)
-        return tw_fail("more than %d values to remember", MOST_MEMO);
+        return tw_fail("more than %d values in the memo", MOST_MEMO);
     if (tw_grow(&p->memo, &p->memo_cap, at + 1, sizeof(tw_py *)) != 0)
         return -1;
     while (p->n_memo <= at)
@@ -211,7 +211,7 @@ static int recall(tw_pickle *p, int bytes)
     if (take_number(p, &at, bytes) != 0)
         return -1;
     if (at >= p->n_memo || p->memo[at] == NULL)
-        return tw_fail("wants a value that was not remembered");
+        return tw_fail("reads a value that is not in the memo");
     return tw_machine_push(p, p->memo[at]);
 }
 
@@ -222,7 +222,7 @@ static int read_global(tw_pickle *p)
     const unsigned char *first = memchr(text, '\n', (size_t)(end - text));
     const unsigned char *second = first != NULL ? memchr(first + 1, '\n', (size_t)(end - first - 1)) : NULL;
     if (second == NULL)
-        return tw_fail("cut");
+        return tw_fail("truncated");
     p->at = (size_t)(second - p->data) + 1;
     return tw_machine_global(p, (const char *)text, (size_t)(first - text), (const char *)first + 1, (size_t)(second - first) - 1);
 }
@@ -233,7 +233,7 @@ static int stack_global(tw_pickle *p)
     if (module == NULL)
         return -1;
     if (name->kind != TW_PY_STR || module->kind != TW_PY_STR)
-        return tw_fail("a global whose name is no text");
+        return tw_fail("a global whose name is not a string");
     return tw_machine_global(p, module->s, module->n, name->s, name->n);
 }
 
@@ -328,7 +328,7 @@ static int run(tw_pickle *p)
         if (rc == 0)
             rc = run_change(p, *op);
         if (rc == 0)
-            return tw_fail("opcode 0x%02x is not one of a state dict's", *op);
+            return tw_fail("opcode 0x%02x, which no state dict needs", *op);
         if (rc < 0)
             return -1;
     }

@@ -142,8 +142,8 @@ int tw_machine_global(tw_pickle *p, const char *module, size_t m, const char *na
             return tw_machine_number(p, TW_PY_GLOBAL, (int64_t)i);
     }
     if (m == 12 && memcmp(module, "torch._utils", m) == 0)
-        return tw_fail("refused: it wants torch._utils.%.*s, for a tensor of a kind that is not read here", (int)(n < 100 ? n : 100), name);
-    return tw_fail("refused: it wants %.*s.%.*s, which no state dict needs: torch.save(model.state_dict(), FILE) writes one",
+        return tw_fail("refused: it uses torch._utils.%.*s, for a kind of tensor that is not supported", (int)(n < 100 ? n : 100), name);
+    return tw_fail("refused: it uses %.*s.%.*s, which no state dict needs: save one with torch.save(model.state_dict(), FILE)",
                    (int)(m < 100 ? m : 100), module, (int)(n < 100 ? n : 100), name);
 }
 
@@ -175,11 +175,11 @@ static int push_dict(tw_pickle *p, const tw_py *args)
     tw_py *v = tw_machine_value(p, TW_PY_DICT);
     const tw_py *pairs = args->n > 0 ? args->item[0] : NULL;
     if (v == NULL || (pairs != NULL && pairs->kind != TW_PY_LIST))
-        return v == NULL ? -1 : tw_fail("a dict of something that is no list");
+        return v == NULL ? -1 : tw_fail("a dict made from a value that is not a list");
     for (size_t i = 0; pairs != NULL && i < pairs->n; i++) {
         const tw_py *pair = pairs->item[i];
         if (pair->kind != TW_PY_LIST || pair->n != 2 || tw_machine_append(p, v, pair->item, 2) != 0)
-            return tw_fail("a dict of something that is no pair");
+            return tw_fail("a dict made from an item that is not a pair");
     }
     return tw_machine_push(p, v);
 }
@@ -234,7 +234,7 @@ int tw_machine_call(tw_pickle *p)
     if (f->kind == TW_PY_OPAQUE)
         return tw_machine_number(p, TW_PY_OPAQUE, 0);
     if (f->kind != TW_PY_GLOBAL || args->kind != TW_PY_LIST)
-        return tw_fail("refused: it calls something that is no function");
+        return tw_fail("refused: it calls a value that is not a function");
     switch (globals[f->i].role) {
     case MAKES_TENSOR: return push_tensor(p, args);
     case MAKES_PARAMETER: return args->n > 0 ? tw_machine_push(p, args->item[0]) : tw_fail("a parameter without a tensor");
@@ -282,7 +282,7 @@ int tw_machine_build(tw_pickle *p)
         return tw_machine_append(p, v, &state->item[1], 1);
     if (v->kind == TW_PY_DICT || v->kind == TW_PY_OPAQUE || v->kind == TW_PY_TENSOR)
         return 0;
-    return tw_fail("refused: it sets the state of something that has none");
+    return tw_fail("refused: it sets the state of a value that has none");
 }
 
 int tw_machine_persistent(tw_pickle *p)
@@ -293,7 +293,7 @@ int tw_machine_persistent(tw_pickle *p)
     if (id->kind != TW_PY_LIST || id->n < 5 || id->item[0]->kind != TW_PY_STR || id->item[0]->n != 7 ||
         memcmp(id->item[0]->s, "storage", 7) != 0 || (!is_global(id->item[1], OF_STORAGE) && !is_global(id->item[1], OF_BYTES)) ||
         id->item[2]->kind != TW_PY_STR || id->item[4]->kind != TW_PY_INT)
-        return tw_fail("an outside value that is no storage");
+        return tw_fail("a persistent id that does not name a storage");
     if (push_made(p, TW_PY_STORAGE, id) != 0 || tw_grow(&p->storage, &p->storage_cap, p->n_storages + 1, sizeof(tw_py *)) != 0)
         return -1;
     p->storage[p->n_storages++] = tw_machine_top(p);

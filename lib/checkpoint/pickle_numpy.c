@@ -27,7 +27,7 @@ int tw_py_latin1(unsigned char *to, size_t bytes, const tw_py *text)
         if (c >= 0x80) {
             const unsigned more = i < text->n ? (unsigned char)text->s[i++] : 0;
             if ((c != 0xc2 && c != 0xc3) || (more & 0xc0) != 0x80)
-                return tw_fail("a text whose characters are no bytes");
+                return tw_fail("a byte string with a character above 255");
             c = (c & 3) << 6 | (more & 0x3f);
         }
         if (n < bytes)

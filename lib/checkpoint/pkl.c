@@ -75,7 +75,7 @@ int tw_pkl_read(tw_contents *c, const tw_map *file)
     tw_pickle *p = tw_pickle_read(file->data, file->size, &used);
     int rc = p != NULL ? 0 : -1;
     if (rc == 0 && (tw_pickle_value(p)->kind != TW_PY_DICT || used != file->size))
-        rc = tw_fail("pickle: not of one dict of arrays");
+        rc = tw_fail("pickle: not a dict of arrays");
     if (rc == 0)
         rc = tw_state_dict_read(c, tw_pickle_value(p), none, NULL, tw_state_dict_copies(file->size));
     tw_pickle_free(p);

@@ -163,14 +163,14 @@ static int place(storages *s, const tw_py *keys, const tw_map *file, size_t at)
         storage *to = key->kind == TW_PY_STR ? lookup(s, key->s, key->n) : NULL;
         uint64_t n;
         if (to == NULL || to->placed)
-            return tw_fail("its list of storages is not that of its tensors");
+            return tw_fail("its list of storages does not match its tensors");
         if (file->size - at < 8)
-            return tw_fail("cut");
+            return tw_fail("truncated");
         memcpy(&n, file->data + at, 8);
         at += 8;
         const size_t size = tw_dtype_size(to->dtype);
         if (n > (file->size - at) / size)
-            return tw_fail("cut: storage %.*s has %llu elements", (int)(to->n < 100 ? to->n : 100), to->key, (unsigned long long)n);
+            return tw_fail("truncated: storage %.*s has %llu elements", (int)(to->n < 100 ? to->n : 100), to->key, (unsigned long long)n);
         to->at = (tw_stored){file->data + at, n * size};
         to->placed = true;
         at += n * size;
@@ -197,7 +197,7 @@ static int read_objects(tw_contents *c, storages *s, const tw_map *file, tw_pick
     }
     const tw_py *protocol = tw_pickle_value(part[0]);
     if (protocol->kind != TW_PY_INT || protocol->i != PROTOCOL)
-        return tw_fail("of another protocol of PyTorch's than %d", PROTOCOL);
+        return tw_fail("not of PyTorch's protocol %d", PROTOCOL);
     if (collect(s, part[2]) != 0 || place(s, tw_pickle_value(part[3]), file, at) != 0)
         return -1;
     return tw_state_dict_read(c, tw_pickle_value(part[2]), find_legacy, s, tw_state_dict_copies(file->size));

@@ -54,11 +54,11 @@ static int from_json(FILE *to, const char *text, bool first)
     cJSON *all = tw_utf8_parse(text, strlen(text));
     if (!cJSON_IsObject(all)) {
         cJSON_Delete(all);
-        return tw_fail("its metadata 'args' is no JSON object");
+        return tw_fail("its metadata 'args' is not a JSON object");
     }
     if (cJSON_GetObjectItemCaseSensitive(all, "lr_classifier") != NULL) {
         cJSON_Delete(all);
-        return tw_fail("of twist-finetune, whose options are no recipe of a pre-training");
+        return tw_fail("written by twist-finetune, whose options are not a pre-training recipe");
     }
     const cJSON *v;
     cJSON_ArrayForEach(v, all)
@@ -96,9 +96,11 @@ static int from_namespace(FILE *to, const tw_checkpoint *f, bool first)
             snprintf(unscaled, sizeof unscaled, "%.10g", atof(value) / scale);
         line(to, name, rate && scale > 0 ? unscaled : strcmp(value, "lars_oss") == 0 ? "lars" : value, first);
         if (rate && !first && scale > 0)
-            fprintf(to, "# %s was saved times batch_size x world_size / 256, which is %g\n", name, scale);
+            fprintf(to, "# %s: the saved value divided by batch_size x world_size / 256 = %g, by which the official trainer multiplies it\n",
+                    name, scale);
         else if (rate && !first)
-            fprintf(to, "# %s: the official trainer saves it times batch_size x world_size / 256, which the file does not say\n", name);
+            fprintf(to, "# %s: as saved; the official trainer multiplies it by batch_size x world_size / 256, which the file does not give\n",
+                    name);
         n++;
     }
     return n;
@@ -111,8 +113,8 @@ int tw_recipe_write(FILE *to, const tw_checkpoint *f)
         if (json != NULL && from_json(to, json, pass == 0) != 0)
             return tw_fail("%s: %s", tw_checkpoint_path(f), tw_error());
         else if (json == NULL && from_namespace(to, f, pass == 0) == 0)
-            return tw_fail("%s: no arguments of a training in it", tw_checkpoint_path(f));
+            return tw_fail("%s: contains no training options", tw_checkpoint_path(f));
     if (json != NULL) /* the official trainer makes its views itself */
-        fprintf(to, "# the views are not in it: --aug and what else twist-augment was told\n");
+        fprintf(to, "# the file does not record the views: --aug and the other options of twist-augment\n");
     return 0;
 }

@@ -46,7 +46,7 @@ static int read_shape(tw_tensor *t, const cJSON *shape)
             return tw_fail("more than %d dimensions", TW_MAX_RANK);
         t->dim[t->rank] = whole(dim);
         if (t->dim[t->rank++] < 0)
-            return tw_fail("a dimension that is no whole number");
+            return tw_fail("a dimension that is not a whole number");
     }
     return 0;
 }
@@ -64,7 +64,7 @@ static int read_tensor(tw_named_tensor *t, const cJSON *info, const unsigned cha
                            : strcmp(field->string, "data_offsets") == 0 ? &offsets
                                                                         : NULL;
         if (to != NULL && *to != NULL)
-            return tw_fail("%s stands twice", field->string);
+            return tw_fail("%s appears twice", field->string);
         if (to != NULL)
             *to = field;
     }
@@ -80,7 +80,7 @@ static int read_tensor(tw_named_tensor *t, const cJSON *info, const unsigned cha
     if (want < 0)
         return -1;
     if (begin < 0 || end < begin || (uint64_t)end > size)
-        return tw_fail("its bytes are said to be at %lld to %lld, of %zu that there are", (long long)begin, (long long)end, size);
+        return tw_fail("its data_offsets are %lld to %lld, of %zu bytes in the file", (long long)begin, (long long)end, size);
     if (end - begin != want)
         return tw_fail("its shape needs %lld bytes, its data_offsets give %lld", (long long)want, (long long)(end - begin));
     t->tensor.data = data + begin;
@@ -115,7 +115,7 @@ static int check_places(tw_safetensors *s, const unsigned char *data, size_t siz
         if (t->tensor.data != at)
             return tw_fail("tensor %.200s: its bytes %s", t->name, (const unsigned char *)t->tensor.data < at
                                                                        ? "overlap those of another tensor"
-                                                                       : "leave a hole before them");
+                                                                       : "leave a gap before them");
         at += bytes_of(t);
     }
     if (at != data + size)
@@ -128,7 +128,7 @@ static int check_names(tw_safetensors *s)
     qsort(s->by_name, (size_t)s->n, sizeof *s->by_name, by_name);
     for (int i = 1; i < s->n; i++)
         if (strcmp(s->by_name[i - 1]->name, s->by_name[i]->name) == 0)
-            return tw_fail("tensor %.200s stands twice", s->by_name[i]->name);
+            return tw_fail("tensor %.200s appears twice", s->by_name[i]->name);
     return 0;
 }
 
@@ -138,10 +138,10 @@ static int read_meta(tw_safetensors *s, const cJSON *meta)
     if (cJSON_IsNull(meta))
         return 0;
     if (s->meta != NULL || !cJSON_IsObject(meta))
-        return tw_fail(s->meta != NULL ? "__metadata__ stands twice" : "__metadata__ is no map");
+        return tw_fail(s->meta != NULL ? "__metadata__ appears twice" : "__metadata__ is not a map");
     s->meta = meta;
     cJSON_ArrayForEach(value, meta) if (!cJSON_IsString(value))
-        return tw_fail("__metadata__: %.200s is no string", value->string);
+        return tw_fail("__metadata__: %.200s is not a string", value->string);
     return 0;
 }
 
@@ -184,23 +184,23 @@ static int parse(tw_safetensors *s)
 {
     uint64_t n = 0;
     if (s->map.size < 8)
-        return tw_fail("no safetensors file: %zu bytes", s->map.size);
+        return tw_fail("not a safetensors file: only %zu bytes", s->map.size);
     memcpy(&n, s->map.data, sizeof n);
     if (n > TW_SAFETENSORS_HEADER_LIMIT)
-        return tw_fail("no safetensors file: its first 8 bytes give a header of %llu bytes", (unsigned long long)n);
+        return tw_fail("not a safetensors file: its first 8 bytes give a header of %llu bytes", (unsigned long long)n);
     if (n > s->map.size - 8)
-        return tw_fail("cut: a header of %llu bytes in a file of %zu", (unsigned long long)n, s->map.size);
+        return tw_fail("truncated: a header of %llu bytes in a file of %zu", (unsigned long long)n, s->map.size);
     const char *text = (const char *)s->map.data + 8, *end = NULL;
     if (n < 2 || text[0] != '{')
-        return tw_fail("no safetensors file: no JSON after the header's length");
+        return tw_fail("not a safetensors file: no JSON after the header's length");
     s->header = cJSON_ParseWithLengthOpts(text, (size_t)n, &end, false);
     while (s->header != NULL && end < text + n && strchr(" \t\r\n", *end) != NULL && *end != '\0')
         end++;
     if (s->header == NULL || end != text + n)
-        return tw_fail("the header is no JSON: wrong at byte %zu", end != NULL ? (size_t)(end - text) + 8 : 8);
+        return tw_fail("the header is not valid JSON: error at byte %zu", end != NULL ? (size_t)(end - text) + 8 : 8);
     const size_t nul = find_nul(text, (size_t)n);
     if (nul < n)
-        return tw_fail("the header has a NUL in a text, at byte %zu", nul + 8);
+        return tw_fail("the header has a NUL character in a string, at byte %zu", nul + 8);
     return read_entries(s, s->map.data + 8 + n, s->map.size - 8 - (size_t)n);
 }
 

@@ -45,7 +45,7 @@ static int check(const tw_named_tensor **scratch, const tw_named_tensor *t, int 
     qsort(scratch, (size_t)n, sizeof *scratch, by_name);
     for (int i = 1; i < n; i++)
         if (strcmp(scratch[i - 1]->name, scratch[i]->name) == 0)
-            return tw_fail("tensor %.200s stands twice", scratch[i]->name);
+            return tw_fail("tensor %.200s appears twice", scratch[i]->name);
     return 0;
 }
 

@@ -37,7 +37,7 @@ static int read_shape(tw_tensor *t, int64_t stride[TW_MAX_RANK], const tw_py *si
     for (int i = 0; i < t->rank; i++) {
         const tw_py *size = sizes->item[i], *step = strides->item[i];
         if (size->kind != TW_PY_INT || step->kind != TW_PY_INT || size->i < 0 || step->i < 0)
-            return tw_fail("a dimension that is no whole number");
+            return tw_fail("a dimension that is not a whole number");
         t->dim[i] = size->i;
         stride[i] = step->i;
     }
@@ -86,7 +86,7 @@ static void gather(unsigned char *to, const unsigned char *from, const tw_tensor
 static unsigned char *copy_block(walker *w, size_t bytes)
 {
     if (bytes > w->most)
-        return tw_fail("put in order it takes %zu bytes, of %zu that are left for such copies", bytes, w->most), NULL;
+        return tw_fail("a contiguous copy of it takes %zu bytes, of %zu that are left for such copies", bytes, w->most), NULL;
     w->most -= bytes;
     return tw_contents_block(w->to, bytes);
 }
@@ -120,16 +120,16 @@ static int read_tensor(walker *w, tw_tensor *t, const tw_py *v)
     tw_stored s;
     *t = (tw_tensor){.rank = 0};
     if (is_lazy(v))
-        return tw_fail("a conjugate or negative view: resolve_conj() and resolve_neg() make it numbers");
+        return tw_fail("a conjugate or negative view: call resolve_conj() and resolve_neg() before saving");
     if (!tw_pickle_tensor_dtype(&t->dtype, v))
-        return tw_fail("bytes of a type that it does not name");
+        return tw_fail("an untyped storage without the tensor's type");
     if (read_shape(t, stride, v->item[2], v->item[3]) != 0)
         return -1;
     const int64_t elements = tw_tensor_elements(t);
     if (elements < 0 || tw_tensor_bytes(t) < 0 || w->find(w->context, &s, storage->item[2]->s, storage->item[2]->n) != 0)
         return -1;
     if (said < 0 || (uint64_t)said > s.size / unit || (uint64_t)said * unit != s.size)
-        return tw_fail("its storage is said to have %lld elements and has %zu bytes", (long long)said, s.size);
+        return tw_fail("its storage is declared to have %lld elements, but has %zu bytes", (long long)said, s.size);
     const size_t size = tw_dtype_size(t->dtype);
     const int64_t held = (int64_t)(s.size / size);
     if (elements == 0) {
@@ -180,12 +180,12 @@ static int read_array(walker *w, tw_tensor *t, const tw_py *v)
     *t = (tw_tensor){.rank = 0};
     if (v->n != 5 || v->item[1]->kind != TW_PY_LIST || v->item[1]->n > TW_MAX_RANK || v->item[2]->kind != TW_PY_DTYPE ||
         v->item[3]->kind != TW_PY_BOOL || (v->item[4]->kind != TW_PY_STR && v->item[4]->kind != TW_PY_LATIN1))
-        return tw_fail("no array as numpy pickles it");
+        return tw_fail("not an array as numpy pickles it");
     t->rank = (int)v->item[1]->n;
     for (int i = 0; i < t->rank; i++) {
         const tw_py *size = v->item[1]->item[i];
         if (size->kind != TW_PY_INT || size->i < 0)
-            return tw_fail("a dimension that is no whole number");
+            return tw_fail("a dimension that is not a whole number");
         t->dim[i] = size->i;
     }
     if (!tw_py_dtype(&t->dtype, v->item[2]) || tw_py_is_big_endian(v->item[2]))
@@ -250,7 +250,7 @@ static int walk_under(walker *w, const char *key, size_t n, const tw_py *v)
 {
     const size_t before = w->length;
     if (n == 0 || !is_text(key, n))
-        return tw_fail("%.200s: a key that is no text", w->name);
+        return tw_fail("%.200s: a key that is not a string", w->name);
     if (n + 2 > NAME - before)
         return tw_fail("%.200s: a name of more than %d bytes", w->name, NAME);
     w->length += (size_t)snprintf(w->name + before, NAME - before, "%s%.*s", before > 0 ? "." : "", (int)n, key);
@@ -311,7 +311,7 @@ static int walk(walker *w, const tw_py *v)
 {
     int rc;
     if (++w->visits > VISITS || w->depth == DEPTH)
-        return tw_fail("%.200s: values without end", w->name);
+        return tw_fail("%.200s: nested too deeply, or in itself", w->name);
     w->depth++;
     switch (v->kind) {
     case TW_PY_DICT: rc = walk_dict(w, v); break;

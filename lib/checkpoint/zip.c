@@ -38,7 +38,7 @@ static int find_directory(const bytes *b, uint64_t *at, uint64_t *bytes_of, uint
             end = p;
     }
     if (end == NULL)
-        return tw_fail("cut: no directory at its end");
+        return tw_fail("truncated: no directory at its end");
     *n = get(end + 10, 2);
     *bytes_of = get(end + 12, 4);
     *at = get(end + 16, 4);
@@ -92,9 +92,9 @@ static int locate(tw_zip_entry *e, const bytes *b, uint64_t at, uint64_t size)
         return fail_entry(e, "its header is not where the directory says");
     const uint64_t name = get(b->file + at + 26, 2), extra = get(b->file + at + 28, 2), data = at + LOCAL + name + extra;
     if (!inside(b, data, size))
-        return fail_entry(e, "its bytes are said to be outside the file");
+        return fail_entry(e, "its directory entry places its bytes outside the file");
     if (name != e->name_size || memcmp(b->file + at + LOCAL, e->name, name) != 0)
-        return fail_entry(e, "has another name at its place");
+        return fail_entry(e, "its local header has another name");
     e->data = b->file + data;
     e->size = size;
     return 0;
@@ -147,7 +147,7 @@ static int read_directory(tw_zip *z, const bytes *b)
     qsort(z->by_name, n, sizeof *z->by_name, by_name);
     for (size_t i = 1; i < n; i++)
         if (by_name(&z->by_name[i - 1], &z->by_name[i]) == 0)
-            return fail_entry(z->by_name[i], "stands twice");
+            return fail_entry(z->by_name[i], "appears twice");
     return 0;
 }
 
@@ -171,7 +171,7 @@ bool tw_zip_intact(const tw_zip_entry *e)
 {
     if ((uint32_t)crc32_z(0, e->data, e->size) == e->crc)
         return true;
-    fail_entry(e, "its bytes do not have its checksum");
+    fail_entry(e, "its checksum does not match its bytes");
     return false;
 }
 

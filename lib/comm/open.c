@@ -41,7 +41,7 @@ tw_comm *tw_comm_open(void)
     tw_comm *c = open(tw_fail);
     if (c == NULL || c->ranks == ranks)
         return c;
-    tw_fail("started as one of %d ranks, but MPI knows %d: under srun, --mpi=pmix or --mpi=pmi2 is wanted (srun --mpi=list)", ranks, c->ranks);
+    tw_fail("started as one of %d ranks, but MPI sees %d: under srun, give --mpi=pmix or --mpi=pmi2 (srun --mpi=list)", ranks, c->ranks);
     return NULL;
 }
 

@@ -158,7 +158,7 @@ static int open_it(tw_file *f)
             break;
         if (is_ours(temp)) {
             free(temp);
-            return tw_fail("%s: is being written already: two outputs want two files", f->name);
+            return tw_fail("%s: is already being written to: give each output its own file", f->name);
         }
     }
     if (f->stream == NULL) {

@@ -63,7 +63,7 @@ static int parse_size(int64_t *out, const char *text, const tw_opt *o)
         *out = bytes;
         return 0;
     }
-    return tw_fail("--%s: '%s' is no size within bounds (a number, or one with KiB, MiB, GiB)", o->name, text);
+    return tw_fail("--%s: '%s' is not a size in range (a number, optionally with KiB, MiB or GiB)", o->name, text);
 }
 
 static int parse_choice(int *out, const char *text, const tw_opt *o)

@@ -267,14 +267,14 @@ int tw_program_beside(const char *option, const char *path, const char *output)
         return 0;
     const bool there = stat(path, &st) == 0 && S_ISREG(st.st_mode), open = output != NULL && strcmp(output, "-") != 0;
     if (open && (strcmp(path, output) == 0 || (there && is_file(output, &st))))
-        return tw_fail("%s=%s: that is the output", option, path);
-    return there && words_of(&st) > 1 ? tw_fail("%s=%s: the command line has that file for something else too", option, path) : 0;
+        return tw_fail("%s=%s: is the output file too", option, path);
+    return there && words_of(&st) > 1 ? tw_fail("%s=%s: the command line uses the same file for something else", option, path) : 0;
 }
 
 void tw_program_file(const char *option, const char *path)
 {
     if (path != NULL && strcmp(path, "-") == 0)
-        tw_die_usage("--%s: '-': a file is wanted, not standard output, where the stream goes", option);
+        tw_die_usage("--%s: '-': give a file; standard output carries the stream", option);
 }
 
 int tw_program_log_check(const char *log, const char *output)
@@ -311,5 +311,5 @@ int tw_stop_signal(void)
 
 const char *tw_goes_on(bool resume)
 {
-    return resume ? "the same command goes on" : "with --resume the same command goes on";
+    return resume ? "run the same command again to continue" : "run the same command with --resume to continue";
 }

@@ -58,7 +58,7 @@ static const struct tw_attention_pass *pass_of(tw_dev *d, const tw_attention *a,
     int rc = tune(p, d, a) > 0; /* if it fails, the own kernels are used */
     cudaGetLastError();
     if (rc == 0 && a->width > TW_ATTENTION_WIDTH)
-        rc = tw_fail("attention %d wide in %s: a GPU has at most %d", a->width, tw_dtype_name(d->precision), (int)TW_ATTENTION_WIDTH);
+        rc = tw_fail("attention heads %d wide in %s: a GPU takes at most %d", a->width, tw_dtype_name(d->precision), (int)TW_ATTENTION_WIDTH);
     if (rc < 0) {
         free(p);
         return NULL;

@@ -39,7 +39,7 @@ static int open_device(tw_dev *d)
     const int count = tw_cuda_devices();
     struct cudaDeviceProp p;
     if (count < 1)
-        return tw_fail("no NVIDIA device that works is at hand");
+        return tw_fail("no working NVIDIA device found");
     d->number = pick_device(count);
     if (TW_CUDA(cudaSetDevice(d->number)) != 0 || TW_CUDA(cudaGetDeviceProperties(&p, d->number)) != 0)
         return -1;

@@ -49,7 +49,7 @@ static int open_library(void)
         return 0;
     void *library = dlopen("libnccl.so.2", RTLD_NOW | RTLD_LOCAL);
     if (library == NULL)
-        return tw_fail("several ranks with a GPU each want NCCL: %s", dlerror());
+        return tw_fail("several ranks on GPUs need NCCL: %s", dlerror());
     for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
         void *symbol = dlsym(library, entries[i].name);
         if (symbol == NULL) {
@@ -93,7 +93,7 @@ static int check_devices(const introduction *all, int ranks)
     for (int r = 1; r < ranks; r++)
         for (int k = 0; k < r; k++)
             if (memcmp(&all[r].device, &all[k].device, sizeof all->device) == 0)
-                return tw_fail("ranks %d and %d have the same device: every rank wants one of its own (%d are seen here)", k, r,
+                return tw_fail("ranks %d and %d have the same device: each rank needs its own (%d are visible here)", k, r,
                                tw_cuda_devices());
     return 0;
 }
@@ -103,7 +103,7 @@ static int meet(tw_peers *p, tw_comm *c)
     introduction mine = {0}, *all = tw_calloc((size_t)c->ranks, sizeof *all);
     int rc = all != NULL ? introduce(&mine, p->dev, c) : -1;
     if (rc == 0 && c->gather(c, all, &mine, sizeof mine) != 0)
-        rc = tw_fail("the ranks do not hear each other");
+        rc = tw_fail("the ranks cannot reach each other");
     if (rc == 0)
         rc = check_devices(all, c->ranks);
     if (rc == 0)
@@ -253,7 +253,7 @@ int tw_peers_watch(tw_dev *d, double seconds)
         if (check_peers(d) != 0)
             return lose(d);
         if (waited > seconds) {
-            tw_fail("not done after %.0f s: the device of another rank does not answer", waited);
+            tw_fail("not finished after %.0f s: the device of another rank does not respond", waited);
             return lose(d);
         }
     }

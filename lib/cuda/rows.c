@@ -188,7 +188,8 @@ int tw_cuda_norm_backward_apply(tw_dev *d, const tw_norm *n, void *dx, const voi
 static int check_windows(const tw_pool_shape *s)
 {
     if (s->size != 3 || s->stride != 2 || s->pad != 1)
-        return tw_fail("max pooling behind a norm: windows of %d x %d pixels at stride %d, %d around", s->size, s->size, s->stride, s->pad);
+        return tw_fail("max pooling after a norm: not supported with windows of %d x %d pixels, stride %d, padding %d", s->size, s->size,
+                       s->stride, s->pad);
     return (int64_t)s->N * s->H * s->W <= UINT32_MAX ? 0 : tw_fail("max pooling of %d pictures of %d x %d: too many pixels", s->N, s->H, s->W);
 }
 

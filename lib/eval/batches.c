@@ -146,7 +146,7 @@ int tw_batches_next(tw_batches *b)
 int tw_batches_finish(tw_batches *b)
 {
     if (b->kept == NULL && b->is_held)
-        return tw_fail("%s: goes on after its %lld epochs", b->who->name, (long long)b->epochs);
+        return tw_fail("%s: has more samples after its %lld epochs", b->who->name, (long long)b->epochs);
     return 0;
 }
 

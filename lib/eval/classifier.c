@@ -60,10 +60,10 @@ static int take(tw_classifier *c, const tw_checkpoint *f)
 {
     const tw_tensor *bias, *weight = tw_network_classifier(f, &bias);
     if (weight == NULL)
-        return tw_fail("no classifier in it (weight and bias of fc, linear or head)");
+        return tw_fail("contains no classifier (weight and bias of fc, linear or head)");
     if (weight->rank != 2 || bias->rank != 1 || weight->dim[0] != bias->dim[0] || weight->dim[0] < 1 || weight->dim[1] < 1 ||
         weight->dim[0] > 1 << 20 || weight->dim[1] > 1 << 24)
-        return tw_fail("its classifier's weight and bias have no shape of [C,D] and [C]");
+        return tw_fail("its classifier's weight and bias are not of shape [C,D] and [C]");
     c->C = (int)weight->dim[0];
     c->D = (int)weight->dim[1];
     float *w = tw_calloc((size_t)c->C * (size_t)c->D, sizeof *w);

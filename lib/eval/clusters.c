@@ -73,7 +73,7 @@ static int add_all(tw_clusters *c, tw_reader *r)
         if (c->who.n == 0) {
             probs = s.probs.data != NULL;
             if (!probs && s.logits.data == NULL) {
-                tw_roster_fail(&c->who, &s, "neither probs nor logits: features alone want --kmeans");
+                tw_roster_fail(&c->who, &s, "neither probs nor logits: cluster features with --kmeans");
                 break;
             }
         }

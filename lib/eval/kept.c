@@ -33,7 +33,7 @@ static const char *number(char text[24], int64_t n)
 static int same(const char *path, const char *what, int64_t theirs, int64_t ours)
 {
     char a[24], b[24];
-    return theirs == ours ? 0 : tw_fail("%s: of other data: %s %s, where it is %s now", path, what, number(a, theirs), number(b, ours));
+    return theirs == ours ? 0 : tw_fail("%s: of other data: %s %s, but now it is %s", path, what, number(a, theirs), number(b, ours));
 }
 
 int tw_kept_fits(const tw_kept *k, const char *path, const tw_header *h, bool rest)
@@ -49,11 +49,11 @@ int tw_kept_fits(const tw_kept *k, const char *path, const tw_header *h, bool re
         same(path, "the number of classes is", k->n_classes, h->n_classes) != 0)
         return -1;
     if (a->rank != b->rank || a->ranks != b->ranks || a->block != b->block)
-        return tw_fail("%s: of other data: its share is %d/%d/%lld, where it is %d/%d/%lld now", path, a->rank, a->ranks, (long long)a->block,
+        return tw_fail("%s: of other data: its share is %d/%d/%lld, but now it is %d/%d/%lld", path, a->rank, a->ranks, (long long)a->block,
                        b->rank, b->ranks, (long long)b->block);
     if (k->data_checksum != 0 && h->data_checksum != 0 && k->data_checksum != h->data_checksum)
-        return tw_fail("%s: of other data: the names or labels of its data set are others", path);
-    return k->classes == names(h) ? 0 : tw_fail("%s: of other data: its classes are others", path);
+        return tw_fail("%s: of other data: the names or labels of its data set differ", path);
+    return k->classes == names(h) ? 0 : tw_fail("%s: of other data: its classes differ", path);
 }
 
 static void take(tw_kept *k, const tw_reader *r, const tw_sample *s)
@@ -97,7 +97,7 @@ int tw_kept_read(tw_kept *k, const char *path)
     if (stat(path, &st) != 0)
         return errno == ENOENT ? 0 : tw_fail_errno("%s", path);
     if (!S_ISREG(st.st_mode))
-        return tw_fail("%s: no regular file: nothing can be appended to it", path);
+        return tw_fail("%s: not a regular file: cannot append to it", path);
     if (st.st_size == 0)
         return 0;
     tw_reader *r = tw_reader_open(path, NULL, NULL);

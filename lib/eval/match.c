@@ -107,7 +107,7 @@ static int read_names(tw_match *m, const char *path, const cJSON *names)
     cJSON_ArrayForEach(name, names)
     {
         if (!cJSON_IsString(name))
-            return tw_fail("%s: classes: a name that is no text", path);
+            return tw_fail("%s: classes: a name that is not a string", path);
         if (add_name(m, name->valuestring) != 0)
             return -1;
     }

@@ -37,8 +37,8 @@ static int check_behind(tw_views *v, const tw_sample *s)
     const tw_kept *k = v->kept;
     v->behind = false;
     return tw_kept_behind(k, s) ? 0
-                                : tw_fail("%s: %.*s: epoch %lld, place %lld, where the features to be continued go to epoch %lld, place %lld: "
-                                          "it does not begin behind them",
+                                : tw_fail("%s: %.*s: epoch %lld, position %lld, but the features to be continued go to epoch %lld, position %lld: "
+                                          "it must begin after them",
                                           tw_reader_name(v->reader), name_size(s), s->key, (long long)s->epoch, (long long)s->pos,
                                           (long long)k->epoch, (long long)k->pos);
 }
@@ -56,14 +56,14 @@ static int next(tw_views *v, tw_sample *s)
     int rc = 1;
     while ((rc = tw_reader_next(v->reader, s)) == 1 && v->pass > 0)
         if (--v->pass == 0 && !tw_kept_last(v->kept, s))
-            return tw_fail("%s: %.*s: not what the last sample of the features to be continued was made of", tw_reader_name(v->reader),
+            return tw_fail("%s: %.*s: not the input of the last sample of the features to be continued", tw_reader_name(v->reader),
                            name_size(s), s->key);
     if (rc == 0 && v->pass > 0)
         return tw_fail("%s: ends before the last sample of the features to be continued", tw_reader_name(v->reader));
     if (rc != 1 || (v->behind && check_behind(v, s) != 0))
         return rc != 1 ? rc : -1;
     if (s->n_views != 1)
-        return tw_fail("%s: sample %lld (%.*s): %d views, want one of each picture", tw_reader_name(v->reader), (long long)v->n, name_size(s),
+        return tw_fail("%s: sample %lld (%.*s): %d views, want one per picture", tw_reader_name(v->reader), (long long)v->n, name_size(s),
                        s->key, s->n_views);
     v->n++;
     return 1;

@@ -63,7 +63,7 @@ static int decode(tw_header *h, void **block, const void *data, size_t size)
     tw_scan_init(&scan, &limits);
     const int rc = tw_scan_run(&scan, data, size);
     if (rc != 1 || scan.at != size)
-        return rc < 0 ? -1 : tw_fail("no whole record");
+        return rc < 0 ? -1 : tw_fail("not a complete record");
     return tw_check_crc(data, size, scan.last_key, NULL) != 0 ? -1 : tw_decode_header(h, block, data, size);
 }
 
@@ -77,11 +77,11 @@ static const char *difference(char *room, size_t size, const tw_header *a, const
     for (int i = 0; same && i < a->n_classes; i++)
         same = strcmp(a->classes[i], b->classes[i]) == 0;
     if (!same)
-        return "other classes";
+        return "different classes";
     if (!history)
         return NULL;
     if (a->n_history != b->n_history)
-        return "another command: its history has another number of lines";
+        return "another command: its history has a different number of lines";
     for (int i = 0; i < a->n_history; i++)
         if (!same_line(a->history[i], b->history[i])) {
             snprintf(room, size, "another command: `%.200s`, where the first worker has `%.200s`", b->history[i], a->history[i]);
@@ -99,7 +99,7 @@ const char *tw_feed_agree(char *room, size_t size, const void *a, size_t a_size,
         snprintf(room, size, "its command wrote no header: %.300s", tw_error());
         why = room;
     } else if (second.kind != TW_VIEWS) {
-        snprintf(room, size, "its command makes a stream of %s; views are wanted", tw_kind_names[second.kind]);
+        snprintf(room, size, "its command makes a stream of %s; want views", tw_kind_names[second.kind]);
         why = room;
     } else if (decode(&first, &block[0], a, a_size) == 0) {
         why = difference(room, size, &first, &second, first.kind == TW_VIEWS);

@@ -79,7 +79,7 @@ int tw_below_read(int folder, const char *path, int64_t offset, int64_t length, 
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
-            rc = got < 0 ? tw_fail("%s", strerror(errno)) : tw_fail("cut");
+            rc = got < 0 ? tw_fail("%s", strerror(errno)) : tw_fail("truncated");
         else
             *size += (size_t)got;
     }

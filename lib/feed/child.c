@@ -199,7 +199,8 @@ int tw_child_record(tw_child *c, void **record, size_t *size, size_t *last_key)
         const int rc = tw_scan_run(&c->scan, c->from.data, c->from.size);
         if (rc < 0) {
             c->closed = true;
-            tw_fail("its output is no stream of records of up to %lld bytes (--max-bytes of the head): %s", (long long)c->limits.record, tw_error());
+            tw_fail("its output is not a stream of records of at most %lld bytes (--max-bytes of the head): %s",
+                    (long long)c->limits.record, tw_error());
             return -2;
         }
         if (rc == 0)

@@ -79,7 +79,7 @@ void tw_head_tell_window(tw_head *h)
     if (h->told_window || slots <= window / 2)
         return;
     h->told_window = true;
-    tw_head_say(h, 0, "the workers have %lld slots, more than half of the window of %lld samples: some wait for others; a larger --%s lets them work",
+    tw_head_say(h, 0, "the workers have %lld slots, more than half of the window of %lld samples: some workers will be idle; use a larger --%s",
                 (long long)slots, (long long)window, window < h->o.window ? "mem" : "window");
 }
 
@@ -134,7 +134,7 @@ void tw_head_gone(tw_head *h, worker *w, const char *why)
         h->first_only = 0;
     if (why != NULL) {
         h->count.gone++;
-        tw_head_say(h, 0, "worker %s: %s; what it had in hand goes to others", w->name, why);
+        tw_head_say(h, 0, "worker %s: %s; its samples go to other workers", w->name, why);
     }
 }
 
@@ -164,7 +164,7 @@ static void hello(tw_head *h, const tw_feed_id *from, const tw_feed_msg *m, cons
         tw_head_gone(h, w, NULL); /* it has restarted */
     w = new_worker(h);
     if (w == NULL) {
-        refuse(h, from, TW_REFUSE_FULL, "the head has as many workers as it takes");
+        refuse(h, from, TW_REFUSE_FULL, "the head has the most workers that it accepts");
         return;
     }
     *w = (worker){.up = true, .id = *from, .slots = (int)m->slots, .heard = h->now, .serial = ++h->serials};
@@ -184,7 +184,7 @@ static void ready(tw_head *h, worker *w, const char *why_not)
         return;
     }
     if (!w->ready)
-        tw_head_say(h, 1, "worker %s is here, %d slots", w->name, w->slots);
+        tw_head_say(h, 1, "worker %s has joined, %d slots", w->name, w->slots);
     w->ready = true;
     tw_head_tell_window(h);
 }
@@ -234,8 +234,8 @@ static void tried(tw_head *h, worker *w, const tw_feed_msg *m)
     if (m->type == TW_FAIL && (m->code == TW_FAIL_RETURNED || m->code == TW_FAIL_CRASH || m->code == TW_FAIL_TIMEOUT) && ++w->trials < 3)
         return;
     char text[800];
-    snprintf(text, sizeof text, "the sample that it was tried with %s%.600s",
-             m->type == TW_DONE ? "has other bytes than others made of it: another command, library or a broken machine" : "failed: ",
+    snprintf(text, sizeof text, "the sample that it was tested with %s%.600s",
+             m->type == TW_DONE ? "differs from what other workers made of it: another command or library, or a broken machine" : "failed: ",
              m->type == TW_DONE ? "" : m->text);
     tw_head_ban(h, w, TW_REFUSE_COMMAND, text);
 }

@@ -37,10 +37,10 @@ int tw_keys_make(const char *name)
     if (z == NULL)
         return -1;
     if (base[0] == '\0' || strlen(base) > 90 || strlen(name) > sizeof path - 8)
-        return tw_fail("%s: no name for a key", name);
+        return tw_fail("%s: not a valid name for a key", name);
     for (const char *c = base; *c != '\0'; c++)
         if ((unsigned char)*c <= 32 || *c == 127)
-            return tw_fail("%s: no name for a key: white space in it", name);
+            return tw_fail("%s: not a valid name for a key: contains white space", name);
     if (z->curve_keypair(public, secret) != 0)
         return tw_zmq_fail("keys cannot be made");
     snprintf(path, sizeof path, "%s.key", name);
@@ -92,7 +92,7 @@ int tw_keys_read(char secret[TW_KEY], char public[TW_KEY], const char *path)
         return -1;
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
-        return errno == ELOOP ? tw_fail("%s: a link, where the file of a secret key is wanted", path) : tw_fail_errno("%s", path);
+        return errno == ELOOP ? tw_fail("%s: a symbolic link; a secret key must be in a regular file", path) : tw_fail_errno("%s", path);
     int rc = 0;
     if (fstat(fd, &st) != 0)
         rc = tw_fail_errno("%s", path);
@@ -101,7 +101,7 @@ int tw_keys_read(char secret[TW_KEY], char public[TW_KEY], const char *path)
     else if ((st.st_mode & 077) != 0)
         rc = tw_fail("%s: others may read or write it (mode %04o): chmod 600 it", path, (unsigned)st.st_mode & 07777);
     else if (st.st_uid != geteuid())
-        rc = tw_fail("%s: it belongs to somebody else", path);
+        rc = tw_fail("%s: belongs to another user", path);
     else if (read(fd, text, sizeof text - 1) < 0)
         rc = tw_fail_errno("%s", path);
     const char *mark = strcasestr(text, "secret"); /* in files with both keys this word is before the secret one */
@@ -125,7 +125,7 @@ int tw_keys_public(char public[TW_KEY], const char *path)
     const char *secret = strcasestr(text, "secret"); /* the word before the key; after it, it is part of the owner's name */
     const bool found = find_key(text, public) && (secret == NULL || strstr(text, public) < secret);
     free(text);
-    return found ? 0 : tw_fail("%s: no public key in it (40 characters; NAME.pub of `twist-feed keygen` is wanted)", path);
+    return found ? 0 : tw_fail("%s: no public key in it (40 characters; give NAME.pub of `twist-feed keygen`)", path);
 }
 
 static int add_line(tw_allow_list *l, const char *line, size_t size, const char *path, int number)
@@ -144,7 +144,7 @@ static int add_line(tw_allow_list *l, const char *line, size_t size, const char 
     at += strspn(at, gaps);
     n = strcspn(at, " \t\r\n");
     if (n == 0 || n >= sizeof a.name)
-        return tw_fail("%s: line %d: a name is wanted behind the key", path, number);
+        return tw_fail("%s: line %d: no name after the key", path, number);
     for (size_t i = 0; i < n; i++)
         a.name[i] = (unsigned char)at[i] < 32 || at[i] == 127 ? '?' : at[i];
     if (tw_grow(&l->item, &l->cap, l->n + 1, sizeof a) != 0)

@@ -285,7 +285,7 @@ int tw_head_tick(tw_head *h, double now)
             w->astray += w->overtaken;
             w->overtaken = 0;
         } else if (w->up && w->trial != 0 && now - w->trial_since > h->o.lease)
-            tw_head_ban(h, w, TW_REFUSE_COMMAND, "the sample that it was tried with did not come back in time");
+            tw_head_ban(h, w, TW_REFUSE_COMMAND, "the sample that it was tested with did not come back in time");
     }
     if (expire(h) != 0)
         return -1;

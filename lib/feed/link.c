@@ -37,7 +37,7 @@ static int check_folder(const char *path, bool head)
     if (stat(folder, &st) != 0)
         return tw_fail_errno("%s", folder);
     if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)
-        return tw_fail("ipc://%s: others may enter its folder (or it is theirs): one of mode 0700 is wanted, keys, or --insecure", path);
+        return tw_fail("ipc://%s: its folder is open to other users or owned by one: use a folder of mode 0700, keys, or --insecure", path);
     return 0;
 }
 
@@ -60,12 +60,12 @@ int tw_link_check(const char *endpoint, bool head, const tw_link_options *o, con
     const char *a = tw_zmq_address(endpoint);
     *note = NULL;
     if (strncmp(a, "ipc://@", 7) == 0)
-        return tw_fail("%s: an abstract socket, which everybody on the machine can reach", endpoint);
+        return tw_fail("%s: an abstract socket, which every user of the machine can reach", endpoint);
     if (o->key != NULL && (head ? o->allow == NULL : o->server == NULL))
-        return tw_fail("%s: --key wants %s beside it", endpoint,
-                       head ? "--allow, the file of the workers' public keys," : "--server, the file of the head's public key,");
+        return tw_fail("%s: --key also needs %s", endpoint,
+                       head ? "--allow, the file of the workers' public keys" : "--server, the file of the head's public key");
     if (o->key == NULL && (head ? o->allow != NULL : o->server != NULL))
-        return tw_fail("%s: --%s wants --key, the own secret key, beside it", endpoint, head ? "allow" : "server");
+        return tw_fail("%s: --%s also needs --key, the file of this side's secret key", endpoint, head ? "allow" : "server");
     if (o->key != NULL)
         return 0;
     if (strncmp(a, "ipc://", 6) == 0)
@@ -76,7 +76,7 @@ int tw_link_check(const char *endpoint, bool head, const tw_link_options *o, con
     }
     if (!o->insecure)
         return tw_fail("%s: reachable from other machines and without keys: --key and --%s, or --insecure", endpoint, head ? "allow" : "server");
-    *note = "--insecure: whoever reaches it can read what it sends and send what it likes";
+    *note = "--insecure: anyone who can reach it can read what it sends and send it anything";
     return 0;
 }
 

@@ -126,7 +126,7 @@ int tw_feed_decode(tw_feed_msg *m, char *text, const unsigned char *data, size_t
     if (n > TW_FEED_CONTROL)
         return tw_fail("a message of %zu bytes", n);
     if (tw_cursor_next(&c, &head, NULL) != 0 || head.type != TW_MSG_ARRAY || tw_cursor_next(&c, &type, NULL) != 0)
-        return tw_fail("no message of a farm");
+        return tw_fail("not a farm message");
     if (type.type != TW_MSG_UINT || type.u == 0 || type.u >= TYPES)
         return tw_fail("a message of an unknown type");
     m->type = (tw_feed_type)type.u;
@@ -135,7 +135,7 @@ int tw_feed_decode(tw_feed_msg *m, char *text, const unsigned char *data, size_t
     for (int i = 0; i < layout[m->type].n; i++)
         if (unpack(m, &layout[m->type].f[i], &text, &c) != 0)
             return -1;
-    return c.p == c.end ? 0 : tw_fail("bytes behind a message");
+    return c.p == c.end ? 0 : tw_fail("extra bytes after a message");
 }
 
 char *tw_feed_printable(char *text)

@@ -312,7 +312,7 @@ int tw_places_quarantine(tw_places *p, const char *path)
         cause = *end == '\t' ? strchr(end + 1, '\t') : NULL;
         if (end == line || cause == NULL || index < 0 || (uint64_t)index >= tw_source_count(p->o.source) ||
             !is_named(end + 1, (size_t)(cause - end - 1), tw_source_path(p->o.source, (uint64_t)index)))
-            rc = tw_fail("%s: line %lld is no `index TAB key TAB cause` of this data set", path, (long long)number);
+            rc = tw_fail("%s: line %lld is not `index TAB key TAB cause` of this data set", path, (long long)number);
         else
             rc = add(p, index, cause + 1);
     }

@@ -100,7 +100,7 @@ int tw_head_settle(tw_head *h, int64_t position)
         return 0;
     }
     const worker *a = tw_head_by_serial(h, s->result[0].serial), *b = tw_head_by_serial(h, s->result[1].serial);
-    return tw_fail("position %lld: workers %s and %s make different bytes of the same image, and no other agrees with one of them",
+    return tw_fail("position %lld: workers %s and %s make different bytes of the same image, and no other worker agrees with either",
                    (long long)position, a != NULL ? a->name : "(gone)", b != NULL ? b->name : "(gone)");
 }
 

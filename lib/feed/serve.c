@@ -109,7 +109,7 @@ static int op_check(void *context, int64_t position, int64_t sub, const void *pa
     tw_sample *t = &s->sample;
     tw_scan_init(&scan, &limits);
     if (tw_scan_run(&scan, payload, size) != 1 || scan.at != size)
-        return tw_fail("a result that is no record");
+        return tw_fail("a result that is not a record");
     const tw_feed_what what = tw_places_what(s->o->places, position, sub);
     const int rc = tw_decode_borrowed(t, TW_VIEWS, payload, size);
     const bool right = rc == 0 && t->index == what.index && t->epoch == what.epoch && t->pos == what.pos && t->sub == what.sub &&
@@ -186,7 +186,7 @@ static int answer(serve *s, const tw_feed_id *to)
 static const char *header_of(serve *s, tw_link_msg *in, char *room, size_t size)
 {
     if (!in->has_payload)
-        return "there is no header with its word";
+        return "its message has no header";
     const void *data = s->link.z->msg_data(&in->payload);
     const size_t n = s->link.z->msg_size(&in->payload);
     const tw_bytes *with = s->views.size > 0 ? &s->views : &s->files;

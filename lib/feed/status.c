@@ -15,38 +15,38 @@ static const struct {
     {"written", "counter", "samples handed to the trainer"},
     {"skipped", "counter", "positions left empty because their images are bad"},
     {"bad", "counter", "bad images met"},
-    {"bytes", "counter", "bytes of results taken in"},
-    {"duplicates", "counter", "results that came a second time"},
+    {"bytes", "counter", "bytes of results received"},
+    {"duplicates", "counter", "results received a second time"},
     {"stale", "counter", "messages of an older session"},
     {"wrong", "counter", "results that were refused"},
     {"expired", "counter", "leases that expired"},
     {"hedged", "counter", "second leases of late positions"},
     {"lost_workers", "counter", "workers that died or fell silent"},
-    {"refused", "counter", "workers turned away, and messages of unknown ones"},
+    {"refused", "counter", "workers refused, and messages from unknown workers"},
     {"refused_keys", "counter", "connections with keys that are not allowed"},
-    {"dropped", "counter", "messages that were none"},
-    {"audited", "counter", "positions that two workers made"},
-    {"workers", "gauge", "workers that are here"},
+    {"dropped", "counter", "messages that could not be parsed"},
+    {"audited", "counter", "positions made by two workers"},
+    {"workers", "gauge", "workers connected"},
     {"leased", "gauge", "leases outstanding"},
     {"filled", "gauge", "results that wait for their turn"},
-    {"window", "gauge", "positions that may be in hand"},
+    {"window", "gauge", "most positions that may be unfinished"},
     {"next", NULL, NULL},
     {"end", NULL, NULL},
     {"epoch_size", NULL, NULL},
     {"seconds", "counter", "seconds since the head started"},
     {"waited_output", "counter", "seconds that the trainer was not ready"},
-    {"rate", "gauge", "samples a second, lately"},
+    {"rate", "gauge", "recent samples per second"},
 };
 enum { NUMBERS = sizeof numbers / sizeof *numbers };
 
 static const struct {
     const char *name, *kind, *help;
 } worker_numbers[] = {
-    {"slots", "gauge", "leases that the worker takes"},     {"held", "gauge", "leases that it has"},
-    {"credit", "gauge", "leases that it may have"},         {"service", "gauge", "seconds a sample"},
-    {"silent", "gauge", "seconds since it was heard"},      {"done", "counter", "results taken from it"},
-    {"failed", "counter", "images that it failed"},         {"duplicates", "counter", "results that came too late"},
-    {"wrong", "counter", "results that were refused"},      {"expired", "counter", "leases that expired with it"},
+    {"slots", "gauge", "leases that the worker accepts"},     {"held", "gauge", "leases that it has"},
+    {"credit", "gauge", "leases that the head allows it"},         {"service", "gauge", "seconds per sample"},
+    {"silent", "gauge", "seconds since its last message"},      {"done", "counter", "results taken from it"},
+    {"failed", "counter", "images that it could not make"},         {"duplicates", "counter", "results that came too late"},
+    {"wrong", "counter", "results that were refused"},      {"expired", "counter", "its leases that expired"},
 };
 enum { WORKER_NUMBERS = sizeof worker_numbers / sizeof *worker_numbers };
 
@@ -104,7 +104,7 @@ static cJSON *parse(const char *json)
 {
     cJSON *o = cJSON_Parse(json);
     if (!cJSON_IsObject(o))
-        tw_fail("no state of a head");
+        tw_fail("not the status of a head");
     return o;
 }
 

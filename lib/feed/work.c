@@ -130,7 +130,7 @@ static void child_lost(work *w, int code, bool oldest, const char *why)
     if (w->start_took == 0 && (w->barren >= STARTS || absent))
         snprintf(w->hopeless, sizeof w->hopeless, "%s", text);
     else
-        say(w, 0, "%s; it is started again", text);
+        say(w, 0, "%s; restarting it", text);
     for (bool first = true; w->given > 0; first = false)
         fail_item(w, 0, oldest && !first ? TW_FAIL_RETURNED : code, text);
     w->back_off = w->back_off == 0 ? 0.1 : w->back_off < 2.5 ? 2 * w->back_off : 5;
@@ -292,8 +292,10 @@ static int decode(work *w, uint32_t *crc, const void *record, size_t size, size_
     if (tw_check_crc(record, size, last_key, crc) != 0)
         return tw_fail("a damaged record: %s", tw_error());
     if (tw_decode_end(&end, record, size) != 0)
-        return tw_fail("an end record before its input's");
-    return tw_decode_borrowed(&w->sample, TW_VIEWS, record, size) != 0 ? -1 : match(w) < 0 ? tw_fail("a record that nobody asked for") : 0;
+        return tw_fail("an end record before the end of its input");
+    return tw_decode_borrowed(&w->sample, TW_VIEWS, record, size) != 0 ? -1
+           : match(w) < 0 ? tw_fail("a record of a sample that was not requested")
+                          : 0;
 }
 
 /* Handles a record of the command. Samples given before it without a record are bad: the command works in order. */
@@ -321,7 +323,7 @@ static void take_record(work *w, void *record, size_t size, size_t last_key)
     }
     read_errors(w); /* may tell why some have no record */
     while (match(w) > 0)
-        fail_item(w, 0, TW_FAIL_DECODE, "no record came of it");
+        fail_item(w, 0, TW_FAIL_DECODE, "the command made no record of it");
     if (match(w) < 0) {
         free(record);
         return;
@@ -422,7 +424,7 @@ static int leased(work *w, tw_link_msg *in)
         memcpy(h->file, w->link.z->msg_data(&in->payload), h->size);
     } else if (w->root < 0) {
         h->failed = true;
-        snprintf(h->error, sizeof h->error, "the worker has no --root to look for files in");
+        snprintf(h->error, sizeof h->error, "the worker has no --root to find files under");
     }
     w->item[w->n++] = h;
     while (tw_pool_full(w->readers)) /* only if many were dropped while they were read */
@@ -515,7 +517,7 @@ static int step(work *w, tw_link_msg *in)
     const double now = tw_now();
     if (!w->open || now - w->heard > MISSED * w->heartbeat) {
         if (w->joined)
-            say(w, 0, "%s: the head is silent; connecting anew", w->o->endpoint);
+            say(w, 0, "%s: no message from the head; connecting again", w->o->endpoint);
         if (redial(w) != 0)
             return -1;
     }
@@ -528,7 +530,7 @@ static int step(work *w, tw_link_msg *in)
     if (rc != 0)
         return rc;
     if (w->hopeless[0] != '\0')
-        return tw_fail("%s: %s; it has never made a stream", w->o->command, w->hopeless);
+        return tw_fail("%s: %s; it never wrote a stream", w->o->command, w->hopeless);
     if (w->joined && w->child == NULL && tw_now() >= w->retry && start_child(w) != 0)
         return -1;
     if (w->child != NULL) {

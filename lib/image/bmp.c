@@ -47,7 +47,7 @@ static int read_masks(bitmap *m, const uint8_t *mask)
             m->green6 = known[i].green == 0x7e0;
             return 0;
         }
-    return tw_fail("bad BMP: %d bits with masks that are not in use", m->bits);
+    return tw_fail("bad BMP: %d bits with masks that are not supported", m->bits);
 }
 
 /* Reads up to `colours` palette entries, as many as the file has. */
@@ -66,7 +66,7 @@ static int read_head(bitmap *m, const uint8_t *b, size_t n)
     if (!old && size != 40 && size != 52 && size != 56 && size != 64 && size != 108 && size != 124)
         return tw_fail("bad BMP: a header of %zu bytes", size);
     if (n < 14 + size)
-        return tw_fail("bad BMP: cut inside its header");
+        return tw_fail("bad BMP: truncated inside its header");
     const uint8_t *h = b + 14;
     m->w = old ? u16(h + 4) : u32(h + 4);
     m->h = old ? u16(h + 6) : u32(h + 8);
@@ -85,7 +85,7 @@ static int read_head(bitmap *m, const uint8_t *b, size_t n)
     memcpy(m->shift, (int[]){16, 8, 0}, sizeof m->shift);
     if (m->compression == BITFIELDS) {
         if (n < 14 + 40 + 12)
-            return tw_fail("bad BMP: cut inside its header");
+            return tw_fail("bad BMP: truncated inside its header");
         if (read_masks(m, h + 40) != 0)
             return -1;
         after += size == 40 ? 12 : 0;

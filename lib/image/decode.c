@@ -20,7 +20,7 @@ static int reserve(uint8_t **data, size_t *cap, int w, int h)
 {
     size_t size;
     if (!tw_mul(&size, (size_t)w * 3, (size_t)h))
-        return tw_fail("%d x %d pixels do not fit the memory", w, h);
+        return tw_fail("%d x %d pixels do not fit in memory", w, h);
     if (size > *cap) { /* not realloc: the old contents need not be copied */
         free(*data);
         *data = NULL;
@@ -102,9 +102,9 @@ int tw_image_decode(tw_image *out, const void *bytes, size_t n, const tw_decode_
     if (n == 0)
         return tw_fail("empty file");
     if (f == NULL)
-        return tw_fail("no picture: none of JPEG, PNG, WebP, GIF, BMP, PNM");
+        return tw_fail("not a picture: none of JPEG, PNG, WebP, GIF, BMP, PNM");
     if (f->decode == NULL)
-        return tw_fail("%s, which is not read; JPEG, PNG, WebP, GIF, BMP and PNM are", f->name);
+        return tw_fail("%s is not supported; JPEG, PNG, WebP, GIF, BMP and PNM are", f->name);
     errno = 0;
     if (f->decode(out, bytes, n, o) != 0)
         return errno == ENOMEM ? tw_fail_errno("cannot be decoded") : -1; /* which the libraries call this and that, damage too */

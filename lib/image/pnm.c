@@ -129,7 +129,7 @@ int tw_pnm_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode
     memset(out->data, 0, 3 * pixels);
     size_t got;
     if (kind > 3 && t.at < t.end && !is_space(*t.at))
-        return tw_fail("bad PNM: white space is wanted between its header and its pixels");
+        return tw_fail("bad PNM: no white space between its header and its pixels");
     t.at += kind > 3 && t.at < t.end; /* the single white space character before binary data */
     if (kind <= 3)
         got = read_plain(out->data, &t, pixels, channels, top, bitmap);
@@ -139,5 +139,5 @@ int tw_pnm_decode(tw_image *out, const uint8_t *bytes, size_t n, const tw_decode
         got = read_binary(out->data, &t, pixels, channels, top);
     if (got == pixels || (o->keep_truncated && got > 0))
         return 0;
-    return tw_fail("bad PNM: %zu of its %zu pixels are there", got, pixels);
+    return tw_fail("bad PNM: only %zu of its %zu pixels are present", got, pixels);
 }

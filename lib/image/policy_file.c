@@ -68,7 +68,7 @@ static int begin_kind(reading *r, char **item, size_t n)
     if (end_kind(r) != 0)
         return -1;
     if (n > 1)
-        return tw_fail("view: wants at most how many");
+        return tw_fail("view: takes at most one value, the number of views");
     if (n == 1 && tw_parse_i64(&copies, item[0], 1, TW_MAX_VIEWS, "view") != 0)
         return -1;
     if (r->policy->n + copies > TW_MAX_VIEWS)
@@ -106,7 +106,7 @@ static int check_resize(reading *r)
     for (int i = 0; i < N_WORDS && r->kind.resize > 0; i++)
         if (words[i].drawn && r->on[i] > 0) {
             r->line = r->on[i];
-            return tw_fail("%s: means nothing beside resize, on line %d", words[i].word, r->on[RESIZE]);
+            return tw_fail("%s: has no effect together with resize, on line %d", words[i].word, r->on[RESIZE]);
         }
     return 0;
 }
@@ -132,11 +132,11 @@ static int set_word(reading *r, const char *word, char **item, size_t n)
     while (i < N_WORDS && strcmp(words[i].word, word) != 0)
         i++;
     if (i == N_WORDS)
-        return tw_fail("'%s' is no word of a policy", word);
+        return tw_fail("'%s' is not a word of a policy", word);
     if (r->copies == 0)
         return tw_fail("%s: before the first `view'", word);
     if (r->on[i] > 0)
-        return tw_fail("%s: line %d says it already", word, r->on[i]);
+        return tw_fail("%s: already given on line %d", word, r->on[i]);
     r->on[i] = r->line;
     return set_values(r, i, item, n) == 0 ? check_resize(r) : -1;
 }

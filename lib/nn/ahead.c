@@ -77,7 +77,7 @@ const uint8_t *tw_ahead_send(tw_ahead *a, const uint8_t *pictures, size_t bytes)
 {
     slot *s = &a->slot[a->sent % 2];
     if (a->sent - a->taken == 2 || bytes > a->picture_bytes) {
-        tw_fail("a third batch is sent before the first one's results are taken");
+        tw_fail("a third batch sent before the results of the first are taken");
         return NULL;
     }
     memcpy(s->pictures, pictures, bytes);

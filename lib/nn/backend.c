@@ -48,7 +48,7 @@ const char *tw_backend_choose(const char *device)
         return "cuda";
     if (strcmp(device, "auto") == 0)
         return "cpu";
-    tw_fail("--device=%s: %s", device, be == NULL ? tw_error() : "no NVIDIA device that works is at hand");
+    tw_fail("--device=%s: %s", device, be == NULL ? tw_error() : "no working NVIDIA device found");
     return NULL;
 }
 

@@ -33,7 +33,7 @@ static int open_peers(tw_net *net)
     if (net->be->unified || net->comm->ranks == 1)
         return 0;
     if (net->be->peers_open == NULL)
-        return tw_fail("device %s: trains as one rank, not as one of %d", net->be->name, net->comm->ranks);
+        return tw_fail("device %s: supports one rank only, not %d", net->be->name, net->comm->ranks);
     if (beside != NULL) {
         net->peers = beside->peers;
         net->bunch_peers = beside->bunch_peers;

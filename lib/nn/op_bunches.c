@@ -24,9 +24,9 @@ static int open(tw_node *n)
 {
     const int B = n->ctx->B, samples = n->ctx->net->config.bunch_samples;
     if (!n->ctx->be->unified)
-        return tw_fail("bunches of %d samples in a batch of %d: on the CPU only", samples, B);
+        return tw_fail("bunches of %d samples in a batch of %d: supported on the CPU only", samples, B);
     if (n->ctx->batch && B % samples != 0)
-        return tw_fail("bunches of %d samples: a batch of %d does not fall into them", samples, B);
+        return tw_fail("bunches of %d samples: do not divide a batch of %d", samples, B);
     n->keep_bytes = each(n->layer->C) * (size_t)(B / samples + 1);
     return 0;
 }

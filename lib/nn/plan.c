@@ -142,7 +142,7 @@ tw_plan *tw_plan_new(tw_net *net, const tw_view_group *v, int n_groups, int B, t
 {
     const bool train = mode == TW_PLAN_TRAIN, batch = mode != TW_PLAN_EVAL;
     if (train && (net->config.last_blocks > 1 || net->config.patch_mean)) {
-        tw_fail("features of several blocks are for evaluation");
+        tw_fail("features of several blocks are for evaluation only");
         return NULL;
     }
     if (check(v, n_groups, B, batch) != 0 || (train && tw_params_gradients(net) != 0))
@@ -340,7 +340,7 @@ int tw_plan_start(tw_plan *p, const uint8_t *pictures, int rows)
 {
     group *g = &p->group[0];
     if (p->ctx.batch || p->n_groups != 1)
-        return tw_fail("batches are started ahead in evaluation, of one group of views");
+        return tw_fail("batches can be started ahead only in evaluation, with one group of views");
     if (tw_plan_ahead(p) == 1)
         return tw_plan_forward(p, &pictures, rows, 0);
     if (check_rows(p, rows) != 0)

@@ -86,7 +86,7 @@ int tw_columns_missing(tw_columns *c)
     for (int i = 0; i < c->n; i++) {
         column *k = &c->column[i];
         if (k->field == IMAGE || k->field == VIEWS)
-            return tw_fail("%s: pictures have no row for a bad one", k->path);
+            return tw_fail("%s: an array of pictures has no row for a bad picture", k->path);
         if ((k->field <= LABEL ? add_number(k, -1) : tw_npy_missing(k->file)) != 0)
             return -1;
     }

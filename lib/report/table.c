@@ -68,7 +68,7 @@ int tw_table_missing(tw_table *t)
     const size_t n = next_reject(t, &line);
     const char *tab = n > 0 ? memchr(line, '\t', n) : NULL;
     if (n == 0)
-        return tw_fail("%s: names %lld bad pictures, and more are not in the stream: it is of other data, or they begin behind its first one",
+        return tw_fail("%s: names %lld bad pictures, but the stream lacks more: the file is of other data, or begins after the first one",
                        t->name, (long long)t->named);
     if (tab == NULL)
         return tw_fail("%s: line %lld has no TAB between path and cause", t->name, (long long)t->named + 1);

@@ -230,7 +230,7 @@ void tw_entries_tell_names(const tw_entries *e, const char *file)
             odd = e->name[i];
     }
     if (odd != NULL)
-        tw_warn("%s%sthe label %s is no number from 0 to %d: all labels are taken for names, sorted as text", file != NULL ? file : "",
+        tw_warn("%s%sthe label %s is not a number from 0 to %d: all labels are read as class names, sorted as text", file != NULL ? file : "",
                 file != NULL ? ": " : "", odd, TW_MAX_NUMBER);
 }
 

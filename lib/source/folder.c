@@ -81,7 +81,7 @@ static DIR *open_folder(found *f)
 static int walk(found *f, tw_entries *below, int depth)
 {
     if (depth > MAX_DEPTH)
-        return tw_fail("%s: folders nested deeper than %d: a link in a circle?", f->at.text, MAX_DEPTH);
+        return tw_fail("%s: folders nested deeper than %d: a loop of symbolic links?", f->at.text, MAX_DEPTH);
     DIR *dir = open_folder(f);
     if (dir == NULL)
         return -1;

@@ -135,5 +135,5 @@ int tw_links_read(tw_links *l, void *to, const tw_tar_member *found)
 {
     l->archive.place = found->at;
     const int64_t got = tw_archive_read(&l->archive, to, found->size);
-    return got == found->size ? 0 : got < 0 ? -1 : tw_fail("cut at byte %lld", (long long)(found->at + got));
+    return got == found->size ? 0 : got < 0 ? -1 : tw_fail("truncated at byte %lld", (long long)(found->at + got));
 }

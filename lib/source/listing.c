@@ -104,7 +104,7 @@ int tw_listing_walk(tw_entries *e, const char *file, const char *const *folder, 
     tw_entries below = {0};
     struct stat st;
     if (stat(file, &st) == 0 && !S_ISREG(st.st_mode))
-        return tw_fail("%s: no regular file", file);
+        return tw_fail("%s: not a regular file", file);
     char *all = access(file, F_OK) == 0 ? tw_file_read(file, &size, MAX_LISTING) : NULL;
     if (all == NULL && access(file, F_OK) == 0)
         return -1;
@@ -115,7 +115,7 @@ int tw_listing_walk(tw_entries *e, const char *file, const char *const *folder, 
     if (good)
         return 0;
     if (foreign) /* protects a file named by mistake */
-        return tw_fail("%s: there is a file that is no listing", file);
+        return tw_fail("%s: an existing file that is not a listing", file);
     tw_entries_fini(e);
     int rc = 0;
     for (int i = 0; i < n && rc == 0; i++)

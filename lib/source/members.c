@@ -46,8 +46,8 @@ bool tw_members_tell_lost(const tw_members *m, const char *archive, const char *
     if (m->lost > 0)
         tw_warn("%s: links %s are left out: %zu, %s the first", archive, which, m->lost, m->first_lost);
     if (m->astray > 0)
-        tw_warn("%s: labels beside no picture are of none: %zu, %s.cls the first (what belongs together stands together)", archive, m->astray,
-                m->first_astray);
+        tw_warn("%s: labels without a picture beside them are ignored: %zu, %s.cls the first (a picture and its label must be adjacent)",
+                archive, m->astray, m->first_astray);
     return m->lost > 0 || m->astray > 0;
 }
 

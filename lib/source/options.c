@@ -36,7 +36,7 @@ int tw_data_settle(tw_data_options *o)
     if (o->shard != NULL && !tw_share_parse(&o->share, o->shard))
         return tw_fail("--shard: '%s' is not R/W or R/W/B with 0 <= R < W and B > 0", o->shard);
     if (o->from.nuls && o->from.list.n == 0)
-        return tw_fail("--null: there is no --list");
+        return tw_fail("--null: only with --list");
     return 0;
 }
 

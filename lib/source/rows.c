@@ -85,7 +85,7 @@ static int get_quoted_lines(tw_rows *r, size_t n)
     for (size_t from = 0; is_open(r->line + from, from > 0);) {
         const ssize_t m = get_line(r, &r->more, &r->more_cap);
         if (m < 0)
-            return m == -1 ? fail(r, "a quote without its end") : -1;
+            return m == -1 ? fail(r, "a quote that is not closed") : -1;
         if (tw_grow(&r->line, &r->cap, n + (size_t)m + 2, 1) != 0)
             return -1;
         from = n;
@@ -180,7 +180,7 @@ static int field_text(char **text, const cJSON *object, const char *const *list)
     else if (cJSON_IsNumber(v) && !(v->valuedouble > -INEXACT && v->valuedouble < INEXACT))
         return tw_fail("%s: a number too large to be exact: put it in quotes", v->string);
     else if (!cJSON_IsNumber(v) || v->valuedouble != (double)(int64_t)v->valuedouble)
-        return tw_fail("neither string nor whole number");
+        return tw_fail("neither a string nor a whole number");
     else if (asprintf(text, "%lld", (long long)v->valuedouble) < 0)
         *text = NULL;
     return *text != NULL ? 0 : tw_fail("out of memory");

@@ -128,7 +128,7 @@ static int next_member(tw_sequence *q, tw_picture **p, const char **label)
             return 1;
         if (rc == 0)
             rc = finish(q);
-        tw_members_tell_lost(&q->members, name_of(q), "in an archive that is read from first to last");
+        tw_members_tell_lost(&q->members, name_of(q), "in an archive that is read in sequence");
         if (rc != 0 && (!q->o->keep_cut || tw_shortages() != before))
             return tw_fail("%s: %s", name_of(q), tw_error());
         if (q->inside == 0)

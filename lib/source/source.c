@@ -374,7 +374,7 @@ static int read_span(const shard *from, int fd, const tw_span *span, void *block
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
-            return got < 0 ? tw_fail_errno("in %s", from->path) : tw_fail("cut (in %s)", from->path);
+            return got < 0 ? tw_fail_errno("in %s", from->path) : tw_fail("truncated (in %s)", from->path);
         *size += (size_t)got;
     }
     return 0;

@@ -81,7 +81,7 @@ static int add_held(tw_table *t, const char *file, const first_row *first, tw_en
     const bool odd = !first->numbered && !first->shared && !first->alone && !tw_picture_name(first->name) && !names_one(first->name, e);
     const bool heading = odd && (first->pictures || first->numbers);
     if (heading)
-        tw_warn("%s: line 1: '%s' is none of the pictures: taken for a heading", file, first->name);
+        tw_warn("%s: line 1: '%s' is none of the pictures: read as a heading", file, first->name);
     else if (odd && e->n > 0)
         tw_warn("%s: line 1: '%s' is none of the pictures, but '%s' is a class", file, first->name, first->label);
     return heading ? 0 : add(t, first->name, first->label, e);

@@ -27,7 +27,7 @@ void tw_tar_fini(tw_tar *t)
 
 static int cut(const tw_tar *t)
 {
-    return tw_fail("cut at byte %lld", (long long)t->at);
+    return tw_fail("truncated at byte %lld", (long long)t->at);
 }
 
 /* Reads or (to NULL) skips exactly n bytes. 0, or -1 and tw_error(). */
@@ -187,7 +187,7 @@ static int describe(tw_tar *t, const unsigned char *h, tw_tar_member *m)
     const char type = (char)h[TYPE];
     m->size = t->pax_size >= 0 ? t->pax_size : number(h + SIZE, 12);
     if (m->size < 0 || m->size > INT64_MAX / 2)
-        return tw_fail("byte %lld: a member of an absurd size", (long long)t->at - BLOCK);
+        return tw_fail("byte %lld: a member of an impossible size", (long long)t->at - BLOCK);
     if (is_empty(type))
         m->size = 0;
     m->symbolic = type == '2';
@@ -225,7 +225,7 @@ int tw_tar_next(tw_tar *t, tw_tar_member *m)
         if (type == 'L' || type == 'x' || type == 'K' || type == 'g') {
             const int64_t size = number(h + SIZE, 12);
             if (size < 0)
-                return tw_fail("byte %lld: a member of an absurd size", (long long)t->at - BLOCK);
+                return tw_fail("byte %lld: a member of an impossible size", (long long)t->at - BLOCK);
             if (type == 'g') /* global pax headers are skipped: they do not carry names or sizes */
                 t->left = size + (-size & (BLOCK - 1));
             else if (read_extension(t, type, size) != 0)

@@ -63,7 +63,7 @@ tw_unpack *tw_unpack_open(const char *path)
         goto err;
     }
     if (isatty(u->fd) == 1) {
-        tw_fail("%s: a terminal, where an archive is wanted", path);
+        tw_fail("%s: a terminal; want an archive", path);
         goto err;
     }
     fcntl(u->fd, F_SETPIPE_SZ, PIPE_SIZE); /* an error is ignored: not a pipe */
@@ -142,7 +142,7 @@ static int fill(tw_unpack *u)
         if (u->out_end > 0 || (had && u->in_at != before))
             continue;
         if (u->ended)
-            return u->inside ? tw_fail("%s: the packed data are cut", u->how == GZIP ? "gzip" : "zstd") : 0;
+            return u->inside ? tw_fail("%s: the packed data are truncated", u->how == GZIP ? "gzip" : "zstd") : 0;
         if (more(u) != 0)
             return -1;
     }

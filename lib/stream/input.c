@@ -103,7 +103,7 @@ static int open_file(tw_input *in, const char *endpoint)
     if (in->fd < 0)
         tw_fail_errno("%s", in->name);
     else if (isatty(in->fd) == 1)
-        tw_fail("%s: a terminal, where a stream is wanted", in->name);
+        tw_fail("%s: a terminal; want a stream", in->name);
     else
         return 0;
     if (in->fd >= 0)

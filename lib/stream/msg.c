@@ -78,7 +78,7 @@ int tw_cursor_next(tw_cursor *c, tw_msg *m, const unsigned char **payload)
     const size_t left = (size_t)(c->end - c->p);
     const int head = tw_msg_head(m, c->p, left);
     if (head <= 0 || tw_msg_payload(m) > left - (size_t)head)
-        return tw_fail("a value is cut");
+        return tw_fail("a value is truncated");
     if (payload != NULL)
         *payload = c->p + head;
     c->p += (size_t)head + tw_msg_payload(m);

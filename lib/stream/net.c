@@ -195,7 +195,7 @@ static int hear(tw_net *n, const char *word)
         if (rc == 1 && is(n, word))
             return 0;
         if (rc == 0 && n->gone)
-            return tw_fail("the reader has gone before it had the end of the stream");
+            return tw_fail("the reader has gone before the end of the stream");
         if (rc == 0 && await(n, ZMQ_POLLIN, -1) < 0 && errno != EINTR)
             return -1;
     }

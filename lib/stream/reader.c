@@ -59,7 +59,7 @@ static int fail_cut(tw_reader *r, size_t have)
     if (tw_input_end(&r->in) != 0)
         return fail(r);
     if (have > 0)
-        tw_fail("%s: cut at byte %lld, inside record %lld", r->in.name, (long long)r->offset + (long long)have, (long long)r->record);
+        tw_fail("%s: truncated at byte %lld, inside record %lld", r->in.name, (long long)r->offset + (long long)have, (long long)r->record);
     else if (r->record == 0)
         tw_fail("%s: empty: no header", r->in.name);
     else
@@ -85,7 +85,7 @@ static int await(tw_reader *r)
     if (wait_for(r, tw_input_ready))
         return 0;
     r->gave_up = true;
-    return tw_fail("%s: nothing has come for %.0f s", r->in.name, tw_now() - start);
+    return tw_fail("%s: nothing received for %.0f s", r->in.name, tw_now() - start);
 }
 
 /* Reads up to n bytes, waiting for the first. Bytes read; 0 at the end of the input; -1, failed. */
@@ -215,7 +215,7 @@ static int same_stream(tw_reader *r)
     int rc = read_header(r);
     const tw_header *h = &r->header;
     if (rc == 0 && (h->kind != old.kind || h->samples != old.samples || h->seed != old.seed || h->n_classes != old.n_classes)) {
-        tw_fail("%s: started again, it gives another stream", r->in.name);
+        tw_fail("%s: restarted, it gives a different stream", r->in.name);
         rc = fail(r);
     }
     free(r->header_block);
@@ -250,7 +250,7 @@ static int restart(tw_reader *r, bool begun)
             return -1;
         if (r->restarts >= TW_RESTARTS && t - *oldest < 600) {
             r->gave_up = true;
-            tw_fail("%s; it has been started again %d times in ten minutes", r->error, TW_RESTARTS);
+            tw_fail("%s; it has been restarted %d times in ten minutes", r->error, TW_RESTARTS);
             return fail(r);
         }
         *oldest = t;
@@ -325,7 +325,7 @@ static int finish(tw_reader *r)
         return fail(r);
     }
     if (r->end.samples != r->record - 1) {
-        tw_fail("%s: the end record counts %lld samples, %lld have come", r->in.name, (long long)r->end.samples,
+        tw_fail("%s: the end record counts %lld samples, %lld were read", r->in.name, (long long)r->end.samples,
                 (long long)r->record - 1);
         return fail(r);
     }

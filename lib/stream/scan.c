@@ -16,7 +16,7 @@ static int check_key(tw_scan *s, const tw_msg *m)
 {
     if (s->depth == 1) {
         s->last_key = s->at;
-        return m->type == TW_MSG_STR ? 0 : tw_fail("byte %zu: a key that is no string", s->at);
+        return m->type == TW_MSG_STR ? 0 : tw_fail("byte %zu: a key that is not a string", s->at);
     }
     const bool good = m->type == TW_MSG_STR || m->type == TW_MSG_BIN || m->type == TW_MSG_UINT || m->type == TW_MSG_INT;
     return good ? 0 : tw_fail("byte %zu: a key that is neither string, bytes nor integer", s->at);

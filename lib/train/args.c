@@ -87,7 +87,7 @@ int tw_args_compare(tw_comm *comm, const tw_opt *table, int n)
         rc = comm->gather(comm, all, mine, (size_t)n * sizeof *mine);
     for (int i = 0; i < n && rc == 0; i++)
         if (mine[i] != all[i])
-            rc = tw_fail("--%s: is not what rank 0 has", table[i].name);
+            rc = tw_fail("--%s: differs from rank 0's", table[i].name);
     free(all);
     free(mine);
     return rc;

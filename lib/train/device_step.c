@@ -192,7 +192,7 @@ static int record(tw_device_step *d, bool self_label)
         d->bare = TW_BACKEND(d->be, d->be->learn_record(d->learn, i, false)) != 0 || rc != 0;
     }
     if (d->bare)
-        tw_warn("a step cannot be recorded as one piece of work, its calls are made one by one: %s", tw_error());
+        tw_warn("a training step cannot be captured as a graph, its calls are launched one by one: %s", tw_error());
     if (anywhere(d, &d->bare) != 0)
         return -1;
     if (d->bare)

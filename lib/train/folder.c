@@ -75,7 +75,7 @@ int tw_folder_open(tw_folder *f, const char *path, bool resume)
         return -1;
     f->there = access(f->checkpoint, F_OK) == 0;
     if (f->there && !resume)
-        return tw_fail("%s: a run is there already: --resume goes on with it; or choose another folder", f->checkpoint);
+        return tw_fail("%s: already holds a run: continue it with --resume, or choose another folder", f->checkpoint);
     return 0;
 }
 

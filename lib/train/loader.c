@@ -68,7 +68,7 @@ static int shape(tw_batch *t, const tw_sample *s, int B)
         const tw_view_group *g = &t->group[i];
         size_t bytes;
         if (!tw_mul(&bytes, (size_t)g->n_views * (size_t)B, (size_t)g->H * (size_t)g->W * 3))
-            return tw_fail("batch of %d: does not fit the memory", B);
+            return tw_fail("batch of %d: does not fit in memory", B);
         t->pictures[i] = tw_alloc64(bytes);
         if (t->pictures[i] == NULL)
             return -1;
@@ -136,16 +136,16 @@ static int read_on(tw_loader *b)
             continue;
         }
         if (!b->begun && !may_begin(b, &p))
-            return tw_fail("%s: begins at epoch %lld, sample %lld, which is after epoch %lld, sample %lld, where training goes on",
+            return tw_fail("%s: begins at epoch %lld, sample %lld, which is after epoch %lld, sample %lld, where training continues",
                            tw_reader_name(b->reader), (long long)p.epoch, (long long)p.sample, (long long)start->epoch,
                            (long long)start->sample);
         if (b->begun && (p.epoch < b->at.epoch || (p.epoch == b->at.epoch && p.sample < b->at.sample)))
-            return tw_fail("%s: %.*s: epoch %lld, pos %lld %s; training goes by places that rise", tw_reader_name(b->reader), (int)s->key_size,
-                           s->key, (long long)s->epoch, (long long)s->pos,
-                           p.epoch == b->at.epoch && p.sample == b->at.sample - 1 ? "is the place of the sample before it too"
+            return tw_fail("%s: %.*s: epoch %lld, pos %lld %s; training needs positions in ascending order", tw_reader_name(b->reader),
+                           (int)s->key_size, s->key, (long long)s->epoch, (long long)s->pos,
+                           p.epoch == b->at.epoch && p.sample == b->at.sample - 1 ? "is that of the sample before it too"
                                                                                   : "comes after a later one");
         if (!b->begun && !b->exact && b->passed == 0 && p.epoch == start->epoch && p.sample > start->sample)
-            tw_warn("%s: begins at epoch %lld, sample %lld: what comes before it is left out", tw_reader_name(b->reader), (long long)p.epoch,
+            tw_warn("%s: begins at epoch %lld, sample %lld: the samples before it are not trained on", tw_reader_name(b->reader), (long long)p.epoch,
                     (long long)p.sample);
         b->begun = true;
         b->at = (tw_position){p.epoch, tw_share_done(&b->share, s->pos)};
@@ -217,7 +217,7 @@ tw_loader *tw_loader_open(const char *endpoint, const tw_loader_options *o)
     }
     b->share = h->share.ranks > 1 ? h->share : (tw_share){o->rank, o->ranks, o->B};
     if (o->ranks > 1 && (b->share.rank != o->rank || b->share.ranks != o->ranks)) {
-        tw_fail("%s: has the places of shard %d/%d, where this is rank %d of %d: --shard=%%r/%%n", tw_reader_name(b->reader), b->share.rank,
+        tw_fail("%s: has the positions of shard %d/%d, but this is rank %d of %d: use --shard=%%r/%%n", tw_reader_name(b->reader), b->share.rank,
                 b->share.ranks, o->rank, o->ranks);
         goto err;
     }

@@ -91,9 +91,9 @@ static void tell_unused(const tw_train_options *o)
     static const char *const of_vits[] = {"patch-size", "drop-path"}, *const of_teachers[] = {"momentum-start", "momentum-end"};
     for (size_t i = 0; i < 2; i++) {
         if (tw_resnet_find(o->backbone) != NULL && tw_opts_given(of_vits[i]))
-            tw_warn("--%s: of vision transformers; %s goes without", of_vits[i], o->backbone);
+            tw_warn("--%s: for vision transformers only; %s ignores it", of_vits[i], o->backbone);
         if (!o->use_momentum_encoder && tw_opts_given(of_teachers[i]))
-            tw_warn("--%s: of the momentum encoder; without --use-momentum-encoder=1 there is none", of_teachers[i]);
+            tw_warn("--%s: ignored without --use-momentum-encoder=1", of_teachers[i]);
     }
 }
 
@@ -109,10 +109,10 @@ int tw_train_settle(tw_train_options *o)
     if (tw_backbone_check(o->backbone, o->small_stem) != 0)
         return tw_fail("--backbone=%s", tw_error());
     if (o->crops_interact_style > SELF_LABEL)
-        return tw_fail("--crops-interact-style=%s: not here; sparse and self_label are", styles[o->crops_interact_style]);
+        return tw_fail("--crops-interact-style=%s: not supported; use sparse or self_label", styles[o->crops_interact_style]);
     o->self_label = o->crops_interact_style == SELF_LABEL;
     if (o->self_label && tw_opts_given("mme-epochs") && o->mme_epochs < o->epochs)
-        return tw_fail("--crops-interact-style=self_label: labels from the first epoch to the last; --mme-epochs=%lld means a change before "
+        return tw_fail("--crops-interact-style=self_label: self-labels in all epochs; --mme-epochs=%lld means a change before "
                        "epoch %lld",
                        (long long)o->mme_epochs, (long long)o->epochs);
     tell_unused(o);

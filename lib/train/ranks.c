@@ -49,7 +49,7 @@ int tw_ranks_agree(tw_ranks_state *s, tw_comm *c, const tw_rank_report *mine)
             s->status = TW_RANK_FAILED;
             s->rank = r;
             if (c->rank == r)
-                tw_fail("its views are of other sizes, or more or fewer, than those of rank 0");
+                tw_fail("its views differ in size or number from those of rank 0");
         }
     free(all);
     return 0;
@@ -62,7 +62,7 @@ int tw_ranks_device(tw_comm *c, const char *name)
     int rc = all != NULL ? c->gather(c, all, mine, sizeof mine) : -1;
     for (int r = 0; rc == 0 && r < c->ranks; r++)
         if (strcmp(all[r], mine) != 0)
-            rc = tw_fail("the device is %s here, but %s on rank %d: --device says which it is to be", mine, all[r], r);
+            rc = tw_fail("the device is %s here, but %s on rank %d: choose one with --device", mine, all[r], r);
     free(all);
     return rc;
 }
@@ -76,7 +76,7 @@ int tw_ranks_bunch(tw_net_config *c, int64_t bunch_size, int B)
     if (bunch_size == 0 || each >= comm->ranks)
         return 0;
     if (each > 0 ? bunch_size % B != 0 || comm->ranks % each != 0 : B % bunch_size != 0)
-        return tw_fail("--bunch-size=%lld: %d ranks with batches of %d do not fall into bunches of that size", (long long)bunch_size,
+        return tw_fail("--bunch-size=%lld: %d ranks with batches of %d cannot be divided into bunches of that size", (long long)bunch_size,
                        comm->ranks, B);
     c->bunch = comm->neighbours(comm, each > 0 ? (int)each : 1);
     if (each == 0)

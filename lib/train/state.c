@@ -76,7 +76,7 @@ static void note(char known[24], uint64_t number, const char *name, const char *
     char text[24];
     snprintf(text, sizeof text, "%llu", (unsigned long long)number);
     if (known[0] != '\0' && strcmp(known, text) != 0)
-        tw_warn("%s: the %s is %s, that of what the run has seen was %s: samples may come twice in an epoch and others not at all", name, what, text,
+        tw_warn("%s: the %s is %s, that of the run so far was %s: in this epoch some samples may come twice and others not at all", name, what, text,
                 known);
     strcpy(known, text);
 }
@@ -228,7 +228,7 @@ int tw_state_read_places(int64_t *places, const tw_train_state *s, const tw_chec
             return tw_fail("%s: %s", tw_checkpoint_path(f), tw_error());
         text += length + (text[length] == ' ');
     }
-    return text == NULL || *text == '\0' ? 0 : tw_fail("%s: more places than ranks", tw_checkpoint_path(f));
+    return text == NULL || *text == '\0' ? 0 : tw_fail("%s: more positions than ranks", tw_checkpoint_path(f));
 }
 
 static int load_state(const tw_optim_state *s, const tw_checkpoint *f)

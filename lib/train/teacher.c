@@ -100,7 +100,7 @@ int tw_teacher_follow(tw_teacher *t, tw_net *student, double keep)
     const tw_backend *be = tw_net_backend(student);
     tw_dev *dev = tw_net_device(student);
     if (be->average == NULL)
-        return tw_fail("a momentum encoder: device %s has none", be->name);
+        return tw_fail("a momentum encoder: not supported by device %s", be->name);
     be->enter(dev);
     for (int i = 0; i < tw_net_params(student); i++) {
         const tw_param *p = tw_net_param(student, i);

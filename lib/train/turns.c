@@ -31,9 +31,9 @@ static int64_t samples(const tw_turns *t, int64_t epoch_samples, int B)
     if (said >= 0 && n != said)
         return tw_fail("--epoch-samples=%lld: %s has epochs of %lld", (long long)epoch_samples, name, (long long)in_header);
     if (n < 0)
-        return tw_fail("%s: does not say how many samples an epoch has: --epoch-samples does", name);
+        return tw_fail("%s: does not give the number of samples per epoch: set it with --epoch-samples", name);
     if (n < B)
-        return tw_fail("%s: an epoch of %lld samples has no batch of %d", name, (long long)n, B);
+        return tw_fail("%s: an epoch of %lld samples is less than one batch of %d", name, (long long)n, B);
     return n;
 }
 

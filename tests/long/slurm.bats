@@ -9,7 +9,7 @@ restarted() { scontrol show job "$1" | grep -q 'Restarts=1 '; }
     id=$(sbatch --parsable -o job.out --time=2 "$JOB" $OPTIONS run --epochs 100000)
     until_is grep -q 'stopped by signal 10 after step' job.out
     until_is restarted "$id"
-    until_is grep -q 'going on from' job.out
+    until_is grep -q 'continuing from' job.out
     until_is steps $(($(grep -o 'after step [0-9]*' job.out | grep -o '[0-9]*') + 5)) run
     scancel "$id"
     until_is gone "$id"

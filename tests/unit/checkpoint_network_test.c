@@ -329,9 +329,9 @@ static void refusals(tw_net *net)
     add(&spread, "backbone.bn1.running_mean", 64, 0, 0, 0);
     add(&spread, "backbone.bn1.running_var", 64, 0, 0, 0);
     spread.t[spread.n - 1].tensor.data = bad;
-    load_fails(net, &spread, "tensor backbone.bn1.running_var: element 63 is -1e-09, which is no variance");
+    load_fails(net, &spread, "tensor backbone.bn1.running_var: element 63 is -1e-09, which cannot be a variance");
     s.t[s.n - 1].tensor = (tw_tensor){TW_U8, 1, {64}, bad};
-    load_fails(net, &s, "tensor backbone.bn1.weight: of type u8, where floating-point numbers are wanted");
+    load_fails(net, &s, "tensor backbone.bn1.weight: of type u8, want a floating-point type");
     config_fails(&s, "backbone", "resnet50", "its metadata says backbone=resnet50, its tensors are those of resnet18");
     not_ours(&s, "backbone", "ResNet-18");
     not_ours(&s, "act", "silu");
@@ -372,11 +372,11 @@ static void refusals(tw_net *net)
     add(&vit, "pos_embed", 6, 0, 0, 0);
     config_fails(&vit, NULL, NULL, "a vision transformer of 1 blocks, 6 channels wide, which this version cannot run");
     add(&none, "embedding.weight", 6, 0, 0, 0);
-    config_fails(&none, NULL, NULL, "no network known here");
+    config_fails(&none, NULL, NULL, "no known network");
     add(&none, "visual.stem.conv1.weight", 6, 3, 2, 2);
-    config_fails(&none, NULL, NULL, "no network under a name that is known here; there may be one that twist-ckpt --prefix=visual.stem. takes out");
+    config_fails(&none, NULL, NULL, "no network found under a known prefix; there may be one under another: try twist-ckpt --prefix=visual.stem.");
     none.n = 0;
-    config_fails(&none, NULL, NULL, "no tensor in it");
+    config_fails(&none, NULL, NULL, "contains no tensors");
 }
 
 static void write_net(tw_net *net, const tw_net_config *c, unsigned parts, const char *rename)

@@ -222,7 +222,7 @@ static void told(const tw_backend *be, tw_comm *comm, const char *what)
 static void hangs(const tw_backend *be, tw_comm *comm)
 {
     setenv("EMULATE_NCCL_HANG", "1:2", 1);
-    told(be, comm, "not done after 1 s: the device of another rank does not answer");
+    told(be, comm, "not finished after 1 s: the device of another rank does not respond");
 }
 
 static void dies(const tw_backend *be, tw_comm *comm)

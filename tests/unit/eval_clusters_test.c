@@ -85,7 +85,7 @@ static void matches(void)
         {"{\"clusters\":4,\"n_classes\":3,\"classes\":null,\"match\":[0,1,2,null]}", "a match of 3 classes, where"},
         {"{\"clusters\":4,\"n_classes\":4,\"match\":[0,1,2,3]}", "want null or a list of 4 names"},
         {"{\"clusters\":4,\"n_classes\":4,\"classes\":[\"a\"],\"match\":[0,1,2,3]}", "want null or a list of 4 names"},
-        {"{\"clusters\":4,\"n_classes\":4,\"classes\":[\"class 0\",\"class 1\",\"class 2\",3],\"match\":[0,1,2,3]}", "no text"}};
+        {"{\"clusters\":4,\"n_classes\":4,\"classes\":[\"class 0\",\"class 1\",\"class 2\",3],\"match\":[0,1,2,3]}", "not a string"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         write_text(path, bad[i][0]);
         CHECK(tw_match_read(&m, path, &c, &lost) == -1 && m.to == NULL);

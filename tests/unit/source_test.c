@@ -103,7 +103,7 @@ static void plain_folders(void)
     CHECK(refused(open_one(in("nothing"), NULL, NULL, NULL), in("nothing"), "no pictures"));
     CHECK(refused(open_one(in("missing"), NULL, NULL, NULL), in("missing"), "No such file"));
     CHECK(tw_make_folder(in("loop/c")) == 0 && symlink("..", in("loop/c/up")) == 0);
-    CHECK(refused(open_one(in("loop"), NULL, NULL, NULL), "loop", "a link in a circle"));
+    CHECK(refused(open_one(in("loop"), NULL, NULL, NULL), "loop", "a loop of symbolic links"));
     /* two folders: equal names are one class */
     put("u/b/1.jpg", "x");
     put("u/c/2.jpg", "x");

@@ -275,7 +275,7 @@ static void rules(void)
         CASE("", "empty"),
         CASE("hello", "record 0 at byte 0: byte 0: not a map"),
         CASE("\xc1", "0xc1"),
-        CASE("\x81\x01\x01", "no string"),
+        CASE("\x81\x01\x01", "not a string"),
         CASE("\x80", "record 0"),
         CASE("\x82\xa5twist\x02\xa4kind\xa5" "files", "version 2"),
         CASE("\x81\xa4kind\xa5" "files", "twist"),
@@ -284,7 +284,7 @@ static void rules(void)
         CASE("\x83\xa5twist\x01\xa4kind\xa5" "files\xa7" "classes\x91\xa3" "a\x00" "b", "NUL"),
         CASE(HEADER, "end record"),
         CASE(HEADER SAMPLE, "end record, after 1 samples"),
-        CASE(HEADER END, "counts 1 samples, 0 have come"),
+        CASE(HEADER END, "counts 1 samples, 0 were read"),
         CASE(HEADER SAMPLE END "\x00", "data after the end record"),
         CASE(HEADER SAMPLE HEADER END, "record 2"),
         CASE(HEADER "\x81\xa3" "end\xc2", "end: want true"),
@@ -431,7 +431,7 @@ static void commands(void)
     CHECK(read_all("pipe:cat formats/views.tws; exit 3") == -1 && says("status 3") && says("pipe:cat"));
     CHECK(read_all("pipe:exit 4") == -1 && says("status 4"));
     CHECK(read_all("pipe:kill -9 $$") == -1 && says("signal 9"));
-    CHECK(read_all("pipe:head -c 500 formats/views.tws") == -1 && says("cut at byte 500"));
+    CHECK(read_all("pipe:head -c 500 formats/views.tws") == -1 && says("truncated at byte 500"));
     snprintf(command, sizeof command, "pipe:echo %%r %%n %%e %%s %%%% %%x > %s; cat formats/files.tws", path);
     tw_reader *r = tw_reader_open(command, NULL, &place);
     CHECK(r != NULL);

@@ -350,7 +350,7 @@ tw_comm *tw_comm_mpi(int (*fail_)(const char *fmt, ...))
     pthread_cond_init(&c->more, NULL);
     pthread_cond_init(&c->less, NULL);
     if (MPI_Comm_dup(MPI_COMM_WORLD, &c->back.mpi) != MPI_SUCCESS || pthread_create(&c->thread, NULL, work, c) != 0) {
-        fail("MPI: no thread for the sums");
+        fail("MPI: cannot start the thread that sums");
         return NULL;
     }
     c->threads = true;
