@@ -5,7 +5,7 @@ for bin in ${TWIST_BIN:+"$TWIST_BIN"} "$here/../bin" "$here/../../../bin"; do # 
 done
 export PATH
 me=$(basename "$0")
-command -v twist-decode > /dev/null || { echo "$me: twist-decode is neither beside the pipelines nor on PATH (TWIST_BIN says where)" >&2; exit 1; }
+command -v twist-decode > /dev/null || { echo "$me: twist-decode is neither beside the pipelines nor on PATH (set TWIST_BIN)" >&2; exit 1; }
 case ${1-} in -V | --version) twist-cat --version | sed "s/^twist-cat/$me/" && exit 0 ;; esac
 
 die() {
@@ -72,9 +72,9 @@ evaluation() {
     --arch | --backbone | --patch-size | --num-labels) ;; # the checkpoint and the data tell
     --print-freq | --dist-url | --local-rank | --mode | --val-freq) ;;
     --key) # of the official file, whose backbone is found anyway
-        case $value in backbone | none) ;; *) usage_error "--key=$value: there is backbone; of a teacher, twist-ckpt makes a file of its own" ;; esac ;;
+        case $value in backbone | none) ;; *) usage_error "--key=$value: only backbone; for a teacher, twist-ckpt --part=teacher --to" ;; esac ;;
     --dataset) only "$name" "$value" imagenet 'the data set is what DATA holds' ;;
-    --use-lmdb) only "$name" "$value" 0 'a folder of pictures or a tar is read, no LMDB' ;;
+    --use-lmdb) only "$name" "$value" 0 'LMDB is not supported: give a folder of pictures or a tar' ;;
     *) return 1 ;;
     esac
 }
@@ -176,7 +176,7 @@ embed() {
     fi
     views="$(stage "${decode//%/%%} --skip=%s") | $(stage "${augment//%/%%}")" # %% stands for % there
     work twist-embed -q -i "pipe:$views" --append -o "$out" "$@" ||
-        die "$out: twist-embed failed (exit $?); typed again it goes on in this file, without it it begins anew"
+        die "$out: twist-embed failed (exit $?); repeat the command to continue this file, or remove the file to start over"
 }
 
 # json_number KEY: the first number of that key in the JSON on standard input; nothing where it is null or absent.

@@ -26,11 +26,11 @@ official() {
     --freeze-embedding) only "$name" "$value" 0 'the patch embedding is always trained' ;;
     --start-epoch) only "$name" "$value" 0 'the checkpoint in --output_dir says where to go on' ;;
     --eval-only | --inference-only) only "$name" "$value" 0 'evaluation is a command of its own: pipelines/cluster, pipelines/linear' ;;
-    --use-lmdb) usage_error "$name: a folder of pictures or a tar is read, no LMDB" ;;
-    --world-size | --dist-url) usage_error "$name: the ranks are those that mpirun or srun starts" ;;
+    --use-lmdb) usage_error "$name: LMDB is not supported: give a folder of pictures or a tar" ;;
+    --world-size | --dist-url) usage_error "$name: not supported: mpirun or srun starts the ranks" ;;
     --resume)
         [ -z "$value" ] || [ "$value" -ef "$out/checkpoint.safetensors" ] ||
-            usage_error "--resume=$value: the run in --output_dir goes on by itself; --init=$value begins one with these weights" ;;
+            usage_error "--resume=$value: the run in --output_dir resumes by itself; use --init=$value to start a run from these weights" ;;
     *) return 1 ;;
     esac
 }

@@ -149,7 +149,7 @@ ranks() {
     "$semi" data pre/checkpoint.safetensors -o sync --ranks 4 --sync-bn $small --max-steps=3 > first.json
     "$semi" data pre/checkpoint.safetensors -o sync $small > last.json
     grep -q '"epochs": 3, "steps": 6}' last.json
-    for wrong in "--ranks 02:'02' is not a whole number" "--ranks 3:8 samples do not fall into 3 ranks' parts" "--ranks 8:two samples are the least"; do
+    for wrong in "--ranks 02:'02' is not a whole number" "--ranks 3:8 samples cannot be divided among 3 ranks" "--ranks 8:each needs at least two samples"; do
         run "$semi" data pre/checkpoint.safetensors -o none $small ${wrong%%:*}
         [ "$status" -eq 2 ]
         [[ "$output" == *"${wrong#*:}"* ]]

@@ -141,10 +141,10 @@ figure() { tr -d ' \n' < "$3" | sed "s/.*\"$1\":{//" | number "$2"; }
     touch own/a.png own/b.jpg mine/scan.png mine/notes.txt mine/table.tsv mine/pictures/holiday.jpg d/a/x.jpg
     run "$PIPELINES/demo" --out own own
     [ "$status" -eq 1 ]
-    [[ "$output" == *"own: that are the pictures"* ]]
+    [[ "$output" == *"own: is the folder of the pictures"* ]]
     run "$PIPELINES/demo" --out mine --steps 1 --count 64 --val-count 8 --size 16
     [ "$status" -eq 1 ]
-    [[ "$output" == *"mine: is there and not of the demo's making"* ]]
+    [[ "$output" == *"mine: exists and was not made by the demo"* ]]
     run "$PIPELINES/demo" --out mine d
     [ "$status" -eq 1 ]
     [ "$(find own mine -type f | wc -l)" = 6 ]
@@ -175,7 +175,7 @@ figure() { tr -d ' \n' < "$3" | sed "s/.*\"$1\":{//" | number "$2"; }
     done
     run env MPIRUN=nosuch links/pretrain --ranks 2 --data-path x -o out
     [ "$status" -eq 1 ]
-    [[ "$output" == *"nosuch: not found, which starts the ranks"* ]]
+    [[ "$output" == *"nosuch: not found; it starts the ranks"* ]]
     cp -R "$PIPELINES" alone
     run env -u TWIST_BIN PATH=/usr/bin:/bin alone/pretrain --data-path x -o out
     [ "$status" -eq 1 ]

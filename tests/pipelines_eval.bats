@@ -88,7 +88,7 @@ setup() {
     for other in --resize=20 --type=f16; do
         run embed $other -j1
         [ "$status" -eq 1 ]
-        [[ "$output" == "embed: x.emb: begun with other settings or weights"*"remove it to begin anew" ]]
+        [[ "$output" == "embed: x.emb: begun with other settings or weights"*"remove it to start over" ]]
     done
     touch -d '2001-01-01' w.safetensors
     run embed --resize=16
