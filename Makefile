@@ -71,12 +71,12 @@ deps: ## deps: the Debian packages this needs (as root, or through sudo)
 	if ! dpkg -s $(DEBIAN) >/dev/null 2>&1; then \
 	  $$s apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq --no-install-recommends $(DEBIAN) >/dev/null; fi
 
-deps-dev: deps ## deps-dev: what lint, fuzz and the tests of Slurm want beside them
+deps-dev: deps ## deps-dev: the packages that lint, fuzz and the Slurm tests need as well
 	@$(MAKE) --no-print-directory deps DEBIAN="$(DEBIAN_DEV)"
 
 check: all $(UNIT) ## check: every test that needs no GPU; last line "N passed, N failed"
 	@B=$B BIN=$(BIN) tests/run
-check-long: check asan ubsan ## check-long: check, the same under both sanitizers, then what takes long: soak tests, fuzzing
+check-long: check asan ubsan ## check-long: check, again under both sanitizers, then the long tests: soak, fuzzing
 	@B=$B BIN=$(BIN) tests/run tests/long/*.bats
 	$(MAKE) fuzz
 demo: ## demo: the main job from pictures to a report under demo/ (DATA=folder: your own pictures)
@@ -85,7 +85,7 @@ demo: ## demo: the main job from pictures to a report under demo/ (DATA=folder: 
 	@pipelines/demo $(if $(DATA),"$(DATA)")
 bench: all ## bench: speed against the peers in the same run, as ratios
 	@tests/bench/run
-golden: ## golden: make the golden vectors anew (Python from the package index)
+golden: ## golden: regenerate the golden vectors (with Python packages from PyPI)
 	@tests/golden/make
 install: all ## install: programs, pipelines and man pages under PREFIX
 	umask 022; install -d $(DEST)/bin $(DEST)/lib $(addprefix $(DEST)/share/twist/,pipelines policies formats) $(foreach n,1 5 7,$(DEST)/share/man/man$n)
