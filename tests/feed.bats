@@ -362,7 +362,7 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     echo "$(head -c 40 w.key)x" > long.key
     : > empty.key
     chmod 600 ./*.key
-    for bad in "link.key|a link" "short.key|no secret key" "long.key|no secret key" "empty.key|no secret key" "none.key|No such file"; do
+    for bad in "link.key|a symbolic link" "short.key|no secret key" "long.key|no secret key" "empty.key|no secret key" "none.key|No such file"; do
         run timeout 10 twist-feed head -q p --work="tcp://*:$PORT" --key="${bad%|*}" --allow=w.pub
         [ "$status" -eq 1 ]
         [[ "$output" == *"${bad##*|}"* ]] || { echo "$bad: $output"; false; }

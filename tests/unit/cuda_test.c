@@ -490,7 +490,7 @@ static void norm_and_pooling(int ranks, int N, int H, int W, int C)
     same_activations("norm and max pool, gradient", gdx, dx, nx);
     same_plain("norm and max pool, statistics and parameters", gv, v, block, tolerance());
     const tw_pool_shape odd = {.N = N, .H = H, .W = W, .C = C, .OH = H, .OW = W, .size = 3, .stride = 1, .pad = 1};
-    CHECK(gpu->norm_max_forward(g, &b, &odd, NULL, gpick, gx) != 0 && strstr(gpu->error(), "3 x 3 pixels at stride 1") != NULL);
+    CHECK(gpu->norm_max_forward(g, &b, &odd, NULL, gpick, gx) != 0 && strstr(gpu->error(), "3 x 3 pixels, stride 1") != NULL);
     gpu->release(g, gx), gpu->release(g, gdy), gpu->release(g, gpick), gpu->release(g, gsums);
     free(x), free(y), free(dx), free(dy), free(v), free(pick), free(got), free(sums);
 }
