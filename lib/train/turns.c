@@ -37,29 +37,20 @@ static int64_t samples(const tw_turns *t, int64_t epoch_samples, int B)
     return n;
 }
 
-/* The smallest of all ranks' n; -1 and tw_error(). */
-static int64_t fewest(tw_comm *c, int64_t n)
+/* The fewest steps that a rank has in an epoch. -1 and tw_error(), also where the ranks' data sets differ: their shares would overlap. */
+static int64_t fewest(const tw_turns *t, int64_t steps)
 {
-    int64_t *all = tw_calloc((size_t)c->ranks, sizeof *all);
-    if (all == NULL || c->gather(c, all, &n, sizeof n) != 0)
-        n = -1;
-    for (int i = 0; n >= 0 && i < c->ranks; i++)
-        n = all[i] < n ? all[i] : n;
+    struct {
+        int64_t data, steps;
+    } mine = {tw_loader_header(t->loader)->data_checksum, steps}, *all = tw_calloc((size_t)t->comm->ranks, sizeof *all);
+    int64_t n = all != NULL && t->comm->gather(t->comm, all, &mine, sizeof mine) == 0 ? steps : -1;
+    for (int i = 0; n >= 0 && i < t->comm->ranks; i++) {
+        n = all[i].steps < n ? all[i].steps : n;
+        if (mine.data != 0 && all[i].data != 0 && all[i].data != mine.data)
+            n = tw_fail("%s: its data set is not that of rank %d: their names or labels differ", tw_loader_name(t->loader), i);
+    }
     free(all);
     return n;
-}
-
-/* Shares of different data sets have samples in common and lack others. 0, or -1 and tw_error(). */
-static int same_data(tw_comm *c, const tw_loader *l)
-{
-    const int64_t mine = tw_loader_header(l)->data_checksum;
-    int64_t *all = tw_calloc((size_t)c->ranks, sizeof *all);
-    int rc = all == NULL ? -1 : c->gather(c, all, &mine, sizeof mine);
-    for (int i = 0; rc == 0 && i < c->ranks; i++)
-        if (mine != 0 && all[i] != 0 && all[i] != mine)
-            rc = tw_fail("%s: its data set is not that of rank %d: their names or labels differ", tw_loader_name(l), i);
-    free(all);
-    return rc;
 }
 
 int tw_turns_open(tw_turns *t, const char *input, int64_t epoch_samples, const tw_loader_options *o)
@@ -70,10 +61,8 @@ int tw_turns_open(tw_turns *t, const char *input, int64_t epoch_samples, const t
     t->all.places = tw_calloc((size_t)mine.ranks, sizeof *t->all.places);
     if (t->all.places == NULL || (t->loader = tw_loader_open(input, &mine)) == NULL)
         return -1;
-    if (same_data(t->comm, t->loader) != 0)
-        return -1;
     const int64_t n = samples(t, epoch_samples, o->B);
-    t->steps_per_epoch = n < 0 ? -1 : fewest(t->comm, n / o->B);
+    t->steps_per_epoch = n < 0 ? -1 : fewest(t, n / o->B);
     return t->steps_per_epoch < 0 ? -1 : 0;
 }
 
