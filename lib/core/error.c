@@ -21,6 +21,11 @@ static void record(const char *fmt, va_list ap, int err)
     memcpy(message, text, sizeof text);
 }
 
+bool tw_is_short(int err)
+{
+    return err == ENOMEM || err == EMFILE || err == ENFILE;
+}
+
 unsigned tw_shortages(void)
 {
     return shortages;
@@ -47,7 +52,7 @@ int tw_fail_errno(const char *fmt, ...)
     va_start(ap, fmt);
     record(fmt, ap, err);
     va_end(ap);
-    if (err == ENOMEM || err == EMFILE || err == ENFILE)
+    if (tw_is_short(err))
         tw_short();
     errno = err;
     return -1;

@@ -3,6 +3,8 @@
 #ifndef TW_CORE_ERROR_H
 #define TW_CORE_ERROR_H
 
+#include <stdbool.h>
+
 #if defined(__GNUC__)
 #define TW_PRINTF(a, b) __attribute__((format(printf, a, b)))
 #else
@@ -15,8 +17,11 @@ int tw_fail(const char *fmt, ...) TW_PRINTF(1, 2);
 /* The same with ": " and strerror(errno) appended. Returns -1; errno is kept. */
 int tw_fail_errno(const char *fmt, ...) TW_PRINTF(1, 2);
 
+/* Whether an errno means lack of memory or file descriptors (ENOMEM, EMFILE, ENFILE). */
+bool tw_is_short(int err);
+
 /* tw_shortages: how many failures of the calling thread were due to lack of memory (requests below 1 GiB) or file descriptors, hence not caused by
- * the input. tw_fail_errno (ENOMEM, EMFILE, ENFILE) and core/mem.h count them; code that detects such a failure by other means calls tw_short. */
+ * the input. tw_fail_errno (tw_is_short) and core/mem.h count them; code that detects such a failure by other means calls tw_short. */
 unsigned tw_shortages(void);
 void tw_short(void);
 

@@ -44,13 +44,13 @@ int tw_below_open(int folder, const char *path)
     struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
     int fd;
     for (int tries = 0; (fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof how)) < 0 && tries < 100; tries++)
-        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+        if (tw_is_short(errno))
             nanosleep(&(struct timespec){0, 50000000}, NULL);
         else if (errno != EAGAIN) /* EAGAIN: a rename raced with a ".." */
             break;
     if (fd < 0 && (errno == ENOSYS || errno == EPERM))
         fd = walk(folder, path);
-    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) /* not the picture's fault */
+    if (fd < 0 && tw_is_short(errno)) /* not the picture's fault */
         tw_short();
     if (fd < 0)
         return errno == EXDEV ? tw_fail("leads out of the root") : tw_fail("%s", strerror(errno));
