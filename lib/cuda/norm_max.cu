@@ -9,6 +9,17 @@ enum { SIZE = 3, STRIDE = 2, PAD = 1, TAPS = SIZE * SIZE, COVER = 2 };
 
 /* Kernels. */
 
+/* The rows of a block, first .. last - 1: neighbours, as their windows overlap. */
+struct rows_of_block {
+    int64_t first, last;
+};
+
+static __device__ inline rows_of_block my_rows(int64_t rows)
+{
+    const int64_t each = (rows + gridDim.y - 1) / gridDim.y, first = blockIdx.y * each;
+    return {first, first + each < rows ? first + each : rows};
+}
+
 /* Pixel i of [N,H,W]. There are at most 2^32 (check_windows): 32-bit divisions cost a third of 64-bit ones. */
 struct place {
     int h, w;
@@ -37,7 +48,7 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) apply_and_pool(tw_n
 #pragma unroll
     for (int k = 0; k < V; k++)
         rises[k] = to.scale[k] > 0 ? 1 : to.scale[k] < 0 ? -1 : 0;
-    const tw_rows_of mine = tw_my_rows((int64_t)s.N * s.OH * s.OW);
+    const rows_of_block mine = my_rows((int64_t)s.N * s.OH * s.OW);
     for (int64_t r = mine.first + threadIdx.y; r < mine.last; r += blockDim.y) {
         const place o = place_of(r, s.OH, s.OW);
         const int top = o.h * STRIDE - PAD, left = o.w * STRIDE - PAD;
@@ -119,7 +130,7 @@ backward_pooled_rows(tw_norm n, tw_pool_shape s, double *partial, const uint8_t 
     const tw_affine_of<V> to(n, c < s.C ? c : 0);
     tw_sums_of<T, V> sum;
     sum.clear();
-    const tw_rows_of mine = tw_my_rows(c < s.C ? n.rows : 0);
+    const rows_of_block mine = my_rows(c < s.C ? n.rows : 0);
     int unsettled = 0;
     for (int64_t r = mine.first + threadIdx.y; r < mine.last; r += blockDim.y) {
         float g[V], v[V];
@@ -140,7 +151,7 @@ backward_apply_pooled_rows(tw_norm n, tw_pool_shape s, T *dx, const uint8_t *pic
     if (c >= s.C)
         return;
     const tw_slope_of<V> slope(n, c);
-    const tw_rows_of mine = tw_my_rows(n.rows);
+    const rows_of_block mine = my_rows(n.rows);
     for (int64_t r = mine.first + threadIdx.y; r < mine.last; r += blockDim.y) {
         float g[V], v[V];
         gather<T, V>(g, v, slope.to, s, r, c, pick, dy, x);

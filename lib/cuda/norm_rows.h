@@ -7,17 +7,6 @@
 #include "cuda/kernel.h"
 #include "nn/formula.h"
 
-/* The rows of a block: first .. last - 1. */
-struct tw_rows_of {
-    int64_t first, last;
-};
-
-static __device__ inline tw_rows_of tw_my_rows(int64_t rows)
-{
-    const int64_t each = (rows + gridDim.y - 1) / gridDim.y, first = blockIdx.y * each;
-    return {first, first + each < rows ? first + each : rows};
-}
-
 static __device__ inline int tw_my_channel(int V)
 {
     return (int)(blockIdx.x * blockDim.x + threadIdx.x) * V;
