@@ -451,7 +451,7 @@ static void train_on(struct run *r, const tw_batch *b)
 {
     const tw_batch *ahead = tw_loader_ahead(r->turns.loader);
     const tw_step_inputs p = {.lr = share(r, b->epoch), .weight_decay = r->o.weight_decay, .number = r->state->step, .label = b->label,
-                            .ahead = ahead != NULL ? ahead->pictures : NULL};
+                              .ahead = ahead != NULL ? ahead->pictures : NULL};
     tw_step_result s;
     const int rc = tw_step_run(r->step, &s, b->pictures, &p);
     if (rc < 0)
