@@ -22,8 +22,8 @@ CPU_OBJ = $(CPU_SRC:%.c=$B/%.o)
 # Only where Open MPI's compiler wrapper is.
 MPI_SO = $(if $(shell command -v $(MPICC)),$(BIN)/libtwist-mpi.so)
 LDLIBS = -lmsgpackc -ljpeg -lpng -lwebpdemux -lwebp -lgif -lzstd -lz -lcjson -lprotobuf-c -lpthread -ldl -lm
-# What `make lint` and `make fuzz` want beside these, and the tests of jobs of Slurm, which starts services where it is installed.
-DEBIAN_DEV = slurmctld slurmd slurm-client munge cppcheck clang libclang-rt-14-dev
+# What `make lint` and `make fuzz` want beside these, the tests on AArch64, and those of jobs of Slurm, which starts services where it is installed.
+DEBIAN_DEV = slurmctld slurmd slurm-client munge cppcheck clang libclang-rt-14-dev gcc-aarch64-linux-gnu qemu-user-static mmdebstrap
 DEBIAN = gcc make pkg-config libdnnl-dev libmsgpack-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev libzstd-dev zlib1g-dev libcjson-dev \
 	libprotobuf-c-dev protobuf-c-compiler librandom123-dev libzmq3-dev libopenmpi-dev openmpi-bin bats bats-support bats-assert mandoc
 

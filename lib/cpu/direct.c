@@ -8,6 +8,7 @@
 #include "cpu/prim.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { LEAST_PIXELS = 49 };
 
@@ -29,7 +30,7 @@ typedef struct {
  * pixels go one by one: then oneDNN may choose any implementation, and activations are still in the cache. */
 static bool alone(const tw_conv_shape *s)
 {
-    return s->folded && s->OH * s->OW >= LEAST_PIXELS;
+    return s->folded && (TW_CONV_PLAIN || s->OH * s->OW >= LEAST_PIXELS);
 }
 
 /* The kernel along one side without the taps that only ever meet padding: a 3x3 kernel on one pixel is a 1x1 kernel, with stride 2 on 2 x 2
@@ -52,13 +53,19 @@ static taps used_taps(int in, int out, int size, int stride, int pad)
     return t;
 }
 
+/* Whether the shortcut is an argument of its own; otherwise it is in the output before, and the convolution is added to it. */
+static bool takes_shortcut(const tw_conv_shape *s)
+{
+    return s->add && !TW_CONV_PLAIN;
+}
+
 /* The post-ops of a folded convolution: adds the shortcut, then the ReLU. 0, or -1 and tw_error(). */
 static int set_tail(dnnl_primitive_attr_t attr, const tw_conv_shape *s, tw_const_md shortcut)
 {
     dnnl_post_ops_t ops = NULL;
     int rc = TW_DNNL(dnnl_post_ops_create(&ops));
     if (rc == 0 && s->add)
-        rc = TW_DNNL(dnnl_post_ops_append_binary(ops, dnnl_binary_add, shortcut));
+        rc = TW_DNNL(takes_shortcut(s) ? dnnl_post_ops_append_binary(ops, dnnl_binary_add, shortcut) : tw_append_sum(ops));
     if (rc == 0 && s->relu)
         rc = TW_DNNL(tw_append_relu(ops));
     if (rc == 0)
@@ -98,7 +105,7 @@ static int make_all(direct *c, const tw_conv_desc *desc, tw_const_md plain)
              (tw_prim_arg[]){{DNNL_ARG_DST, dnnl_query_dst_md, 0}, {DNNL_ARG_SRC, dnnl_query_src_md, 0},
                              {DNNL_ARG_WEIGHTS, dnnl_query_weights_md, 0}, {DNNL_ARG_BIAS, dnnl_query_weights_md, 1},
                              {DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, dnnl_query_dst_md, 0}},
-             3 + c->shape.folded + c->shape.add) != 0 ||
+             3 + c->shape.folded + takes_shortcut(&c->shape)) != 0 ||
         layout(&c->to_forward, &c->w_forward, c, &c->forward, plain) != 0)
         return -1;
     if (train && c->shape.data_gradient &&
@@ -208,6 +215,8 @@ static int take_weights(void *way, const float *w, const float *scale)
 static int forward(void *way, void *y, const void *x, const float *shift, const void *shortcut)
 {
     direct *c = way;
+    if (shortcut != NULL && !takes_shortcut(&c->shape))
+        memmove(y, shortcut, (size_t)(c->shape.N / c->pictures) * c->y_bytes);
     for (int n = 0; n < c->shape.N; n += c->pictures) {
         const size_t i = (size_t)(n / c->pictures);
         void *by = shortcut != NULL ? (char *)shortcut + i * c->y_bytes : NULL;

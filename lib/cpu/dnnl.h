@@ -56,6 +56,14 @@ typedef struct {
     dnnl_dims_t strides, before, after; /* before, after: padding */
 } tw_conv_desc;
 
+/* On processors other than x86 oneDNN computes convolutions as plain matrix products. These add a tensor (a binary post-op) to the wrong rows, and
+ * their bits depend on the batch size. */
+#if defined(__x86_64__)
+enum { TW_CONV_PLAIN = 0 };
+#else
+enum { TW_CONV_PLAIN = 1 };
+#endif
+
 /* TW_CONV_PICTURE: inference on one picture at a time. */
 typedef enum { TW_CONV_FORWARD, TW_CONV_INFERENCE, TW_CONV_PICTURE, TW_CONV_BACKWARD_DATA, TW_CONV_BACKWARD_WEIGHTS } tw_conv_kind;
 

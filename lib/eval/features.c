@@ -144,8 +144,10 @@ int tw_features_centre(int *exponent, tw_features *f)
     double largest = 0;
     const int rc = mean != NULL && std != NULL ? tw_features_moments(mean, std, f) : -1;
     for (int64_t i = 0; i < f->who.n && rc == 0; i++)
-        for (int d = 0; d < f->D; d++)
-            largest = fmax(largest, fabs((double)f->x[i * f->D + d] - mean[d]));
+        for (int d = 0; d < f->D; d++) {
+            const double v = fabs((double)f->x[i * f->D + d] - mean[d]);
+            largest = v > largest ? v : largest; /* gcc 12 crashes on fmax() here when it compiles for AArch64 */
+        }
     frexp(largest, exponent);
     *exponent = largest == 0 || (*exponent > SMALL && *exponent <= LARGE) ? 0 : LARGE - *exponent;
     const double scale = ldexp(1, *exponent);

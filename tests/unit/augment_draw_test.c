@@ -34,7 +34,8 @@ static double from_uniform(double *x, int n, double low, double high)
     qsort(x, (size_t)n, sizeof *x, ascending);
     for (int i = 0; i < n; i++) {
         const double at = (x[i] - low) / (high - low);
-        worst = fmax(worst, fmax(fabs(at - (double)i / n), fabs(at - (i + 1.0) / n)));
+        const double apart = fmax(fabs(at - (double)i / n), fabs(at - (i + 1.0) / n));
+        worst = apart > worst ? apart : worst;
     }
     return worst;
 }

@@ -44,8 +44,10 @@ static double distance(const golden *g, const float *x, size_t n)
     }
     norm = sqrt(norm);
     worst = fmax(fabs(norm - g->v[0]), fabs(projection - g->v[1]));
-    for (int i = 2; i < g->n; i++)
-        worst = fmax(worst, fabs(x[i - 2] - g->v[i]) * sqrt((double)n) / 4);
+    for (int i = 2; i < g->n; i++) {
+        const double apart = fabs(x[i - 2] - g->v[i]) * sqrt((double)n) / 4;
+        worst = apart > worst ? apart : worst;
+    }
     return worst / fmax(g->v[0], 1e-3); /* a bias before a BatchNorm has no gradient: what is there is rounding */
 }
 
