@@ -777,6 +777,32 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     cmp quiet/backbone.safetensors broken/backbone.safetensors
 }
 
+@test "a worker, and a trainer with all its farm, stopped for longer than they would wait: they go on" {
+    pictures 16
+    reference --epochs=40
+    local w trainer all
+    slow_head 7 $HB --epochs=40 --window=8 --work="$ADDRESS"
+    worker --linger=2 --once
+    w=$last
+    until twist-feed status --json "$ADDRESS" 2> /dev/null | grep -q '"waits_for":"reader"'; do sleep 0.05; done
+    kill -STOP "$w"
+    sleep 4
+    kill -CONT "$w"
+    wait "$w"
+    wait "$head"
+    cmp want.tws got.tws
+    COMMAND="$COMMAND | while dd bs=14000 count=1 status=none; do sleep 0.1; done" # so slow that the trainer always waits
+    spawn twist-train -q -o run --device=cpu --backbone=resnet18 --small-stem --dim=16 --hid-dim=16 --batch-size=8 --epochs=2 --starve=3 \
+        -i "pipe:twist-feed head -q --local=1 --epochs=2 p -- '$COMMAND'"
+    trainer=$last
+    until [ -s run/log.jsonl ]; do sleep 0.05; done
+    all="$trainer $(descendants "$trainer")"
+    kill -STOP $all
+    sleep 5
+    kill -CONT $all
+    wait "$trainer"
+}
+
 @test "no worker ever, all workers gone, a head that is killed again and again: a checkpoint and 75, and the same command goes on to the same weights" {
     pictures 32
     local opts=(--shuffle --seed=4 --epochs=5) rc=0 w trainer

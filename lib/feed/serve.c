@@ -35,6 +35,7 @@ typedef struct {
     tw_link link;
     tw_head *head;
     tw_output *out;
+    tw_awake clock;          /* of the rules */
     uint64_t session;
     tw_bytes files, views;   /* encoded headers of both streams; views empty: none yet */
     tw_feed_what reference;  /* the sample that new workers are tested with */
@@ -55,6 +56,11 @@ typedef struct {
     double rate_since;
     int64_t rate_written;
 } serve;
+
+static double awake(serve *s)
+{
+    return tw_awake_now(&s->clock);
+}
 
 static int put(tw_bytes *b, const void *data, size_t size)
 {
@@ -168,7 +174,7 @@ static void tell(serve *s, char **json)
                                  .skipped = s->skipped, .end = s->o->rules.end, .epoch_size = s->o->rules.epoch, .dropped = s->dropped,
                                  .refused_keys = s->link.refused, .since_written = s->written - s->rate_written,
                                  .interval = now - s->rate_since, .waits_for = waits_for};
-    *json = tw_status_json(s->head, now, &more);
+    *json = tw_status_json(s->head, awake(s), &more);
 }
 
 static int answer(serve *s, const tw_feed_id *to)
@@ -217,7 +223,7 @@ static int message(serve *s, tw_link_msg *in)
         data = s->link.z->msg_data(payload);
         size = s->link.z->msg_size(payload);
     }
-    return tw_head_message(s->head, tw_now(), &in->from, &in->m, payload, data, size, why, in->user[0] != '\0' ? in->user : NULL);
+    return tw_head_message(s->head, awake(s), &in->from, &in->m, payload, data, size, why, in->user[0] != '\0' ? in->user : NULL);
 }
 
 static int hear(serve *s, tw_link_msg *in)
@@ -234,7 +240,7 @@ static int hear(serve *s, tw_link_msg *in)
             return tw_fail("%s: %s", tw_places_what(s->o->places, u.pos, u.sub).key, u.cause);
         const tw_feed_msg m = {.type = TW_FAIL, .session = s->session, .pos = u.pos, .lease = u.lease, .sub = u.sub, .code = TW_FAIL_IO,
                                .text = u.cause};
-        if (tw_head_message(s->head, tw_now(), &u.to, &m, NULL, NULL, 0, NULL, NULL) != 0)
+        if (tw_head_message(s->head, awake(s), &u.to, &m, NULL, NULL, 0, NULL, NULL) != 0)
             return -1;
     }
     s->n_unread = 0;
@@ -429,7 +435,7 @@ static int loop(serve *s, tw_link_msg *in, int (*stop)(void), bool (*reload)(voi
         const double now = tw_now();
         if (now - tick >= 0.01) {
             tick = now;
-            if (tw_head_tick(s->head, now) != 0)
+            if (tw_head_tick(s->head, awake(s)) != 0)
                 return -1;
         }
         if (now - s->second >= 1 && each_second(s, now) != 0)
@@ -455,7 +461,7 @@ static int open_all(serve *s)
     s->out = tw_output_open(s->o->output);
     if (s->out == NULL)
         return -1;
-    s->head = tw_head_new(&s->o->rules, &ops, s->session, s->start);
+    s->head = tw_head_new(&s->o->rules, &ops, s->session, awake(s));
     return s->head != NULL && tw_link_listen(&s->link, s->o->endpoint, &s->o->link) == 0 ? 0 : -1;
 }
 

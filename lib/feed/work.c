@@ -42,6 +42,7 @@ typedef struct {
     bool open, joined, draining, header_sent, header_next; /* header_next: the command's next record is its header */
     uint64_t session;
     int64_t max_bytes;
+    tw_awake clock; /* of all times */
     double heartbeat, heard, sent, hello, last_head; /* times of the last ... */
     double started, start_took; /* the command: time of its start; seconds until its first header, 0: none yet */
     double retry, back_off, progress; /* the command: time of the next start; delay before it; time of its last record */
@@ -57,6 +58,11 @@ typedef struct {
     int64_t done, failed;
     tw_sample sample;
 } work;
+
+static double awake(work *w)
+{
+    return tw_awake_now(&w->clock);
+}
 
 static void say(work *w, int level, const char *fmt, ...) TW_PRINTF(3, 4);
 static void say(work *w, int level, const char *fmt, ...)
@@ -94,7 +100,7 @@ static bool send(work *w, const tw_feed_msg *m)
 {
     if (!w->open || tw_link_send(&w->link, NULL, m, NULL, 0) != 0)
         return false;
-    w->sent = tw_now();
+    w->sent = awake(w);
     return true;
 }
 
@@ -113,7 +119,7 @@ static int start_child(work *w)
     w->child = tw_child_start(w->o->command, w->max_bytes, w->o->child_memory);
     if (w->child == NULL)
         return -1;
-    w->progress = w->started = tw_now();
+    w->progress = w->started = awake(w);
     w->header_next = true;
     return tw_child_give(w->child, w->header.data, w->header.size);
 }
@@ -134,7 +140,7 @@ static void child_lost(work *w, int code, bool oldest, const char *why)
     for (bool first = true; w->given > 0; first = false)
         fail_item(w, 0, oldest && !first ? TW_FAIL_RETURNED : code, text);
     w->back_off = w->back_off == 0 ? 0.1 : w->back_off < 2.5 ? 2 * w->back_off : 5;
-    w->retry = tw_now() + w->back_off;
+    w->retry = awake(w) + w->back_off;
 }
 
 static void stop_child(work *w)
@@ -162,7 +168,7 @@ static int give(work *w, held *h)
     const int rc = tw_child_give_sample(w->child, &s);
     free(h->file);
     h->file = NULL;
-    h->since = tw_now();
+    h->since = awake(w);
     if (w->given == 0)
         w->progress = h->since;
     h->state = GIVEN;
@@ -241,7 +247,7 @@ static bool heard_bad(work *w, const char *line)
         char cause[600];
         snprintf(cause, sizeof cause, "%.*s", (int)(strlen(line + k + 2) - m), line + k + 2);
         fail_item(w, i, TW_FAIL_DECODE, cause);
-        w->progress = tw_now();
+        w->progress = awake(w);
         return true;
     }
     return false;
@@ -269,7 +275,7 @@ static void send_record(work *w, const tw_feed_msg *m, void *record, size_t size
         return;
     }
     if (tw_link_send_msg(&w->link, m, &msg) == 0)
-        w->sent = tw_now();
+        w->sent = awake(w);
     else
         w->joined = false; /* the connection is lost, and with it the leases */
 }
@@ -305,8 +311,8 @@ static void take_record(work *w, void *record, size_t size, size_t last_key)
     if (w->header_next) {
         w->header_next = false;
         if (!w->header_sent)
-            w->start_took = tw_now() - w->started;
-        w->progress = tw_now(); /* the time of the start is not counted for the first sample */
+            w->start_took = awake(w) - w->started;
+        w->progress = awake(w); /* the time of the start is not counted for the first sample */
         if (w->header_sent) /* the command has been restarted */
             free(record);
         else
@@ -333,7 +339,7 @@ static void take_record(work *w, void *record, size_t size, size_t last_key)
                            .crc = crc, .bytes = (int64_t)size};
     w->done++;
     w->back_off = 0;
-    w->progress = tw_now();
+    w->progress = awake(w);
     send_record(w, &m, record, size);
     remove_item(w, 0);
 }
@@ -356,7 +362,7 @@ static void read_child(work *w)
         child_lost(w, TW_FAIL_CRASH, false, "");
     }
     const double patience = w->o->sample_timeout + (!w->header_next ? 0 : w->header_sent ? 2 * w->start_took : START);
-    if (w->child != NULL && (w->given > 0 || w->header_next) && tw_now() - w->progress > patience) {
+    if (w->child != NULL && (w->given > 0 || w->header_next) && awake(w) - w->progress > patience) {
         char why[200];
         snprintf(why, sizeof why, w->header_next ? "the command has not begun its stream for %g s" : "no result of the command for %g s", patience);
         child_lost(w, TW_FAIL_TIMEOUT, true, why);
@@ -375,7 +381,7 @@ static int redial(work *w)
     if (tw_link_dial(&w->link, w->o->endpoint, &w->o->link) != 0)
         return -1;
     w->open = true;
-    w->heard = tw_now();
+    w->heard = awake(w);
     w->hello = 0;
     return 0;
 }
@@ -444,7 +450,7 @@ static int refused(work *w, const tw_feed_msg *m)
     }
     if (m->code == TW_REFUSE_FULL) {
         w->joined = false;
-        w->hello = tw_now() + 5; /* try again later */
+        w->hello = awake(w) + 5; /* try again later */
         return 0;
     }
     return tw_fail("%s: the head turns this worker away: %s", w->o->endpoint, m->text);
@@ -456,7 +462,7 @@ static int message(work *w, tw_link_msg *in)
     const tw_feed_msg *m = &in->m;
     if (m->type != TW_WELCOME && m->type != TW_REFUSE && m->type != TW_LEASE && m->type != TW_PONG && m->type != TW_BYE)
         return 0; /* a head does not send these: perhaps the worker's own messages, from a socket connected to itself */
-    w->heard = w->last_head = tw_now();
+    w->heard = w->last_head = awake(w);
     if (m->type == TW_WELCOME)
         return welcome(w, in);
     if (m->type == TW_REFUSE)
@@ -485,7 +491,7 @@ static int hear(work *w, tw_link_msg *in)
 
 static void speak(work *w)
 {
-    const double now = tw_now();
+    const double now = awake(w);
     if (!w->joined && now - w->hello >= w->heartbeat) {
         const tw_feed_msg hello = {.type = TW_HELLO, .protocol = TW_FEED_PROTOCOL, .text = TW_VERSION, .name = w->o->name, .slots = w->o->slots};
         w->hello = send(w, &hello) ? now : now - w->heartbeat + 0.02; /* cannot be sent: not connected yet */
@@ -514,7 +520,7 @@ static int wait_for(work *w)
 
 static int step(work *w, tw_link_msg *in)
 {
-    const double now = tw_now();
+    const double now = awake(w);
     if (!w->open || now - w->heard > MISSED * w->heartbeat) {
         if (w->joined)
             say(w, 0, "%s: no message from the head; connecting again", w->o->endpoint);
@@ -531,7 +537,7 @@ static int step(work *w, tw_link_msg *in)
         return rc;
     if (w->hopeless[0] != '\0')
         return tw_fail("%s: %s; it never wrote a stream", w->o->command, w->hopeless);
-    if (w->joined && w->child == NULL && tw_now() >= w->retry && start_child(w) != 0)
+    if (w->joined && w->child == NULL && awake(w) >= w->retry && start_child(w) != 0)
         return -1;
     if (w->child != NULL) {
         if (hand_on(w) != 0)
@@ -544,9 +550,10 @@ static int step(work *w, tw_link_msg *in)
 
 int tw_work_run(const tw_work_options *o, int (*stop)(void), void (*say_)(int level, const char *text))
 {
-    work w = {.o = o, .say = say_, .heartbeat = 1, .last_head = tw_now(), .root = -1};
+    work w = {.o = o, .say = say_, .heartbeat = 1, .root = -1};
     tw_link_msg *in = tw_calloc(1, sizeof *in);
     int rc = in != NULL ? 0 : -1;
+    w.last_head = awake(&w);
     tw_sample_init(&w.sample);
     if (o->root != NULL && (w.root = open(o->root, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
         rc = tw_fail_errno("%s", o->root);

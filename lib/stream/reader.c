@@ -71,9 +71,10 @@ static int fail_cut(tw_reader *r, size_t have)
 /* Waits until ready() is true. False: wait() returned false. */
 static bool wait_for(tw_reader *r, bool (*ready)(tw_input *in, int ms))
 {
-    const double start = tw_now();
+    tw_awake clock = {0};
+    const double start = tw_awake_now(&clock);
     while (r->wait != NULL && !ready(&r->in, GLANCE))
-        if (!r->wait(r->context, tw_now() - start))
+        if (!r->wait(r->context, tw_awake_now(&clock) - start))
             return false;
     return true;
 }
