@@ -386,21 +386,26 @@ static void show(const struct opts *o, const char *json, const char *endpoint)
 static void run_status(struct opts *o, const tw_strings *endpoints)
 {
     static tw_link_msg in;
-    tw_link link;
+    tw_link link = {0};
     if (endpoints->n != 1)
         tw_die_usage("status: needs one ENDPOINT");
     o->link.max_bytes = 16 << 20;
     check_endpoint(endpoints->item[0], false, o);
     catch(SIGTERM);
     catch(SIGINT);
-    if (tw_link_dial(&link, endpoints->item[0], &o->link) != 0)
-        tw_die_error();
-    double asked = 0, heard = tw_now();
+    double asked = 0, dialled = 0, heard = tw_now();
+    unsigned dials = 0;
     bool wanted = false, told = false;
     int64_t dropped = 0;
     while (stop() == 0) {
-        zmq_pollitem_t item = {link.socket, 0, ZMQ_POLLIN, 0};
         const double now = tw_now();
+        if (dials == 0 || (asked == 0 && link.addresses > 1 && now - dialled >= 1)) { /* not connected: perhaps to the next address */
+            tw_link_close(&link, 0);
+            if (tw_link_dial(&link, endpoints->item[0], dials++, &o->link) != 0)
+                tw_die_error();
+            dialled = now;
+        }
+        zmq_pollitem_t item = {link.socket, 0, ZMQ_POLLIN, 0};
         if (!wanted && now - asked >= 1 && tw_link_send(&link, NULL, &(tw_feed_msg){.type = TW_ASK}, NULL, 0) == 0) {
             wanted = true;
             asked = now;

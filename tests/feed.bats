@@ -695,6 +695,25 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     cmp want.tws got.tws
 }
 
+@test "a host of several addresses, of which the head listens at one; a head at a name; connections that the kernel watches" {
+    pictures 12
+    reference --epochs=2
+    printf '%s both\n' ::1 127.0.0.1 ::2 > hosts
+    { command -v ss && unshare -m mount --bind hosts /etc/hosts; } > /dev/null 2>&1 || skip "/etc/hosts cannot be replaced here"
+    export ADDRESS=tcp://both:$PORT PORT COMMAND
+    for host in '[::1]' 127.0.0.1 both; do
+        timeout 100 unshare -m bash -ec 'mount --bind hosts /etc/hosts
+            twist-feed head -q --insecure --no-history --epochs=2 --work="tcp://$1:$PORT" -o got.tws p & head=$!
+            twist-feed status --insecure --watch --json "$ADDRESS" > state & status=$!
+            until ss -Htno state established "sport = :$PORT" | grep -q keepalive; do sleep 0.1; done
+            until grep -q "\"workers\":0," state; do sleep 0.1; done
+            kill $status
+            twist-feed work -q --insecure --once "$ADDRESS" -- "$COMMAND"
+            wait $head' x "$host"
+        cmp want.tws got.tws
+    done
+}
+
 @test "two machines (network namespaces): the bytes of one, also when the link goes down and comes back" {
     local a=feeda$$ b=feedb$$ # the machine's own network has no part in it: an address of the test may be somebody's there
     two_spaces $a $b

@@ -95,6 +95,7 @@ static int open_socket(tw_link *l, int type, const tw_link_options *o)
     if (l->socket == NULL)
         return tw_zmq_fail("ZeroMQ");
     const int options[][2] = {{ZMQ_LINGER, 0}, {ZMQ_IPV6, 1}, {ZMQ_HANDSHAKE_IVL, HANDSHAKE}, {ZMQ_BACKLOG, BACKLOG},
+                              {ZMQ_TCP_KEEPALIVE, 1}, {ZMQ_TCP_KEEPALIVE_IDLE, 30}, {ZMQ_TCP_KEEPALIVE_INTVL, 10}, {ZMQ_TCP_KEEPALIVE_CNT, 3},
                               {ZMQ_SNDHWM, 2 * TW_FEED_SLOTS + 16}, {ZMQ_RCVHWM, 2 * TW_FEED_SLOTS + 16}};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         if (tw_zmq_set(l->socket, options[i][0], options[i][1]) != 0)
@@ -156,8 +157,9 @@ err:
     return -1;
 }
 
-int tw_link_dial(tw_link *l, const char *endpoint, const tw_link_options *o)
+int tw_link_dial(tw_link *l, const char *endpoint, unsigned turn, const tw_link_options *o)
 {
+    char address[4096];
     char secret[TW_KEY] = "", public[TW_KEY], server[TW_KEY];
     int rc = open_socket(l, ZMQ_DEALER, o);
     if (rc == 0 && l->curve) {
@@ -167,7 +169,8 @@ int tw_link_dial(tw_link *l, const char *endpoint, const tw_link_options *o)
     }
     rc = rc || tw_zmq_set(l->socket, ZMQ_IMMEDIATE, 1) || tw_zmq_set(l->socket, ZMQ_CONNECT_TIMEOUT, HANDSHAKE) ||
          tw_zmq_set(l->socket, ZMQ_RECONNECT_IVL, 100) || tw_zmq_set(l->socket, ZMQ_RECONNECT_IVL_MAX, 2000);
-    if (rc == 0 && l->z->connect(l->socket, tw_zmq_address(endpoint)) != 0) {
+    l->addresses = tw_zmq_resolve(address, sizeof address, endpoint, turn);
+    if (rc == 0 && l->z->connect(l->socket, address) != 0) {
         char what[600];
         snprintf(what, sizeof what, "%.500s: cannot be connected to", endpoint);
         rc = tw_zmq_fail(what);

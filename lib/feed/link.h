@@ -21,6 +21,7 @@ typedef struct {
     tw_allow_list allowed;
     const char *allow;
     bool router, curve;
+    int addresses;       /* worker: of the head's host */
     int64_t refused;     /* connections refused because of their key */
 } tw_link;
 
@@ -29,9 +30,10 @@ typedef struct {
  * tw_error(). */
 int tw_link_check(const char *endpoint, bool head, const tw_link_options *o, const char **note);
 
-/* Open a head's socket (binds; tries for ten seconds if the address is in use), or a worker's (connects). 0, or -1 and tw_error(). */
+/* Open a head's socket (binds; tries for ten seconds if the address is in use), or a worker's (connects; if the host has several addresses, to the
+ * one of this turn). 0, or -1 and tw_error(). */
 int tw_link_listen(tw_link *l, const char *endpoint, const tw_link_options *o);
-int tw_link_dial(tw_link *l, const char *endpoint, const tw_link_options *o);
+int tw_link_dial(tw_link *l, const char *endpoint, unsigned turn, const tw_link_options *o);
 void tw_link_close(tw_link *l, int linger_ms);
 
 /* Sends without waiting. to: NULL for a worker. payload: `size` bytes, copied, or NULL. 0, or -1: the peer cannot be reached, or its queue is

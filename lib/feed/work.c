@@ -40,10 +40,11 @@ typedef struct {
     void (*say)(int level, const char *text);
     tw_link link;
     bool open, joined, draining, header_sent, header_next; /* header_next: the command's next record is its header */
+    unsigned turn;  /* which of the addresses of the head's host is dialled */
     uint64_t session;
     int64_t max_bytes;
     tw_awake clock; /* of all times */
-    double heartbeat, heard, sent, hello, last_head; /* times of the last ... */
+    double heartbeat, dialled, heard, sent, hello, last_head; /* times of the last ... */
     double started, start_took; /* the command: time of its start; seconds until its first header, 0: none yet */
     double retry, back_off, progress; /* the command: time of the next start; delay before it; time of its last record */
     int barren;         /* times that it ended before it ever wrote a header */
@@ -378,10 +379,11 @@ static int redial(work *w)
     w->open = false;
     w->joined = false;
     stop_child(w);
-    if (tw_link_dial(&w->link, w->o->endpoint, &w->o->link) != 0)
+    w->turn += w->last_head < w->dialled; /* no head there: perhaps at the next address */
+    if (tw_link_dial(&w->link, w->o->endpoint, w->turn, &w->o->link) != 0)
         return -1;
     w->open = true;
-    w->heard = awake(w);
+    w->dialled = w->heard = awake(w);
     w->hello = 0;
     return 0;
 }

@@ -5,8 +5,11 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +111,30 @@ static void look_up(const char *endpoint)
         freeaddrinfo(found);
 }
 
+int tw_zmq_resolve(char *address, size_t size, const char *endpoint, unsigned turn)
+{
+    static const struct addrinfo kind = {.ai_socktype = SOCK_STREAM};
+    const char *a = tw_zmq_address(endpoint), *port = strrchr(a, ':');
+    char name[256], number[INET6_ADDRSTRLEN + IF_NAMESIZE];
+    struct addrinfo *found = NULL;
+    int n = 0;
+    snprintf(address, size, "%s", a);
+    if (strncmp(a, "tcp://", 6) != 0 || strpbrk(a, "[;") != NULL || port - (a + 6) >= (ptrdiff_t)sizeof name) /* IPv6, a source address */
+        return 0;
+    snprintf(name, sizeof name, "%.*s", (int)(port - (a + 6)), a + 6);
+    if (getaddrinfo(name, NULL, &kind, &found) != 0)
+        return 0;
+    for (const struct addrinfo *i = found; i != NULL; i = i->ai_next)
+        n++;
+    const struct addrinfo *one = found;
+    for (unsigned k = turn % (unsigned)n; k > 0; k--)
+        one = one->ai_next;
+    if (getnameinfo(one->ai_addr, one->ai_addrlen, number, sizeof number, NULL, 0, NI_NUMERICHOST) == 0)
+        snprintf(address, size, one->ai_family == AF_INET6 ? "tcp://[%s]%s" : "tcp://%s%s", number, port);
+    freeaddrinfo(found);
+    return n;
+}
+
 /* Whether a process listens on this Unix socket. */
 static bool is_taken(const char *path)
 {
@@ -135,7 +162,11 @@ int tw_zmq_bind(void *socket, const char *address)
         errno = EADDRINUSE;
         return -1;
     }
-    return table.bind(socket, address);
+    char resolved[320];
+    int rc = table.bind(socket, address);
+    if (rc != 0 && errno == ENODEV && tw_zmq_resolve(resolved, sizeof resolved, address, 0) > 0) /* no interface of that name */
+        rc = table.bind(socket, resolved);
+    return rc;
 }
 
 int tw_zmq_attach(void *socket, const char *endpoint)

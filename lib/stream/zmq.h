@@ -35,8 +35,13 @@ bool tw_zmq_binds(const char *endpoint);
 /* The endpoint without a leading @: the address for bind or connect. Borrowed. */
 const char *tw_zmq_address(const char *endpoint);
 
-/* As zmq_bind, but for ipc:// does not replace an existing file that is no socket (EEXIST) or a socket that a process listens on (EADDRINUSE).
- * 0, or -1 and errno. */
+/* The address of a tcp:// endpoint with its host resolved, in *address: of the host's addresses the one of this turn, cyclically. libzmq itself
+ * would use the first one only. An endpoint that is not of tcp://, or whose host is not known now, stays as it
+ * is. Returns the number of addresses. */
+int tw_zmq_resolve(char *address, size_t size, const char *endpoint, unsigned turn);
+
+/* As zmq_bind, but a host's name stands for its first address, and for ipc:// an existing file that is no socket (EEXIST), or a socket that a process
+ * listens on (EADDRINUSE), is not replaced. 0, or -1 and errno. */
 int tw_zmq_bind(void *socket, const char *address);
 /* Binds or connects the socket, as tw_zmq_binds says. 0, or -1 and tw_error(). */
 int tw_zmq_attach(void *socket, const char *endpoint);

@@ -119,7 +119,7 @@ static int answer(int argc, char **argv)
     int64_t dropped = 0;
     double said = 0, heard = tw_now();
     make_views(view);
-    if (tw_link_dial(&link, argv[2], &o) != 0)
+    if (tw_link_dial(&link, argv[2], 0, &o) != 0)
         tw_die_error();
     for (uint64_t session = 0; tw_now() - heard < 3;) {
         zmq_pollitem_t item = {link.socket, 0, ZMQ_POLLIN, 0};

@@ -22,7 +22,7 @@ static bool heard(const char *endpoint, int handler, double seconds)
         head.z->close(head.zap);
         head.zap = NULL;
     }
-    CHECK(tw_link_dial(&worker, endpoint, &wo) == 0);
+    CHECK(tw_link_dial(&worker, endpoint, 0, &wo) == 0);
     for (const double end = tw_now() + seconds; tw_now() < end && !came;) {
         zmq_pollitem_t item = {head.socket, 0, ZMQ_POLLIN, 0};
         if (handler == HANDLER)
@@ -70,7 +70,7 @@ static void taken_out(const char *endpoint)
     CHECK(tw_keys_public(public, "w.pub") == 0);
     snprintf(line, sizeof line, "%s w\n", public);
     allow(NULL, line);
-    CHECK(tw_link_listen(&head, endpoint, &ho) == 0 && tw_link_dial(&worker, endpoint, &wo) == 0);
+    CHECK(tw_link_listen(&head, endpoint, &ho) == 0 && tw_link_dial(&worker, endpoint, 0, &wo) == 0);
     CHECK(hears(&head, &worker, 10));
     allow(&head, "");
     CHECK(!hears(&head, &worker, 0.5));
