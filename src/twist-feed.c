@@ -141,8 +141,10 @@ static const char *keep_local(void)
 static void end_local(void)
 {
     for (int i = 0; i < locals.n; i++)
-        if (locals.pid[i] > 0)
+        if (locals.pid[i] > 0) {
             kill(locals.pid[i], SIGTERM);
+            kill(locals.pid[i], SIGCONT); /* a stopped one would not hear it */
+        }
     for (int i = 0; i < locals.n; i++)
         if (locals.pid[i] > 0)
             waitpid(locals.pid[i], NULL, 0);

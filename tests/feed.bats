@@ -103,6 +103,20 @@ teardown() { end_all; }
     done
 }
 
+@test "a head ends although one of its own workers is stopped" {
+    pictures 8
+    reference --epochs=150
+    spawn twist-feed head -q $HB --no-history --local 2 --epochs=150 -o got.tws p -- "$COMMAND"
+    head=$last
+    until w=$(descendants $head | head -n 1) && [ -n "$w" ]; do sleep 0.02; done
+    kill -STOP "$w"
+    pids="$pids $w"
+    for ((i = 0; i < 600; i++)); do kill -0 $head 2> /dev/null || break; sleep 0.1; done
+    [ $i -lt 600 ]
+    wait $head
+    cmp want.tws got.tws
+}
+
 @test "bad pictures: skipped, substituted or fatal, and listed, as twist-decode does" {
     pictures 24
     local f n=0
