@@ -536,6 +536,9 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     run twist-feed head -q --local 1 --log=nowhere/log -o got.tws p -- "$COMMAND"
     [ "$status" -eq 1 ]
     [[ "$output" == *"nowhere/log: No such file or directory"* ]]
+    run twist-feed head -q --local 1 --quarantine=nowhere/q -o none.tws p -- "$COMMAND" # before the first picture, not when one is to be written
+    [ "$status" -eq 1 ]
+    [ "$output" = "twist-feed: nowhere/q: No such file or directory" ]
     (set -o pipefail; ulimit -f 3; twist-feed head -q --log=long --work="$ADDRESS" p 2> err | cat > /dev/null) 3>&- & head=$! pids="$pids $!"
     spawn twist-feed work -q -j30 --name="$(printf '%0100d' 0)" "$ADDRESS" -- 'exec sleep 100'
     until [ "$(field workers)" = 30 ]; do sleep 0.1; done

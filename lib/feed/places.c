@@ -292,10 +292,10 @@ int tw_places_quarantine(tw_places *p, const char *path)
     char *line = NULL;
     size_t cap = 0;
     int rc = 0;
-    FILE *f = fopen(path, "re");
+    FILE *f = fopen(path, "a+e"); /* to append: that it cannot be written shows now, and not when the first image is to be */
     p->quarantine = path;
     if (f == NULL)
-        return errno == ENOENT ? 0 : tw_fail_errno("%s", path);
+        return tw_fail_errno("%s", path);
     off_t whole = 0; /* bytes of complete lines */
     bool cut = false;
     ssize_t n;
