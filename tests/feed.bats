@@ -530,7 +530,7 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     [[ "$output" == *"the command has not begun its stream for 10.1 s"*"; it never wrote a stream"* ]]
 }
 
-@test "a log that cannot be written is named; a quarantine's last line that was cut is passed over" {
+@test "a log that cannot be written is named; a log's and a quarantine's last line that was cut is passed over" {
     pictures 8
     reference
     run twist-feed head -q --local 1 --log=nowhere/log -o got.tws p -- "$COMMAND"
@@ -548,6 +548,8 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     [ "$status" -eq 1 ]
     [ "$(cat err)" = "twist-feed: long: File too large" ]
     end_all
+    twist-feed head -q --no-history --local 1 --log=long -o got.tws p -- "$COMMAND"
+    [ "$(tail -n 1 long | grep -o '"written"' | wc -l)" = 1 ]
     printf '3\tp/ce' > left
     twist-feed head -q --no-history --local 1 --quarantine=left -o got.tws p -- "$COMMAND"
     cmp want.tws got.tws

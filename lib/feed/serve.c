@@ -327,10 +327,12 @@ static int pump(serve *s)
 
 static int write_log(const char *path, const char *json)
 {
-    FILE *f = fopen(path, "ae");
+    FILE *f = fopen(path, "a+e");
     if (f == NULL)
         return tw_fail_errno("%s", path);
-    const bool written = fprintf(f, "%s\n", json) > 0;
+    const bool cut = fseek(f, -1, SEEK_END) == 0 && getc(f) != '\n'; /* the last line, of a head that was killed or found the disk full */
+    fseek(f, 0, SEEK_END);
+    const bool written = fprintf(f, "%s%s\n", cut ? "\n" : "", json) > 0;
     return fclose(f) == 0 && written ? 0 : tw_fail_errno("%s", path);
 }
 
