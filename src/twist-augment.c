@@ -3,7 +3,6 @@
 #include "core/pool.h"
 #include "core/program.h"
 #include "core/relay.h"
-#include "image/blur.h"
 #include "image/decode.h"
 #include "image/view.h"
 #include "stream/reader.h"

@@ -1,6 +1,5 @@
 /* twist-cluster: unsupervised classification by a class head, or by k-means if there is none. */
 #include "core/file.h"
-#include "core/mem.h"
 #include "core/pool.h"
 #include "core/program.h"
 #include "core/tsv.h"

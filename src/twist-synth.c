@@ -7,7 +7,6 @@
 #include "synth/scene.h"
 #include "synth/texture.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdarg.h>

@@ -1,5 +1,4 @@
 /* twist-train: TWIST pre-training on a views stream. */
-#include "core/mem.h"
 #include "core/program.h"
 #include "train/args.h"
 #include "train/bad_batch.h"

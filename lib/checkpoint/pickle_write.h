@@ -2,8 +2,7 @@
 #ifndef TW_CHECKPOINT_PICKLE_WRITE_H
 #define TW_CHECKPOINT_PICKLE_WRITE_H
 
-#include "core/tensor.h"
-
+#include <stdint.h>
 #include <stdio.h>
 
 void tw_pickle_op(FILE *f, int opcode);

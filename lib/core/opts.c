@@ -1,7 +1,6 @@
 #include "core/opts.h"
 
 #include "core/error.h"
-#include "core/mem.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -1,9 +1,9 @@
 #include "core/relay.h"
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/mem.h"
 #include "core/pool.h"
-#include "core/program.h"
 
 #include <pthread.h>
 #include <sched.h>

@@ -1,6 +1,5 @@
 #include "cpu/conv.h"
 
-#include "core/error.h"
 #include "core/mem.h"
 #include "cpu/prim.h"
 #include "cpu/vec.h"

@@ -2,7 +2,6 @@
  * gradient's adds in place. In evaluation a product in tiles (tiles.h), so that a picture's features do not depend on the rest of the batch. */
 #include "cpu/ops.h"
 
-#include "core/error.h"
 #include "core/mem.h"
 #include "cpu/outer.h"
 #include "cpu/prim.h"

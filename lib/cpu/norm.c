@@ -2,7 +2,6 @@
  * of threads nor on the processor. bf16 has kernels of its own (norm_bf16.h). */
 #include "cpu/ops.h"
 
-#include "core/error.h"
 #include "cpu/norm.h"
 #include "cpu/pool.h"
 #include "cpu/vec.h"

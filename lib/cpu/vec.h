@@ -6,7 +6,6 @@
 
 #include "core/tensor.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #if defined(__x86_64__) && defined(__gnu_linux__)

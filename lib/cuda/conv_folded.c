@@ -1,7 +1,6 @@
 /* Evaluation: a convolution with the norm that follows it folded in, the norm's scale into the weights, its shift as a bias. */
 #include "cuda/conv_parts.h"
 
-#include "core/error.h"
 #include "core/mem.h"
 #include "cuda/launch.h"
 #include "cuda/ops.h"

@@ -2,7 +2,6 @@
  * written for the device; in bf16 only older ones for the sums, which take half a second each to compile. */
 #include "cuda/conv_parts.h"
 
-#include "core/error.h"
 #include "cuda/launch.h"
 #include "cuda/ops.h"
 

@@ -1,6 +1,5 @@
 #include "cuda/conv_parts.h"
 
-#include "core/error.h"
 #include "cuda/ops.h"
 
 #include <stdio.h>

@@ -1,6 +1,5 @@
 #include "cuda/dnn.h"
 
-#include "core/error.h"
 #include "core/mem.h"
 #include "cuda/device.h"
 

@@ -3,7 +3,6 @@
  * weights' where cuBLASLt can do both, gives right sums and is no slower than a separate kernel. */
 #include "cuda/linear.h"
 
-#include "core/error.h"
 #include "core/mem.h"
 #include "cuda/launch.h"
 #include "cuda/ops.h"

@@ -1,6 +1,5 @@
 #include "cuda/tune.h"
 
-#include "core/error.h"
 #include "cuda/cache.h"
 #include "cuda/ops.h"
 

@@ -1,6 +1,5 @@
 #include "eval/blocks.h"
 
-#include "core/error.h"
 #include "core/mem.h"
 #include "core/pool.h"
 #include "eval/device.h"

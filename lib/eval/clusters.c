@@ -6,7 +6,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* The TW_TOP largest of value [K], the largest first, of equal ones the lower first: their numbers in top, values in best. */
 static void take_top(int32_t *top, float *best, const float *value, int K)

@@ -1,6 +1,5 @@
 #include "eval/kmeans.h"
 
-#include "core/error.h"
 #include "core/mem.h"
 #include "core/philox.h"
 #include "eval/matrix.h"

@@ -4,7 +4,6 @@
 
 #include "eval/device.h"
 
-#include <stddef.h>
 #include <stdint.h>
 
 typedef struct tw_linear_device tw_linear_device;

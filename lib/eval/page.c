@@ -12,7 +12,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char head[] =
     "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><title>Clusters and classes</title>\n"

@@ -1,6 +1,5 @@
 #include "eval/page_parts.h"
 
-#include "core/error.h"
 #include "core/mem.h"
 #include "report/text.h"
 

@@ -1,6 +1,5 @@
 #include "eval/partition.h"
 
-#include "core/error.h"
 #include "core/mem.h"
 
 #include <float.h>

@@ -4,7 +4,6 @@
 #include "core/mem.h"
 #include "nn/backend.h"
 
-#include <limits.h>
 #include <stdlib.h>
 
 enum { MOST_ROWS = 16384 };

@@ -5,7 +5,6 @@
 
 #include "stream/record.h"
 
-#include <stdbool.h>
 #include <sys/types.h>
 
 typedef struct tw_child tw_child;

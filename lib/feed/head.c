@@ -5,7 +5,6 @@
 #include "core/mem.h"
 #include "core/program.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

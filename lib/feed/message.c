@@ -1,7 +1,6 @@
 #include "feed/message.h"
 
 #include "core/error.h"
-#include "core/mem.h"
 #include "stream/msg.h"
 
 #include <msgpack.h>

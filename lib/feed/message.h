@@ -5,7 +5,6 @@
 
 #include "stream/record.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
 enum {

@@ -2,7 +2,6 @@
 #ifndef TW_FEED_OUTPUT_H
 #define TW_FEED_OUTPUT_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct tw_output tw_output;

@@ -3,7 +3,6 @@
 #include "core/error.h"
 #include "core/mem.h"
 #include "core/tsv.h"
-#include "source/rejects.h"
 
 #include <errno.h>
 #include <inttypes.h>

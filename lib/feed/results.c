@@ -3,7 +3,6 @@
 #include "core/error.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { MOST_REFUTED = 16 }; /* a worker that fails so many images that others can make, and over a tenth of what it has made, is banned */
 

@@ -1,7 +1,5 @@
 #include "image/resample.h"
 
-#include "core/mem.h"
-
 #include <math.h>
 #include <string.h>
 

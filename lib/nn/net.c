@@ -4,9 +4,7 @@
 #include "core/mem.h"
 #include "nn/model.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static int build_backbone(tw_net *net, const tw_net_config *c)
 {

@@ -1,8 +1,6 @@
 /* Convolution without bias. */
 #include "nn/op.h"
 
-#include "core/error.h"
-
 int tw_conv_out(tw_node *n)
 {
     const tw_layer *l = n->layer;

@@ -1,6 +1,5 @@
 /* Layers on a vision transformer's tokens: patches to tokens with position embeddings; the residual sum with stochastic depth; the features
  * read from the last tokens (mean, concatenation). */
-#include "core/error.h"
 #include "core/mem.h"
 #include "nn/op.h"
 

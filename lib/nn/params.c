@@ -2,7 +2,6 @@
  * gradients) and initialised. */
 #include "nn/model.h"
 
-#include "core/error.h"
 #include "core/mem.h"
 #include "core/philox.h"
 #include "core/pool.h"

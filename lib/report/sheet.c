@@ -1,6 +1,5 @@
 #include "report/sheet.h"
 
-#include "core/error.h"
 #include "core/mem.h"
 #include "report/png.h"
 

@@ -1,6 +1,5 @@
 #include "report/stats.h"
 
-#include "core/error.h"
 #include "core/mem.h"
 
 #include <math.h>

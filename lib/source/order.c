@@ -1,6 +1,5 @@
 #include "source/order.h"
 
-#include "core/error.h"
 #include "core/mem.h"
 #include "core/philox.h"
 

@@ -2,7 +2,6 @@
 #ifndef TW_SOURCE_ROWS_H
 #define TW_SOURCE_ROWS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,7 +1,6 @@
 #include "stream/input.h"
 
 #include "core/error.h"
-#include "core/mem.h"
 #include "stream/zmq.h"
 
 #include <errno.h>

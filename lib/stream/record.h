@@ -5,8 +5,6 @@
 #include "core/share.h"
 #include "core/tensor.h"
 
-#include <stdbool.h>
-
 /* Limits: bytes of a record, bytes of a header, keys of a map. Writers never exceed them; readers refuse more unless tw_limits says otherwise. */
 enum { TW_MOST_RECORD = 1 << 30, TW_MOST_HEADER = 64 << 20, TW_MOST_KEYS = 64 };
 

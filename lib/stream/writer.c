@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Small records are buffered until there are HOLD bytes, or until a record comes HOLD_FOR seconds or more after the last write, so that a slow

@@ -4,7 +4,6 @@
 #define TW_STREAM_ZMQ_H
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <zmq.h>
 
 /* The functions of the library that are used, each as zmq.h declares it. */

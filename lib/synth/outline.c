@@ -1,7 +1,6 @@
 #include "synth/texture.h"
 
 #include <math.h>
-#include <stddef.h>
 
 #define PI 3.14159265358979323846
 

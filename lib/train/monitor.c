@@ -1,6 +1,5 @@
 #include "train/monitor.h"
 
-#include "core/error.h"
 #include "core/mem.h"
 #include "eval/partition.h"
 #include "nn/formula.h"

@@ -1,6 +1,5 @@
 #include "train/optim.h"
 
-#include "core/error.h"
 #include "core/mem.h"
 #include "nn/formula.h"
 

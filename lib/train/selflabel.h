@@ -2,8 +2,6 @@
 #ifndef TW_TRAIN_SELFLABEL_H
 #define TW_TRAIN_SELFLABEL_H
 
-#include <stdint.h>
-
 typedef struct {
     double quantile;  /* q in (0, 1]: the threshold is the value at rank floor(q B) of the confidences in descending order; 0: fixed threshold */
     double threshold; /* the threshold if q is 0 */

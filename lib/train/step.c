@@ -1,6 +1,5 @@
 #include "train/step.h"
 
-#include "core/error.h"
 #include "core/mem.h"
 #include "train/buffers.h"
 #include "train/device_step.h"

@@ -7,7 +7,6 @@
  *   answer ENDPOINT [KEY PUB]    a worker without a command: every lease is answered at once. PUB: the head's public key
  *   rate                         reads standard input to its end; prints GB/s, from the first bytes to the last */
 #include "core/crc32c.h"
-#include "core/error.h"
 #include "core/file.h"
 #include "core/program.h"
 #include "feed/link.h"

@@ -1,6 +1,5 @@
 /* Goal: whatever bytes arrive, the scanner never reads beyond them, says the same whether they come at once or one by one, agrees
  * with msgpack-c on where a record ends, and what it lets through the decoders and the JSON printer survive. */
-#include "core/error.h"
 #include "stream/decode.h"
 #include "stream/json.h"
 #include "stream/scan.h"

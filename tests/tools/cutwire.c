@@ -2,7 +2,6 @@
  * either direction, wherever that is in a message. Its port, a free one, is what it prints as soon as it listens. SIGUSR1, from then on: every
  * connection is cut and none accepted for half a second. */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>

@@ -1,7 +1,6 @@
 /* longwire NAMESPACE_A NAMESPACE_B DELAY_MS LOSS_PERCENT SEED: a slow, lossy link between two network namespaces (/run/netns), where netem is not at hand: a TUN
  * device `wire` in each; every packet comes out of the other DELAY_MS later, or not at all. SIGUSR1: for two seconds nothing comes through, and nobody is
  * told. SIGTERM: prints how many packets there were, were lost, were swallowed, and ends. */
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>

@@ -3,7 +3,6 @@
 
 #include "core/budget.h"
 #include "core/file.h"
-#include "core/mem.h"
 #include "core/opts.h"
 #include "core/philox.h"
 #include "core/pool.h"

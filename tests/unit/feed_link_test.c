@@ -1,6 +1,6 @@
 /* Goal: with keys, nobody is heard where the handler of keys says nothing, or has gone: not even a worker whose key is allowed, whom the head hears
  * where the handler does its work, until its key is allowed no more, on whatever connection. */
-#include "core/program.h"
+#include "core/clock.h"
 #include "feed/link.h"
 #include "test.h"
 

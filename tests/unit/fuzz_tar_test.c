@@ -5,8 +5,6 @@
 #include "mutate.h"
 #include "test.h"
 
-#include <unistd.h>
-
 enum { ROUNDS = 3000, ROOM = 512 };
 
 static tw_rng rng;
