@@ -7,8 +7,9 @@
 typedef struct tw_checkpoint tw_checkpoint;
 
 /* Opens the file; its format is recognised by content: safetensors, PyTorch's .pth (any version; no code in it is run), .npz of numpy.savez, or
- * detectron2's .pkl (names become torchvision's). Nested dicts become names with dots; values that are not tensors become metadata. NULL and
- * tw_error() naming the file. What the functions below return is borrowed until close; a tensor's data may be unaligned. */
+ * detectron2's .pkl (names become torchvision's). Nested dicts become names with dots; values that are not tensors become metadata. A name that
+ * appears twice is refused. NULL and tw_error() naming the file. What the functions below return is borrowed until close; a
+ * tensor's data may be unaligned. */
 tw_checkpoint *tw_checkpoint_open(const char *path);
 const char *tw_checkpoint_path(const tw_checkpoint *c);
 const char *tw_checkpoint_format(const tw_checkpoint *c); /* "safetensors", "PyTorch", ... */

@@ -10,13 +10,11 @@
 #include <string.h>
 
 struct tw_safetensors {
-    char *path;
     tw_map map;
     cJSON *header; /* owns the names and the metadata */
     const cJSON *meta;
     tw_named_tensor *tensor;
     int n;
-    const tw_named_tensor **by_name; /* sorted */
 };
 
 /* An integer of the header, 0 .. 2^53, else -1. */
@@ -87,11 +85,6 @@ static int read_tensor(tw_named_tensor *t, const cJSON *info, const unsigned cha
     return 0;
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp((*(const tw_named_tensor *const *)a)->name, (*(const tw_named_tensor *const *)b)->name);
-}
-
 static int64_t bytes_of(const tw_named_tensor *t)
 {
     return tw_tensor_bytes(&t->tensor);
@@ -105,31 +98,26 @@ static int by_place(const void *a, const void *b)
     return p != q ? (p > q) - (p < q) : (bytes_of(x) > bytes_of(y)) - (bytes_of(x) < bytes_of(y));
 }
 
-/* The tensors must cover the data exactly. Leaves s->by_name sorted by place. */
-static int check_places(tw_safetensors *s, const unsigned char *data, size_t size)
+/* The tensors must cover the data exactly. */
+static int check_places(const tw_safetensors *s, const unsigned char *data, size_t size)
 {
     const unsigned char *at = data;
-    qsort(s->by_name, (size_t)s->n, sizeof *s->by_name, by_place);
-    for (int i = 0; i < s->n; i++) {
-        const tw_named_tensor *t = s->by_name[i];
-        if (t->tensor.data != at)
-            return tw_fail("tensor %.200s: its bytes %s", t->name, (const unsigned char *)t->tensor.data < at
-                                                                       ? "overlap those of another tensor"
-                                                                       : "leave a gap before them");
-        at += bytes_of(t);
+    const tw_named_tensor **sorted = tw_calloc((size_t)s->n, sizeof *sorted);
+    if (sorted == NULL)
+        return -1;
+    for (int i = 0; i < s->n; i++)
+        sorted[i] = &s->tensor[i];
+    qsort(sorted, (size_t)s->n, sizeof *sorted, by_place);
+    int rc = 0;
+    for (int i = 0; i < s->n && rc == 0; at += bytes_of(sorted[i++])) {
+        const bool overlaps = (const unsigned char *)sorted[i]->tensor.data < at;
+        if (sorted[i]->tensor.data != at)
+            rc = tw_fail("tensor %.200s: its bytes %s", sorted[i]->name, overlaps ? "overlap those of another tensor" : "leave a gap before them");
     }
-    if (at != data + size)
+    free(sorted);
+    if (rc == 0 && at != data + size)
         return tw_fail("%zu bytes belong to no tensor", (size_t)(data + size - at));
-    return 0;
-}
-
-static int check_names(tw_safetensors *s)
-{
-    qsort(s->by_name, (size_t)s->n, sizeof *s->by_name, by_name);
-    for (int i = 1; i < s->n; i++)
-        if (strcmp(s->by_name[i - 1]->name, s->by_name[i]->name) == 0)
-            return tw_fail("tensor %.200s appears twice", s->by_name[i]->name);
-    return 0;
+    return rc;
 }
 
 static int read_meta(tw_safetensors *s, const cJSON *meta)
@@ -150,8 +138,7 @@ static int read_entries(tw_safetensors *s, const unsigned char *data, size_t siz
     const size_t n = (size_t)cJSON_GetArraySize(s->header);
     const cJSON *entry;
     s->tensor = tw_calloc(n, sizeof *s->tensor);
-    s->by_name = tw_calloc(n, sizeof *s->by_name);
-    if (s->tensor == NULL || s->by_name == NULL)
+    if (s->tensor == NULL)
         return -1;
     cJSON_ArrayForEach(entry, s->header)
     {
@@ -164,9 +151,9 @@ static int read_entries(tw_safetensors *s, const unsigned char *data, size_t siz
         t->name = entry->string;
         if (read_tensor(t, entry, data, size) != 0)
             return tw_fail("tensor %.200s: %s", t->name, tw_error());
-        s->by_name[s->n++] = t;
+        s->n++;
     }
-    return check_places(s, data, size) != 0 ? -1 : check_names(s);
+    return check_places(s, data, size);
 }
 
 /* Position of a NUL in the JSON, as a byte or as \u0000, which would cut a name or value short; n: none. */
@@ -209,11 +196,6 @@ tw_safetensors *tw_safetensors_open(const char *path)
     tw_safetensors *s = tw_calloc(1, sizeof *s);
     if (s == NULL)
         return NULL;
-    s->path = strdup(path);
-    if (s->path == NULL) {
-        tw_fail("out of memory");
-        goto err;
-    }
     if (tw_map_open(&s->map, path) != 0)
         goto err;
     if (parse(s) != 0) {
@@ -234,13 +216,6 @@ int tw_safetensors_count(const tw_safetensors *s)
 const tw_named_tensor *tw_safetensors_at(const tw_safetensors *s, int i)
 {
     return &s->tensor[i];
-}
-
-const tw_tensor *tw_safetensors_find(const tw_safetensors *s, const char *name)
-{
-    const tw_named_tensor wanted = {.name = name}, *key = &wanted;
-    const tw_named_tensor **t = bsearch(&key, s->by_name, (size_t)s->n, sizeof *s->by_name, by_name);
-    return t != NULL ? &(*t)->tensor : NULL;
 }
 
 const char *tw_safetensors_meta(const tw_safetensors *s, const char *key)
@@ -266,7 +241,5 @@ void tw_safetensors_close(tw_safetensors *s)
     tw_map_close(&s->map);
     cJSON_Delete(s->header);
     free(s->tensor);
-    free(s->by_name);
-    free(s->path);
     free(s);
 }

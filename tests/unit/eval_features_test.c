@@ -1,7 +1,7 @@
 /* Goal: features streams are read whole or refused with the sample's name; batches and classifier files are what they say. */
 #include "test.h"
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/checkpoint.h"
 #include "core/tsv.h"
 #include "eval/batches.h"
 #include "eval/blocks.h"
@@ -157,17 +157,17 @@ static void classifier(void)
     close(mkstemp(path));
     const char *const meta[][2] = {{"acc1", "0.5"}};
     CHECK(tw_classifier_write(path, w, b, 2, 3, classes, meta, 1) == 0);
-    tw_safetensors *s = tw_safetensors_open(path);
-    CHECK(s != NULL && tw_safetensors_count(s) == 2);
-    const tw_tensor *t = tw_safetensors_find(s, "fc.weight"), *u = tw_safetensors_find(s, "fc.bias");
+    tw_checkpoint *s = tw_checkpoint_open(path);
+    CHECK(s != NULL && tw_checkpoint_count(s) == 2);
+    const tw_tensor *t = tw_checkpoint_find(s, "fc.weight"), *u = tw_checkpoint_find(s, "fc.bias");
     CHECK(t != NULL && t->dtype == TW_F32 && t->rank == 2 && t->dim[0] == 2 && t->dim[1] == 3 && memcmp(t->data, w, sizeof w) == 0);
     CHECK(u != NULL && u->rank == 1 && u->dim[0] == 2 && memcmp(u->data, b, sizeof b) == 0);
-    CHECK(strcmp(tw_safetensors_meta(s, "classes"), "[\"cat \\\"x\\\"\",\"dog\"]") == 0);
-    CHECK(strcmp(tw_safetensors_meta(s, "acc1"), "0.5") == 0);
-    tw_safetensors_close(s);
-    CHECK(tw_classifier_write(path, w, b, 2, 3, NULL, meta, 1) == 0 && (s = tw_safetensors_open(path)) != NULL);
-    CHECK(tw_safetensors_meta(s, "classes") == NULL);
-    tw_safetensors_close(s);
+    CHECK(strcmp(tw_checkpoint_meta(s, "classes"), "[\"cat \\\"x\\\"\",\"dog\"]") == 0);
+    CHECK(strcmp(tw_checkpoint_meta(s, "acc1"), "0.5") == 0);
+    tw_checkpoint_close(s);
+    CHECK(tw_classifier_write(path, w, b, 2, 3, NULL, meta, 1) == 0 && (s = tw_checkpoint_open(path)) != NULL);
+    CHECK(tw_checkpoint_meta(s, "classes") == NULL);
+    tw_checkpoint_close(s);
     unlink(path);
     CHECK(tw_classifier_write("/nowhere/x", w, b, 2, 3, NULL, meta, 1) == -1);
 }

@@ -2,6 +2,7 @@
  * refused by name, and a failed write leaves the old file. */
 #include "../fuzz/safetensors_fuzz.c"
 
+#include "checkpoint/checkpoint.h"
 #include "core/philox.h"
 #include "test.h"
 
@@ -27,7 +28,7 @@ static bool same_bytes(const tw_tensor *t, const void *want, size_t size)
 
 static void reads_python(void)
 {
-    tw_safetensors *s = tw_safetensors_open("tests/golden/checkpoint/types.safetensors");
+    tw_checkpoint *s = tw_checkpoint_open("tests/golden/checkpoint/types.safetensors");
     CHECK(s != NULL);
     if (s == NULL)
         return;
@@ -38,26 +39,26 @@ static void reads_python(void)
     int64_t i64[6];
     for (int i = 0; i < 6; i++)
         i64[i] = ((int64_t)i << 40) - 1;
-    CHECK(tw_safetensors_count(s) == 10);
-    CHECK(same_bytes(tw_safetensors_find(s, "u8"), "\0\1\2\3\4\5", 6));
-    CHECK(same_bytes(tw_safetensors_find(s, "i32"), i32, sizeof i32));
-    CHECK(same_bytes(tw_safetensors_find(s, "i64"), i64, sizeof i64));
-    CHECK(same_bytes(tw_safetensors_find(s, "f16"), f16, sizeof f16));
-    CHECK(same_bytes(tw_safetensors_find(s, "bf16"), bf16, sizeof bf16));
-    CHECK(same_bytes(tw_safetensors_find(s, "f32"), f32, sizeof f32));
-    CHECK(same_bytes(tw_safetensors_find(s, "f64"), f64, sizeof f64));
-    CHECK(same_bytes(tw_safetensors_find(s, "scalar"), (int64_t[]){7}, 8));
-    CHECK(same_bytes(tw_safetensors_find(s, "läyer \"1\"\\"), (float[]){1}, 4));
-    const tw_tensor *t = tw_safetensors_find(s, "bf16"), *empty = tw_safetensors_find(s, "empty");
+    CHECK(tw_checkpoint_count(s) == 10);
+    CHECK(same_bytes(tw_checkpoint_find(s, "u8"), "\0\1\2\3\4\5", 6));
+    CHECK(same_bytes(tw_checkpoint_find(s, "i32"), i32, sizeof i32));
+    CHECK(same_bytes(tw_checkpoint_find(s, "i64"), i64, sizeof i64));
+    CHECK(same_bytes(tw_checkpoint_find(s, "f16"), f16, sizeof f16));
+    CHECK(same_bytes(tw_checkpoint_find(s, "bf16"), bf16, sizeof bf16));
+    CHECK(same_bytes(tw_checkpoint_find(s, "f32"), f32, sizeof f32));
+    CHECK(same_bytes(tw_checkpoint_find(s, "f64"), f64, sizeof f64));
+    CHECK(same_bytes(tw_checkpoint_find(s, "scalar"), (int64_t[]){7}, 8));
+    CHECK(same_bytes(tw_checkpoint_find(s, "läyer \"1\"\\"), (float[]){1}, 4));
+    const tw_tensor *t = tw_checkpoint_find(s, "bf16"), *empty = tw_checkpoint_find(s, "empty");
     CHECK(t->dtype == TW_BF16 && t->rank == 4 && t->dim[0] == 1 && t->dim[1] == 2 && t->dim[2] == 1 && t->dim[3] == 3);
     CHECK(empty != NULL && empty->rank == 2 && empty->dim[0] == 0 && empty->dim[1] == 4);
-    CHECK(tw_safetensors_find(s, "scalar")->rank == 0);
-    CHECK(tw_safetensors_find(s, "nothing") == NULL && tw_safetensors_meta(s, "nothing") == NULL);
-    CHECK(strcmp(tw_safetensors_meta(s, "backbone"), "resnet18") == 0);
-    CHECK(strcmp(tw_safetensors_meta(s, "quote"), "a \"b\" \\ é\n") == 0);
+    CHECK(tw_checkpoint_find(s, "scalar")->rank == 0);
+    CHECK(tw_checkpoint_find(s, "nothing") == NULL && tw_checkpoint_meta(s, "nothing") == NULL);
+    CHECK(strcmp(tw_checkpoint_meta(s, "backbone"), "resnet18") == 0);
+    CHECK(strcmp(tw_checkpoint_meta(s, "quote"), "a \"b\" \\ é\n") == 0);
     const char *key, *value;
-    CHECK(tw_safetensors_meta_at(s, 1, &key, &value) && !tw_safetensors_meta_at(s, 2, &key, &value));
-    tw_safetensors_close(s);
+    CHECK(tw_checkpoint_meta_at(s, 1, &key, &value) && !tw_checkpoint_meta_at(s, 2, &key, &value));
+    tw_checkpoint_close(s);
 }
 
 static const float b_weight[] = {0, 0.5f, 1}, a_mean[] = {1, 2};
@@ -78,21 +79,21 @@ static void writes_for_python(void)
     CHECK(tw_safetensors_write(path, list, 4, meta, 2) == 0);
     char *ours = tw_file_read(path, &n, 0), *want = tw_file_read("tests/golden/checkpoint/written.safetensors", &m, 0);
     CHECK(ours != NULL && want != NULL && n == m && memcmp(ours, want, n) == 0);
-    tw_safetensors *s = tw_safetensors_open(path);
-    CHECK(s != NULL && strcmp(tw_safetensors_at(s, 0)->name, "b.weight") == 0);
-    tw_safetensors_close(s);
+    tw_checkpoint *s = tw_checkpoint_open(path);
+    CHECK(s != NULL && strcmp(tw_checkpoint_at(s, 0)->name, "b.weight") == 0);
+    tw_checkpoint_close(s);
     free(ours);
     free(want);
     CHECK(tw_safetensors_write(path, NULL, 0, NULL, 0) == 0); /* a file of no tensor */
-    s = tw_safetensors_open(path);
-    CHECK(s != NULL && tw_safetensors_count(s) == 0 && !tw_safetensors_meta_at(s, 1, &(const char *){NULL}, &(const char *){NULL}));
-    CHECK(strcmp(tw_safetensors_meta(s, "format"), "pt") == 0); /* transformers refuses a file that does not say it */
-    tw_safetensors_close(s);
+    s = tw_checkpoint_open(path);
+    CHECK(s != NULL && tw_checkpoint_count(s) == 0 && !tw_checkpoint_meta_at(s, 1, &(const char *){NULL}, &(const char *){NULL}));
+    CHECK(strcmp(tw_checkpoint_meta(s, "format"), "pt") == 0); /* transformers refuses a file that does not say it */
+    tw_checkpoint_close(s);
     CHECK(tw_safetensors_write(path, NULL, 0, (const char *const[][2]){{"format", "np"}}, 1) == 0);
-    s = tw_safetensors_open(path);
-    CHECK(s != NULL && strcmp(tw_safetensors_meta(s, "format"), "np") == 0);
-    CHECK(!tw_safetensors_meta_at(s, 1, &(const char *){NULL}, &(const char *){NULL}));
-    tw_safetensors_close(s);
+    s = tw_checkpoint_open(path);
+    CHECK(s != NULL && strcmp(tw_checkpoint_meta(s, "format"), "np") == 0);
+    CHECK(!tw_checkpoint_meta_at(s, 1, &(const char *){NULL}, &(const char *){NULL}));
+    tw_checkpoint_close(s);
 }
 
 /* Names that are not UTF-8 become characters that are, which the Python package reads. */
@@ -110,12 +111,12 @@ static void writes_utf8(void)
         at++;
     CHECK(at == n - 12);
     free(bytes);
-    tw_safetensors *s = tw_safetensors_open(path);
+    tw_checkpoint *s = tw_checkpoint_open(path);
     MUST(s != NULL);
-    CHECK(tw_safetensors_find(s, "w\\udce9") != NULL);
-    CHECK(strcmp(tw_safetensors_meta(s, "pa\\udcff"), "caf\\udce9") == 0);
-    CHECK(strcmp(tw_safetensors_meta(s, "classes"), meta[1][1]) == 0);
-    tw_safetensors_close(s);
+    CHECK(tw_checkpoint_find(s, "w\\udce9") != NULL);
+    CHECK(strcmp(tw_checkpoint_meta(s, "pa\\udcff"), "caf\\udce9") == 0);
+    CHECK(strcmp(tw_checkpoint_meta(s, "classes"), meta[1][1]) == 0);
+    tw_checkpoint_close(s);
 }
 
 static void refuses_to_write(void)
@@ -146,11 +147,11 @@ static void refused(const char *json, size_t data, const char *message)
     memcpy(file, &n, 8);
     memcpy(file + 8, json, n);
     put_file(path, file, 8 + n + data);
-    tw_safetensors *s = tw_safetensors_open(path);
+    tw_checkpoint *s = tw_checkpoint_open(path);
     if (s != NULL || strstr(tw_error(), path) != tw_error() || strstr(tw_error(), message) == NULL)
         printf("%s\n", json);
     CHECK(s == NULL && strstr(tw_error(), path) == tw_error() && strstr(tw_error(), message) != NULL);
-    tw_safetensors_close(s);
+    tw_checkpoint_close(s);
 }
 
 #define T(name, shape, from, to) "\"" name "\":{\"dtype\":\"F32\",\"shape\":[" shape "],\"data_offsets\":[" from "," to "]}"
@@ -202,21 +203,21 @@ static void null_metadata(void)
                                "{\"__metadata__\":null,\"a\\\\u0000\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}             abcd";
     const char *path = in_folder("hostile"), *key, *value;
     put_file(path, file, sizeof file - 1);
-    tw_safetensors *s = tw_safetensors_open(path);
+    tw_checkpoint *s = tw_checkpoint_open(path);
     MUST(s != NULL);
-    CHECK(tw_safetensors_count(s) == 1 && strcmp(tw_safetensors_at(s, 0)->name, "a\\u0000") == 0);
-    CHECK(!tw_safetensors_meta_at(s, 0, &key, &value) && tw_safetensors_meta(s, "format") == NULL);
-    tw_safetensors_close(s);
+    CHECK(tw_checkpoint_count(s) == 1 && strcmp(tw_checkpoint_at(s, 0)->name, "a\\u0000") == 0);
+    CHECK(!tw_checkpoint_meta_at(s, 0, &key, &value) && tw_checkpoint_meta(s, "format") == NULL);
+    tw_checkpoint_close(s);
 }
 
 static void no_such_file(void)
 {
     const char *path = in_folder("absent");
-    CHECK(tw_safetensors_open(path) == NULL && strstr(tw_error(), "absent: No such file") != NULL);
-    CHECK(tw_safetensors_open(folder) == NULL && strstr(tw_error(), "not a regular file") != NULL);
-    CHECK(tw_safetensors_open("/dev/null") == NULL && strstr(tw_error(), "/dev/null: not a regular file") != NULL);
+    CHECK(tw_checkpoint_open(path) == NULL && strstr(tw_error(), "absent: No such file") != NULL);
+    CHECK(tw_checkpoint_open(folder) == NULL && strstr(tw_error(), "not a regular file") != NULL);
+    CHECK(tw_checkpoint_open("/dev/null") == NULL && strstr(tw_error(), "/dev/null: not a regular file") != NULL);
     put_file(in_folder("jpeg"), "\xff\xd8\xff\xe0\0\x10JFIF\0", 11);
-    CHECK(tw_safetensors_open(in_folder("jpeg")) == NULL);
+    CHECK(tw_checkpoint_open(in_folder("jpeg")) == NULL);
     CHECK(strstr(tw_error(), "jpeg: not a safetensors file: its first 8 bytes") != NULL);
 }
 
@@ -231,9 +232,9 @@ static void cut_and_mutated(const char *golden)
     int accepted = 0;
     for (size_t n = 0; n < size; n++) {
         put_file(path, d, n);
-        tw_safetensors *s = tw_safetensors_open(path);
+        tw_checkpoint *s = tw_checkpoint_open(path);
         accepted += s != NULL || strstr(tw_error(), path) == NULL;
-        tw_safetensors_close(s);
+        tw_checkpoint_close(s);
     }
     CHECK(accepted == 0);
     tw_rng r;
