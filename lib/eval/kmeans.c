@@ -311,43 +311,43 @@ static void keep(tw_kmeans *out, lloyd *l, int iterations)
     l->centre = NULL;
 }
 
+/* One run from the given centres, or NULL: from seeds; the best result so far stays in *out. 0, or -1 and tw_error(). */
+static int run(tw_kmeans *out, const float *centre, const float *x, int64_t n, int D, const tw_kmeans_options *o, int restart, tw_blocks *threads)
+{
+    lloyd l;
+    int rc = -1;
+    if (lloyd_init(&l, x, n, D, o, threads) != 0)
+        return -1;
+    if (centre != NULL)
+        memcpy(l.centre, centre, (size_t)o->K * D * sizeof *centre);
+    else if (tw_kmeans_seed(l.centre, x, n, D, o, restart, threads) != 0)
+        goto done;
+    const int iterations = iterate(&l, o, restart);
+    if (!l.near.failed) {
+        keep(out, &l, iterations);
+        rc = 0;
+    }
+done:
+    lloyd_fini(&l);
+    return rc;
+}
+
 int tw_kmeans_from(tw_kmeans *out, const float *centre, const float *x, int64_t n, int D, const tw_kmeans_options *o,
                    tw_blocks *threads)
 {
-    lloyd l;
     *out = (tw_kmeans){0};
-    if (lloyd_init(&l, x, n, D, o, threads) != 0)
-        return -1;
-    memcpy(l.centre, centre, (size_t)o->K * D * sizeof *centre);
-    const int iterations = iterate(&l, o, 0);
-    if (!l.near.failed)
-        keep(out, &l, iterations);
-    lloyd_fini(&l);
-    return l.near.failed ? -1 : 0;
+    return run(out, centre, x, n, D, o, 0, threads);
 }
 
 int tw_kmeans_run(tw_kmeans *out, const float *x, int64_t n, int D, const tw_kmeans_options *o, tw_blocks *threads)
 {
     *out = (tw_kmeans){0};
-    for (int r = 0; r < o->restarts; r++) {
-        lloyd l;
-        if (lloyd_init(&l, x, n, D, o, threads) != 0)
-            goto err;
-        if (tw_kmeans_seed(l.centre, x, n, D, o, r, threads) != 0) {
-            lloyd_fini(&l);
-            goto err;
-        }
-        const int iterations = iterate(&l, o, r);
-        if (!l.near.failed)
-            keep(out, &l, iterations);
-        lloyd_fini(&l);
-        if (l.near.failed)
-            goto err;
-    }
-    return 0;
-err:
-    tw_kmeans_fini(out);
-    return -1;
+    int rc = 0;
+    for (int r = 0; r < o->restarts && rc == 0; r++)
+        rc = run(out, NULL, x, n, D, o, r, threads);
+    if (rc != 0)
+        tw_kmeans_fini(out);
+    return rc;
 }
 
 void tw_kmeans_fini(tw_kmeans *k)
