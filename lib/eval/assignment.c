@@ -10,7 +10,7 @@
 /* Shortest augmenting paths with potentials (Jonker and Volgenant): each row in turn starts a path, which grows column by column in the order of
  * reduced cost until it reaches a free column. The matrix is read through strides, so that the shorter side can always be the rows. */
 typedef struct {
-    int rows, cols;            /* rows <= cols */
+    int cols;                  /* at least as many as rows */
     const double *cost;
     size_t row_stride, col_stride;
     double *u, *v;             /* potentials of rows and columns */
@@ -62,7 +62,7 @@ int tw_assign(int *to, const double *cost, int rows, int cols)
 {
     const bool turned = rows > cols;
     const int n = turned ? cols : rows, m = turned ? rows : cols;
-    solver s = {.rows = n, .cols = m, .cost = cost,
+    solver s = {.cols = m, .cost = cost,
                 .row_stride = turned ? 1 : (size_t)cols, .col_stride = turned ? (size_t)cols : 1};
     s.u = tw_calloc((size_t)n + 2 * (size_t)m, sizeof(double));
     s.row_of = tw_calloc(2 * (size_t)m, sizeof(int));

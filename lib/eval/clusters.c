@@ -137,7 +137,7 @@ static void count_hits(tw_cluster_scores *s, const tw_clusters *c, const int *to
 int tw_clusters_score(tw_cluster_scores *s, const tw_clusters *c, const int *to)
 {
     const size_t n = (size_t)c->who.labelled;
-    *s = (tw_cluster_scores){0, {NAN, NAN, NAN, NAN, NAN, 0, 0}, NAN, NAN};
+    *s = (tw_cluster_scores){0, {NAN, NAN, NAN, NAN, NAN}, NAN, NAN};
     if (count_used(&s->used, c) != 0)
         return -1;
     if (n == 0)

@@ -91,7 +91,7 @@ static void lay_out(float *to, int width, const float *from, size_t row, size_t 
 
 int tw_panels_init(tw_panels *p, int n, int k, const tw_matrix_kernel *kernel)
 {
-    *p = (tw_panels){.kernel = kernel != NULL ? kernel : tw_matrix_kernel_at(0), .n_most = n, .k_most = k};
+    *p = (tw_panels){.kernel = kernel != NULL ? kernel : tw_matrix_kernel_at(0)};
     const size_t nr = (size_t)p->kernel->nr, rows = ((size_t)n + nr - 1) / nr * nr;
     p->data = tw_alloc64(rows * (size_t)k * sizeof *p->data); /* two ints and a 4: no overflow */
     return p->data != NULL ? 0 : -1;
@@ -132,7 +132,7 @@ void tw_panels_set(tw_panels *p, const float *b, size_t row, size_t col, int n, 
 
 tw_panels tw_panels_part(const tw_panels *p, int first, int n)
 {
-    return (tw_panels){p->kernel, p->data + (size_t)first * p->k, n, p->k, n, p->k};
+    return (tw_panels){p->kernel, p->data + (size_t)first * p->k, n, p->k};
 }
 
 /* A tile at the edge, of which only m x n elements are in c. */

@@ -41,7 +41,6 @@ typedef struct {
     const tw_matrix_kernel *kernel;
     float *data;
     int n, k;
-    int n_most, k_most; /* room */
 } tw_panels;
 
 /* Room for an operand of up to n x k. kernel NULL: the fastest. 0, or -1 and tw_error(). */

@@ -318,7 +318,7 @@ int tw_agree(tw_agreement *out, const int32_t *clusters, const int32_t *classes,
     table t;
     if (table_init(&t, clusters, classes, n) != 0)
         return -1;
-    *out = (tw_agreement){nmi(&t), ami(&t), ari(&t), fmi(&t), purity(&t), t.rows, t.cols};
+    *out = (tw_agreement){nmi(&t), ami(&t), ari(&t), fmi(&t), purity(&t)};
     table_fini(&t);
     return isnan(out->ami) ? -1 : 0;
 }

@@ -12,7 +12,6 @@ typedef struct {
     double ari;    /* adjusted Rand index */
     double fmi;    /* Fowlkes-Mallows index */
     double purity; /* share of the samples whose class is the most frequent one in their cluster */
-    int n_clusters, n_classes; /* numbers of different labels that occur */
 } tw_agreement;
 
 /* Scores clusters [n] against classes [n]. Labels may be any integers: only which samples share one matters. 0, or -1 and tw_error(). */

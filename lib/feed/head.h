@@ -52,7 +52,7 @@ typedef struct {
 } tw_head_worker;
 
 typedef struct {
-    int64_t next, accepted, bytes, duplicates, stale, wrong, expired, hedged, gone, refused, audited, bad;
+    int64_t next, bytes, duplicates, stale, wrong, expired, hedged, gone, refused, audited, bad;
     /* up: workers connected; ready: of these, with a command that has written its header; leased: leases held; filled: positions decided, but
      * not yet output; window: positions that may be in progress now */
     int up, ready, leased, filled, window;

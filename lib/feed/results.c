@@ -57,7 +57,6 @@ static void fill(tw_head *h, int64_t position, int k)
     s->results = 1;
     s->filled = true;
     h->filled++;
-    h->count.accepted++;
     h->count.bytes += (int64_t)kept.size;
     if ((int64_t)kept.size > h->largest) {
         h->largest = (int64_t)kept.size;

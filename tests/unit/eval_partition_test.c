@@ -99,7 +99,7 @@ static void many(void)
         y[i] = (int32_t)tw_rng_below(&r, 1000);
     }
     tw_agreement got;
-    CHECK(tw_agree(&got, x, y, n) == 0 && got.n_clusters == 1000 && got.n_classes == 1000);
+    CHECK(tw_agree(&got, x, y, n) == 0);
     CHECK(fabs(got.ami) < 1e-3 && fabs(got.ari) < 1e-4 && got.nmi > 0.02);
     CHECK(tw_agree(&got, x, x, n) == 0);
     CHECK_NEAR(got.nmi, 1, 1e-12);
