@@ -17,7 +17,7 @@ float tw_half_to_float(uint16_t h)
     return v;
 }
 
-uint16_t tw_half_from_float(float v)
+static uint16_t from_float(float v)
 {
     uint32_t bits;
     memcpy(&bits, &v, sizeof bits);
@@ -50,5 +50,5 @@ void tw_halves_to_floats(float *out, const void *in, size_t n)
 void tw_halves_from_floats(uint16_t *out, const float *in, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        out[i] = tw_half_from_float(in[i]);
+        out[i] = from_float(in[i]);
 }

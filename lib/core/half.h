@@ -6,9 +6,8 @@
 #include <stdint.h>
 
 float tw_half_to_float(uint16_t h); /* exact */
-uint16_t tw_half_from_float(float v); /* round to nearest, ties to even; magnitudes from 65520 on become infinite */
 
-/* The same for n elements; `in` of tw_halves_to_floats may be unaligned. */
+/* For n elements. `in` of the first may be unaligned; the second rounds to nearest, ties to even; magnitudes from 65520 on become infinite. */
 void tw_halves_to_floats(float *out, const void *in, size_t n);
 void tw_halves_from_floats(uint16_t *out, const float *in, size_t n);
 

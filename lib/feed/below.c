@@ -38,7 +38,7 @@ static int walk(int folder, const char *path)
     return -1;
 }
 
-int tw_below_open(int folder, const char *path)
+static int open_below(int folder, const char *path)
 {
     struct stat st;
     struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
@@ -64,7 +64,7 @@ int tw_below_read(int folder, const char *path, int64_t offset, int64_t length, 
 {
     struct stat st;
     *block = NULL;
-    const int fd = tw_below_open(folder, path);
+    const int fd = open_below(folder, path);
     if (fd < 0)
         return -1;
     int rc = 0;

@@ -5,12 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Opens a regular file below the folder (a descriptor) for reading; paths and symbolic links that lead out of it are refused. A descriptor, or -1 and
- * tw_error() without the path. */
-int tw_below_open(int folder, const char *path);
-
-/* Reads `length` bytes from `offset` on (length -1: the whole file), at most `most`, into a new *block of *size bytes, which the caller frees. 0, or
- * -1 and tw_error() without the path. */
+/* Reads `length` bytes from `offset` on (length -1: the whole file), at most `most`, of a regular file below the folder (a descriptor) into a new
+ * *block of *size bytes, which the caller frees. Paths and symbolic links that lead out of the folder are refused. 0, or -1 and tw_error() without
+ * the path. */
 int tw_below_read(int folder, const char *path, int64_t offset, int64_t length, int64_t most, void **block, size_t *size);
 
 #endif

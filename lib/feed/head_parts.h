@@ -87,9 +87,8 @@ worker *tw_head_by_serial(const tw_head *h, uint32_t serial); /* NULL: gone */
 void tw_head_unlease(tw_head *h, int64_t position, int k); /* removes lease k: the worker has answered, or is gone */
 void tw_head_revoke(tw_head *h, int64_t position, int k);  /* removes lease k without the worker's knowledge */
 int tw_head_assign(tw_head *h);                            /* grants leases. 0, or -1 and tw_error() */
-/* Number of workers that may get leases, not counting those with the serials but and or_but (0: none). */
-int tw_head_able(const tw_head *h, uint32_t but, uint32_t or_but);
-/* Number of workers that can retry an image that others have failed: all ready ones until there is a reference, then those that passed its test. */
+/* Number of workers that can retry an image that others have failed, not counting those with the serials but and or_but (0: none): all ready ones
+ * until there is a reference, then those that passed its test. */
 int tw_head_others(const tw_head *h, uint32_t but, uint32_t or_but);
 
 /* results.c */

@@ -20,7 +20,8 @@ static bool able(const tw_head *h, const worker *w)
     return here(w) && (w->tried || h->first_only == w->serial);
 }
 
-int tw_head_able(const tw_head *h, uint32_t but, uint32_t or_but)
+/* Number of workers that may get leases, not counting those with the serials but and or_but (0: none). */
+static int count_able(const tw_head *h, uint32_t but, uint32_t or_but)
 {
     int n = 0;
     for (int i = 0; i < h->workers; i++)
@@ -117,8 +118,8 @@ static bool has_part(const slot *s, uint32_t serial)
 static worker *pick(tw_head *h, const slot *s)
 {
     const double usual = best(h, false);
-    const bool others = tw_head_able(h, s->failed_by[0], s->failed_by[1]) > 0; /* there are workers that have not failed it */
-    const bool other = tw_head_able(h, s->failed_by[0], 0) > 0;
+    const bool others = count_able(h, s->failed_by[0], s->failed_by[1]) > 0; /* there are workers that have not failed it */
+    const bool other = count_able(h, s->failed_by[0], 0) > 0;
     worker *first = NULL;
     double when = 0;
     for (int i = 0; i < h->workers; i++) {

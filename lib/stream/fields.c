@@ -75,11 +75,12 @@ static int check_tensor(const tw_tensor *t, size_t size, const char *name, int r
     return 0;
 }
 
-/* A tensor of this dtype, or, if half is set, of f16. */
-static int read_tensor(tw_tensor *t, tw_cursor *c, const char *name, tw_dtype dtype, bool half, int rank)
+/* A tensor of this dtype; f16 will do for f32. */
+static int read_tensor(tw_tensor *t, tw_cursor *c, const char *name, tw_dtype dtype, int rank)
 {
     enum { ND = 1, TYPE = 2, SHAPE = 4, DATA = 8 };
-    const char *want = dtype == TW_U8 ? "|u1" : "<f4";
+    const bool half = dtype == TW_F32;
+    const char *want = half ? "<f4" : "|u1";
     const unsigned char *key, *payload;
     size_t size = 0;
     int seen = 0;
@@ -120,19 +121,14 @@ static int read_tensor(tw_tensor *t, tw_cursor *c, const char *name, tw_dtype dt
     return check_tensor(t, size, name, rank);
 }
 
-int tw_field_tensor(tw_tensor *t, tw_cursor *c, const char *name, tw_dtype dtype, int rank)
-{
-    return read_tensor(t, c, name, dtype, false, rank);
-}
-
 int tw_field_vector(tw_tensor *t, tw_cursor *c, const char *name)
 {
-    return read_tensor(t, c, name, TW_F32, true, 1);
+    return read_tensor(t, c, name, TW_F32, 1);
 }
 
 int tw_field_image(tw_tensor *t, tw_cursor *c, const char *name)
 {
-    if (tw_field_tensor(t, c, name, TW_U8, 3) != 0)
+    if (read_tensor(t, c, name, TW_U8, 3) != 0)
         return -1;
     if (t->dim[2] != 3)
         return tw_fail("%s: want 3 channels, got %lld", name, (long long)t->dim[2]);

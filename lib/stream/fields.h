@@ -11,11 +11,8 @@ int tw_field_int(int64_t *v, tw_cursor *c, const char *name, bool nil);
 int tw_field_u64(uint64_t *v, tw_cursor *c, const char *name);
 /* The bytes of a str or bin (type says which); borrowed from the record. */
 int tw_field_bytes(const void **data, size_t *size, tw_cursor *c, const char *name, tw_msg_type type);
-/* A tensor as encoded by msgpack-numpy (keys and type may be bin or str), of this dtype and rank, no dimension 0; data borrowed. */
-int tw_field_tensor(tw_tensor *t, tw_cursor *c, const char *name, tw_dtype dtype, int rank);
-/* A vector: f32 or f16 [D]. */
+/* A vector, f32 or f16 [D], and pixels, u8 [H,W,3], as encoded by msgpack-numpy (keys and type may be bin or str); no dimension 0; data borrowed. */
 int tw_field_vector(tw_tensor *t, tw_cursor *c, const char *name);
-/* A pixel tensor: u8 [H,W,3]. */
 int tw_field_image(tw_tensor *t, tw_cursor *c, const char *name);
 
 /* The key at the cursor, a str (the scanner has checked that); steps over it. */

@@ -71,7 +71,7 @@ bool tw_zmq_is(const char *endpoint)
     return strncmp(a, "tcp://", 6) == 0 || strncmp(a, "ipc://", 6) == 0;
 }
 
-bool tw_zmq_binds(const char *endpoint)
+static bool binds(const char *endpoint)
 {
     return endpoint[0] == '@' || strncmp(endpoint, "tcp://*:", 8) == 0;
 }
@@ -88,7 +88,7 @@ int tw_zmq_check(const char *endpoint)
         return tw_fail("%s: at which port?", endpoint);
     if (strspn(port + 1, "0123456789") == strlen(port + 1) && (strlen(port + 1) > 5 || atoi(port + 1) > 65535))
         return tw_fail("%s: port %s: the highest is 65535", endpoint, port + 1);
-    return port == host && !tw_zmq_binds(endpoint) ? tw_fail("%s: on which host?", endpoint) : 0;
+    return port == host && !binds(endpoint) ? tw_fail("%s: on which host?", endpoint) : 0;
 }
 
 /* Warns if the host name cannot be resolved now: ZeroMQ would silently retry. */
@@ -97,7 +97,7 @@ static void look_up(const char *endpoint)
     const char *host = tw_zmq_address(endpoint) + 6, *port = strrchr(host, ':');
     char name[256];
     struct addrinfo *found = NULL;
-    if (strncmp(endpoint, "tcp://", 6) != 0 || tw_zmq_binds(endpoint) || strpbrk(host, "[;") != NULL) /* IPv6, a source address */
+    if (strncmp(endpoint, "tcp://", 6) != 0 || binds(endpoint) || strpbrk(host, "[;") != NULL) /* IPv6, a source address */
         return;
     const size_t n = (size_t)(port - host);
     if (n >= sizeof name)
@@ -175,10 +175,10 @@ int tw_zmq_attach(void *socket, const char *endpoint)
     if (tw_zmq_check(endpoint) != 0)
         return -1;
     look_up(endpoint);
-    if (tw_zmq_binds(endpoint) ? tw_zmq_bind(socket, address) == 0 : table.connect(socket, address) == 0)
+    if (binds(endpoint) ? tw_zmq_bind(socket, address) == 0 : table.connect(socket, address) == 0)
         return 0;
     char what[320];
-    snprintf(what, sizeof what, "%.256s: cannot %s", endpoint, tw_zmq_binds(endpoint) ? "listen there" : "be connected to");
+    snprintf(what, sizeof what, "%.256s: cannot %s", endpoint, binds(endpoint) ? "listen there" : "be connected to");
     return tw_zmq_fail(what);
 }
 

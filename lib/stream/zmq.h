@@ -29,8 +29,6 @@ bool tw_zmq_is(const char *endpoint);
 /* Checks the endpoint's form: tcp:// needs a port (at most 65535: libzmq would take it modulo 65536) and, unless it is bound, a host. 0, or -1
  * and tw_error(). */
 int tw_zmq_check(const char *endpoint);
-/* Whether the endpoint is to be bound, not connected to: a leading @, or * as the host. */
-bool tw_zmq_binds(const char *endpoint);
 /* The endpoint without a leading @: the address for bind or connect. Borrowed. */
 const char *tw_zmq_address(const char *endpoint);
 
@@ -42,7 +40,7 @@ int tw_zmq_resolve(char *address, size_t size, const char *endpoint, unsigned tu
 /* As zmq_bind, but a host's name stands for its first address, and for ipc:// an existing file that is no socket (EEXIST), or a socket that a process
  * listens on (EADDRINUSE), is not replaced. 0, or -1 and errno. */
 int tw_zmq_bind(void *socket, const char *address);
-/* Binds or connects the socket, as tw_zmq_binds says. 0, or -1 and tw_error(). */
+/* Binds the socket to an endpoint with a leading @, or * as the host, and connects it to others. 0, or -1 and tw_error(). */
 int tw_zmq_attach(void *socket, const char *endpoint);
 
 /* Sets a socket option of type int. 0, or -1 and tw_error(). */
