@@ -446,16 +446,12 @@ static void open_source(struct run *r, tw_header *h)
     if (o->data.on_error == TW_BAD_SUBSTITUTE && (r->bad = tw_calloc(n / 8 + 1, 1)) == NULL)
         tw_die_error();
     const int64_t count = (int64_t)tw_order_count(&r->order);
-    const int64_t epochs = tw_data_epochs(&o->data, count);
-    if (epochs < 0)
+    if (tw_data_header(h, TW_IMAGES, &o->data, r->source, count) != 0)
         tw_die_error();
     r->epoch = o->data.start_epoch;
     r->place = o->data.skip;
     tw_order_epoch(&r->order, r->epoch);
-    *h = (tw_header){.kind = TW_IMAGES, .samples = count, .epochs = epochs, .first_epoch = o->data.start_epoch, .seed = (uint64_t)o->data.seed,
-                     .n_classes = tw_source_n_classes(r->source), .classes = tw_source_classes(r->source), .share = o->data.share,
-                     .data_checksum = tw_source_checksum(r->source)};
-    r->in_all = epochs > 0 ? epochs * count - o->data.skip : 0;
+    r->in_all = h->epochs > 0 ? h->epochs * count - o->data.skip : 0;
     tw_note(1, "%llu pictures, %d classes, found in %.2f s", (unsigned long long)n, h->n_classes < 0 ? 0 : h->n_classes, tw_now() - r->start);
 }
 

@@ -226,10 +226,9 @@ static void default_endpoint(struct opts *o)
     o->work = endpoint;
 }
 
-static void run_head(struct opts *o, const tw_strings *sources)
+static void check_head(struct opts *o, const tw_strings *sources, tw_rejects *rejects)
 {
     tw_data_options *d = &o->data;
-    tw_rejects rejects;
     d->from.operand = sources->item;
     d->from.n_operands = sources->n;
     d->from.jobs = tw_processors();
@@ -242,7 +241,7 @@ static void run_head(struct opts *o, const tw_strings *sources)
         tw_die_usage("head: --local needs a COMMAND after --");
     if (o->local > 0 && o->link.key != NULL)
         tw_die_usage("head: --local workers have no keys: start workers by hand, or omit --key");
-    if (tw_rejects_init(&rejects, d->max_errors) != 0)
+    if (tw_rejects_init(rejects, d->max_errors) != 0)
         tw_die_usage("%s", tw_error());
     tw_program_file("rejects", d->rejects);
     tw_program_file("log", o->log);
@@ -252,6 +251,14 @@ static void run_head(struct opts *o, const tw_strings *sources)
         tw_die_error();
     default_endpoint(o);
     check_endpoint(o->work, true, o);
+}
+
+static void run_head(struct opts *o, const tw_strings *sources)
+{
+    const tw_data_options *d = &o->data;
+    tw_rejects rejects;
+    tw_header header;
+    check_head(o, sources, &rejects);
     tw_source *source = tw_data_open(d);
     if (source == NULL)
         tw_die_error();
@@ -260,17 +267,16 @@ static void run_head(struct opts *o, const tw_strings *sources)
     if (places == NULL || (o->quarantine != NULL && tw_places_quarantine(places, o->quarantine) != 0) ||
         tw_rejects_open(&rejects, d->rejects, tw_data_goes_on(d)) != 0)
         tw_die_error();
-    const int64_t count = tw_places_count(places), epochs = tw_data_epochs(d, count);
-    if (epochs < 0)
+    const int64_t count = tw_places_count(places);
+    if (tw_data_header(&header, TW_FILES, d, source, count) != 0)
         tw_die_error();
     const char *history = tw_program_command();
-    const tw_header header = {.kind = TW_FILES, .samples = count, .epochs = epochs, .first_epoch = d->start_epoch, .seed = (uint64_t)d->seed,
-                              .share = d->share, .n_classes = tw_source_n_classes(source), .classes = tw_source_classes(source),
-                              .data_checksum = tw_source_checksum(source), .n_history = o->common.no_history ? 0 : 1, .history = &history};
+    header.n_history = o->common.no_history ? 0 : 1;
+    header.history = &history;
     o->rules.window = o->window;
     o->rules.epoch = count > 0 ? count : 1;
-    o->rules.first = d->start_epoch * count + (epochs > 0 ? d->skip : 0);
-    o->rules.end = epochs > 0 ? d->epochs * count : o->rules.first;
+    o->rules.first = d->start_epoch * count + (header.epochs > 0 ? d->skip : 0);
+    o->rules.end = header.epochs > 0 ? d->epochs * count : o->rules.first;
     set_up_local(o);
     const tw_serve_options so = {.link = o->link, .rules = o->rules, .endpoint = o->work, .output = o->output, .metrics = o->metrics, .log = o->log,
                                  .places = places, .rejects = &rejects, .header = &header, .on_error = d->on_error, .ship = o->ship,

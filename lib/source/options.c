@@ -62,3 +62,11 @@ int64_t tw_data_epochs(const tw_data_options *o, int64_t count)
         return tw_fail("--skip=%lld: an epoch has only %lld samples", (long long)o->skip, (long long)count);
     return o->epochs > o->start_epoch ? o->epochs - o->start_epoch : 0;
 }
+
+int tw_data_header(tw_header *h, tw_kind kind, const tw_data_options *o, const tw_source *s, int64_t count)
+{
+    *h = (tw_header){.kind = kind, .samples = count, .epochs = tw_data_epochs(o, count), .first_epoch = o->start_epoch, .seed = (uint64_t)o->seed,
+                     .n_classes = tw_source_n_classes(s), .classes = tw_source_classes(s), .share = o->share,
+                     .data_checksum = tw_source_checksum(s)};
+    return h->epochs < 0 ? -1 : 0;
+}

@@ -5,6 +5,7 @@
 #include "core/opts.h"
 #include "core/share.h"
 #include "source/source.h"
+#include "stream/record.h"
 
 /* --on-error: what happens to the place of a bad image. */
 enum { TW_BAD_SKIP, TW_BAD_FAIL, TW_BAD_SUBSTITUTE };
@@ -35,5 +36,8 @@ bool tw_data_goes_on(const tw_data_options *o);
 
 /* Number of epochs to make, of count samples each. -1 and tw_error(): --skip exceeds an epoch. */
 int64_t tw_data_epochs(const tw_data_options *o, int64_t count);
+
+/* The header of a stream of the source's pictures, count per epoch; its classes are the source's. 0, or -1 and tw_error() as tw_data_epochs. */
+int tw_data_header(tw_header *h, tw_kind kind, const tw_data_options *o, const tw_source *s, int64_t count);
 
 #endif
