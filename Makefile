@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 DEST = $(DESTDIR)$(PREFIX)
 CC ?= gcc
 OPT ?= -O3
-WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
+WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wvla
 CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -g $(OPT) -ffp-contract=off $(WARN) $(WERROR) -Ilib -I$B/proto -fPIC -MMD -MP $(CFLAGS)
 B ?= build
 BIN ?= bin

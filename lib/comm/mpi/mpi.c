@@ -18,7 +18,7 @@ enum {
 
 typedef struct {
     MPI_Comm mpi;
-    void *room; /* receive buffer */
+    void *room; /* receive buffer and counts */
     size_t room_bytes;
     bool patient; /* sleeps while a request is in progress, with little spinning */
 } channel;
@@ -130,32 +130,33 @@ static int sum_small(channel *c, void *x, size_t n, size_t size, int ranks)
     return 0;
 }
 
+/* The first number of part r of n, which has `part` numbers unless n ends before. */
+static size_t start_of(int r, size_t part, size_t n)
+{
+    return (size_t)r * part < n ? (size_t)r * part : n;
+}
+
 /* Long vectors: each rank sums one part of x (reduce-scatter), then the parts are gathered on all ranks. */
 static int sum_large(channel *c, void *x, size_t n, size_t size, int rank, int ranks)
 {
-    const size_t part = (n + (size_t)ranks - 1) / (size_t)ranks;
-    int count[4][ranks]; /* bytes and displacements per rank, as MPI wants them: sent, received */
+    const size_t part = (n + (size_t)ranks - 1) / (size_t)ranks, first = start_of(rank, part, n), mine = start_of(rank + 1, part, n) - first;
     MPI_Request request;
-    size_t mine = 0;
-    for (int r = 0; r < ranks; r++) {
-        const size_t first = (size_t)r * part < n ? (size_t)r * part : n, these = n - first < part ? n - first : part;
-        count[0][r] = (int)(these * size);
-        count[1][r] = (int)(first * size);
-        if (r == rank)
-            mine = these;
-    }
-    for (int r = 0; r < ranks; r++) {
-        count[2][r] = (int)(mine * size);
-        count[3][r] = (int)((size_t)r * mine * size);
-    }
-    if (room(c, mine * size * (size_t)ranks + size) != 0)
+    if (room(c, 4 * (size_t)ranks * sizeof(int) + mine * size * (size_t)ranks) != 0)
         return -1;
-    int rc = MPI_Ialltoallv(x, count[0], count[1], MPI_BYTE, c->room, count[2], count[3], MPI_BYTE, c->mpi, &request);
+    /* bytes and displacements per rank, as MPI wants them; behind them what is received */
+    int *const sent = c->room, *const to = sent + ranks, *const received = to + ranks, *const from = received + ranks;
+    void *const parts = from + ranks;
+    for (int r = 0; r < ranks; r++) {
+        to[r] = (int)(start_of(r, part, n) * size);
+        sent[r] = (int)(start_of(r + 1, part, n) * size) - to[r];
+        received[r] = (int)(mine * size);
+        from[r] = (int)((size_t)r * mine * size);
+    }
+    int rc = MPI_Ialltoallv(x, sent, to, MPI_BYTE, parts, received, from, MPI_BYTE, c->mpi, &request);
     if (rc != MPI_SUCCESS || finish(c, &request, "all to all") != 0)
         return rc != MPI_SUCCESS ? failed(rc, "all to all") : -1;
-    char *own = (char *)x + count[1][rank];
-    add(own, c->room, mine, mine, ranks, size);
-    rc = MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_BYTE, x, count[0], count[1], MPI_BYTE, c->mpi, &request);
+    add((char *)x + first * size, parts, mine, mine, ranks, size);
+    rc = MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_BYTE, x, sent, to, MPI_BYTE, c->mpi, &request);
     return rc == MPI_SUCCESS ? finish(c, &request, "all gather") : failed(rc, "all gather");
 }
 
