@@ -3,7 +3,7 @@
 #include "core/error.h"
 #include "core/mem.h"
 #include "core/program.h"
-#include "source/table.h"
+#include "source/names.h"
 #include "source/unpack.h"
 
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 struct tw_sequence {
     const tw_source_options *o;
-    tw_table labels, subset;
+    tw_names labels, subset;
     tw_entries classes; /* for the class names */
     int operand;        /* number of the current archive */
     tw_unpack *unpack;  /* the current archive; NULL: none is open */
@@ -34,11 +34,11 @@ bool tw_is_sequence(const char *operand)
     return strcmp(operand, "-") == 0;
 }
 
-/* Makes the classes as tw_source does: gives each row of the table an entry, since tw_entries renumbers the labels of entries. */
+/* Makes the classes as tw_source does: gives each row of the names an entry, since tw_entries renumbers the labels of entries. */
 static int read_labels(tw_sequence *q, const char *file)
 {
     tw_entries *e = &q->classes;
-    if (tw_table_read(&q->labels, file, e) != 0)
+    if (tw_names_read(&q->labels, file, e) != 0)
         return -1;
     for (size_t i = 0; i < q->labels.n; i++)
         if (tw_entries_add(e, "", q->labels.row[i].label) != 0)
@@ -59,7 +59,7 @@ tw_sequence *tw_sequence_open(const tw_source_options *o)
     if (q == NULL)
         return NULL;
     q->o = o;
-    if ((o->labels == NULL || read_labels(q, o->labels) == 0) && (o->subset == NULL || tw_table_read(&q->subset, o->subset, NULL) == 0))
+    if ((o->labels == NULL || read_labels(q, o->labels) == 0) && (o->subset == NULL || tw_names_read(&q->subset, o->subset, NULL) == 0))
         return q;
     tw_sequence_close(q);
     return NULL;
@@ -80,8 +80,8 @@ void tw_sequence_close(tw_sequence *q)
     if (q == NULL)
         return;
     close_archive(q);
-    tw_table_fini(&q->labels);
-    tw_table_fini(&q->subset);
+    tw_names_fini(&q->labels);
+    tw_names_fini(&q->subset);
     tw_entries_fini(&q->classes);
     free(q);
 }
@@ -144,7 +144,7 @@ static int64_t label_of(const tw_sequence *q, const char *name, const char *text
 {
     char *end;
     if (q->o->labels != NULL) {
-        const tw_row *r = tw_table_find(&q->labels, name);
+        const tw_row *r = tw_names_find(&q->labels, name);
         return r != NULL ? r->label : -1;
     }
     if (text == NULL || text[strspn(text, "0123456789")] != '\0')
@@ -169,7 +169,7 @@ int tw_sequence_next(tw_sequence *q, tw_picture *p, int64_t *label)
     const char *text;
     int rc;
     while ((rc = next_member(q, &m, &text)) == 1) {
-        if (q->o->subset != NULL && tw_table_find(&q->subset, m->name) == NULL)
+        if (q->o->subset != NULL && tw_names_find(&q->subset, m->name) == NULL)
             continue;
         *label = label_of(q, m->name, text);
         q->labelled += *label >= 0;

@@ -10,9 +10,9 @@
 #include "source/folder.h"
 #include "source/listing.h"
 #include "source/members.h"
+#include "source/names.h"
 #include "source/rows.h"
 #include "source/shard.h"
-#include "source/table.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -102,8 +102,8 @@ static int add_list(tw_entries *e, const char *file, bool nuls)
     return rc == 0 && e->n == from ? tw_fail("%s: an empty list", file) : rc;
 }
 
-/* Warns of names in the table that match no picture: from another data set, or spelt differently. The table is sorted and may repeat names. */
-static void tell_missing(const tw_table *t, const bool *found, const char *file)
+/* Warns of names that match no picture: from another data set, or spelt differently. They are sorted, and may come twice. */
+static void tell_missing(const tw_names *t, const bool *found, const char *file)
 {
     size_t names = 0, missing = 0, which = 0;
     for (size_t i = 0, next; i < t->n; i = next) {
@@ -120,13 +120,13 @@ static void tell_missing(const tw_table *t, const bool *found, const char *file)
 
 static int keep_subset(tw_entries *e, const char *file)
 {
-    tw_table t;
+    tw_names t;
     size_t kept = 0;
-    int rc = tw_table_read(&t, file, NULL);
+    int rc = tw_names_read(&t, file, NULL);
     bool *found = rc == 0 ? tw_calloc(t.n, sizeof *found) : NULL;
     rc = found != NULL ? 0 : -1;
     for (size_t i = 0; rc == 0 && i < e->n; i++)
-        if (tw_table_mark(&t, tw_entries_path(e, i), found))
+        if (tw_names_mark(&t, tw_entries_path(e, i), found))
             e->entry[kept++] = e->entry[i];
     e->n = kept;
     if (rc == 0 && kept == 0)
@@ -134,7 +134,7 @@ static int keep_subset(tw_entries *e, const char *file)
     if (rc == 0)
         tell_missing(&t, found, file);
     free(found);
-    tw_table_fini(&t);
+    tw_names_fini(&t);
     return rc;
 }
 
@@ -151,22 +151,22 @@ static void tell_ambiguous(const tw_row *r, const char *path, const char **first
 
 static int set_labels(tw_entries *e, const char *file)
 {
-    tw_table t;
+    tw_names t;
     tw_entries_forget_classes(e);
-    int rc = tw_table_read(&t, file, e);
+    int rc = tw_names_read(&t, file, e);
     const char **first = rc == 0 ? tw_calloc(t.n, sizeof *first) : NULL; /* first picture that each row matches */
     size_t found = 0;
     bool told = false;
     rc = first != NULL ? 0 : -1;
     for (size_t i = 0; rc == 0 && i < e->n; i++) {
-        const tw_row *r = tw_table_find(&t, tw_entries_path(e, i));
+        const tw_row *r = tw_names_find(&t, tw_entries_path(e, i));
         e->entry[i].label = r != NULL ? r->label : -1;
         found += r != NULL;
         if (r != NULL)
             tell_ambiguous(r, tw_entries_path(e, i), &first[r - t.row], &told, file);
     }
     free(first);
-    tw_table_fini(&t);
+    tw_names_fini(&t);
     return rc == 0 && found == 0 && e->n > 0 ? tw_fail("%s: labels none of the pictures in the data", file) : rc;
 }
 

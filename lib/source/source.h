@@ -32,7 +32,7 @@ typedef struct {
  * same name and no other source has class folders.
  * Labels: equal class names of several sources are one class. In lists, .cls members and label files, if all are integers from 0 to 2^20 they are the
  * labels themselves; else they are class names, numbered in sorted order; together with class folders they are always names. Labels are
- * used only if every picture has one. Formats of these files: rows.h; how names match pictures: table.h. */
+ * used only if every picture has one. Formats of these files: rows.h; how names match pictures: names.h. */
 tw_source *tw_source_open(const tw_source_options *o);
 void tw_source_close(tw_source *s); /* NULL is allowed */
 

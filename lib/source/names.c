@@ -1,4 +1,4 @@
-#include "source/table.h"
+#include "source/names.h"
 
 #include "core/error.h"
 #include "core/mem.h"
@@ -13,15 +13,15 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const tw_row *)a)->name, ((const tw_row *)b)->name);
 }
 
-void tw_table_fini(tw_table *t)
+void tw_names_fini(tw_names *t)
 {
     for (size_t i = 0; i < t->n; i++)
         free(t->row[i].name);
     free(t->row);
-    *t = (tw_table){0};
+    *t = (tw_names){0};
 }
 
-static int add(tw_table *t, const char *name, const char *label, tw_entries *classes)
+static int add(tw_names *t, const char *name, const char *label, tw_entries *classes)
 {
     tw_row row = {NULL, -1};
     if (classes != NULL && (row.label = tw_entries_class(classes, label)) < 0)
@@ -35,7 +35,7 @@ static int add(tw_table *t, const char *name, const char *label, tw_entries *cla
     return 0;
 }
 
-/* The first row of columns, held back until the other rows show whether it is a heading (tw_table_read). */
+/* The first row of columns, held back until the other rows show whether it is a heading (tw_names_read). */
 typedef struct {
     char *name, *label;     /* owned; NULL: no row is held back */
     bool numbered, shared;  /* its label is a number; another row has the same label */
@@ -65,16 +65,16 @@ static void compare(first_row *first, const char *name, const char *label)
 static bool names_one(const char *name, const tw_entries *e)
 {
     tw_row row = {(char *)name, 0};
-    const tw_table one = {&row, 1, 1};
+    const tw_names one = {&row, 1, 1};
     for (size_t i = 0; i < e->n; i++)
-        if (tw_table_find(&one, tw_entries_path(e, i)) != NULL)
+        if (tw_names_find(&one, tw_entries_path(e, i)) != NULL)
             return true;
     return false;
 }
 
 /* Adds the held row unless it is a heading, whose label must not become a class. Except for the check that it names no picture, this depends on the
  * file alone, so that the classes are the same for any subset of the pictures. */
-static int add_held(tw_table *t, const char *file, const first_row *first, tw_entries *e)
+static int add_held(tw_names *t, const char *file, const first_row *first, tw_entries *e)
 {
     if (first->name == NULL)
         return 0;
@@ -87,7 +87,7 @@ static int add_held(tw_table *t, const char *file, const first_row *first, tw_en
     return heading ? 0 : add(t, first->name, first->label, e);
 }
 
-static int read_rows(tw_table *t, tw_rows *r, first_row *first, tw_entries *classes)
+static int read_rows(tw_names *t, tw_rows *r, first_row *first, tw_entries *classes)
 {
     const char *name, *label;
     const bool columns = r->format == TW_ROWS_CSV || r->format == TW_ROWS_TSV;
@@ -108,11 +108,11 @@ static int read_rows(tw_table *t, tw_rows *r, first_row *first, tw_entries *clas
     return rc == 0 ? add_held(t, r->file, first, classes) : -1;
 }
 
-int tw_table_read(tw_table *t, const char *file, tw_entries *classes)
+int tw_names_read(tw_names *t, const char *file, tw_entries *classes)
 {
     tw_rows r;
     first_row first = {0};
-    *t = (tw_table){0};
+    *t = (tw_names){0};
     if (tw_rows_open(&r, file, tw_rows_format_of(file)) != 0)
         return -1;
     int rc = read_rows(t, &r, &first, classes);
@@ -127,8 +127,8 @@ int tw_table_read(tw_table *t, const char *file, tw_entries *classes)
     return rc;
 }
 
-/* The row of the longest part of the path that is in the table; in `there` (may be NULL), marks the rows of all parts. */
-static const tw_row *find_name(const tw_table *t, char *path, bool *there)
+/* The row of the longest part of the path that is among the names; in `there` (may be NULL), marks the rows of all parts. */
+static const tw_row *find_name(const tw_names *t, char *path, bool *there)
 {
     const tw_row *first = NULL;
     for (char *name = path; name != NULL && (first == NULL || there != NULL);) {
@@ -142,7 +142,7 @@ static const tw_row *find_name(const tw_table *t, char *path, bool *there)
     return first;
 }
 
-static const tw_row *find(const tw_table *t, const char *path, bool *there)
+static const tw_row *find(const tw_names *t, const char *path, bool *there)
 {
     char text[4096 + 1]; /* longer paths cannot be opened */
     const size_t n = strlen(path);
@@ -158,12 +158,12 @@ static const tw_row *find(const tw_table *t, const char *path, bool *there)
     return found != NULL ? found : bare;
 }
 
-const tw_row *tw_table_find(const tw_table *t, const char *path)
+const tw_row *tw_names_find(const tw_names *t, const char *path)
 {
     return find(t, path, NULL);
 }
 
-bool tw_table_mark(const tw_table *t, const char *path, bool *there)
+bool tw_names_mark(const tw_names *t, const char *path, bool *there)
 {
     return find(t, path, there) != NULL;
 }
