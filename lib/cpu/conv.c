@@ -18,7 +18,7 @@ static const tw_conv_way *way_of(const tw_dev *d, const tw_conv_shape *s)
     static const tw_conv_way *const all[] = {&tw_conv_dense, &tw_conv_winograd, &tw_conv_winograd16, &tw_conv_pointwise, &tw_conv_strided,
                                             &tw_conv_direct};
     int i = 0;
-    while (!all[i]->suits(d, s))
+    while (all[i]->suits == NULL || !all[i]->suits(d, s))
         i++;
     return all[i];
 }

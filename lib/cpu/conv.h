@@ -7,7 +7,7 @@
 
 /* Contracts as those of conv_* in nn/backend.h; `way` is what open returned. */
 typedef struct {
-    bool (*suits)(const tw_dev *d, const tw_conv_shape *s);
+    bool (*suits)(const tw_dev *d, const tw_conv_shape *s); /* NULL: none, on this kind of processor */
     void *(*open)(tw_dev *d, const tw_conv_shape *s); /* NULL and tw_error() */
     void (*close)(void *way);
     size_t (*bytes)(const void *way);

@@ -301,36 +301,42 @@ static float *scratch_of(const winograd *w)
     return tw_dev_scratch(w->dev, TW_SCRATCH_COLUMNS, piece_bytes(w));
 }
 
+/* y from Z. Called inside a parallel region. */
+static void gather(const winograd *w, const piece *p, void *y, const float *shift, const void *shortcut)
+{
+    const tw_conv_shape *s = &w->shape;
+    const size_t apart = apart_of(p->rows, s->K);
+    float none[TW_LANES] = {0};
+#pragma omp for schedule(static)
+    for (int row = 0; row < p->rows; row++) {
+        const tile t = tile_at(w, p, row);
+        const window to = window_at(picture_at(y, t.n, s, s->K), t.y, t.x, TILE, s->H, s->W, s->K, none);
+        const float *z = p->z + (size_t)row * (size_t)s->K;
+        if (shift == NULL) {
+            gather_output(&to, z, apart, s->K);
+            continue;
+        }
+        window by;
+        if (s->add)
+            by = window_at(picture_at(shortcut, t.n, s, s->K), t.y, t.x, TILE, s->H, s->W, s->K, none);
+        gather_folded(&to, s->add ? &by : NULL, z, apart, s->K, shift, s->relu);
+    }
+}
+
 static int forward(void *way, void *y, const void *x, const float *shift, const void *shortcut)
 {
     const winograd *w = way;
-    const tw_conv_shape *s = &w->shape;
     float *scratch = scratch_of(w);
     int status = dnnl_success;
     if (scratch == NULL)
         return -1;
-    for (int first = 0; first < s->N && status == dnnl_success; first += w->pictures) {
+    for (int first = 0; first < w->shape.N && status == dnnl_success; first += w->pictures) {
         const piece p = piece_at(w, scratch, first);
 #pragma omp parallel reduction(max : status)
         {
             spread(w, &p, x, false);
             status = (int)multiply(w, &p, false);
-            float none[TW_LANES] = {0};
-#pragma omp for schedule(static)
-            for (int row = 0; row < p.rows; row++) {
-                const tile t = tile_at(w, &p, row);
-                const window to = window_at(picture_at(y, t.n, s, s->K), t.y, t.x, TILE, s->H, s->W, s->K, none);
-                const float *z = p.z + (size_t)row * (size_t)s->K;
-                const size_t apart = apart_of(p.rows, s->K);
-                if (shift == NULL) {
-                    gather_output(&to, z, apart, s->K);
-                    continue;
-                }
-                window by;
-                if (s->add)
-                    by = window_at(picture_at(shortcut, t.n, s, s->K), t.y, t.x, TILE, s->H, s->W, s->K, none);
-                gather_folded(&to, s->add ? &by : NULL, z, apart, s->K, shift, s->relu);
-            }
+            gather(w, &p, y, shift, shortcut);
         }
     }
     return tw_dnnl_check((dnnl_status_t)status, "dnnl_sgemm(");
