@@ -210,13 +210,7 @@ static int write_out(void *job, void *context)
     r->written++;
     if (r->written % 1000 == 0 && report(r, j->waited) != 0)
         return -1;
-    if (!tw_progress_due())
-        return 0;
-    const double rate = (double)r->written / (tw_now() - r->start);
-    if (r->in_all > 0)
-        tw_progress("%lld of %lld samples, %.0f/s", (long long)r->written, (long long)r->in_all, rate);
-    else
-        tw_progress("%lld samples, %.0f/s", (long long)r->written, rate);
+    tw_progress_count(r->written, r->in_all, "samples", r->start);
     return 0;
 }
 

@@ -331,13 +331,7 @@ static int write_out(void *job, void *context)
     if (j->last)
         tw_note(1, "epoch %lld: %lld written, %lld skipped", (long long)j->epoch, (long long)r->written, (long long)r->skipped);
     release(r, j);
-    if (!tw_progress_due())
-        return 0;
-    const double rate = (double)r->written / (tw_now() - r->start);
-    if (r->in_all > 0)
-        tw_progress("%lld of %lld images, %.0f/s", (long long)r->written, (long long)r->in_all, rate);
-    else
-        tw_progress("%lld images, %.0f/s", (long long)r->written, rate);
+    tw_progress_count(r->written, r->in_all, "images", r->start);
     return 0;
 }
 

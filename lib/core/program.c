@@ -184,6 +184,17 @@ void tw_progress(const char *fmt, ...)
     program.line_open = true;
 }
 
+void tw_progress_count(int64_t done, int64_t all, const char *what, double start)
+{
+    if (!tw_progress_due())
+        return;
+    const double rate = (double)done / (tw_now() - start);
+    if (all > 0)
+        tw_progress("%lld of %lld %s, %.0f/s", (long long)done, (long long)all, what, rate);
+    else
+        tw_progress("%lld %s, %.0f/s", (long long)done, what, rate);
+}
+
 const char *tw_progress_time(char *text, size_t size, double seconds)
 {
     const long long s = seconds >= 0 && seconds < 1e15 ? (long long)seconds : -1;

@@ -49,6 +49,8 @@ void tw_note(int level, const char *fmt, ...) TW_PRINTF(2, 3);
 /* Shows or replaces the progress line "NAME: <text>" on stderr, at most five times a second, if stderr is a terminal or --progress was
  * given, and never under -q. tw_progress_end() finishes the line. */
 void tw_progress(const char *fmt, ...) TW_PRINTF(1, 2);
+/* The same with the text "DONE of ALL WHAT, R/s", the rate being that since `start` (tw_now); all 0 or less: not known. */
+void tw_progress_count(int64_t done, int64_t all, const char *what, double start);
 void tw_progress_end(void);
 /* Whether tw_progress would show its text now; lets a caller avoid composing it. */
 bool tw_progress_due(void);
