@@ -250,50 +250,32 @@ static void caught_up(const tw_head *h, worker *w, int64_t position)
     }
 }
 
-static int done(tw_head *h, worker *w, const tw_feed_msg *m, void *payload, const void *data, size_t size)
+/* A result of a position that is no longer wanted. */
+static void late(tw_head *h, worker *w, const tw_feed_msg *m)
+{
+    h->count.duplicates++;
+    w->duplicates++;
+    const int k = in_hand(h, m->pos) ? find_lease(tw_head_slot(h, m->pos), w, m->lease) : -1;
+    if (k >= 0)
+        tw_head_unlease(h, m->pos, k);
+    else
+        caught_up(h, w, m->pos);
+}
+
+static const char *what_is_wrong(const tw_head *h, const tw_feed_msg *m, const void *data, size_t size)
+{
+    if ((int64_t)size != m->bytes || size == 0 || (int64_t)size > h->o.max_bytes)
+        return "a result of the wrong size";
+    if (tw_crc32c(0, data, size) != m->crc)
+        return "a result that was damaged on the way";
+    return h->ops.check(h->ops.context, m->pos, m->sub, data, size) != 0 ? tw_error() : NULL;
+}
+
+/* k: the lease, or -1. */
+static int accept(tw_head *h, worker *w, const tw_feed_msg *m, int k, void *payload, size_t size)
 {
     const int64_t p = m->pos;
-    if (w->trial != 0 && m->lease == w->trial) {
-        const bool whole = (int64_t)size == m->bytes && tw_crc32c(0, data, size) == m->crc;
-        tried(h, w, whole ? m : &(tw_feed_msg){.type = TW_FAIL, .code = TW_FAIL_IO, .text = "its result was damaged on the way"});
-        h->ops.release(h->ops.context, payload);
-        return 0;
-    }
-    if (!in_hand(h, p) || tw_head_slot(h, p)->filled || tw_head_slot(h, p)->sub != m->sub) {
-        h->count.duplicates++;
-        w->duplicates++;
-        const int k = in_hand(h, p) ? find_lease(tw_head_slot(h, p), w, m->lease) : -1;
-        if (k >= 0)
-            tw_head_unlease(h, p, k);
-        else
-            caught_up(h, w, p);
-        h->ops.release(h->ops.context, payload);
-        return 0;
-    }
     slot *s = tw_head_slot(h, p);
-    const int k = find_lease(s, w, m->lease);
-    if (k < 0)
-        caught_up(h, w, p);
-    const char *wrong = NULL;
-    if ((int64_t)size != m->bytes || size == 0 || (int64_t)size > h->o.max_bytes)
-        wrong = "a result of the wrong size";
-    else if (tw_crc32c(0, data, size) != m->crc)
-        wrong = "a result that was damaged on the way";
-    else if (h->ops.check(h->ops.context, p, m->sub, data, size) != 0)
-        wrong = tw_error();
-    if (wrong != NULL) {
-        h->count.wrong++;
-        tw_head_say(h, 0, "worker %s: position %lld: %s", w->name, (long long)p, wrong);
-        if (++w->wrong >= MOST_WRONG) {
-            h->ops.release(h->ops.context, payload);
-            tw_head_ban(h, w, TW_REFUSE_BANNED, "wrong results");
-            return 0;
-        }
-        if (k >= 0)
-            tw_head_unlease(h, p, k);
-        h->ops.release(h->ops.context, payload);
-        return 0;
-    }
     if (k >= 0) {
         const int64_t low = h->low;
         learn(h, w, &s->lease[k]);
@@ -305,6 +287,32 @@ static int done(tw_head *h, worker *w, const tw_feed_msg *m, void *payload, cons
     if (!s->filled && p < h->low)
         h->low = p;
     return rc;
+}
+
+static int done(tw_head *h, worker *w, const tw_feed_msg *m, void *payload, const void *data, size_t size)
+{
+    const int64_t p = m->pos;
+    if (w->trial != 0 && m->lease == w->trial) {
+        const bool whole = (int64_t)size == m->bytes && tw_crc32c(0, data, size) == m->crc;
+        tried(h, w, whole ? m : &(tw_feed_msg){.type = TW_FAIL, .code = TW_FAIL_IO, .text = "its result was damaged on the way"});
+    } else if (!in_hand(h, p) || tw_head_slot(h, p)->filled || tw_head_slot(h, p)->sub != m->sub) {
+        late(h, w, m);
+    } else {
+        const int k = find_lease(tw_head_slot(h, p), w, m->lease);
+        if (k < 0)
+            caught_up(h, w, p);
+        const char *wrong = what_is_wrong(h, m, data, size);
+        if (wrong == NULL)
+            return accept(h, w, m, k, payload, size);
+        h->count.wrong++;
+        tw_head_say(h, 0, "worker %s: position %lld: %s", w->name, (long long)p, wrong);
+        if (++w->wrong >= MOST_WRONG)
+            tw_head_ban(h, w, TW_REFUSE_BANNED, "wrong results");
+        else if (k >= 0)
+            tw_head_unlease(h, p, k);
+    }
+    h->ops.release(h->ops.context, payload);
+    return 0;
 }
 
 static int failed(tw_head *h, worker *w, const tw_feed_msg *m)

@@ -266,6 +266,18 @@ static int report_bad(serve *s, int64_t position, bool empty)
     return tw_rejects_add(s->o->rejects, what.key, strlen(what.key), cause, s->in_all);
 }
 
+/* After the last position: prepares the end record. 0, or -1 and tw_error(). */
+static int begin_end(serve *s)
+{
+    const tw_end end = {s->written, s->skipped};
+    const tw_head_options *o = &s->o->rules;
+    const bool rest = o->first % o->epoch != 0 && o->end - o->first < o->epoch; /* in a continued run the few positions left may all be bad */
+    if (s->written == 0 && s->skipped > 0 && !rest)
+        return tw_fail("no good image among %lld", (long long)s->skipped);
+    s->ending = true;
+    return tw_rejects_close(s->o->rejects, s->written + s->skipped) != 0 ? -1 : tw_encode_end(&s->text, &end);
+}
+
 /* Writes what is available, as far as the output accepts it. 1: the end record has been written; 0: not yet; -1 and tw_error(). */
 static int pump(serve *s)
 {
@@ -287,14 +299,8 @@ static int pump(serve *s)
             break;
         const int64_t next = s->o->rules.first + s->written + s->skipped;
         if (next == s->o->rules.end) {
-            const tw_end end = {s->written, s->skipped};
-            const tw_head_options *o = &s->o->rules;
-            const bool rest = o->first % o->epoch != 0 && o->end - o->first < o->epoch; /* in a continued run the few positions left may all be bad */
-            if (s->written == 0 && s->skipped > 0 && !rest)
-                return tw_fail("no good image among %lld", (long long)s->skipped);
-            if (tw_rejects_close(s->o->rejects, s->written + s->skipped) != 0 || tw_encode_end(&s->text, &end) != 0)
+            if (begin_end(s) != 0)
                 return -1;
-            s->ending = true;
             continue;
         }
         if (tw_head_first(s->head, &payload) == 0) {
