@@ -325,36 +325,23 @@ static void run_worker(const struct opts *o, const char *endpoint, int number)
     tw_note(1, "done");
 }
 
-/* Runs one process per head (and per -j), so that a hanging head or a worker that dies does not affect the others. */
-static void run_workers(const struct opts *o, const tw_strings *endpoints)
+static pid_t start_worker(const struct opts *o, const char *endpoint, int number)
 {
-    pid_t pid[1024];
-    int n = 0, rc = TW_EXIT_OK;
-    if (endpoints->n == 0 || o->command == NULL)
-        tw_die_usage("work: needs ENDPOINT... -- COMMAND");
-    if ((size_t)endpoints->n * (size_t)o->jobs > sizeof pid / sizeof *pid)
-        tw_die_usage("work: more than %zu workers", sizeof pid / sizeof *pid);
-    for (int i = 0; i < endpoints->n; i++)
-        check_endpoint(endpoints->item[i], false, o);
-    catch(SIGTERM);
-    catch(SIGINT);
-    if (endpoints->n * o->jobs == 1) {
-        run_worker(o, endpoints->item[0], -1);
-        return;
-    }
-    for (int k = 0; k < o->jobs; k++)
-        for (int i = 0; i < endpoints->n; i++, n++) {
-            const pid_t parent = getpid();
-            pid[n] = fork();
-            if (pid[n] == 0) {
-                prctl(PR_SET_PDEATHSIG, SIGTERM);
-                if (getppid() == parent)
-                    run_worker(o, endpoints->item[i], n);
-                exit(TW_EXIT_OK);
-            }
-            if (pid[n] < 0)
-                tw_die("a worker cannot be started: %s", strerror(errno));
-        }
+    const pid_t parent = getpid(), pid = fork();
+    if (pid < 0)
+        tw_die("a worker cannot be started: %s", strerror(errno));
+    if (pid > 0)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() == parent)
+        run_worker(o, endpoint, number);
+    exit(TW_EXIT_OK);
+}
+
+/* Waits for all workers and passes signals to stop on to them. The exit status: failed if one of them has. */
+static int wait_for_workers(pid_t *pid, int n)
+{
+    int rc = TW_EXIT_OK;
     for (int told = 0, left = n; left > 0;) {
         int status;
         const pid_t ended = waitpid(-1, &status, WNOHANG); /* WNOHANG: a blocking wait would not notice a signal that came just before it */
@@ -370,6 +357,30 @@ static void run_workers(const struct opts *o, const tw_strings *endpoints)
                 if (pid[i] > 0)
                     kill(pid[i], SIGTERM);
     }
+    return rc;
+}
+
+/* Runs one process per head (and per -j), so that a hanging head or a worker that dies does not affect the others. */
+static void run_workers(const struct opts *o, const tw_strings *endpoints)
+{
+    pid_t pid[1024];
+    int n = 0;
+    if (endpoints->n == 0 || o->command == NULL)
+        tw_die_usage("work: needs ENDPOINT... -- COMMAND");
+    if ((size_t)endpoints->n * (size_t)o->jobs > sizeof pid / sizeof *pid)
+        tw_die_usage("work: more than %zu workers", sizeof pid / sizeof *pid);
+    for (int i = 0; i < endpoints->n; i++)
+        check_endpoint(endpoints->item[i], false, o);
+    catch(SIGTERM);
+    catch(SIGINT);
+    if (endpoints->n * o->jobs == 1) {
+        run_worker(o, endpoints->item[0], -1);
+        return;
+    }
+    for (int k = 0; k < o->jobs; k++)
+        for (int i = 0; i < endpoints->n; i++, n++)
+            pid[n] = start_worker(o, endpoints->item[i], n);
+    const int rc = wait_for_workers(pid, n);
     if (rc != TW_EXIT_OK)
         exit(rc);
 }
