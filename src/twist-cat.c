@@ -79,6 +79,25 @@ static noreturn void give_up(struct run *r)
     tw_die_error();
 }
 
+/* Makes h, of the first stream, the header of it and the next stream; a, b: their names. */
+static int join(tw_header *h, const tw_header *next, const char *a, const char *b)
+{
+    if (next->kind != h->kind)
+        return tw_fail("%s: a stream of %s, but %s is one of %s", b, tw_kind_names[next->kind], a, tw_kind_names[h->kind]);
+    bool same = next->n_classes == h->n_classes;
+    for (int k = 0; same && k < h->n_classes; k++)
+        same = strcmp(next->classes[k], h->classes[k]) == 0;
+    if (!same)
+        return tw_fail("%s: its classes differ from those of %s: its labels would change their meaning", b, a);
+    if (next->epochs != h->epochs || next->first_epoch != h->first_epoch)
+        h->epochs = h->samples = -1;
+    h->data_checksum = h->data_checksum == next->data_checksum ? h->data_checksum : 0;
+    h->network = h->network == next->network ? h->network : 0;
+    if (h->samples < 0 || next->samples < 0 || __builtin_add_overflow(h->samples, next->samples, &h->samples))
+        h->samples = -1;
+    return 0;
+}
+
 static int joined_header(tw_header *joined, const struct run *r)
 {
     tw_header h = *tw_reader_header(r->reader[0]);
@@ -87,23 +106,9 @@ static int joined_header(tw_header *joined, const struct run *r)
                        h.share.rank, h.share.ranks);
     if (r->n_readers > 1)
         h.share.ranks = 0;
-    for (int i = 1; i < r->n_readers; i++) {
-        const tw_header *next = tw_reader_header(r->reader[i]);
-        const char *a = tw_reader_name(r->reader[0]), *b = tw_reader_name(r->reader[i]);
-        if (next->kind != h.kind)
-            return tw_fail("%s: a stream of %s, but %s is one of %s", b, tw_kind_names[next->kind], a, tw_kind_names[h.kind]);
-        bool same = next->n_classes == h.n_classes;
-        for (int k = 0; same && k < h.n_classes; k++)
-            same = strcmp(next->classes[k], h.classes[k]) == 0;
-        if (!same)
-            return tw_fail("%s: its classes differ from those of %s: its labels would change their meaning", b, a);
-        if (next->epochs != h.epochs || next->first_epoch != h.first_epoch)
-            h.epochs = h.samples = -1;
-        h.data_checksum = h.data_checksum == next->data_checksum ? h.data_checksum : 0;
-        h.network = h.network == next->network ? h.network : 0;
-        if (h.samples < 0 || next->samples < 0 || __builtin_add_overflow(h.samples, next->samples, &h.samples))
-            h.samples = -1;
-    }
+    for (int i = 1; i < r->n_readers; i++)
+        if (join(&h, tw_reader_header(r->reader[i]), tw_reader_name(r->reader[0]), tw_reader_name(r->reader[i])) != 0)
+            return -1;
     if (r->o.head >= 0 || r->o.skip > 0) { /* a part of several epochs has no definite number of epochs or of samples per epoch */
         int64_t left = h.samples > r->o.skip ? h.samples - r->o.skip : 0;
         left = r->o.head >= 0 && left > r->o.head ? r->o.head : left;
