@@ -210,6 +210,10 @@ val/b/3.ppm" ]
     run "$PIPELINES/linear" --arch vit_t --pretrained_weights $vit --data_path "$DATA" --output_dir out --views augmented --dry-run
     [ "$status" -eq 0 ]
     [[ "$output" == *"--aug=linear --seed=0 --interpolation=bicubic "*"twist-embed -q --n-last-blocks=4 $vit "*" --lr=0.02 --scale-lr"* ]]
+    run "$PIPELINES/linear" --arch vit_s --pretrained_weights $vit --data_path "$DATA" --output_dir out
+    [ "$status" -eq 2 ]
+    [[ "${lines[0]}" == "linear: --arch=vit_s: $vit has vit_t" ]]
+    [ ! -e out ]
     run "$PIPELINES/linear" --pretrained_weights $vit "$DATA" --avgpool_patchtokens false --lr 0.5 --batch_size_per_gpu 64 --dry-run
     [ "$status" -eq 0 ]
     [[ "$output" == *"--lr=0.5 --batch-size=64 --scale-lr"* && "$output" != *"--lr=0.02"* ]]
