@@ -215,6 +215,31 @@ static int name_folders(tw_entries *e, bool count, bool *given)
     return 0;
 }
 
+/* Sorts the classes, unless their names are numbers, which are labels themselves. named: by folders, whose names are never labels, as in
+ * torchvision. */
+static int number_classes(tw_entries *e, const tw_source_options *o, bool named)
+{
+    const int numbered = named ? 0 : tw_entries_number_classes(e);
+    if (numbered < 0 || (numbered == 0 && tw_entries_sort_classes(e) != 0))
+        return -1;
+    if (numbered == 0 && !named)
+        tw_entries_tell_names(e, o->labels != NULL ? o->labels : o->list.n == 1 ? o->list.item[0] : NULL);
+    return 0;
+}
+
+static void count_labels(tw_source *s)
+{
+    const tw_entries *e = &s->all;
+    for (size_t i = e->n; i-- > 0;)
+        if (e->entry[i].label < 0) {
+            s->lacking++;
+            s->lacks = i;
+        }
+    s->labelled = e->n > 0 && e->names > 0 && s->lacking == 0;
+    if (s->lacking == e->n)
+        s->lacking = 0;
+}
+
 static int fill(tw_source *s, const tw_source_options *o)
 {
     tw_entries *e = &s->all;
@@ -237,21 +262,9 @@ static int fill(tw_source *s, const tw_source_options *o)
         return -1;
     if (o->every > 1)
         keep_every(e, o->every);
-    /* numbers are labels themselves, except names of folders, as in torchvision */
-    const bool named = (folders || in_shards) && o->labels == NULL;
-    const int numbered = named ? 0 : tw_entries_number_classes(e);
-    if (numbered < 0 || (numbered == 0 && tw_entries_sort_classes(e) != 0))
+    if (number_classes(e, o, (folders || in_shards) && o->labels == NULL) != 0)
         return -1;
-    if (numbered == 0 && !named)
-        tw_entries_tell_names(e, o->labels != NULL ? o->labels : o->list.n == 1 ? o->list.item[0] : NULL);
-    for (size_t i = e->n; i-- > 0;)
-        if (e->entry[i].label < 0) {
-            s->lacking++;
-            s->lacks = i;
-        }
-    s->labelled = e->n > 0 && e->names > 0 && s->lacking == 0;
-    if (s->lacking == e->n)
-        s->lacking = 0;
+    count_labels(s);
     return 0;
 }
 

@@ -103,6 +103,25 @@ static char *short_name(const unsigned char *h)
     return name;
 }
 
+/* *kept becomes the text, up to a NUL byte. 0, or -1 and errno. */
+static int keep(char **kept, const char *text, size_t n)
+{
+    free(*kept);
+    return (*kept = strndup(text, n)) != NULL ? 0 : -1;
+}
+
+static int keep_size(int64_t *kept, const char *d, const char *end)
+{
+    int64_t v = 0;
+    for (; d < end; d++) {
+        if (*d < '0' || *d > '9' || v > INT64_MAX / 16)
+            return -1;
+        v = v * 10 + (*d - '0');
+    }
+    *kept = v;
+    return 0;
+}
+
 /* Reads one record "LENGTH KEY=VALUE\n" of a pax header, of which n bytes are left. Its length; 0: malformed, or of a sparse file. */
 static size_t pax_record(tw_tar *t, const char *p, size_t n)
 {
@@ -114,27 +133,17 @@ static size_t pax_record(tw_tar *t, const char *p, size_t n)
     const char *key = p + i + 1, *end = p + length - 1, *eq = memchr(key, '=', (size_t)(end - key));
     if (eq == NULL)
         return 0;
-    const size_t size = (size_t)(end - eq - 1);
-    if (eq - key == 4 && memcmp(key, "path", 4) == 0) {
-        free(t->long_name);
-        if ((t->long_name = strndup(eq + 1, size)) == NULL) /* ends at a NUL byte */
-            return 0;
-    } else if (eq - key == 8 && memcmp(key, "linkpath", 8) == 0) {
-        free(t->long_link);
-        if ((t->long_link = strndup(eq + 1, size)) == NULL)
-            return 0;
-    } else if (eq - key == 4 && memcmp(key, "size", 4) == 0) {
-        int64_t v = 0;
-        for (const char *d = eq + 1; d < end; d++) {
-            if (*d < '0' || *d > '9' || v > INT64_MAX / 16)
-                return 0;
-            v = v * 10 + (*d - '0');
-        }
-        t->pax_size = v;
-    } else if (eq - key > 10 && memcmp(key, "GNU.sparse", 10) == 0) {
-        return 0;
-    }
-    return length;
+    const size_t named = (size_t)(eq - key), size = (size_t)(end - eq - 1);
+    int rc = 0;
+    if (named == 4 && memcmp(key, "path", 4) == 0)
+        rc = keep(&t->long_name, eq + 1, size);
+    else if (named == 8 && memcmp(key, "linkpath", 8) == 0)
+        rc = keep(&t->long_link, eq + 1, size);
+    else if (named == 4 && memcmp(key, "size", 4) == 0)
+        rc = keep_size(&t->pax_size, eq + 1, end);
+    else if (named > 10 && memcmp(key, "GNU.sparse", 10) == 0)
+        rc = -1;
+    return rc == 0 ? length : 0;
 }
 
 static int read_pax(tw_tar *t, const char *text, size_t n)
