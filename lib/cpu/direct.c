@@ -5,6 +5,7 @@
 #include "core/mem.h"
 #include "cpu/columns.h"
 #include "cpu/direct_gradient.h"
+#include "cpu/lanes.h"
 #include "cpu/prim.h"
 
 #include <stdlib.h>
@@ -16,6 +17,7 @@ typedef struct {
     tw_dev *dev;
     tw_conv_shape shape;
     tw_prim forward, data;
+    tw_lanes *lanes;                      /* instead of forward, TW_CONV_PLAIN in evaluation: a picture's bits must not depend on the threads */
     tw_prim to_forward, to_data;          /* plain weights to their layouts */
     void *w_forward, *w_data;
     tw_direct_gradient *gradient;         /* of the weights, or by im2col: */
@@ -98,15 +100,31 @@ static int layout(tw_prim *reorder, void **w, direct *c, const tw_prim *p, tw_co
     return *w == NULL ? -1 : tw_prim_reorder(reorder, c->dev, plain, md, false);
 }
 
+typedef struct {
+    direct *conv;
+    const tw_conv_desc *desc;
+} forward_of;
+
+static int make_forward(tw_prim *p, int kind, void *context)
+{
+    (void)kind;
+    const forward_of *f = context;
+    const tw_conv_shape *s = &f->conv->shape;
+    return make(p, f->conv, s->train ? TW_CONV_FORWARD : alone(s) ? TW_CONV_PICTURE : TW_CONV_INFERENCE, f->desc,
+                (tw_prim_arg[]){{DNNL_ARG_DST, dnnl_query_dst_md, 0}, {DNNL_ARG_SRC, dnnl_query_src_md, 0},
+                                {DNNL_ARG_WEIGHTS, dnnl_query_weights_md, 0}, {DNNL_ARG_BIAS, dnnl_query_weights_md, 1},
+                                {DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, dnnl_query_dst_md, 0}},
+                3 + s->folded + takes_shortcut(s));
+}
+
 static int make_all(direct *c, const tw_conv_desc *desc, tw_const_md plain)
 {
     const bool train = c->shape.train;
-    if (make(&c->forward, c, train ? TW_CONV_FORWARD : alone(&c->shape) ? TW_CONV_PICTURE : TW_CONV_INFERENCE, desc,
-             (tw_prim_arg[]){{DNNL_ARG_DST, dnnl_query_dst_md, 0}, {DNNL_ARG_SRC, dnnl_query_src_md, 0},
-                             {DNNL_ARG_WEIGHTS, dnnl_query_weights_md, 0}, {DNNL_ARG_BIAS, dnnl_query_weights_md, 1},
-                             {DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, dnnl_query_dst_md, 0}},
-             3 + c->shape.folded + takes_shortcut(&c->shape)) != 0 ||
-        layout(&c->to_forward, &c->w_forward, c, &c->forward, plain) != 0)
+    forward_of f = {c, desc};
+    if (TW_CONV_PLAIN && c->shape.folded ? (c->lanes = tw_lanes_new(c->dev, true, make_forward, &f)) == NULL
+                                         : make_forward(&c->forward, 0, &f) != 0)
+        return -1;
+    if (layout(&c->to_forward, &c->w_forward, c, c->lanes != NULL ? tw_lanes_prim(c->lanes, 0) : &c->forward, plain) != 0)
         return -1;
     if (train && c->shape.data_gradient &&
         (make(&c->data, c, TW_CONV_BACKWARD_DATA, desc,
@@ -155,6 +173,7 @@ static void close_direct(void *way)
     tw_prim *const prim[] = {&c->forward, &c->data, &c->to_forward, &c->to_data};
     for (size_t i = 0; i < sizeof prim / sizeof *prim; i++)
         tw_prim_fini(prim[i]);
+    tw_lanes_free(c->lanes);
     tw_direct_gradient_free(c->gradient);
     tw_columns_free(c->columns);
     free(c->w_forward);
@@ -212,11 +231,29 @@ static int take_weights(void *way, const float *w, const float *scale)
     return c->w_data == NULL ? 0 : tw_prim_run(&c->to_data, c->dev, (void *[]){plain + c->offset, c->w_data});
 }
 
+/* The pictures one by one, each by one thread. */
+static int forward_lanes(direct *c, void *y, const void *x, const float *shift, const void *shortcut)
+{
+    char *room = tw_lanes_scratch(c->lanes);
+    int status = dnnl_success;
+    if (room == NULL)
+        return -1;
+    if (shortcut != NULL)
+        memmove(y, shortcut, (size_t)c->shape.N * c->y_bytes);
+#pragma omp parallel for schedule(static) reduction(max : status)
+    for (int n = 0; n < c->shape.N; n++) {
+        void *data[] = {(char *)y + (size_t)n * c->y_bytes, (char *)x + (size_t)n * c->x_bytes, c->w_forward, (void *)shift};
+        const int st = (int)tw_lanes_run(c->lanes, 0, data, room);
+        status = st > status ? st : status;
+    }
+    return tw_dnnl_check((dnnl_status_t)status, "dnnl_primitive_execute(");
+}
+
 static int forward(void *way, void *y, const void *x, const float *shift, const void *shortcut)
 {
     direct *c = way;
-    if (shortcut != NULL && !takes_shortcut(&c->shape))
-        memmove(y, shortcut, (size_t)(c->shape.N / c->pictures) * c->y_bytes);
+    if (c->lanes != NULL)
+        return forward_lanes(c, y, x, shift, shortcut);
     for (int n = 0; n < c->shape.N; n += c->pictures) {
         const size_t i = (size_t)(n / c->pictures);
         void *by = shortcut != NULL ? (char *)shortcut + i * c->y_bytes : NULL;

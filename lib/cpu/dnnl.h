@@ -57,7 +57,7 @@ typedef struct {
 } tw_conv_desc;
 
 /* On processors other than x86 oneDNN computes convolutions as plain matrix products. These add a tensor (a binary post-op) to the wrong rows, and
- * their bits depend on the batch size. */
+ * their bits depend on the batch size and on the number of threads. */
 #if defined(__x86_64__)
 enum { TW_CONV_PLAIN = 0 };
 #else
