@@ -1,4 +1,5 @@
-# Goal: a thousand faults, a million records: the bytes of one machine each time, and a head's memory that does not grow.
+# Goal: a thousand faults, a million records: the bytes of one machine each time, the weights of a quiet training, and a head's memory that does not
+# grow.
 
 setup() { . "$BATS_TEST_DIRNAME/../feed.sh"; }
 teardown() { end_all; }
@@ -36,4 +37,52 @@ teardown() { end_all; }
         [ "$(ls /proc/"$head"/fd 2> /dev/null | wc -l)" -le $((files + 2)) ]
     done
     wait "$head"
+}
+
+@test "two trainers on the same workers, any process killed, ended or stopped, and started again: each step and weight of a quiet run" {
+    pictures 48
+    COMMAND="${COMMAND/--size=48/--size=32}"
+    local round fault k p c running workers trainer
+    train() { # DIR RANK
+        spawn twist-train -q -o "$1.$2" --resume --device=cpu -j1 --backbone=resnet18 --small-stem --dim=16 --hid-dim=16 --batch-size=8 --epochs=12 \
+            --seed=4 --save-every=1 -i "pipe:twist-feed head -q $HB --lease=3 --window=32 --shuffle --seed=7 --epochs=12 --work=ipc://$PWD/farm/$2 \
+            --start-epoch=%e --skip=%s --shard=$2/2 p"
+    }
+    serve() { spawn twist-feed work -q --sample-timeout=3 --slots=$((RANDOM % 6 + 1)) "ipc://$PWD/farm/0" "ipc://$PWD/farm/1" -- "$COMMAND"; }
+    steps() { grep '"step":' "$1/log.jsonl" | sed -E 's/"(images_per_second|views_per_second|wait)":[^,}]*//g'; }
+    serve
+    for k in 0 1; do train quiet $k; trainer[k]=$last; done
+    for k in 0 1; do wait "${trainer[k]}"; done
+    end_all
+    for round in 1 2 3 4 5 6; do
+        RANDOM=$round
+        rm -rf run.0 run.1
+        for k in 0 1 2; do serve; workers[k]=$last; done
+        for k in 0 1; do train run $k; trainer[k]=$last; done
+        running=2
+        for ((fault = 0; running > 0; fault++)); do
+            sleep "0.$((RANDOM % 9 + 1))"
+            for k in 0 1 2; do kill -0 "${workers[k]}" 2> /dev/null || { serve; workers[k]=$last; }; done
+            for k in 0 1; do
+                [ -n "${trainer[k]}" ] && ! kill -0 "${trainer[k]}" 2> /dev/null || continue
+                if wait "${trainer[k]}"; then trainer[k]= running=$((running - 1)); else train run $k; trainer[k]=$last; fi
+            done
+            [ $fault -lt 100 ] || continue # let it end
+            p=${workers[RANDOM % 3]}
+            [ $((RANDOM % 2)) = 0 ] || p=${trainer[RANDOM % 2]:-$p}
+            c=($p $(descendants "$p"))
+            p=${c[RANDOM % ${#c[@]}]}
+            case $((RANDOM % 4)) in
+            0 | 1) kill -9 "$p" 2> /dev/null || true ;;
+            2) kill -TERM "$p" 2> /dev/null || true ;;
+            3) kill -STOP "$p" 2> /dev/null || true; (sleep "$((RANDOM % 3)).3"; kill -CONT "$p" 2> /dev/null) 3>&- & ;;
+            esac
+        done
+        end_all
+        for k in 0 1; do
+            cmp quiet.$k/backbone.safetensors run.$k/backbone.safetensors
+            cmp <(steps quiet.$k) <(steps run.$k)
+        done
+        echo "# round $round of 6: $fault faults" >&3
+    done
 }
