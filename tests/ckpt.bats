@@ -260,6 +260,17 @@ torch.save(model.state_dict(), FILE)" "$GOLDEN/module.pth"
     printf 'NNNJ\377\377\377\377J\377\377\377\377K\0tbU\10\232\231\231\231\231\231\t@tRU\6epochscpathlib\nPosixPath\n(U\1/tRubs.' >> numpy.pkl
     twist-ckpt --recipe numpy.pkl > out
     [ "$(grep -v 'official trainer' out)" = $'--lr 3.2\n# epochs: cannot be read' ]
+    # the official trainer reads min1 and local_crops_number, 0 after a barlow epoch, for multicrop only; img_size for barlow and moco only
+    namespace() {
+        printf '\200\2}U\4argscargparse\nNamespace\n)\201}(U\3augU%b' "$1"
+        printf 'U\4min1G\77\331\231\231\231\231\231\232U\22local_crops_numberK%bU\10img_sizeK\200ubs.' "$2"
+    }
+    namespace '\06barlow' '\00' > barlow.pkl
+    [ "$(twist-ckpt --recipe barlow.pkl)" = $'--aug barlow\n--img_size 128\n# min1 0.4\n# local_crops_number 0' ]
+    namespace '\011multicrop' '\06' > multicrop.pkl
+    [ "$(twist-ckpt --recipe multicrop.pkl)" = $'--aug multicrop\n--min1 0.4\n--local_crops_number 6\n# img_size 128' ]
+    namespace '\04rand' '\00' > rand.pkl
+    [ "$(twist-ckpt --recipe rand.pkl)" = $'--aug rand\n# min1 0.4\n# local_crops_number 0\n# img_size 128' ]
     run "$BATS_TEST_DIRNAME/../pipelines/pretrain" --recipe recipe --data-path photos --output_dir o --dry-run
     [ "$status" -eq 0 ]
     [[ "$output" == *"twist-train -o o "*"--lr=0.3 --backbone=resnet18 --small-stem --use-momentum-encoder=0"* ]]
