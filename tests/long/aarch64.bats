@@ -66,7 +66,7 @@ views() { twist-decode --no-history -q p | twist-augment --no-history -q "$@"; }
 
 @test "a trained network's features do not depend on the batch size or on the number of threads" {
     views --size=48 --local-crops-number=0 > train.tws
-    on_arm twist-train -q --backbone=resnet18 --dim=32 --hid-dim=32 --batch-size=8 --input=train.tws --output=run
+    on_arm twist-train -q --backbone=resnet18 --dim=32 --hid-dim=32 --batch-size=8 --epochs=1 --input=train.tws --output=run
     views --aug=eval --size=64 > eval.tws
     on_arm twist-embed --no-history -q -i eval.tws --batch-size=1 -j1 run/checkpoint.safetensors > one.tws
     on_arm twist-embed --no-history -q -i eval.tws --batch-size=7 -j2 run/checkpoint.safetensors > seven.tws
