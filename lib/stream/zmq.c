@@ -9,7 +9,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,38 +90,44 @@ int tw_zmq_check(const char *endpoint)
     return port == host && !binds(endpoint) ? tw_fail("%s: on which host?", endpoint) : 0;
 }
 
-/* Warns if the host name cannot be resolved now: ZeroMQ would silently retry. */
-static void look_up(const char *endpoint)
+enum { NAME = 256 };
+
+/* The addresses of the host of a tcp:// address, which the caller frees (*found NULL: another kind, IPv6, a source address), and its name. 0, or
+ * getaddrinfo's error. */
+static int look_up(struct addrinfo **found, char name[NAME], const char *address)
 {
-    const char *host = tw_zmq_address(endpoint) + 6, *port = strrchr(host, ':');
-    char name[256];
-    struct addrinfo *found = NULL;
-    if (strncmp(endpoint, "tcp://", 6) != 0 || binds(endpoint) || strpbrk(host, "[;") != NULL) /* IPv6, a source address */
-        return;
-    const size_t n = (size_t)(port - host);
-    if (n >= sizeof name)
-        return;
+    static const struct addrinfo kind = {.ai_socktype = SOCK_STREAM};
+    *found = NULL;
+    if (strncmp(address, "tcp://", 6) != 0 || strpbrk(address, "[;") != NULL)
+        return 0;
+    const char *host = address + 6, *port = strrchr(host, ':');
+    const size_t n = port != NULL ? (size_t)(port - host) : NAME;
+    if (n >= NAME)
+        return 0;
     memcpy(name, host, n);
     name[n] = '\0';
-    const int rc = getaddrinfo(name, NULL, NULL, &found);
+    return getaddrinfo(name, NULL, &kind, found);
+}
+
+/* Warns if the host name cannot be resolved now: ZeroMQ would silently retry. */
+static void check_host(const char *endpoint)
+{
+    char name[NAME];
+    struct addrinfo *found = NULL;
+    const int rc = binds(endpoint) ? 0 : look_up(&found, name, tw_zmq_address(endpoint));
     if (rc != 0)
         tw_warn("%s: %s: %s; waiting for it to be known", endpoint, name, gai_strerror(rc));
-    else
+    else if (found != NULL)
         freeaddrinfo(found);
 }
 
 int tw_zmq_resolve(char *address, size_t size, const char *endpoint, unsigned turn)
 {
-    static const struct addrinfo kind = {.ai_socktype = SOCK_STREAM};
-    const char *a = tw_zmq_address(endpoint), *port = strrchr(a, ':');
-    char name[256], number[INET6_ADDRSTRLEN + IF_NAMESIZE];
-    struct addrinfo *found = NULL;
+    char name[NAME], number[INET6_ADDRSTRLEN + IF_NAMESIZE];
+    struct addrinfo *found;
     int n = 0;
-    snprintf(address, size, "%s", a);
-    if (strncmp(a, "tcp://", 6) != 0 || strpbrk(a, "[;") != NULL || port - (a + 6) >= (ptrdiff_t)sizeof name) /* IPv6, a source address */
-        return 0;
-    snprintf(name, sizeof name, "%.*s", (int)(port - (a + 6)), a + 6);
-    if (getaddrinfo(name, NULL, &kind, &found) != 0)
+    snprintf(address, size, "%s", tw_zmq_address(endpoint));
+    if (look_up(&found, name, tw_zmq_address(endpoint)) != 0 || found == NULL)
         return 0;
     for (const struct addrinfo *i = found; i != NULL; i = i->ai_next)
         n++;
@@ -130,7 +135,7 @@ int tw_zmq_resolve(char *address, size_t size, const char *endpoint, unsigned tu
     for (unsigned k = turn % (unsigned)n; k > 0; k--)
         one = one->ai_next;
     if (getnameinfo(one->ai_addr, one->ai_addrlen, number, sizeof number, NULL, 0, NI_NUMERICHOST) == 0)
-        snprintf(address, size, one->ai_family == AF_INET6 ? "tcp://[%s]%s" : "tcp://%s%s", number, port);
+        snprintf(address, size, one->ai_family == AF_INET6 ? "tcp://[%s]%s" : "tcp://%s%s", number, strrchr(tw_zmq_address(endpoint), ':'));
     freeaddrinfo(found);
     return n;
 }
@@ -174,7 +179,7 @@ int tw_zmq_attach(void *socket, const char *endpoint)
     const char *address = tw_zmq_address(endpoint);
     if (tw_zmq_check(endpoint) != 0)
         return -1;
-    look_up(endpoint);
+    check_host(endpoint);
     if (binds(endpoint) ? tw_zmq_bind(socket, address) == 0 : table.connect(socket, address) == 0)
         return 0;
     char what[320];
