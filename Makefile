@@ -21,10 +21,13 @@ LIB_OBJ = $(LIB_SRC:%.c=$B/%.o) $(PROTO_OBJ)
 CPU_OBJ = $(CPU_SRC:%.c=$B/%.o)
 # Only where Open MPI's compiler wrapper is.
 MPI_SO = $(if $(shell command -v $(MPICC)),$(BIN)/libtwist-mpi.so)
-LDLIBS = -lmsgpackc -ljpeg -lpng -lwebpdemux -lwebp -lgif -lzstd -lz -lcjson -lprotobuf-c -lpthread -ldl -lm
+# msgpack-c is named msgpackc up to its version 5.
+MSGPACK = $(shell pkg-config --libs msgpack-c 2> /dev/null || echo -lmsgpackc)
+LDLIBS = $(MSGPACK) -ljpeg -lpng -lwebpdemux -lwebp -lgif -lzstd -lz -lcjson -lprotobuf-c -lpthread -ldl -lm
 # What `make lint` and `make fuzz` want beside these, the tests on AArch64, and those of jobs of Slurm, which starts services where it is installed.
-DEBIAN_DEV = slurmctld slurmd slurm-client munge cppcheck clang libclang-rt-14-dev gcc-aarch64-linux-gnu qemu-user-static mmdebstrap
-DEBIAN = gcc make pkg-config libdnnl-dev libmsgpack-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev libzstd-dev zlib1g-dev libcjson-dev \
+DEBIAN_DEV = slurmctld slurmd slurm-client munge cppcheck clang libclang-rt-dev gcc-aarch64-linux-gnu qemu-user-static mmdebstrap
+# 'A|B': whichever the release has.
+DEBIAN = gcc make pkg-config procps libdnnl-dev libmsgpack-c-dev|libmsgpack-dev libjpeg-dev libpng-dev libwebp-dev libgif-dev libzstd-dev zlib1g-dev libcjson-dev \
 	libprotobuf-c-dev protobuf-c-compiler librandom123-dev libzmq3-dev libopenmpi-dev openmpi-bin bats bats-support bats-assert mandoc
 
 .DEFAULT_GOAL = all
@@ -68,8 +71,10 @@ $B/unit/%: $B/tests/unit/%.o $B/libtwist.a | $(BIN)/libtwist-cpu.so $(MPI_SO) $(
 
 deps: ## deps: the Debian packages this needs (as root, or through sudo)
 	@set -e; s=; [ "$$(id -u)" = 0 ] || s=sudo; \
-	if ! dpkg -s $(DEBIAN) >/dev/null 2>&1; then \
-	  $$s apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq --no-install-recommends $(DEBIAN) >/dev/null; fi
+	for p in $(DEBIAN:%='%'); do \
+	  if ! dpkg -s "$${p%|*}" > /dev/null 2>&1 && ! dpkg -s "$${p#*|}" > /dev/null 2>&1; then \
+	    $$s apt-get update -qq; \
+	    DEBIAN_FRONTEND=noninteractive $$s apt-get satisfy -y -qq --no-install-recommends $(DEBIAN:%='%') > /dev/null; break; fi; done
 
 deps-dev: deps ## deps-dev: the packages that lint, fuzz and the Slurm tests need as well
 	@$(MAKE) --no-print-directory deps DEBIAN="$(DEBIAN_DEV)"

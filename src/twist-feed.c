@@ -141,13 +141,13 @@ static const char *keep_local(void)
 static void end_local(void)
 {
     for (int i = 0; i < locals.n; i++)
-        if (locals.pid[i] > 0) {
-            kill(locals.pid[i], SIGTERM);
-            kill(locals.pid[i], SIGCONT); /* a stopped one would not hear it */
-        }
-    for (int i = 0; i < locals.n; i++)
         if (locals.pid[i] > 0)
-            waitpid(locals.pid[i], NULL, 0);
+            kill(locals.pid[i], SIGTERM);
+    for (int i = 0; i < locals.n; i++) {
+        int status = 0;
+        while (locals.pid[i] > 0 && waitpid(locals.pid[i], &status, WUNTRACED) == locals.pid[i] && WIFSTOPPED(status))
+            kill(locals.pid[i], SIGCONT); /* a stopped one does not hear the other signal */
+    }
 }
 
 /* Composes the command line of the local workers. */

@@ -338,7 +338,7 @@ kept() {
     done
     local idat
     idat=$(grep -abo IDAT "$GOLDEN/rgb8.png" | head -n 1 | cut -d: -f 1)
-    size=$((16#$(xxd -p -s $((idat - 4)) -l 4 "$GOLDEN/rgb8.png")))
+    size=$(od -An -tu4 --endian=big -j $((idat - 4)) -N 4 "$GOLDEN/rgb8.png")
     cp "$GOLDEN/rgb8.png" a.png
     printf 'oops' | dd of=a.png bs=1 seek=$((idat + 4 + size)) conv=notrunc status=none
     run twist-decode -o x.tws a.png

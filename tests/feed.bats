@@ -515,14 +515,14 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
 
 @test "a command that never begins its stream is ended and started again, and the head says that it has no worker" {
     pictures 4
-    spawn bash -c 'exec twist-feed head --heartbeat=0.2 --no-history --work="$0" p -o got.tws 2> err' "$ADDRESS"
+    spawn bash -c 'exec twist-feed head --heartbeat=0.5 --no-history --work="$0" p -o got.tws 2> err' "$ADDRESS"
     local head=$last
     spawn bash -c 'exec twist-feed work --sample-timeout=0.1 "$0" -- "[ -e second ] || { touch second; exec sleep 1000; }; $1" 2> said' "$ADDRESS" "$COMMAND"
     wait "$head"
     reference
     cmp want.tws got.tws
     grep -q 'the command has not begun its stream for 10.1 s' said
-    grep -q 'no worker for 2 s' err
+    grep -q 'no worker for 5 s' err
     end_all
     spawn bash -c 'exec twist-feed head -q --no-history --work="$0" p > nothing 2> err' "$ADDRESS"
     run timeout 60 twist-feed work -q --sample-timeout=0.1 "$ADDRESS" -- 'sleep 1000 | false'

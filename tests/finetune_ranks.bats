@@ -81,7 +81,7 @@ ranks() {
         fi
         pid=$!
         for _ in $(seq 400); do [ -e again ] && grep -q '"step":' $where/log.jsonl && break; sleep 0.05; done
-        kill -USR1 "$(here mpirun)"
+        kill -USR1 "$(mpirun_here)"
         rc=0; wait $pid || rc=$?
         cat said
         [ $rc -eq 75 ]
@@ -101,7 +101,7 @@ ranks() {
     local pid=$! rc=0
     for _ in $(seq 400); do [ -e waiting ] && break; sleep 0.05; done
     sleep 0.5
-    kill -USR1 "$(here mpirun)"
+    kill -USR1 "$(mpirun_here)"
     wait $pid || rc=$?
     cat said
     [ $rc -eq 75 ]

@@ -10,13 +10,13 @@ setup() {
         printf '#!/bin/sh\necho "7 passed, 0 failed"\n' > $t
     done
     printf '#!/bin/sh\nprintf "matmul\\tbf16\\t0.003\\t0.012\\n" > "$1"\necho "9 passed, 0 failed"\n' > cuda_test
-    printf '#!/bin/sh\n[ "$1" != slow ] || exec sleep 987\necho "$* | as fast as light"\n' > gpu_bench
+    printf '#!/bin/sh\n[ "$1" != slow ] || exec sleep "$HANG"\necho "$* | as fast as light"\n' > gpu_bench
     cd "$BATS_TEST_TMPDIR"
     printf '#!/bin/sh\necho "NVIDIA Fake, 1.0, 1 MiB"\n' > fake/nvidia-smi
     printf '#!/bin/sh\ncase $1 in *bench.py) echo "peer $*" ;; esac\n' > fake/python3
     chmod +x fake/* tree/build/gpu/unit/*
     printf 'train bf16,fp16 resnet50 4 8 2:32\nembed bf16 resnet50 4 32\n' > cases
-    export PATH=$PWD/fake:$PATH PYTHON=python3 OUT=$PWD/out CASES=$PWD/cases
+    export PATH=$PWD/fake:$PATH PYTHON=python3 OUT=$PWD/out CASES=$PWD/cases HANG=987.$$
 }
 
 @test "all parts into a table, ours before the peers, with the errors of the operations" {
@@ -63,7 +63,7 @@ END
     printf 'train bf16 resnet18 4 8 2:32\ntrain bf16 slow 4 8 2:32\n' > cases
     tree/tests/gpu/run bench 3>&- &
     local visit=$!
-    until pgrep -f 'sleep 987' > pids; do sleep 0.05; done
+    until pgrep -fx "sleep $HANG" > pids; do sleep 0.05; done
     kill -TERM $visit
     wait $visit || true
     grep -qF '| resnet18 4 8 2:32 (train, bf16): ours | ok |' out/RESULTS.md

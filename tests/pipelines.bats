@@ -232,7 +232,7 @@ pictures() {
         [ -e "$TREE/src/$name.c" ] || continue
         checked=$((checked + 1))
         "$BIN/$name" -h | grep -oE -- '--[a-z][a-z0-9-]+' | sort -u > in-help
-        mandoc -T utf8 -O width=200 "$page" | col -b > page
+        mandoc -T ascii -O width=200 "$page" | sed 's/.\x08//g' > page
         grep -oE -- '--[a-z][a-z0-9-]+' page | sort -u > in-page
         sed -n '/^OPTIONS/,/^[A-Z]* [A-Z]*$/p' page | grep -E '^     -' | grep -oE -- '--[a-z][a-z0-9-]+' | sort -u > in-options
         [ -s in-options ] || { echo "$name: no options on its page"; return 1; }
