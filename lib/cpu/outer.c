@@ -301,7 +301,7 @@ static void zero(const tw_conv_shape *s, const portion *mine, float *dw, float *
     const size_t columns = (size_t)(s->size * s->size) * (size_t)s->C;
     for (int k = mine->row; k < mine->row + mine->rows; k++)
         memset(dw + (size_t)k * columns + (size_t)mine->panel * NR, 0, (size_t)mine->panels * NR * sizeof *dw);
-    if (mine->panel == 0)
+    if (mine->panel == 0 && mine->panels > 0) /* an empty portion begins where the next one does */
         memset(db + mine->row, 0, (size_t)mine->rows * sizeof *db);
 }
 
