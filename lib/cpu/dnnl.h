@@ -64,21 +64,25 @@ enum { TW_CONV_PLAIN = 0 };
 enum { TW_CONV_PLAIN = 1 };
 #endif
 
-/* TW_CONV_PICTURE: inference on one picture at a time. */
-typedef enum { TW_CONV_FORWARD, TW_CONV_INFERENCE, TW_CONV_PICTURE, TW_CONV_BACKWARD_DATA, TW_CONV_BACKWARD_WEIGHTS } tw_conv_kind;
+/* TW_CONV_PIXEL: forward in training to one pixel; TW_CONV_PICTURE: inference on one picture at a time. */
+typedef enum { TW_CONV_FORWARD, TW_CONV_PIXEL, TW_CONV_INFERENCE, TW_CONV_PICTURE, TW_CONV_BACKWARD_DATA, TW_CONV_BACKWARD_WEIGHTS } tw_conv_kind;
 
-/* Whether this implementation gives a picture the same bits whatever the batch size. The AVX-512 batch-reduce kernels ("brgconv") do not: the
- * batch size decides whether they are chosen and how they divide the work. */
-static inline bool tw_conv_is_settled(const_dnnl_primitive_desc_t pd)
+/* Whether this implementation will do. Batch-reduce kernels ("brg...") with AVX-512 divide the work, and choose the order of their sums, by the
+ * batch size, and in version 3, for the data gradient and for one pixel, by the number of threads: in inference a picture's bits would depend on
+ * the one, in training weights on the other. With AMX no difference was seen, and there is no other fast implementation. */
+static inline bool tw_conv_will_do(const_dnnl_primitive_desc_t pd, tw_conv_kind kind)
 {
     const char *name = NULL;
-    return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) == dnnl_success && strncmp(name, "brg", 3) != 0;
+    if (kind == TW_CONV_FORWARD || kind == TW_CONV_PICTURE || kind == TW_CONV_BACKWARD_WEIGHTS)
+        return true;
+    return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) == dnnl_success &&
+           (strncmp(name, "brg", 3) != 0 || (kind == TW_CONV_BACKWARD_DATA && strstr(name, "amx") != NULL));
 }
 
 #if DNNL_VERSION_MAJOR < 3
-/* The first implementation that oneDNN offers; settled: the first for which tw_conv_is_settled. */
+/* The first implementation for which tw_conv_will_do. */
 static inline dnnl_status_t tw_conv_first(dnnl_primitive_desc_t *pd, const dnnl_convolution_desc_t *desc, const_dnnl_primitive_attr_t attr,
-                                          dnnl_engine_t engine, const_dnnl_primitive_desc_t hint, bool settled)
+                                          dnnl_engine_t engine, const_dnnl_primitive_desc_t hint, tw_conv_kind kind)
 {
     dnnl_primitive_desc_iterator_t all;
     dnnl_status_t status = dnnl_primitive_desc_iterator_create(&all, desc, attr, engine, hint);
@@ -86,7 +90,7 @@ static inline dnnl_status_t tw_conv_first(dnnl_primitive_desc_t *pd, const dnnl_
         return status;
     do {
         *pd = dnnl_primitive_desc_iterator_fetch(all);
-        if (*pd == NULL || !settled || tw_conv_is_settled(*pd))
+        if (*pd == NULL || tw_conv_will_do(*pd, kind))
             break;
         dnnl_primitive_desc_destroy(*pd);
         *pd = NULL;
@@ -97,25 +101,25 @@ static inline dnnl_status_t tw_conv_first(dnnl_primitive_desc_t *pd, const dnnl_
 }
 #endif
 
-/* A direct convolution. hint: the forward primitive, for the backward kinds. TW_CONV_INFERENCE picks a settled implementation; with one picture
- * (TW_CONV_PICTURE) any will do. */
+/* A direct convolution. hint: the forward primitive, for the backward kinds. */
 static inline dnnl_status_t tw_conv_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, tw_conv_kind kind, const tw_conv_desc *d,
                                        const_dnnl_primitive_attr_t attr, const_dnnl_primitive_desc_t hint)
 {
     const dnnl_alg_kind_t alg = dnnl_convolution_direct;
-    const dnnl_prop_kind_t prop = kind == TW_CONV_FORWARD ? dnnl_forward_training : dnnl_forward_inference;
+    const dnnl_prop_kind_t prop = kind == TW_CONV_FORWARD || kind == TW_CONV_PIXEL ? dnnl_forward_training : dnnl_forward_inference;
     dnnl_status_t status;
 #if DNNL_VERSION_MAJOR >= 3
     const dnnl_dims_t dilates = {0};
     if (kind == TW_CONV_BACKWARD_DATA)
-        return dnnl_convolution_backward_data_primitive_desc_create(pd, engine, alg, d->src, d->weights, d->dst, d->strides, dilates,
-                                                                    d->before, d->after, hint, attr);
-    if (kind == TW_CONV_BACKWARD_WEIGHTS)
-        return dnnl_convolution_backward_weights_primitive_desc_create(pd, engine, alg, d->src, d->weights, NULL, d->dst, d->strides,
-                                                                       dilates, d->before, d->after, hint, attr);
-    status = dnnl_convolution_forward_primitive_desc_create(pd, engine, prop, alg, d->src, d->weights, d->bias, d->dst, d->strides,
-                                                            dilates, d->before, d->after, attr);
-    while (status == dnnl_success && kind == TW_CONV_INFERENCE && !tw_conv_is_settled(*pd))
+        status = dnnl_convolution_backward_data_primitive_desc_create(pd, engine, alg, d->src, d->weights, d->dst, d->strides, dilates,
+                                                                      d->before, d->after, hint, attr);
+    else if (kind == TW_CONV_BACKWARD_WEIGHTS)
+        status = dnnl_convolution_backward_weights_primitive_desc_create(pd, engine, alg, d->src, d->weights, NULL, d->dst, d->strides,
+                                                                         dilates, d->before, d->after, hint, attr);
+    else
+        status = dnnl_convolution_forward_primitive_desc_create(pd, engine, prop, alg, d->src, d->weights, d->bias, d->dst, d->strides,
+                                                                dilates, d->before, d->after, attr);
+    while (status == dnnl_success && !tw_conv_will_do(*pd, kind))
         status = dnnl_primitive_desc_next_impl(*pd);
     return status;
 #else
@@ -128,7 +132,7 @@ static inline dnnl_status_t tw_conv_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t 
     else
         status = dnnl_convolution_forward_desc_init(&desc, prop, alg, d->src, d->weights, d->bias, d->dst, d->strides, d->before,
                                                     d->after);
-    return status != dnnl_success ? status : tw_conv_first(pd, &desc, attr, engine, hint, kind == TW_CONV_INFERENCE);
+    return status != dnnl_success ? status : tw_conv_first(pd, &desc, attr, engine, hint, kind);
 #endif
 }
 

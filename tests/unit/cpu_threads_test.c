@@ -129,12 +129,14 @@ int main(void)
             continue;
         conv(8, 8, 64, 64, 3, 1);
         conv(8, 4, 64, 128, 3, 2);
+        conv(8, 16, 128, 128, 3, 2);
         conv(8, 2, 128, 128, 3, 1);
         conv(5, 14, 128, 64, 1, 1);
         conv(2, 14, 128, 256, 1, 2);
         linear(8, 512, 16);
         linear(14, 512, 30);
         linear(197, 192, 576);
+        linear(800, 64, 64); /* sums over more threads than its inputs have panels */
         linear(64, 256, 512);
     }
     return test_done();
