@@ -12,7 +12,7 @@ setup_file() {
         command -v $tool > /dev/null || { export MISSING=$tool && return; }
     done
     mkdir "$ARM"
-    libraries=$(sed -n '/^DEBIAN = /,/[^\\]$/p' Makefile | grep -o '[a-z0-9.-]*-dev' | grep -v openmpi)
+    libraries=$(sed -n '/^DEBIAN = /,/[^\\]$/p' Makefile | grep -o '[a-z0-9.|-]*-dev' | sed 's/.*|//' | grep -v openmpi)
     mmdebstrap --quiet --architectures=arm64 --variant=extract --include="libc6-dev $libraries" \
         "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$ARM/root" http://deb.debian.org/debian
     make -s -j2 B="$ARM/build" BIN="$ARM/bin" CC="aarch64-linux-gnu-gcc --sysroot=$ARM/root" AR=aarch64-linux-gnu-ar MPICC=none EMULATED_SO= \
