@@ -27,8 +27,9 @@ LDLIBS = $(MSGPACK) -ljpeg -lpng -lwebpdemux -lwebp -lgif -lzstd -lz -lcjson -lp
 # What `make lint` and `make fuzz` want beside these, the tests on AArch64, and those of jobs of Slurm, which starts services where it is installed.
 DEBIAN_DEV = slurmctld slurmd slurm-client munge cppcheck clang libclang-rt-dev gcc-aarch64-linux-gnu qemu-user-static mmdebstrap
 # 'A|B': whichever the release has.
-DEBIAN = gcc make pkg-config procps libdnnl-dev libmsgpack-c-dev|libmsgpack-dev libjpeg-dev libpng-dev libwebp-dev libgif-dev libzstd-dev zlib1g-dev libcjson-dev \
-	libprotobuf-c-dev protobuf-c-compiler librandom123-dev libzmq3-dev libopenmpi-dev openmpi-bin bats bats-support bats-assert mandoc
+DEBIAN = gcc make pkg-config procps libdnnl-dev libmsgpack-c-dev|libmsgpack-dev libjpeg-dev libpng-dev libwebp-dev libgif-dev libzstd-dev \
+	zlib1g-dev libcjson-dev libprotobuf-c-dev protobuf-compiler protobuf-c-compiler librandom123-dev libzmq3-dev libopenmpi-dev openmpi-bin \
+	bats bats-support bats-assert mandoc
 
 .DEFAULT_GOAL = all
 include lib/cuda/rules.mk
@@ -45,10 +46,10 @@ FORCE:
 $B/%.o: %.c $B/settings
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) $(if $(filter lib/cpu/%,$<),-fopenmp -fno-trapping-math) -c $< -o $@
-# Messages in protobuf: protoc-c writes their C, which is compiled without our warnings.
+# Messages in protobuf: protobuf-c's plugin writes their C, which is compiled without our warnings.
 $B/proto/%.pb-c.c $B/proto/%.pb-c.h: lib/%.proto
 	@mkdir -p $(@D)
-	protoc-c --proto_path=lib --c_out=$B/proto $<
+	protoc --proto_path=lib --c_out=$B/proto $<
 $B/proto/%.pb-c.o: $B/proto/%.pb-c.c $B/settings
 	$(CC) -std=c11 -g $(OPT) -fPIC -I$B/proto $(CFLAGS) -c $< -o $@
 $B/lib/report/events.o: $B/proto/report/event.pb-c.h
