@@ -222,7 +222,7 @@ long_stream() {
     head -c 256 f.npy | grep -aF "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 3,), }"
     [ "$(stat -c %s f.npy)" -eq $((256 + 3 * 3 * 4)) ]
     [ "$(tail -c +257 l.npy | od -An -t d8 | tr -s ' \n' ' ')" = " 0 1 -1 " ]
-    [ "$(tail -c +257 f.npy | od -An -t f4 | head -n 1 | tr -s ' ' ' ')" = " 1 -2 0.5 1" ]
+    [ "$(tail -c +257 f.npy | head -c 16 | od -An -t x4 | tr -s ' ')" = " 3f800000 c0000000 3f000000 3f800000" ] # 1 -2 0.5 1
     twist-cat -q --head=0 "$FORMATS/features.tws" | twist-cat --npy label=n.npy --npy features=e.npy
     head -c 256 n.npy | grep -aF "{'descr': '<i8', 'fortran_order': False, 'shape': (0,), }"
     head -c 256 e.npy | grep -aF "{'descr': '<f4', 'fortran_order': False, 'shape': (0,), }"

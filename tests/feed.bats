@@ -815,6 +815,16 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     cmp quiet/backbone.safetensors broken/backbone.safetensors
 }
 
+@test "a worker says that no head answers, and whether its host is known" {
+    run twist-feed work -q --linger=11 --insecure tcp://no-such-host.invalid:5577 -- cat
+    [ "$status" -eq 1 ]
+    [[ "${lines[0]}" == "twist-feed: tcp://no-such-host.invalid:5577: no head for 10 s: its host is not known" ]]
+    [[ "${lines[1]}" == "twist-feed: tcp://no-such-host.invalid:5577: no head for 11 s" ]]
+    run twist-feed work -q --linger=11 "$ADDRESS" -- cat
+    [ "$status" -eq 1 ]
+    [[ "${lines[0]}" == "twist-feed: $ADDRESS: no head for 10 s" ]]
+}
+
 @test "a worker, and a trainer with all its farm, stopped for longer than they would wait: they go on" {
     pictures 16
     reference --epochs=40

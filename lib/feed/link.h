@@ -21,7 +21,7 @@ typedef struct {
     tw_allow_list allowed;
     const char *allow;
     bool router, curve;
-    int addresses;       /* worker: of the head's host */
+    int addresses;       /* of the head's host, when it was dialled; -1: it was not known */
     int64_t refused;     /* connections refused because of their key */
 } tw_link;
 

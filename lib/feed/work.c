@@ -45,6 +45,7 @@ typedef struct {
     int64_t max_bytes;
     tw_awake clock; /* of all times */
     double heartbeat, dialled, heard, sent, hello, last_head; /* times of the last ... */
+    double told_of;     /* the seconds without a head that were told last */
     double started, start_took; /* the command: time of its start; seconds until its first header, 0: none yet */
     double retry, back_off, progress; /* the command: time of the next start; delay before it; time of its last record */
     int barren;         /* times that it ended before it ever wrote a header */
@@ -520,6 +521,18 @@ static int wait_for(work *w)
     return w->link.z->poll(item, n, ms > 0 ? ms : 1) < 0 && errno != EINTR ? tw_zmq_fail("ZeroMQ") : 0;
 }
 
+/* Says that no head answers, after ten seconds and whenever it has been twice as long. */
+static void tell_waiting(work *w, double none)
+{
+    if (none < w->told_of)
+        w->told_of = 0;
+    if (none < 10 || none < 2 * w->told_of)
+        return;
+    w->told_of = none;
+    say(w, -1, "%s: no head for %.0f s%s", w->o->endpoint, none,
+        w->link.addresses < 0 ? ": its host is not known" : w->link.curve ? ", or none that admits this key" : "");
+}
+
 static int step(work *w, tw_link_msg *in)
 {
     const double now = awake(w);
@@ -531,6 +544,7 @@ static int step(work *w, tw_link_msg *in)
     }
     if (now - w->last_head > w->o->linger)
         return tw_fail("%s: no head for %g s", w->o->endpoint, w->o->linger);
+    tell_waiting(w, now - w->last_head);
     speak(w);
     if (wait_for(w) != 0)
         return -1;

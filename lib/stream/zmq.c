@@ -127,7 +127,9 @@ int tw_zmq_resolve(char *address, size_t size, const char *endpoint, unsigned tu
     struct addrinfo *found;
     int n = 0;
     snprintf(address, size, "%s", tw_zmq_address(endpoint));
-    if (look_up(&found, name, tw_zmq_address(endpoint)) != 0 || found == NULL)
+    if (look_up(&found, name, tw_zmq_address(endpoint)) != 0)
+        return -1;
+    if (found == NULL)
         return 0;
     for (const struct addrinfo *i = found; i != NULL; i = i->ai_next)
         n++;

@@ -34,7 +34,7 @@ const char *tw_zmq_address(const char *endpoint);
 
 /* The address of a tcp:// endpoint with its host resolved, in *address: of the host's addresses the one of this turn, cyclically. libzmq itself
  * would use the first one only. An endpoint that is not of tcp://, or whose host is not known now, stays as it is. Returns
- * the number of addresses. */
+ * the number of addresses, or -1: the host is not known now. */
 int tw_zmq_resolve(char *address, size_t size, const char *endpoint, unsigned turn);
 
 /* As zmq_bind, but a host's name stands for its first address, and for ipc:// an existing file that is no socket (EEXIST), or a socket that a process
