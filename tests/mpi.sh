@@ -31,7 +31,7 @@ here() {
     local p
     for p in /proc/[0-9]*; do
         [ "$(readlink "$p/cwd")" = "$PWD" ] && [ "$(cat "$p/comm" 2> /dev/null)" = "$1" ] &&
-            tr '\0' '\n' < "$p/environ" 2> /dev/null | grep -qx "${2-.*}" && echo "${p#/proc/}" && return
+            grep -qzx -e "${2-.*}" "$p/environ" 2> /dev/null && echo "${p#/proc/}" && return
     done
     return 1
 }

@@ -30,6 +30,8 @@ ranks() {
     $MPIRUN -n "$n" twist-train -i "${VIEWS:-$(views $((8 / n)))}" -o "$dir" $SMALL --batch-size=$((8 / n)) "$@"
 }
 
+PAUSE='sh -c "head -c 100000; sleep 3; cat"' # after the views of some steps
+
 steps() { grep '"step":' "$1/log.jsonl"; }
 # after STEPS DIR: until so many steps are logged.
 after() {
@@ -90,7 +92,7 @@ after() {
 
 @test "SIGUSR1 to mpirun: all ranks stop after the same step, exit 75, and go on to the same weights" {
     ranks 2 straight -q
-    ranks 2 run --resume 2> said 3>&- &
+    VIEWS=$(views 4 "$PAUSE") ranks 2 run --resume 2> said 3>&- &
     pid=$!
     after 2 run
     kill -USR1 "$(mpirun_here)"
@@ -103,7 +105,7 @@ after() {
 }
 
 @test "a signal to one rank stops all of them" {
-    ranks 2 run --resume 2> said 3>&- &
+    VIEWS=$(views 4 "$PAUSE") ranks 2 run --resume 2> said 3>&- &
     pid=$!
     after 2 run
     kill -TERM "$(here twist-train OMPI_COMM_WORLD_RANK=1)"

@@ -84,7 +84,7 @@ static char *torch_pickle(size_t *size, const tw_named_tensor *t, int n)
     }
     tw_pickle_op(f, TW_OP_SETITEMS);
     tw_pickle_op(f, TW_OP_STOP);
-    if (fclose(f) == 0)
+    if (fclose(f) == 0 && text != NULL)
         return text;
     free(text);
     return tw_fail("out of memory"), NULL;

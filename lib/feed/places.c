@@ -281,7 +281,7 @@ static bool is_named(const char *name, size_t size, const char *path)
     if (f == NULL)
         return false;
     tw_tsv_write(f, path, strlen(path));
-    const bool same = fclose(f) == 0 && n == size && memcmp(text, name, n) == 0;
+    const bool same = fclose(f) == 0 && text != NULL && n == size && memcmp(text, name, n) == 0;
     free(text);
     return same;
 }

@@ -181,7 +181,7 @@ static int build(const target *t, const char *path, int fd, const struct stat *s
     if (index == NULL)
         return tw_fail("out of memory");
     int rc = walk(t, path, fd, st, keep_cut, index, &lost);
-    const bool whole = fclose(index) == 0;
+    const bool whole = fclose(index) == 0 && text != NULL; /* NULL: no memory to close it in */
     if (rc == 0 && fstat(fd, &after) == 0 && !tw_archive_unchanged(&after, st))
         rc = tw_fail("changes while it is read");
     const int64_t rows = (int64_t)(t->e->n - from);
