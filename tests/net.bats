@@ -143,7 +143,7 @@ long_stream() { # N copies of three records
     head -c 100000 /dev/urandom > /dev/tcp/127.0.0.1/$PORT || true
     timeout 20 twist-cat --no-history -i "tcp://127.0.0.1:$PORT" -o "pipe.tws" 3>&- &
     local first=$!
-    sleep 0.3
+    for _ in $(seq 200); do grep -qs . .pipe.tws.*.tmp && break; sleep 0.05; done # it is the one that reads
     timeout 0.5 twist-cat -i "tcp://127.0.0.1:$PORT" -o second.tws 3>&- || true
     wait $first
     wait $writer
