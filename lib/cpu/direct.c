@@ -29,7 +29,7 @@ typedef struct {
 } direct;
 
 /* Whether pictures are convolved one by one. In evaluation a picture's features must not depend on the rest of the batch. Pictures with enough
- * pixels go one by one: then oneDNN may choose any implementation, and activations are still in the cache. */
+ * pixels go one by one: activations are still in the cache then. */
 static bool alone(const tw_conv_shape *s)
 {
     return s->folded && (TW_CONV_PLAIN || s->OH * s->OW >= LEAST_PIXELS);
@@ -153,7 +153,7 @@ static int build(direct *c)
         tw_fail("convolution of %d x %d pixels: out of memory", s->H, s->W);
     } else {
         tw_conv_desc desc = {.src = src, .weights = weights, .dst = dst, .bias = s->folded ? bias : NULL, .strides = {s->stride, s->stride},
-                             .before = {y.before, x.before}, .after = {y.after, x.after}};
+                             .before = {y.before, x.before}, .after = {y.after, x.after}, .taps = (dnnl_dim_t)y.count * x.count};
         rc = make_all(c, &desc, plain);
         desc.weights = gradient;
         if (rc == 0 && s->train && c->columns == NULL)

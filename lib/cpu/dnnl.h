@@ -54,6 +54,7 @@ typedef struct {
     tw_const_md src, weights, dst;
     tw_const_md bias; /* of the forward kinds; NULL: none */
     dnnl_dims_t strides, before, after; /* before, after: padding */
+    dnnl_dim_t taps;    /* of a kernel */
 } tw_conv_desc;
 
 /* On processors other than x86 oneDNN computes convolutions as plain matrix products. These add a tensor (a binary post-op) to the wrong rows, and
@@ -68,21 +69,23 @@ enum { TW_CONV_PLAIN = 1 };
 typedef enum { TW_CONV_FORWARD, TW_CONV_PIXEL, TW_CONV_INFERENCE, TW_CONV_PICTURE, TW_CONV_BACKWARD_DATA, TW_CONV_BACKWARD_WEIGHTS } tw_conv_kind;
 
 /* Whether this implementation will do. Batch-reduce kernels ("brg...") with AVX-512 divide the work, and choose the order of their sums, by the
- * batch size, and in version 3, for the data gradient and for one pixel, by the number of threads: in inference a picture's bits would depend on
- * the one, in training weights on the other. With AMX no difference was seen, and there is no other fast implementation. */
-static inline bool tw_conv_will_do(const_dnnl_primitive_desc_t pd, tw_conv_kind kind)
+ * batch size, and by the number of threads: forward where a kernel has several taps, whose rows may be summed one by one, and in version 3 for the
+ * data gradient and for one pixel. In inference a picture's bits would depend on that, in training weights. With AMX no difference was seen, and
+ * there is no other fast implementation. */
+static inline bool tw_conv_will_do(const_dnnl_primitive_desc_t pd, tw_conv_kind kind, const tw_conv_desc *d)
 {
     const char *name = NULL;
-    if (kind == TW_CONV_FORWARD || kind == TW_CONV_PICTURE || kind == TW_CONV_BACKWARD_WEIGHTS)
+    const bool forward = kind == TW_CONV_FORWARD || kind == TW_CONV_PICTURE;
+    if ((forward && d->taps == 1) || kind == TW_CONV_BACKWARD_WEIGHTS)
         return true;
     return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) == dnnl_success &&
-           (strncmp(name, "brg", 3) != 0 || (kind == TW_CONV_BACKWARD_DATA && strstr(name, "amx") != NULL));
+           (strncmp(name, "brg", 3) != 0 || ((forward || kind == TW_CONV_BACKWARD_DATA) && strstr(name, "amx") != NULL));
 }
 
 #if DNNL_VERSION_MAJOR < 3
 /* The first implementation for which tw_conv_will_do. */
 static inline dnnl_status_t tw_conv_first(dnnl_primitive_desc_t *pd, const dnnl_convolution_desc_t *desc, const_dnnl_primitive_attr_t attr,
-                                          dnnl_engine_t engine, const_dnnl_primitive_desc_t hint, tw_conv_kind kind)
+                                          dnnl_engine_t engine, const_dnnl_primitive_desc_t hint, tw_conv_kind kind, const tw_conv_desc *d)
 {
     dnnl_primitive_desc_iterator_t all;
     dnnl_status_t status = dnnl_primitive_desc_iterator_create(&all, desc, attr, engine, hint);
@@ -90,7 +93,7 @@ static inline dnnl_status_t tw_conv_first(dnnl_primitive_desc_t *pd, const dnnl_
         return status;
     do {
         *pd = dnnl_primitive_desc_iterator_fetch(all);
-        if (*pd == NULL || tw_conv_will_do(*pd, kind))
+        if (*pd == NULL || tw_conv_will_do(*pd, kind, d))
             break;
         dnnl_primitive_desc_destroy(*pd);
         *pd = NULL;
@@ -119,7 +122,7 @@ static inline dnnl_status_t tw_conv_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t 
     else
         status = dnnl_convolution_forward_primitive_desc_create(pd, engine, prop, alg, d->src, d->weights, d->bias, d->dst, d->strides,
                                                                 dilates, d->before, d->after, attr);
-    while (status == dnnl_success && !tw_conv_will_do(*pd, kind))
+    while (status == dnnl_success && !tw_conv_will_do(*pd, kind, d))
         status = dnnl_primitive_desc_next_impl(*pd);
     return status;
 #else
@@ -132,7 +135,7 @@ static inline dnnl_status_t tw_conv_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t 
     else
         status = dnnl_convolution_forward_desc_init(&desc, prop, alg, d->src, d->weights, d->bias, d->dst, d->strides, d->before,
                                                     d->after);
-    return status != dnnl_success ? status : tw_conv_first(pd, &desc, attr, engine, hint, kind);
+    return status != dnnl_success ? status : tw_conv_first(pd, &desc, attr, engine, hint, kind, d);
 #endif
 }
 

@@ -1,12 +1,14 @@
-/* Goal: what the CPU backend's convolutions and linear layers compute in training is the same, bit for bit, for any number of threads: on a
- * processor with AVX-512 everything, on others, where oneDNN's products are cut by threads, the weight gradients of stems. */
+/* Goal: what the CPU backend's convolutions and linear layers compute is the same, bit for bit, for any number of threads: in training on a
+ * processor with AVX-512 everything, on others, where oneDNN's products are cut by threads, the weight gradients of stems; in evaluation on all. */
 #include "numbers_bf16.h"
 
 #include "nn/backend.h"
 
 #include <stdio.h>
 
-enum { MOST = 5, OUTPUTS = 4 };
+enum { TEAMS = 6, OUTPUTS = 4 };
+
+static const int team[TEAMS] = {1, 2, 3, 4, 5, 12}; /* threads */
 
 static const tw_backend *be;
 static tw_dtype type;
@@ -35,16 +37,16 @@ static void *room(made *m, int i, tw_dev *d, size_t n, tw_dtype t)
 /* first: the first output that is to be. */
 static void same(const char *what, const made *all, int first)
 {
-    for (int threads = 2; threads <= MOST; threads++)
+    for (int t = 1; t < TEAMS; t++)
         for (int i = first; i < OUTPUTS; i++) {
-            const bool equal = all[threads].bytes[i] == 0 || memcmp(all[1].of[i], all[threads].of[i], all[1].bytes[i]) == 0;
+            const bool equal = all[t].bytes[i] == 0 || memcmp(all[0].of[i], all[t].of[i], all[0].bytes[i]) == 0;
             if (!equal)
-                printf("%s, %s: output %d of %d threads is another\n", what, tw_dtype_name(type), i, threads);
+                printf("%s, %s: output %d of %d threads is another\n", what, tw_dtype_name(type), i, team[t]);
             CHECK(equal);
         }
-    for (int threads = 1; threads <= MOST; threads++)
+    for (int t = 0; t < TEAMS; t++)
         for (int i = 0; i < OUTPUTS; i++)
-            free(all[threads].of[i]);
+            free(all[t].of[i]);
 }
 
 static void conv(int N, int side, int C, int K, int size, int stride)
@@ -54,13 +56,13 @@ static void conv(int N, int side, int C, int K, int size, int stride)
                              .train = true, .data_gradient = true};
     const size_t nx = (size_t)(N * side * side * C), ny = (size_t)(N * out * out * K), nw = (size_t)(K * C * size * size);
     float *x = numbers_within(nx, 1), *w = numbers_within(nw, 1), *dy = numbers_within(ny, 1);
-    made all[MOST + 1] = {0};
+    made all[TEAMS] = {0};
     char what[80];
-    for (int threads = 1; threads <= MOST; threads++) {
-        tw_dev *d = be->open(type, threads);
+    for (int t = 0; t < TEAMS; t++) {
+        tw_dev *d = be->open(type, team[t]);
         be->enter(d);
         void *gx = activations(d, x, nx), *gdy = activations(d, dy, ny);
-        made *m = &all[threads];
+        made *m = &all[t];
         tw_conv *c = be->conv_new(d, &s);
         CHECK(c != NULL && be->conv_weights(c, w) == 0);
         CHECK(be->conv_forward(c, room(m, 0, d, ny, type), gx) == 0 && be->conv_backward_data(c, room(m, 1, d, nx, type), gdy) == 0);
@@ -74,17 +76,46 @@ static void conv(int N, int side, int C, int K, int size, int stride)
     free(x), free(w), free(dy);
 }
 
+/* 3x3 on one picture, with a norm folded in. */
+static void folded(int side, int channels, int stride)
+{
+    const int out = (side - 1) / stride + 1;
+    const tw_conv_shape s = {.N = 1, .H = side, .W = side, .C = channels, .OH = out, .OW = out, .K = channels, .size = 3, .stride = stride,
+                             .pad = 1, .folded = true, .relu = true};
+    const size_t nx = (size_t)(side * side * channels), ny = (size_t)(out * out * channels), nw = (size_t)(channels * channels * 9);
+    float *x = numbers_within(nx, 1), *w = numbers_within(nw, 1), *mean = numbers_within((size_t)channels, 1);
+    float *var = tw_calloc((size_t)channels, sizeof *var);
+    made all[TEAMS] = {0};
+    char what[80];
+    for (int k = 0; k < channels; k++)
+        var[k] = 1 + mean[k] * mean[k];
+    const tw_norm n = {.C = channels, .relu = true, .running_mean = mean, .running_var = var};
+    for (int t = 0; t < TEAMS; t++) {
+        tw_dev *d = be->open(type, team[t]);
+        be->enter(d);
+        void *gx = activations(d, x, nx);
+        tw_conv *c = be->conv_new(d, &s);
+        CHECK(c != NULL && be->conv_fold(c, w, &n) == 0 && be->conv_folded(c, room(&all[t], 0, d, ny, type), gx, NULL) == 0);
+        be->conv_free(c);
+        be->release(d, gx);
+        be->close(d);
+    }
+    snprintf(what, sizeof what, "folded, %d x %d x %d at %d", side, side, channels, stride);
+    same(what, all, 0);
+    free(x), free(w), free(mean), free(var);
+}
+
 static void linear(int rows, int C, int K)
 {
     const size_t nx = (size_t)(rows * C), ny = (size_t)(rows * K), nw = (size_t)(K * C);
     float *x = numbers_within(nx, 1), *w = numbers_within(nw, 1), *b = numbers_within((size_t)K, 1), *dy = numbers_within(ny, 1);
-    made all[MOST + 1] = {0};
+    made all[TEAMS] = {0};
     char what[80];
-    for (int threads = 1; threads <= MOST; threads++) {
-        tw_dev *d = be->open(type, threads);
+    for (int t = 0; t < TEAMS; t++) {
+        tw_dev *d = be->open(type, team[t]);
         be->enter(d);
         void *gx = activations(d, x, nx), *gdy = activations(d, dy, ny);
-        made *m = &all[threads];
+        made *m = &all[t];
         tw_linear *l = be->linear_new(d, rows, C, K, true);
         CHECK(l != NULL && be->linear_weights(l, w, b) == 0);
         CHECK(be->linear_forward(l, room(m, 0, d, ny, type), gx) == 0 && be->linear_backward_data(l, room(m, 1, d, nx, type), gdy) == 0);
@@ -125,8 +156,13 @@ int main(void)
         conv(3, 64, 3, 192, 32, 32);
         conv(2, 128, 3, 192, 128, 128);
         conv(70, 6, 24, 40, 3, 1); /* more pictures than slices, channels of no vector */
+        folded(14, 512, 2); /* of ResNets at 224 pixels */
+        folded(7, 512, 1);
         if (!wide)
             continue;
+        conv(1, 10, 512, 512, 3, 2); /* oneDNN's batch-reduce kernels would sum rows of taps in an order chosen by threads */
+        conv(10, 3, 512, 512, 3, 2);
+        conv(1, 5, 512, 512, 3, 1);
         conv(8, 8, 64, 64, 3, 1);
         conv(8, 4, 64, 128, 3, 2);
         conv(8, 16, 128, 128, 3, 2);
