@@ -160,7 +160,7 @@ END
     timeout --preserve-status 60 twist-train -q -o all $SMALL -i - < <(cat "$VIEWS"; exec sleep 100.25) 3>&- &
     until [ -e all/checkpoint.safetensors ] && [ "$(grep -c '"end_of_epoch":' all/log.jsonl)" -eq 3 ]; do sleep 0.1; done
     sleep 0.5
-    pkill -TERM -f "twist-train -q -o all $SMALL"
+    pkill -TERM -fx "twist-train -q -o all $SMALL -i -"
     wait $!
     pkill -f '^sleep 100.25$' || true
     cmp all/backbone.safetensors few/backbone.safetensors
