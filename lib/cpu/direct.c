@@ -17,7 +17,7 @@ typedef struct {
     tw_dev *dev;
     tw_conv_shape shape;
     tw_prim forward, data;
-    tw_lanes *lanes;                      /* instead of forward, of pictures alone where oneDNN's bits depend on the threads */
+    tw_lanes *lanes;                      /* instead of forward, TW_CONV_PLAIN in evaluation: a picture's bits must not depend on the threads */
     tw_prim to_forward, to_data;          /* plain weights to their layouts */
     void *w_forward, *w_data;
     tw_direct_gradient *gradient;         /* of the weights, or by im2col: */
@@ -122,10 +122,10 @@ static int make_all(direct *c, const tw_conv_desc *desc, tw_const_md plain)
 {
     const bool train = c->shape.train;
     forward_of f = {c, desc};
-    const bool lanes = alone(&c->shape) && (TW_CONV_PLAIN || desc->taps > 1);
-    if (lanes ? (c->lanes = tw_lanes_new(c->dev, true, make_forward, &f)) == NULL : make_forward(&c->forward, 0, &f) != 0)
+    if (TW_CONV_PLAIN && c->shape.folded ? (c->lanes = tw_lanes_new(c->dev, true, make_forward, &f)) == NULL
+                                         : make_forward(&c->forward, 0, &f) != 0)
         return -1;
-    if (layout(&c->to_forward, &c->w_forward, c, lanes ? tw_lanes_prim(c->lanes, 0) : &c->forward, plain) != 0)
+    if (layout(&c->to_forward, &c->w_forward, c, c->lanes != NULL ? tw_lanes_prim(c->lanes, 0) : &c->forward, plain) != 0)
         return -1;
     if (train && c->shape.data_gradient &&
         (make(&c->data, c, TW_CONV_BACKWARD_DATA, desc,
@@ -232,20 +232,18 @@ static int take_weights(void *way, const float *w, const float *scale)
     return c->w_data == NULL ? 0 : tw_prim_run(&c->to_data, c->dev, (void *[]){plain + c->offset, c->w_data});
 }
 
-/* The pictures one by one, each by one thread. A shortcut that is no argument is in y before. */
+/* The pictures one by one, each by one thread. */
 static int forward_lanes(direct *c, void *y, const void *x, const float *shift, const void *shortcut)
 {
     char *room = tw_lanes_scratch(c->lanes);
     int status = dnnl_success;
     if (room == NULL)
         return -1;
-    const bool apart = shortcut != NULL && takes_shortcut(&c->shape);
-    if (shortcut != NULL && !apart)
+    if (shortcut != NULL)
         memmove(y, shortcut, (size_t)c->shape.N * c->y_bytes);
 #pragma omp parallel for schedule(static) reduction(max : status)
     for (int n = 0; n < c->shape.N; n++) {
-        void *data[] = {(char *)y + (size_t)n * c->y_bytes, (char *)x + (size_t)n * c->x_bytes, c->w_forward, (void *)shift,
-                        apart ? (char *)shortcut + (size_t)n * c->y_bytes : NULL};
+        void *data[] = {(char *)y + (size_t)n * c->y_bytes, (char *)x + (size_t)n * c->x_bytes, c->w_forward, (void *)shift};
         const int st = (int)tw_lanes_run(c->lanes, 0, data, room);
         status = st > status ? st : status;
     }

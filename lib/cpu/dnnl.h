@@ -65,7 +65,7 @@ enum { TW_CONV_PLAIN = 0 };
 enum { TW_CONV_PLAIN = 1 };
 #endif
 
-/* TW_CONV_PIXEL: forward in training to one pixel; TW_CONV_PICTURE: inference on one picture at a time, by one thread or with one tap. */
+/* TW_CONV_PIXEL: forward in training to one pixel; TW_CONV_PICTURE: inference on one picture at a time. */
 typedef enum { TW_CONV_FORWARD, TW_CONV_PIXEL, TW_CONV_INFERENCE, TW_CONV_PICTURE, TW_CONV_BACKWARD_DATA, TW_CONV_BACKWARD_WEIGHTS } tw_conv_kind;
 
 /* Whether this implementation will do. Batch-reduce kernels ("brg...") with AVX-512 divide the work, and choose the order of their sums, by the
@@ -75,10 +75,11 @@ typedef enum { TW_CONV_FORWARD, TW_CONV_PIXEL, TW_CONV_INFERENCE, TW_CONV_PICTUR
 static inline bool tw_conv_will_do(const_dnnl_primitive_desc_t pd, tw_conv_kind kind, const tw_conv_desc *d)
 {
     const char *name = NULL;
-    if (kind == TW_CONV_PICTURE || kind == TW_CONV_BACKWARD_WEIGHTS || (kind == TW_CONV_FORWARD && d->taps == 1))
+    const bool forward = kind == TW_CONV_FORWARD || kind == TW_CONV_PICTURE;
+    if ((forward && d->taps == 1) || kind == TW_CONV_BACKWARD_WEIGHTS)
         return true;
     return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) == dnnl_success &&
-           (strncmp(name, "brg", 3) != 0 || ((kind == TW_CONV_FORWARD || kind == TW_CONV_BACKWARD_DATA) && strstr(name, "amx") != NULL));
+           (strncmp(name, "brg", 3) != 0 || ((forward || kind == TW_CONV_BACKWARD_DATA) && strstr(name, "amx") != NULL));
 }
 
 #if DNNL_VERSION_MAJOR < 3
