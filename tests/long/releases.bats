@@ -11,8 +11,8 @@ setup() {
 # passes SUITE SOURCE...: what apt has there.
 passes() {
     local rc=0
-    mmdebstrap --quiet --variant=apt --include=ca-certificates,make --customize-hook="copy-in $PWD/twist /root" \
-        --customize-hook='chroot "$1" sh -c "cd /root/twist && make -s deps && make -s -j2 WERROR=-Werror check"' "$1" /dev/null "${@:2}" > log 2>&1 || rc=$?
+    mmdebstrap --quiet --variant=apt --include=ca-certificates,make --customize-hook="copy-in $PWD/twist /" \
+        --customize-hook='chroot "$1" sh -c "cd /twist && make -s deps && make -s -j2 WERROR=-Werror check"' "$1" /dev/null "${@:2}" > log 2>&1 || rc=$?
     grep -v '^ok' log | tail -n 100
     [ $rc -eq 0 ]
     grep -qx '[0-9]* passed, 0 failed' log
