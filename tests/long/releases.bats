@@ -10,9 +10,10 @@ setup() {
 
 # passes SUITE SOURCE...: what apt has there. Without the environment: the tests' own bats would take this one's variables for its own.
 passes() {
-    local rc=0
+    local rc=0 check='make -s deps && make -s -j2 WERROR=-Werror check'
     mmdebstrap --quiet --variant=apt --include=ca-certificates,make --customize-hook="copy-in $PWD/twist /" \
-        --customize-hook='chroot "$1" env -i HOME=/root PATH="/usr/sbin:/usr/bin:/sbin:/bin" sh -c "cd /twist && make -s deps && make -s -j2 WERROR=-Werror check"' "$1" /dev/null "${@:2}" > log 2>&1 || rc=$?
+        --customize-hook="chroot \"\$1\" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin sh -c 'cd /twist && $check'" \
+        "$1" /dev/null "${@:2}" > log 2>&1 || rc=$?
     grep -v '^ok' log | tail -n 100
     [ $rc -eq 0 ]
     grep -qx '[0-9]* passed, 0 failed' log
