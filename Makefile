@@ -68,6 +68,9 @@ $(BIN)/%: $B/src/%.o $B/libtwist.a
 $B/unit/%: $B/tests/unit/%.o $B/libtwist.a | $(BIN)/libtwist-cpu.so $(MPI_SO) $(EMULATED_SO)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $< $B/libtwist.a $(LDLIBS) -Wl,--disable-new-dtags,-rpath,$(abspath $(BIN)),-rpath,'$$ORIGIN'
+$B/bench/%: $B/tests/bench/%.o $B/libtwist.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $< $B/libtwist.a $(LDLIBS)
 .SECONDARY:
 
 deps: ## deps: the Debian packages this needs (as root, or through sudo)
