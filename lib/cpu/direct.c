@@ -110,8 +110,7 @@ static int make_forward(tw_prim *p, int kind, void *context)
     (void)kind;
     const forward_of *f = context;
     const tw_conv_shape *s = &f->conv->shape;
-    const tw_conv_kind how = s->train ? (s->OH * s->OW > 1 ? TW_CONV_FORWARD : TW_CONV_PIXEL) : alone(s) ? TW_CONV_PICTURE : TW_CONV_INFERENCE;
-    return make(p, f->conv, how, f->desc,
+    return make(p, f->conv, s->train ? TW_CONV_FORWARD : alone(s) ? TW_CONV_PICTURE : TW_CONV_INFERENCE, f->desc,
                 (tw_prim_arg[]){{DNNL_ARG_DST, dnnl_query_dst_md, 0}, {DNNL_ARG_SRC, dnnl_query_src_md, 0},
                                 {DNNL_ARG_WEIGHTS, dnnl_query_weights_md, 0}, {DNNL_ARG_BIAS, dnnl_query_weights_md, 1},
                                 {DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, dnnl_query_dst_md, 0}},

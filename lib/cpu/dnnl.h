@@ -65,13 +65,13 @@ enum { TW_CONV_PLAIN = 0 };
 enum { TW_CONV_PLAIN = 1 };
 #endif
 
-/* TW_CONV_PIXEL: forward in training to one pixel; TW_CONV_PICTURE: inference on one picture at a time. */
-typedef enum { TW_CONV_FORWARD, TW_CONV_PIXEL, TW_CONV_INFERENCE, TW_CONV_PICTURE, TW_CONV_BACKWARD_DATA, TW_CONV_BACKWARD_WEIGHTS } tw_conv_kind;
+/* TW_CONV_PICTURE: inference on one picture at a time. */
+typedef enum { TW_CONV_FORWARD, TW_CONV_INFERENCE, TW_CONV_PICTURE, TW_CONV_BACKWARD_DATA, TW_CONV_BACKWARD_WEIGHTS } tw_conv_kind;
 
 /* Whether this implementation will do. Batch-reduce kernels ("brg...") with AVX-512 divide the work, and choose the order of their sums, by the
  * batch size, and by the number of threads: forward where a kernel has several taps, whose rows may be summed one by one, and in version 3 for the
- * data gradient and for one pixel. In inference a picture's bits would depend on that, in training weights. With AMX no difference was seen, and
- * there is no other fast implementation. */
+ * data gradient. In inference a picture's bits would depend on that, in training weights. With AMX no difference was seen, and there is no other
+ * fast implementation. */
 static inline bool tw_conv_will_do(const_dnnl_primitive_desc_t pd, tw_conv_kind kind, const tw_conv_desc *d)
 {
     const char *name = NULL;
@@ -109,7 +109,7 @@ static inline dnnl_status_t tw_conv_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t 
                                        const_dnnl_primitive_attr_t attr, const_dnnl_primitive_desc_t hint)
 {
     const dnnl_alg_kind_t alg = dnnl_convolution_direct;
-    const dnnl_prop_kind_t prop = kind == TW_CONV_FORWARD || kind == TW_CONV_PIXEL ? dnnl_forward_training : dnnl_forward_inference;
+    const dnnl_prop_kind_t prop = kind == TW_CONV_FORWARD ? dnnl_forward_training : dnnl_forward_inference;
     dnnl_status_t status;
 #if DNNL_VERSION_MAJOR >= 3
     const dnnl_dims_t dilates = {0};
