@@ -23,12 +23,12 @@ CPU_OBJ = $(CPU_SRC:%.c=$B/%.o)
 MPI_SO = $(if $(shell command -v $(MPICC)),$(BIN)/libtwist-mpi.so)
 # msgpack-c is named msgpackc up to its version 5.
 MSGPACK = $(shell pkg-config --libs msgpack-c 2> /dev/null || echo -lmsgpackc)
-LDLIBS = $(MSGPACK) -ljpeg -lpng -lwebpdemux -lwebp -lgif -lzstd -lz -lcjson -lprotobuf-c -lpthread -ldl -lm
+LDLIBS = $(MSGPACK) -ljpeg -lpng -lwebpdemux -lwebp -lgif -ltiff -lzstd -lz -lcjson -lprotobuf-c -lpthread -ldl -lm
 # What `make lint` and `make fuzz` want beside these, the tests on AArch64, and those of jobs of Slurm, which starts services where it is installed.
 DEBIAN_DEV = slurmctld slurmd slurm-client munge cppcheck clang libclang-rt-dev gcc-aarch64-linux-gnu qemu-user-static mmdebstrap
 # 'A|B': whichever the release has.
-DEBIAN = gcc make pkg-config procps libdnnl-dev libmsgpack-c-dev|libmsgpack-dev libjpeg-dev libpng-dev libwebp-dev libgif-dev libzstd-dev \
-	zlib1g-dev libcjson-dev libprotobuf-c-dev protobuf-compiler protobuf-c-compiler librandom123-dev libzmq3-dev libopenmpi-dev openmpi-bin \
+DEBIAN = gcc make pkg-config procps libdnnl-dev libmsgpack-c-dev|libmsgpack-dev libjpeg-dev libpng-dev libwebp-dev libgif-dev libtiff-dev \
+	libzstd-dev zlib1g-dev libcjson-dev libprotobuf-c-dev protobuf-compiler protobuf-c-compiler librandom123-dev libzmq3-dev libopenmpi-dev openmpi-bin \
 	bats bats-support bats-assert mandoc
 
 .DEFAULT_GOAL = all

@@ -11,7 +11,7 @@ setup() {
     export XDG_CACHE_HOME=$BATS_TEST_TMPDIR/cache
 }
 
-kinds=(s444.jpg palette4.png lossy.webp interlaced.gif rle8.bmp plain255.pgm) # other formats of each: tests/unit/fuzz_image_test.c
+kinds=(s444.jpg palette4.png lossy.webp interlaced.gif rle8.bmp plain255.pgm lzw.tif) # other formats of each: tests/unit/fuzz_image_test.c
 
 # broken/: every kind of harm, each in a folder of its own; regular files only
 broken() {

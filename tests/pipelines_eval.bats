@@ -45,7 +45,7 @@ setup() {
     "$PIPELINES/embed" photos --weights "$WEIGHTS" -o part --size=16 --resize=16 --keep -q 2> /dev/null
     head -c 8000 part.emb > cut.emb && mv cut.emb part.emb
     rm part.npy part.tsv
-    printf 'photos/a/0a.ppm\tnot a picture: none of JPEG, PNG, WebP, GIF, BMP, PNM\nphotos/a/3a.ppm\tnot a picture: none of JPEG, PNG, WebP, GIF, BMP, PNM\n' > part.rejects.1
+    printf 'photos/a/0a.ppm\tnot a picture: none of JPEG, PNG, WebP, GIF, BMP, PNM, TIFF\nphotos/a/3a.ppm\tnot a picture: none of JPEG, PNG, WebP, GIF, BMP, PNM, TIFF\n' > part.rejects.1
     run "$PIPELINES/embed" photos --weights "$WEIGHTS" -o part --size=16 --resize=16
     [ "$status" -eq 0 ]
     [[ "$output" == *"continuing after 3 samples"* ]]

@@ -45,8 +45,7 @@ int tw_image_resize(tw_image *m, int64_t w, int64_t h, int more, const tw_decode
     return 0;
 }
 
-/* Rotates and mirrors the image for orientation 2..8, as Pillow's ImageOps.exif_transpose. */
-static int orient(tw_image *m, int orientation)
+int tw_image_orient(tw_image *m, int orientation)
 {
     const bool turned = orientation >= 5;
     const int w = turned ? m->h : m->w, h = turned ? m->w : m->h;
@@ -78,8 +77,10 @@ static const struct format {
     {"GIF87a", 6, 0, "GIF", tw_gif_decode},
     {"GIF89a", 6, 0, "GIF", tw_gif_decode},
     {"BM", 2, 0, "BMP", tw_bmp_decode},
-    {"II*\0", 4, 0, "TIFF", NULL},
-    {"MM\0*", 4, 0, "TIFF", NULL},
+    {"II*\0", 4, 0, "TIFF", tw_tiff_decode},
+    {"MM\0*", 4, 0, "TIFF", tw_tiff_decode},
+    {"II+\0", 4, 0, "BigTIFF", tw_tiff_decode},
+    {"MM\0+", 4, 0, "BigTIFF", tw_tiff_decode},
     {"ftyp", 4, 4, "AVIF, HEIC or video", NULL},
     {"\0\0\0\14jP", 6, 0, "JPEG 2000", NULL},
     {"\xff\x0a", 2, 0, "JPEG XL", NULL},
@@ -102,14 +103,14 @@ int tw_image_decode(tw_image *out, const void *bytes, size_t n, const tw_decode_
     if (n == 0)
         return tw_fail("empty file");
     if (f == NULL)
-        return tw_fail("not a picture: none of JPEG, PNG, WebP, GIF, BMP, PNM");
+        return tw_fail("not a picture: none of JPEG, PNG, WebP, GIF, BMP, PNM, TIFF");
     if (f->decode == NULL)
-        return tw_fail("%s is not supported; JPEG, PNG, WebP, GIF, BMP and PNM are", f->name);
+        return tw_fail("%s is not supported; JPEG, PNG, WebP, GIF, BMP, PNM and TIFF are", f->name);
     errno = 0;
     if (f->decode(out, bytes, n, o) != 0)
         return errno == ENOMEM ? tw_fail_errno("cannot be decoded") : -1; /* which the libraries call this and that, damage too */
     const int orientation = o->exif_rotate ? tw_exif_orientation(bytes, n) : 1;
-    return orientation > 1 ? orient(out, orientation) : 0;
+    return orientation > 1 ? tw_image_orient(out, orientation) : 0;
 }
 
 void tw_image_fini(tw_image *m)

@@ -1,5 +1,5 @@
-/* Decodes image files, recognised by content and not by name: JPEG, PNG, WebP, GIF (the first frame), BMP, PBM, PGM and PPM. The result is 8-bit
- * RGB, as Pillow's convert("RGB") gives. */
+/* Decodes image files, recognised by content and not by name: JPEG, PNG, WebP, GIF (the first frame), TIFF (the first page), BMP, PBM, PGM
+ * and PPM. The result is 8-bit RGB, as Pillow's convert("RGB") gives. */
 #ifndef TW_IMAGE_DECODE_H
 #define TW_IMAGE_DECODE_H
 

@@ -61,7 +61,7 @@ static void goldens(void)
         if (strstr(file, "orientation") != NULL)
             CHECK(decodes_as(file, ".upright", &upright, &m));
     }
-    CHECK(n >= 80);
+    CHECK(n >= 150);
     tw_image_fini(&m);
     globfree(&found);
 }

@@ -39,7 +39,7 @@ int main(void)
         free(whole);
         n++;
     }
-    CHECK(n >= 80);
+    CHECK(n >= 150);
     globfree(&found);
     return test_done();
 }

@@ -196,6 +196,104 @@ def make_pnm():
             save(f"binary{top}.{ending}", head(kind, top) + data)
 
 
+# TIFF: (values, bits, photometric interpretation) and the tags that differ from the simplest file.
+SIZES = {1: 1, 3: 2, 4: 4, 16: 8}  # bytes of the types BYTE, SHORT, LONG, LONG8
+
+
+def tiff(pixels, bits, photometric, order="<", big=False, extra=(), sample_format=1, planar=1, fill=1, compression=1, rows=H, tile=None, tags=()):
+    """Pixels are an array [H, W, samples] of the file's numbers, without the bytes' order."""
+    number = {8: "u1", 16: "u2", 32: "f4" if sample_format == 3 else "u4"}
+
+    def packed(block):
+        if bits in number:
+            return block.astype(order + number[bits]).tobytes()
+        lines = ["".join(format(int(v), f"0{bits}b") for v in row.ravel()) for row in block]
+        return b"".join(int(line.ljust(-(-len(line) // 8) * 8, "0"), 2).to_bytes(-(-len(line) // 8), "big") for line in lines)
+
+    samples, high, wide = pixels.shape[2], *(tile or (rows, W))
+    blocks = []
+    for plane in [pixels] if planar == 1 else [pixels[..., i:i + 1] for i in range(samples)]:
+        if tile:
+            plane = np.pad(plane, ((0, -H % high), (0, -W % wide), (0, 0)))
+        for y in range(0, plane.shape[0], high):
+            for x in range(0, plane.shape[1], wide):
+                data = packed(plane[y:y + high, x:x + wide])
+                if fill == 2:
+                    data = bytes(int(f"{v:08b}"[::-1], 2) for v in data)
+                blocks.append(zlib.compress(data) if compression == 8 else data)
+    places, at = [], 16 if big else 8
+    for data in blocks:
+        places.append(at)
+        at += len(data) + len(data) % 2
+    entries = [(256, 4, [W]), (257, 4, [H]), (258, 3, [bits] * samples), (259, 3, [compression]), (262, 3, [photometric]), (266, 3, [fill]),
+               (277, 3, [samples]), (284, 3, [planar]), (339, 3, [sample_format] * samples)]
+    entries += [(322, 4, [wide]), (323, 4, [high]), (324, 4, places), (325, 4, [len(b) for b in blocks])] if tile else [
+        (273, 4, places), (278, 4, [rows]), (279, 4, [len(b) for b in blocks])]
+    entries += [(338, 3, list(extra))] if extra else []
+    entries = sorted(entries + list(tags))
+    offset, count = ("Q", "Q") if big else ("I", "H")
+    directory, beyond = struct.pack(order + count, len(entries)), b""
+    end = at + len(directory) + len(entries) * (20 if big else 12) + struct.calcsize(offset)
+    for tag, kind, values in entries:
+        data = b"".join(struct.pack(order + {1: "B", 2: "H", 4: "I"}[SIZES[kind]], v) for v in values)
+        directory += struct.pack(order + "HH" + offset, tag, kind, len(values))
+        if len(data) <= struct.calcsize(offset):
+            directory += data.ljust(struct.calcsize(offset), b"\0")
+        else:
+            directory += struct.pack(order + offset, end + len(beyond))
+            beyond += data + bytes(len(data) % 2)
+    head = (b"II" if order == "<" else b"MM") + struct.pack(order + ("HHHQ" if big else "HI"), *((43, 8, 0, at) if big else (42, at)))
+    return head + b"".join(b + bytes(len(b) % 2) for b in blocks) + directory + bytes(struct.calcsize(offset)) + beyond
+
+
+def make_tiff():
+    rgb, grey = Image.fromarray(picture(3)), Image.fromarray(picture(1)[..., 0])
+    palette = [(320, 3, [i * 4621 % 65536 for i in range(768)])]
+    for bits in 1, 2, 4, 8:
+        values = picture(1, 2**bits - 1)
+        save(f"grey{bits}.tif", tiff(values, bits, 1))
+        save(f"white-is-0-{bits}.tif", tiff(values, bits, 0, ">"))
+        save(f"palette{bits}.tif", tiff(values, bits, 3, tags=[(320, 3, palette[0][2][:3 * 2**bits])]))
+        save(f"fill-order-{bits}.tif", tiff(values, bits, 1, fill=2))
+    deep = picture(1, 600).astype(np.int64) - 100
+    save("grey12.tif", tiff(np.maximum(deep, 0), 12, 1))
+    for order, name in ("<", "little"), (">", "big"):
+        save(f"grey16-{name}.tif", tiff(np.maximum(deep, 0), 16, 1, order))
+        save(f"signed16-{name}.tif", tiff(deep & 0xFFFF, 16, 1, order, sample_format=2))
+        save(f"signed32-{name}.tif", tiff(deep & 0xFFFFFFFF, 32, 1, order, sample_format=2))
+        save(f"float-{name}.tif", tiff(deep * 0.7, 32, 1, order, sample_format=3))
+        save(f"rgb16-{name}.tif", tiff(picture(3, 65535), 16, 2, order))
+        save(f"rgb16-deflate-{name}.tif", tiff(picture(3, 65535), 16, 2, order, compression=8, planar=2, rows=5))
+    save("unsigned32.tif", tiff(deep & 0xFFFFFFFF, 32, 1))
+    save("grey-alpha.tif", tiff(picture(2), 8, 1, extra=(2,)))
+    save("grey-unused.tif", tiff(picture(2), 8, 1, extra=(0,)))
+    save("palette-alpha.tif", tiff(picture(2), 8, 3, extra=(2,), tags=palette))
+    save("rgb8.tif", tiff(picture(3), 8, 2, rows=5))
+    save("rgb-alpha.tif", tiff(picture(4), 8, 2, extra=(2,)))
+    save("rgb-alpha-no-tag.tif", tiff(picture(4), 8, 2))
+    save("rgb-premultiplied.tif", tiff(picture(4), 8, 2, extra=(1,)))
+    save("rgb-premultiplied16.tif", tiff(picture(4, 65535), 16, 2, extra=(1,)))
+    save("rgb-three-unused.tif", tiff(picture(6), 8, 2, extra=(0, 0, 0)))
+    save("cmyk.tif", tiff(picture(4), 8, 5))
+    save("cmyk16.tif", tiff(picture(4, 65535), 16, 5, ">"))
+    save("planes.tif", tiff(picture(3), 8, 2, planar=2, rows=7))
+    save("planes-premultiplied.tif", tiff(picture(4), 8, 2, extra=(1,), planar=2, rows=7, compression=8))
+    save("tiles.tif", tiff(picture(3), 8, 2, tile=(16, 16)))
+    save("tiles-planes.tif", tiff(picture(3), 8, 2, tile=(16, 16), planar=2, compression=8))
+    save("tiles-grey1.tif", tiff(picture(1, 1), 1, 1, tile=(16, 16), compression=8))
+    save("big.tif", tiff(picture(3), 8, 2, big=True))
+    save("big-endian.tif", tiff(picture(3), 8, 2, ">"))
+    for name, how in ("lzw", {}), ("lzw-predictor", {"tiffinfo": {317: 2}}), ("packbits", {}), ("adobe-deflate", {}), ("jpeg", {"quality": 85}):
+        save(name + ".tif", encoded(rgb, "TIFF", compression="tiff_" + name.replace("-", "_").replace("_predictor", ""), **how))
+    save("jpeg-grey.tif", encoded(grey, "TIFF", compression="jpeg"))
+    save("jpeg-cmyk.tif", encoded(Image.fromarray(picture(4), "CMYK"), "TIFF", compression="jpeg"))
+    for name in "group3", "group4", "tiff_ccitt":
+        save(f"{name.replace('tiff_', '')}.tif", encoded(grey.convert("1"), "TIFF", compression=name))
+    save("pages.tif", encoded(rgb, "TIFF", save_all=True, append_images=[grey]))
+    for orientation in range(2, 9):  # which Pillow turns upright at once
+        save(f"orientation{orientation}.tif", tiff(picture(3), 8, 2, tags=[(274, 3, [orientation])]))
+
+
 def main():
     for old in glob.glob(os.path.join(here, "*.*")):
         if not old.endswith(".py"):
@@ -206,6 +304,7 @@ def main():
     make_gif()
     make_bmp()
     make_pnm()
+    make_tiff()
     for path in sorted(glob.glob(os.path.join(here, "*.*"))):
         if path.endswith(".py"):
             continue
