@@ -2,15 +2,14 @@
 #include "core/program.h"
 #include "train/args.h"
 #include "train/bad_batch.h"
-#include "train/turns.h"
 #include "train/folder.h"
+#include "train/keep.h"
 #include "train/learner.h"
 #include "train/log.h"
-#include "train/monitor.h"
 #include "train/pace.h"
 #include "train/schedule.h"
 #include "train/step.h"
-#include "train/watch.h"
+#include "train/turns.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -53,6 +52,7 @@ struct run {
     tw_turns turns;
     tw_step *step;
     tw_monitor *monitor;
+    char notes[TW_KEEP_NOTES]; /* of the monitor and the watch, for the checkpoint */
     tw_runlog *log;
     tw_watch watch;
     bool warned, gave_up; /* has warned that no views arrive; has given up waiting for them */
@@ -113,6 +113,13 @@ static void save(struct run *r)
     r->saved_step = r->state->step;
 }
 
+/* Puts into the next checkpoints what the log will go on from. All ranks call this. */
+static void keep(struct run *r)
+{
+    if (tw_keep(&r->learner, r->notes, r->monitor, &r->watch, r->comm) != 0)
+        tw_die_error();
+}
+
 /* Saves a checkpoint if steps have been done since the last one. */
 static void save_if_new(struct run *r)
 {
@@ -132,6 +139,10 @@ static void resume(struct run *r)
     const tw_train_state *s = r->state;
     if (tw_learner_resume(&r->learner, r->folder.checkpoint, &r->o) != 0)
         tw_die_error();
+    tw_checkpoint *f = tw_checkpoint_open(r->folder.checkpoint);
+    if (f == NULL || tw_keep_read(r->monitor, &r->watch, r->comm, tw_net_classes(r->learner.net), f) != 0)
+        tw_die_error();
+    tw_checkpoint_close(f);
     r->saved_step = s->step;
     tw_warn("continuing from %s: epoch %lld, sample %lld, step %lld", r->folder.checkpoint, (long long)s->at.epoch,
             (long long)s->at.sample, (long long)s->step);
@@ -156,6 +167,10 @@ static void open_run(struct run *r)
         tw_die_error();
     r->state = &r->learner.state;
     r->saved_step = -1;
+    r->watch = (tw_watch)TW_WATCH_NEW;
+    r->monitor = tw_monitor_new(o->batch_size, tw_net_classes(r->learner.net), r->comm);
+    if (r->monitor == NULL)
+        tw_die_error();
     if (r->folder.there)
         resume(r);
     else if (o->init != NULL && leads(r))
@@ -163,7 +178,6 @@ static void open_run(struct run *r)
     if (tw_ranks_share_place(&r->learner) != 0 || tw_ranks_share(&r->learner) != 0)
         tw_die_error();
     r->first_step = r->state->step;
-    r->watch = (tw_watch)TW_WATCH_NEW;
     if (!leads(r))
         return;
     r->log = tw_runlog_open(o->output, r->folder.there ? r->state->step : -1);
@@ -222,8 +236,7 @@ static void open_step(struct run *r, const tw_batch *b)
     if (b->V < 2)
         tw_die("%s: one view per sample; training needs two or more", tw_loader_name(r->turns.loader));
     r->step = tw_step_new(r->learner.net, r->learner.teacher, r->learner.optim, b->group, b->n_groups, b->B, &so);
-    r->monitor = r->step == NULL ? NULL : tw_monitor_new(b->V, b->B, tw_net_classes(r->learner.net), r->comm);
-    if (r->monitor == NULL)
+    if (r->step == NULL)
         tw_die_error();
     tw_note(1, "batch of %d x %d views in %d sizes: %.0f MB beside the weights", b->B, b->V, b->n_groups,
             (double)tw_step_bytes(r->step) / 1e6);
@@ -265,8 +278,6 @@ static void log_epoch(struct run *r)
     char text[160];
     tw_epoch_summary e;
     const int64_t epoch = r->state->at.epoch;
-    if (r->monitor == NULL)
-        return;
     if (tw_monitor_epoch(&e, r->monitor) != 0)
         tw_die_error();
     if (e.steps == 0 || !leads(r))
@@ -289,6 +300,7 @@ static void log_epoch(struct run *r)
 static void turn_to(struct run *r, int64_t epoch)
 {
     log_epoch(r);
+    keep(r);
     tw_state_at(&r->learner, (tw_position){epoch, 0}, NULL);
     r->state->iteration = 0;
     if (epoch == tw_train_mme_epochs(&r->o) && epoch < r->o.epochs) /* self-labeling begins: keeps the checkpoint it starts from */
@@ -314,6 +326,7 @@ static void refuse_numbers(struct run *r, const tw_batch *b, const tw_step_resul
     free(path);
     if (!r->o.stop_on_nan && ++r->unusable < MOST_UNUSABLE)
         return;
+    keep(r);
     save_if_learned(r);
     if (leads(r) && !r->o.stop_on_nan)
         tw_complain("%d batches in a row: the run has diverged; %s is as it was before them", r->unusable, r->folder.checkpoint);
@@ -323,14 +336,14 @@ static void refuse_numbers(struct run *r, const tw_batch *b, const tw_step_resul
 }
 
 /* What the epoch's figures are made of: nothing where fp16 has passed the step over. */
-static void monitor(struct run *r, const tw_step_result *s, const int32_t *label)
+static void monitor(struct run *r, const tw_step_result *s, const tw_batch *b)
 {
     const tw_plan *plan = tw_step_plan_of(r->step);
     int rc = 0;
     if (s->spread == NULL)
-        rc = tw_monitor_step(r->monitor, &s->terms, tw_plan_logits(plan), tw_plan_raw_logits(plan), label);
+        rc = tw_monitor_step(r->monitor, &s->terms, b->V, tw_plan_logits(plan), tw_plan_raw_logits(plan), b->label);
     else if (!s->skipped)
-        rc = tw_monitor_learned(r->monitor, &s->terms, s->spread, s->largest, label);
+        rc = tw_monitor_learned(r->monitor, &s->terms, s->spread, s->largest, b->label);
     if (rc != 0)
         tw_die_error();
 }
@@ -355,7 +368,7 @@ static void train_on(struct run *r, const tw_batch *b)
     if (rc == 0) {
         refuse_numbers(r, b, &s);
     } else {
-        monitor(r, &s, b->label);
+        monitor(r, &s, b);
         r->unusable = 0;
     }
     r->state->step++;
@@ -366,8 +379,10 @@ static void train_on(struct run *r, const tw_batch *b)
     r->state->iteration++;
     if (r->state->iteration == r->schedule.steps_per_epoch)
         turn_to(r, b->epoch + 1);
-    if (r->o.save_every > 0 && r->state->step % r->o.save_every == 0)
+    if (r->o.save_every > 0 && r->state->step % r->o.save_every == 0) {
+        keep(r);
         save(r);
+    }
 }
 
 /* Trains until complete (TW_RANK_READY), or returns why it cannot continue (another TW_RANK_...). */
@@ -411,6 +426,7 @@ int main(int argc, char **argv)
     open_stream(&r);
     const int rc = train(&r);
     tw_progress_end();
+    keep(&r);
     (rc == TW_RANK_READY || rc == TW_RANK_STOPPED ? save_if_new : save_if_learned)(&r);
     if (rc == TW_RANK_STOPPED) {
         if (r.turns.all.signal != 0)

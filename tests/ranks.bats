@@ -85,6 +85,7 @@ after() {
     ranks 1 straight -q
     [ "$(losses run | wc -l)" -eq 9 ]
     close_to run straight 5
+    [ "$(grep -c '"end_of_epoch":.*"steps":3,' run/log.jsonl)" -eq 3 ] # two of them trained on two numbers of ranks
     run ranks 2 run --resume --batch-size=8
     [ "$status" -ne 0 ]
     [[ "$output" == *"--batch-size=8: on 2 ranks, where run/checkpoint.safetensors was trained with 2 on each of 4"* ]]
@@ -102,6 +103,7 @@ after() {
     [ "$(grep -c 'stopped by signal 10 after step' said)" -eq 1 ]
     ranks 2 run -q --resume
     cmp run/backbone.safetensors straight/backbone.safetensors
+    diff <(grep end_of_epoch run/log.jsonl) <(grep end_of_epoch straight/log.jsonl)
 }
 
 @test "a signal to one rank stops all of them" {

@@ -35,7 +35,7 @@ straight() {
     [ ! -e run/mme_ckpt.safetensors ]
 }
 
-@test "killed at any step and started again: byte for byte the checkpoint of a run never stopped" {
+@test "killed at any step and started again: byte for byte the checkpoint and the log of a run never stopped" {
     straight --save-every=1
     mkdir killed && cd killed
     for step in 1 5 8; do
@@ -51,6 +51,7 @@ straight() {
     cmp run/checkpoint.safetensors ../straight/run/checkpoint.safetensors
     cut -d, -f1-9 run/log.jsonl | grep '"step"' > steps
     cut -d, -f1-9 ../straight/run/log.jsonl | grep '"step"' | cmp - steps
+    diff <(grep end_of_epoch run/log.jsonl) <(grep end_of_epoch ../straight/run/log.jsonl)
 }
 
 @test "SIGTERM: a checkpoint after the step in hand, exit 75; the data follows by %e and %s" {
@@ -72,6 +73,7 @@ straight() {
     [[ "$output" == *"continuing from run/checkpoint.safetensors: epoch"* ]]
     [[ "$output" != *"was written with"* ]]
     cmp run/backbone.safetensors ../straight/run/backbone.safetensors
+    diff <(grep end_of_epoch run/log.jsonl) <(grep end_of_epoch ../straight/run/log.jsonl)
     # complete: nothing is read, nothing is done
     rm run/backbone.safetensors # as where the process was killed behind its checkpoint
     run twist-train -i nowhere -o run $SMALL --resume

@@ -9,26 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LOSS, KL, EH, HE, RAW_COLUMN, RAW_ROW, COLUMN, ROW }; /* of the sums */
+
 struct tw_monitor {
-    int V, B, K;
+    int B, K;
     tw_comm *comm;
-    tw_epoch_summary sum;   /* sums over the steps */
-    int64_t agreed, seen;
-    int32_t *cluster, *label; /* of the samples with a label */
-    size_t n, cluster_cap, label_cap;
-    unsigned char *used;    /* [K]: whether the class was an argmax of view 0 */
-    double *column;         /* [2K]: per class sums, sums of squares */
+    tw_epoch_so_far seen;
+    double *column; /* [2K]: per class sums, sums of squares */
 };
 
-tw_monitor *tw_monitor_new(int V, int B, int K, tw_comm *comm)
+tw_monitor *tw_monitor_new(int B, int K, tw_comm *comm)
 {
     tw_monitor *m = tw_calloc(1, sizeof *m);
     if (m == NULL)
         return NULL;
-    *m = (tw_monitor){.V = V, .B = B, .K = K, .comm = comm};
-    m->used = tw_calloc((size_t)K, 1);
-    m->column = tw_calloc((size_t)K, 2 * sizeof *m->column);
-    if (m->used != NULL && m->column != NULL)
+    *m = (tw_monitor){.B = B, .K = K, .comm = comm, .column = tw_calloc((size_t)K, 2 * sizeof *m->column)};
+    if (m->column != NULL)
         return m;
     tw_monitor_free(m);
     return NULL;
@@ -38,18 +34,20 @@ void tw_monitor_free(tw_monitor *m)
 {
     if (m == NULL)
         return;
-    free(m->cluster);
-    free(m->label);
-    free(m->used);
+    free(m->seen.samples);
     free(m->column);
     free(m);
 }
 
-/* Adds the mean standard deviations of x's columns and rows. */
-static void spread(tw_monitor *m, double *column, double *row, const float *x)
+tw_epoch_so_far *tw_monitor_so_far(tw_monitor *m)
+{
+    return &m->seen;
+}
+
+/* Adds the mean standard deviations of the columns and rows of x [rows, K]. */
+static void spread(tw_monitor *m, double *column, double *row, const float *x, int64_t rows)
 {
     const int K = m->K;
-    const int64_t rows = (int64_t)m->V * m->B;
     double *sum = m->column, *square = sum + K, of_rows = 0, of_columns = 0;
     memset(sum, 0, 2 * (size_t)K * sizeof *sum);
     for (int64_t r = 0; r < rows; r++) {
@@ -69,149 +67,148 @@ static void spread(tw_monitor *m, double *column, double *row, const float *x)
     *row += of_rows / (double)rows;
 }
 
-static void add_terms(tw_monitor *m, const tw_loss_terms *terms)
+static void add_terms(tw_epoch_so_far *seen, const tw_loss_terms *terms)
 {
-    m->sum.steps++;
-    m->sum.mean.loss += terms->loss;
-    m->sum.mean.kl += terms->kl;
-    m->sum.mean.eh += terms->eh;
-    m->sum.mean.he += terms->he;
+    seen->steps++;
+    seen->sums[LOSS] += terms->loss;
+    seen->sums[KL] += terms->kl;
+    seen->sums[EH] += terms->eh;
+    seen->sums[HE] += terms->he;
 }
 
-static int make_room(tw_monitor *m)
+static int make_room(tw_epoch_so_far *seen, size_t more)
 {
-    if (tw_grow(&m->cluster, &m->cluster_cap, m->n + (size_t)m->B, sizeof *m->cluster) != 0 ||
-        tw_grow(&m->label, &m->label_cap, m->n + (size_t)m->B, sizeof *m->label) != 0)
-        return -1;
-    return 0;
+    return tw_grow(&seen->samples, &seen->cap, seen->n + more, sizeof *seen->samples);
 }
 
 /* Counts a sample; first, second: argmax of its views 0 and 1. */
-static void add_sample(tw_monitor *m, int first, int second, int32_t label)
+static void add_sample(tw_epoch_so_far *seen, int first, int second, int32_t label)
 {
-    m->used[first] = 1;
-    m->agreed += first == second;
-    m->seen++;
-    if (label < 0)
-        return;
-    m->cluster[m->n] = first;
-    m->label[m->n++] = label;
+    seen->agreed += first == second;
+    seen->samples[seen->n][0] = first;
+    seen->samples[seen->n++][1] = label;
 }
 
 int tw_monitor_learned(tw_monitor *m, const tw_loss_terms *terms, const tw_spread *spread, const int32_t *largest, const int32_t *label)
 {
-    add_terms(m, terms);
-    m->sum.raw_column_std += spread->raw_column_std;
-    m->sum.raw_row_std += spread->raw_row_std;
-    m->sum.column_std += spread->column_std;
-    m->sum.row_std += spread->row_std;
-    if (make_room(m) != 0)
+    tw_epoch_so_far *seen = &m->seen;
+    add_terms(seen, terms);
+    seen->sums[RAW_COLUMN] += spread->raw_column_std;
+    seen->sums[RAW_ROW] += spread->raw_row_std;
+    seen->sums[COLUMN] += spread->column_std;
+    seen->sums[ROW] += spread->row_std;
+    if (make_room(seen, (size_t)m->B) != 0)
         return -1;
     for (int b = 0; b < m->B; b++)
-        add_sample(m, largest[b], largest[m->B + b], label[b]);
+        add_sample(seen, largest[b], largest[m->B + b], label[b]);
     return 0;
 }
 
-int tw_monitor_step(tw_monitor *m, const tw_loss_terms *terms, const float *logits, const float *raw, const int32_t *label)
+int tw_monitor_step(tw_monitor *m, const tw_loss_terms *terms, int V, const float *logits, const float *raw, const int32_t *label)
 {
-    add_terms(m, terms);
-    spread(m, &m->sum.raw_column_std, &m->sum.raw_row_std, raw);
-    spread(m, &m->sum.column_std, &m->sum.row_std, logits);
-    if (make_room(m) != 0)
+    tw_epoch_so_far *seen = &m->seen;
+    const int64_t rows = (int64_t)V * m->B;
+    add_terms(seen, terms);
+    spread(m, &seen->sums[RAW_COLUMN], &seen->sums[RAW_ROW], raw, rows);
+    spread(m, &seen->sums[COLUMN], &seen->sums[ROW], logits, rows);
+    if (make_room(seen, (size_t)m->B) != 0)
         return -1;
     for (int b = 0; b < m->B; b++)
-        add_sample(m, tw_argmax(logits + (size_t)b * (size_t)m->K, m->K), tw_argmax(logits + (size_t)(m->B + b) * (size_t)m->K, m->K), label[b]);
+        add_sample(seen, tw_argmax(logits + (size_t)b * (size_t)m->K, m->K), tw_argmax(logits + (size_t)(m->B + b) * (size_t)m->K, m->K), label[b]);
     return 0;
 }
 
-/* Sums and means over the ranks, and the classes that any of them has used. */
-static int add_numbers(tw_monitor *m)
+/* Sums over the ranks, which rank 0 keeps. */
+static int gather_numbers(tw_monitor *m)
 {
-    tw_epoch_summary *s = &m->sum;
-    double *v[] = {&s->raw_column_std, &s->raw_row_std, &s->column_std, &s->row_std};
-    enum { N = sizeof v / sizeof *v };
-    double *all = tw_calloc((size_t)m->K + N + 2, sizeof *all);
-    if (all == NULL)
+    tw_epoch_so_far *seen = &m->seen;
+    double all[] = {seen->sums[RAW_COLUMN], seen->sums[RAW_ROW], seen->sums[COLUMN], seen->sums[ROW], (double)seen->agreed};
+    enum { N = sizeof all / sizeof *all };
+    if (m->comm->sum_f64(m->comm, all, N) != 0)
         return -1;
-    for (int k = 0; k < m->K; k++)
-        all[k] = m->used[k];
-    double *rest = all + m->K;
-    for (int i = 0; i < N; i++)
-        rest[i] = *v[i] / m->comm->ranks;
-    rest[N] = (double)m->agreed;
-    rest[N + 1] = (double)m->seen;
-    const int rc = m->comm->sum_f64(m->comm, all, (size_t)m->K + N + 2);
-    for (int k = 0; k < m->K; k++)
-        m->used[k] = all[k] > 0;
-    for (int i = 0; i < N; i++)
-        *v[i] = rest[i];
-    m->agreed = (int64_t)rest[N];
-    m->seen = (int64_t)rest[N + 1];
-    free(all);
+    for (int i = 0; i < N - 1; i++)
+        seen->sums[RAW_COLUMN + i] = m->comm->rank == 0 ? all[i] : 0;
+    seen->agreed = m->comm->rank == 0 ? (int64_t)all[N - 1] : 0;
+    return 0;
+}
+
+/* Appends the samples of the other ranks, rank after rank, to those of rank 0. */
+static int gather_samples(tw_monitor *m)
+{
+    tw_comm *c = m->comm;
+    tw_epoch_so_far *seen = &m->seen;
+    uint64_t mine = seen->n, most = 0, *n = tw_calloc((size_t)c->ranks, sizeof *n);
+    int rc = n != NULL ? c->gather(c, n, &mine, sizeof mine) : -1;
+    for (int r = 1; rc == 0 && r < c->ranks; r++) /* what rank 0 has it need not send */
+        most = n[r] > most ? n[r] : most;
+    int32_t(*send)[2] = tw_calloc(most + 1, sizeof *send), (*all)[2] = tw_calloc((most + 1) * (size_t)c->ranks, sizeof *all);
+    rc = send == NULL || all == NULL ? -1 : rc;
+    if (rc == 0 && c->rank > 0)
+        memcpy(send, seen->samples, seen->n * sizeof *send);
+    if (rc == 0 && most > 0)
+        rc = c->gather(c, all, send, most * sizeof *send);
+    for (int r = 1; rc == 0 && r < c->ranks && c->rank == 0; r++)
+        if ((rc = make_room(seen, n[r])) == 0) {
+            memcpy(seen->samples + seen->n, all + most * (size_t)r, n[r] * sizeof *all);
+            seen->n += n[r];
+        }
+    if (c->rank > 0)
+        seen->n = 0;
+    free(n), free(send), free(all);
     return rc;
 }
 
-/* Gathers the clusters and labels of all ranks, rank after rank. */
-static int add_labels(tw_monitor *m)
+int tw_monitor_gather(tw_monitor *m)
 {
-    tw_comm *c = m->comm;
-    uint64_t mine = m->n, most = 0, *n = tw_calloc((size_t)c->ranks, sizeof *n);
-    int rc = n != NULL ? c->gather(c, n, &mine, sizeof mine) : -1;
-    for (int r = 0; rc == 0 && r < c->ranks; r++)
-        most = n[r] > most ? n[r] : most;
-    int32_t *send = tw_calloc(2 * most + 1, sizeof *send), *all = tw_calloc((2 * most + 1) * (size_t)c->ranks, sizeof *all);
-    rc = send == NULL || all == NULL ? -1 : rc;
-    for (size_t i = 0; rc == 0 && i < m->n; i++) {
-        send[i] = m->cluster[i];
-        send[most + i] = m->label[i];
+    return m->comm->ranks == 1 || (gather_numbers(m) == 0 && gather_samples(m) == 0) ? 0 : -1;
+}
+
+/* How many classes the samples have, and how those agree with the labels that are known. */
+static int compare(tw_epoch_summary *out, const tw_monitor *m)
+{
+    const tw_epoch_so_far *seen = &m->seen;
+    unsigned char *used = tw_calloc((size_t)m->K, 1);
+    int32_t *cluster = tw_calloc(seen->n, sizeof *cluster), *label = tw_calloc(seen->n, sizeof *label);
+    size_t known = 0;
+    int rc = used == NULL || cluster == NULL || label == NULL ? -1 : 0;
+    for (size_t i = 0; rc == 0 && i < seen->n; i++) {
+        const int32_t *s = seen->samples[i];
+        out->classes += !used[s[0]];
+        used[s[0]] = 1;
+        cluster[known] = s[0];
+        label[known] = s[1];
+        known += s[1] >= 0;
     }
-    if (rc == 0 && most > 0)
-        rc = c->gather(c, all, send, 2 * most * sizeof *send);
-    m->n = 0;
-    for (int r = 0; rc == 0 && r < c->ranks; r++) {
-        const size_t at = m->n;
-        if ((rc = tw_grow(&m->cluster, &m->cluster_cap, at + n[r] + 1, sizeof *m->cluster)) != 0 ||
-            (rc = tw_grow(&m->label, &m->label_cap, at + n[r] + 1, sizeof *m->label)) != 0)
-            break;
-        memcpy(m->cluster + at, all + 2 * most * (size_t)r, n[r] * sizeof *all);
-        memcpy(m->label + at, all + 2 * most * (size_t)r + most, n[r] * sizeof *all);
-        m->n += n[r];
+    tw_agreement a;
+    if (rc == 0 && known > 0 && (rc = tw_agree(&a, cluster, label, known)) == 0) {
+        out->nmi = a.nmi;
+        out->ami = a.ami;
+        out->ari = a.ari;
     }
-    free(n), free(send), free(all);
+    free(used), free(cluster), free(label);
     return rc;
 }
 
 int tw_monitor_epoch(tw_epoch_summary *out, tw_monitor *m)
 {
-    if (m->comm->ranks > 1 && (add_numbers(m) != 0 || add_labels(m) != 0))
+    if (tw_monitor_gather(m) != 0)
         return -1;
-    const double n = (double)m->sum.steps;
-    const tw_epoch_summary *s = &m->sum;
+    tw_epoch_so_far *seen = &m->seen;
+    const double steps = (double)seen->steps, *s = seen->sums, all = steps * m->comm->ranks;
     *out = (tw_epoch_summary){
-        .steps = s->steps,
-        .mean = {s->mean.loss / n, s->mean.kl / n, s->mean.eh / n, s->mean.he / n},
-        .agreement = (double)m->agreed / (double)m->seen,
-        .raw_column_std = s->raw_column_std / n,
-        .raw_row_std = s->raw_row_std / n,
-        .column_std = s->column_std / n,
-        .row_std = s->row_std / n,
+        .steps = seen->steps,
+        .mean = {s[LOSS] / steps, s[KL] / steps, s[EH] / steps, s[HE] / steps},
+        .agreement = (double)seen->agreed / (double)seen->n,
+        .raw_column_std = s[RAW_COLUMN] / all,
+        .raw_row_std = s[RAW_ROW] / all,
+        .column_std = s[COLUMN] / all,
+        .row_std = s[ROW] / all,
         .nmi = NAN,
         .ami = NAN,
         .ari = NAN,
     };
-    for (int k = 0; k < m->K; k++)
-        out->classes += m->used[k];
-    tw_agreement a;
-    if (m->n > 0) {
-        if (tw_agree(&a, m->cluster, m->label, m->n) != 0)
-            return -1;
-        out->nmi = a.nmi;
-        out->ami = a.ami;
-        out->ari = a.ari;
-    }
-    memset(m->used, 0, (size_t)m->K);
-    m->sum = (tw_epoch_summary){0};
-    m->agreed = m->seen = 0;
-    m->n = 0;
+    if (compare(out, m) != 0)
+        return -1;
+    *seen = (tw_epoch_so_far){.samples = seen->samples, .cap = seen->cap};
     return 0;
 }

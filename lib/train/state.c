@@ -143,13 +143,16 @@ static int download(const tw_learner *l)
 int tw_state_save(const char *path, const tw_learner *l)
 {
     const int more = tw_optim_states(l->optim) + (l->teacher != NULL ? tw_net_params(l->teacher) : 0);
-    tw_named_tensor *t = tw_calloc((size_t)(tw_net_params(l->net) + more), sizeof *t);
+    tw_named_tensor *t = tw_calloc((size_t)(tw_net_params(l->net) + more + 1), sizeof *t);
     char(*name)[NAME] = tw_calloc((size_t)more, sizeof *name);
     metadata m = {.n = 0};
     int rc = t != NULL && name != NULL && download(l) == 0 ? describe(&m, l) : -1;
     if (rc == 0) {
-        const int n = tw_network_tensors(t, l->net, tw_network_parts(l->net));
-        rc = tw_safetensors_write(path, t, n + more_tensors(t + n, name, l), (const char *const(*)[2])m.pair, m.n);
+        int n = tw_network_tensors(t, l->net, tw_network_parts(l->net));
+        n += more_tensors(t + n, name, l);
+        t[n] = l->extra;
+        n += l->extra.name != NULL;
+        rc = tw_safetensors_write(path, t, n, (const char *const(*)[2])m.pair, m.n);
     }
     free(t);
     free(name);

@@ -26,6 +26,7 @@ typedef struct {
     int64_t *places;     /* [ranks]: how much of its share of the epoch each rank has used; the maximum is state.at.sample. Not used with one rank */
     char *args;          /* the run's options, a JSON text */
     const char *notes;   /* a text that the program wants stored with the checkpoint; NULL: none */
+    tw_named_tensor extra; /* and a tensor; name NULL: none */
 } tw_learner;
 
 /* Sets where training continues, and how much of its share each rank has used (places NULL: at.sample each). */
@@ -38,7 +39,7 @@ void tw_state_data(tw_learner *l, const tw_header *h, const char *name);
  * "optimizer.STATE.NAME" (STATE: tw_optim_state's name). Metadata: the network's description (checkpoint/network.h); epoch, sample,
  * iteration, step, batch_size, ranks, optim, optim_steps, numbers in decimal; with several ranks `places`, separated by blanks; for fp16 on a GPU
  * `loss_scale` and `loss_scale_steps`; `data_seed` and
- * `data_checksum` if known; `args`; `notes` if any. 0, or -1 and tw_error(), the old file left as it was. */
+ * `data_checksum` if known; `args`; `notes` and `extra` if any. 0, or -1 and tw_error(), the old file left as it was. */
 int tw_state_save(const char *path, const tw_learner *l);
 
 /* Writes the backbone alone, under torchvision's names. 0, or -1 and tw_error(). */

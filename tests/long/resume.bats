@@ -29,5 +29,6 @@ run_on() { # DIR
     done
     run_on killed
     cmp straight/run/checkpoint.safetensors killed/run/checkpoint.safetensors
+    diff <(grep end_of_epoch straight/run/log.jsonl) <(grep end_of_epoch killed/run/log.jsonl)
     cmp straight/run/mme_ckpt.safetensors killed/run/mme_ckpt.safetensors
 }

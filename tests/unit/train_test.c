@@ -5,11 +5,10 @@
 #include "core/mem.h"
 #include "formula.h"
 #include "report/jsonl.h"
-#include "train/monitor.h"
+#include "train/keep.h"
 #include "train/schedule.h"
 #include "train/step.h"
 #include "train/teacher.h"
-#include "train/watch.h"
 
 #include <unistd.h>
 
@@ -371,9 +370,9 @@ static void monitor(void)
     const float logits[] = {2, 0, 0, 0, 3, 0, /* view 1: */ 1, 0, 0, 0, 0, 5};
     const int32_t label[] = {0, 1};
     const tw_loss_terms t = {1, 2, 3, 4};
-    tw_monitor *m = tw_monitor_new(2, 2, 3, tw_comm_single());
+    tw_monitor *m = tw_monitor_new(2, 3, tw_comm_single());
     tw_epoch_summary e;
-    CHECK(tw_monitor_step(m, &t, logits, logits, label) == 0 && tw_monitor_step(m, &t, logits, logits, label) == 0);
+    CHECK(tw_monitor_step(m, &t, 2, logits, logits, label) == 0 && tw_monitor_step(m, &t, 2, logits, logits, label) == 0);
     CHECK(tw_monitor_epoch(&e, m) == 0);
     CHECK(e.steps == 2);
     CHECK_NEAR(e.mean.he, 4, 0);
@@ -384,6 +383,54 @@ static void monitor(void)
     CHECK_NEAR(e.row_std, (sqrt(8) + sqrt(18) + sqrt(2) + sqrt(50)) / 12, 1e-6);
     CHECK(tw_monitor_epoch(&e, m) == 0 && e.steps == 0);
     tw_monitor_free(m);
+}
+
+/* Writes a checkpoint of nothing but these notes and samples, and takes them from it. */
+static int keep_and_read(tw_monitor *to, tw_watch *w, const char *notes, const tw_named_tensor *samples)
+{
+    char path[] = "/tmp/twist-keep-XXXXXX";
+    const char *meta[1][2] = {{"notes", notes}};
+    const int fd = mkstemp(path);
+    CHECK(fd >= 0 && close(fd) == 0);
+    CHECK(tw_safetensors_write(path, samples, samples->name != NULL, (const char *const(*)[2])meta, 1) == 0);
+    tw_checkpoint *f = tw_checkpoint_open(path);
+    CHECK(f != NULL);
+    const int rc = f != NULL ? tw_keep_read(to, w, tw_comm_single(), 3, f) : -1;
+    tw_checkpoint_close(f);
+    unlink(path);
+    return rc;
+}
+
+/* An epoch that a checkpoint interrupts comes to the same numbers; notes that are damaged are refused. */
+static void keep(void)
+{
+    const float logits[] = {2, 0.3f, 0, 0, 3, 0, /* view 1: */ 1, 0, 0, 0, 0.7f, 5};
+    const int32_t label[] = {0, -1};
+    const tw_loss_terms t = {0.1, NAN, 1.0 / 3, 4};
+    tw_learner l = {.notes = NULL};
+    tw_watch w = {-0.7, true}, again = TW_WATCH_NEW;
+    tw_epoch_summary want, got;
+    char notes[TW_KEEP_NOTES];
+    tw_monitor *m = tw_monitor_new(2, 3, tw_comm_single()), *other = tw_monitor_new(2, 3, tw_comm_single());
+    CHECK(tw_keep(&l, notes, m, &w, tw_comm_single()) == 0 && l.extra.name == NULL);
+    CHECK(keep_and_read(other, &again, l.notes, &l.extra) == 0 && again.self_label && tw_monitor_so_far(other)->steps == 0);
+    CHECK_NEAR(again.least, -0.7, 0);
+    CHECK(tw_monitor_step(m, &t, 2, logits, logits, label) == 0 && tw_monitor_step(m, &t, 2, logits, logits + 1, label) == 0);
+    CHECK(tw_keep(&l, notes, m, &w, tw_comm_single()) == 0 && keep_and_read(other, &again, l.notes, &l.extra) == 0);
+    const char *const damaged[] = {"", "best", "best 1 0, epoch 1 1 0 0 0 0 0 0 0", "best 1 0, epoch 1 1 0 0 0 0 0 0 0 0 and more",
+                                   "best 1 0, epoch 0 1 0 0 0 0 0 0 0 0"};
+    tw_monitor *none = tw_monitor_new(2, 3, tw_comm_single());
+    for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++)
+        CHECK(keep_and_read(none, &again, damaged[i], &l.extra) != 0 && strstr(tw_error(), "notes") != NULL);
+    const int32_t beyond[][2] = {{0, 0}, {3, 0}};
+    const tw_named_tensor far = {"epoch.samples", {.dtype = TW_I32, .rank = 2, .dim = {2, 2}, .data = beyond}};
+    const tw_named_tensor flat = {"epoch.samples", {.dtype = TW_I32, .rank = 1, .dim = {4}, .data = beyond}};
+    CHECK(keep_and_read(none, &again, notes, &far) != 0 && strstr(tw_error(), "class 3 of 3") != NULL);
+    CHECK(keep_and_read(none, &again, notes, &flat) != 0 && strstr(tw_error(), "shape") != NULL);
+    CHECK(tw_monitor_step(m, &t, 2, logits, logits, label) == 0 && tw_monitor_step(other, &t, 2, logits, logits, label) == 0);
+    CHECK(tw_monitor_epoch(&want, m) == 0 && tw_monitor_epoch(&got, other) == 0);
+    CHECK(memcmp(&want, &got, sizeof got) == 0 && got.steps == 3);
+    tw_monitor_free(m), tw_monitor_free(other), tw_monitor_free(none);
 }
 
 /* Each sign by itself, against an epoch that has none. */
@@ -443,6 +490,7 @@ int main(void)
     no_labels();
     schedules();
     monitor();
+    keep();
     watch();
     log_lines();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
