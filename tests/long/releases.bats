@@ -27,6 +27,16 @@ passes() {
     passes trixie http://deb.debian.org/debian
 }
 
-@test "Ubuntu 24.04" { # Debian has not its keys
-    passes noble "deb [trusted=yes] http://archive.ubuntu.com/ubuntu "noble{,-updates}" main universe"
+# ubuntu SUITE: Debian has not its keys.
+ubuntu() {
+    passes "$1" "deb [trusted=yes] http://archive.ubuntu.com/ubuntu $1 main universe" \
+        "deb [trusted=yes] http://archive.ubuntu.com/ubuntu $1-updates main universe"
+}
+
+@test "Ubuntu 24.04" {
+    ubuntu noble
+}
+
+@test "Ubuntu 26.04" {
+    ubuntu resolute
 }
