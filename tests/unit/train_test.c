@@ -404,7 +404,7 @@ static int keep_and_read(tw_monitor *to, tw_watch *w, const char *notes, const t
 /* An epoch that a checkpoint interrupts comes to the same numbers; notes that are damaged are refused. */
 static void keep(void)
 {
-    const float logits[] = {2, 0.3f, 0, 0, 3, 0, /* view 1: */ 1, 0, 0, 0, 0.7f, 5};
+    const float logits[] = {2, 0.3f, 0, 0, 3, 0, /* view 1: */ 1, 0, 0, 0, 0.7f, 5}, others[] = {0, 0.1f, 4, 1, 0, 0, 0, 0, 2, 1, 6, 0.2f};
     const int32_t label[] = {0, -1};
     const tw_loss_terms t = {0.1, NAN, 1.0 / 3, 4};
     tw_learner l = {.notes = NULL};
@@ -415,7 +415,7 @@ static void keep(void)
     CHECK(tw_keep(&l, notes, m, &w, tw_comm_single()) == 0 && l.extra.name == NULL);
     CHECK(keep_and_read(other, &again, l.notes, &l.extra) == 0 && again.self_label && tw_monitor_so_far(other)->steps == 0);
     CHECK_NEAR(again.least, -0.7, 0);
-    CHECK(tw_monitor_step(m, &t, 2, logits, logits, label) == 0 && tw_monitor_step(m, &t, 2, logits, logits + 1, label) == 0);
+    CHECK(tw_monitor_step(m, &t, 2, logits, logits, label) == 0 && tw_monitor_step(m, &t, 2, others, logits, label) == 0);
     CHECK(tw_keep(&l, notes, m, &w, tw_comm_single()) == 0 && keep_and_read(other, &again, l.notes, &l.extra) == 0);
     const char *const damaged[] = {"", "best", "best 1 0, epoch 1 1 0 0 0 0 0 0 0", "best 1 0, epoch 1 1 0 0 0 0 0 0 0 0 and more",
                                    "best 1 0, epoch 0 1 0 0 0 0 0 0 0 0"};
