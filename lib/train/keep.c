@@ -21,10 +21,11 @@ int tw_keep(tw_learner *l, char notes[TW_KEEP_NOTES], tw_monitor *m, const tw_wa
     double s[TW_MONITOR_SUMS];
     for (int i = 0; i < TW_MONITOR_SUMS; i++)
         s[i] = i < FIRST_DEVIATION ? seen->sums[i] : seen->sums[i] / comm->ranks;
-    snprintf(notes, TW_KEEP_NOTES, WRITE, w->least, w->self_label, (long long)seen->steps, (long long)seen->agreed, s[0], s[1], s[2], s[3], s[4], s[5],
-             s[6], s[7]);
+    snprintf(notes, TW_KEEP_NOTES, WRITE, w->least, w->self_label, (long long)seen->steps, (long long)seen->agreed, s[0], s[1], s[2], s[3], s[4],
+             s[5], s[6], s[7]);
     l->notes = notes;
-    l->extra = (tw_named_tensor){seen->n > 0 ? tensor_name : NULL, {.dtype = TW_I32, .rank = 2, .dim = {(int64_t)seen->n, 2}, .data = seen->samples}};
+    l->extra = (tw_named_tensor){seen->n > 0 ? tensor_name : NULL,
+                                 {.dtype = TW_I32, .rank = 2, .dim = {(int64_t)seen->n, 2}, .data = seen->samples}};
     return 0;
 }
 
