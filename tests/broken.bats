@@ -40,6 +40,14 @@ broken() {
     printf 'P6 13000 13000 255\n' > broken/odd/bomb.ppm
     printf 'BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\0\x30\0\0\0\x30\0\0\1\0\x18\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0' > broken/odd/bomb.bmp
     printf 'GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\2\0;' > broken/odd/bombgif.png
+    # one pixel, in a tile of 8192 x 8192: the low byte of each tag, and its value
+    {
+        printf 'II*\0\10\0\0\0\12\0'
+        for k in '\0:\1\0' '\1:\1\0' '\2:\10\0' '\3:\1\0' '\6:\1\0' '\25:\1\0' '\102:\0\40' '\103:\0\40' '\104:\10\0' '\105:\1\0'; do
+            printf "${k%:*}"'\1\3\0\1\0\0\0'"${k#*:}"'\0\0'
+        done
+        printf '\0\0\0\0'
+    } > broken/odd/bomb.tif
     cp "$GOLDEN/grey.jpg" broken/odd/$'new\nline \xff\xfe.jpg'
     cp "$GOLDEN/grey.jpg" broken/odd/'-o "quoted" $(x).jpg'
 }
@@ -60,7 +68,8 @@ counts() { twist-cat --json "$1" | tail -n 1; }
     [ "$(grep -c broken/good samples)" -eq "${#kinds[@]}" ]
     ! grep broken/good rejects || false
     for name in tail 'new\\u000aline \\udcff\\udcfe' '-o \\"quoted\\" $(x)'; do grep -qF "broken/odd/${name//\\\\/\\}.jpg" samples; done
-    for name in empty.jpg zeros.png ones.jpg text.webp packed.jpg 12-bit.jpg wide.jpg giant.jpg bomb.ppm bomb.bmp bombgif.png; do grep -q "^broken/odd/$name	" rejects; done
+    for name in empty.jpg zeros.png ones.jpg text.webp packed.jpg 12-bit.jpg wide.jpg giant.jpg bomb.ppm bomb.bmp bomb.tif bombgif.png; do grep -q "^broken/odd/$name	" rejects; done
+    grep -q 'bomb.tif	bad TIFF: tiles of 8192 x 8192 pixels for 1 x 1' rejects
     grep -q '12-bit.jpg	bad JPEG: Unsupported JPEG data precision 12' rejects
     # nothing cut within its first half is good, and most of what is cut anywhere is bad
     for name in "${kinds[@]}"; do

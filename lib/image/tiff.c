@@ -136,6 +136,8 @@ static int read_kind(picture *p)
     return 0;
 }
 
+enum { MOST_EACH = 1 << 24 }; /* bytes of a block (of each plane) per pixel of the picture: only tiles may be larger than the picture */
+
 /* Finds the size of the blocks; *more: bytes per pixel of the picture that a block (of each plane) takes. */
 static int read_layout(picture *p, const source *s, int *more, const tw_decode_options *o)
 {
@@ -155,7 +157,10 @@ static int read_layout(picture *p, const source *s, int *more, const tw_decode_o
         return fail(s);
     p->block_bytes = (size_t)block;
     p->row_bytes = (size_t)row;
-    *more = (int)((p->block_bytes * (size_t)p->planes + (size_t)p->w * p->h - 1) / ((size_t)p->w * p->h));
+    const size_t each = (p->block_bytes * (size_t)p->planes + (size_t)p->w * p->h - 1) / ((size_t)p->w * p->h);
+    if (each > MOST_EACH)
+        return tw_fail("bad TIFF: tiles of %u x %u pixels for %u x %u", p->block_w, p->block_h, p->w, p->h);
+    *more = (int)each;
     return 0;
 }
 
