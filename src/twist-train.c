@@ -116,7 +116,7 @@ static void save(struct run *r)
 /* Puts into the next checkpoints what the log will go on from. All ranks call this. */
 static void keep(struct run *r)
 {
-    if (tw_keep(&r->learner, r->notes, r->monitor, &r->watch, r->comm) != 0)
+    if (tw_keep(&r->learner, r->notes, r->monitor, &r->watch) != 0)
         tw_die_error();
 }
 
@@ -137,10 +137,9 @@ static void save_if_learned(struct run *r)
 static void resume(struct run *r)
 {
     const tw_train_state *s = r->state;
-    if (tw_learner_resume(&r->learner, r->folder.checkpoint, &r->o) != 0)
-        tw_die_error();
     tw_checkpoint *f = tw_checkpoint_open(r->folder.checkpoint);
-    if (f == NULL || tw_keep_read(r->monitor, &r->watch, r->comm, tw_net_classes(r->learner.net), f) != 0)
+    if (f == NULL || tw_learner_resume(&r->learner, f, &r->o) != 0 ||
+        tw_keep_read(r->monitor, &r->watch, tw_net_classes(r->learner.net), f) != 0)
         tw_die_error();
     tw_checkpoint_close(f);
     r->saved_step = s->step;

@@ -19,6 +19,13 @@ int tw_image_check(int64_t w, int64_t h, const tw_decode_options *o);
  * addition. 0, or -1 and tw_error(). */
 int tw_image_resize(tw_image *m, int64_t w, int64_t h, int more, const tw_decode_options *o);
 
+/* A colour of a CMYK pixel: ink, of cyan, magenta or yellow, on what the black leaves white. As Pillow's cmyk2rgb. */
+static inline uint8_t tw_from_ink(int ink, int white)
+{
+    const int t = ink * white + 128;
+    return (uint8_t)(white - (((t >> 8) + t) >> 8));
+}
+
 /* Rotates and mirrors the image for orientation 2 to 8, as Pillow's ImageOps.exif_transpose; takes 3 bytes per pixel, which are claimed only with
  * o->exif_rotate. 0, or -1 and tw_error(). */
 int tw_image_orient(tw_image *m, int orientation);

@@ -68,15 +68,12 @@ static boolean decode_mcu(j_decompress_ptr c, JBLOCKROW *blocks)
     return TRUE;
 }
 
-/* Converts one row of inverted ("Adobe") CMYK to RGB, as Pillow's CMYK;I and cmyk2rgb. */
+/* Converts one row of inverted ("Adobe") CMYK to RGB, as Pillow's CMYK;I. */
 static void from_cmyk(uint8_t *rgb, const uint8_t *cmyk, int w)
 {
     for (int x = 0; x < w; x++, cmyk += 4, rgb += 3) {
-        const int white = cmyk[3];
-        for (int i = 0; i < 3; i++) {
-            const int t = (255 - cmyk[i]) * white + 128;
-            rgb[i] = (uint8_t)(white - (((t >> 8) + t) >> 8));
-        }
+        for (int i = 0; i < 3; i++)
+            rgb[i] = tw_from_ink(255 - cmyk[i], cmyk[3]);
     }
 }
 

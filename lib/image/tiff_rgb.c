@@ -1,5 +1,7 @@
 #include "image/tiff.h"
 
+#include "image/codec.h"
+
 #include <string.h>
 
 #include <tiff.h>
@@ -70,15 +72,12 @@ static void from_rgb(const tw_tiff_rgb *c, uint8_t *rgb, tw_tiff_row row, int w)
     }
 }
 
-/* As Pillow's cmyk2rgb. */
 static void from_cmyk(const tw_tiff_rgb *c, uint8_t *rgb, tw_tiff_row row, int w)
 {
     for (size_t x = 0; x < (size_t)w; x++, rgb += 3) {
         const int white = 255 - sample8(c, row, x * row.step + 3 * row.plane);
-        for (size_t s = 0; s < 3; s++) {
-            const int t = sample8(c, row, x * row.step + s * row.plane) * white + 128;
-            rgb[s] = clip(white - (((t >> 8) + t) >> 8));
-        }
+        for (size_t s = 0; s < 3; s++)
+            rgb[s] = tw_from_ink(sample8(c, row, x * row.step + s * row.plane), white);
     }
 }
 

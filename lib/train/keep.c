@@ -6,21 +6,18 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The best epoch's loss, whether it was of self-labeling; steps, samples whose views agree, the sums. Deviations are means over the ranks. */
+/* The best epoch's loss, whether it was of self-labeling; steps, samples whose views agree, the sums. */
 #define READ "best %lf %d, epoch %lld %lld %lf %lf %lf %lf %lf %lf %lf %lf%n"
 #define WRITE "best %.17g %d, epoch %lld %lld %.17g %.17g %.17g %.17g %.17g %.17g %.17g %.17g"
 
 static const char tensor_name[] = "epoch.samples";
-enum { FIRST_DEVIATION = 4 }; /* of the sums */
 
-int tw_keep(tw_learner *l, char notes[TW_KEEP_NOTES], tw_monitor *m, const tw_watch *w, tw_comm *comm)
+int tw_keep(tw_learner *l, char notes[TW_KEEP_NOTES], tw_monitor *m, const tw_watch *w)
 {
     if (tw_monitor_gather(m) != 0)
         return -1;
     const tw_epoch_so_far *seen = tw_monitor_so_far(m);
-    double s[TW_MONITOR_SUMS];
-    for (int i = 0; i < TW_MONITOR_SUMS; i++)
-        s[i] = i < FIRST_DEVIATION ? seen->sums[i] : seen->sums[i] / comm->ranks;
+    const double *s = seen->sums;
     snprintf(notes, TW_KEEP_NOTES, WRITE, w->least, w->self_label, (long long)seen->steps, (long long)seen->agreed, s[0], s[1], s[2], s[3], s[4],
              s[5], s[6], s[7]);
     l->notes = notes;
@@ -45,7 +42,7 @@ static int read_samples(tw_epoch_so_far *seen, const tw_tensor *t, int K, const 
     return 0;
 }
 
-int tw_keep_read(tw_monitor *m, tw_watch *w, const tw_comm *comm, int K, const tw_checkpoint *f)
+int tw_keep_read(tw_monitor *m, tw_watch *w, int K, const tw_checkpoint *f)
 {
     const char *notes = tw_checkpoint_meta(f, "notes"), *path = tw_checkpoint_path(f);
     const tw_tensor *samples = tw_checkpoint_find(f, tensor_name);
@@ -58,8 +55,6 @@ int tw_keep_read(tw_monitor *m, tw_watch *w, const tw_comm *comm, int K, const t
     if (sscanf(notes, READ, &least, &self_label, &steps, &agreed, s, s + 1, s + 2, s + 3, s + 4, s + 5, s + 6, s + 7, &end) != 12 ||
         notes[end] != '\0' || steps < 0 || agreed < 0 || (steps > 0) != (samples != NULL))
         return tw_fail("%s: 'notes' in its metadata are not twist-train's", path);
-    for (int i = FIRST_DEVIATION; i < TW_MONITOR_SUMS; i++)
-        s[i] *= comm->ranks;
     *w = (tw_watch){least, self_label != 0};
     seen->steps = steps;
     seen->agreed = agreed;

@@ -105,19 +105,11 @@ int tw_learner_place(tw_learner *l, const tw_checkpoint *f, int B)
     return same ? tw_state_read_places(l->places, &s, f) : 0;
 }
 
-static int resume(tw_learner *l, const tw_checkpoint *f, const tw_train_options *o)
+int tw_learner_resume(tw_learner *l, const tw_checkpoint *f, const tw_train_options *o)
 {
     if (tw_learner_place(l, f, o->batch_size) != 0)
         return -1;
     if (l->state.optim != (tw_optim_kind)o->optim)
         return tw_fail("--optim=%s: %s was trained with %s", tw_optim_names[o->optim], tw_checkpoint_path(f), tw_optim_names[l->state.optim]);
     return tw_state_load(l, f);
-}
-
-int tw_learner_resume(tw_learner *l, const char *path, const tw_train_options *o)
-{
-    tw_checkpoint *f = tw_checkpoint_open(path);
-    const int rc = f != NULL ? resume(l, f, o) : -1;
-    tw_checkpoint_close(f);
-    return rc;
 }

@@ -23,6 +23,6 @@ int tw_learner_place(tw_learner *l, const tw_checkpoint *f, int B);
 
 /* Restores everything from the run's checkpoint, its place converted to the present number of ranks. Refuses a checkpoint of another global batch,
  * optimizer or network. 0, or -1 and tw_error(). */
-int tw_learner_resume(tw_learner *l, const char *path, const tw_train_options *o);
+int tw_learner_resume(tw_learner *l, const tw_checkpoint *f, const tw_train_options *o);
 
 #endif

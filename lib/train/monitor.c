@@ -44,7 +44,7 @@ tw_epoch_so_far *tw_monitor_so_far(tw_monitor *m)
     return &m->seen;
 }
 
-/* Adds the mean standard deviations of the columns and rows of x [rows, K]. */
+/* Adds this rank's part of the mean standard deviations of the columns and rows of x [rows, K]. */
 static void spread(tw_monitor *m, double *column, double *row, const float *x, int64_t rows)
 {
     const int K = m->K;
@@ -63,8 +63,8 @@ static void spread(tw_monitor *m, double *column, double *row, const float *x, i
     }
     for (int k = 0; k < K; k++)
         of_columns += tw_deviation(sum[k], square[k], (double)rows);
-    *column += of_columns / K;
-    *row += of_rows / (double)rows;
+    *column += of_columns / K / m->comm->ranks;
+    *row += of_rows / (double)rows / m->comm->ranks;
 }
 
 static void add_terms(tw_epoch_so_far *seen, const tw_loss_terms *terms)
@@ -92,11 +92,12 @@ static void add_sample(tw_epoch_so_far *seen, int first, int second, int32_t lab
 int tw_monitor_learned(tw_monitor *m, const tw_loss_terms *terms, const tw_spread *spread, const int32_t *largest, const int32_t *label)
 {
     tw_epoch_so_far *seen = &m->seen;
+    const int ranks = m->comm->ranks;
     add_terms(seen, terms);
-    seen->sums[RAW_COLUMN] += spread->raw_column_std;
-    seen->sums[RAW_ROW] += spread->raw_row_std;
-    seen->sums[COLUMN] += spread->column_std;
-    seen->sums[ROW] += spread->row_std;
+    seen->sums[RAW_COLUMN] += spread->raw_column_std / ranks;
+    seen->sums[RAW_ROW] += spread->raw_row_std / ranks;
+    seen->sums[COLUMN] += spread->column_std / ranks;
+    seen->sums[ROW] += spread->row_std / ranks;
     if (make_room(seen, (size_t)m->B) != 0)
         return -1;
     for (int b = 0; b < m->B; b++)
@@ -194,15 +195,15 @@ int tw_monitor_epoch(tw_epoch_summary *out, tw_monitor *m)
     if (tw_monitor_gather(m) != 0)
         return -1;
     tw_epoch_so_far *seen = &m->seen;
-    const double steps = (double)seen->steps, *s = seen->sums, all = steps * m->comm->ranks;
+    const double steps = (double)seen->steps, *s = seen->sums;
     *out = (tw_epoch_summary){
         .steps = seen->steps,
         .mean = {s[LOSS] / steps, s[KL] / steps, s[EH] / steps, s[HE] / steps},
         .agreement = (double)seen->agreed / (double)seen->n,
-        .raw_column_std = s[RAW_COLUMN] / all,
-        .raw_row_std = s[RAW_ROW] / all,
-        .column_std = s[COLUMN] / all,
-        .row_std = s[ROW] / all,
+        .raw_column_std = s[RAW_COLUMN] / steps,
+        .raw_row_std = s[RAW_ROW] / steps,
+        .column_std = s[COLUMN] / steps,
+        .row_std = s[ROW] / steps,
         .nmi = NAN,
         .ami = NAN,
         .ari = NAN,

@@ -23,7 +23,7 @@ typedef struct {
 /* What has been seen of the current epoch. */
 typedef struct {
     int64_t steps;
-    double sums[TW_MONITOR_SUMS];  /* over the steps: loss, kl, eh, he, raw_column_std, raw_row_std, column_std, row_std */
+    double sums[TW_MONITOR_SUMS];  /* over the steps: loss, kl, eh, he, raw_column_std, raw_row_std, column_std, row_std, these / ranks */
     int64_t agreed;                /* samples whose views 0 and 1 have the same argmax */
     int32_t (*samples)[2];         /* [n]: argmax of view 0; label, -1: none. Owned */
     size_t n, cap;
@@ -45,8 +45,7 @@ int tw_monitor_step(tw_monitor *m, const tw_loss_terms *terms, int V, const floa
 
 /* Brings what all ranks have seen together on rank 0. Collective. 0, or -1 and tw_error(). */
 int tw_monitor_gather(tw_monitor *m);
-/* What this rank has seen, or by tw_monitor_gather all have; borrowed, and may be replaced to go on with an epoch. The deviations are sums over the
- * ranks. */
+/* What this rank has seen, or by tw_monitor_gather all have; borrowed, and may be replaced to go on with an epoch. */
 tw_epoch_so_far *tw_monitor_so_far(tw_monitor *m);
 
 /* The epoch's statistics over all ranks (standard deviations: means of the ranks'), on rank 0; begins the next epoch. Collective. 0, or -1 and

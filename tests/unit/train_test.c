@@ -395,7 +395,7 @@ static int keep_and_read(tw_monitor *to, tw_watch *w, const char *notes, const t
     CHECK(tw_safetensors_write(path, samples, samples->name != NULL, (const char *const(*)[2])meta, 1) == 0);
     tw_checkpoint *f = tw_checkpoint_open(path);
     CHECK(f != NULL);
-    const int rc = f != NULL ? tw_keep_read(to, w, tw_comm_single(), 3, f) : -1;
+    const int rc = f != NULL ? tw_keep_read(to, w, 3, f) : -1;
     tw_checkpoint_close(f);
     unlink(path);
     return rc;
@@ -412,11 +412,11 @@ static void keep(void)
     tw_epoch_summary want, got;
     char notes[TW_KEEP_NOTES];
     tw_monitor *m = tw_monitor_new(2, 3, tw_comm_single()), *other = tw_monitor_new(2, 3, tw_comm_single());
-    CHECK(tw_keep(&l, notes, m, &w, tw_comm_single()) == 0 && l.extra.name == NULL);
+    CHECK(tw_keep(&l, notes, m, &w) == 0 && l.extra.name == NULL);
     CHECK(keep_and_read(other, &again, l.notes, &l.extra) == 0 && again.self_label && tw_monitor_so_far(other)->steps == 0);
     CHECK_NEAR(again.least, -0.7, 0);
     CHECK(tw_monitor_step(m, &t, 2, logits, logits, label) == 0 && tw_monitor_step(m, &t, 2, others, logits, label) == 0);
-    CHECK(tw_keep(&l, notes, m, &w, tw_comm_single()) == 0 && keep_and_read(other, &again, l.notes, &l.extra) == 0);
+    CHECK(tw_keep(&l, notes, m, &w) == 0 && keep_and_read(other, &again, l.notes, &l.extra) == 0);
     const char *const damaged[] = {"", "best", "best 1 0, epoch 1 1 0 0 0 0 0 0 0", "best 1 0, epoch 1 1 0 0 0 0 0 0 0 0 and more",
                                    "best 1 0, epoch 0 1 0 0 0 0 0 0 0 0"};
     tw_monitor *none = tw_monitor_new(2, 3, tw_comm_single());

@@ -32,6 +32,12 @@ def encoded(image, kind, **how):
     return out.getvalue()
 
 
+def packed(row, bits):
+    """Numbers of so many bits one after the other, from the high bit of each byte down."""
+    text = "".join(format(int(v), f"0{bits}b") for v in row)
+    return int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(-(-len(text) // 8), "big")
+
+
 # PNG of any colour type, depth and interlace: Pillow writes some of them only.
 ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 
@@ -48,9 +54,7 @@ def png(pixels, colour, depth, interlaced=False, chunks=()):
             elif depth == 8:
                 out += b"\0" + row.astype(np.uint8).tobytes()
             else:
-                bits = "".join(format(int(v), f"0{depth}b") for v in row)
-                bits += "0" * (-len(bits) % 8)
-                out += b"\0" + int(bits, 2).to_bytes(len(bits) // 8, "big")
+                out += b"\0" + packed(row, depth)
         return out
 
     passes = [pixels[y::dy, x::dx] for x, y, dx, dy in ADAM7] if interlaced else [pixels]
@@ -145,8 +149,7 @@ def bmp(bits, rows, palette=b"", compression=0, masks=b"", size=40, height=H):
 def bmp_rows(values, bits):
     out = b""
     for row in values:
-        text = "".join(format(int(v), f"0{bits}b") for v in row) if bits < 8 else None
-        data = int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(-(-len(text) // 8), "big") if text else row.tobytes()
+        data = packed(row, bits) if bits < 8 else row.tobytes()
         out += data + bytes(-len(data) % 4)
     return out
 
@@ -196,19 +199,14 @@ def make_pnm():
             save(f"binary{top}.{ending}", head(kind, top) + data)
 
 
-# TIFF: (values, bits, photometric interpretation) and the tags that differ from the simplest file.
-SIZES = {1: 1, 3: 2, 4: 4, 16: 8}  # bytes of the types BYTE, SHORT, LONG, LONG8
-
-
 def tiff(pixels, bits, photometric, order="<", big=False, extra=(), sample_format=1, planar=1, fill=1, compression=1, rows=H, tile=None, tags=()):
-    """Pixels are an array [H, W, samples] of the file's numbers, without the bytes' order."""
+    """Pixels are an array [H, W, samples] of the file's numbers, without the bytes' order; tags: (tag, 3 (SHORT) or 4 (LONG), values)."""
     number = {8: "u1", 16: "u2", 32: "f4" if sample_format == 3 else "u4"}
 
-    def packed(block):
+    def stored(block):
         if bits in number:
             return block.astype(order + number[bits]).tobytes()
-        lines = ["".join(format(int(v), f"0{bits}b") for v in row.ravel()) for row in block]
-        return b"".join(int(line.ljust(-(-len(line) // 8) * 8, "0"), 2).to_bytes(-(-len(line) // 8), "big") for line in lines)
+        return b"".join(packed(row.ravel(), bits) for row in block)
 
     samples, high, wide = pixels.shape[2], *(tile or (rows, W))
     blocks = []
@@ -217,7 +215,7 @@ def tiff(pixels, bits, photometric, order="<", big=False, extra=(), sample_forma
             plane = np.pad(plane, ((0, -H % high), (0, -W % wide), (0, 0)))
         for y in range(0, plane.shape[0], high):
             for x in range(0, plane.shape[1], wide):
-                data = packed(plane[y:y + high, x:x + wide])
+                data = stored(plane[y:y + high, x:x + wide])
                 if fill == 2:
                     data = bytes(int(f"{v:08b}"[::-1], 2) for v in data)
                 blocks.append(zlib.compress(data) if compression == 8 else data)
@@ -235,7 +233,7 @@ def tiff(pixels, bits, photometric, order="<", big=False, extra=(), sample_forma
     directory, beyond = struct.pack(order + count, len(entries)), b""
     end = at + len(directory) + len(entries) * (20 if big else 12) + struct.calcsize(offset)
     for tag, kind, values in entries:
-        data = b"".join(struct.pack(order + {1: "B", 2: "H", 4: "I"}[SIZES[kind]], v) for v in values)
+        data = b"".join(struct.pack(order + {3: "H", 4: "I"}[kind], v) for v in values)
         directory += struct.pack(order + "HH" + offset, tag, kind, len(values))
         if len(data) <= struct.calcsize(offset):
             directory += data.ljust(struct.calcsize(offset), b"\0")
@@ -248,12 +246,12 @@ def tiff(pixels, bits, photometric, order="<", big=False, extra=(), sample_forma
 
 def make_tiff():
     rgb, grey = Image.fromarray(picture(3)), Image.fromarray(picture(1)[..., 0])
-    palette = [(320, 3, [i * 4621 % 65536 for i in range(768)])]
+    palette = [i * 4621 % 65536 for i in range(768)]
     for bits in 1, 2, 4, 8:
         values = picture(1, 2**bits - 1)
         save(f"grey{bits}.tif", tiff(values, bits, 1))
         save(f"white-is-0-{bits}.tif", tiff(values, bits, 0, ">"))
-        save(f"palette{bits}.tif", tiff(values, bits, 3, tags=[(320, 3, palette[0][2][:3 * 2**bits])]))
+        save(f"palette{bits}.tif", tiff(values, bits, 3, tags=[(320, 3, palette[:3 * 2**bits])]))
         save(f"fill-order-{bits}.tif", tiff(values, bits, 1, fill=2))
     deep = picture(1, 600).astype(np.int64) - 100
     save("grey12.tif", tiff(np.maximum(deep, 0), 12, 1))
@@ -267,7 +265,7 @@ def make_tiff():
     save("unsigned32.tif", tiff(deep & 0xFFFFFFFF, 32, 1))
     save("grey-alpha.tif", tiff(picture(2), 8, 1, extra=(2,)))
     save("grey-unused.tif", tiff(picture(2), 8, 1, extra=(0,)))
-    save("palette-alpha.tif", tiff(picture(2), 8, 3, extra=(2,), tags=palette))
+    save("palette-alpha.tif", tiff(picture(2), 8, 3, extra=(2,), tags=[(320, 3, palette)]))
     save("rgb8.tif", tiff(picture(3), 8, 2, rows=5))
     save("rgb-alpha.tif", tiff(picture(4), 8, 2, extra=(2,)))
     save("rgb-alpha-no-tag.tif", tiff(picture(4), 8, 2))
