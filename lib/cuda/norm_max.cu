@@ -2,12 +2,15 @@
  * linear, that is the largest x or, if the scale is negative, the smallest; the first of equal ones. */
 #include "cuda/norm_rows.h"
 
-enum { FEW = 4 }; /* rows that are summed in f32 before they are added in f64 */
-
-/* Windows as compile-time constants. COVER: most windows that cover a pixel, in each direction. */
-enum { SIZE = 3, STRIDE = 2, PAD = 1, TAPS = SIZE * SIZE, COVER = 2 };
+/* Windows as compile-time constants. COVER: most windows that cover a pixel, in each direction; SQUARE: in both. */
+enum { SIZE = 3, STRIDE = 2, PAD = 1, TAPS = SIZE * SIZE, COVER = 2, SQUARE = COVER * COVER };
 
 /* Kernels. */
+
+static __host__ __device__ inline int64_t windows(const tw_pool_shape &s)
+{
+    return (int64_t)s.N * s.OH * s.OW;
+}
 
 /* The rows of a block, first .. last - 1: neighbours, as their windows overlap. */
 struct rows_of_block {
@@ -48,7 +51,7 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) apply_and_pool(tw_n
 #pragma unroll
     for (int k = 0; k < V; k++)
         rises[k] = to.scale[k] > 0 ? 1 : to.scale[k] < 0 ? -1 : 0;
-    const rows_of_block mine = my_rows((int64_t)s.N * s.OH * s.OW);
+    const rows_of_block mine = my_rows(windows(s));
     for (int64_t r = mine.first + threadIdx.y; r < mine.last; r += blockDim.y) {
         const place o = place_of(r, s.OH, s.OW);
         const int top = o.h * STRIDE - PAD, left = o.w * STRIDE - PAD;
@@ -87,39 +90,54 @@ static __global__ void __launch_bounds__(TW_BLOCK, TW_PLAIN) apply_and_pool(tw_n
     }
 }
 
-/* V channels of pixel r: x, and the gradient of the norm's result there: the sum of dy over the windows that picked the pixel, masked by the ReLU. */
-template <typename T, int V>
-static __device__ inline void gather(float g[V], float v[V], const tw_affine_of<V> &to, const tw_pool_shape &s, int64_t r, int c, const uint8_t *pick,
-                                     const T *dy, const T *x)
+/* V channels of the 2 x 2 pixels whose first is the middle of window r: calls body(g, v, at) for each that is inside the picture, with x and with the
+ * gradient of the norm's result there, the sum of dy over the windows that picked the pixel, masked by the ReLU. No windows but this one and its
+ * neighbours to the right and below cover these pixels, so that which tap of which window a pixel is, is known to the compiler. */
+template <typename T, int V, typename F>
+static __device__ inline void each_of_square(const tw_affine_of<V> &to, const tw_pool_shape &s, int64_t r, int c, const uint8_t *pick, const T *dy,
+                                             const T *x, const F &body)
 {
-    const tw_pack<T, V> from = tw_fetch<T, V>(x + r * s.C + c);
-    const place p = place_of(r, s.H, s.W);
-    tw_pack<uint8_t, V> which[COVER * COVER];
-    tw_pack<T, V> in[COVER * COVER];
-    const int top = p.h / STRIDE, left = p.w / STRIDE;
+    const place o = place_of(r, s.OH, s.OW);
+    const int top = o.h * STRIDE, left = o.w * STRIDE;
+    const int64_t pixel = ((o.n * s.H + top) * s.W + left) * s.C + c;
+    tw_pack<uint8_t, V> which[SQUARE];
+    tw_pack<T, V> in[SQUARE], from[SQUARE];
+    bool covers[SQUARE], inside[SQUARE];
+    int64_t at[SQUARE];
 #pragma unroll
-    for (int i = 0; i < COVER * COVER; i++) {
-        const int64_t at = ((p.n * s.OH + within(top + i / COVER, s.OH)) * s.OW + within(left + i % COVER, s.OW)) * s.C + c;
-        which[i] = tw_fetch<uint8_t, V>(pick + at);
-        in[i] = tw_fetch<T, V>(dy + at);
+    for (int i = 0; i < SQUARE; i++) { /* what is outside is loaded from the first place, and ignored below */
+        const int down = i / COVER, across = i % COVER;
+        covers[i] = o.h + down < s.OH && o.w + across < s.OW;
+        inside[i] = top + down < s.H && left + across < s.W;
+        at[i] = pixel + (inside[i] ? (down * s.W + across) * s.C : 0);
+        const int64_t window = (r + (covers[i] ? down * s.OW + across : 0)) * s.C + c;
+        which[i] = tw_fetch<uint8_t, V>(pick + window);
+        in[i] = tw_fetch<T, V>(dy + window);
+        from[i] = tw_fetch<T, V>(x + at[i]);
     }
 #pragma unroll
-    for (int k = 0; k < V; k++)
-        g[k] = 0;
+    for (int p = 0; p < SQUARE; p++) {
+        if (!inside[p])
+            continue;
+        float g[V] = {0}, v[V];
 #pragma unroll
-    for (int i = 0; i < COVER * COVER; i++) {
-        const int h = top + i / COVER, w = left + i % COVER, down = p.h + PAD - h * STRIDE, across = p.w + PAD - w * STRIDE;
-        const int tap = h < s.OH && w < s.OW && down >= 0 && across >= 0 ? down * SIZE + across : TAPS;
-        float part[V];
-        tw_unpack<T, V>(part, in[i]);
+        for (int i = 0; i < SQUARE; i++) {
+            const int down = p / COVER + PAD - i / COVER * STRIDE, across = p % COVER + PAD - i % COVER * STRIDE;
+            if (down < 0 || across < 0)
+                continue;
+            const int tap = covers[i] ? down * SIZE + across : TAPS;
+            float part[V];
+            tw_unpack<T, V>(part, in[i]);
+#pragma unroll
+            for (int k = 0; k < V; k++)
+                g[k] += which[i].of[k] == tap ? part[k] : 0;
+        }
+        tw_unpack<T, V>(v, from[p]);
 #pragma unroll
         for (int k = 0; k < V; k++)
-            g[k] += which[i].of[k] == tap ? part[k] : 0;
+            g[k] = to.of(v[k], k) > 0 ? g[k] : 0;
+        body(g, v, at[p]);
     }
-    tw_unpack<T, V>(v, from);
-#pragma unroll
-    for (int k = 0; k < V; k++)
-        g[k] = to.of(v[k], k) > 0 ? g[k] : 0;
 }
 
 template <typename T, int V>
@@ -130,16 +148,11 @@ backward_pooled_rows(tw_norm n, tw_pool_shape s, double *partial, const uint8_t 
     const tw_affine_of<V> to(n, c < s.C ? c : 0);
     tw_sums_of<T, V> sum;
     sum.clear();
-    const rows_of_block mine = my_rows(c < s.C ? n.rows : 0);
-    int unsettled = 0;
+    const rows_of_block mine = my_rows(c < s.C ? windows(s) : 0);
     for (int64_t r = mine.first + threadIdx.y; r < mine.last; r += blockDim.y) {
-        float g[V], v[V];
-        gather<T, V>(g, v, to, s, r, c, pick, dy, x);
-        sum.add(g, v);
-        if (++unsettled % FEW == 0)
-            sum.settle();
+        each_of_square<T, V>(to, s, r, c, pick, dy, x, [&](const float g[V], const float v[V], int64_t) { sum.add(g, v); });
+        sum.settle();
     }
-    sum.settle();
     tw_sum_columns<V>(partial, sum.s, sum.q, s.C);
 }
 
@@ -151,15 +164,14 @@ backward_apply_pooled_rows(tw_norm n, tw_pool_shape s, T *dx, const uint8_t *pic
     if (c >= s.C)
         return;
     const tw_slope_of<V> slope(n, c);
-    const rows_of_block mine = my_rows(n.rows);
-    for (int64_t r = mine.first + threadIdx.y; r < mine.last; r += blockDim.y) {
-        float g[V], v[V];
-        gather<T, V>(g, v, slope.to, s, r, c, pick, dy, x);
+    const rows_of_block mine = my_rows(windows(s));
+    for (int64_t r = mine.first + threadIdx.y; r < mine.last; r += blockDim.y)
+        each_of_square<T, V>(slope.to, s, r, c, pick, dy, x, [&](float g[V], const float v[V], int64_t at) {
 #pragma unroll
-        for (int k = 0; k < V; k++)
-            g[k] = slope.of(g[k], v[k], k);
-        tw_store<T, V>(dx + r * s.C + c, g);
-    }
+            for (int k = 0; k < V; k++)
+                g[k] = slope.of(g[k], v[k], k);
+            tw_store<T, V>(dx + at, g);
+        });
 }
 
 /* Launchers. */
@@ -168,7 +180,7 @@ backward_apply_pooled_rows(tw_norm n, tw_pool_shape s, T *dx, const uint8_t *pic
 
 int tw_launch_norm_max(const tw_norm *n, const tw_pool_shape *s, void *y, uint8_t *pick, const void *x, tw_dtype t, cudaStream_t stream)
 {
-    const tw_cut k = tw_cut_rows((int64_t)s->N * s->OH * s->OW, s->C, t, TW_PLAIN);
+    const tw_cut k = tw_cut_rows(windows(*s), s->C, t, TW_PLAIN);
     TW_BY_SHAPE(LAUNCH_FORWARD, t, x);
     return TW_LAUNCHED("norm and max pool");
 }
@@ -178,7 +190,7 @@ int tw_launch_norm_max(const tw_norm *n, const tw_pool_shape *s, void *y, uint8_
 int tw_launch_norm_max_backward_sums(const tw_norm *n, const tw_pool_shape *s, double *partial, const uint8_t *pick, const void *dy, const void *x,
                                      tw_dtype t, cudaStream_t stream)
 {
-    const tw_cut k = tw_cut_rows(n->rows, s->C, t, TW_WITH_SUMS);
+    const tw_cut k = tw_cut_rows(windows(*s), s->C, t, TW_WITH_SUMS);
     TW_BY_SHAPE(LAUNCH_SUMS, t, x);
     return TW_LAUNCHED("norm and max pool, sums") != 0 ? -1 : tw_launch_norm_finish(n, partial, (int)k.grid.y, true, stream);
 }
@@ -188,7 +200,7 @@ int tw_launch_norm_max_backward_sums(const tw_norm *n, const tw_pool_shape *s, d
 int tw_launch_norm_max_backward_apply(const tw_norm *n, const tw_pool_shape *s, void *dx, const uint8_t *pick, const void *dy, const void *x,
                                       tw_dtype t, cudaStream_t stream)
 {
-    const tw_cut k = tw_cut_rows(n->rows, s->C, t, TW_WITH_SUMS);
+    const tw_cut k = tw_cut_rows(windows(*s), s->C, t, TW_WITH_SUMS);
     TW_BY_SHAPE(LAUNCH_APPLY, t, x);
     return TW_LAUNCHED("norm and max pool, backward");
 }

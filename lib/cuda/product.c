@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRIED = 8 };
 static const size_t WORKSPACE = (size_t)32 << 20;
 
 cudaDataType_t tw_product_type(tw_dtype t)
@@ -54,29 +53,34 @@ static int run_trial(void *arg)
     return tw_product_run(t->p, t->dev, t->out, t->c, t->a, t->b);
 }
 
+typedef struct {
+    trial trial;
+    tw_product *p;
+    const cublasLtMatmulHeuristicResult_t *found;
+} trials;
+
+static double time_algorithm(void *arg, int i)
+{
+    trials *t = arg;
+    t->p->algo = t->found[i].algo;
+    return tw_time(t->trial.dev->stream, run_trial, &t->trial);
+}
+
 /* Times the heuristic's first algorithms, on memory allocated for that, and keeps the fastest in p. */
 static int time_algorithms(tw_product *p, tw_dev *d, const cublasLtMatmulHeuristicResult_t *found, int n, const size_t bytes[3])
 {
     void *other = p->onto ? tw_cuda_alloc(d, bytes[0]) : NULL;
     trial t = {.p = p, .dev = d, .out = tw_cuda_alloc(d, bytes[0]), .a = tw_cuda_alloc(d, bytes[1]), .b = tw_cuda_alloc(d, bytes[2])};
     t.c = p->onto ? other : t.out;
-    int best = -1, rc = t.out != NULL && t.c != NULL && t.a != NULL && t.b != NULL ? 0 : -1;
-    double least = 0;
-    for (int i = 0; rc == 0 && i < n; i++) {
-        p->algo = found[i].algo;
-        const double ms = tw_time(d->stream, run_trial, &t);
-        if (ms >= 0 && (best < 0 || ms < least)) {
-            best = i;
-            least = ms;
-        }
-    }
-    if (rc == 0 && best >= 0)
+    const bool room = t.out != NULL && t.c != NULL && t.a != NULL && t.b != NULL;
+    const int best = room ? tw_fastest(time_algorithm, &(trials){t, p, found}, n) : -1;
+    if (best >= 0)
         p->algo = found[best].algo;
     cudaFree(other);
     cudaFree(t.out);
     cudaFree(t.a);
     cudaFree(t.b);
-    return rc != 0 || best < 0 ? -1 : 0;
+    return best < 0 ? -1 : 0;
 }
 
 /* Choices are kept in the cache of plans, so that each shape is timed only once per machine. An algorithm is kept as words. */
@@ -128,7 +132,7 @@ int tw_product_choose(tw_product *p, tw_dev *d, const char *what, int m, int n, 
     tw_product_key(key, what, d, m, n, k);
     if (recall(p, d, key))
         return 0;
-    cublasLtMatmulHeuristicResult_t found[TRIED];
+    cublasLtMatmulHeuristicResult_t found[TW_TRIED];
     cublasLtMatmulPreference_t wish = NULL;
     int count = 0, rc = TW_CUBLAS(cublasLtMatmulPreferenceCreate(&wish));
     if (rc == 0)
@@ -136,7 +140,7 @@ int tw_product_choose(tw_product *p, tw_dev *d, const char *what, int m, int n, 
     for (size_t i = 0; rc == 0 && i < sizeof aligned / sizeof *aligned; i++)
         rc = TW_CUBLAS(cublasLtMatmulPreferenceSetAttribute(wish, aligned[i], &ALIGNED, sizeof ALIGNED));
     if (rc == 0)
-        rc = TW_CUBLAS(cublasLtMatmulAlgoGetHeuristic(d->blas, p->desc, p->a, p->b, p->d, p->d, wish, TRIED, found, &count));
+        rc = TW_CUBLAS(cublasLtMatmulAlgoGetHeuristic(d->blas, p->desc, p->a, p->b, p->d, p->d, wish, TW_TRIED, found, &count));
     if (wish != NULL)
         cublasLtMatmulPreferenceDestroy(wish);
     if (rc == 0 && count == 0)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRIED = 16, RUNS = 5, MOST_OPERANDS = 16 };
+enum { RUNS = 5, MOST_OPERANDS = 16 };
 
 double tw_time(cudaStream_t stream, int (*run)(void *arg), void *arg)
 {
@@ -33,6 +33,24 @@ double tw_time(cudaStream_t stream, int (*run)(void *arg), void *arg)
     if (to != NULL)
         cudaEventDestroy(to);
     return rc == 0 ? (double)ms / RUNS : -1;
+}
+
+int tw_fastest(double (*time)(void *arg, int i), void *arg, int n)
+{
+    double ms[TW_TRIED], least = HUGE_VAL;
+    int best = -1;
+    time(arg, 0); /* an idle device's clocks rise meanwhile */
+    for (int i = 0; i < n; i++) {
+        ms[i] = time(arg, i);
+        least = ms[i] >= 0 && ms[i] < least ? ms[i] : least;
+    }
+    for (int i = 0; i < n; i++)
+        if (ms[i] >= 0 && ms[i] <= 1.1 * least) {
+            const double second = time(arg, i);
+            ms[i] = second >= 0 && second < ms[i] ? second : ms[i];
+            best = best < 0 || ms[i] < ms[best] ? i : best;
+        }
+    return best;
 }
 
 static const char at_once[] = "together", one_by_one[] = "apart";
@@ -82,29 +100,22 @@ static int run_trial(void *arg)
     return tw_tuned_run(&t->tuned, t->dev, t->operand, t->n);
 }
 
-static double time_of(trial *t, cudnnBackendDescriptor_t plan)
+typedef struct {
+    trial *trial;
+    cudnnBackendDescriptor_t *plan;
+} trials;
+
+static double time_plan(void *arg, int i)
 {
-    t->tuned = (tw_tuned){plan, tw_dnn_workspace(plan)};
-    return tw_time(t->dev->stream, run_trial, t);
+    trials *t = arg;
+    t->trial->tuned = (tw_tuned){t->plan[i], tw_dnn_workspace(t->plan[i])};
+    return tw_time(t->trial->dev->stream, run_trial, t->trial);
 }
 
-/* Returns the fastest of the plans and destroys the others; NULL: none runs. As an idle device's clocks rise while the first plan is timed, that is
- * timed again; so are those that come near the fastest. */
+/* Returns the fastest of the plans and destroys the others; NULL: none runs. */
 static cudnnBackendDescriptor_t fastest(trial *t, cudnnBackendDescriptor_t *plan, int plans)
 {
-    double ms[TRIED], least = HUGE_VAL;
-    int best = -1;
-    time_of(t, plan[0]);
-    for (int i = 0; i < plans; i++) {
-        ms[i] = time_of(t, plan[i]);
-        least = ms[i] >= 0 && ms[i] < least ? ms[i] : least;
-    }
-    for (int i = 0; i < plans; i++)
-        if (ms[i] >= 0 && ms[i] <= 1.1 * least) {
-            const double second = time_of(t, plan[i]);
-            ms[i] = second >= 0 && second < ms[i] ? second : ms[i];
-            best = best < 0 || ms[i] < ms[best] ? i : best;
-        }
+    const int best = tw_fastest(time_plan, &(trials){t, plan}, plans);
     for (int i = 0; i < plans; i++)
         if (i != best)
             cudnnBackendDestroyDescriptor(plan[i]);
@@ -159,8 +170,8 @@ int tw_tune(tw_tuned *out, tw_dev *d, const char *key, cudnnBackendDescriptor_t 
     if (kept != NULL)
         out->plan = tw_dnn_load(kept, &here);
     if (out->plan == NULL) {
-        cudnnBackendDescriptor_t plan[TRIED];
-        const int plans = tw_dnn_plans(plan, TRIED, graph, &here, limit);
+        cudnnBackendDescriptor_t plan[TW_TRIED];
+        const int plans = tw_dnn_plans(plan, TW_TRIED, graph, &here, limit);
         if (plans == 0)
             return 0;
         const int timed = time_plans(out, d, plan, plans, operand, n);

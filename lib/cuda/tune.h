@@ -29,6 +29,12 @@ int tw_tuned_run(const tw_tuned *t, tw_dev *d, const tw_dnn_operand *operand, in
 /* Milliseconds of one run(arg) on the stream: the mean of several, after one for warm-up; < 0: it failed. */
 double tw_time(cudaStream_t stream, int (*run)(void *arg), void *arg);
 
+enum { TW_TRIED = 16 }; /* plans or algorithms of one thing that are timed, at most */
+
+/* Which of n (1 to TW_TRIED), by time(arg, i) in milliseconds (< 0: it failed), is the fastest: each is timed once, those near the fastest twice. -1:
+ * all failed. */
+int tw_fastest(double (*time)(void *arg, int i), void *arg, int n);
+
 /* The choice between a fused plan and separate ones, as kept in the cache under the key. 1: fused; 0: separate; -1: not known. */
 int tw_choice_kept(const tw_dev *d, const char *key);
 /* For debugging: whether the environment variable TWIST_PLAIN is a substring of the key (if empty: of any key), which makes the choice "separate".

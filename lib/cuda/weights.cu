@@ -114,20 +114,28 @@ template <typename T> static __global__ void add_bias(T *y, const float *b, int 
 }
 
 /* sum [pieces,K] = (add: +=) the column sums of x [rows,K] per piece of `each` rows. A block does 32 V columns of a piece; its 8 threads down take
- * every eighth row. */
+ * every eighth row, and load several before they add the first. */
 template <typename T, int V> static __global__ void sum_columns(float *sum, const T *x, int64_t rows, int each, int K, bool add)
 {
-    __shared__ float room[8][32 * V];
+    enum { DOWN = 8, AT_ONCE = 8 };
+    __shared__ float room[DOWN][32 * V];
     const int lane = (int)threadIdx.x, column = ((int)blockIdx.x * 32 + lane) * V;
     const int64_t first = (int64_t)blockIdx.y * each, last = first + each < rows ? first + each : rows;
     float total[V] = {0};
-#pragma unroll 4
-    for (int64_t r = first + threadIdx.y; column < K && r < last; r += 8) {
-        float v[V];
-        tw_load<T, V>(v, x + r * K + column);
+    for (int64_t r = first + threadIdx.y; column < K && r < last; r += DOWN * AT_ONCE) {
+        tw_pack<T, V> in[AT_ONCE] = {};
 #pragma unroll
-        for (int k = 0; k < V; k++)
-            total[k] += v[k];
+        for (int i = 0; i < AT_ONCE; i++)
+            if (r + DOWN * i < last)
+                in[i] = tw_fetch<T, V>(x + (r + DOWN * i) * K + column);
+#pragma unroll
+        for (int i = 0; i < AT_ONCE; i++) { /* zeros where there are no more rows */
+            float v[V];
+            tw_unpack<T, V>(v, in[i]);
+#pragma unroll
+            for (int k = 0; k < V; k++)
+                total[k] += v[k];
+        }
     }
     for (int k = 0; k < V; k++)
         room[threadIdx.y][lane + 32 * k] = total[k];
@@ -136,7 +144,7 @@ template <typename T, int V> static __global__ void sum_columns(float *sum, cons
         return;
     for (int k = 0; k < V; k++) {
         float *to = sum + (int64_t)blockIdx.y * K + column + k;
-        for (int i = 1; i < 8; i++)
+        for (int i = 1; i < DOWN; i++)
             total[k] += room[i][lane + 32 * k];
         *to = add ? *to + total[k] : total[k];
     }
