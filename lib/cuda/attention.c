@@ -26,7 +26,7 @@ static size_t row_bytes(const tw_attention *a)
     return (size_t)a->N * (size_t)a->heads * (size_t)a->T * sizeof(float);
 }
 
-/* As tw_tune. */
+/* As tw_tune, with a warning if it fails. */
 static int tune(struct tw_attention_pass *p, tw_dev *d, const tw_attention *a)
 {
     const size_t y = row_bytes(a) / sizeof(float) * (size_t)a->width * tw_dtype_size(d->precision), qkv = 3 * y;
@@ -43,6 +43,8 @@ static int tune(struct tw_attention_pass *p, tw_dev *d, const tw_attention *a)
     tw_attention_key(key, sizeof key, p->backward, a, d->precision);
     const int rc = graph == NULL ? 0 : tw_tune(&p->tuned, d, key, graph, operand, p->backward ? 12 : 6, TW_ATTENTION_WORKSPACE);
     tw_dnn_fini(&b);
+    if (rc < 0)
+        tw_choice_failed(key);
     return rc;
 }
 
@@ -56,7 +58,6 @@ static const struct tw_attention_pass *pass_of(tw_dev *d, const tw_attention *a,
         return p;
     *p = (struct tw_attention_pass){.backward = backward, .N = a->N, .T = a->T, .heads = a->heads, .width = a->width};
     int rc = tune(p, d, a) > 0; /* if it fails, the own kernels are used */
-    cudaGetLastError();
     if (rc == 0 && a->width > TW_ATTENTION_WIDTH)
         rc = tw_fail("attention heads %d wide in %s: a GPU takes at most %d", a->width, tw_dtype_name(d->precision), (int)TW_ATTENTION_WIDTH);
     if (rc < 0) {

@@ -15,6 +15,8 @@ typedef struct {
     char *key, *text;
 } entry;
 
+enum { FORMAT = 2 }; /* of keys and texts, operands' numbers included: older plans would run with other operands */
+
 struct tw_dnn_cache {
     entry *entry;
     size_t n, cap;
@@ -36,7 +38,7 @@ static void name_file(tw_dnn_cache *c, const char *device)
         name[n] = isalnum((unsigned char)device[n]) ? device[n] : '-';
     name[n] = '\0';
     if (tw_make_folder(folder) == 0)
-        snprintf(c->path, sizeof c->path, "%s/plans-%s", folder, name);
+        snprintf(c->path, sizeof c->path, "%s/plans-%s-%d", folder, name, FORMAT);
 }
 
 static void keep(tw_dnn_cache *c, const char *key, const char *text)

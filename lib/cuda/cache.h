@@ -1,6 +1,6 @@
 /* A cache of execution plans on disk, so that each shape is timed only once per machine: in $XDG_CACHE_HOME/twist (or ~/.cache/twist) a file per
- * device and cuDNN version, with a line per plan: key, CRC-32C of the text, text, separated by tabs. Processes append whole lines; lines whose
- * checksum is wrong are ignored. If there is no such folder, plans are kept in memory only. */
+ * device, cuDNN version and format, with a line per plan: key, CRC-32C of the text, text, separated by tabs. Processes append whole lines; lines
+ * whose checksum is wrong are ignored. If there is no such folder, plans are kept in memory only. */
 #ifndef TW_CUDA_CACHE_H
 #define TW_CUDA_CACHE_H
 

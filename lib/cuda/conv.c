@@ -30,8 +30,8 @@ int tw_conv_tune(tw_conv *c, tw_tuned *out, tw_dnn_pass pass, const tw_conv_shap
 {
     const tw_dtype t = c->dev->precision;
     const size_t each = tw_dtype_size(t), channels = (size_t)s->K * sizeof(float), line = (size_t)s->C * each;
-    const size_t w = tw_conv_weight_count(c) * (kind == TW_CONV_WIDE ? sizeof(float) : each);
-    tw_tune_operand operand[9] = {{TW_CONV_X, tw_conv_input_count(c) * each}, {TW_CONV_W, w}, {TW_CONV_Y, tw_conv_output_bytes(c)}};
+    tw_tune_operand operand[9] = {{TW_CONV_X, tw_conv_input_count(c) * each}, {TW_CONV_W, tw_conv_weight_count(c) * each},
+                                  {TW_CONV_Y, tw_conv_output_bytes(c)}};
     int n = 3;
     if (tw_conv_sums(pass, kind)) {
         operand[n++] = (tw_tune_operand){TW_CONV_SUM, channels};
@@ -59,11 +59,11 @@ int tw_conv_tune(tw_conv *c, tw_tuned *out, tw_dnn_pass pass, const tw_conv_shap
     return rc;
 }
 
-static int tune_pass(tw_conv *c, tw_dnn_pass pass, tw_conv_kind kind)
+static int tune_pass(tw_conv *c, tw_dnn_pass pass)
 {
     tw_conv_shape s = c->shape;
     s.folded = false;
-    return tw_conv_tune(c, &c->pass[pass], pass, &s, kind);
+    return tw_conv_tune(c, &c->pass[pass], pass, &s, TW_CONV_AS_IT_IS);
 }
 
 static int none(const tw_conv *c)
@@ -79,53 +79,19 @@ static int run(tw_conv *c, const tw_tuned *plan, void *x, void *w, void *y)
     return tw_tuned_run(plan, c->dev, operand, 3);
 }
 
-/* The weight gradient, by a plan that gives f32 (wide), or one that rounds it to the activations' type. */
-static int weight_gradient(tw_conv *c, float *dw, const void *x, const void *dy, bool wide)
-{
-    const tw_dtype t = wide ? TW_F32 : c->dev->precision;
-    void *in = tw_conv_input(c, x), *g = tw_dev_scratch(c->dev, TW_SCRATCH_GRADIENT, tw_conv_weight_count(c) * tw_dtype_size(t));
-    if (in == NULL || g == NULL || run(c, wide ? &c->wide : &c->pass[TW_DNN_WEIGHTS], in, g, (void *)dy) != 0)
-        return -1;
-    return tw_launch_weights_out(dw, g, &c->form, t, c->dev->stream);
-}
-
-static int try_wide(void *trial)
-{
-    const tw_conv_trial *t = trial;
-    return weight_gradient(t->c, t->dw, t->x, t->y, true);
-}
-
-static int try_narrow(void *trial)
-{
-    const tw_conv_trial *t = trial;
-    return weight_gradient(t->c, t->dw, t->x, t->y, false);
-}
-
-static int choose_weight_gradient(tw_conv *c)
-{
-    static const tw_dnn_pass weights = TW_DNN_WEIGHTS;
-    const int rc = tune_pass(c, TW_DNN_WEIGHTS, TW_CONV_AS_IT_IS);
-    if (c->dev->precision == TW_F32 || rc < 0)
-        return rc;
-    if (rc > 0) {
-        tw_conv_choose(c, &c->wide, &weights, 1, TW_CONV_WIDE, try_wide, try_narrow);
-        return 1;
-    }
-    return tw_conv_tune(c, &c->wide, TW_DNN_WEIGHTS, &c->shape, TW_CONV_WIDE);
-}
-
 static int build(tw_conv *c)
 {
     const bool train = c->shape.train;
-    int rc = tune_pass(c, TW_DNN_FORWARD, TW_CONV_AS_IT_IS);
+    int rc = tune_pass(c, TW_DNN_FORWARD);
     if (rc > 0 && train && c->shape.data_gradient)
-        rc = tune_pass(c, TW_DNN_DATA, TW_CONV_AS_IT_IS);
-    if (rc > 0) {
-        c->w = tw_dev_memory(tw_conv_weight_count(c) * tw_dtype_size(c->dev->precision));
-        rc = c->w == NULL ? -1 : train ? choose_weight_gradient(c) : 1;
-    }
+        rc = tune_pass(c, TW_DNN_DATA);
+    if (rc > 0 && train)
+        rc = tune_pass(c, TW_DNN_WEIGHTS);
     if (rc <= 0)
         return rc < 0 ? -1 : none(c);
+    c->w = tw_dev_memory(tw_cuda_conv_bytes(c));
+    if (c->w == NULL)
+        return -1;
     if (c->shape.folded)
         return tw_conv_choose_folded(c);
     tw_conv_choose_norms(c);
@@ -150,7 +116,6 @@ void tw_cuda_conv_free(tw_conv *c)
         return;
     for (int i = 0; i < 3; i++)
         tw_tuned_fini(&c->pass[i]);
-    tw_tuned_fini(&c->wide);
     tw_tuned_fini(&c->together);
     tw_tuned_fini(&c->sums);
     tw_tuned_fini(&c->applied);
@@ -210,5 +175,8 @@ int tw_cuda_conv_backward_data(tw_conv *c, void *dx, const void *dy)
 
 int tw_cuda_conv_backward_weights(tw_conv *c, float *dw, const void *x, const void *dy)
 {
-    return weight_gradient(c, dw, x, dy, c->wide.plan != NULL);
+    void *in = tw_conv_input(c, x), *g = tw_dev_scratch(c->dev, TW_SCRATCH_GRADIENT, tw_cuda_conv_bytes(c));
+    if (in == NULL || g == NULL || run(c, &c->pass[TW_DNN_WEIGHTS], in, g, (void *)dy) != 0)
+        return -1;
+    return tw_launch_weights_out(dw, g, &c->form, c->dev->precision, c->dev->stream);
 }

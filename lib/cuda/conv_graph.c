@@ -48,17 +48,13 @@ cudnnBackendDescriptor_t tw_conv_graph(tw_dnn *b, tw_dnn_pass pass, const tw_con
 {
     const cudnnDataType_t type = tw_dnn_type(t);
     const tw_conv_form f = tw_conv_form_of(s, t);
-    const bool widen = pass == TW_DNN_WEIGHTS && kind == TW_CONV_WIDE && t != TW_F32;
     cudnnBackendDescriptor_t x = tw_dnn_tensor(b, TW_CONV_X, type, f.N, f.P, f.H, f.W, false);
     cudnnBackendDescriptor_t y = s->folded ? tw_dnn_tensor(b, TW_CONV_RESULT, CUDNN_DATA_FLOAT, f.N, f.K, f.OH, f.OW, true)
                                            : tw_dnn_tensor(b, TW_CONV_Y, type, f.N, f.K, f.OH, f.OW, false);
-    cudnnBackendDescriptor_t w = tw_dnn_tensor(b, widen ? TW_CONV_G : TW_CONV_W, widen ? CUDNN_DATA_FLOAT : type, f.K, f.P, f.size, f.size,
-                                               widen);
+    cudnnBackendDescriptor_t w = tw_dnn_tensor(b, TW_CONV_W, type, f.K, f.P, f.size, f.size, false);
     if (kind == TW_CONV_NORM_THROUGH || kind == TW_CONV_NORM_APPLIED)
         x = norm_head(b, &f, type, x, kind == TW_CONV_NORM_APPLIED);
     tw_dnn_conv(b, pass, f.before, f.after, f.stride, x, w, y);
-    if (widen)
-        tw_dnn_identity(b, w, tw_dnn_tensor(b, TW_CONV_W, CUDNN_DATA_FLOAT, f.K, f.P, f.size, f.size, false));
     if (tw_conv_sums(pass, kind))
         tw_dnn_statistics(b, y, tw_dnn_tensor(b, TW_CONV_SUM, CUDNN_DATA_FLOAT, 1, f.K, 1, 1, false),
                           tw_dnn_tensor(b, TW_CONV_SQUARES, CUDNN_DATA_FLOAT, 1, f.K, 1, 1, false));
@@ -69,7 +65,7 @@ cudnnBackendDescriptor_t tw_conv_graph(tw_dnn *b, tw_dnn_pass pass, const tw_con
 
 void tw_conv_key(char *key, size_t size, tw_dnn_pass pass, const tw_conv_shape *s, tw_dtype t, tw_conv_kind kind)
 {
-    static const char *const name[] = {"forward", "data", "weights"}, *const with[] = {"", " f32", " sums", " through", " applied"};
+    static const char *const name[] = {"forward", "data", "weights"}, *const with[] = {"", " sums", " through", " applied"};
     const char *tail = !s->folded ? "" : s->add ? s->relu ? " folded add relu" : " folded add" : s->relu ? " folded relu" : " folded";
     const tw_conv_form f = tw_conv_form_of(s, t);
     snprintf(key, size, "conv %s %s%s%s %d %d %d %d %d %d %d %d %d %d %d", name[pass], tw_dtype_name(t), with[kind], tail, f.N, f.H,

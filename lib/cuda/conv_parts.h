@@ -14,7 +14,6 @@ struct tw_conv {
     tw_tuned pass[3];    /* the plain passes, indexed by tw_dnn_pass */
     void *w;             /* the weights in cuDNN's layout */
     /* Fused plans, used where they exist and are not slower than separate ones; else their plan is NULL. */
-    tw_tuned wide;       /* TW_CONV_WIDE */
     tw_tuned sums;       /* TW_CONV_WITH_SUMS, forward */
     tw_tuned through[2]; /* TW_CONV_NORM_THROUGH: forward, gradient of the weights */
     tw_tuned applied;    /* TW_CONV_NORM_APPLIED, forward */

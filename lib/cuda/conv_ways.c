@@ -58,15 +58,18 @@ void tw_conv_choose(tw_conv *c, tw_tuned *plan, const tw_dnn_pass *pass, int n, 
     tw_conv_key(key, sizeof key, pass[0], &c->shape, c->dev->precision, kind);
     snprintf(choice, sizeof choice, "%s or apart", key);
     const int kept = tw_choice_kept(c->dev, choice);
-    int better = kept;
-    bool good = kept != 0;
-    for (int i = 0; i < n && good; i++)
-        good = tw_conv_tune(c, &plan[i], pass[i], &c->shape, kind) > 0;
-    if (good && kept < 0 && (better = compare(c, one, apart)) >= 0)
-        tw_choice_keep(c->dev, choice, better);
-    if (good && better == 1)
+    int better = kept, rc = kept != 0;
+    for (int i = 0; i < n && rc > 0; i++)
+        rc = tw_conv_tune(c, &plan[i], pass[i], &c->shape, kind);
+    if (rc > 0 && kept < 0) {
+        better = compare(c, one, apart);
+        if (better >= 0)
+            tw_choice_keep(c->dev, choice, better);
+    }
+    if (rc > 0 && better == 1)
         return;
     for (int i = 0; i < n; i++)
         tw_tuned_fini(&plan[i]);
-    cudaGetLastError(); /* clears the error of a plan that does not run, so that the next launch does not report it */
+    if (rc < 0 || (rc > 0 && better < 0))
+        tw_choice_failed(key);
 }

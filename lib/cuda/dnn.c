@@ -185,11 +185,6 @@ void tw_dnn_slope(tw_dnn *b, cudnnPointwiseMode_t mode, cudnnBackendDescriptor_t
     add_op(b, d);
 }
 
-void tw_dnn_identity(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t y)
-{
-    tw_dnn_pointwise(b, CUDNN_POINTWISE_IDENTITY, x, NULL, y);
-}
-
 void tw_dnn_reduce(tw_dnn *b, cudnnReduceTensorOp_t by, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t y)
 {
     cudnnBackendDescriptor_t r = in_f32(b, CUDNN_BACKEND_REDUCTION_DESCRIPTOR, CUDNN_ATTR_REDUCTION_COMP_TYPE);

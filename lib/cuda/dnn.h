@@ -40,7 +40,6 @@ typedef enum { TW_DNN_FORWARD, TW_DNN_DATA, TW_DNN_WEIGHTS } tw_dnn_pass;
  * (as w) from x, dy (as y). */
 void tw_dnn_conv(tw_dnn *b, tw_dnn_pass pass, int before, int after, int stride, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t w,
                  cudnnBackendDescriptor_t y);
-void tw_dnn_identity(tw_dnn *b, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t y); /* y = x in its own type */
 /* y = mode(x) or mode(x, other), elementwise in f32, rounded to y's type; dimensions of size 1 are broadcast. */
 void tw_dnn_pointwise(tw_dnn *b, cudnnPointwiseMode_t mode, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t other,
                       cudnnBackendDescriptor_t y);

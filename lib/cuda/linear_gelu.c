@@ -83,14 +83,19 @@ static void choose(struct tw_gelu_pass *p, tw_linear *l)
     tw_linear_key(key, sizeof key, &p->shape, d->precision);
     snprintf(choice, sizeof choice, "%s or apart", key);
     const int kept = tw_choice_kept(d, choice);
+    if (d->precision == TW_F32 || l->C % 8 != 0 || l->K % 8 != 0 || kept == 0)
+        return;
+    const int rc = tune(&p->tuned, l, &p->shape, key);
     int better = kept;
-    if (d->precision != TW_F32 && l->C % 8 == 0 && l->K % 8 == 0 && kept != 0 && tune(&p->tuned, l, &p->shape, key) > 0) {
-        if (kept < 0 && (better = compare(l, &p->shape, &p->tuned)) >= 0)
+    if (rc > 0 && kept < 0) {
+        better = compare(l, &p->shape, &p->tuned);
+        if (better >= 0)
             tw_choice_keep(d, choice, better);
-        if (better != 1)
-            tw_tuned_fini(&p->tuned);
     }
-    cudaGetLastError(); /* clears the error of a plan that does not run, so that the next launch does not report it */
+    if (better != 1)
+        tw_tuned_fini(&p->tuned);
+    if (rc < 0 || (rc > 0 && better < 0))
+        tw_choice_failed(key);
 }
 
 static bool same(const tw_gelu_shape *a, const tw_gelu_shape *b)

@@ -1,5 +1,7 @@
 #include "cuda/tune.h"
 
+#include "core/error.h"
+#include "core/program.h"
 #include "cuda/cache.h"
 #include "cuda/ops.h"
 
@@ -39,7 +41,9 @@ int tw_fastest(double (*time)(void *arg, int i), void *arg, int n)
 {
     double ms[TW_TRIED], least = HUGE_VAL;
     int best = -1;
-    time(arg, 0); /* an idle device's clocks rise meanwhile */
+    const double first = time(arg, 0); /* an idle device's clocks rise meanwhile */
+    if (n == 1)
+        return first >= 0 ? 0 : -1;
     for (int i = 0; i < n; i++) {
         ms[i] = time(arg, i);
         least = ms[i] >= 0 && ms[i] < least ? ms[i] : least;
@@ -81,10 +85,25 @@ void tw_choice_keep(tw_dev *d, const char *key, bool together)
     tw_dnn_cache_add(d->plans, key, together ? at_once : one_by_one);
 }
 
+void tw_choice_failed(const char *key)
+{
+    cudaGetLastError();
+    tw_warn("the plan \"%s\" does not run, separate passes take its place: %s", key, tw_error());
+}
+
 int tw_choice_time(tw_dev *d, int (*once)(void *arg), int (*apart)(void *arg), void *arg)
 {
-    const double took = tw_time(d->stream, once, arg), parts = tw_time(d->stream, apart, arg);
-    return took < 0 || parts < 0 ? -1 : took <= parts;
+    double took = HUGE_VAL, parts = HUGE_VAL;
+    if (tw_time(d->stream, once, arg) < 0) /* not counted: an idle device's clocks rise meanwhile */
+        return -1;
+    for (int i = 0; i < 2; i++) {
+        const double a = tw_time(d->stream, once, arg), b = tw_time(d->stream, apart, arg);
+        if (a < 0 || b < 0)
+            return -1;
+        took = fmin(took, a);
+        parts = fmin(parts, b);
+    }
+    return took <= parts;
 }
 
 typedef struct {
@@ -137,10 +156,6 @@ static int time_plans(tw_tuned *out, tw_dev *d, cudnnBackendDescriptor_t *plan, 
 {
     trial t = {.dev = d, .n = n};
     int rc = 0;
-    if (plans == 1) { /* nothing to compare */
-        out->plan = plan[0];
-        return 1;
-    }
     for (int i = 0; i < n && rc == 0; i++) {
         const size_t bytes = operand[i].bytes;
         void *memory = bytes == 0 ? (void *)&one : bytes == TW_TUNE_SHARED ? t.operand[i - 1].memory : tw_cuda_alloc(d, bytes);

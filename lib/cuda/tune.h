@@ -31,8 +31,8 @@ double tw_time(cudaStream_t stream, int (*run)(void *arg), void *arg);
 
 enum { TW_TRIED = 16 }; /* plans or algorithms of one thing that are timed, at most */
 
-/* Which of n (1 to TW_TRIED), by time(arg, i) in milliseconds (< 0: it failed), is the fastest: each is timed once, those near the fastest twice. -1:
- * all failed. */
+/* Which of n (1 to TW_TRIED), by time(arg, i) in milliseconds (< 0: it failed), is the fastest: each is timed once, those near the fastest twice; one
+ * alone is tried only. -1: all failed. */
 int tw_fastest(double (*time)(void *arg, int i), void *arg, int n);
 
 /* The choice between a fused plan and separate ones, as kept in the cache under the key. 1: fused; 0: separate; -1: not known. */
@@ -41,7 +41,9 @@ int tw_choice_kept(const tw_dev *d, const char *key);
  * TWIST_TOGETHER, by the same rule, makes it "fused" wherever there is a plan, without timing. */
 bool tw_choice_plain(const char *key);
 void tw_choice_keep(tw_dev *d, const char *key, bool together);
-/* Compares by tw_time. 1: `once` (fused) is not slower than `apart` (separate); 0: it is; -1: one of them failed. */
+/* Warns that a fused plan failed, with tw_error(), and clears CUDA's error, so that the next launch does not report it. */
+void tw_choice_failed(const char *key);
+/* Compares by tw_time, twice each, in turns. 1: `once` (fused) is not slower than `apart` (separate); 0: it is; -1: one of them failed. */
 int tw_choice_time(tw_dev *d, int (*once)(void *arg), int (*apart)(void *arg), void *arg);
 
 #endif

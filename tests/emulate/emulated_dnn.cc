@@ -191,21 +191,19 @@ static const std::vector<ref> &ops_of(const ref &graph)
     return get_attribute(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS).refs;
 }
 
-/* What may follow the convolution: after a weight gradient a change of type, after a forward pass sums and a ReLU; each from what is
- * before it. */
+/* What may follow the convolution: after a forward pass sums and a ReLU, each from what is before it. */
 static bool check_tail(const std::vector<ref> &all)
 {
     const std::vector<ref> ops(all.begin() + (ptrdiff_t)convolution_of(all), all.end());
     const bool forward = names_of(ops[0]).result == 2;
     int64_t before = geometry_of(ops[0]).t[names_of(ops[0]).result].uid;
-    if (ops.size() > 1 && getenv(forward ? "EMULATE_NO_FOLD" : "EMULATE_NO_WIDE") != nullptr)
+    if (ops.size() > 1 && (!forward || getenv("EMULATE_NO_FOLD") != nullptr))
         return false;
     if (ops.size() == 2 && is_sums(ops[1]))
-        return forward && tensor_of(sub(ops[1], CUDNN_ATTR_OPERATION_GENSTATS_XDESC)).uid == before;
+        return tensor_of(sub(ops[1], CUDNN_ATTR_OPERATION_GENSTATS_XDESC)).uid == before;
     for (size_t i = 1; i < ops.size(); i++) {
         const bool sum = mode_of(ops[i]) == CUDNN_POINTWISE_ADD, relu = mode_of(ops[i]) == CUDNN_POINTWISE_RELU_FWD;
-        if (names_of(ops[0]).result == 0 || (forward ? !sum && !relu : ops.size() > 2 || mode_of(ops[i]) != CUDNN_POINTWISE_IDENTITY) ||
-            tensor_of(sub(ops[i], CUDNN_ATTR_OPERATION_POINTWISE_XDESC)).uid != before)
+        if ((!sum && !relu) || tensor_of(sub(ops[i], CUDNN_ATTR_OPERATION_POINTWISE_XDESC)).uid != before)
             return false;
         if (sum) {
             const tensor x = tensor_of(sub(ops[i], CUDNN_ATTR_OPERATION_POINTWISE_XDESC));
@@ -438,8 +436,7 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t h, cudnnBackendDescriptor_t plan
     const bool convolution = convolution_of(ops) != ops.size(), several = ops.size() > 1;
     if (several && getenv("EMULATE_BROKEN_FOLD") != nullptr)
         return refuse(CUDNN_STATUS_NOT_SUPPORTED, "a plan that was made does not run");
-    const bool wide = convolution && ops.size() == 2 && names_of(ops[convolution_of(ops)]).result != 2;
-    const bool slow = ((ops.size() > 2 || (several && !convolution)) && getenv("EMULATE_SLOW_FOLD") != nullptr) || (wide && getenv("EMULATE_SLOW_WIDE") != nullptr);
+    const bool slow = (ops.size() > 2 || (several && !convolution)) && getenv("EMULATE_SLOW_FOLD") != nullptr;
     const int choice = emu_last_plan = config->choice;
     emu_last_operations = (int)ops.size();
     emu_enqueue(h->stream, [=] {

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { WARM = 5, STEPS = 30, GROUPS = 4 };
 
@@ -136,7 +137,7 @@ int main(int argc, char **argv)
     }
     const double begun = now();
     const int B = atoi(argv[3]), K = atoi(argv[4]);
-    const tw_net_config c = {.backbone = argv[1], .head = true, .hid_dim = 4096, .dim = K, .act = "relu", .threads = 1,
+    const tw_net_config c = {.backbone = argv[1], .head = true, .hid_dim = 4096, .dim = K, .act = "relu", .threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
                              .precision = precision_of(argv[2])};
     const tw_step_options o = {.loss = {0, 1, 1}};
     tw_net *net = tw_net_new("cuda", &c);
@@ -168,7 +169,11 @@ int main(int argc, char **argv)
             return fail();
         taken += rc == 1 && !r.skipped;
         loss[i == 0 ? 0 : i <= WARM ? 1 : 2] = r.terms.loss;
-        first = i == 1 ? now() - begun : first;
+        if (i == 1) {
+            first = now() - begun;
+            printf("%.0f s to two steps\n", first); /* all there is to see of a run that is cut off */
+            fflush(stdout);
+        }
     }
     const double seconds = (now() - start) / STEPS;
     printf("%.1f views/s, %.2f ms a step, %.0f MB in use, %.0f MB planned, %.0f s to two steps, %d of %d taken, losses %.4f %.4f %.4f\n",

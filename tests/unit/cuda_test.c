@@ -148,7 +148,8 @@ static void with_maker(int how, int N, int H, int W, int C, int K, int size, int
     const size_t nx = (size_t)N * (size_t)(H * W * C), ny = (size_t)N * (size_t)(s.OH * s.OW * K), nw = (size_t)(K * C * size * size);
     const int rows = N * s.OH * s.OW;
     const bool card = emulated("emu_last_plan") == NULL;
-    if (card) /* what is small is faster apart, and would not be tested */
+    const bool given = getenv("TWIST_TOGETHER") != NULL;
+    if (card && !given) /* what is small is faster apart, and would not be tested */
         setenv("TWIST_TOGETHER", keeps ? "applied" : "through", 1);
     const int can = gpu->conv_norms(g, &s);
     CHECK((can & ~how) == (type == TW_F16 ? TW_CONV_SUMS : 0));
@@ -191,7 +192,8 @@ static void with_maker(int how, int N, int H, int W, int C, int K, int size, int
     gpu->conv_free(device);
     gpu->release(g, gx), gpu->release(g, gz), gpu->release(g, gdy), gpu->release(g, gw), gpu->release(g, gv), gpu->release(g, gsums);
     free(x), free(z), free(made), free(w), free(dw), free(y), free(dy), free(v), free(sums), free(got);
-    unsetenv("TWIST_TOGETHER");
+    if (card && !given)
+        unsetenv("TWIST_TOGETHER");
 }
 
 /* Convolution, norm of running statistics, shortcut and ReLU at once. */
@@ -842,24 +844,6 @@ static void decisions(void)
     }
     CHECK(work[0] > 20 && work[1] <= 2); /* memory that is zeroed */
     CHECK(descriptors() == before);
-    setenv("EMULATE_NO_WIDE", "1", 1); /* no weight gradients in f32: rounded to the type */
-    conv(2, 5, 5, 16, 8, 3, 1);
-    unsetenv("EMULATE_NO_WIDE");
-    for (int i = 0; i < 3; i++) { /* or where that takes less time, which is looked at once */
-        const tw_conv_shape other = {.N = 1, .H = 7, .W = 6, .C = 8, .OH = 7, .OW = 6, .K = 8, .size = i < 2 ? 3 : 1, .stride = 1, .pad = i < 2, .train = true};
-        if (i == 0)
-            setenv("EMULATE_SLOW_WIDE", "1", 1);
-        tw_conv *conv = gpu->conv_new(g, &other);
-        float *x = numbers(576);
-        void *gx = activations(x, 336), *gy = activations(x, 336);
-        float *dw = plain(x, 576);
-        CHECK(conv != NULL && gpu->conv_backward_weights(conv, dw, gx, gy) == 0);
-        CHECK(*operations == (type == TW_F32 || i < 2 ? 1 : 2));
-        gpu->conv_free(conv);
-        gpu->release(g, gx), gpu->release(g, gy), gpu->release(g, dw);
-        free(x);
-        unsetenv("EMULATE_SLOW_WIDE");
-    }
     setenv("EMULATE_BROKEN_FOLD", "1", 1); /* plans that do not run are not taken, where the parts do */
     folded(2, 4, 5, 16, 8, 3, 1, true, true, true);
     with_sums(2, 4, 5, 16, 8, 3, 1);
