@@ -2,8 +2,6 @@
 
 #include "cuda/ops.h"
 
-#include <stdio.h>
-
 static int allocate(tw_conv_trial *t)
 {
     tw_dev *d = t->c->dev;
@@ -42,11 +40,30 @@ static void release(tw_conv_trial *t)
     cudaFree(t->dw);
 }
 
-/* As tw_choice_time, on memory allocated for that. */
-static int compare(tw_conv *c, int (*one)(void *), int (*apart)(void *))
+typedef struct {
+    tw_conv *c;
+    tw_tuned *plan;
+    const tw_dnn_pass *pass;
+    int n;
+    tw_conv_kind kind;
+    int (*one)(void *trial), (*apart)(void *trial);
+} ways;
+
+static int make(void *arg)
 {
-    tw_conv_trial t = {.c = c};
-    const int better = allocate(&t) != 0 ? -1 : tw_choice_time(c->dev, one, apart, &t);
+    const ways *w = arg;
+    int rc = 1;
+    for (int i = 0; i < w->n && rc > 0; i++)
+        rc = tw_conv_tune(w->c, &w->plan[i], w->pass[i], &w->c->shape, w->kind);
+    return rc;
+}
+
+/* As tw_choice_time, on memory allocated for that. */
+static int compare(void *arg)
+{
+    const ways *w = arg;
+    tw_conv_trial t = {.c = w->c};
+    const int better = allocate(&t) != 0 ? -1 : tw_choice_time(w->c->dev, w->one, w->apart, &t);
     release(&t);
     return better;
 }
@@ -54,22 +71,10 @@ static int compare(tw_conv *c, int (*one)(void *), int (*apart)(void *))
 void tw_conv_choose(tw_conv *c, tw_tuned *plan, const tw_dnn_pass *pass, int n, tw_conv_kind kind, int (*one)(void *trial),
                     int (*apart)(void *trial))
 {
-    char key[160], choice[176];
+    char key[160];
+    ways w = {c, plan, pass, n, kind, one, apart};
     tw_conv_key(key, sizeof key, pass[0], &c->shape, c->dev->precision, kind);
-    snprintf(choice, sizeof choice, "%s or apart", key);
-    const int kept = tw_choice_kept(c->dev, choice);
-    int better = kept, rc = kept != 0;
-    for (int i = 0; i < n && rc > 0; i++)
-        rc = tw_conv_tune(c, &plan[i], pass[i], &c->shape, kind);
-    if (rc > 0 && kept < 0) {
-        better = compare(c, one, apart);
-        if (better >= 0)
-            tw_choice_keep(c->dev, choice, better);
-    }
-    if (rc > 0 && better == 1)
-        return;
-    for (int i = 0; i < n; i++)
-        tw_tuned_fini(&plan[i]);
-    if (rc < 0 || (rc > 0 && better < 0))
-        tw_choice_failed(key);
+    if (!tw_choice(c->dev, key, make, compare, &w))
+        for (int i = 0; i < n; i++)
+            tw_tuned_fini(&plan[i]);
 }

@@ -5,7 +5,6 @@
 #include "cuda/ops.h"
 #include "cuda/tune.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { MOST_OPERANDS = 5 };
@@ -47,28 +46,39 @@ static int apart(void *arg)
     return tw_cuda_linear_forward(l, k->y, k->x) != 0 ? -1 : tw_cuda_gelu_forward(l->dev, k->z, k->y, (size_t)l->rows * (size_t)l->K);
 }
 
-/* Finds the fastest fused plan; 1: there is one. */
-static int tune(tw_tuned *out, tw_linear *l, const tw_gelu_shape *s, const char *key)
+typedef struct {
+    tw_linear *l;
+    struct tw_gelu_pass *pass;
+    const char *key;
+} choice;
+
+/* As tw_tune. */
+static int make(void *arg)
 {
+    const choice *k = arg;
+    const tw_linear *l = k->l;
+    const tw_gelu_shape *s = &k->pass->shape;
     const tw_dnn_site here = {.handle = l->dev->dnn};
     const size_t each = tw_dtype_size(l->dev->precision), x = (size_t)s->rows * (size_t)s->C * each, y = (size_t)s->rows * (size_t)s->K * each;
     const size_t w = (size_t)s->C * (size_t)s->K * each;
     const tw_tune_operand forward[] = {{TW_LINEAR_X, x}, {TW_LINEAR_W, w}, {TW_LINEAR_BIAS, (size_t)s->K * each}, {TW_LINEAR_Z, y}, {TW_LINEAR_Y, y}};
     const tw_tune_operand backward[] = {{TW_LINEAR_DY, y}, {TW_LINEAR_W, w}, {TW_LINEAR_BEFORE, x}, {TW_LINEAR_DX, x}};
+    const int n = s->backward || !s->train ? 4 : 5;
     tw_dnn b = {0};
     cudnnBackendDescriptor_t graph = tw_linear_graph(&b, s, l->dev->precision, &here);
-    const int rc = graph == NULL ? 0
-                                 : tw_tune(out, l->dev, key, graph, s->backward ? backward : forward, s->backward || !s->train ? 4 : 5, WORKSPACE);
+    const int rc = graph == NULL ? 0 : tw_tune(&k->pass->tuned, l->dev, k->key, graph, s->backward ? backward : forward, n, WORKSPACE);
     tw_dnn_fini(&b);
     return rc;
 }
 
-/* Whether the fused plan is not slower than separate passes: as tw_choice_time, on memory allocated for that. */
-static int compare(tw_linear *l, const tw_gelu_shape *s, const tw_tuned *tuned)
+/* As tw_choice_time, on memory allocated for that. */
+static int compare(void *arg)
 {
-    tw_dev *d = l->dev;
+    const choice *c = arg;
+    tw_dev *d = c->l->dev;
+    const tw_gelu_shape *s = &c->pass->shape;
     const size_t each = tw_dtype_size(d->precision), x = (size_t)s->rows * (size_t)s->C * each, y = (size_t)s->rows * (size_t)s->K * each;
-    work k = {l, tuned, s->backward, tw_cuda_alloc(d, x), tw_cuda_alloc(d, s->backward ? x : y), tw_cuda_alloc(d, y)};
+    work k = {c->l, &c->pass->tuned, s->backward, tw_cuda_alloc(d, x), tw_cuda_alloc(d, s->backward ? x : y), tw_cuda_alloc(d, y)};
     const int better = k.x == NULL || k.y == NULL || k.z == NULL ? -1 : tw_choice_time(d, together, apart, &k);
     cudaFree(k.x);
     cudaFree(k.y);
@@ -78,24 +88,10 @@ static int compare(tw_linear *l, const tw_gelu_shape *s, const tw_tuned *tuned)
 
 static void choose(struct tw_gelu_pass *p, tw_linear *l)
 {
-    tw_dev *d = l->dev;
-    char key[128], choice[144];
-    tw_linear_key(key, sizeof key, &p->shape, d->precision);
-    snprintf(choice, sizeof choice, "%s or apart", key);
-    const int kept = tw_choice_kept(d, choice);
-    if (d->precision == TW_F32 || l->C % 8 != 0 || l->K % 8 != 0 || kept == 0)
-        return;
-    const int rc = tune(&p->tuned, l, &p->shape, key);
-    int better = kept;
-    if (rc > 0 && kept < 0) {
-        better = compare(l, &p->shape, &p->tuned);
-        if (better >= 0)
-            tw_choice_keep(d, choice, better);
-    }
-    if (better != 1)
+    char key[128];
+    tw_linear_key(key, sizeof key, &p->shape, l->dev->precision);
+    if (l->dev->precision != TW_F32 && l->C % 8 == 0 && l->K % 8 == 0 && !tw_choice(l->dev, key, make, compare, &(choice){l, p, key}))
         tw_tuned_fini(&p->tuned);
-    if (rc < 0 || (rc > 0 && better < 0))
-        tw_choice_failed(key);
 }
 
 static bool same(const tw_gelu_shape *a, const tw_gelu_shape *b)

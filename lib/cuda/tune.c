@@ -6,6 +6,7 @@
 #include "cuda/ops.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,6 +90,24 @@ void tw_choice_failed(const char *key)
 {
     cudaGetLastError();
     tw_warn("the plan \"%s\" does not run, separate passes take its place: %s", key, tw_error());
+}
+
+bool tw_choice(tw_dev *d, const char *key, int (*make)(void *arg), int (*compare)(void *arg), void *arg)
+{
+    char choice[176];
+    snprintf(choice, sizeof choice, "%s or apart", key);
+    int better = tw_choice_kept(d, choice);
+    if (better == 0)
+        return false;
+    const int made = make(arg);
+    if (made > 0 && better < 0) {
+        better = compare(arg);
+        if (better >= 0)
+            tw_choice_keep(d, choice, better);
+    }
+    if (made < 0 || (made > 0 && better < 0))
+        tw_choice_failed(key);
+    return made > 0 && better == 1;
 }
 
 int tw_choice_time(tw_dev *d, int (*once)(void *arg), int (*apart)(void *arg), void *arg)

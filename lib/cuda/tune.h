@@ -41,6 +41,9 @@ int tw_choice_kept(const tw_dev *d, const char *key);
  * TWIST_TOGETHER, by the same rule, makes it "fused" wherever there is a plan, without timing. */
 bool tw_choice_plain(const char *key);
 void tw_choice_keep(tw_dev *d, const char *key, bool together);
+/* Whether to use fused plans: by the choice kept under "KEY or apart", else by one that is made and kept. make: makes the plans; 1, 0: cuDNN has
+ * none, or -1 and tw_error(). compare: as tw_choice_time. If one of them fails: no, with a warning, and not kept. */
+bool tw_choice(tw_dev *d, const char *key, int (*make)(void *arg), int (*compare)(void *arg), void *arg);
 /* Warns that a fused plan failed, with tw_error(), and clears CUDA's error, so that the next launch does not report it. */
 void tw_choice_failed(const char *key);
 /* Compares by tw_time, twice each, in turns. 1: `once` (fused) is not slower than `apart` (separate); 0: it is; -1: one of them failed. */
