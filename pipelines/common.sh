@@ -176,7 +176,7 @@ embed() {
     fi
     views="$(stage "${decode//%/%%} --skip=%s") | $(stage "${augment//%/%%}")" # %% stands for % there
     work twist-embed -q -i "pipe:$views" --append -o "$out" "$@" ||
-        die "$out: twist-embed failed (exit $?); repeat the command to continue this file, or remove the file to start over"
+        die "$out: twist-embed failed (exit $?)$([ ! -e "$out" ] || echo '; repeat the command to continue this file, or remove the file to start over')"
 }
 
 # json_number KEY: the first number of that key in the JSON on standard input; nothing where it is null or absent.

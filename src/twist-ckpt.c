@@ -220,7 +220,7 @@ static void parse(struct opts *o)
     if (o->recipe && (o->position || o->stats || o->to != NULL || o->diff != NULL || o->part != TW_PART_ALL || o->keys != TW_KEYS_KEEP))
         tw_die_usage("--recipe stands alone");
     if (o->diff != NULL && (o->position || o->stats || o->to != NULL))
-        tw_die_usage("--diff goes with --part and --keys only");
+        tw_die_usage("--diff goes with --part, --keys and --prefix only");
     if (o->to != NULL && o->stats)
         tw_die_usage("--stats: not with --to, which prints no list");
     if (o->to != NULL && format_of(o->to) == NULL)

@@ -367,7 +367,7 @@ static int64_t network(const struct run *r)
 {
     const struct opts *o = &r->o;
     const bool head = o->head == NULL && (o->logits || o->probs);
-    const int how[] = {o->pixels, o->precision, o->last_blocks, o->avgpool};
+    const int how[] = {o->pixels, o->pixels ? 0 : (int)tw_net_precision(r->net), o->last_blocks > 1 ? o->last_blocks : 1, o->avgpool};
     uint32_t crc = tw_crc32c(0, how, sizeof how);
     for (int i = 0; !o->pixels && i < tw_net_params(r->net); i++) {
         const tw_param *p = tw_net_param(r->net, i);

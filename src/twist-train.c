@@ -90,6 +90,7 @@ static void parse(struct run *r)
         tw_die_error();
     if (r->comm->ranks > 1 && strcmp(r->o.input, "-") == 0)
         tw_die_usage("-i: each rank needs its own input: 'pipe:twist-decode --shard=%%r/%%n ... | twist-augment ...'");
+    tw_learner_bunch(&r->o, r->comm->ranks);
     r->args = tw_args_json(table, n);
     if (r->args == NULL || tw_args_compare(r->comm, table, n) != 0)
         tw_die_error();

@@ -214,6 +214,8 @@ refused() { # MESSAGE ARGUMENT...
     [ "$status" -eq 0 ]
     [[ "$output" == *"out.emb: complete: 15 samples"* ]]
     cmp want.emb out.emb
+    run twist-embed -i "$VIEWS" "$WEIGHTS" $options --precision=fp32 -o out.emb --append # the default, in words
+    [ "$status" -eq 0 ]
     run twist-embed -i nowhere "$WEIGHTS" $options -o out.emb --append
     [ "$status" -eq 1 ]
     [[ "$output" == "twist-embed: nowhere: "* ]]

@@ -443,7 +443,7 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     mkdir in && mv p in/p
     run timeout 20 twist-feed head -q --root=in --local 1 in/p -o x.tws -- "$COMMAND"
     [ "$status" -eq 0 ]
-    [[ "$output" == *".jpg: leads out of the root; skipped"* ]]
+    [[ "$output" == *".jpg: leads out of the root (see --root and --ship); skipped"* ]]
 }
 
 @test "data reached through links are where the links lead, .. behind one too; a name that no message holds is refused" {

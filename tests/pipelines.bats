@@ -58,6 +58,10 @@ figure() { tr -d ' \n' < "$3" | sed "s/.*\"$1\":{//" | number "$2"; }
     run "$PIPELINES/pretrain" --data-path photos --output_dir out --verbose --epochs 2 --dry-run
     [ "$status" -eq 0 ]
     [[ "${lines[2]}" == "twist-train -o out --resume --epochs=2 --seed=0 --verbose"* ]]
+    [[ "$output" != *"--root="* ]]
+    mkdir far && ln -s / near
+    run "$PIPELINES/farm" --data-path far/../near/tmp --output_dir o --dry-run
+    [[ "$output" == *" --root=/ "*" $PWD/far/../near/tmp "* ]]
     run "$PIPELINES/farm" --data-path x --output_dir o --work 'tcp://127.0.0.1:555%r' --dry-run
     [[ "$output" == *"--work=tcp://127.0.0.1:555%r "* ]]
 }

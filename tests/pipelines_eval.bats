@@ -151,6 +151,10 @@ val/b/3.ppm" ]
 }
 
 @test "semi trains on the list only, and goes on where it was stopped" {
+    run env MPIRUN=nosuch "$PIPELINES/semi" "$DATA" "$WEIGHTS" --ranks 2 -o tuned
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"nosuch: not found; it starts the ranks"* ]]
+    [ ! -e tuned ]
     run "$PIPELINES/semi" "$DATA" "$WEIGHTS" --train-percent 10 -o run --size=16 --resize=16 --epochs=3 --batch-size=4 --lr-backbone=0.001 --max-steps=3 -j1
     echo "$output"
     [ "$status" -eq 0 ]

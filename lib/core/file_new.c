@@ -142,7 +142,8 @@ static void release(tw_file *f)
 static int open_it(tw_file *f)
 {
     struct stat st;
-    if (stands_for_open(f->path) || (stat(f->path, &st) == 0 && !S_ISREG(st.st_mode))) {
+    const bool there = stat(f->path, &st) == 0;
+    if (stands_for_open(f->path) || (there && !S_ISREG(st.st_mode))) {
         f->stream = fopen(f->path, "we");
         return f->stream != NULL ? 0 : tw_fail_errno("%s", f->name);
     }
@@ -168,6 +169,8 @@ static int open_it(tw_file *f)
     }
     f->temp = temp;
     enter(temp);
+    if (there) /* who could read the file before can now, and nobody else */
+        fchmod(fileno(f->stream), st.st_mode & 0777);
     return 0;
 }
 

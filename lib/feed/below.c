@@ -53,7 +53,7 @@ static int open_below(int folder, const char *path)
     if (fd < 0 && tw_is_short(errno)) /* not the picture's fault */
         tw_short();
     if (fd < 0)
-        return errno == EXDEV ? tw_fail("leads out of the root") : tw_fail("%s", strerror(errno));
+        return errno == EXDEV ? tw_fail("leads out of the root (see --root and --ship)") : tw_fail("%s", strerror(errno));
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
         return fd;
     close(fd);

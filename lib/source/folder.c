@@ -12,7 +12,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MAX_DEPTH = 64 }; /* stops at symbolic links that form a cycle */
+enum { MAX_DEPTH = 64 };
+
+/* A folder that is being walked, and those around it. */
+typedef struct around {
+    dev_t device;
+    ino_t inode;
+    const struct around *up;
+    int depth;
+} around;
 
 /* The path of the folder being walked; grows and shrinks with the depth. */
 typedef struct {
@@ -60,7 +68,8 @@ static void found_fini(found *f)
     free(f->at.text);
 }
 
-static DIR *open_folder(found *f)
+/* Opens the folder f->at and fills `me`; refuses one that contains itself, by symbolic links. NULL and tw_error(). */
+static DIR *open_folder(found *f, around *me)
 {
     struct stat st;
     DIR *dir = opendir(f->at.text);
@@ -70,6 +79,14 @@ static DIR *open_folder(found *f)
             closedir(dir);
         return NULL;
     }
+    me->device = st.st_dev;
+    me->inode = st.st_ino;
+    for (const around *a = me->up; a != NULL; a = a->up)
+        if (a->device == me->device && a->inode == me->inode) {
+            tw_fail("%s: a loop of symbolic links: it is a folder that it is in", f->at.text);
+            closedir(dir);
+            return NULL;
+        }
     const tw_span changed = {st.st_mtim.tv_sec, st.st_mtim.tv_nsec, 0}; /* taken before reading, so that a change during it is noticed */
     if (tw_entries_add_member(&f->folders, f->at.text, -1, &changed) == 0)
         return dir;
@@ -78,11 +95,12 @@ static DIR *open_folder(found *f)
 }
 
 /* Collects the pictures in the folder f->at. below NULL: also those in its subfolders; else the subfolders themselves are added to `below`. */
-static int walk(found *f, tw_entries *below, int depth)
+static int walk(found *f, tw_entries *below, const around *up)
 {
-    if (depth > MAX_DEPTH)
-        return tw_fail("%s: folders nested deeper than %d: a loop of symbolic links?", f->at.text, MAX_DEPTH);
-    DIR *dir = open_folder(f);
+    around me = {.up = up, .depth = up != NULL ? up->depth + 1 : 1};
+    if (me.depth > MAX_DEPTH)
+        return tw_fail("%s: folders nested deeper than %d", f->at.text, MAX_DEPTH);
+    DIR *dir = open_folder(f, &me);
     if (dir == NULL)
         return -1;
     const size_t here = f->at.n;
@@ -93,7 +111,7 @@ static int walk(found *f, tw_entries *below, int depth)
             continue;
         rc = append(&f->at, d->d_name);
         if (rc == 0 && is_folder(&f->at, d))
-            rc = below != NULL ? tw_entries_add(below, f->at.text, -1) : walk(f, NULL, depth + 1);
+            rc = below != NULL ? tw_entries_add(below, f->at.text, -1) : walk(f, NULL, &me);
         else if (rc == 0 && tw_picture_name(d->d_name))
             rc = tw_entries_add(&f->files, f->at.text, -1);
         errno = 0;
@@ -115,7 +133,7 @@ static void run(void *arg, int worker, void *context)
 {
     job *j = arg;
     (void)worker, (void)context;
-    j->failed = append(&j->found.at, j->path) != 0 || walk(&j->found, NULL, 1) != 0;
+    j->failed = append(&j->found.at, j->path) != 0 || walk(&j->found, NULL, NULL) != 0;
     if (j->failed)
         snprintf(j->message, sizeof j->message, "%s", tw_error());
     else
@@ -169,7 +187,7 @@ int tw_folder_walk(tw_entries *e, tw_entries *folders, const char *folder, int j
     found top = {0};
     tw_entries classes = {0};
     const size_t from = e->n;
-    int rc = append(&top.at, folder) != 0 || walk(&top, &classes, 0) != 0 ? -1 : 0;
+    int rc = append(&top.at, folder) != 0 || walk(&top, &classes, NULL) != 0 ? -1 : 0;
     if (rc == 0) {
         tw_entries_sort(&classes, 0);
         rc = walk_classes(e, folders, &classes, jobs);

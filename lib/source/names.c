@@ -79,7 +79,7 @@ static int add_held(tw_names *t, const char *file, const first_row *first, tw_en
     if (first->name == NULL)
         return 0;
     const bool odd = !first->numbered && !first->shared && !first->alone && !tw_picture_name(first->name) && !names_one(first->name, e);
-    const bool heading = odd && (first->pictures || first->numbers);
+    const bool heading = odd && (first->pictures || first->numbers || tw_rows_heads_names(first->name));
     if (heading)
         tw_warn("%s: line 1: '%s' is none of the pictures: read as a heading", file, first->name);
     else if (odd && e->n > 0)

@@ -122,6 +122,11 @@ static int find(const char *const *list, const char *word)
     return -1;
 }
 
+bool tw_rows_heads_names(const char *word)
+{
+    return find(names, word) >= 0;
+}
+
 /* The column whose heading is the earliest word of a list. */
 typedef struct {
     const char *const *words;

@@ -2,6 +2,7 @@
 #ifndef TW_SOURCE_ROWS_H
 #define TW_SOURCE_ROWS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -37,6 +38,7 @@ int tw_rows_open(tw_rows *r, const char *file, tw_rows_format format);
  * path, image, key or id, the label in label, class, category, target or cls; of several, the one listed first here. JSON objects have the same keys.
  * 1; 0 at the end; -1 and tw_error(): a read error, a NUL byte in a line, an empty name or label, not a JSON object. */
 int tw_rows_next(tw_rows *r, const char **name, const char **label);
+bool tw_rows_heads_names(const char *word); /* whether it is one of the words for the name's column */
 void tw_rows_close(tw_rows *r);
 
 #endif

@@ -28,16 +28,15 @@ int tw_learner_network(tw_learner *l, int device, int precision)
     return l->net != NULL ? 0 : -1;
 }
 
-/* --bunch-size if given; else its default, unless that does not suit the batch or the device. */
-static int64_t bunch_size(const tw_train_options *o)
+void tw_learner_bunch(tw_train_options *o, int ranks)
 {
     const bool cpu = o->device == TW_DEVICE_CPU || strcmp(tw_backend_choose("auto"), "cpu") == 0;
-    const bool fits = o->bunch_size >= o->batch_size || (o->batch_size % o->bunch_size == 0 && cpu);
-    if (strcmp(tw_lbn_names[o->lbn_type], "bn") != 0)
-        return 0;
-    if (tw_opts_given("bunch-size"))
-        return o->bunch_size;
-    return !fits ? o->batch_size : o->bunch_size < o->batch_size ? o->bunch_size : o->bunch_size - o->bunch_size % o->batch_size;
+    int64_t each = o->bunch_size / o->batch_size; /* ranks of a bunch */
+    if (tw_opts_given("bunch-size") || (each == 0 && cpu && o->batch_size % o->bunch_size == 0))
+        return;
+    while (each > 1 && each < ranks && ranks % each != 0)
+        each--;
+    o->bunch_size = (each > 0 ? each : 1) * o->batch_size;
 }
 
 int tw_learner_open(tw_learner *l, const tw_train_options *o, tw_comm *comm, char *args)
@@ -50,10 +49,11 @@ int tw_learner_open(tw_learner *l, const tw_train_options *o, tw_comm *comm, cha
         .seed = (uint64_t)o->seed, .blank = comm->rank > 0, /* they get rank 0's */
         .threads = o->threads, .comm = comm, .patience = 10 * o->patience,
     };
+    const bool bunches = strcmp(l->config.lbn_type, "bn") == 0;
     l->places = tw_calloc((size_t)comm->ranks, sizeof *l->places);
     if (l->places == NULL)
         return -1;
-    if (tw_ranks_bunch(&l->config, bunch_size(o), o->batch_size) != 0 || tw_learner_network(l, o->device, o->precision) != 0)
+    if (tw_ranks_bunch(&l->config, bunches ? o->bunch_size : 0, o->batch_size) != 0 || tw_learner_network(l, o->device, o->precision) != 0)
         return -1;
     l->optim = tw_optim_new(l->net, (tw_optim_kind)o->optim, o->lr_wbr);
     l->teacher = l->optim != NULL && o->use_momentum_encoder ? tw_teacher_net(&l->config, l->net) : NULL;

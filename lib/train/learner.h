@@ -5,6 +5,10 @@
 #include "train/options.h"
 #include "train/state.h"
 
+/* Unless --bunch-size is given: makes it what suits the batch, the ranks and the device: 256 or, where that cannot be, the next smaller bunch of
+ * whole ranks that divides them. */
+void tw_learner_bunch(tw_train_options *o, int ranks);
+
 /* A new learner with initial weights (ranks above 0: zeros, until tw_ranks_share). args is taken over and freed by close. --precision=auto is bf16
  * if the device has instructions for it, else fp32. 0, or -1 and tw_error(), also for a device or precision that is not available. */
 int tw_learner_open(tw_learner *l, const tw_train_options *o, tw_comm *comm, char *args);

@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void options(void)
@@ -312,6 +313,11 @@ static void files(void)
     char *text = tw_file_read(name, &size, 0);
     CHECK(text != NULL && size == 5 && strcmp(text, "hello") == 0);
     free(text);
+    struct stat st;
+    CHECK(chmod(name, 0600) == 0);
+    f = tw_file_create(name);
+    fputs("hello", tw_file_stream(f));
+    CHECK(tw_file_commit(f) == 0 && stat(name, &st) == 0 && (st.st_mode & 0777) == 0600); /* as the file before */
     f = tw_file_create(name);
     fputs("half", tw_file_stream(f));
     tw_file_abandon(f);

@@ -104,6 +104,8 @@ static void plain_folders(void)
     CHECK(refused(open_one(in("missing"), NULL, NULL, NULL), in("missing"), "No such file"));
     CHECK(tw_make_folder(in("loop/c")) == 0 && symlink("..", in("loop/c/up")) == 0);
     CHECK(refused(open_one(in("loop"), NULL, NULL, NULL), "loop", "a loop of symbolic links"));
+    CHECK(tw_make_folder(in("link/c")) == 0 && symlink(".", in("link/self")) == 0); /* one link a level: Linux follows 40 */
+    CHECK(refused(open_one(in("link"), NULL, NULL, NULL), "link/self/self", "a loop of symbolic links"));
     /* two folders: equal names are one class */
     put("u/b/1.jpg", "x");
     put("u/c/2.jpg", "x");
@@ -238,6 +240,7 @@ static void headings(void)
     CHECK(labelled("shared.csv", "photo,x\na.jpg,x\nb.jpg,y\n", "a.jpg=0 b.jpg=1 | x y"));
     CHECK(labelled("known.csv", "a,rare\nb.jpg,1\n", "a.jpg=1 b.jpg=0 | 1 rare"));
     CHECK(labelled("number.csv", "c,7\na.jpg,1\nb.jpg,0\n", "a.jpg=1 b.jpg=0 | 0 1 2 3 4 5 6 7"));
+    CHECK(labelled("named.csv", "ID,species\na,x\nb,y\n", "a.jpg=0 b.jpg=1 | x y"));
     CHECK(labelled("unsure.csv", "photo,species\na,x\nb,y\n", "a.jpg=1 b.jpg=2 | species x y"));
     CHECK(labelled("lines.txt", "photo\tspecies\na.jpg\tx\nb.jpg\ty\n", "a.jpg=1 b.jpg=2 | species x y")); /* no columns */
     put("one.csv", "photo,species\n");

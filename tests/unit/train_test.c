@@ -6,6 +6,7 @@
 #include "formula.h"
 #include "report/jsonl.h"
 #include "train/keep.h"
+#include "train/learner.h"
 #include "train/schedule.h"
 #include "train/step.h"
 #include "train/teacher.h"
@@ -484,6 +485,24 @@ static void log_lines(void)
     unlink(path);
 }
 
+/* The bunch that is taken where none is given. */
+static void bunches(void)
+{
+    static const int of[][3] = { /* batch, ranks, bunch */
+        {64, 1, 256}, {128, 2, 256}, {128, 3, 128}, {64, 6, 192}, {100, 4, 200}, {85, 6, 255}, {86, 3, 86}, {512, 1, 256}, {300, 2, 300},
+    };
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++)
+        for (int again = 0; again < 2; again++) {
+            tw_train_options o;
+            tw_train_defaults(&o);
+            o.device = TW_DEVICE_CPU;
+            o.batch_size = of[i][0];
+            o.bunch_size = again ? of[i][2] : o.bunch_size;
+            tw_learner_bunch(&o, of[i][1]);
+            CHECK(o.bunch_size == of[i][2]);
+        }
+}
+
 int main(void)
 {
     losses();
@@ -493,6 +512,7 @@ int main(void)
     keep();
     watch();
     log_lines();
+    bunches();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         three_steps(&cases[i]);
     not_finite();
