@@ -111,6 +111,9 @@ pixels() { twist-cat --npy image="$1"; }
     tar -C w -cf names.tar --sort=name .
     [ "$(twist-decode names.tar | samples)" = $'000.jpg 1\n001.jpg 0\n002.jpg 1' ]
     [ "$(twist-decode names.tar | samples)" = $'000.jpg 1\n001.jpg 0\n002.jpg 1' ] # from the index
+    [ "$(twist-decode - < names.tar 2> err | samples)" = $'000.jpg null\n001.jpg null\n002.jpg null' ] # in sequence none, which is said
+    [ "$(grep -c 'is no whole number' err)" = 1 ]
+    grep -F "000.jpg: the label 'dog' is no whole number" err
     # a picture whose .cls is missing has no label: the folder that all are in is no class beside the others
     mkdir s
     for k in {10..21}; do

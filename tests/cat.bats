@@ -412,3 +412,13 @@ with stream.Writer(sys.stdout.buffer, head) as out:
         [ ! -e ./- ]
     done
 }
+
+@test "a signal that ends a program ends the command that it reads from" {
+    for s in INT TERM HUP; do
+        run timeout -s $s 2 twist-cat --check -i "pipe:touch started.$s; sleep 98.$$"
+        [ "$status" -eq 124 ]
+        [ -e started.$s ]
+        for ((i = 0; i < 100; i++)); do pgrep -fx "sleep 98.$$" > /dev/null || break; sleep 0.05; done
+        ! pgrep -fx "sleep 98.$$" || false
+    done
+}

@@ -1,6 +1,7 @@
 /* Files written under a temporary name and renamed when complete. */
 #include "core/file.h"
 
+#include "core/ending.h"
 #include "core/error.h"
 #include "core/mem.h"
 
@@ -8,7 +9,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -35,24 +35,11 @@ static void remove_all(void)
             unlink(open_temp[i]);
 }
 
-static void on_death(int sig)
-{
-    remove_all();
-    signal(sig, SIG_DFL);
-    raise(sig); /* blocked, hence delivered when this handler returns */
-}
-
-/* Handles the signals that would end the process, except those for which the program has its own handler or that are ignored. */
 static void begin(void)
 {
-    static const int deadly[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ};
     owner = getpid();
     atexit(remove_all);
-    for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) {
-        struct sigaction now, then = {.sa_handler = on_death};
-        if (sigaction(deadly[i], NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_DFL)
-            sigaction(deadly[i], &then, NULL);
-    }
+    tw_on_ending(remove_all);
 }
 
 /* Adds a temporary file to the list; beyond MOST_OPEN files it is not removed at an early end. */

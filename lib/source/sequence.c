@@ -19,6 +19,7 @@ struct tw_sequence {
     int64_t inside;     /* pictures of the current archive so far */
     int64_t seen;       /* pictures selected by --subset */
     int64_t labelled;   /* of these, pictures in the label file */
+    bool told;          /* of a label that is no number */
     double waited;
 };
 
@@ -140,15 +141,21 @@ static int next_member(tw_sequence *q, tw_picture **p, const char **label)
     return 0;
 }
 
-static int64_t label_of(const tw_sequence *q, const char *name, const char *text)
+static int64_t label_of(tw_sequence *q, const char *name, const char *text)
 {
     char *end;
     if (q->o->labels != NULL) {
         const tw_row *r = tw_names_find(&q->labels, name);
         return r != NULL ? r->label : -1;
     }
-    if (text == NULL || text[strspn(text, "0123456789")] != '\0')
+    if (text == NULL)
         return -1;
+    if (text[strspn(text, "0123456789")] != '\0') { /* the classes are not known in advance */
+        if (!q->told)
+            tw_warn("%s: the label '%s' is no whole number: in an archive that is read in sequence such a picture has none (see --labels)", name, text);
+        q->told = true;
+        return -1;
+    }
     const long long v = strtoll(text, &end, 10);
     return v <= TW_MAX_NUMBER ? v : -1;
 }

@@ -1,11 +1,13 @@
 #include "stream/input.h"
 
+#include "core/ending.h"
 #include "core/error.h"
 #include "stream/zmq.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +41,31 @@ static char *expand(const char *command, const tw_place *place)
     }
     *to = '\0';
     return text;
+}
+
+/* The shells of running commands, leaders of their process groups. Read by a signal handler. */
+enum { MOST_COMMANDS = 8 };
+static volatile sig_atomic_t commands[MOST_COMMANDS];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* A terminal's signals do not reach their groups. */
+static void end_commands(void)
+{
+    for (int i = 0; i < MOST_COMMANDS; i++)
+        if (commands[i] > 0)
+            kill(-(pid_t)commands[i], SIGTERM);
+}
+
+/* Makes the first `from` in the list `to`; nothing if there is none. */
+static void replace_command(pid_t from, pid_t to)
+{
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < MOST_COMMANDS; i++)
+        if (commands[i] == from) {
+            commands[i] = to;
+            break;
+        }
+    pthread_mutex_unlock(&lock);
 }
 
 /* Runs the command in the child process; never returns. */
@@ -82,6 +109,8 @@ static int start_command(tw_input *in, const char *command, const tw_place *plac
         goto err0;
     }
     setpgid(in->pid, in->pid); /* in the parent too: either process may run first */
+    replace_command(0, in->pid);
+    tw_on_ending(end_commands);
     free(text);
     in->fd = fd[0];
     return 0;
@@ -194,6 +223,7 @@ int tw_input_end(tw_input *in)
     do
         pid = waitpid(in->pid, &status, 0);
     while (pid < 0 && errno == EINTR);
+    replace_command(in->pid, 0);
     in->pid = 0;
     if (pid < 0)
         return tw_fail_errno("%s", in->name);
@@ -230,6 +260,7 @@ void tw_input_close(tw_input *in)
             kill(-in->pid, SIGKILL);
             waitpid(in->pid, NULL, 0);
         }
+        replace_command(in->pid, 0);
     }
     free(in->name);
     *in = (tw_input){.fd = -1};
