@@ -152,7 +152,8 @@ static int64_t label_of(tw_sequence *q, const char *name, const char *text)
         return -1;
     if (text[strspn(text, "0123456789")] != '\0') { /* the classes are not known in advance */
         if (!q->told)
-            tw_warn("%s: the label '%s' is no whole number: in an archive that is read in sequence such a picture has none (see --labels)", name, text);
+            tw_warn("%s: the label '%s' is no whole number: in an archive that is read in sequence such a picture has none (see --labels)", name,
+                    text);
         q->told = true;
         return -1;
     }
