@@ -175,13 +175,20 @@ static void print_key(const tw_roster *who, int64_t i)
     tw_tsv_write(stdout, key, size);
 }
 
-/* Adds the record's picture to the row, if its key names a picture. 0, or -1 and tw_error(). */
-static int add_picture(tw_sheet *s, tw_picture_files *files, const tw_roster *who, int64_t i)
+/* Adds the record's picture to the row, white if its key names none, of which the first is warned. 0, or -1 and tw_error(). */
+static int add_picture(tw_sheet *s, tw_picture_files *files, const tw_roster *who, int64_t i, bool *lacks)
 {
+    static const uint8_t white[3] = {255, 255, 255};
     size_t size;
     tw_tensor t;
     const char *key = tw_roster_key(who, i, &size);
-    return tw_picture_file(&t, files, key, size) ? tw_sheet_add(s, &t) : 0;
+    if (!tw_picture_file(&t, files, key, size)) {
+        if (!*lacks)
+            tw_warn("--sheet: %.*s: no picture that can be read from here: white in the sheet, as others may be", (int)size, key);
+        *lacks = true;
+        t = (tw_tensor){.dtype = TW_U8, .rank = 3, .dim = {1, 1, 3}, .data = white};
+    }
+    return tw_sheet_add(s, &t);
 }
 
 static void write_sheet(const struct run *r)
@@ -189,10 +196,11 @@ static void write_sheet(const struct run *r)
     tw_picture_files *files = tw_picture_files_new();
     tw_sheet *s = files != NULL ? tw_sheet_new() : NULL;
     int rc = s != NULL ? 0 : -1;
+    bool lacks = false;
     for (int64_t i = 0; rc == 0 && i < r->val.who.n && tw_sheet_row(s); i++) {
-        rc = add_picture(s, files, &r->val.who, i);
+        rc = add_picture(s, files, &r->val.who, i, &lacks);
         for (int k = 0; rc == 0 && k < r->o.neighbours; k++)
-            rc = add_picture(s, files, &r->train, r->near[i * r->o.k_most + k].row);
+            rc = add_picture(s, files, &r->train, r->near[i * r->o.k_most + k].row, &lacks);
     }
     if (rc != 0 || tw_sheet_write(s, r->o.sheet) != 0)
         tw_die_error();
