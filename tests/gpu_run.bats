@@ -28,6 +28,14 @@ setup() {
     grep -q '| resnet50 4 32 (embed, bf16): PyTorch, compiled and frozen | ok | [0-9]* s | peer tests/gpu/bench.py eval-frozen resnet50 4 32 |' out/RESULTS.md
     grep -qF '| matmul | bf16 | 0.003 | 0.012 |' out/RESULTS.md
     [ "$(grep -n 'fp16): ours' out/RESULTS.md | cut -d: -f1)" -lt "$(grep -n 'train, bf16): PyTorch' out/RESULTS.md | cut -d: -f1)" ]
+    mkdir tree/tests/bench
+    printf '#!/bin/sh\necho "$DEVICE $*"\n' > tree/tests/bench/cifar10
+    chmod +x tree/tests/bench/cifar10
+    DATA=a.tar TEST=b.tar run tree/tests/gpu/run cifar
+    [ "$status" -eq 0 ]
+    grep -q "200 epochs | ok | [0-9]* s | cuda $PWD/out/cifar a.tar b.tar |" out/RESULTS.md
+    run tree/tests/gpu/run cifar
+    [ "$status" -ne 0 ]
     run tree/tests/gpu/run benches
     [ "$status" -eq 2 ]
 }

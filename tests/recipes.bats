@@ -59,9 +59,10 @@ trains() {
     printf '# mine\n--dim 5 # few\n\n--act gelu\n' > mine
     [[ "$(dry --recipe ./mine | tail -n 1)" == *"--dim=5 --act=gelu"* ]]
     dry --recipe resnet50-1000 | words | grep -qx -- --dim=1000
+    dry --recipe resnet18-cifar10 | words | grep -qx -- --small-stem
     run dry --recipe none
     [ "$status" -eq 2 ]
-    [[ "$output" == *"--recipe: none: no such recipe; there are: resnet50 "* ]]
+    [[ "$output" == *"--recipe: none: no such recipe; there are: resnet18-cifar10 resnet50 "* ]]
 }
 
 @test "official options: taken where they hold anyway, refused with the reason where not" {
