@@ -188,6 +188,10 @@ teardown() { end_all; }
         twist-feed head -q --no-history --epochs=3 $HB --local 3 p -o got.tws -- "./poison crash | $COMMAND" 2> err
         [ "$(twist-cat --json got.tws | grep -c '"key"')" = 87 ]
     done
+    # one that has the command write messages without end does not keep the workers from anything
+    timeout 100 twist-feed head -q --no-history $HB --local 2 --sample-timeout=2 --quarantine=rave p -o rave.tws -- "./poison rave | $COMMAND" 2> /dev/null
+    [ "$(twist-cat --json rave.tws | grep -c '"key"')" = 29 ]
+    grep -qP "^8\t$victim\t" rave
     # what is in the file is not tried again
     twist-feed head -q --no-history --epochs=3 --local 1 --quarantine=q1.crash p -o again.tws -- "./poison crash | $COMMAND"
     cmp again.tws got.tws
@@ -286,6 +290,41 @@ p/y\nbad.jpg	bad JPEG: Premature end of JPEG file' ]
     [[ "$output" == *"stream of images; want views"* ]]
     wait "$head"
     grep -q "worker odd is turned away" err
+    cmp want.tws got.tws
+}
+
+@test "--audit and a command that dies: the worker that failed a sample is not waited for" {
+    pictures 60
+    reference --epochs=30
+    spawn timeout 100 twist-feed head -q --no-history --epochs=30 $HB --audit=1 --work="$ADDRESS" p -o got.tws
+    local head=$last
+    worker
+    worker
+    until [ "$(field done)" -gt 20 ] 2> /dev/null; do sleep 0.05; done
+    kill -9 "$(descendants "$last" | tail -n 1)"
+    wait "$head"
+    cmp want.tws got.tws
+}
+
+@test "a command whose program is away for a while, between two starts: no sample is left out for it" {
+    pictures 60
+    reference --epochs=40
+    mkdir tools
+    cp "$(readlink -f "$BIN/twist-augment")" tools
+    local command="${COMMAND/| twist-augment/| tools/twist-augment}" workers= w c
+    spawn timeout 100 twist-feed head -q --no-history --epochs=40 $HB --quarantine=q --work="$ADDRESS" p -o got.tws
+    local head=$last
+    for w in 1 2; do
+        spawn twist-feed work -q --name=w$w "$ADDRESS" -- "$command"
+        workers="$workers $last"
+    done
+    until [ "$(field done)" -gt 20 ] 2> /dev/null; do sleep 0.05; done
+    mv tools away
+    for w in $workers; do for c in $(descendants "$w"); do kill -9 "$c"; done; done
+    sleep 1
+    mv away tools
+    wait "$head"
+    [ ! -s q ]
     cmp want.tws got.tws
 }
 

@@ -157,6 +157,20 @@ END
     cmp farm/backbone.safetensors straight/backbone.safetensors
 }
 
+@test "stopped where nothing good is left of an epoch: the run goes on, and is complete" {
+    twist-synth -q -o s --count=10 --val-count=0 --classes=2 --size=32
+    mkdir p
+    local i=0 f
+    for f in $(find s/train -name '*.jpg' | sort | head -n 4); do mv "$f" p/$((i++)).jpg; done
+    for ((; i < 10; i++)); do echo bad > p/$i.jpg; done
+    local views='twist-decode -q --epochs=3 --start-epoch=%e --skip=%s p 2> /dev/null | twist-augment -q --aug=barlow --size=32'
+    set -- -q -i "pipe:$views" $SMALL --batch-size=4 --epochs=3 --resume
+    twist-train -o straight "$@"
+    twist-train -o stopped "$@" --max-steps=1
+    twist-train -o stopped "$@"
+    cmp stopped/backbone.safetensors straight/backbone.safetensors
+}
+
 @test "a writer that keeps the pipe open behind the end record: --max-steps does not wait for it, a signal ends the wait" {
     timeout 60 twist-train -q -o few $SMALL --max-steps=15 -i - < <(cat "$VIEWS"; exec sleep 100.25) # which the shell does not wait for
     timeout --preserve-status 60 twist-train -q -o all $SMALL -i - < <(cat "$VIEWS"; exec sleep 100.25) 3>&- &

@@ -72,8 +72,10 @@ int tw_below_read(int folder, const char *path, int64_t offset, int64_t length, 
         length = fstat(fd, &st) == 0 ? st.st_size : 0;
     if (length > most)
         rc = tw_fail("larger than %lld bytes", (long long)most);
-    else if ((*block = malloc((size_t)length + 1)) == NULL)
+    else if ((*block = malloc((size_t)length + 1)) == NULL) { /* not the picture's fault */
+        tw_short();
         rc = tw_fail("out of memory");
+    }
     for (*size = 0; rc == 0 && *size < (size_t)length;) {
         const ssize_t got = pread(fd, (char *)*block + *size, (size_t)length - *size, offset + (int64_t)*size);
         if (got < 0 && errno == EINTR)

@@ -144,8 +144,8 @@ static worker *pick_alone(tw_head *h, int64_t position)
 {
     for (int i = 0; i < h->workers; i++) {
         worker *w = &h->worker[i];
-        if (w->up && w->solo == position + 1 && w->astray == 0)
-            return able(h, w) && w->held == 0 ? w : NULL;
+        if (w->up && w->solo == position + 1 && w->astray == 0 && able(h, w))
+            return w->held == 0 ? w : NULL;
         if (w->up && w->solo == position + 1)
             w->solo = 0;
     }

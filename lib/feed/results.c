@@ -27,6 +27,7 @@ static bool another(const tw_head *h, const slot *s)
     for (int i = 0; i < h->workers; i++) {
         const worker *w = &h->worker[i];
         bool has = !w->up || !w->ready || !w->tried || w->slots < 1;
+        has = has || w->serial == s->failed_by[0] || w->serial == s->failed_by[1]; /* it is not asked again */
         for (int k = 0; k < s->results && !has; k++)
             has = s->result[k].serial == w->serial;
         if (!has)

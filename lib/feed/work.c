@@ -17,8 +17,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { READERS = 4, MISSED = 6 /* missed heartbeats after which the head is gone */, START = 10 /* seconds for a command to write its header */,
-       STARTS = 6 /* most starts of a command that never writes one */ };
+enum {
+    READERS = 4,
+    MISSED = 6,  /* missed heartbeats after which the head is gone */
+    START = 10,  /* seconds for a command to write its header */
+    STARTS = 6,  /* most starts of a command that write none, one after the other */
+    LINES = 256, /* most lines of the command's messages at a time: there may be no end of them */
+};
 
 /* A lease that the worker holds. */
 typedef struct {
@@ -44,7 +49,7 @@ typedef struct {
     uint64_t session;
     int64_t max_bytes;
     tw_awake clock; /* of all times */
-    double heartbeat, dialled, heard, sent, hello, last_head; /* times of the last ... */
+    double heartbeat, dialled, heard, sent, pinged, hello, last_head; /* times of the last ... */
     double told_of;     /* the seconds without a head that were told last */
     double started, start_took; /* the command: time of its start; seconds until its first header, 0: none yet */
     double retry, back_off, progress; /* the command: time of the next start; delay before it; time of its last record */
@@ -135,7 +140,7 @@ static void child_lost(work *w, int code, bool oldest, const char *why)
     snprintf(text, sizeof text, "%.400s%s%s", why, why[0] != '\0' && !oldest ? ": " : "", oldest ? "" : how);
     const bool absent = status == 126 || status == 127; /* the shell could not start the command */
     w->barren += code == TW_FAIL_TIMEOUT ? 2 : 1; /* fewer starts if each takes long */
-    if (w->start_took == 0 && (w->barren >= STARTS || absent))
+    if ((w->header_next && w->barren >= STARTS) || (w->start_took == 0 && absent))
         snprintf(w->hopeless, sizeof w->hopeless, "%s", text);
     else
         say(w, 0, "%s; restarting it", text);
@@ -214,7 +219,7 @@ static bool has_alike(const work *w, const held *h)
 /* Gives the command the files that have been read, in the order of their leases. */
 static int hand_on(work *w)
 {
-    while (w->child != NULL) {
+    while (w->child != NULL && !w->header_next) { /* no sample is to blame for a command that does not start */
         held *h = w->next != NULL ? w->next : tw_pool_take_ready(w->readers);
         w->next = h;
         if (h == NULL || (!h->dropped && !h->failed && has_alike(w, h)))
@@ -258,7 +263,7 @@ static bool heard_bad(work *w, const char *line)
 static void read_errors(work *w)
 {
     const char *line;
-    while (w->child != NULL && (line = tw_child_line(w->child)) != NULL)
+    for (int i = 0; i < LINES && w->child != NULL && (line = tw_child_line(w->child)) != NULL; i++)
         if (!heard_bad(w, line))
             say(w, -1, "command: %s", line);
 }
@@ -312,6 +317,7 @@ static void take_record(work *w, void *record, size_t size, size_t last_key)
     uint32_t crc;
     if (w->header_next) {
         w->header_next = false;
+        w->barren = 0;
         if (!w->header_sent)
             w->start_took = awake(w) - w->started;
         w->progress = awake(w); /* the time of the start is not counted for the first sample */
@@ -498,7 +504,8 @@ static void speak(work *w)
     if (!w->joined && now - w->hello >= w->heartbeat) {
         const tw_feed_msg hello = {.type = TW_HELLO, .protocol = TW_FEED_PROTOCOL, .text = TW_VERSION, .name = w->o->name, .slots = w->o->slots};
         w->hello = send(w, &hello) ? now : now - w->heartbeat + 0.02; /* cannot be sent: not connected yet */
-    } else if (w->joined && now - w->sent >= w->heartbeat) {
+    } else if (w->joined && (now - w->sent >= w->heartbeat || (now - w->heard >= 2 * w->heartbeat && now - w->pinged >= w->heartbeat))) {
+        w->pinged = now;
         send(w, &(tw_feed_msg){.type = TW_PING, .session = w->session, .slots = w->draining ? 0 : w->o->slots, .held = w->n, .done = w->done,
                                .failed = w->failed});
     }

@@ -215,7 +215,8 @@ static int same_stream(tw_reader *r)
     r->header_block = NULL;
     int rc = read_header(r);
     const tw_header *h = &r->header;
-    if (rc == 0 && (h->kind != old.kind || h->samples != old.samples || h->seed != old.seed || h->n_classes != old.n_classes)) {
+    if (rc == 0 && (h->kind != old.kind || h->samples != old.samples || h->seed != old.seed || h->data_checksum != old.data_checksum ||
+                    h->n_classes != old.n_classes)) {
         tw_fail("%s: restarted, it gives a different stream", r->in.name);
         rc = fail(r);
     }

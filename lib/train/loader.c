@@ -127,7 +127,7 @@ static int read_on(tw_loader *b)
         const tw_sample *s = &b->sample;
         const tw_header *h = tw_reader_header(b->reader);
         if (b->first < 0)
-            b->first = s->epoch == h->first_epoch ? tw_share_done(&h->share, s->pos) - 1 : 0;
+            b->first = s->epoch == h->first_epoch ? tw_share_done(&h->share, s->pos) - 1 : b->exact ? start->sample : 0;
         if (!tw_share_has(&b->share, s->pos)) /* another rank's */
             continue;
         const tw_position p = {s->epoch, tw_share_before(&b->share, s->pos)};

@@ -1,4 +1,4 @@
-/* poison crash|hang: copies standard input to standard output; where the word POISON is in it, it dies or goes on for ever. */
+/* poison crash|hang|rave: copies standard input to standard output; where the word POISON is in it, it dies, waits or writes messages for ever. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +11,9 @@ int main(int argc, char **argv)
         if (memmem(block, 16 + (size_t)n, "POISON", 6) != NULL) {
             if (argc > 1 && strcmp(argv[1], "hang") == 0)
                 pause();
+            while (argc > 1 && strcmp(argv[1], "rave") == 0)
+                if (write(2, "raving\nraving\n", 14) < 0)
+                    return 1;
             abort();
         }
         for (ssize_t at = 0, w; at < n; at += w)
