@@ -372,6 +372,101 @@ static void crowded(int workers, int window, int warned)
     tw_head_free(f.head);
 }
 
+/* Two workers told step by step what to say, four positions; the last lease of each, 0: none that is not answered. */
+enum { FOUR = 4 };
+typedef struct {
+    tw_head *head;
+    double now;
+    uint64_t lease[FOUR];
+    int to[FOUR];
+} script;
+
+static int script_send(void *context, const tw_feed_id *to, const tw_feed_msg *m)
+{
+    script *s = context;
+    if (m->type == TW_LEASE) {
+        s->lease[m->pos] = m->lease;
+        s->to[m->pos] = to->byte[0];
+    }
+    return 0;
+}
+
+static void script_release(void *context, void *payload)
+{
+    (void)context, (void)payload;
+}
+
+static int script_bad(void *context, int64_t p, int64_t sub, int code, const char *cause)
+{
+    (void)context, (void)p, (void)sub, (void)code, (void)cause;
+    return 0;
+}
+
+static void script_say(void *context, int level, const char *text)
+{
+    (void)context, (void)level, (void)text;
+}
+
+static void say(script *s, int worker, tw_feed_msg m)
+{
+    const tw_feed_id id = {.n = 1, .byte = {(unsigned char)worker}};
+    void *payload;
+    m.session = 1;
+    CHECK(tw_head_message(s->head, s->now, &id, &m, NULL, NULL, 0, NULL, NULL) == 0);
+    while (tw_head_first(s->head, &payload) == 1)
+        tw_head_advance(s->head);
+}
+
+static void fails(script *s, int worker, int64_t p, uint64_t lease, int code)
+{
+    if (s->lease[p] == lease)
+        s->lease[p] = 0;
+    say(s, worker, (tw_feed_msg){.type = TW_FAIL, .pos = p, .lease = lease, .code = code, .text = ""});
+}
+
+/* A position that is reserved for a worker which may not have it any more goes to the other: all four are bad, and the order is completed. */
+static void reserved(void)
+{
+    script s = {.now = 1};
+    const tw_head_ops ops = {&s, script_send, op_check, script_release, op_known, script_bad, op_remember, script_say};
+    tw_head_options o = TW_HEAD_DEFAULT;
+    o.end = o.epoch = FOUR;
+    o.window = 16;
+    s.head = tw_head_new(&o, &ops, 1, s.now);
+    CHECK(s.head != NULL);
+    for (int w = 1; w <= 2; w++)
+        say(&s, w, (tw_feed_msg){.type = TW_HELLO, .protocol = TW_FEED_PROTOCOL, .text = TW_VERSION, .name = "w", .slots = 4});
+    for (int w = 1; w <= 2; w++)
+        say(&s, w, (tw_feed_msg){.type = TW_READY});
+    fails(&s, 1, 0, s.lease[0], TW_FAIL_CRASH); /* the command took 0 and 1 down */
+    fails(&s, 1, 1, s.lease[1], TW_FAIL_CRASH);
+    fails(&s, 2, 0, s.lease[0], TW_FAIL_CRASH);
+    fails(&s, 2, 2, s.lease[2], TW_FAIL_CRASH);
+    fails(&s, 1, 0, s.lease[0], TW_FAIL_CRASH); /* alone, the third time: bad */
+    fails(&s, 2, 1, s.lease[1], TW_FAIL_DECODE);
+    const uint64_t first = s.lease[2];
+    s.now += 0.05;
+    tw_head_tick(s.head, s.now); /* it is late: the other worker is given it too */
+    const uint64_t second = s.lease[2];
+    fails(&s, 2, 2, first, TW_FAIL_CRASH); /* from now on alone */
+    fails(&s, 1, 3, s.lease[3], TW_FAIL_CRASH);
+    fails(&s, 1, 2, second, TW_FAIL_CRASH);
+    s.lease[2] = 0;
+    tw_head_state state = {0};
+    for (int i = 0; i < 50 && state.next < FOUR; i++) { /* 1 and 3 are no pictures, 2 crashes whoever has it */
+        s.now += 0.3;
+        for (int w = 1; w <= 2; w++)
+            say(&s, w, (tw_feed_msg){.type = TW_PING, .slots = 4});
+        tw_head_tick(s.head, s.now);
+        for (int p = 0; p < FOUR; p++)
+            if (s.lease[p] != 0)
+                fails(&s, s.to[p], p, s.lease[p], p == 2 ? TW_FAIL_CRASH : TW_FAIL_DECODE);
+        tw_head_get(s.head, &state);
+    }
+    CHECK(state.next == FOUR);
+    tw_head_free(s.head);
+}
+
 int main(void)
 {
     double alone = 0, with = 0;
@@ -390,6 +485,7 @@ int main(void)
     CHECK(gap > 1.5 * hedged); /* else the second leases are of no use */
     names();
     third_together();
+    reserved();
     crowded(2, 2 * 2 * SLOTS, 0);
     crowded(3, 2 * 2 * SLOTS, 1);
     crowded(MOST_WORKERS, 2 * 2 * SLOTS, 1);
