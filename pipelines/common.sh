@@ -124,6 +124,11 @@ stage() {
     printf '{ %s || { rc=$?; [ $rc -eq 141 ] || echo "%s: %s failed (exit $rc)" >&2; exit $rc; }; }' "$1" "$me" "${1%% *}"
 }
 
+# check_starter: ends if there is no such program as that which starts the ranks, the first word of the caller's list `starter`, where it has one.
+check_starter() {
+    [ ${#starter[@]} = 0 ] || command -v "${starter[0]}" > /dev/null || die "${starter[0]}: not found; it starts the ranks (set MPIRUN to another)"
+}
+
 # work COMMAND...: runs it. A signal that stops this shell alone stops the command too, and is this shell's end once that has ended.
 work() {
     local pid rc signal=''
