@@ -172,8 +172,10 @@ END
 }
 
 @test "a writer that keeps the pipe open behind the end record: --max-steps does not wait for it, a signal ends the wait" {
-    timeout 60 twist-train -q -o few $SMALL --max-steps=15 -i - < <(cat "$VIEWS"; exec sleep 100.25) # which the shell does not wait for
-    timeout --preserve-status 60 twist-train -q -o all $SMALL -i - < <(cat "$VIEWS"; exec sleep 100.25) 3>&- &
+    # --foreground: the command behind < <( is timeout's child; in another process group than that, its parent's end would be the kernel's reason to
+    # send SIGHUP to all the tests, if another test has a process stopped at the time
+    timeout --foreground 60 twist-train -q -o few $SMALL --max-steps=15 -i - < <(cat "$VIEWS"; exec sleep 100.25) # which the shell does not wait for
+    timeout --foreground --preserve-status 60 twist-train -q -o all $SMALL -i - < <(cat "$VIEWS"; exec sleep 100.25) 3>&- &
     until [ -e all/checkpoint.safetensors ] && [ "$(grep -c '"end_of_epoch":' all/log.jsonl)" -eq 3 ]; do sleep 0.1; done
     sleep 0.5
     pkill -TERM -fx "twist-train -q -o all $SMALL -i -"
@@ -253,7 +255,7 @@ END
 
 @test "--max-steps: a stream that stalls behind the last batch is not waited for" {
     size=$(stat -c %s "$VIEWS")
-    timeout 60 twist-train -q -o run $SMALL --max-steps=3 < <(head -c $((size / 2)) "$VIEWS"; exec sleep 100 3>&-)
+    timeout --foreground 60 twist-train -q -o run $SMALL --max-steps=3 < <(head -c $((size / 2)) "$VIEWS"; exec sleep 100 3>&-)
     [ "$(grep -c '"step":' run/log.jsonl)" -eq 3 ]
 }
 
