@@ -42,8 +42,9 @@ int tw_product_run(const tw_product *p, tw_dev *d, void *out, const void *c, con
 }
 
 typedef struct {
-    const tw_product *p;
+    tw_product *p;
     tw_dev *dev;
+    const cublasLtMatmulHeuristicResult_t *found;
     void *out, *c, *a, *b;
 } trial;
 
@@ -53,27 +54,21 @@ static int run_trial(void *arg)
     return tw_product_run(t->p, t->dev, t->out, t->c, t->a, t->b);
 }
 
-typedef struct {
-    trial trial;
-    tw_product *p;
-    const cublasLtMatmulHeuristicResult_t *found;
-} trials;
-
 static double time_algorithm(void *arg, int i)
 {
-    trials *t = arg;
+    trial *t = arg;
     t->p->algo = t->found[i].algo;
-    return tw_time(t->trial.dev->stream, run_trial, &t->trial);
+    return tw_time(t->dev->stream, run_trial, t);
 }
 
 /* Times the heuristic's first algorithms, on memory allocated for that, and keeps the fastest in p. */
 static int time_algorithms(tw_product *p, tw_dev *d, const cublasLtMatmulHeuristicResult_t *found, int n, const size_t bytes[3])
 {
     void *other = p->onto ? tw_cuda_alloc(d, bytes[0]) : NULL;
-    trial t = {.p = p, .dev = d, .out = tw_cuda_alloc(d, bytes[0]), .a = tw_cuda_alloc(d, bytes[1]), .b = tw_cuda_alloc(d, bytes[2])};
+    trial t = {.p = p, .dev = d, .found = found, .out = tw_cuda_alloc(d, bytes[0]), .a = tw_cuda_alloc(d, bytes[1]), .b = tw_cuda_alloc(d, bytes[2])};
     t.c = p->onto ? other : t.out;
     const bool room = t.out != NULL && t.c != NULL && t.a != NULL && t.b != NULL;
-    const int best = room ? tw_fastest(time_algorithm, &(trials){t, p, found}, n) : -1;
+    const int best = room ? tw_fastest(time_algorithm, &t, n) : -1;
     if (best >= 0)
         p->algo = found[best].algo;
     cudaFree(other);

@@ -127,6 +127,7 @@ int tw_choice_time(tw_dev *d, int (*once)(void *arg), int (*apart)(void *arg), v
 
 typedef struct {
     tw_dev *dev;
+    cudnnBackendDescriptor_t *plan; /* those to choose from */
     tw_tuned tuned;
     tw_dnn_operand operand[MOST_OPERANDS];
     int n;
@@ -138,26 +139,21 @@ static int run_trial(void *arg)
     return tw_tuned_run(&t->tuned, t->dev, t->operand, t->n);
 }
 
-typedef struct {
-    trial *trial;
-    cudnnBackendDescriptor_t *plan;
-} trials;
-
 static double time_plan(void *arg, int i)
 {
-    trials *t = arg;
-    t->trial->tuned = (tw_tuned){t->plan[i], tw_dnn_workspace(t->plan[i])};
-    return tw_time(t->trial->dev->stream, run_trial, t->trial);
+    trial *t = arg;
+    t->tuned = (tw_tuned){t->plan[i], tw_dnn_workspace(t->plan[i])};
+    return tw_time(t->dev->stream, run_trial, t);
 }
 
 /* Returns the fastest of the plans and destroys the others; NULL: none runs. */
-static cudnnBackendDescriptor_t fastest(trial *t, cudnnBackendDescriptor_t *plan, int plans)
+static cudnnBackendDescriptor_t fastest(trial *t, int plans)
 {
-    const int best = tw_fastest(time_plan, &(trials){t, plan}, plans);
+    const int best = tw_fastest(time_plan, t, plans);
     for (int i = 0; i < plans; i++)
         if (i != best)
-            cudnnBackendDestroyDescriptor(plan[i]);
-    return best < 0 ? NULL : plan[best];
+            cudnnBackendDestroyDescriptor(t->plan[i]);
+    return best < 0 ? NULL : t->plan[best];
 }
 
 static const float one = 1;
@@ -173,7 +169,7 @@ static cudnnBackendDescriptor_t first_of(cudnnBackendDescriptor_t *plan, int pla
 /* Sets *out. 1: the fastest plan; 0: the heuristic's first, as memory does not suffice for timing; -1: none runs. */
 static int time_plans(tw_tuned *out, tw_dev *d, cudnnBackendDescriptor_t *plan, int plans, const tw_tune_operand *operand, int n)
 {
-    trial t = {.dev = d, .n = n};
+    trial t = {.dev = d, .plan = plan, .n = n};
     int rc = 0;
     for (int i = 0; i < n && rc == 0; i++) {
         const size_t bytes = operand[i].bytes;
@@ -182,7 +178,7 @@ static int time_plans(tw_tuned *out, tw_dev *d, cudnnBackendDescriptor_t *plan, 
         rc = memory == NULL ? -1 : 0;
     }
     if (rc == 0) {
-        out->plan = fastest(&t, plan, plans);
+        out->plan = fastest(&t, plans);
         rc = out->plan == NULL ? -1 : 1;
     } else {
         cudaGetLastError(); /* clears the error, so that the next launch does not report it */
